@@ -1,0 +1,132 @@
+"""Every request enters here: the table of routes, cross-origin rules, and the one place that answers errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fairlead.api.ids import request_ids
+from fairlead.errors import (
+    CallerGone,
+    FairleadError,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+)
+from fairlead.http.request import Request, Response
+from fairlead.wire.errors_openai import error_body, error_event
+
+log = logging.getLogger("fairlead.api")
+
+Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
+Routes = dict[str, dict[str, Endpoint]]
+
+JSON_HEAD = b"content-type: application/json\r\n"
+DATA_PLANE_PREFIX = "/v1/"
+ALLOWED_HEADERS = b"authorization, content-type, x-request-id"
+EXPOSED_HEADERS = b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, retry-after"
+
+
+class Dispatch:
+    """`routes`: path -> method -> endpoint. `prefixes`: the same for paths that go on (`/v1/models/{id}`).
+    What is no path of the data plane goes to `site`."""
+
+    __slots__ = ("_cors_origins", "_new_id", "_prefixes", "_routes", "_site")
+
+    def __init__(
+        self,
+        routes: Routes,
+        prefixes: Routes,
+        site: Callable[[Request, Response], None],
+        cors_origins: frozenset[str] = frozenset(),
+    ) -> None:
+        self._routes = routes
+        self._prefixes = prefixes
+        self._site = site
+        self._cors_origins = cors_origins
+        self._new_id = request_ids()
+
+    def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
+        path = request.path
+        methods = self._routes.get(path) or self._methods_by_prefix(path)
+        if methods is None and not path.startswith(DATA_PLANE_PREFIX):
+            response.extra = f"x-request-id: {self._new_id()}\r\n".encode()
+            self._site(request, response)
+            return None
+        response.extra = f"x-request-id: {self._new_id()}\r\n".encode()
+        if self._cors_origins and self._answer_cross_origin(request, response, methods):
+            return None
+        if methods is None:
+            raise NotFound(f"There is no {path} here. The API is described at /v1/models and in the documentation.")
+        method = request.method
+        endpoint = methods.get(method)
+        if endpoint is None and method == "HEAD":
+            endpoint = methods.get("GET")
+        if endpoint is None:
+            raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}.")
+        return endpoint(request, response)
+
+    def _methods_by_prefix(self, path: str) -> dict[str, Endpoint] | None:
+        for prefix, methods in self._prefixes.items():
+            if path.startswith(prefix) and len(path) > len(prefix):
+                return methods
+        return None
+
+    def _answer_cross_origin(
+        self, request: Request, response: Response, methods: dict[str, Endpoint] | None
+    ) -> bool:
+        """Adds the cross-origin headers; True when the request was a preflight and has been answered."""
+        origin = request.header(b"origin")
+        if origin is None or ("*" not in self._cors_origins and origin.decode("latin-1") not in self._cors_origins):
+            return False
+        response.extra += (
+            b"access-control-allow-origin: %b\r\nvary: origin\r\naccess-control-expose-headers: %b\r\n"
+            % (origin, EXPOSED_HEADERS)
+        )
+        if request.method != "OPTIONS" or request.header(b"access-control-request-method") is None:
+            return False
+        allowed = ", ".join(sorted(methods or ())).encode()
+        response.send(
+            204,
+            b"access-control-allow-methods: %b\r\naccess-control-allow-headers: %b\r\naccess-control-max-age: 86400\r\n"
+            % (allowed, request.header(b"access-control-request-headers") or ALLOWED_HEADERS),
+            b"",
+        )
+        return True
+
+    def refusal(self, _status: int, code: str, sentence: str) -> tuple[bytes, bytes]:
+        """What the HTTP server refuses by itself, in the same shape as everything else."""
+        request_id = self._new_id()
+        error = FairleadError(sentence)
+        error.code = code
+        error.type = "invalid_request_error" if _status < 500 else "service_unavailable"
+        return JSON_HEAD + f"x-request-id: {request_id}\r\n".encode(), error_body(error, request_id)
+
+    def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
+        """The one place where an error becomes an answer. A stream that has begun ends with an error event."""
+        if isinstance(error, CallerGone) or response.gone:
+            response.abort()
+            return
+        if not isinstance(error, FairleadError):
+            log.error("%s %s failed", request.method, request.path, exc_info=error)
+            error = InternalError("Something went wrong here. The request id finds it in the log.")
+        request_id = _id_of(response)
+        if response.started:
+            response.write(error_event(error, request_id))
+            response.end()
+            return
+        head = JSON_HEAD
+        if error.retry_after_seconds is not None:
+            head += b"retry-after: %d\r\n" % error.retry_after_seconds
+        if isinstance(error, MethodNotAllowed):
+            allowed = self._routes.get(request.path) or self._methods_by_prefix(request.path) or {}
+            head += f"allow: {', '.join(sorted(allowed))}\r\n".encode()
+        if error.status == 401:
+            head += b"www-authenticate: Bearer\r\n"
+        response.send(error.status, head, error_body(error, request_id))
+
+
+def _id_of(response: Response) -> str:
+    line = response.extra.partition(b"\r\n")[0]
+    return line.removeprefix(b"x-request-id: ").decode()

@@ -1,0 +1,29 @@
+"""GET /healthz (the process answers) and /readyz (a call can be served)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from fairlead.http.request import Request, Response
+
+JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+
+
+class HealthChecks:
+    """`obstacles` gives the reasons why no call can be served now: an empty list means ready."""
+
+    __slots__ = ("_obstacles",)
+
+    def __init__(self, obstacles: Callable[[], list[str]]) -> None:
+        self._obstacles = obstacles
+
+    def process(self, _request: Request, response: Response) -> None:
+        response.send(200, JSON_HEAD, b'{"status":"ok"}')
+
+    def ready(self, _request: Request, response: Response) -> None:
+        obstacles = self._obstacles()
+        status = 503 if obstacles else 200
+        body = {"status": "not_ready" if obstacles else "ready", "reasons": obstacles}
+        response.send(status, JSON_HEAD, msgspec.json.encode(body))

@@ -1,0 +1,69 @@
+"""GET /v1/models and /v1/models/{id}: the catalogue as data. Rendered once per snapshot, not per request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+import msgspec
+
+from fairlead.catalogue.snapshot import Model
+from fairlead.errors import ModelNotFound
+from fairlead.http.request import Request, Response
+from fairlead.wire.models import Architecture, ModelEntry, ModelList, Pricing
+
+JSON_HEAD = b"content-type: application/json\r\n"
+PREFIX = "/v1/models/"
+
+
+class Models:
+    __slots__ = ("_all", "_one")
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        entries = [entry(model) for model in models]
+        self._all = msgspec.json.encode(ModelList(data=tuple(entries)))
+        self._one = {item.id: msgspec.json.encode(item) for item in entries}
+
+    def list(self, _request: Request, response: Response) -> None:
+        response.send(200, JSON_HEAD, self._all)
+
+    def one(self, request: Request, response: Response) -> None:
+        model_id = unquote(request.path.removeprefix(PREFIX))
+        body = self._one.get(model_id)
+        if body is None:
+            raise ModelNotFound(
+                f"The model '{model_id}' does not exist here. GET /v1/models lists what there is.", param="model"
+            )
+        response.send(200, JSON_HEAD, body)
+
+
+def entry(model: Model) -> ModelEntry:
+    return ModelEntry(
+        id=model.id,
+        created=model.created,
+        owned_by=model.vendor,
+        name=model.name,
+        description=model.description,
+        context_length=model.context_length,
+        max_output_tokens=model.max_output_tokens,
+        architecture=Architecture(tuple(model.input_modalities), tuple(model.output_modalities)),
+        capabilities=tuple(model.capabilities),
+        supported_parameters=tuple(model.parameters),
+        default_parameters=dict(model.defaults),
+        pricing=_pricing(model),
+        deployments=len(model.deployments),
+        demonstration=model.demonstration,
+    )
+
+
+def _pricing(model: Model) -> Pricing | None:
+    """The price of the first deployment: the one that serves while it is healthy."""
+    if not model.deployments or model.deployments[0].price is None:
+        return None
+    price = model.deployments[0].price
+    return Pricing(
+        prompt=price.input.per_token(),
+        completion=price.output.per_token(),
+        input_per_million=price.input.per_million(),
+        output_per_million=price.output.per_million(),
+    )

@@ -1,0 +1,189 @@
+"""What an engine is to run, checked before a process is started for it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairlead.engines.gguf import GgufError, GgufInfo, read_gguf
+from fairlead.engines.memory import available_memory, estimate_memory
+from fairlead.engines.processors import available_processors
+from fairlead.errors import ConfigurationError
+
+DEMO_DIRECTORY = Path(__file__).parent / "demo"
+DEMO_GGUF = DEMO_DIRECTORY / "fairlead-demo.gguf"
+DEMO_MODEL_ID = "fairlead-demo"
+DEMO_CONTEXT_TOKENS = 1024
+DEMO_SLOTS = 4
+# One thread writes 4,500 tokens per second; a second one only takes a core from the gateway.
+DEMO_THREADS = 1
+MISTRAL_SMALL_TEMPLATE = DEMO_DIRECTORY / "mistral-small-3.2.jinja"
+
+DEFAULT_SLOTS = 4
+MOST_SLOTS = 64
+MOST_THREADS = 16
+# Tried from the largest on, when no context is asked for: the first that the model has and the memory holds.
+CONTEXTS = (32_768, 16_384, 8_192, 4_096, 2_048, 1_024)
+LEAST_CONTEXT_TOKENS = 256
+
+_MISTRAL_VOCABULARY = 131_072
+_MISTRAL_NAME = re.compile(r"mistral[-_ .]?small[-_ .]?3[._]2", re.IGNORECASE)
+_PART = re.compile(r"-(\d{5})-of-(\d{5})$")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """One model in one engine. `context_tokens` is what each of the `slots` (requests at once) has for itself."""
+
+    model_id: str
+    gguf: Path
+    mmproj: Path | None
+    context_tokens: int
+    slots: int
+    threads: int
+    chat_template: Path | None
+    images: bool
+
+
+def demo_spec() -> EngineSpec | None:
+    """The demonstration model of this package; None when its file or the engine's package is not installed."""
+    if not DEMO_GGUF.is_file() or not engine_is_installed():
+        return None
+    return EngineSpec(
+        model_id=DEMO_MODEL_ID,
+        gguf=DEMO_GGUF,
+        mmproj=None,
+        context_tokens=DEMO_CONTEXT_TOKENS,
+        slots=DEMO_SLOTS,
+        threads=DEMO_THREADS,
+        chat_template=None,
+        images=False,
+    )
+
+
+def engine_is_installed() -> bool:
+    """Whether the engine's package is there. It is looked for, not imported: that costs 34 MB."""
+    return importlib.util.find_spec("xllamacpp") is not None
+
+
+def spec_for(
+    path: Path,
+    mmproj: Path | None = None,
+    model_id: str | None = None,
+    context: int | None = None,
+    slots: int | None = None,
+) -> EngineSpec:
+    """Checks the files and the memory for the model at `path`.
+
+    `context` is in tokens per slot; without it the largest of `CONTEXTS` that fits. Raises ConfigurationError with
+    what is wrong and what helps.
+    """
+    if not engine_is_installed():
+        raise ConfigurationError(
+            "The engine is not installed, so no GGUF file can be served. "
+            "Install it with: pip install 'fairlead[engine]'."
+        )
+    info = _read(path, "model")
+    if info.is_projector:
+        raise ConfigurationError(
+            f"{path} is the vision part of a model and cannot answer by itself. "
+            f"Give the model's own file, and this one with --mmproj {path}."
+        )
+    if not info.architecture or not info.block_count or not info.embedding_length:
+        raise ConfigurationError(f"{path} does not describe a language model: its architecture or its size is missing.")
+    if mmproj is not None and not _read(mmproj, "vision part").is_projector:
+        raise ConfigurationError(f"{mmproj} is no vision part of a model. An mmproj file goes with --mmproj.")
+    slots = DEFAULT_SLOTS if slots is None else slots
+    if not 1 <= slots <= MOST_SLOTS:
+        raise ConfigurationError(f"The number of slots must be from 1 to {MOST_SLOTS}, not {slots}.")
+    weight_bytes = sum(part.stat().st_size for part in _parts(path, info))
+    if mmproj is not None:
+        weight_bytes += mmproj.stat().st_size
+    return EngineSpec(
+        model_id=model_id or _PART.sub("", path.stem).lower(),
+        gguf=path.absolute(),
+        mmproj=None if mmproj is None else mmproj.absolute(),
+        context_tokens=_context(path, info, weight_bytes, slots, context),
+        slots=slots,
+        threads=min(MOST_THREADS, available_processors()),
+        chat_template=MISTRAL_SMALL_TEMPLATE if is_mistral_small(path, info) else None,
+        images=mmproj is not None,
+    )
+
+
+def is_mistral_small(path: Path, info: GgufInfo) -> bool:
+    """Whether the model speaks the v11 format of Mistral Small 3.2, for which files often bring an older template.
+
+    Mistral Nemo and Small 3.1 share architecture and vocabulary but write tool calls differently, so the template
+    must name all three of v11's marks, or the name must say it.
+    """
+    if info.vocab_size != _MISTRAL_VOCABULARY or info.architecture not in ("llama", "mistral3"):
+        return False
+    if _MISTRAL_NAME.search(path.name) or _MISTRAL_NAME.search(info.name):
+        return True
+    template = info.chat_template
+    marks = all(mark in template for mark in ("[AVAILABLE_TOOLS]", "[SYSTEM_PROMPT]", "[ARGS]"))
+    return marks and "[THINK]" not in template
+
+
+def _read(path: Path, what: str) -> GgufInfo:
+    try:
+        return read_gguf(path)
+    except FileNotFoundError:
+        raise ConfigurationError(f"The {what} {path} does not exist.") from None
+    except OSError as failure:
+        raise ConfigurationError(f"The {what} {path} cannot be read: {failure.strerror}.") from None
+    except GgufError as failure:
+        raise ConfigurationError(f"The {what} {path} cannot be used: the file {failure}.") from None
+
+
+def _parts(path: Path, info: GgufInfo) -> list[Path]:
+    """All files of a model that was split into several, in order. Raises ConfigurationError when one is missing."""
+    if info.parts == 1:
+        return [path]
+    found = _PART.search(path.stem)
+    if found is None or int(found[2]) != info.parts or int(found[1]) != 1:
+        raise ConfigurationError(
+            f"{path} is one of {info.parts} files of a model. Give the first, whose name ends with "
+            f"-00001-of-{info.parts:05d}.gguf, with the others beside it under their own names."
+        )
+    stem = path.stem[: found.start()]
+    parts = [path.with_name(f"{stem}-{at:05d}-of-{info.parts:05d}.gguf") for at in range(1, info.parts + 1)]
+    for part in parts[1:]:
+        _read(part, "part")
+    return parts
+
+
+def _context(path: Path, info: GgufInfo, weight_bytes: int, slots: int, asked: int | None) -> int:
+    most = info.context_length or CONTEXTS[0]
+    if asked is not None:
+        if not LEAST_CONTEXT_TOKENS <= asked <= most:
+            raise ConfigurationError(
+                f"The context must be from {LEAST_CONTEXT_TOKENS} to {most} tokens for {path.name}, not {asked}."
+            )
+        candidates = [asked]
+    else:
+        candidates = [tokens for tokens in CONTEXTS if tokens <= most] or [most]
+    room = None if _has_accelerator() else available_memory()
+    if room is None:
+        return candidates[0]
+    needed = 0
+    for tokens in candidates:
+        needed = estimate_memory(info, weight_bytes=weight_bytes, context_tokens=tokens, slots=slots)
+        if needed <= room:
+            return tokens
+    raise ConfigurationError(
+        f"{path.name} needs about {_gigabytes(needed)} of memory with {candidates[-1]} tokens of context in each of "
+        f"{slots} slots, but only {_gigabytes(room)} is free. A smaller quantization, --context or --slots helps."
+    )
+
+
+def _has_accelerator() -> bool:
+    """Whether there is a GPU whose memory may take the model: then the machine's own says nothing."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,195 @@
+"""Every error that a caller can see, drawn first, then defined.
+
+FairleadError
+├── CallerError                     the request is at fault: never tried elsewhere
+│   ├── InvalidRequest         400  invalid_request (names the parameter)
+│   │   ├── ContextTooLong     400  context_length_exceeded
+│   │   └── UnsupportedContent 400  unsupported_content
+│   ├── Unauthenticated        401  invalid_api_key
+│   ├── Forbidden              403  forbidden
+│   ├── NotFound               404  not_found
+│   │   └── ModelNotFound      404  model_not_found
+│   ├── MethodNotAllowed       405  method_not_allowed
+│   └── UpstreamRefused        4xx  upstream_refused: a provider says that this request is wrong
+├── ServiceError                    this service cannot serve it now
+│   ├── InternalError          500  internal_error
+│   ├── NoDeployment           503  no_deployment
+│   ├── EngineStarting         503  engine_starting
+│   ├── Overloaded             503  overloaded
+│   └── ShuttingDown           503  shutting_down
+├── UpstreamError                   one attempt failed: another candidate may help
+│   ├── UpstreamUnreachable    502  upstream_unreachable
+│   ├── UpstreamTimeout        504  upstream_timeout
+│   ├── UpstreamBusy           503  upstream_busy: our own bounded queue in front of it is full
+│   ├── UpstreamRateLimited    429  upstream_rate_limited
+│   ├── UpstreamDenied         502  upstream_denied: 401, 402 or 403 of our credential there
+│   ├── UpstreamFailed         502  upstream_failed: its 5xx
+│   ├── UpstreamInvalid        502  upstream_invalid: an answer that breaks the protocol
+│   └── UpstreamCut            502  upstream_cut: the answer ended before it was complete
+│       └── EngineCrashed      502  engine_crashed
+├── CallerGone             499  caller_gone: hung up before the answer was complete; nobody is told, it is recorded
+└── ConfigurationError              a file or variable is wrong; says where and how to mend it (never sent to callers)
+"""
+
+from __future__ import annotations
+
+
+class FairleadError(Exception):
+    """An error with the HTTP status and the code that callers see.
+
+    `message` is a whole sentence for people, `param` the name of the request's parameter at fault,
+    `retry_after_seconds` becomes a Retry-After header.
+    """
+
+    status = 500
+    code = "internal_error"
+    type = "api_error"
+    another_may_help = False
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_seconds = retry_after_seconds
+
+
+class CallerError(FairleadError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidRequest(CallerError):
+    code = "invalid_request"
+
+
+class ContextTooLong(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class UnsupportedContent(InvalidRequest):
+    code = "unsupported_content"
+
+
+class Unauthenticated(CallerError):
+    status = 401
+    code = "invalid_api_key"
+    type = "authentication_error"
+
+
+class Forbidden(CallerError):
+    status = 403
+    code = "forbidden"
+    type = "permission_error"
+
+
+class NotFound(CallerError):
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(CallerError):
+    status = 405
+    code = "method_not_allowed"
+
+
+class UpstreamRefused(CallerError):
+    """A provider's 4xx about the request itself. `status` is the provider's own."""
+
+    code = "upstream_refused"
+
+    def __init__(self, message: str, *, status: int, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+        if code is not None:
+            self.code = code
+
+
+class ServiceError(FairleadError):
+    status = 503
+    type = "service_unavailable"
+
+
+class InternalError(ServiceError):
+    status = 500
+    code = "internal_error"
+    type = "api_error"
+
+
+class NoDeployment(ServiceError):
+    code = "no_deployment"
+
+
+class EngineStarting(ServiceError):
+    code = "engine_starting"
+    another_may_help = True
+
+
+class Overloaded(ServiceError):
+    code = "overloaded"
+
+
+class ShuttingDown(ServiceError):
+    code = "shutting_down"
+
+
+class UpstreamError(FairleadError):
+    status = 502
+    type = "upstream_error"
+    another_may_help = True
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamBusy(UpstreamError):
+    status = 503
+    code = "upstream_busy"
+
+
+class UpstreamRateLimited(UpstreamError):
+    status = 429
+    code = "upstream_rate_limited"
+    type = "rate_limit_error"
+
+
+class UpstreamDenied(UpstreamError):
+    code = "upstream_denied"
+
+
+class UpstreamFailed(UpstreamError):
+    code = "upstream_failed"
+
+
+class UpstreamInvalid(UpstreamError):
+    code = "upstream_invalid"
+
+
+class UpstreamCut(UpstreamError):
+    code = "upstream_cut"
+
+
+class EngineCrashed(UpstreamCut):
+    code = "engine_crashed"
+
+
+class CallerGone(FairleadError):
+    """The caller hung up. Raised where its request waits; 499 is nginx's number for it and never sent."""
+
+    status = 499
+    code = "caller_gone"
+
+
+class ConfigurationError(FairleadError):
+    """A wrong setting. The text names the file and line (or the variable) and the fix."""
+
+    code = "configuration_error"

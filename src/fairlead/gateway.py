@@ -1,0 +1,174 @@
+"""The story of one call: admit, plan, attempt, relay, and end in exactly one way.
+
+A call runs as one coroutine driven by `http.eager`; chunks do not wake it: they go from the upstream's read callback
+through the dialect's relay to the caller's transport.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from fairlead.errors import (
+    EngineStarting,
+    FairleadError,
+    ModelNotFound,
+    NoDeployment,
+    UnsupportedContent,
+    UpstreamError,
+    UpstreamInvalid,
+)
+from fairlead.http.client import Exchange
+from fairlead.http.request import Response
+from fairlead.routing.health import Health
+from fairlead.routing.plan import plan
+from fairlead.routing.upstream import Call, Servable, Upstream
+from fairlead.wire.chat import ChatRequest
+
+# How long a call waits for a local engine that is starting, before the next candidate or a 503.
+GATE_WAIT_SECONDS = 8.0
+DROPPED_NAMES_SHOWN = 32
+
+JSON_HEAD = b"content-type: application/json\r\n"
+STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class Gateway:
+    """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
+
+    __slots__ = ("_clock", "_health", "_servables")
+
+    def __init__(self, servables: Mapping[str, Servable], health: Health, clock: Callable[[], float]) -> None:
+        self._servables = servables
+        self._health = health
+        self._clock = clock
+
+    def replace(self, servables: Mapping[str, Servable]) -> None:
+        self._servables = servables
+
+    async def chat(self, request: ChatRequest, response: Response) -> None:
+        """Answers one chat call on `response`: a whole answer or a stream.
+
+        Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
+        already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
+        """
+        failure: FairleadError | None = None
+        for upstream in plan(self._admit(request), self._health.rests, self._clock()):
+            try:
+                await _attempt(upstream, request, response)
+            except (UpstreamError, EngineStarting) as error:
+                self._health.failed(upstream.deployment.id, error, self._clock())
+                failure = error
+                if response.started:
+                    raise
+            else:
+                if self._health.rests:
+                    self._health.served(upstream.deployment.id)
+                return
+        assert failure is not None
+        raise failure
+
+    def _admit(self, request: ChatRequest) -> tuple[Upstream, ...]:
+        servable = self._servables.get(request.model)
+        if servable is None:
+            raise ModelNotFound(
+                f"The model '{request.model}' does not exist here. GET /v1/models lists what there is.", param="model"
+            )
+        if not servable.upstreams:
+            raise NoDeployment(
+                f"No deployment serves '{request.model}' yet: add one under [[models]] in the configuration file "
+                "(a provider, its upstream_model and a price), then restart.",
+                param="model",
+            )
+        if request.has_images and "image" not in servable.model.input_modalities:
+            raise UnsupportedContent(f"'{request.model}' takes no images.", param="messages")
+        return servable.upstreams
+
+
+async def _attempt(upstream: Upstream, request: ChatRequest, response: Response) -> None:
+    """One try of one candidate. On any way out the exchange is over: complete, or its connection closed."""
+    call = upstream.adapter.to_vendor(request)
+    gate = upstream.gate
+    if gate is not None and not gate.is_ready and not await gate.wait_ready(GATE_WAIT_SECONDS):
+        raise EngineStarting(
+            f"The engine of '{request.model}' is not ready. Try again in a few seconds.", retry_after_seconds=2
+        )
+    exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+    try:
+        status = await exchange.head()
+        if status != 200:
+            raise upstream.adapter.error(status, exchange.headers, await exchange.read())
+        if not call.stream:
+            answer, _usage = upstream.adapter.plain(call, await exchange.read())
+            response.send(200, _head(JSON_HEAD, upstream, call), answer)
+        elif not _is_event_stream(exchange):
+            await _answer_unstreamed(upstream, call, exchange, request, response)
+        elif request.stream:
+            await _relay(upstream, call, exchange, response)
+        else:
+            assembler = upstream.adapter.assembler(call)
+            await exchange.relay(assembler.feed)
+            response.send(200, _head(JSON_HEAD, upstream, call), assembler.close())
+    except UpstreamError as error:
+        raise error if upstream.translate is None else upstream.translate(error) from error
+    finally:
+        exchange.cancel()
+
+
+async def _relay(upstream: Upstream, call: Any, exchange: Exchange, response: Response) -> None:
+    relay = upstream.adapter.relay(call)
+    head = _head(STREAM_HEAD, upstream, call)
+    feed = relay.feed
+
+    def first(data: bytes) -> None:
+        # The status is settled by the first event that says something: until then another candidate may serve.
+        out = feed(data)
+        if out:
+            if not response.started:
+                response.start(200, head)
+            response.write(out)
+
+    response.on_pause = exchange.pause
+    response.on_resume = exchange.resume
+    try:
+        await exchange.relay(first)
+        last = relay.close()
+    finally:
+        response.on_pause = response.on_resume = None
+    if not response.started:
+        response.start(200, head)
+    if last:
+        response.write(last)
+    response.end()
+
+
+async def _answer_unstreamed(
+    upstream: Upstream, call: Any, exchange: Exchange, request: ChatRequest, response: Response
+) -> None:
+    """The upstream was asked for a stream and sent one JSON document: good for a caller who wants just that."""
+    body = await exchange.read()
+    if request.stream:
+        raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
+    answer, _usage = upstream.adapter.plain(call, body)
+    response.send(200, _head(JSON_HEAD, upstream, call), answer)
+
+
+def _is_event_stream(exchange: Exchange) -> bool:
+    kind = exchange.header(b"content-type")
+    return kind is not None and kind.lower().startswith(b"text/event-stream")
+
+
+def _head(head: bytes, upstream: Upstream, call: Call) -> bytes:
+    head += upstream.answer_headers
+    if call.dropped:
+        head += b"x-fairlead-dropped: " + _names(call.dropped) + b"\r\n"
+    return head
+
+
+def _names(dropped: tuple[str, ...]) -> bytes:
+    """Names as the caller wrote them may hold anything, line ends too: percent-encoded, and bounded."""
+    shown = [quote(name[:64], safe="") for name in dropped[:DROPPED_NAMES_SHOWN]]
+    if len(dropped) > DROPPED_NAMES_SHOWN:
+        shown.append(f"and%20{len(dropped) - DROPPED_NAMES_SHOWN}%20more")
+    return ", ".join(shown).encode()

@@ -1,0 +1,114 @@
+"""An ASGI app behind the same port, for everything that is not the data plane. Runs in ordinary tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import unquote
+
+from fairlead.http.request import Request, Response
+
+Message = MutableMapping[str, Any]
+App = Callable[
+    [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
+
+
+class AsgiBridge:
+    """`on_error(request, response, error)` answers for an app that failed."""
+
+    def __init__(self, app: App, on_error: Callable[[Request, Response, BaseException], None]) -> None:
+        self._app = app
+        self._on_error = on_error
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def handle(self, request: Request, response: Response) -> None:
+        task = asyncio.get_running_loop().create_task(self._run(request, response))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, request: Request, response: Response) -> None:
+        call = _Call(request, response)
+        try:
+            await self._app(call.scope(), call.receive, call.send)
+        except Exception as error:  # noqa: BLE001 - answered in the one place for it
+            if not response.finished:
+                self._on_error(request, response, error)
+        finally:
+            if not response.finished:
+                response.abort()
+
+
+class _Call:
+    def __init__(self, request: Request, response: Response) -> None:
+        self._request = request
+        self._response = response
+        self._body_given = False
+        self._gone = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
+        self._start: tuple[int, bytes] | None = None
+        response.on_gone = self._hung_up
+        response.on_pause = self._drained.clear
+        response.on_resume = self._drained.set
+
+    def _hung_up(self) -> None:
+        self._gone.set()
+        self._drained.set()
+
+    def scope(self) -> MutableMapping[str, Any]:
+        from_host = self._request.header(b"host") or b""
+        host, _, port = from_host.decode("latin-1").rpartition(":")
+        secure = self._request.secure
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": self._request.version,
+            "method": self._request.method,
+            "scheme": "https" if secure else "http",
+            "path": unquote(self._request.path),
+            "raw_path": self._request.path.encode("latin-1"),
+            "query_string": self._request.query.encode("latin-1"),
+            "root_path": "",
+            "headers": self._request.headers,
+            "client": self._request.peer,
+            "server": (host, int(port)) if host and port.isdigit() else (from_host.decode("latin-1"), 443 if secure else 80),
+            "state": {},
+        }
+
+    async def receive(self) -> Message:
+        if not self._body_given:
+            self._body_given = True
+            return {"type": "http.request", "body": self._request.body, "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        response = self._response
+        if message["type"] == "http.response.start":
+            self._start = (message["status"], _lines(message.get("headers", ())))
+            return
+        if message["type"] != "http.response.body":
+            return
+        body = message.get("body", b"")
+        if message.get("more_body", False):
+            if not response.started:
+                assert self._start is not None
+                response.start(*self._start)
+            response.write(body)
+            await self._drained.wait()
+        elif response.started:
+            response.end(body)
+        else:
+            assert self._start is not None
+            response.send(*self._start, body)
+
+
+def _lines(headers: Any) -> bytes:
+    """Header lines without those that the connection itself decides."""
+    return b"".join(
+        b"%b: %b\r\n" % (name, value)
+        for name, value in headers
+        if name.lower() not in (b"content-length", b"transfer-encoding", b"connection", b"date")
+    )

@@ -1,0 +1,643 @@
+"""The client's side: a pool of connections per upstream, and one `Exchange` per request.
+
+Callbacks only: an exchange costs two `Signal`s and no task, future or timer. Deadlines are swept per pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+
+from fairlead.errors import (
+    FairleadError,
+    UpstreamBusy,
+    UpstreamCut,
+    UpstreamInvalid,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from fairlead.http.connect import Address, Proxy, connect
+from fairlead.http.eager import Signal
+from fairlead.http.request import BODILESS, JOIN_BYTES
+
+NEVER = math.inf
+SWEEP_SECONDS = 0.1
+# Idle connections are looked at less often than calls in flight.
+IDLE_SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds for each phase of a call; `idle` is the longest silence after the first byte."""
+
+    connect_seconds: float = 5
+    first_byte_seconds: float = 120
+    idle_seconds: float = 120
+    total_seconds: float = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """`connections` at once; further calls wait in a queue of `queue` places for `queue_seconds` at most."""
+
+    connections: int = 1024
+    queue: int = 1024
+    queue_seconds: float = 30
+    idle_close_seconds: float = 55
+    head_bytes: int = 65_536
+    body_bytes: int = 67_108_864
+
+
+class Pool:
+    """Connections to one upstream. `base_url`: http://, https:// (a path prefix is kept) or `unix:/path.sock`."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeouts: Timeouts | None = None,
+        limits: PoolLimits | None = None,
+        proxy: Proxy | None = None,
+        tls: ssl.SSLContext | None = None,
+        unix_prefix: str = "/v1",
+    ) -> None:
+        self.timeouts = timeouts or Timeouts()
+        self.limits = limits or PoolLimits()
+        self.proxy = proxy
+        self.name = base_url
+        if base_url.startswith("unix:"):
+            self.address = Address(unix_path=base_url.removeprefix("unix:"))
+            prefix, host = unix_prefix, "localhost"
+        else:
+            parts = urlsplit(base_url)
+            secure = parts.scheme == "https"
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError(f"{base_url} is no http://, https:// or unix: address")
+            if secure and tls is None:
+                tls = ssl.create_default_context()
+            self.address = Address(parts.hostname, parts.port or (443 if secure else 80), tls=tls if secure else None)
+            prefix, host = parts.path.rstrip("/"), parts.netloc.rpartition("@")[2]
+        if proxy is not None and self.address.tls is None and self.address.unix_path is None:
+            prefix = f"http://{host}{prefix}"  # absolute-form, which a proxy needs for plain http
+        self._prefix = prefix.encode()
+        self._host_line = b" HTTP/1.1\r\nhost: %b\r\n" % host.encode("idna" if not host.isascii() else "ascii")
+        if proxy is not None and self.address.tls is None:
+            self._host_line += proxy.authorization_line
+        self._idle: list[Connection] = []
+        self._waiting: deque[Exchange] = deque()
+        self._active: set[Exchange] = set()
+        self._open = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._active) - len(self._waiting)
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def request(
+        self, method: bytes, path: bytes, headers: bytes, body: Sequence[bytes | memoryview] = ()
+    ) -> Exchange:
+        """Sends a request as soon as a connection is there; `headers` are ready lines without host and length."""
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        length = 0
+        for part in body:
+            length += len(part)
+        head = b"%b %b%b%b%bcontent-length: %d\r\n\r\n" % (
+            method, self._prefix, path, self._host_line, headers, length,
+        )  # fmt: skip
+        exchange = Exchange(self, head, body, length, method == b"HEAD")
+        now = loop.time()
+        exchange.end_at = now + self.timeouts.total_seconds
+        self._active.add(exchange)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.transport.is_closing():
+                connection.take(exchange, now)
+                return exchange
+        self._open_or_queue(exchange, now)
+        return exchange
+
+    def _open_or_queue(self, exchange: Exchange, now: float) -> None:
+        assert self._loop is not None
+        if self._open < self.limits.connections:
+            self._open += 1
+            exchange.deadline = now + self.timeouts.connect_seconds
+            exchange.phase = "connect"
+            task = self._loop.create_task(self._connect(exchange))
+            exchange.connecting = task
+            self._connecting.add(task)
+            task.add_done_callback(self._connecting.discard)
+        elif len(self._waiting) < self.limits.queue:
+            exchange.deadline = now + self.limits.queue_seconds
+            exchange.phase = "queue"
+            self._waiting.append(exchange)
+        else:
+            exchange.fail(UpstreamBusy("Too many calls wait for this provider already.", retry_after_seconds=1))
+
+    async def _connect(self, exchange: Exchange) -> None:
+        assert self._loop is not None
+        connection = Connection(self)
+        try:
+            await connect(self._loop, lambda: connection, self.address, self.proxy)
+        except asyncio.CancelledError:
+            self._open -= 1
+            self._serve_waiting()
+            raise
+        except (OSError, ssl.SSLError, UpstreamUnreachable) as error:
+            self._open -= 1
+            exchange.connecting = None
+            if isinstance(error, UpstreamUnreachable):
+                exchange.fail(error)
+            else:
+                exchange.fail(UpstreamUnreachable(f"No connection to the provider: {reason(error)}."))
+            self._serve_waiting()
+            return
+        connection.counted = True
+        exchange.connecting = None
+        if exchange.over:
+            self.give_back(connection)
+        else:
+            connection.take(exchange, self._loop.time())
+
+    def give_back(self, connection: Connection) -> None:
+        """A connection whose answer is complete: for the next who waits, or kept."""
+        assert self._loop is not None
+        if self._closed or connection.transport.is_closing():
+            connection.transport.close()
+            return
+        now = self._loop.time()
+        while self._waiting:
+            exchange = self._waiting.popleft()
+            if not exchange.over:
+                connection.take(exchange, now)
+                return
+        connection.idle_since = now
+        self._idle.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        if connection.counted:
+            connection.counted = False
+            self._open -= 1
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._serve_waiting()
+
+    def _serve_waiting(self) -> None:
+        while self._waiting and self._open < self.limits.connections and not self._closed:
+            exchange = self._waiting.popleft()
+            if not exchange.over:
+                assert self._loop is not None
+                self._open_or_queue(exchange, self._loop.time())
+
+    def retry(self, exchange: Exchange) -> None:
+        """The kept connection had died unseen: once more, on a new one."""
+        assert self._loop is not None
+        self._open_or_queue(exchange, self._loop.time())
+
+    def finished(self, exchange: Exchange) -> None:
+        self._active.discard(exchange)
+        if exchange.phase == "queue":
+            try:
+                self._waiting.remove(exchange)
+            except ValueError:
+                pass
+
+    def _sweep(self) -> None:
+        assert self._loop is not None
+        self._sweeper = None
+        now = self._loop.time()
+        for exchange in [one for one in self._active if one.deadline <= now or one.end_at <= now]:
+            exchange.expire(now)
+        keep_from = now - self.limits.idle_close_seconds
+        if self._idle and self._idle[0].idle_since < keep_from:
+            for connection in [one for one in self._idle if one.idle_since < keep_from]:
+                connection.transport.close()
+        if self._active:
+            self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        elif self._idle:
+            self._sweeper = self._loop.call_later(IDLE_SWEEP_SECONDS, self._sweep)
+
+    async def close(self) -> None:
+        """Ends everything: calls in flight fail, connections are closed."""
+        self._closed = True
+        for exchange in list(self._active):
+            exchange.fail(UpstreamCut("This server is stopping."))
+        for connection in list(self._idle):
+            connection.transport.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        for task in list(self._connecting):
+            task.cancel()
+        if self._connecting:
+            await asyncio.gather(*self._connecting, return_exceptions=True)
+
+
+class Exchange:
+    """One request to an upstream and its answer. Errors of `head`, `read` and `relay`: the UpstreamError family."""
+
+    __slots__ = (
+        "_body",
+        "_complete",
+        "_connection",
+        "_done",
+        "_failure",
+        "_got_head",
+        "_head_signal",
+        "_parts",
+        "_read_bytes",
+        "_retried",
+        "_sink",
+        "connecting",
+        "deadline",
+        "end_at",
+        "head_at",
+        "head_only",
+        "headers",
+        "length",
+        "over",
+        "phase",
+        "pool",
+        "sent_at",
+        "start",
+        "status",
+    )
+
+    def __init__(
+        self, pool: Pool, start: bytes, body: Sequence[bytes | memoryview], length: int, head_only: bool
+    ) -> None:
+        self.pool = pool
+        self.start = start
+        self.length = length
+        self.head_only = head_only
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.sent_at = 0.0
+        self.head_at = 0.0
+        self.deadline = NEVER
+        self.end_at = NEVER
+        self.phase = ""
+        self.over = False
+        self.connecting: asyncio.Task[None] | None = None
+        self._body = body
+        self._connection: Connection | None = None
+        self._parts: list[bytes] = []
+        self._read_bytes = 0
+        self._got_head = False
+        self._complete = False
+        self._retried = False
+        self._failure: Exception | None = None
+        self._head_signal: Signal[None] | None = None
+        self._done: Signal[None] | None = None
+        self._sink: Callable[[bytes], None] | None = None
+
+    # --- for the caller
+
+    def header(self, name: bytes) -> bytes | None:
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    async def head(self) -> int:
+        """Waits for status and headers; gives the status."""
+        if not self._got_head:
+            if self._failure is not None:
+                raise self._failure
+            self._head_signal = Signal()
+            await self._head_signal
+        return self.status
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        await self._to_the_end()
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def relay(self, sink: Callable[[bytes], None]) -> None:
+        """Gives each block of the body to `sink` as it is read, on the stack of the read callback, and returns at the
+        proper end. What `sink` raises closes the upstream and is raised here."""
+        parts = self._parts
+        if parts:
+            self._parts = []
+            sink(parts[0] if len(parts) == 1 else b"".join(parts))
+        self._sink = sink
+        await self._to_the_end()
+
+    async def _to_the_end(self) -> None:
+        if not self._complete:
+            if self._failure is not None:
+                raise self._failure
+            self._done = Signal()
+            await self._done
+
+    def pause(self) -> None:
+        """Stops reading from the upstream; silence is then ours and does not count as idle."""
+        if self._connection is not None:
+            self.deadline = NEVER
+            self._connection.transport.pause_reading()
+
+    def resume(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            self.deadline = connection.loop.time() + self.pool.timeouts.idle_seconds
+            connection.transport.resume_reading()
+
+    def cancel(self) -> None:
+        """Closes the upstream's connection at once. Nothing happens when the answer is complete."""
+        if not self.over:
+            self._end()
+            self._abort()
+
+    # --- for the connection and the pool
+
+    def wake(self, data_at: float) -> None:
+        """After a block was parsed: hands on what came, to whoever waits."""
+        if not self._got_head:
+            return
+        self.deadline = data_at + self.pool.timeouts.idle_seconds
+        sink = self._sink
+        if sink is not None and self._parts:
+            parts = self._parts
+            self._parts = []
+            try:
+                sink(parts[0] if len(parts) == 1 else b"".join(parts))
+            except Exception as error:  # noqa: BLE001 - raised where the call waits
+                self.fail(error)
+                return
+        if self._complete:
+            self._end()
+        signal = self._head_signal
+        if signal is not None and not signal.done:
+            signal.set(None)
+        if self._complete and self._done is not None:
+            self._done.set(None)
+
+    def begin_answer(self, status: int, headers: list[tuple[bytes, bytes]], now: float) -> None:
+        self.status = status
+        self.headers = headers
+        self.head_at = now
+        self.phase = "idle"
+        self._got_head = True
+        self._body = ()
+
+    def take_body(self, data: bytes) -> bool:
+        """False when the answer is larger than it may be."""
+        self._parts.append(data)
+        if self._sink is None:
+            self._read_bytes += len(data)
+            return self._read_bytes <= self.pool.limits.body_bytes
+        return True
+
+    def complete(self) -> None:
+        self._complete = True
+        self._connection = None
+
+    def send_on(self, connection: Connection, now: float) -> None:
+        self._connection = connection
+        self.sent_at = now
+        self.phase = "first byte"
+        self.deadline = now + self.pool.timeouts.first_byte_seconds
+        if self.length <= JOIN_BYTES:
+            connection.transport.write(b"".join((self.start, *self._body)))
+        else:
+            connection.transport.writelines((self.start, *self._body))
+
+    def cut(self, connection: Connection, error: FairleadError) -> None:
+        """The connection ended before the answer was complete."""
+        if self.over:
+            return
+        self._connection = None
+        if connection.reused and not connection.answering and not self._retried and not self._got_head:
+            self._retried = True
+            self.pool.retry(self)
+            return
+        self.fail(error)
+
+    def expire(self, now: float) -> None:
+        what = {
+            "queue": "No connection to the provider was free in time.",
+            "connect": "The provider did not accept a connection in time.",
+            "first byte": "The provider did not begin to answer in time.",
+            "idle": "The provider fell silent in the middle of its answer.",
+        }
+        if self.end_at <= now:
+            self.fail(UpstreamTimeout("The provider's answer took longer than a call may take in total."))
+        elif self.phase == "queue":
+            self.fail(UpstreamBusy(what["queue"], retry_after_seconds=1))
+        else:
+            self.fail(UpstreamTimeout(what[self.phase]))
+
+    def fail(self, error: Exception) -> None:
+        if self.over:
+            return
+        self._end()
+        self._failure = error
+        self._abort()
+        if self._head_signal is not None and not self._head_signal.done:
+            self._head_signal.fail(error)
+        elif self._done is not None:
+            self._done.fail(error)
+
+    def _end(self) -> None:
+        self.over = True
+        self.deadline = self.end_at = NEVER
+        self.pool.finished(self)
+
+    def _abort(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.drop()
+        if self.connecting is not None:
+            self.connecting.cancel()
+            self.connecting = None
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an upstream; serves one exchange at a time."""
+
+    __slots__ = (
+        "_exchange",
+        "_fed",
+        "_finished",
+        "_headers",
+        "_interim",
+        "_keep",
+        "_parser",
+        "_until_close",
+        "answering",
+        "counted",
+        "idle_since",
+        "loop",
+        "pool",
+        "reused",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        assert pool._loop is not None  # noqa: SLF001 - set by the request that made this connection
+        self.loop = pool._loop  # noqa: SLF001
+        self.counted = False
+        self.idle_since = 0.0
+        self.reused = False
+        self.answering = False
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._exchange: Exchange | None = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._fed = 0
+        self._interim = False
+        self._until_close = False
+        self._finished = False
+        self._keep = False
+
+    def take(self, exchange: Exchange, now: float) -> None:
+        self._exchange = exchange
+        self.answering = False
+        self._until_close = False
+        self._fed = 0
+        exchange.send_on(self, now)
+
+    def drop(self) -> None:
+        self._exchange = None
+        self.transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            self.transport.abort()  # nobody asked: an unsolicited answer must not meet the next request
+            return
+        if not self.answering:
+            self.answering = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if self._finished:  # garbage after a complete answer
+                self._finished = False
+                self.transport.abort()
+                exchange.wake(self.loop.time())
+                return
+            cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
+            if isinstance(cause, UpstreamInvalid):
+                exchange.fail(cause)
+            else:
+                exchange.fail(UpstreamInvalid("The provider's answer is not valid HTTP."))
+            return
+        if exchange.status == 0:
+            self._fed += len(data)
+            if self._fed > self.pool.limits.head_bytes:
+                exchange.fail(UpstreamInvalid("The head of the provider's answer is too large."))
+                return
+        if self._finished:
+            self._finished = False
+            if self._keep:
+                self.reused = True
+                self.pool.give_back(self)
+            else:
+                self.transport.close()
+        exchange.wake(self.loop.time())
+
+    def on_message_begin(self) -> None:
+        if self._exchange is None:
+            raise UpstreamInvalid("The provider sent more than one answer.")
+        self._headers = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        status = self._parser.get_status_code()
+        self._interim = 100 <= status < 200
+        if self._interim:
+            if status == 101:
+                raise UpstreamInvalid("The provider switched protocols.")
+            return
+        headers = self._headers
+        length = b""
+        for name, value in headers:
+            if name == b"content-length" or name == b"transfer-encoding":
+                length = value
+        self._until_close = not length and status not in BODILESS
+        exchange.begin_answer(status, headers, self.loop.time())
+        if exchange.head_only:
+            self._answer_complete(keep=False)
+
+    def on_body(self, data: bytes) -> None:
+        exchange = self._exchange
+        if exchange is not None and not exchange.take_body(data):
+            raise UpstreamInvalid("The provider's answer is larger than an answer may be.")
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            return
+        if self._exchange is not None:
+            self._answer_complete(keep=self._parser.should_keep_alive())
+
+    def _answer_complete(self, *, keep: bool) -> None:
+        exchange = self._exchange
+        assert exchange is not None
+        self._exchange = None
+        exchange.complete()
+        # Given back only when the whole block has been parsed: what follows the answer makes the connection unusable.
+        self._finished = True
+        self._keep = keep
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        exchange, self._exchange = self._exchange, None
+        self.pool.lost(self)
+        if exchange is None:
+            return
+        if self._until_close and error is None and exchange.status:
+            exchange.complete()
+            exchange.wake(self.loop.time())
+            return
+        if exchange.status:
+            exchange.cut(self, UpstreamCut("The provider's connection ended in the middle of its answer."))
+        else:
+            exchange.cut(self, UpstreamCut("The provider closed the connection without an answer."))
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in a few words and without our own addresses."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate was refused ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return "the TLS handshake failed"
+    if isinstance(error, ConnectionRefusedError):
+        return "it was refused"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return type(error).__name__

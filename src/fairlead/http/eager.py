@@ -1,0 +1,114 @@
+"""Coroutines that run on the stack of whoever wakes them.
+
+A request needs linear code (plan, attempt, relay, settle) but not a scheduler: an `asyncio.Task` with a future
+costs 5 us per request on uvloop, a fifth of the whole budget. `run` drives a coroutine directly: it runs until it
+waits for a `Signal`, and `Signal.set` continues it at once, in the callback that brought the news (bytes from the
+upstream, a hang-up). Awaiting ordinary asyncio futures works too; what needs `asyncio.current_task()`
+(`asyncio.timeout`, TaskGroup, anyio) does not: use a real task for such code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Signal(Generic[T]):
+    """A value that arrives once. At most one coroutine may wait for it."""
+
+    __slots__ = ("_error", "_running", "_value", "done")
+
+    def __init__(self) -> None:
+        self.done = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._running: Running | None = None
+
+    def set(self, value: T) -> None:
+        """Continues the waiting coroutine before it returns. Later calls are ignored."""
+        if self.done:
+            return
+        self.done = True
+        self._value = value
+        running = self._running
+        if running is not None:
+            self._running = None
+            running.step(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Raises `error` in the waiting coroutine before it returns. Later calls are ignored."""
+        if self.done:
+            return
+        self.done = True
+        self._error = error
+        running = self._running
+        if running is not None:
+            self._running = None
+            running.step(None)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done:
+            yield self
+        if self._error is not None:
+            raise self._error
+        return self._value  # type: ignore[return-value]
+
+
+class Running:
+    """A coroutine under way. `interrupt` raises an error at the place where it waits."""
+
+    __slots__ = ("_coroutine", "_done", "_stepping", "_waits_for", "finished")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[BaseException | None], None]) -> None:
+        self._coroutine = coroutine
+        self._done = done
+        self._waits_for: Any = None
+        self._stepping = False
+        self.finished = False
+
+    def step(self, error: BaseException | None) -> None:
+        self._waits_for = None
+        self._stepping = True
+        try:
+            waited = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+        except StopIteration:
+            self.finished = True
+            self._done(None)
+            return
+        except BaseException as failure:  # noqa: BLE001 - handed to the one place that answers
+            self.finished = True
+            self._done(failure)
+            return
+        finally:
+            self._stepping = False
+        self._waits_for = waited
+        if type(waited) is Signal:
+            waited._running = self  # noqa: SLF001
+        elif getattr(waited, "_asyncio_future_blocking", None):
+            waited._asyncio_future_blocking = False
+            waited.add_done_callback(self._wake)
+        else:
+            self.step(RuntimeError(f"a request waited for {waited!r}, which needs an asyncio task"))
+
+    def _wake(self, future: Any) -> None:
+        if not self.finished and self._waits_for is future:
+            self.step(None)
+
+    def interrupt(self, error: BaseException) -> bool:
+        """Raises `error` where the coroutine waits; False when it has finished or is running right now."""
+        if self.finished or self._stepping:
+            return False
+        waited = self._waits_for
+        if type(waited) is Signal:
+            waited._running = None  # noqa: SLF001
+        self.step(error)
+        return True
+
+
+def run(coroutine: Coroutine[Any, Any, Any], done: Callable[[BaseException | None], None]) -> Running:
+    """Starts `coroutine` on this stack; `done` gets None, or the error that ended it, exactly once."""
+    running = Running(coroutine, done)
+    running.step(None)
+    return running

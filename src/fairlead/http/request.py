@@ -1,0 +1,177 @@
+"""A request that has arrived whole, and the answer that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from fairlead.http.eager import Running
+
+if TYPE_CHECKING:
+    from fairlead.http.server import Connection
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+BODILESS = frozenset({204, 304})
+# Up to here head and body are joined into one buffer; beyond, copying costs more than a second buffer.
+JOIN_BYTES = 65_536
+
+
+class Request:
+    """`path` is the target without its query, percent-encoding untouched; header names are lower-case, values stripped."""
+
+    __slots__ = ("body", "headers", "method", "path", "peer", "query", "secure", "target", "version")
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        version: str,
+        peer: tuple[str, int] | None = None,
+        secure: bool = False,
+    ) -> None:
+        self.method = method
+        self.target = target
+        text = target.decode("latin-1")
+        if text[:1] != "/" and "://" in text:  # absolute-form, as proxies send it
+            rest = text.split("://", 1)[1]
+            text = rest[rest.find("/") :] if "/" in rest else "/"
+        self.path, _, self.query = text.partition("?")
+        self.headers = headers
+        self.body = body
+        self.version = version
+        self.peer = peer
+        self.secure = secure
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first value of a header (name in lower case), or None."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+
+class Response:
+    """The answer to one request: either `send` once, or `start`, `write`..., `end`.
+
+    `headers` are ready lines (`b"content-type: text/plain\\r\\n"`); `extra` lines are put into whatever head is sent.
+    Nothing here waits: `paused` and the two callbacks tell when the caller does not read as fast as we write.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_head",
+        "_keep_alive",
+        "extra",
+        "finished",
+        "gone",
+        "on_gone",
+        "on_pause",
+        "on_resume",
+        "paused",
+        "request",
+        "running",
+        "started",
+    )
+
+    def __init__(self, connection: Connection, request: Request, keep_alive: bool) -> None:
+        self._connection = connection
+        self._head = b""
+        self._keep_alive = keep_alive
+        self._chunked = False
+        self.request = request
+        self.extra = b""
+        self.started = False
+        self.finished = False
+        self.gone = False
+        self.paused = False
+        self.on_gone: Callable[[], None] | None = None
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+        self.running: Running | None = None
+
+    def _compose(self, status: int, headers: bytes, framing: bytes) -> bytes:
+        connection = self._connection
+        if not self._keep_alive or connection.server.draining:
+            self._keep_alive = False
+            framing += b"connection: close\r\n"
+        elif self.request.version == "1.0":
+            framing += b"connection: keep-alive\r\n"
+        return b"".join((STATUS_LINES[status], headers, self.extra, connection.server.date, framing, b"\r\n"))
+
+    def send(self, status: int, headers: bytes, body: bytes) -> None:
+        """A complete answer: head and body in one write. An answer to HEAD keeps the length and leaves out the body."""
+        self._begin()
+        framing = b"" if status in BODILESS else b"content-length: %d\r\n" % len(body)
+        head = self._compose(status, headers, framing)
+        if not self.gone:
+            if self.request.method == "HEAD" or status in BODILESS:
+                self._connection.transport.write(head)
+            elif len(body) <= JOIN_BYTES:
+                self._connection.transport.write(head + body)
+            else:
+                self._connection.transport.writelines((head, body))
+        self._finish()
+
+    def start(self, status: int, headers: bytes) -> None:
+        """Begins a stream. The head waits for the first `write` (or `end`) and leaves in the same write."""
+        self._begin()
+        if self.request.version == "1.0":
+            self._keep_alive = False
+            self._head = self._compose(status, headers, b"")
+        else:
+            self._chunked = True
+            self._head = self._compose(status, headers, b"transfer-encoding: chunked\r\n")
+
+    def write(self, data: bytes) -> None:
+        """One piece of the stream. Ignored when the caller has gone, and for HEAD."""
+        if self.gone or self.finished or not data:
+            return
+        head = self._head
+        if self.request.method == "HEAD":
+            return
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
+        elif head:
+            data = head + data
+        if head:
+            self._head = b""
+        self._connection.transport.write(data)
+
+    def end(self, data: bytes = b"") -> None:
+        """Ends the stream properly, with a last piece if there is one, in one write."""
+        if self.finished:
+            return
+        if not self.gone:
+            out = self._head
+            self._head = b""
+            if self.request.method != "HEAD":
+                if self._chunked:
+                    out += b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"
+                else:
+                    out += data
+            if out:
+                self._connection.transport.write(out)
+        self._finish()
+
+    def abort(self) -> None:
+        """Cuts the connection, so that a stream that has begun is seen to be incomplete."""
+        if self.finished:
+            return
+        self._keep_alive = False
+        if not self.gone:
+            self._connection.transport.abort()
+        self._finish()
+
+    def _begin(self) -> None:
+        if self.started:
+            raise RuntimeError("this request has been answered already")
+        self.started = True
+
+    def _finish(self) -> None:
+        self.finished = True
+        self.on_gone = self.on_pause = self.on_resume = None
+        self._connection.answered(self._keep_alive)

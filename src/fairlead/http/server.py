@@ -1,0 +1,486 @@
+"""The server's side: one `Connection` per caller, callbacks only; a handler sees requests that have arrived whole."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import partial
+from typing import Any
+
+import httptools
+
+from fairlead.errors import CallerGone
+from fairlead.http.eager import Running
+from fairlead.http.request import STATUS_LINES, Request, Response
+
+Handler = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
+Refusal = Callable[[int, str, str], tuple[bytes, bytes]]
+OnError = Callable[[Request, Response, BaseException], None]
+
+NEVER = math.inf
+# How often deadlines are looked at: one timer for all connections instead of one per request.
+SWEEP_SECONDS = 0.5
+# After a refusal the caller may still be sending; closing at once would reset the connection and lose the answer.
+LINGER_SECONDS = 2.0
+# A caller may send requests ahead of their answers up to here; then its socket is not read until it catches up.
+PIPELINED_REQUESTS = 64
+PIPELINED_BYTES = 1 << 20
+# When a peer that is owed an answer closes its sending side, see `Connection.eof_received`.
+PROBE_DELAYS_SECONDS = (0.1, 0.3)
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What a caller may cost. Defaults and meaning: docs/http.md."""
+
+    head_bytes: int = 32_768
+    body_bytes: int = 33_554_432
+    head_seconds: float = 10
+    body_seconds: float = 60
+    idle_seconds: float = 75
+    stall_seconds: float = 60
+    connections: int = 20_000
+    requests_in_flight: int = 10_000
+    write_buffer_bytes: int = 262_144
+
+
+class Server:
+    """Listens, counts, sweeps deadlines. `refuse` words what is refused here, `on_error` answers for a failed handler."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        limits: ServerLimits,
+        refuse: Refusal,
+        on_error: OnError,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.refuse = refuse
+        self.on_error = on_error
+        self.tls = tls
+        self.draining = False
+        self.in_flight = 0
+        self.open: set[Connection] = set()
+        self.date = _date_line()
+        self.now = 0.0
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def connections(self) -> int:
+        return len(self.open)
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Starts to accept; gives the address, with the real port when 0 was asked."""
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {} if self.tls is None else {"ssl_handshake_timeout": self.limits.head_seconds}
+        self._listener = await loop.create_server(
+            partial(Connection, self, loop), host, port, backlog=4096, ssl=self.tls, reuse_address=True, **options
+        )
+        address = self._listener.sockets[0].getsockname()
+        return address[0], address[1]
+
+    def sweep_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._sweeper is None:
+            self.date = _date_line()
+            self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._sweeper = None
+        now = loop.time()
+        for connection in [one for one in self.open if one.deadline <= now]:
+            connection.expired()
+        if self.open:
+            self.sweep_soon(loop)
+
+    async def drain(self, seconds: float) -> None:
+        """Stops accepting, closes idle connections, lets requests in flight finish; cuts what is left after `seconds`."""
+        self.draining = True
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self.open):
+            connection.close_if_idle()
+        if self.open:
+            loop = asyncio.get_running_loop()
+            self._drained = loop.create_future()
+            timer = loop.call_later(seconds, self._cut)
+            await self._drained
+            timer.cancel()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def _cut(self) -> None:
+        for connection in list(self.open):
+            connection.transport.abort()
+
+    def closed(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        if not self.open and self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+
+def _date_line() -> bytes:
+    return f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode()
+
+
+class Connection(asyncio.Protocol):
+    """One caller. Reads requests with llhttp, hands them over one at a time, in order."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_broken",
+        "_continue_owed",
+        "_eof",
+        "_fed",
+        "_headers",
+        "_in_head",
+        "_length_known",
+        "_lingering",
+        "_loop",
+        "_nexting",
+        "_parser",
+        "_peer",
+        "_queue",
+        "_queued_bytes",
+        "_reading_paused",
+        "_response",
+        "_target",
+        "deadline",
+        "server",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self.server = server
+        self._loop = loop
+        self._parser = httptools.HttpRequestParser(self)
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._target = b""
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._fed = 0
+        self._in_head = True
+        self._length_known = False
+        self._response: Response | None = None
+        self._queue: deque[tuple[Request, bool]] | None = None
+        self._queued_bytes = 0
+        self._nexting = False
+        self._continue_owed = False
+        self._reading_paused = False
+        self._broken: tuple[int, str, str] | None = None
+        self._lingering = False
+        self._eof = False
+        self._peer: tuple[str, int] | None = None
+        self.deadline = NEVER
+
+    # --- the connection's life
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        server = self.server
+        peer = transport.get_extra_info("peername")
+        self._peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        transport.set_write_buffer_limits(server.limits.write_buffer_bytes)
+        full = len(server.open) >= server.limits.connections
+        server.open.add(self)
+        server.sweep_soon(self._loop)
+        self.deadline = self._loop.time() + server.limits.head_seconds
+        if full:
+            self._refuse(503, "overloaded", "Too many connections are open here. Try again in a moment.")
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.deadline = NEVER
+        self._eof = True
+        response = self._response
+        self._queue = None
+        if response is not None:
+            response.gone = True
+            on_gone, response.on_gone = response.on_gone, None
+            if response.running is not None:
+                response.running.interrupt(CallerGone("The caller hung up."))
+            elif on_gone is not None:
+                on_gone()
+        self.server.closed(self)
+
+    def eof_received(self) -> bool:
+        """The caller closed its sending side: perhaps only that side (it still reads), perhaps it hung up. TCP says the
+        same for both until something is sent: a harmless `100 Continue` makes the kernel of a caller who hung up
+        answer with a reset, which shows at the next write."""
+        self._eof = True
+        if self._lingering or self._response is None:
+            return False
+        if self.server.tls is not None:
+            return False
+        response = self._response
+        if not response.started and response.request.version == "1.1":
+            self.transport.write(CONTINUE)
+            for delay in PROBE_DELAYS_SECONDS:
+                self._loop.call_later(delay, self._probe, response)
+        return True
+
+    def _probe(self, response: Response) -> None:
+        if self._response is response and not response.started and not self.transport.is_closing():
+            self.transport.write(CONTINUE)
+
+    def pause_writing(self) -> None:
+        self.deadline = self._loop.time() + self.server.limits.stall_seconds
+        response = self._response
+        if response is not None:
+            response.paused = True
+            if response.on_pause is not None:
+                response.on_pause()
+
+    def resume_writing(self) -> None:
+        response = self._response
+        if response is not None:
+            self.deadline = NEVER
+            response.paused = False
+            if response.on_resume is not None:
+                response.on_resume()
+
+    def expired(self) -> None:
+        """A deadline has passed; which one follows from what the connection was doing."""
+        if self._lingering or self._response is not None or self.transport.is_closing():
+            self.transport.abort()  # a refused caller who goes on sending, or one who does not read its answer
+        elif not self._in_head:
+            self._refuse(408, "request_timeout", "The body did not arrive in time.")
+        elif self._fed:
+            self._refuse(408, "request_timeout", "The head of the request did not arrive in time.")
+        else:
+            self.transport.close()
+
+    def close_if_idle(self) -> None:
+        if self._response is None and not self._fed:
+            self.transport.close()
+
+    # --- reading
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering or self._broken is not None:
+            return
+        if self._in_head:
+            if not self._fed and self._response is None:
+                self.deadline = self._loop.time() + self.server.limits.head_seconds
+            self._fed += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # No other protocol is spoken here. The request itself was handed on; what follows it is not HTTP.
+            self._break(400, "invalid_request", "This server does not switch protocols.")
+        except httptools.HttpParserCallbackError as error:
+            if error.__context__ is not None and not isinstance(error.__context__, _Refused):
+                raise error.__context__ from None
+        except httptools.HttpParserError as error:
+            self._break(400, "invalid_request", f"This is not a valid HTTP/1.1 request: {error}.")
+        else:
+            if self._in_head and self._fed > self.server.limits.head_bytes and self._broken is None:
+                self._break(431, "headers_too_large", f"The head is over {self.server.limits.head_bytes} bytes.")
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # a header after the body is a trailer: nothing here asks for one
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        limits = self.server.limits
+        hosts = 0
+        length = 0
+        known = False
+        for name, value in self._headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                known = True
+                length = int(value)
+            elif name == b"transfer-encoding" and (
+                value.lower() != b"chunked" or self._parser.get_http_version() != "1.1"
+            ):
+                self._give_up(501, "invalid_request", "Only 'chunked' is understood as Transfer-Encoding, on HTTP/1.1.")
+            elif name == b"expect":
+                if value.lower() != b"100-continue":
+                    self._give_up(417, "invalid_request", "Only 'Expect: 100-continue' is understood.")
+                if self._response is None:
+                    self._continue_owed = True
+        version = self._parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._give_up(400, "invalid_request", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            self._give_up(400, "invalid_request", "Exactly one Host header is needed.")
+        if self._fed > limits.head_bytes and self._head_size() > limits.head_bytes:
+            self._give_up(431, "headers_too_large", f"The head is over {limits.head_bytes} bytes.")
+        if length > limits.body_bytes:
+            self._give_up(413, "request_too_large", f"The body is over {limits.body_bytes} bytes.")
+        self._in_head = False
+        self._fed = 0
+        self._length_known = known
+        if length or not known:
+            if self._response is None:
+                self.deadline = self._loop.time() + limits.body_seconds
+            if self._continue_owed and self._response is None and not self._body:
+                self.transport.write(CONTINUE)
+        self._continue_owed = False
+
+    def _head_size(self) -> int:
+        return len(self._target) + 14 + sum(len(name) + len(value) + 4 for name, value in self._headers)
+
+    def on_body(self, data: bytes) -> None:
+        self._body.append(data)
+        self._body_bytes += len(data)
+        if self._body_bytes > self.server.limits.body_bytes:
+            self._give_up(413, "request_too_large", f"The body is over {self.server.limits.body_bytes} bytes.")
+
+    def on_message_complete(self) -> None:
+        parser = self._parser
+        body = self._body
+        request = Request(
+            parser.get_method().decode("ascii"),
+            self._target,
+            self._headers,
+            body[0] if len(body) == 1 else b"".join(body),
+            parser.get_http_version(),
+            self._peer,
+            self.server.tls is not None,
+        )
+        keep_alive = parser.should_keep_alive()
+        self._target = b""
+        self._headers = []
+        if body:
+            self._body = []
+            self._body_bytes = 0
+        self._in_head = True
+        if self._response is None:
+            self._hand_over(request, keep_alive)
+            return
+        queue = self._queue
+        if queue is None:
+            queue = self._queue = deque()
+        queue.append((request, keep_alive))
+        self._queued_bytes += len(request.body)
+        if len(queue) >= PIPELINED_REQUESTS or self._queued_bytes > PIPELINED_BYTES:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    # --- answering
+
+    def _hand_over(self, request: Request, keep_alive: bool) -> None:
+        server = self.server
+        self.deadline = NEVER
+        response = self._response = Response(self, request, keep_alive)
+        if server.in_flight >= server.limits.requests_in_flight:
+            server.in_flight += 1
+            headers, body = server.refuse(503, "overloaded", "Too many requests are in flight here. Try again.")
+            response.send(503, headers + b"retry-after: 1\r\n", body)
+            return
+        server.in_flight += 1
+        try:
+            coroutine = server.handler(request, response)
+        except Exception as error:  # noqa: BLE001 - answered in the one place for it
+            self._handled(response, error)
+            return
+        if coroutine is not None:
+            running = response.running = Running(coroutine, partial(self._handled, response))
+            running.step(None)
+
+    def _handled(self, response: Response, error: BaseException | None) -> None:
+        response.running = None
+        if response.finished:
+            return
+        if error is None:
+            error = RuntimeError("the handler left the request without an answer")
+        self.server.on_error(response.request, response, error)
+        if not response.finished:
+            response.abort()
+
+    def answered(self, keep_alive: bool) -> None:
+        """The response is complete: what comes next on this connection?"""
+        self._response = None
+        self.server.in_flight -= 1
+        if self.transport.is_closing():
+            return
+        if self._eof or not keep_alive:
+            if not self._queue or not keep_alive:
+                self._close_gently()
+                return
+        else:
+            self.deadline = self._loop.time() + self.server.limits.idle_seconds
+        if not self._nexting:
+            self._next()
+
+    def _next(self) -> None:
+        """Hands over what was sent ahead: a loop, since an answer given at once comes back here."""
+        self._nexting = True
+        while self._queue and self._response is None and not self.transport.is_closing():
+            request, keep_alive = self._queue.popleft()
+            self._queued_bytes -= len(request.body)
+            self._hand_over(request, keep_alive)
+        self._nexting = False
+        if self._reading_paused and not self._queue:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        if self._response is None and self._broken is not None and not self.transport.is_closing():
+            self._refuse(*self._broken)
+
+    def _close_gently(self) -> None:
+        """`close` sends what is buffered first. Unread input would turn the close into a reset, which could lose it."""
+        if self._eof or self.server.tls is not None or not self._unread():
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _unread(self) -> bool:
+        return self._broken is not None or bool(self._queue) or self._fed > 0 or not self._in_head
+
+    def _linger(self) -> None:
+        self._lingering = True
+        self._queue = None
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        self.deadline = self._loop.time() + LINGER_SECONDS
+        self.transport.write_eof()
+
+    # --- refusing
+
+    def _give_up(self, status: int, code: str, sentence: str) -> None:
+        """Refuses from inside a parser callback: raising stops the parser."""
+        self._break(status, code, sentence)
+        raise _Refused
+
+    def _break(self, status: int, code: str, sentence: str) -> None:
+        """Nothing more is read from this caller; the refusal comes after the answers that are still owed."""
+        self._broken = (status, code, sentence)
+        if self._response is None:
+            self._refuse(status, code, sentence)
+
+    def _refuse(self, status: int, code: str, sentence: str) -> None:
+        headers, body = self.server.refuse(status, code, sentence)
+        if status == 503:
+            headers += b"retry-after: 1\r\n"
+        framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(b"".join((STATUS_LINES[status], headers, self.server.date, framing, body)))
+        self._broken = (status, code, sentence)
+        if self._eof or self.server.tls is not None:
+            self.transport.close()
+        else:
+            self._linger()
+
+
+class _Refused(Exception):
+    """Stops llhttp after a refusal; never leaves this file."""

@@ -1,0 +1,88 @@
+"""A deployment that can be called: its facts, its connections, its dialect, bound together once per snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.errors import FairleadError
+from fairlead.http.client import Pool
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.usage import Usage
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Call(Protocol):
+    """One request in an upstream's words."""
+
+    body: list[bytes | memoryview]
+    stream: bool
+    dropped: tuple[str, ...]
+
+
+class Relay(Protocol):
+    """Turns the upstream's stream into the caller's, block by block."""
+
+    usage: Usage | None
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def close(self) -> bytes: ...
+
+
+class Assembler(Protocol):
+    """Collects the upstream's stream into one complete answer."""
+
+    usage: Usage | None
+
+    def feed(self, data: bytes) -> None: ...
+
+    def close(self) -> bytes: ...
+
+
+class Adapter(Protocol):
+    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network."""
+
+    def to_vendor(self, request: ChatRequest) -> Any: ...
+
+    def relay(self, call: Any) -> Relay: ...
+
+    def assembler(self, call: Any) -> Assembler: ...
+
+    def plain(self, call: Any, body: bytes) -> tuple[bytes, Usage | None]: ...
+
+    def error(self, status: int, headers: Headers, body: bytes) -> FairleadError: ...
+
+
+class Gate(Protocol):
+    """Something that has to come up before a deployment can be called, such as a local engine."""
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    async def wait_ready(self, seconds: float) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call."""
+
+    deployment: Deployment
+    adapter: Adapter
+    pool: Pool
+    path: bytes
+    headers: bytes
+    answer_headers: bytes
+    gate: Gate | None = None
+    translate: Callable[[FairleadError], FairleadError] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Servable:
+    """A model with everything that can serve it, in the configured order."""
+
+    model: Model
+    upstreams: tuple[Upstream, ...]

@@ -1,0 +1,1 @@
+"""The web pages, an ASGI app behind the same port as the data plane."""

@@ -1,0 +1,134 @@
+"""A real `fairlead serve` process for each test that asks for one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+READY = re.compile(r"http://127\.0\.0\.1:(\d+)")
+KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
+START_SECONDS = 30
+
+
+class Served:
+    """A running gateway: its URL, the key it printed, its process and everything it has said."""
+
+    def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
+        self.process = process
+        self.data = data
+        self.lines: list[str] = []
+        self._ready = threading.Event()
+        self.url = ""
+        self.key = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if not self.key and (found := KEY.search(line)):
+                self.key = found[0]
+            if not self.url and (found := READY.search(line)):
+                self.url = found[0]
+                self.port = int(found[1])
+            if "curl" in line:
+                self._ready.set()
+        self._ready.set()
+
+    def wait_ready(self) -> None:
+        assert self._ready.wait(START_SECONDS), self.output
+        assert self.url, self.output
+        # The key comes before the curl on a first start.
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def stop(self, seconds: float = 15) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(seconds)
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@contextlib.contextmanager
+def serving(tmp: Path, config: str | None = None, *, engine: bool = False, command: tuple[str, ...] = ("serve",)) -> Iterator[Served]:
+    data = tmp / "data"
+    argv = [sys.executable, "-m", "fairlead", *command, "--port", "0", "--data", str(data)]
+    if config is not None:
+        file = tmp / "fairlead.toml"
+        file.write_text(config)
+        argv += ["--config", str(file)]
+    if not engine and command == ("serve",):
+        argv.append("--no-engine")
+    environment = {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
+    )
+    served = Served(process, data)
+    try:
+        served.wait_ready()
+        yield served
+    finally:
+        try:
+            served.stop()
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(5)
+            raise
+
+
+def fairlead(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
+    """One command of the CLI on the same data directory."""
+    return subprocess.run(
+        [sys.executable, "-m", "fairlead", *arguments, "--data", str(data)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": "src"},
+    )
+
+
+def provider(url: str, *, dialect: str = "vllm", name: str = "mock", extra: str = "") -> str:
+    return f'[[providers]]\nid = "{name}"\nbase_url = "{url}"\ndialect = "{dialect}"\napi_key = "sk-up"\n{extra}\n'
+
+
+def model(*providers: str, name: str = "mistral-small-3.2", upstream: str = "mistralai/Mistral-Small-3.2-24B-Instruct-2506") -> str:
+    text = f'[[models]]\nid = "{name}"\n'
+    for one in providers or ("mock",):
+        text += (
+            f'[[models.deployments]]\nprovider = "{one}"\nupstream_model = "{upstream}"\n'
+            'price = { input = "0.10", output = "0.30" }\n'
+        )
+    return text
+
+
+def eventually(condition: object, seconds: float = 5.0) -> float:
+    """Waits until `condition()` is true; gives the seconds it took, fails after `seconds`."""
+    start = time.monotonic()
+    assert callable(condition)
+    while not condition():
+        assert time.monotonic() - start < seconds, f"not within {seconds} s"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)

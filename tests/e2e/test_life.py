@@ -1,0 +1,269 @@
+"""The days when something goes wrong: hang-ups, cut streams, dead providers, a stop in the middle."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from fairlead.testing import Fault, Reply, ScriptedUpstream
+
+from .conftest import Served, eventually, fairlead, model, provider, serving
+
+MODEL = "mistral-small-3.2"
+HELLO: Any = [{"role": "user", "content": "Hello!"}]
+
+
+def sdk(served: Served, key: str | None = None) -> openai.OpenAI:
+    return openai.OpenAI(base_url=served.url + "/v1", api_key=key or served.key, max_retries=0, timeout=20)
+
+
+def send(served: Served, body: dict[str, Any]) -> socket.socket:
+    """One chat request on a bare socket, so that a test decides what happens to the connection."""
+    data = json.dumps(body).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.key}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=20)
+    connection.sendall(head.encode() + data)
+    return connection
+
+
+def read_until(connection: socket.socket, text: bytes) -> bytes:
+    seen = b""
+    while text not in seen:
+        block = connection.recv(65536)
+        assert block, seen
+        seen += block
+    return seen
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("dialect", ["vllm", "generic"])
+def test_a_caller_who_hangs_up_ends_the_providers_work_within_half_a_second(
+    tmp_path: Path, dialect: str, stream: bool
+) -> None:
+    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url, dialect=dialect) + model()) as served:
+        upstream.default = Reply(text="word " * 400, chunk_delay_seconds=0.05, delay_seconds=0 if stream else 10)
+        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": stream})
+        if stream:
+            read_until(connection, b"word")
+        else:
+            eventually(lambda: upstream.requests)
+        connection.close()
+        assert eventually(lambda: upstream.cancelled >= 1) < 0.5
+
+
+def test_a_caller_who_only_closes_its_sending_side_still_gets_the_answer(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
+        upstream.default = Reply(text="whole answer", chunk_delay_seconds=0.05)
+        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
+        connection.shutdown(socket.SHUT_WR)
+        assert b"[DONE]" in read_until(connection, b"[DONE]")
+        connection.close()
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.MALFORMED_FRAME])
+def test_a_stream_that_breaks_in_the_middle_ends_with_an_error_and_never_looks_complete(
+    tmp_path: Path, fault: Fault
+) -> None:
+    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
+        upstream.default = Reply(text="one two three four five six", fault=fault, after_chunks=3)
+        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
+        answer = read_until(connection, b"\r\n0\r\n\r\n")
+        connection.close()
+        assert b"one" in answer
+        assert b'"error":{' in answer
+        assert b"[DONE]" not in answer
+        assert b'"finish_reason":"stop"' not in answer
+        with sdk(served) as client, pytest.raises(openai.APIError):
+            list(client.chat.completions.create(model=MODEL, messages=HELLO, stream=True))
+        with sdk(served) as client, pytest.raises(openai.APIStatusError) as caught:
+            client.chat.completions.create(model=MODEL, messages=HELLO)
+        assert caught.value.status_code == 502
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Reply(status=500),
+        Reply(status=503),
+        Reply(status=429, headers={"retry-after": "1"}),
+        Reply(status=401),
+        Reply(fault=Fault.CLOSE_AT_ONCE),
+        Reply(fault=Fault.HTML),
+        Reply(fault=Fault.EMPTY_CHOICES),
+        Reply(fault=Fault.HANG),
+    ],
+    ids=lambda reply: str(reply.fault or reply.status),
+)
+def test_the_next_deployment_serves_when_the_first_fails_before_a_byte(
+    tmp_path: Path, broken: Reply, stream: bool
+) -> None:
+    with ScriptedUpstream() as first, ScriptedUpstream() as second:
+        first.default = broken
+        second.default = Reply(text="from the second")
+        config = provider(first.url, name="a", extra="first_byte_timeout_seconds = 0.5")
+        config += provider(second.url, name="b") + model("a", "b")
+        with serving(tmp_path, config) as served, sdk(served) as client:
+            if stream:
+                chunks = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
+                text = "".join(c.choices[0].delta.content or "" for c in chunks)
+            else:
+                text = client.chat.completions.create(model=MODEL, messages=HELLO).choices[0].message.content or ""
+            assert text == "from the second"
+            assert len(first.requests) == 1
+            client.chat.completions.create(model=MODEL, messages=HELLO)
+            assert len(first.requests) == 1, "a deployment that just failed rests"
+
+
+def test_a_provider_that_is_not_there_is_502_and_a_slow_one_504(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
+    with ScriptedUpstream() as upstream:
+        upstream.default = Reply(fault=Fault.HANG)
+        config = provider(nobody, name="a") + provider(upstream.url, name="b", extra="first_byte_timeout_seconds = 0.3")
+        config += model("a", name="gone") + model("b", name="slow")
+        with serving(tmp_path, config) as served, sdk(served) as client:
+            for name, status, code in (("gone", 502, "upstream_unreachable"), ("slow", 504, "upstream_timeout")):
+                began = time.monotonic()
+                with pytest.raises(openai.APIStatusError) as caught:
+                    client.chat.completions.create(model=name, messages=HELLO)
+                assert (caught.value.status_code, caught.value.code) == (status, code)
+                assert time.monotonic() - began < 2
+
+
+def test_a_callers_own_mistake_is_not_tried_elsewhere(tmp_path: Path) -> None:
+    with ScriptedUpstream() as first, ScriptedUpstream() as second:
+        first.default = Reply(status=400, body='{"error": {"message": "bad tool", "type": "BadRequestError", "code": 400}}')
+        config = provider(first.url, name="a") + provider(second.url, name="b") + model("a", "b")
+        with serving(tmp_path, config) as served, sdk(served) as client:
+            with pytest.raises(openai.BadRequestError, match="bad tool"):
+                client.chat.completions.create(model=MODEL, messages=HELLO)
+            assert second.requests == []
+
+
+def test_sigterm_lets_a_stream_finish_and_exits_0(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
+        upstream.default = Reply(text="word " * 30, chunk_delay_seconds=0.03)
+        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
+        read_until(connection, b"word")
+        served.process.send_signal(signal.SIGTERM)
+        assert b"[DONE]" in read_until(connection, b"[DONE]")
+        connection.close()
+        assert served.process.wait(5) == 0
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", served.port), timeout=1)
+
+
+def test_keys_made_and_revoked_beside_a_running_server_are_in_force_within_a_second(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
+        made = fairlead("keys", "create", "--name", "second", "--credit", "2.50", data=served.data)
+        key = made.stdout.splitlines()[-1]
+        assert key.startswith("sk-fl-")
+
+        def works() -> bool:
+            with sdk(served, key) as client:
+                try:
+                    client.chat.completions.create(model=MODEL, messages=HELLO)
+                except openai.AuthenticationError:
+                    return False
+            return True
+
+        assert eventually(works) < 1.0
+        listed = json.loads(fairlead("keys", "list", "--json", data=served.data).stdout)
+        assert {entry["name"] for entry in listed} >= {"second"}
+        assert key not in json.dumps(listed)
+        key_id = next(entry["id"] for entry in listed if entry["name"] == "second")
+        assert fairlead("keys", "revoke", str(key_id), data=served.data).returncode == 0
+        assert eventually(lambda: not works()) < 1.0
+
+
+def test_a_thousand_calls_at_once_are_all_answered(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
+        codes: list[int] = []
+        lock = threading.Lock()
+
+        def call(_: int) -> None:
+            connection = send(served, {"model": MODEL, "messages": HELLO})
+            head = read_until(connection, b"\r\n")
+            connection.close()
+            with lock:
+                codes.append(int(head.split(b" ", 2)[1]))
+
+        with ThreadPoolExecutor(200) as pool:
+            list(pool.map(call, range(1000)))
+        assert len(codes) == 1000
+        assert set(codes) == {200}, {code: codes.count(code) for code in set(codes)}
+
+
+def test_a_second_start_keeps_the_key_and_prints_no_new_one(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream:
+        config = provider(upstream.url) + model()
+        with serving(tmp_path, config) as served:
+            key = served.key
+            assert key
+            assert (served.data.stat().st_mode & 0o777) == 0o700
+        began = time.monotonic()
+        with serving(tmp_path, config) as served:
+            assert time.monotonic() - began < 3
+            assert served.key == ""
+            with sdk(served, key) as client:
+                assert client.chat.completions.create(model=MODEL, messages=HELLO).choices
+
+
+def test_a_wrong_configuration_is_refused_with_file_line_and_the_right_word(tmp_path: Path) -> None:
+    config = tmp_path / "wrong.toml"
+    config.write_text(provider("http://127.0.0.1:1/v1") + 'conect_timeout_seconds = 2\n')
+    done = fairlead("serve", "--config", str(config), "--no-engine", data=tmp_path / "data")
+    assert done.returncode == 2
+    assert f"{config}:" in done.stderr
+    assert "connect_timeout_seconds" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = fairlead("serve", "--port", str(taken.getsockname()[1]), "--no-engine", data=tmp_path / "data")
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_cross_origin_calls_work_only_for_the_configured_origins(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream:
+        config = '[server]\ncors_origins = ["https://app.example"]\n' + provider(upstream.url) + model()
+        with serving(tmp_path, config) as served:
+
+            def preflight(origin: str) -> bytes:
+                connection = socket.create_connection(("127.0.0.1", served.port), timeout=5)
+                connection.sendall(
+                    f"OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n"
+                    "Access-Control-Request-Method: POST\r\n\r\n".encode()
+                )
+                with connection:
+                    return read_until(connection, b"\r\n\r\n")
+
+            assert b"access-control-allow-origin: https://app.example" in preflight("https://app.example").lower()
+            assert b"access-control" not in preflight("https://evil.example").lower()
+
+
+def test_the_command_line_stays_quiet_about_tracebacks(tmp_path: Path) -> None:
+    done = fairlead("keys", "revoke", "nothing", data=tmp_path / "data")
+    assert isinstance(done, subprocess.CompletedProcess)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
