@@ -132,7 +132,11 @@ async def _relay(upstream: Upstream, call: Any, exchange: Exchange, response: Re
     response.on_pause = exchange.pause
     response.on_resume = exchange.resume
     try:
-        await exchange.relay(first)
+        try:
+            await exchange.relay(first)
+        except UpstreamError:
+            if not relay.done:  # a connection that breaks after the last event takes nothing away
+                raise
         last = relay.close()
     finally:
         response.on_pause = response.on_resume = None

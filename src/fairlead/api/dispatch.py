@@ -101,7 +101,7 @@ class Dispatch:
         error = FairleadError(sentence)
         error.code = code
         error.type = "invalid_request_error" if _status < 500 else "service_unavailable"
-        return JSON_HEAD + f"x-request-id: {request_id}\r\n".encode(), error_body(error, request_id)
+        return JSON_HEAD + f"x-request-id: {request_id}\r\n".encode(), error_body(error)
 
     def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
         """The one place where an error becomes an answer. A stream that has begun ends with an error event."""
@@ -113,7 +113,7 @@ class Dispatch:
             error = InternalError("Something went wrong here. The request id finds it in the log.")
         request_id = _id_of(response)
         if response.started:
-            response.write(error_event(error, request_id))
+            response.write(error_event(error))
             response.end()
             return
         head = JSON_HEAD
@@ -124,7 +124,7 @@ class Dispatch:
             head += f"allow: {', '.join(sorted(allowed))}\r\n".encode()
         if error.status == 401:
             head += b"www-authenticate: Bearer\r\n"
-        response.send(error.status, head, error_body(error, request_id))
+        response.send(error.status, head, error_body(error))
 
 
 def _id_of(response: Response) -> str:

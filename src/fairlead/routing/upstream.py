@@ -24,9 +24,12 @@ class Call(Protocol):
 
 
 class Relay(Protocol):
-    """Turns the upstream's stream into the caller's, block by block."""
+    """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen."""
 
-    usage: Usage | None
+    done: bool
+
+    @property
+    def usage(self) -> Usage | None: ...
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -36,7 +39,8 @@ class Relay(Protocol):
 class Assembler(Protocol):
     """Collects the upstream's stream into one complete answer."""
 
-    usage: Usage | None
+    @property
+    def usage(self) -> Usage | None: ...
 
     def feed(self, data: bytes) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Upstream dialects: pure translators between our wire shapes and a provider's."""

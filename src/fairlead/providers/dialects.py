@@ -1,0 +1,98 @@
+"""The rows of everyone who speaks OpenAI's dialect: where each of them differs.
+
+Sources: the engines' own documentation and source, and trials against llama.cpp's server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+_STANDARD = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls",
+    "presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "temperature", "tool_choice", "tools", "top_logprobs",
+    "top_p", "user",
+})  # fmt: skip
+_OPENAI_ONLY = frozenset({
+    "audio", "metadata", "modalities", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier",
+    "service_tier", "store", "verbosity", "web_search_options",
+})  # fmt: skip
+_SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One row. `carries`: the parameters that it takes under their own name or a renamed one (None: every one).
+
+    `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
+    who left only then. `asks_usage`: it wants `stream_options` to send usage at the end of a stream.
+    """
+
+    name: str
+    carries: frozenset[str] | None
+    passes_unknown: bool = False
+    renames: Mapping[str, str] = field(default_factory=dict)
+    neutral: Mapping[str, bytes] = field(default_factory=dict)
+    always_streams: bool = False
+    asks_usage: bool = True
+    tool_choice: Literal["as_is", "any", "single_tool"] = "as_is"
+    structured: Literal["as_is", "sglang", "llamacpp", "response_format"] = "as_is"
+    # What a last assistant message needs so that it is continued: extra members of the body, or of that message.
+    prefill_members: Mapping[str, bytes] = field(default_factory=dict)
+    prefill_prefix: bool = False
+    echoes_prefill: bool = False
+    short_tool_ids: bool = False
+    parses_control_tokens: bool = False
+
+
+DIALECTS: Mapping[str, Dialect] = {
+    row.name: row
+    for row in (
+        Dialect("generic", carries=None, passes_unknown=True),
+        Dialect(
+            "openai",
+            carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
+            renames={"max_tokens": "max_completion_tokens"},
+            structured="response_format",
+        ),
+        Dialect(
+            "mistral",
+            carries=_STANDARD - {"logit_bias", "logprobs", "top_logprobs", "user"} | {"structured_outputs"},
+            renames={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
+            asks_usage=False,
+            tool_choice="any",
+            structured="response_format",
+            prefill_prefix=True,
+            short_tool_ids=True,
+        ),
+        Dialect(
+            "vllm",
+            carries=_STANDARD | _SAMPLING,
+            passes_unknown=True,
+            always_streams=True,
+            prefill_members={"continue_final_message": b"true", "add_generation_prompt": b"false"},
+        ),
+        Dialect(
+            "sglang",
+            carries=_STANDARD | _SAMPLING,
+            passes_unknown=True,
+            always_streams=True,
+            structured="sglang",
+            prefill_members={"continue_final_message": b"true"},
+        ),
+        Dialect(
+            "llamacpp",
+            carries=_STANDARD - {"reasoning_effort", "user"} | _SAMPLING,
+            renames={"max_completion_tokens": "max_tokens", "repetition_penalty": "repeat_penalty"},
+            # Its own defaults (40, 0.95, 0.05) differ from everybody else's.
+            neutral={"top_k": b"0", "top_p": b"1", "min_p": b"0"},
+            always_streams=True,
+            tool_choice="single_tool",
+            structured="llamacpp",
+            echoes_prefill=True,
+            short_tool_ids=True,
+            parses_control_tokens=True,
+        ),
+    )
+}

@@ -1,0 +1,102 @@
+"""What a provider's error answer means: is the request at fault, our credential, its load, or itself?"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from fairlead.errors import (
+    ContextTooLong,
+    FairleadError,
+    UpstreamDenied,
+    UpstreamFailed,
+    UpstreamRateLimited,
+    UpstreamRefused,
+)
+
+LONGEST_MESSAGE = 1000
+LONGEST_RETRY_SECONDS = 86_400
+_CONTEXT = re.compile(
+    r"context[ _]length|context[ _]size|context window|maximum context|too many tokens|prompt is too long|"
+    r"longer than the (?:maximum )?(?:model|context)|exceed_context_size",
+    re.IGNORECASE,
+)
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
+    """The error of our tree for a provider's answer with a status other than 200."""
+    message, code, param = _details(body)
+    if status in (400, 413, 422):
+        if code in ("context_length_exceeded", "exceed_context_size_error") or _CONTEXT.search(message):
+            return ContextTooLong(message or "Prompt and answer are longer than the model's context.", param="messages")
+        return UpstreamRefused(
+            message or f"The provider refused this request (status {status}).", status=status, param=param
+        )
+    if status in (401, 402, 403):
+        return UpstreamDenied(f"The provider refused this gateway's credential or account (status {status}).")
+    if status in (408, 429):
+        return UpstreamRateLimited(
+            "The provider limits how often this gateway may call.", retry_after_seconds=retry_after(headers)
+        )
+    return UpstreamFailed(f"The provider failed (status {status}).", retry_after_seconds=retry_after(headers))
+
+
+def event_error(raw: msgspec.Raw) -> FairleadError:
+    """The same for an error inside a stream, whose status, if any, is in its `code`."""
+    try:
+        error = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        error = None
+    status = error.get("code") if isinstance(error, dict) else None
+    if isinstance(status, int) and 400 <= status < 600:
+        return upstream_error(status, (), b'{"error":%b}' % bytes(raw))
+    return UpstreamFailed("The provider failed in the middle of its answer.")
+
+
+def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """Retry-After in whole seconds, given as seconds or as a date."""
+    for name, value in headers:
+        if name == b"retry-after":
+            text = value.decode("latin-1").strip()
+            try:
+                seconds = float(text)
+            except ValueError:
+                try:
+                    seconds = parsedate_to_datetime(text).timestamp() - time.time()
+                except ValueError:
+                    return None
+            if seconds != seconds:  # not a number
+                return None
+            return int(min(max(seconds, 0), LONGEST_RETRY_SECONDS) + 0.999)
+    return None
+
+
+def _details(body: bytes) -> tuple[str, str | None, str | None]:
+    """(message, code, param) of OpenAI's, vLLM's, Mistral's and FastAPI's error shapes."""
+    try:
+        answer: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return "", None, None
+    if not isinstance(answer, dict):
+        return "", None, None
+    error = answer.get("error", answer)
+    if isinstance(error, str):
+        return _bounded(error), None, None
+    if not isinstance(error, dict):
+        return "", None, None
+    message = error.get("message") or error.get("detail") or ""
+    if not isinstance(message, str):
+        message = msgspec.json.encode(message).decode()
+    code, kind, param = error.get("code"), error.get("type"), error.get("param")
+    named = code if isinstance(code, str) else kind if isinstance(kind, str) else None
+    return _bounded(message), named, param if isinstance(param, str) else None
+
+
+def _bounded(message: str) -> str:
+    return _CONTROL_CHARACTERS.sub(" ", message)[:LONGEST_MESSAGE].strip()

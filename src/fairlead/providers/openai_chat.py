@@ -1,0 +1,600 @@
+"""Chat calls to everyone who speaks OpenAI's dialect, more or less: requests out, answers and streams back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fairlead.errors import FairleadError, InvalidRequest, UpstreamCut, UpstreamInvalid
+from fairlead.providers.dialects import Dialect
+from fairlead.providers.failures import event_error, upstream_error
+from fairlead.providers.messages import (
+    may_hold_control,
+    neutral_text,
+    neutralise,
+    with_prefix_mark,
+    with_short_ids,
+)
+from fairlead.providers.sse import EventReader
+from fairlead.wire.chat import ChatRequest, named_tools, tool_choice
+from fairlead.wire.usage import Usage, usage_from_openai
+
+DONE = b"[DONE]"
+DONE_EVENT = b"data: [DONE]\n\n"
+NULL = Raw(b"null")
+JSON_OBJECT = Raw(b'{"type":"json_object"}')
+# llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
+ANY_OBJECT = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
+_encode = msgspec.json.encode
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One request in the upstream's words: `body` is written as it is, piece by piece."""
+
+    body: list[bytes | memoryview]
+    stream: bool
+    dropped: tuple[str, ...]
+    include_usage: bool
+    choices: int
+    prefill: str  # what the upstream will repeat and the caller must not get again
+
+
+class OpenAIChat:
+    """A dialect bound to one deployment. Everything here is pure: no clock, no network.
+
+    `defaults` are the catalogue's values for parameters that the caller leaves out.
+    """
+
+    __slots__ = ("_defaults", "_dialect", "_plain_start", "_public", "_upstream_model")
+
+    def __init__(
+        self, dialect: Dialect, public_model: str, upstream_model: str, defaults: Mapping[str, Raw] | None = None
+    ) -> None:
+        self._dialect = dialect
+        self._public = _encode(public_model)
+        self._upstream_model = Raw(_encode(upstream_model))
+        self._defaults = dict(defaults or {})
+        self._plain_start = b'{"model":%b' % bytes(self._upstream_model)
+
+    def to_vendor(self, request: ChatRequest) -> UpstreamCall:
+        """The request as this upstream takes it. Raises InvalidRequest in strict mode for what it cannot carry."""
+        row = self._dialect
+        members: dict[str, Raw] = {}
+        dropped: list[str] = []
+        given = request.given
+        for name, raw in self._defaults.items():
+            if name not in given:
+                members[name] = raw
+        carries = row.carries
+        for name, raw in given.items():
+            if carries is None or name in carries or (row.passes_unknown and name in request.unknown):
+                members[row.renames.get(name, name)] = raw
+            else:
+                dropped.append(name[:64])
+        if "structured_outputs" in members and row.structured != "as_is":
+            dropped += _rewrite_structured(row, members)
+        if row.structured == "llamacpp" and members.get("response_format") == JSON_OBJECT:
+            members["response_format"] = ANY_OBJECT
+        if "tool_choice" in members and row.tool_choice != "as_is":
+            _rewrite_tool_choice(row, members)
+        for name, neutral in row.neutral.items():
+            if name not in members:
+                members[name] = Raw(neutral)
+        if "repeat_penalty" in members:
+            members.setdefault("repeat_last_n", Raw(b"-1"))  # the whole context, as the others do it
+        if dropped and request.strict:
+            raise InvalidRequest(f"This model's provider cannot carry {dropped[0]!r} (strict mode).", param=dropped[0])
+        messages = request.messages
+        if request.has_tool_history and row.short_tool_ids:
+            messages = with_short_ids(messages)
+        prefill = request.prefill
+        if row.parses_control_tokens:
+            try:
+                messages = neutralise(messages)
+                if "tools" in members:
+                    members["tools"] = neutralise(members["tools"])
+            except RecursionError:
+                raise InvalidRequest("messages are nested too deeply.", param="messages") from None
+            if prefill and may_hold_control(_encode(prefill)):
+                prefill = neutral_text(prefill)
+        if prefill is not None:
+            for name, value in row.prefill_members.items():
+                members[name] = Raw(value)
+            if row.prefill_prefix:
+                messages = with_prefix_mark(messages)
+        stream = request.stream or row.always_streams
+        if stream:
+            members["stream"] = Raw(b"true")
+            if row.asks_usage:
+                members["stream_options"] = Raw(b'{"include_usage":true}')
+        start = [self._plain_start]
+        for name, raw in members.items():
+            start += (b",", _encode(name), b":", raw)  # type: ignore[list-item]
+        start.append(b',"messages":')
+        body: list[bytes | memoryview] = [b"".join(start), memoryview(messages), b"}"]
+        return UpstreamCall(
+            body, stream, tuple(dropped), request.include_usage, request.choices,
+            prefill if prefill and row.echoes_prefill else "",
+        )  # fmt: skip
+
+    def relay(self, call: UpstreamCall) -> ChatRelay:
+        return ChatRelay(self._public, call)
+
+    def assembler(self, call: UpstreamCall) -> ChatAssembler:
+        return ChatAssembler(self._public, call)
+
+    def plain(self, _call: UpstreamCall, body: bytes) -> tuple[bytes, Usage | None]:
+        """A whole answer that the upstream sent in one document, with the public name of the model."""
+        try:
+            answer = _plain.decode(body)
+            if not body.isascii():
+                body.decode()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise UpstreamInvalid("The provider's answer is not a chat completion.") from None
+        if answer.error != NULL:
+            raise event_error(answer.error)
+        if not answer.choices:
+            raise UpstreamInvalid("The provider's answer has no choices.")
+        usage = None if answer.usage == NULL else usage_from_openai(answer.usage)
+        return _with_model(body, answer.model, self._public), usage
+
+    def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
+        return upstream_error(status, headers, body)
+
+
+def _rewrite_structured(row: Dialect, members: dict[str, Raw]) -> list[str]:
+    """vLLM's `structured_outputs` in the words of another engine; gives the name when there are none."""
+    (kind, value), *_ = [
+        (name, raw)
+        for name, raw in msgspec.json.decode(members.pop("structured_outputs"), type=dict[str, Raw]).items()
+        if raw != NULL
+    ]
+    if kind == "json":
+        schema = value if memoryview(value)[0] != 0x22 else Raw(msgspec.json.decode(value, type=str).encode())
+        members["response_format"] = Raw(
+            b'{"type":"json_schema","json_schema":{"name":"answer","schema":%b}}' % bytes(schema)
+        )
+    elif kind == "json_object":
+        members["response_format"] = JSON_OBJECT
+    elif kind == "choice" and row.structured in ("sglang", "llamacpp"):
+        _choice_as_grammar(row, members, value)
+    elif kind == "regex" and row.structured == "sglang":
+        members["regex"] = value
+    elif kind == "grammar" and row.structured in ("sglang", "llamacpp"):
+        members["ebnf" if row.structured == "sglang" else "grammar"] = value
+    else:
+        return [f"structured_outputs.{kind}"]
+    return []
+
+
+def _choice_as_grammar(row: Dialect, members: dict[str, Raw], value: Raw) -> None:
+    """One of some texts, as they are and not as JSON strings."""
+    choices = msgspec.json.decode(value, type=list[str])
+    if row.structured == "sglang":
+        pattern = "|".join(_escaped(choice) for choice in choices)
+        members["regex"] = Raw(_encode(f"({pattern})"))
+    else:
+        members["grammar"] = Raw(_encode("root ::= " + " | ".join(_encode(choice).decode() for choice in choices)))
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + letter if letter in r"\.^$*+?{}[]|()" else letter for letter in text)
+
+
+def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
+    choice = tool_choice(members["tool_choice"])
+    if row.tool_choice == "any":
+        if choice == "required":
+            members["tool_choice"] = Raw(b'"any"')
+        elif not isinstance(choice, str) and choice.type == "allowed_tools":
+            _keep_tools(members, named_tools(choice))
+            members["tool_choice"] = Raw(b'"any"' if choice.allowed_tools.mode == "required" else b'"auto"')
+        return
+    # llama.cpp takes the object for "auto", and leaks raw markup for "none".
+    if choice == "none":
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            members.pop(name, None)
+    elif not isinstance(choice, str):
+        _keep_tools(members, named_tools(choice))
+        required = choice.type == "function" or choice.allowed_tools.mode == "required"
+        members["tool_choice"] = Raw(b'"required"' if required else b'"auto"')
+
+
+class _ToolName(Struct):
+    name: str
+
+
+class _ToolEntry(Struct):
+    function: _ToolName
+
+
+def _keep_tools(members: dict[str, Raw], names: list[str]) -> None:
+    tools = msgspec.json.decode(members["tools"], type=list[Raw])
+    kept = [tool for tool in tools if msgspec.json.decode(tool, type=_ToolEntry).function.name in names]
+    members["tools"] = Raw(_encode(kept))
+
+
+# --- answers
+
+
+class _Plain(Struct):
+    choices: list[Raw] = []
+    model: Raw = NULL
+    usage: Raw = NULL
+    error: Raw = NULL
+
+
+class _Choice(Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _Chunk(Struct):
+    """As little of an event as the relay must know."""
+
+    choices: list[_Choice] = []
+    model: Raw = NULL
+    usage: Raw = NULL
+    error: Raw = NULL
+
+
+_plain = msgspec.json.Decoder(_Plain)
+_chunk = msgspec.json.Decoder(_Chunk)
+_members = msgspec.json.Decoder(dict[str, Raw])
+
+
+def _with_model(document: bytes, model: Raw, public: bytes) -> bytes:
+    """The document with another name of the model; the rest byte for byte."""
+    if model == public:
+        return document
+    if model != NULL:
+        for separator in (b":", b": "):
+            old = b'"model"' + separator + bytes(model)
+            if old in document:
+                return document.replace(old, b'"model":' + public, 1)
+    fields = _members.decode(document)
+    fields["model"] = Raw(public)
+    return _encode(fields)
+
+
+def _check_utf8(payload: bytes) -> None:
+    if not payload.isascii():
+        try:
+            payload.decode()
+        except UnicodeDecodeError:
+            raise UpstreamInvalid("The provider sent an event that is not valid UTF-8.") from None
+
+
+def _decode_chunk(payload: bytes) -> _Chunk:
+    try:
+        chunk = _chunk.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamInvalid("The provider sent an event that is not a chat completion chunk.") from None
+    _check_utf8(payload)
+    if chunk.error != NULL:
+        raise event_error(chunk.error)
+    return chunk
+
+
+class ChatRelay:
+    """The upstream's stream becomes the caller's: the public name of the model, usage when asked, one `[DONE]`.
+
+    `feed` takes a block as it was read and gives what to send on. Every event is read as far as needed to know that
+    it is one; an event that is none, an error event, and an end without a finish reason raise UpstreamError.
+    """
+
+    __slots__ = ("_call", "_finished", "_last", "_needle", "_public", "_reader", "_replacement", "_strip", "_usage_sent",
+                 "_usage_raw", "done")  # fmt: skip
+
+    def __init__(self, public: bytes, call: UpstreamCall) -> None:
+        self._public = public
+        self._call = call
+        self._reader = EventReader()
+        self._needle = b""
+        self._replacement = b'"model":' + public
+        self._finished: set[int] = set()
+        self._usage_raw = NULL
+        self._usage_sent = False
+        self._last: bytes = b""
+        self._strip: dict[int, str] | None = {} if call.prefill else None
+        self.done = False
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self._usage_raw == NULL else usage_from_openai(self._usage_raw)
+
+    def feed(self, data: bytes) -> bytes:
+        out: list[bytes] = []
+        for payload in self._reader.feed(data):
+            if self.done:
+                break
+            if payload == DONE:
+                self._complete(out)
+                break
+            chunk = _decode_chunk(payload)
+            needle = self._needle
+            if needle and needle in payload:
+                payload = payload.replace(needle, self._replacement, 1)
+            elif chunk.model != self._public:
+                payload = self._learn_model(payload, chunk.model)
+            if chunk.usage != NULL:
+                payload = self._take_usage(payload, chunk)
+            elif not self._call.include_usage and b'"usage":' in payload:
+                payload = _without_null_usage(payload)
+            for choice in chunk.choices:
+                if choice.finish_reason is not None:
+                    self._finished.add(choice.index)
+            if self._strip is not None and chunk.choices:
+                payload = self._without_prefill(payload)
+            if payload:
+                out += (b"data: ", payload, b"\n\n")
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        """The upstream's stream has ended properly: what is still to be sent. Raises UpstreamCut when it says that
+        the answer is not complete."""
+        if self.done:
+            return b""
+        out: list[bytes] = []
+        for payload in self._reader.feed(b"\n\n"):
+            if payload != DONE:
+                out.append(self.feed(b"data: %b\n\n" % payload))
+        if not self.done:
+            self._complete(out)
+        return b"".join(out)
+
+    def _complete(self, out: list[bytes]) -> None:
+        if len(self._finished) < self._call.choices:
+            raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        if self._call.include_usage and not self._usage_sent and self._usage_raw != NULL:
+            out.append(b"data: %b\n\n" % self._usage_chunk())
+        out.append(DONE_EVENT)
+        self.done = True
+
+    def _learn_model(self, payload: bytes, model: Raw) -> bytes:
+        if model != NULL:
+            for separator in (b":", b": "):
+                needle = b'"model"' + separator + bytes(model)
+                if needle in payload:
+                    self._needle = needle
+                    return payload.replace(needle, self._replacement, 1)
+        return _with_model(payload, model, self._public)
+
+    def _take_usage(self, payload: bytes, chunk: _Chunk) -> bytes:
+        """Notes the usage. In an event of its own it goes through when asked for; beside choices it is taken out,
+        because OpenAI's SDKs expect it last and alone."""
+        self._usage_raw = Raw(bytes(chunk.usage))
+        if not chunk.choices:
+            if not self._call.include_usage or self._usage_sent:
+                return b""
+            self._usage_sent = True
+            return payload
+        fields = _members.decode(payload)
+        fields.pop("usage", None)
+        self._last = payload
+        return _encode(fields)
+
+    def _usage_chunk(self) -> bytes:
+        fields = _members.decode(self._last)
+        fields["choices"] = Raw(b"[]")
+        fields["model"] = Raw(self._public)
+        fields["usage"] = self._usage_raw
+        return _encode(fields)
+
+    def _without_prefill(self, payload: bytes) -> bytes:
+        """Takes away what the upstream repeats of the caller's own text, in as many events as that takes."""
+        chunk: dict[str, Any] = msgspec.json.decode(payload)
+        rests = self._strip
+        assert rests is not None
+        for choice in chunk["choices"]:
+            index = choice.get("index", 0)
+            rest = rests.setdefault(index, self._call.prefill)
+            delta = choice.get("delta")
+            text = delta.get("content") if isinstance(delta, dict) else None
+            if not rest or not isinstance(text, str):
+                continue
+            if text.startswith(rest):
+                delta["content"] = text[len(rest) :]
+                rests[index] = ""
+            elif rest.startswith(text):
+                delta["content"] = ""
+                rests[index] = rest[len(text) :]
+            else:  # it does not repeat it after all
+                rests[index] = ""
+        if len(rests) >= self._call.choices and not any(rests.values()):
+            self._strip = None
+        return _encode(chunk)
+
+
+def _without_null_usage(payload: bytes) -> bytes:
+    for null in (b',"usage":null', b', "usage": null'):
+        if null in payload:
+            return payload.replace(null, b"", 1)
+    return payload
+
+
+class _CallDelta(Struct):
+    class Function(Struct):
+        name: str | None = None
+        arguments: str | None = None
+
+    index: int = 0
+    id: str | None = None
+    type: str | None = None
+    function: Function | None = None
+
+
+class _Delta(Struct):
+    role: str | None = None
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_CallDelta] | None = None
+
+
+class _LogProbs(Struct):
+    content: list[Raw] | None = None
+    refusal: list[Raw] | None = None
+
+
+class _FullChoice(Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    logprobs: _LogProbs | None = None
+
+
+class _FullChunk(Struct):
+    id: str = ""
+    created: int = 0
+    choices: list[_FullChoice] = []
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+    usage: Raw = NULL
+    error: Raw = NULL
+
+
+_full_chunk = msgspec.json.Decoder(_FullChunk)
+
+
+class _Gathered:
+    """One choice as it grows."""
+
+    __slots__ = ("calls", "content", "finish_reason", "logprobs", "reasoning", "refusal")
+
+    def __init__(self) -> None:
+        self.content: list[str] = []
+        self.refusal: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: dict[int, dict[str, Any]] = {}
+        self.logprobs: list[Raw] | None = None
+        self.finish_reason: str | None = None
+
+    def take(self, choice: _FullChoice) -> None:
+        delta = choice.delta
+        if delta is not None:
+            if delta.content is not None:
+                self.content.append(delta.content)
+            if delta.refusal is not None:
+                self.refusal.append(delta.refusal)
+            reasoning = delta.reasoning_content if delta.reasoning_content is not None else delta.reasoning
+            if reasoning is not None:
+                self.reasoning.append(reasoning)
+            for call in delta.tool_calls or ():
+                self._take_call(call)
+        if choice.logprobs is not None and choice.logprobs.content is not None:
+            self.logprobs = [*(self.logprobs or ()), *(Raw(bytes(item)) for item in choice.logprobs.content)]
+        if choice.finish_reason is not None:
+            self.finish_reason = choice.finish_reason
+
+    def _take_call(self, call: _CallDelta) -> None:
+        entry = self.calls.setdefault(
+            call.index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        if call.id:
+            entry["id"] = call.id
+        if call.function is not None:
+            if call.function.name and not entry["function"]["name"]:
+                entry["function"]["name"] = call.function.name
+            entry["function"]["arguments"] += call.function.arguments or ""
+
+    def message(self, prefill: str) -> dict[str, Any]:
+        content: str | None = "".join(self.content).removeprefix(prefill)
+        calls = [self.calls[index] for index in sorted(self.calls)]
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": "".join(self.refusal) or None}
+        if self.reasoning:
+            message["reasoning_content"] = "".join(self.reasoning)
+        if calls:
+            message["content"] = content or None
+            message["tool_calls"] = calls
+        return message
+
+
+class ChatAssembler:
+    """Collects a stream into the one document that the caller asked for."""
+
+    __slots__ = ("_call", "_choices", "_done", "_head", "_public", "_reader", "_usage_raw")
+
+    def __init__(self, public: bytes, call: UpstreamCall) -> None:
+        self._public = public
+        self._call = call
+        self._reader = EventReader()
+        self._choices: dict[int, _Gathered] = {}
+        self._head: _FullChunk | None = None
+        self._usage_raw = NULL
+        self._done = False
+
+    @property
+    def done(self) -> bool:
+        return self._done
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self._usage_raw == NULL else usage_from_openai(self._usage_raw)
+
+    def feed(self, data: bytes) -> None:
+        for payload in self._reader.feed(data):
+            if self._done:
+                return
+            if payload == DONE:
+                self._done = True
+                return
+            self._take(payload)
+
+    def _take(self, payload: bytes) -> None:
+        try:
+            chunk = _full_chunk.decode(payload)
+        except (msgspec.DecodeError, RecursionError):
+            raise UpstreamInvalid("The provider sent an event that is not a chat completion chunk.") from None
+        if chunk.error != NULL:
+            raise event_error(chunk.error)
+        _check_utf8(payload)
+        if self._head is None:
+            self._head = chunk
+        if chunk.usage != NULL:
+            self._usage_raw = Raw(bytes(chunk.usage))
+        for choice in chunk.choices:
+            gathered = self._choices.get(choice.index)
+            if gathered is None:
+                if len(self._choices) >= self._call.choices:
+                    raise UpstreamInvalid("The provider sent more choices than were asked for.")
+                gathered = self._choices[choice.index] = _Gathered()
+            gathered.take(choice)
+
+    def close(self) -> bytes:
+        """The complete answer. Raises UpstreamCut when a choice has no finish reason."""
+        if not self._done:
+            self.feed(b"\n\n")
+        head = self._head
+        finished = [one for one in self._choices.values() if one.finish_reason is not None]
+        if head is None or len(finished) < self._call.choices:
+            raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        answer: dict[str, Any] = {
+            "id": head.id,
+            "object": "chat.completion",
+            "created": head.created,
+            "model": Raw(self._public),
+            "choices": [
+                {
+                    "index": index,
+                    "message": self._choices[index].message(self._call.prefill),
+                    "logprobs": None
+                    if self._choices[index].logprobs is None
+                    else {"content": self._choices[index].logprobs, "refusal": None},
+                    "finish_reason": self._choices[index].finish_reason,
+                }
+                for index in sorted(self._choices)
+            ],
+        }
+        if self._usage_raw != NULL:
+            answer["usage"] = self._usage_raw
+        if head.service_tier is not None:
+            answer["service_tier"] = head.service_tier
+        answer["system_fingerprint"] = head.system_fingerprint
+        return _encode(answer)

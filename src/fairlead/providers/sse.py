@@ -1,0 +1,60 @@
+"""Server-sent events, block by block: what arrives in any pieces becomes whole payloads."""
+
+from __future__ import annotations
+
+from fairlead.errors import UpstreamInvalid
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+
+class EventReader:
+    """`feed` gives the `data` of every event that the block completes. Comments and other fields are left out."""
+
+    __slots__ = ("_carriage_return", "_rest")
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._carriage_return = False
+
+    def feed(self, block: bytes) -> list[bytes]:
+        if self._carriage_return or b"\r" in block:
+            block = self._without_carriage_returns(block)
+        rest = self._rest
+        if rest:
+            if len(rest) + len(block) > MAX_EVENT_BYTES:
+                raise UpstreamInvalid("The provider sent an event larger than an event may be.")
+            # Only the seam and what is new can hold the end of an event.
+            if b"\n\n" not in block and not (rest.endswith(b"\n") and block.startswith(b"\n")):
+                self._rest = rest + block
+                return []
+            block = rest + block
+        if block.endswith(b"\n\n"):
+            self._rest = b""
+            events = block[:-2].split(b"\n\n")
+        else:
+            events = block.split(b"\n\n")
+            self._rest = events.pop()
+        payloads = []
+        for event in events:
+            if event.startswith(b"data: ") and b"\n" not in event:
+                payloads.append(event[6:])
+            elif payload := _data(event):
+                payloads.append(payload)
+        return payloads
+
+    def _without_carriage_returns(self, block: bytes) -> bytes:
+        if self._carriage_return:
+            block = b"\r" + block
+        self._carriage_return = block.endswith(b"\r")
+        if self._carriage_return:
+            block = block[:-1]
+        return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _data(event: bytes) -> bytes:
+    lines = []
+    for line in event.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            lines.append(value.removeprefix(b" "))
+    return b"\n".join(lines)

@@ -1,0 +1,519 @@
+"""`POST /v1/chat/completions`: what a caller may send, checked once and decoded no further than needed.
+
+The body is split into its top-level members; each stays the bytes that the caller wrote (`msgspec.Raw`), is checked
+against its type and range, and is later forwarded as it is. Sources: OpenAI's API reference; vLLM's, SGLang's and
+llama.cpp's for the sampling parameters that OpenAI lacks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from fairlead.errors import InvalidRequest, UnsupportedContent
+
+MOST_STOPS = 16
+MOST_TOOLS = 128
+MOST_CHOICES = 128
+# White space and repeated members that a body may have outside its long values.
+SKELETON_BYTES = 65_536
+LONG_VALUE_BYTES = 256
+IMAGE_URL_START = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
+
+_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+_Json = dict[str, Raw]
+
+
+class _Function(Struct, frozen=True):
+    name: _Name
+    description: str | None = None
+    parameters: _Json | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct, frozen=True):
+    type: Literal["function"]
+    function: _Function
+
+
+class _Named(Struct, frozen=True):
+    name: _Name
+
+
+class _ToolReference(Struct, frozen=True):
+    type: Literal["function"]
+    function: _Named
+
+
+class _AllowedTools(Struct, frozen=True):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[_ToolReference], Meta(min_length=1)]
+
+
+class _ToolChoiceObject(Struct, frozen=True):
+    type: Literal["function", "allowed_tools"]
+    function: _Named | None = None
+    allowed_tools: _AllowedTools | None = None
+
+
+class _JsonSchema(Struct, frozen=True):
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
+    description: str | None = None
+    schema: _Json | None = None
+    strict: bool | None = None
+
+
+class _ResponseFormat(Struct, frozen=True):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema | None = None
+
+
+class StructuredOutputs(Struct, frozen=True, forbid_unknown_fields=True):
+    """vLLM's constraint on the answer: exactly one of these."""
+
+    json: _Json | str | None = None
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+    json_object: bool | None = None
+    structural_tag: str | None = None
+
+
+class _StreamOptions(Struct, frozen=True):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class _Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped."""
+
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One top-level member of the request: its decoder, and what it must be, in words."""
+
+    decoder: msgspec.json.Decoder[Any]
+    wanted: str
+    nested: bool = False
+
+
+def _of(type_: Any, wanted: str, *, nested: bool = False) -> Parameter:
+    return Parameter(msgspec.json.Decoder(type_), wanted, nested)
+
+
+def _number(low: float, high: float, wanted: str, *, above: bool = False) -> Parameter:
+    return _of(Annotated[float, Meta(gt=low, le=high) if above else Meta(ge=low, le=high)], wanted)
+
+
+def _integer(low: int, high: int, wanted: str) -> Parameter:
+    return _of(Annotated[int, Meta(ge=low, le=high)], wanted)
+
+
+_INT64 = 2**63 - 1
+_bool = _of(bool, "true or false")
+_text = _of(str, "a string")
+_object = _of(_Json, "an object")
+
+# Every parameter of the API except `model`, `messages` and `fairlead`. The table of docs/wire.md is checked against it.
+PARAMETERS: Mapping[str, Parameter] = {
+    "audio": _object,
+    "frequency_penalty": _number(-2, 2, "a number from -2 to 2"),
+    "logit_bias": _of(
+        dict[Annotated[str, Meta(pattern=r"^\d{1,9}$")], Annotated[float, Meta(ge=-100, le=100)]],
+        "an object from token ids to numbers from -100 to 100",
+    ),
+    "logprobs": _bool,
+    "max_completion_tokens": _integer(1, 2**31 - 1, "a whole number of at least 1"),
+    "max_tokens": _integer(1, 2**31 - 1, "a whole number of at least 1"),
+    "metadata": _of(dict[str, str], "an object of strings"),
+    "min_p": _number(0, 1, "a number from 0 to 1"),
+    "modalities": _of(list[Literal["text", "audio"]], "a list of 'text' and 'audio'"),
+    "n": _integer(1, MOST_CHOICES, f"a whole number from 1 to {MOST_CHOICES}"),
+    "parallel_tool_calls": _bool,
+    "prediction": _object,
+    "presence_penalty": _number(-2, 2, "a number from -2 to 2"),
+    "prompt_cache_key": _text,
+    "prompt_cache_retention": _text,
+    "reasoning_effort": _text,
+    "repetition_penalty": _number(0, 2, "a number above 0 and up to 2", above=True),
+    "response_format": _of(
+        _ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True
+    ),
+    "safety_identifier": _text,
+    "seed": _integer(-_INT64 - 1, _INT64, "a whole number of 64 bits"),
+    "service_tier": _text,
+    "stop": _of(
+        Annotated[str, Meta(min_length=1)]
+        | Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(max_length=MOST_STOPS)],
+        f"a string or a list of up to {MOST_STOPS} strings, none of them empty",
+    ),
+    "store": _bool,
+    "stream": _bool,
+    "stream_options": _of(_StreamOptions, "an object such as {\"include_usage\": true}"),
+    "structured_outputs": _of(
+        StructuredOutputs, "an object with one of json, regex, choice, grammar, json_object, structural_tag", nested=True
+    ),
+    "temperature": _number(0, 2, "a number from 0 to 2"),
+    "tool_choice": _of(
+        Literal["none", "auto", "required"] | _ToolChoiceObject,
+        "'none', 'auto', 'required' or an object that names a function",
+        nested=True,
+    ),
+    "tools": _of(
+        Annotated[list[Tool], Meta(max_length=MOST_TOOLS)], f"a list of up to {MOST_TOOLS} functions", nested=True
+    ),
+    "top_k": _integer(-1, 2**31 - 1, "a whole number of at least -1 (0 and -1: off)"),
+    "top_logprobs": _integer(0, 20, "a whole number from 0 to 20"),
+    "top_p": _number(0, 1, "a number above 0 and up to 1", above=True),
+    "user": _text,
+    "verbosity": _text,
+    "web_search_options": _object,
+}
+REMOVED = {"functions": "tools", "function_call": "tool_choice"}
+_FAIRLEAD = _of(_Options, 'an object such as {"strict": true}', nested=True)
+_MODEL = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
+
+
+class _CallFunction(Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class _Call(Struct, frozen=True):
+    id: Annotated[str, Meta(min_length=1)]
+    function: _CallFunction
+    type: Literal["function"] = "function"
+
+
+class Message(Struct, frozen=True):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Raw = Raw(b"null")
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class _Part(Struct, frozen=True):
+    type: str
+    text: str | None = None
+    image_url: Raw = Raw(b"null")
+
+
+class _ImageUrl(Struct, frozen=True):
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+_body = msgspec.json.Decoder(dict[str, Raw])
+_messages = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
+_string = msgspec.json.Decoder(str)
+_parts = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
+_part = msgspec.json.Decoder(_Part)
+_image_url = msgspec.json.Decoder(_ImageUrl)
+TRUE = b"true"
+NULL = Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
+    `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
+    `prefill`: the text of a last assistant message, which the answer is to continue."""
+
+    model: str
+    messages: Raw
+    given: dict[str, Raw]
+    unknown: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    strict: bool = False
+    has_images: bool = False
+    has_tool_history: bool = False
+    prefill: str | None = None
+    choices: int = 1
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent."""
+    fields = _split(body)
+    model = _check("model", _MODEL, _required(fields, "model"))
+    messages = _required(fields, "messages")
+    stream = include_usage = strict = False
+    choices = 1
+    given: dict[str, Raw] = {}
+    unknown: list[str] = []
+    for name, raw in fields.items():
+        if name == "model" or name == "messages":
+            continue
+        if len(raw) == 4 and raw == b"null":
+            continue
+        parameter = PARAMETERS.get(name)
+        if parameter is None:
+            if name == "fairlead":
+                strict = _check(name, _FAIRLEAD, raw).strict
+                continue
+            if name in REMOVED:
+                raise InvalidRequest(f"{name} is no longer supported: use {REMOVED[name]}.", param=name)
+            unknown.append(name)
+            given[name] = raw
+            continue
+        value = _check(name, parameter, raw)
+        if name == "stream":
+            stream = value
+        elif name == "stream_options":
+            include_usage = bool(value.include_usage)
+        else:
+            given[name] = raw
+            if name == "n":
+                choices = value
+    if strict and unknown:
+        raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
+    if not stream and fields.get("stream_options", NULL) != NULL:
+        raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
+    if len(given) > 1 or "tool_choice" in given or "top_logprobs" in given:
+        _check_together(given)
+    has_images, has_tool_history, prefill = _check_messages(messages)
+    return ChatRequest(
+        model, messages, given, tuple(unknown), stream, include_usage, strict, has_images, has_tool_history, prefill,
+        choices,
+    )  # fmt: skip
+
+
+def _split(body: bytes) -> dict[str, Raw]:
+    if not body:
+        raise InvalidRequest("The request has no body: send a JSON object.")
+    try:
+        if not body.isascii():
+            body.decode()
+        fields = _body.decode(body)
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {error.start}).") from None
+    except msgspec.ValidationError:
+        raise InvalidRequest("The body must be a JSON object.") from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
+    _refuse_duplicates(body, fields)
+    return fields
+
+
+def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
+    """Two members of one name: readers disagree which of them counts. Compact bodies and those of Python's
+    `json.dumps` are told by their length alone or by a walk from member to member; others are read again, without
+    their long values."""
+    if len(body) == 1 + sum([len(key) + len(value) + 4 for key, value in fields.items()]) or not fields:
+        return
+    at = 1
+    for key, value in fields.items():
+        start = f'"{key}": '.encode()
+        if not body.startswith(start, at):
+            break
+        at += len(start) + len(value) + 2
+    if at == len(body) + 1:
+        return
+    pieces: list[bytes] = []
+    at = 0
+    for value in fields.values():
+        if len(value) > LONG_VALUE_BYTES:
+            found = body.find(value, at)
+            if found < 0:
+                break
+            pieces += (body[at:found], b"0")
+            at = found + len(value)
+    pieces.append(body[at:])
+    skeleton = b"".join(pieces)
+    if len(skeleton) > SKELETON_BYTES:
+        raise InvalidRequest("The body repeats members, or has far too much white space or too many members.")
+    depth_names: list[list[str]] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        depth_names.append([name for name, _ in pairs])
+
+    try:
+        json.loads(skeleton, object_pairs_hook=note)
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
+    names = depth_names[-1]  # the outermost object is complete last
+    if len(names) != len(set(names)):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"The body has {twice[:64]!r} twice.", param=twice[:64])
+
+
+def _required(fields: dict[str, Raw], name: str) -> Raw:
+    raw = fields.get(name)
+    if raw is None or raw == b"null":
+        raise InvalidRequest(f"{name} is missing.", param=name)
+    return raw
+
+
+def _check(name: str, parameter: Parameter, raw: Raw) -> Any:
+    try:
+        return parameter.decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        detail = ""
+        if parameter.nested:
+            text, _, path = str(error).partition(" - at `$")
+            detail = f" ({name}{path.rstrip('`')}: {text[:200]})"
+        raise InvalidRequest(f"{name} must be {parameter.wanted}.{detail}", param=name) from None
+    except RecursionError:
+        raise InvalidRequest(f"{name} is nested too deeply.", param=name) from None
+
+
+def _check_together(given: dict[str, Raw]) -> None:
+    """Rules between parameters. An empty `tools`, and a `tool_choice` that says nothing without tools, count as not
+    given: clients send both."""
+    if "max_tokens" in given and "max_completion_tokens" in given:
+        raise InvalidRequest("Give either max_tokens or max_completion_tokens, not both.", param="max_tokens")
+    if "top_logprobs" in given and given.get("logprobs") != TRUE:
+        raise InvalidRequest("top_logprobs needs logprobs: true.", param="top_logprobs")
+    if "structured_outputs" in given:
+        constraint = _check("structured_outputs", PARAMETERS["structured_outputs"], given["structured_outputs"])
+        if sum(value is not None for value in msgspec.structs.astuple(constraint)) != 1:
+            wanted = PARAMETERS["structured_outputs"].wanted
+            raise InvalidRequest(f"structured_outputs must be {wanted}.", param="structured_outputs")
+        if "response_format" in given:
+            raise InvalidRequest("Give either response_format or structured_outputs.", param="structured_outputs")
+    if "response_format" in given:
+        shape = _check("response_format", PARAMETERS["response_format"], given["response_format"])
+        if shape.type == "json_schema" and shape.json_schema is None:
+            raise InvalidRequest("response_format needs json_schema with a name and a schema.", param="response_format")
+    tools: list[Tool] = []
+    if "tools" in given:
+        tools = _check("tools", PARAMETERS["tools"], given["tools"])
+        if not tools:
+            del given["tools"]
+    if "tool_choice" in given:
+        choice = _check("tool_choice", PARAMETERS["tool_choice"], given["tool_choice"])
+        names = {tool.function.name for tool in tools}
+        for wanted in named_tools(choice):
+            if wanted not in names:
+                raise InvalidRequest(f"tool_choice names {wanted!r}, which is not in tools.", param="tool_choice")
+        if not tools:
+            if choice == "required":
+                raise InvalidRequest("tool_choice 'required' needs tools.", param="tool_choice")
+            del given["tool_choice"]
+    if not tools:
+        given.pop("parallel_tool_calls", None)
+
+
+def named_tools(choice: Any) -> list[str]:
+    """The functions that a `tool_choice` names; empty for 'none', 'auto' and 'required'."""
+    if isinstance(choice, str):
+        return []
+    if choice.type == "function" and choice.function is not None:
+        return [choice.function.name]
+    if choice.type == "allowed_tools" and choice.allowed_tools is not None:
+        return [tool.function.name for tool in choice.allowed_tools.tools]
+    raise InvalidRequest(f"tool_choice of type {choice.type!r} needs {choice.type!r}.", param="tool_choice")
+
+
+def tool_choice(raw: Raw) -> Any:
+    """A checked `tool_choice` again: 'none', 'auto', 'required' or the object."""
+    return PARAMETERS["tool_choice"].decoder.decode(raw)
+
+
+def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
+    """(has images, has tool calls or results, text of a last assistant message)."""
+    try:
+        messages = _messages.decode(raw)
+    except msgspec.DecodeError as error:
+        text, _, path = str(error).partition(" - at `$")
+        where = "messages" + path.rstrip("`")
+        raise InvalidRequest(f"{where}: {text[:200]}.", param=where) from None
+    except RecursionError:
+        raise InvalidRequest("messages are nested too deeply.", param="messages") from None
+    has_images = has_tools = False
+    text: str | None = None
+    for at, message in enumerate(messages):
+        first = _first(message.content)
+        where = f"messages[{at}]"
+        if message.tool_calls or message.role == "tool":
+            has_tools = True
+            if message.role == "tool" and not message.tool_call_id:
+                raise InvalidRequest(f"{where} needs the tool_call_id that it answers.", param=f"{where}.tool_call_id")
+            if message.tool_calls and message.role != "assistant":
+                raise InvalidRequest("Only assistant messages have tool_calls.", param=f"{where}.tool_calls")
+        if first == 0x22:
+            continue
+        if first == 0x5B:
+            has_images |= _check_parts(message, f"{where}.content")
+        elif message.content != b"null":
+            raise InvalidRequest(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
+        elif message.role != "assistant":
+            raise InvalidRequest(f"{where} has no content.", param=f"{where}.content")
+    last = messages[-1]
+    if last.role == "assistant" and not last.tool_calls:
+        text = _text_of(last)
+    return has_images, has_tools, text
+
+
+def _first(raw: Raw) -> int:
+    return memoryview(raw)[0]
+
+
+def _text_of(message: Message) -> str:
+    if message.content == b"null":
+        return ""
+    if _first(message.content) == 0x22:
+        return _decode_text(message.content)
+    return "".join(_part.decode(part).text or "" for part in _parts.decode(message.content))
+
+
+def _decode_text(raw: Raw) -> str:
+    try:
+        return _string.decode(raw)
+    except msgspec.DecodeError:
+        raise InvalidRequest("The text of the last message is not valid.", param="messages") from None
+
+
+def _check_parts(message: Message, where: str) -> bool:
+    """Whether there are images among the parts."""
+    has_images = False
+    try:
+        parts = _parts.decode(message.content)
+    except msgspec.DecodeError:
+        raise InvalidRequest(f"{where} must be a string or a list of parts.", param=where) from None
+    for at, raw in enumerate(parts):
+        here = f"{where}[{at}]"
+        try:
+            part = _part.decode(raw)
+            if part.type == "text":
+                if part.text is None:
+                    raise InvalidRequest(f"{here}.text is missing.", param=here)
+            elif part.type == "image_url":
+                _check_image(part, bytes(raw), message.role, here)
+                has_images = True
+            elif part.type == "refusal" and message.role == "assistant":
+                pass
+            else:
+                raise UnsupportedContent(
+                    f"{here} is of type {part.type[:64]!r}: only text and image_url are taken.", param=here
+                )
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"{here} is not a valid part: {str(error)[:200]}.", param=here) from None
+    return has_images
+
+
+def _check_image(part: _Part, raw: bytes, role: str, here: str) -> None:
+    if role != "user":
+        raise UnsupportedContent("Only user messages may hold images.", param=here)
+    # An engine that reads the other of two members of one name would see an address that was never checked.
+    if raw.count(b'"image_url"') != 2 or raw.count(b'"url"') != 1 or b"\\u" in raw:
+        raise InvalidRequest(f"{here} must have one image_url with one url, written without escapes.", param=here)
+    url = _image_url.decode(part.image_url).url
+    if IMAGE_URL_START.match(url) is None:
+        raise UnsupportedContent(
+            "Images are taken as data: URLs only (png, jpeg, webp or gif in base64). Addresses are never fetched.",
+            param=f"{here}.image_url",
+        )
+
+
