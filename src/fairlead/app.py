@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import resource
 import signal
 import ssl
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
 
-import fairlead
+from fairlead import __version__
 from fairlead.accounts.keys import KeyRing, first_start
 from fairlead.api.chat import ChatCompletions
 from fairlead.api.dispatch import Dispatch
@@ -22,43 +25,62 @@ from fairlead.api.health import HealthChecks
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
 from fairlead.catalogue.load import build
-from fairlead.catalogue.snapshot import Deployment, Provider, Snapshot
+from fairlead.catalogue.snapshot import Deployment, Model, Price, Provider, Snapshot
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
-from fairlead.errors import ConfigurationError, EngineCrashed, UpstreamCut, UpstreamError, UpstreamUnreachable
+from fairlead.errors import (
+    ConfigurationError,
+    EngineCrashed,
+    FairleadError,
+    ServiceError,
+    UpstreamCut,
+    UpstreamUnreachable,
+)
 from fairlead.gateway import Gateway
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.client import Pool, PoolLimits, Timeouts
+from fairlead.http.connect import Proxy
 from fairlead.http.memory import tune_allocator
+from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
+from fairlead.money import Picodollars
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.health import Health
 from fairlead.routing.upstream import Servable, Upstream
-from fairlead.settings import Settings
-from fairlead.site.app import site
+from fairlead.settings import ServerSettings, Settings
 from fairlead.store import Store, open_store
 
 log = logging.getLogger("fairlead")
 
 CHAT_PATH = b"/chat/completions"
+ENGINE_PROVIDER = "engine"
+# llama.cpp's server closes an idle connection after 5 s.
+ENGINE_IDLE_CLOSE_SECONDS = 4
+ENGINE_QUEUE = 256
+FREE = Price(Picodollars(0), Picodollars(0))
+
+
+class CannotListen(ServiceError):
+    """The address is taken or not ours."""
 
 
 def serve(
     *, settings: Settings, data_dir: Path, host: str, port: int, engine: bool = True, gguf: EngineSpec | None = None
 ) -> int:
-    """Serves until SIGTERM or SIGINT; gives the exit code.
+    """Serves until SIGTERM or SIGINT; gives the exit code. `gguf` replaces the demonstration model.
 
-    `gguf` replaces the demonstration model. Raises ConfigurationError before anything is served.
+    Raises ConfigurationError or CannotListen before anything is served.
     """
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     tune_allocator()
     _raise_open_files()
     store = open_store(data_dir)
     try:
-        first_key = first_start(store)
         spec = gguf if gguf is not None else demo_spec() if engine else None
         service = Service(settings, store, data_dir, spec)
-        return uvloop.run(service.run(host, port, first_key))
+        return uvloop.run(service.run(host, port))
     finally:
         store.close()
 
@@ -68,6 +90,7 @@ class Reach:
     """How a provider is reached: its pool, and the engine behind it when it is one of ours."""
 
     pool: Pool
+    headers: bytes
     engine: Engine | None = None
 
 
@@ -77,10 +100,263 @@ class Service:
     def __init__(self, settings: Settings, store: Store, data_dir: Path, spec: EngineSpec | None) -> None:
         self._settings = settings
         self._store = store
-        self._engine = Engine(spec, data_dir) if spec is not None else None
-        self._snapshot = self._load(spec)
-        self._stop = asyncio.Event()
+        self._tls = _tls(settings.server)
+        snapshot = build(settings, frozenset(DIALECTS))
+        self._engine: Engine | None = None
+        if spec is not None:
+            self._engine = Engine(spec, data_dir)
+            snapshot = _with_engine(snapshot, spec, self._engine)
+        self._snapshot = snapshot
+        self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
+        self._stopping = asyncio.Event()
 
-    def _load(self, spec: EngineSpec | None) -> Snapshot:
-        snapshot = build(self._settings.models, self._settings.providers, frozenset(DIALECTS))
-        return snapshot if spec is None else with_engine(snapshot, spec, self._engine)
+    async def run(self, host: str, port: int) -> int:
+        loop = asyncio.get_running_loop()
+        keys = KeyRing(self._store)
+        server = self._server(keys)
+        try:
+            address = await server.listen(host, port)
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from None
+        first_key = first_start(self._store)  # only now: a key that nobody gets to see would be lost
+        keys.reload()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        watching = loop.create_task(keys.watch())
+        starting = None if self._engine is None else loop.create_task(self._engine.start())
+        self._greet(host, address[1], first_key)
+        await self._stopping.wait()
+        # A second signal ends it at once, as everywhere.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        await server.drain(self._settings.server.drain_timeout_seconds)
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+        for reach in self._reaches.values():
+            await reach.pool.close()
+        if self._engine is not None and starting is not None:
+            with contextlib.suppress(Exception):
+                await starting
+            await self._engine.stop()
+        return 0
+
+    def _server(self, keys: KeyRing) -> Server:
+        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time)
+        models = Models(self._snapshot.models.values())
+        health = HealthChecks(self._obstacles)
+        site = LazySite(self._snapshot, self._obstacle)
+        dispatch = Dispatch(
+            {
+                "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
+                "/v1/models": {"GET": models.list},
+                "/healthz": {"GET": health.process},
+                "/readyz": {"GET": health.ready},
+            },
+            {MODELS_PREFIX: {"GET": models.one}},
+            site.handle,
+            frozenset(self._settings.server.cors_origins),
+        )
+        site.on_error = dispatch.answer_error
+        return Server(
+            dispatch,
+            limits=_server_limits(self._settings.server),
+            refuse=dispatch.refusal,
+            on_error=dispatch.answer_error,
+            tls=self._tls,
+        )
+
+    def _servables(self) -> dict[str, Servable]:
+        return {
+            model.id: Servable(model, tuple(self._upstream(model, deployment) for deployment in model.deployments))
+            for model in self._snapshot.models.values()
+        }
+
+    def _upstream(self, model: Model, deployment: Deployment) -> Upstream:
+        reach = self._reaches[deployment.provider]
+        dialect = DIALECTS[self._snapshot.providers[deployment.provider].dialect]
+        return Upstream(
+            deployment=deployment,
+            adapter=OpenAIChat(dialect, model.id, deployment.upstream_model, model.defaults),
+            pool=reach.pool,
+            path=CHAT_PATH,
+            headers=reach.headers,
+            answer_headers=b"",
+            gate=reach.engine,
+            translate=None if reach.engine is None else _engine_error,
+        )
+
+    def _reach(self, provider: Provider) -> Reach:
+        engine = self._engine if provider.id == ENGINE_PROVIDER else None
+        parts = urlsplit(provider.base_url)
+        proxy = None
+        if parts.hostname and (url := self._settings.proxy.for_url(parts.scheme, parts.hostname)):
+            try:
+                proxy = Proxy.parse(url)
+            except ValueError as error:
+                raise ConfigurationError(f"HTTP_PROXY or HTTPS_PROXY cannot be used: {error}.") from None
+        pool = Pool(
+            provider.base_url,
+            timeouts=Timeouts(
+                provider.connect_seconds, provider.first_byte_seconds, provider.idle_seconds, provider.total_seconds
+            ),
+            limits=PoolLimits(
+                connections=provider.connections,
+                queue=provider.queue,
+                queue_seconds=provider.queue_seconds,
+                idle_close_seconds=55 if engine is None else ENGINE_IDLE_CLOSE_SECONDS,
+            ),
+            proxy=proxy,
+        )
+        headers = b"content-type: application/json\r\nuser-agent: fairlead/%b\r\n" % __version__.encode()
+        if provider.api_key:
+            headers += b"authorization: Bearer %b\r\n" % provider.api_key.encode()
+        return Reach(pool, headers, engine)
+
+    def _obstacle(self, model_id: str) -> str | None:
+        """Why a model cannot be called now, in a few words; None when it can."""
+        model = self._snapshot.models.get(model_id)
+        if model is None or not model.deployments:
+            return "no deployment configured"
+        for deployment in model.deployments:
+            engine = self._reaches[deployment.provider].engine
+            if engine is None or engine.is_ready:
+                return None
+        return "the engine is not ready"
+
+    def _obstacles(self) -> list[str]:
+        """Why nothing can be served; empty when any model can be called."""
+        reasons = {}
+        for model in self._snapshot.models.values():
+            obstacle = self._obstacle(model.id)
+            if obstacle is None:
+                return []
+            if model.deployments:
+                reasons[model.id] = obstacle
+        return [f"{name}: {text}" for name, text in reasons.items()] or ["no deployment is configured"]
+
+    def _greet(self, host: str, port: int, first_key: str | None) -> None:
+        shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
+        url = f"{'http' if self._tls is None else 'https'}://{shown}:{port}"
+        callable_ = [model for model in self._snapshot.models.values() if model.deployments]
+        lines = [f"Fairlead {__version__} is at {url}"]
+        if first_key is not None:
+            lines += ["", f"Your API key, shown this once: {first_key}"]
+        if callable_:
+            preferred = next((model for model in callable_ if not model.demonstration), callable_[0])
+            key = first_key or "$FAIRLEAD_API_KEY"
+            lines += [
+                "",
+                "Try it:",
+                f"  curl {url}/v1/chat/completions \\",
+                f'    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\',
+                f"    -d '{{\"model\": \"{preferred.id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'",
+            ]
+        else:
+            lines += ["", "No model can be called yet: configure a deployment, then see it with", f"  curl {url}/v1/models"]
+        print("\n".join(lines), flush=True)  # noqa: T201 - what the command is run for
+
+
+class LazySite:
+    """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
+
+    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None]) -> None:
+        self._snapshot = snapshot
+        self._obstacle = obstacle
+        self._bridge: AsgiBridge | None = None
+        self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
+
+    def handle(self, request: Request, response: Response) -> None:
+        if self._bridge is None:
+            from fairlead.site.app import site
+
+            self._bridge = AsgiBridge(site(self._snapshot.models.values(), self._obstacle), self.on_error)
+        self._bridge.handle(request, response)
+
+
+def _not_set(_request: Request, _response: Response, error: BaseException) -> None:
+    raise error
+
+
+def _with_engine(snapshot: Snapshot, spec: EngineSpec, engine: Engine) -> Snapshot:
+    """The snapshot with the local engine as a provider, and as the last deployment of its model."""
+    if ENGINE_PROVIDER in snapshot.providers:
+        raise ConfigurationError(f"The provider id {ENGINE_PROVIDER!r} is taken by the embedded engine; choose another.")
+    provider = Provider(
+        id=ENGINE_PROVIDER,
+        base_url=engine.base_url,
+        dialect="llamacpp",
+        api_key=engine.api_key,
+        connect_seconds=2,
+        connections=engine.slots,
+        queue=ENGINE_QUEUE,
+        queue_seconds=60,
+    )
+    known = snapshot.models.get(spec.model_id)
+    model = known or Model(
+        id=spec.model_id,
+        name=spec.model_id,
+        vendor="unknown",
+        description=f"Served from {spec.gguf.name} by the embedded engine.",
+        created=0,
+        context_length=spec.context_tokens,
+        max_output_tokens=spec.context_tokens,
+    )
+    deployment = Deployment(f"{ENGINE_PROVIDER}/{spec.gguf.name}", ENGINE_PROVIDER, spec.model_id, FREE)
+    model = replace(
+        model,
+        deployments=(*model.deployments, deployment),
+        context_length=spec.context_tokens if not model.deployments else model.context_length,
+        max_output_tokens=spec.context_tokens if not model.deployments else model.max_output_tokens,
+        input_modalities=("text", "image") if spec.images else ("text",) if not model.deployments else model.input_modalities,
+    )
+    return Snapshot({**snapshot.models, model.id: model}, {**snapshot.providers, provider.id: provider})
+
+
+def _engine_error(error: FairleadError) -> FairleadError:
+    """A connection to our own engine that breaks means that it crashed."""
+    if isinstance(error, UpstreamCut | UpstreamUnreachable):
+        return EngineCrashed("The engine crashed; it is being restarted.", retry_after_seconds=1)
+    return error
+
+
+def _server_limits(settings: ServerSettings) -> ServerLimits:
+    return ServerLimits(
+        head_bytes=settings.max_head_bytes,
+        body_bytes=settings.max_body_bytes,
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        idle_seconds=settings.idle_timeout_seconds,
+        stall_seconds=settings.stall_timeout_seconds,
+        connections=settings.max_connections,
+        requests_in_flight=settings.max_requests_in_flight,
+    )
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None:
+        if settings.tls_key is not None:
+            raise ConfigurationError("[server] has tls_key without tls_certificate.")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"The certificate {settings.tls_certificate} cannot be used: {error.strerror or error}.") from None
+    return context
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    if error.errno == errno.EADDRINUSE:
+        return CannotListen(f"{host}:{port} is in use by another program. Choose another port with --port.")
+    reason = (error.strerror or str(error)).lower()
+    return CannotListen(f"Cannot listen on {host}:{port}: {reason}.")
+
+
+def _raise_open_files() -> None:
+    """Two descriptors per stream: the usual 1,024 would end at 500 callers."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

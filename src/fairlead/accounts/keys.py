@@ -1,0 +1,169 @@
+"""API keys: made once, shown once, kept as a digest, found in memory.
+
+A key is `sk-fl-`, 8 letters or digits to look it up by, and 32 random bytes in base64url.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import secrets
+import sqlite3
+import string
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DatabaseError
+
+from fairlead.errors import ConfigurationError
+from fairlead.money import Picodollars
+from fairlead.store import Store
+from fairlead.store.tables import accounts, api_keys
+
+log = logging.getLogger("fairlead.accounts")
+
+KEY_START = "sk-fl-"
+PREFIX_LETTERS = 8
+SECRET_BYTES = 32
+LONGEST_KEY = 128
+LONGEST_NAME = 128
+MOST_CREDIT = Picodollars.parse("9000000")  # fits 64 bits
+# A revoked key is refused within a second: this is how often the database is asked whether it changed.
+WATCH_SECONDS = 0.25
+_LETTERS = string.ascii_letters + string.digits
+_LOOKUP = slice(len(KEY_START), len(KEY_START) + PREFIX_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: the account and the key."""
+
+    account_id: str
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A key as lists show it. Times in seconds since 1970; `shown` is its beginning."""
+
+    id: str
+    name: str
+    shown: str
+    credit: Picodollars | None
+    created_at: int
+    revoked_at: int | None
+
+
+def create_key(store: Store, name: str, credit: Picodollars | None = None) -> str:
+    """Makes a key for the first account and gives it; it cannot be shown again. Raises ConfigurationError."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ConfigurationError(f"The name of a key is 1 to {LONGEST_NAME} printable characters.")
+    if credit is not None and credit > MOST_CREDIT:
+        raise ConfigurationError(f"The credit of a key is at most {MOST_CREDIT.dollars()} USD.")
+    prefix = "".join(secrets.choice(_LETTERS) for _ in range(PREFIX_LETTERS))
+    key = KEY_START + prefix + secrets.token_urlsafe(SECRET_BYTES)
+    now = int(time.time())
+    with store.write() as connection:
+        account = connection.execute(select(accounts.c.id).order_by(accounts.c.created_at, accounts.c.id)).scalar()
+        if account is None:
+            account = "acc_" + secrets.token_hex(6)
+            connection.execute(insert(accounts).values(id=account, name="default", created_at=now))
+        connection.execute(
+            insert(api_keys).values(
+                id="key_" + secrets.token_hex(6),
+                account_id=account,
+                name=name,
+                prefix=prefix,
+                digest=_digest(key.encode()),
+                credit_picodollars=None if credit is None else credit.value,
+                created_at=now,
+            )
+        )
+    return key
+
+
+def first_start(store: Store) -> str | None:
+    """The first account and key of a new database; None when there are keys already."""
+    with store.read() as connection:
+        if connection.execute(select(accounts.c.id).limit(1)).first() is not None:
+            return None
+    return create_key(store, "first key")
+
+
+def list_keys(store: Store) -> list[KeyInfo]:
+    """All keys, oldest first."""
+    with store.read() as connection:
+        rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
+    return [
+        KeyInfo(
+            row.id,
+            row.name,
+            KEY_START + row.prefix,
+            None if row.credit_picodollars is None else Picodollars(row.credit_picodollars),
+            row.created_at,
+            row.revoked_at,
+        )
+        for row in rows
+    ]
+
+
+def revoke_key(store: Store, key_id: str) -> bool:
+    """False when there is no such key. A key that was revoked before stays so."""
+    with store.write() as connection:
+        if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
+            return False
+        connection.execute(
+            update(api_keys)
+            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+            .values(revoked_at=int(time.time()))
+        )
+    return True
+
+
+class KeyRing:
+    """The keys in force, in memory. `watch` follows the database, whoever changes it."""
+
+    __slots__ = ("_keys", "_store", "_version")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._keys: dict[bytes, tuple[bytes, Caller]] = {}
+        self._version = -1
+        self.reload()
+
+    def find(self, key: bytes) -> Caller | None:
+        """Who holds this key, in constant time for keys that begin alike; None when it is not in force."""
+        entry = self._keys.get(key[_LOOKUP])
+        if entry is None or len(key) > LONGEST_KEY:
+            return None
+        if hmac.compare_digest(entry[0], _digest(key)):
+            return entry[1]
+        return None
+
+    def reload(self) -> None:
+        version = self._store.version()
+        with self._store.read() as connection:
+            rows = connection.execute(
+                select(api_keys.c.prefix, api_keys.c.digest, api_keys.c.account_id, api_keys.c.id).where(
+                    api_keys.c.revoked_at.is_(None)
+                )
+            ).all()
+        self._keys = {row.prefix.encode(): (row.digest, Caller(row.account_id, row.id)) for row in rows}
+        self._version = version
+
+    async def watch(self) -> None:
+        """Reloads when the database was changed, until cancelled. A database that cannot be read keeps what is known."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                if self._store.version() != self._version:
+                    self.reload()
+            except (sqlite3.Error, DatabaseError) as error:
+                log.warning("The keys could not be read again: %s", error)
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

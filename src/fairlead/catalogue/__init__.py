@@ -1,0 +1,1 @@
+"""Models, providers, deployments and prices: TOML in, checked, an immutable snapshot out."""

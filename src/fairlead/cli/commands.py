@@ -1,0 +1,178 @@
+"""The commands. What is heavy is imported by the command that needs it: `keys list` must not load an event loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairlead import __version__
+from fairlead.errors import ConfigurationError, FairleadError
+from fairlead.money import Picodollars
+from fairlead.settings import configuration_file, data_directory, load_settings
+
+Command = Callable[..., Any]
+
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False),
+    help="Data directory. Default: $FAIRLEAD_DATA, else ~/.local/share/fairlead.",
+)  # fmt: skip
+
+
+def serve_options(command: Command) -> Command:
+    for option in (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."),
+        data_option,
+        click.option(
+            "--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration (TOML). Default: $FAIRLEAD_CONFIG."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fairlead")
+def cli() -> None:
+    """A self-hosted LLM router: one OpenAI-compatible API and one key for many models."""
+
+
+@cli.command()
+@serve_options
+@click.option("--no-engine", is_flag=True, help="Do not start the demonstration model.")
+def serve(host: str, port: int, data: Path | None, config: Path | None, no_engine: bool) -> None:
+    """Serve the API and the pages."""
+    from fairlead.app import serve as run
+
+    settings = load_settings(configuration_file(config))
+    sys.exit(run(settings=settings, data_dir=data_directory(data), host=host, port=port, engine=not no_engine))
+
+
+@cli.group()
+def engine() -> None:
+    """Local engines."""
+
+
+@engine.command("run")
+@click.argument("gguf", type=click.Path(path_type=Path))
+@click.option("--mmproj", type=click.Path(path_type=Path), help="The model's vision part.")
+@click.option("--as", "model_id", help="Id of the model in the API. Default: the file's name.")
+@click.option("--context", type=int, help="Tokens of context for each request. Default: what the memory holds.")
+@click.option("--slots", type=int, help="Requests at once. Default: 4.")
+@serve_options
+def engine_run(
+    gguf: Path, mmproj: Path | None, model_id: str | None, context: int | None, slots: int | None,
+    host: str, port: int, data: Path | None, config: Path | None,
+) -> None:  # fmt: skip
+    """Serve a GGUF file with the embedded engine."""
+    from fairlead.app import serve as run
+    from fairlead.engines.spec import spec_for
+
+    settings = load_settings(configuration_file(config))
+    spec = spec_for(gguf, mmproj, model_id, context, slots)
+    sys.exit(run(settings=settings, data_dir=data_directory(data), host=host, port=port, gguf=spec))
+
+
+@cli.group()
+def keys() -> None:
+    """API keys. Changes are in force within a second, also while the server runs."""
+
+
+@keys.command("create")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--credit", metavar="USD", help="Credit of the key, as a decimal number of dollars. It is recorded with the key.")
+@data_option
+def keys_create(name: str, credit: str | None, data: Path | None) -> None:
+    """Make a key. It is the last line printed, and is never shown again."""
+    from fairlead.accounts.keys import create_key
+    from fairlead.store import open_store
+
+    try:
+        amount = None if credit is None else Picodollars.parse(credit)
+    except ValueError as error:
+        raise ConfigurationError(f"--credit: {error}.") from None
+    store = open_store(data_directory(data))
+    try:
+        click.echo(create_key(store, name, amount))
+    finally:
+        store.close()
+
+
+@keys.command("list")
+@data_option
+def keys_list(data: Path | None) -> None:
+    """List the keys: id, beginning, name, credit, state."""
+    from fairlead.accounts.keys import list_keys
+    from fairlead.store import open_store
+
+    store = open_store(data_directory(data))
+    try:
+        found = list_keys(store)
+    finally:
+        store.close()
+    rows = [("ID", "KEY", "NAME", "CREDIT", "CREATED", "STATE")]
+    for key in found:
+        state = "in force" if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
+        credit = "-" if key.credit is None else key.credit.dollars()
+        rows.append((key.id, f"{key.shown}...", key.name, credit, _day(key.created_at), state))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@data_option
+def keys_revoke(key_id: str, data: Path | None) -> None:
+    """Revoke the key with this id (see `keys list`)."""
+    from fairlead.accounts.keys import revoke_key
+    from fairlead.store import open_store
+
+    store = open_store(data_directory(data))
+    try:
+        known = revoke_key(store, key_id)
+    finally:
+        store.close()
+    if not known:
+        raise click.ClickException(f"There is no key {key_id!r}. `fairlead keys list` shows the ids.")
+    click.echo(f"{key_id} is revoked.")
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+def main() -> None:
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except click.Abort:
+        sys.exit(130)
+    except ConfigurationError as error:
+        click.echo(f"fairlead: {error.message}", err=True)
+        sys.exit(2)
+    except FairleadError as error:
+        click.echo(f"fairlead: {error.message}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")

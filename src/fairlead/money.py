@@ -1,0 +1,60 @@
+"""Exact amounts of money: whole picodollars (1e-12 USD). No floats, no rounding."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+PICODOLLARS_PER_DOLLAR = 10**12
+TOKENS_PER_PRICE = 10**6
+_DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{1,12}))?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Picodollars:
+    """An amount. A price of 1 USD per million tokens is 1,000,000 picodollars per token."""
+
+    value: int
+
+    @classmethod
+    def parse(cls, dollars: str) -> Picodollars:
+        """From a decimal string of dollars such as "0.10". Raises ValueError for anything else, floats too."""
+        found = _DECIMAL.fullmatch(dollars) if isinstance(dollars, str) else None
+        if found is None:
+            raise ValueError(f"an amount is a decimal string of dollars such as \"0.10\", not {dollars!r}")
+        whole, fraction = found[1], (found[2] or "")
+        return cls(int(whole) * PICODOLLARS_PER_DOLLAR + int(fraction.ljust(12, "0")))
+
+    @classmethod
+    def parse_per_million(cls, dollars: str) -> Picodollars:
+        """The price of one token from a price per million tokens. Raises ValueError when that is no whole picodollar."""
+        amount = cls.parse(dollars)
+        price, rest = divmod(amount.value, TOKENS_PER_PRICE)
+        if rest:
+            raise ValueError(f"a price per million tokens has at most 6 decimals, not {dollars!r}")
+        return cls(price)
+
+    def __add__(self, other: Picodollars) -> Picodollars:
+        return Picodollars(self.value + other.value)
+
+    def __sub__(self, other: Picodollars) -> Picodollars:
+        return Picodollars(self.value - other.value)
+
+    def times(self, count: int) -> Picodollars:
+        """This price for `count` tokens."""
+        return Picodollars(self.value * count)
+
+    def dollars(self, least_decimals: int = 2) -> str:
+        """All its digits as dollars: "0.10", "0.0000001"."""
+        sign = "-" if self.value < 0 else ""
+        whole, fraction = divmod(abs(self.value), PICODOLLARS_PER_DOLLAR)
+        digits = f"{fraction:012d}".rstrip("0").ljust(least_decimals, "0")
+        return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+
+    def per_token(self) -> str:
+        """A price of one token in dollars, without padding: "0.0000001"."""
+        return self.dollars(0)
+
+    def per_million(self) -> str:
+        """A price of one token as dollars per million tokens: "0.10"."""
+        return self.times(TOKENS_PER_PRICE).dollars()

@@ -1,0 +1,272 @@
+"""The only reader of the configuration file and of the environment: one frozen `Settings` comes out.
+
+Every setting, its default and its range are in docs/settings.md; a test keeps that page and this file together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fairlead.errors import ConfigurationError
+
+LARGEST_FILE_BYTES = 4 * 1024 * 1024
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+ModelId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$")]
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] = 32_768
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 33_554_432
+    head_timeout_seconds: Seconds = 10
+    body_timeout_seconds: Seconds = 60
+    idle_timeout_seconds: Seconds = 75
+    stall_timeout_seconds: Seconds = 60
+    drain_timeout_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30
+    max_connections: Count = 20_000
+    max_requests_in_flight: Count = 10_000
+    cors_origins: tuple[str, ...] = ()
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+
+
+class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """`{ env = "NAME" }`: the value is in that environment variable."""
+
+    env: Annotated[str, Meta(min_length=1)]
+
+
+class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    id: Id
+    base_url: str
+    dialect: str = "generic"
+    api_key: str | EnvironmentKey | None = None
+    connect_timeout_seconds: Seconds = 5
+    first_byte_timeout_seconds: Seconds = 120
+    idle_timeout_seconds: Seconds = 120
+    total_timeout_seconds: Seconds = 3600
+    max_connections: Count = 10_000
+    max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
+    queue_timeout_seconds: Seconds = 30
+
+    def __repr__(self) -> str:  # the key must not get into a log
+        return f"ProviderSettings({self.id!r})"
+
+
+class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars per million tokens, as decimal strings."""
+
+    input: str
+    output: str
+
+
+class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    provider: str
+    upstream_model: Annotated[str, Meta(min_length=1, max_length=256)]
+    price: PriceSettings | None = None
+
+
+class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    id: ModelId
+    name: str | None = None
+    vendor: str | None = None
+    description: str | None = None
+    context_length: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    input_modalities: tuple[str, ...] | None = None
+    deployments: tuple[DeploymentSettings, ...] = ()
+
+
+class ProxySettings(Struct, frozen=True):
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY as curl reads them."""
+
+    http: str | None = None
+    https: str | None = None
+    no_proxy: tuple[str, ...] = ()
+
+    def for_url(self, scheme: str, host: str) -> str | None:
+        """The proxy for an address, or None to go straight."""
+        for entry in self.no_proxy:
+            name = entry.lstrip(".").lower()
+            if entry == "*" or host.lower() == name or host.lower().endswith("." + name):
+                return None
+        return self.https if scheme == "https" else self.http
+
+    def __repr__(self) -> str:  # a proxy's address may hold a password
+        return "ProxySettings()"
+
+
+class Settings(Struct, frozen=True):
+    server: ServerSettings = ServerSettings()
+    providers: tuple[ProviderSettings, ...] = ()
+    models: tuple[ModelSettings, ...] = ()
+    proxy: ProxySettings = ProxySettings()
+    source: Source | None = None
+
+
+class _File(Struct, frozen=True, forbid_unknown_fields=True):
+    server: ServerSettings = ServerSettings()
+    providers: tuple[ProviderSettings, ...] = ()
+    models: tuple[ModelSettings, ...] = ()
+
+
+class Source:
+    """Where in the file a setting stands, for errors found later. Paths are like `providers[0].base_url`."""
+
+    _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(?:#.*)?$")
+    _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]*\"|'[^']*')\s*(?:[.=])")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self._lines: dict[str, int] = {}
+        counts: dict[str, int] = {}
+        prefix = ""
+        for number, line in enumerate(text.splitlines(), 1):
+            if found := self._TABLE.match(line):
+                prefix = self._enter([part.strip(" \"'") for part in found[2].split(".")], found[1] == "[[", counts)
+                self._lines.setdefault(prefix, number)
+            elif found := self._KEY.match(line):
+                key = found[1].strip("\"'")
+                self._lines.setdefault(f"{prefix}.{key}" if prefix else key, number)
+
+    @staticmethod
+    def _enter(parts: list[str], is_array: bool, counts: dict[str, int]) -> str:
+        path = ""
+        for at, part in enumerate(parts):
+            path = f"{path}.{part}" if path else part
+            last = at == len(parts) - 1
+            if last and is_array:
+                counts[path] = counts.get(path, -1) + 1
+            if path in counts:
+                path = f"{path}[{counts[path]}]"
+        return path
+
+    def line(self, path: str) -> int | None:
+        """The line of a setting, or that of the closest thing around it."""
+        while path:
+            if path in self._lines:
+                return self._lines[path]
+            path = re.sub(r"(?:\.[^.\[]+|\[\d+\])$|^[^.\[]+$", "", path)
+        return None
+
+    def error(self, path: str, sentence: str) -> ConfigurationError:
+        line = self.line(path)
+        return ConfigurationError(f"{self.name}:{line}: {sentence}" if line else f"{self.name}: {sentence}")
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads a configuration file (None: only the environment). Raises ConfigurationError with file and line."""
+    environment = os.environ if environment is None else environment
+    proxy = _proxy(environment)
+    if path is None:
+        return Settings(proxy=proxy)
+    text = _read(path)
+    source = Source(str(path), text)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+), column \d+\)", str(error))
+        line = f":{found[1]}" if found else ""
+        sentence = re.sub(r" \(at .*\)$", "", str(error))
+        raise ConfigurationError(f"{path}{line}: this is not valid TOML: {sentence}.") from None
+    try:
+        file = msgspec.convert(raw, _File)
+    except msgspec.ValidationError as error:
+        raise _refusal(source, str(error)) from None
+    return Settings(file.server, file.providers, file.models, proxy, source)
+
+
+def api_key(provider: ProviderSettings, source: Source | None, environment: Mapping[str, str] | None = None) -> str:
+    """The key of a provider, "" when it needs none. Raises ConfigurationError when its variable is not set."""
+    environment = os.environ if environment is None else environment
+    key = provider.api_key
+    if isinstance(key, EnvironmentKey):
+        value = environment.get(key.env)
+        if not value:
+            raise ConfigurationError(
+                f"The environment variable {key.env} is not set; it should hold the key of provider {provider.id!r}."
+            )
+        key = value
+    if key and not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise ConfigurationError(f"The key of provider {provider.id!r} has spaces or characters that no header may hold.")
+    return key or ""
+
+
+def data_directory(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """--data, else FAIRLEAD_DATA, else the place for a user's data."""
+    environment = os.environ if environment is None else environment
+    if given is not None:
+        return given.expanduser().absolute()
+    if named := environment.get("FAIRLEAD_DATA"):
+        return Path(named).expanduser().absolute()
+    base = environment.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path("~/.local/share").expanduser()).absolute() / "fairlead"
+
+
+def configuration_file(given: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
+    """--config, else FAIRLEAD_CONFIG, else none."""
+    environment = os.environ if environment is None else environment
+    named = environment.get("FAIRLEAD_CONFIG")
+    return given if given is not None else Path(named) if named else None
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise ConfigurationError(f"{path} is larger than {LARGEST_FILE_BYTES} bytes.")
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path} does not exist.") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not UTF-8 text.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _refusal(source: Source, text: str) -> ConfigurationError:
+    sentence, _, path = text.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    if found := re.fullmatch(r"Object contains unknown field `(.*)`", sentence, re.DOTALL):
+        word = found[1]
+        known = [field.name for field in msgspec.structs.fields(_struct_at(path))]
+        near = difflib.get_close_matches(word, known, 1, 0.5)
+        help_ = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}."
+        return source.error(f"{path}.{word}" if path else word, f"there is no setting {word!r}; {help_}")
+    if found := re.fullmatch(r"Object missing required field `(.*)`", sentence):
+        return source.error(path, f"{found[1]!r} is missing here.")
+    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.")
+
+
+def _struct_at(path: str) -> type[Struct]:
+    kinds: dict[str, Any] = {
+        "": _File,
+        "server": ServerSettings,
+        "providers": ProviderSettings,
+        "providers.api_key": EnvironmentKey,
+        "models": ModelSettings,
+        "models.deployments": DeploymentSettings,
+        "models.deployments.price": PriceSettings,
+    }
+    found: type[Struct] = kinds[re.sub(r"\[(?:\d+|\.\.\.)\]", "", path)]
+    return found
+
+
+def _proxy(environment: Mapping[str, str]) -> ProxySettings:
+    def value(name: str) -> str | None:
+        # Upper-case HTTP_PROXY is ignored in CGI, where a caller can set it; this is no CGI.
+        return environment.get(name.lower()) or environment.get(name) or None
+
+    everything = value("ALL_PROXY")
+    excluded = (value("NO_PROXY") or "").replace(" ", "").split(",")
+    return ProxySettings(value("HTTP_PROXY") or everything, value("HTTPS_PROXY") or everything, tuple(filter(None, excluded)))
