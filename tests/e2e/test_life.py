@@ -78,10 +78,10 @@ def test_a_stream_that_breaks_in_the_middle_ends_with_an_error_and_never_looks_c
     tmp_path: Path, fault: Fault
 ) -> None:
     with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
-        upstream.default = Reply(text="one two three four five six", fault=fault, after_chunks=3)
+        upstream.default = Reply(text="one two three four five six", fault=fault, after_chunks=3, chunk_delay_seconds=0.03)
         connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
-        answer = read_until(connection, b"\r\n0\r\n\r\n")
-        connection.close()
+        with connection:
+            answer = read_until(connection, b"\r\n0\r\n\r\n")
         assert b"one" in answer
         assert b'"error":{' in answer
         assert b"[DONE]" not in answer
@@ -197,9 +197,8 @@ def test_a_thousand_calls_at_once_are_all_answered(tmp_path: Path) -> None:
         lock = threading.Lock()
 
         def call(_: int) -> None:
-            connection = send(served, {"model": MODEL, "messages": HELLO})
-            head = read_until(connection, b"\r\n")
-            connection.close()
+            with send(served, {"model": MODEL, "messages": HELLO}) as connection:
+                head = read_until(connection, b"\r\n")
             with lock:
                 codes.append(int(head.split(b" ", 2)[1]))
 

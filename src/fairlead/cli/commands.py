@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -105,8 +106,9 @@ def keys_create(name: str, credit: str | None, data: Path | None) -> None:
 
 
 @keys.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @data_option
-def keys_list(data: Path | None) -> None:
+def keys_list(as_json: bool, data: Path | None) -> None:
     """List the keys: id, beginning, name, credit, state."""
     from fairlead.accounts.keys import list_keys
     from fairlead.store import open_store
@@ -116,6 +118,20 @@ def keys_list(data: Path | None) -> None:
         found = list_keys(store)
     finally:
         store.close()
+    if as_json:
+        entries = [
+            {
+                "id": key.id,
+                "key": key.shown,
+                "name": key.name,
+                "credit_usd": None if key.credit is None else key.credit.dollars(),
+                "created_at": key.created_at,
+                "revoked_at": key.revoked_at,
+            }
+            for key in found
+        ]
+        click.echo(json.dumps(entries, indent=2))
+        return
     rows = [("ID", "KEY", "NAME", "CREDIT", "CREATED", "STATE")]
     for key in found:
         state = "in force" if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+NULL = Raw(b"null")
 SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -70,9 +71,9 @@ def with_short_ids(raw: Raw) -> Raw:
     """Tool-call ids in the nine characters that Mistral's templates demand, alike in calls and results."""
     messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
     for message in messages:
-        if "tool_call_id" in message and message["tool_call_id"] != b"null":
+        if "tool_call_id" in message and message["tool_call_id"] != NULL:
             message["tool_call_id"] = _encoded(short_id(msgspec.json.decode(message["tool_call_id"], type=str)))
-        if "tool_calls" in message and message["tool_calls"] != b"null":
+        if "tool_calls" in message and message["tool_calls"] != NULL:
             calls = msgspec.json.decode(message["tool_calls"], type=list[dict[str, Raw]])
             for call in calls:
                 call["id"] = _encoded(short_id(msgspec.json.decode(call["id"], type=str)))

@@ -78,8 +78,8 @@ class OpenAIChat:
                 dropped.append(name[:64])
         if "structured_outputs" in members and row.structured != "as_is":
             dropped += _rewrite_structured(row, members)
-        if row.structured == "llamacpp" and members.get("response_format") == JSON_OBJECT:
-            members["response_format"] = ANY_OBJECT
+        if row.structured == "llamacpp" and "response_format" in members:
+            _rewrite_json_object(members)
         if "tool_choice" in members and row.tool_choice != "as_is":
             _rewrite_tool_choice(row, members)
         for name, neutral in row.neutral.items():
@@ -172,6 +172,11 @@ def _rewrite_structured(row: Dialect, members: dict[str, Raw]) -> list[str]:
     return []
 
 
+def _rewrite_json_object(members: dict[str, Raw]) -> None:
+    if msgspec.json.decode(members["response_format"], type=_Kind).type == "json_object":
+        members["response_format"] = ANY_OBJECT
+
+
 def _choice_as_grammar(row: Dialect, members: dict[str, Raw], value: Raw) -> None:
     """One of some texts, as they are and not as JSON strings."""
     choices = msgspec.json.decode(value, type=list[str])
@@ -203,6 +208,10 @@ def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
         _keep_tools(members, named_tools(choice))
         required = choice.type == "function" or choice.allowed_tools.mode == "required"
         members["tool_choice"] = Raw(b'"required"' if required else b'"auto"')
+
+
+class _Kind(Struct):
+    type: str
 
 
 class _ToolName(Struct):
@@ -250,7 +259,7 @@ _members = msgspec.json.Decoder(dict[str, Raw])
 
 def _with_model(document: bytes, model: Raw, public: bytes) -> bytes:
     """The document with another name of the model; the rest byte for byte."""
-    if model == public:
+    if bytes(model) == public:
         return document
     if model != NULL:
         for separator in (b":", b": "):
@@ -317,10 +326,12 @@ class ChatRelay:
                 self._complete(out)
                 break
             chunk = _decode_chunk(payload)
+            if not chunk.choices and chunk.usage == NULL:
+                continue  # says nothing, and SDK users index choices[0]
             needle = self._needle
             if needle and needle in payload:
                 payload = payload.replace(needle, self._replacement, 1)
-            elif chunk.model != self._public:
+            elif bytes(chunk.model) != self._public:
                 payload = self._learn_model(payload, chunk.model)
             if chunk.usage != NULL:
                 payload = self._take_usage(payload, chunk)

@@ -18,6 +18,8 @@ from msgspec import Meta, Raw, Struct
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
 
+TRUE = Raw(b"true")
+NULL = Raw(b"null")
 MOST_STOPS = 16
 MOST_TOOLS = 128
 MOST_CHOICES = 128
@@ -195,7 +197,7 @@ class _Call(Struct, frozen=True):
 
 class Message(Struct, frozen=True):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Raw = Raw(b"null")
+    content: Raw = NULL
     tool_calls: list[_Call] | None = None
     tool_call_id: str | None = None
     name: str | None = None
@@ -204,7 +206,7 @@ class Message(Struct, frozen=True):
 class _Part(Struct, frozen=True):
     type: str
     text: str | None = None
-    image_url: Raw = Raw(b"null")
+    image_url: Raw = NULL
 
 
 class _ImageUrl(Struct, frozen=True):
@@ -218,8 +220,6 @@ _string = msgspec.json.Decoder(str)
 _parts = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part = msgspec.json.Decoder(_Part)
 _image_url = msgspec.json.Decoder(_ImageUrl)
-TRUE = b"true"
-NULL = Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     for name, raw in fields.items():
         if name == "model" or name == "messages":
             continue
-        if len(raw) == 4 and raw == b"null":
+        if len(raw) == 4 and raw == NULL:
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
@@ -350,7 +350,7 @@ def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
 
 def _required(fields: dict[str, Raw], name: str) -> Raw:
     raw = fields.get(name)
-    if raw is None or raw == b"null":
+    if raw is None or raw == NULL:
         raise InvalidRequest(f"{name} is missing.", param=name)
     return raw
 
@@ -446,7 +446,7 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
             continue
         if first == 0x5B:
             has_images |= _check_parts(message, f"{where}.content")
-        elif message.content != b"null":
+        elif message.content != NULL:
             raise InvalidRequest(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
         elif message.role != "assistant":
             raise InvalidRequest(f"{where} has no content.", param=f"{where}.content")
@@ -461,7 +461,7 @@ def _first(raw: Raw) -> int:
 
 
 def _text_of(message: Message) -> str:
-    if message.content == b"null":
+    if message.content == NULL:
         return ""
     if _first(message.content) == 0x22:
         return _decode_text(message.content)
