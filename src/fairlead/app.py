@@ -55,8 +55,6 @@ log = logging.getLogger("fairlead")
 
 CHAT_PATH = b"/chat/completions"
 ENGINE_PROVIDER = "engine"
-# llama.cpp's server closes an idle connection after 5 s.
-ENGINE_IDLE_CLOSE_SECONDS = 4
 ENGINE_QUEUE = 256
 FREE = Price(Picodollars(0), Picodollars(0))
 
@@ -204,7 +202,7 @@ class Service:
                 connections=provider.connections,
                 queue=provider.queue,
                 queue_seconds=provider.queue_seconds,
-                idle_close_seconds=55 if engine is None else ENGINE_IDLE_CLOSE_SECONDS,
+                reuse=DIALECTS[provider.dialect].keeps_connections,
             ),
             proxy=proxy,
         )

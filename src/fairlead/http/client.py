@@ -46,12 +46,15 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """`connections` at once; further calls wait in a queue of `queue` places for `queue_seconds` at most."""
+    """`connections` at once; further calls wait in a queue of `queue` places for `queue_seconds` at most.
+
+    `reuse`: False for an upstream that closes its connections without saying so."""
 
     connections: int = 1024
     queue: int = 1024
     queue_seconds: float = 30
     idle_close_seconds: float = 55
+    reuse: bool = True
     head_bytes: int = 65_536
     body_bytes: int = 67_108_864
 
@@ -185,15 +188,20 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """A connection whose answer is complete: for the next who waits, or kept."""
         assert self._loop is not None
-        if self._closed or connection.transport.is_closing():
+        if self._closed or connection.transport.is_closing() or (connection.reused and not self.limits.reuse):
             connection.transport.close()
             return
         now = self._loop.time()
         while self._waiting:
             exchange = self._waiting.popleft()
-            if not exchange.over:
+            if exchange.over:
+                continue
+            if exchange.retried:  # met a dead kept connection once: this one may be dying too
+                self._waiting.appendleft(exchange)
+                connection.transport.close()
+            else:
                 connection.take(exchange, now)
-                return
+            return
         connection.idle_since = now
         self._idle.append(connection)
 
@@ -215,7 +223,13 @@ class Pool:
     def retry(self, exchange: Exchange) -> None:
         """The kept connection had died unseen: once more, on a new one."""
         assert self._loop is not None
-        self._open_or_queue(exchange, self._loop.time())
+        now = self._loop.time()
+        if self._open < self.limits.connections:
+            self._open_or_queue(exchange, now)
+        else:  # before all others, whatever the queue holds: it had its turn
+            exchange.deadline = now + self.limits.queue_seconds
+            exchange.phase = "queue"
+            self._waiting.appendleft(exchange)
 
     def finished(self, exchange: Exchange) -> None:
         self._active.discard(exchange)
@@ -269,7 +283,6 @@ class Exchange:
         "_head_signal",
         "_parts",
         "_read_bytes",
-        "_retried",
         "_sink",
         "connecting",
         "deadline",
@@ -281,6 +294,7 @@ class Exchange:
         "over",
         "phase",
         "pool",
+        "retried",
         "sent_at",
         "start",
         "status",
@@ -308,7 +322,7 @@ class Exchange:
         self._read_bytes = 0
         self._got_head = False
         self._complete = False
-        self._retried = False
+        self.retried = False
         self._failure: Exception | None = None
         self._head_signal: Signal[None] | None = None
         self._done: Signal[None] | None = None
@@ -431,8 +445,8 @@ class Exchange:
         if self.over:
             return
         self._connection = None
-        if connection.reused and not connection.answering and not self._retried and not self._got_head:
-            self._retried = True
+        if connection.reused and not connection.answering and not self.retried and not self._got_head:
+            self.retried = True
             self.pool.retry(self)
             return
         self.fail(error)

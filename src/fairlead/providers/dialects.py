@@ -44,6 +44,7 @@ class Dialect:
     echoes_prefill: bool = False
     short_tool_ids: bool = False
     parses_control_tokens: bool = False
+    keeps_connections: bool = True
 
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -93,6 +94,7 @@ DIALECTS: Mapping[str, Dialect] = {
             echoes_prefill=True,
             short_tool_ids=True,
             parses_control_tokens=True,
+            keeps_connections=False,  # it closes after every stream, unannounced
         ),
     )
 }
