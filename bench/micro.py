@@ -9,17 +9,12 @@ request costs is script/bench's to say.
 from __future__ import annotations
 
 import json
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
-from fairlead.accounts.keys import KeyRing
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import ChatRelay, UpstreamCall, plain_answer, to_vendor
 from fairlead.wire.chat import parse_chat
-
 from measure import BODY_SHAPES, request_body
 
 RUNS = 7

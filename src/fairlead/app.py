@@ -56,6 +56,8 @@ log = logging.getLogger("fairlead")
 CHAT_PATH = b"/chat/completions"
 ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
+# A host that means every address, and one that a caller on this machine can use.
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
 FREE = Price(Picodollars(0), Picodollars(0))
 
 
@@ -234,7 +236,7 @@ class Service:
         return [f"{name}: {text}" for name, text in reasons.items()] or ["no deployment is configured"]
 
     def _greet(self, host: str, port: int, first_key: str | None) -> None:
-        shown = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
+        shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
         url = f"{'http' if self._tls is None else 'https'}://{shown}:{port}"
         callable_ = [model for model in self._snapshot.models.values() if model.deployments]
         lines = [f"Fairlead {__version__} is at {url}"]
@@ -248,11 +250,15 @@ class Service:
                 "Try it:",
                 f"  curl {url}/v1/chat/completions \\",
                 f'    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\',
-                f"    -d '{{\"model\": \"{preferred.id}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Hello!\"}}]}}'",
+                f'    -d \'{{"model": "{preferred.id}", "messages": [{{"role": "user", "content": "Hello!"}}]}}\'',
             ]
         else:
-            lines += ["", "No model can be called yet: configure a deployment, then see it with", f"  curl {url}/v1/models"]
-        print("\n".join(lines), flush=True)  # noqa: T201 - what the command is run for
+            lines += [
+                "",
+                "No model can be called yet: configure a deployment, then see it with",
+                f"  curl {url}/v1/models",
+            ]
+        print("\n".join(lines), flush=True)
 
 
 class LazySite:
@@ -279,7 +285,9 @@ def _not_set(_request: Request, _response: Response, error: BaseException) -> No
 def _with_engine(snapshot: Snapshot, spec: EngineSpec, engine: Engine) -> Snapshot:
     """The snapshot with the local engine as a provider, and as the last deployment of its model."""
     if ENGINE_PROVIDER in snapshot.providers:
-        raise ConfigurationError(f"The provider id {ENGINE_PROVIDER!r} is taken by the embedded engine; choose another.")
+        raise ConfigurationError(
+            f"The provider id {ENGINE_PROVIDER!r} is taken by the embedded engine; choose another."
+        )
     provider = Provider(
         id=ENGINE_PROVIDER,
         base_url=engine.base_url,
@@ -306,7 +314,11 @@ def _with_engine(snapshot: Snapshot, spec: EngineSpec, engine: Engine) -> Snapsh
         deployments=(*model.deployments, deployment),
         context_length=spec.context_tokens if not model.deployments else model.context_length,
         max_output_tokens=spec.context_tokens if not model.deployments else model.max_output_tokens,
-        input_modalities=("text", "image") if spec.images else ("text",) if not model.deployments else model.input_modalities,
+        input_modalities=("text", "image")
+        if spec.images
+        else ("text",)
+        if not model.deployments
+        else model.input_modalities,
     )
     return Snapshot({**snapshot.models, model.id: model}, {**snapshot.providers, provider.id: provider})
 
@@ -341,7 +353,9 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"The certificate {settings.tls_certificate} cannot be used: {error.strerror or error}.") from None
+        raise ConfigurationError(
+            f"The certificate {settings.tls_certificate} cannot be used: {error.strerror or error}."
+        ) from None
     return context
 
 

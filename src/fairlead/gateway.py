@@ -6,6 +6,7 @@ through the dialect's relay to the caller's transport.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -16,18 +17,21 @@ from fairlead.errors import (
     ModelNotFound,
     NoDeployment,
     UnsupportedContent,
+    UpstreamCut,
     UpstreamError,
     UpstreamInvalid,
+    UpstreamUnreachable,
 )
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
-from fairlead.routing.upstream import Call, Servable, Upstream
+from fairlead.routing.upstream import Call, Gate, Servable, Upstream
 from fairlead.wire.chat import ChatRequest
 
 # How long a call waits for a local engine that is starting, before the next candidate or a 503.
 GATE_WAIT_SECONDS = 8.0
+GATE_RETRY_SECONDS = 0.05
 DROPPED_NAMES_SHOWN = 32
 
 JSON_HEAD = b"content-type: application/json\r\n"
@@ -89,13 +93,12 @@ class Gateway:
 async def _attempt(upstream: Upstream, request: ChatRequest, response: Response) -> None:
     """One try of one candidate. On any way out the exchange is over: complete, or its connection closed."""
     call = upstream.adapter.to_vendor(request)
-    gate = upstream.gate
-    if gate is not None and not gate.is_ready and not await gate.wait_ready(GATE_WAIT_SECONDS):
-        raise EngineStarting(
-            f"The engine of '{request.model}' is not ready. Try again in a few seconds.", retry_after_seconds=2
-        )
-    exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+    exchange: Exchange | None = None
     try:
+        if upstream.gate is None:
+            exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+        else:
+            exchange = await _through_gate(upstream, upstream.gate, call)
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
@@ -113,7 +116,34 @@ async def _attempt(upstream: Upstream, request: ChatRequest, response: Response)
     except UpstreamError as error:
         raise error if upstream.translate is None else upstream.translate(error) from error
     finally:
-        exchange.cancel()
+        if exchange is not None:
+            exchange.cancel()
+
+
+async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
+    """The exchange with a local engine, begun when the engine is up.
+
+    An engine that has just died is not known to be dead yet: what cannot be delivered waits for the next one.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + GATE_WAIT_SECONDS
+    cut = False
+    while await gate.wait_ready(max(0.0, give_up - loop.time())):
+        exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+        try:
+            await exchange.head()
+        except (UpstreamUnreachable, UpstreamCut) as error:
+            # Cut without a byte of answer may be this request's own doing: once more, and no oftener.
+            if cut or loop.time() > give_up:
+                raise
+            cut = isinstance(error, UpstreamCut)
+            await asyncio.sleep(GATE_RETRY_SECONDS)
+        except BaseException:
+            exchange.cancel()
+            raise
+        else:
+            return exchange
+    raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)
 
 
 async def _relay(upstream: Upstream, call: Any, exchange: Exchange, response: Response) -> None:

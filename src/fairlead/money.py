@@ -21,13 +21,13 @@ class Picodollars:
         """From a decimal string of dollars such as "0.10". Raises ValueError for anything else, floats too."""
         found = _DECIMAL.fullmatch(dollars) if isinstance(dollars, str) else None
         if found is None:
-            raise ValueError(f"an amount is a decimal string of dollars such as \"0.10\", not {dollars!r}")
+            raise ValueError(f'an amount is a decimal string of dollars such as "0.10", not {dollars!r}')
         whole, fraction = found[1], (found[2] or "")
         return cls(int(whole) * PICODOLLARS_PER_DOLLAR + int(fraction.ljust(12, "0")))
 
     @classmethod
     def parse_per_million(cls, dollars: str) -> Picodollars:
-        """The price of one token from a price per million tokens. Raises ValueError when that is no whole picodollar."""
+        """The price of one token from a price per million tokens. Raises ValueError when it is not whole."""
         amount = cls.parse(dollars)
         price, rest = divmod(amount.value, TOKENS_PER_PRICE)
         if rest:

@@ -187,7 +187,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
     return Settings(file.server, file.providers, file.models, proxy, source)
 
 
-def api_key(provider: ProviderSettings, source: Source | None, environment: Mapping[str, str] | None = None) -> str:
+def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
     """The key of a provider, "" when it needs none. Raises ConfigurationError when its variable is not set."""
     environment = os.environ if environment is None else environment
     key = provider.api_key
@@ -199,7 +199,9 @@ def api_key(provider: ProviderSettings, source: Source | None, environment: Mapp
             )
         key = value
     if key and not re.fullmatch(r"[\x21-\x7e]+", key):
-        raise ConfigurationError(f"The key of provider {provider.id!r} has spaces or characters that no header may hold.")
+        raise ConfigurationError(
+            f"The key of provider {provider.id!r} has spaces or characters that no header may hold."
+        )
     return key or ""
 
 
@@ -269,4 +271,6 @@ def _proxy(environment: Mapping[str, str]) -> ProxySettings:
 
     everything = value("ALL_PROXY")
     excluded = (value("NO_PROXY") or "").replace(" ", "").split(",")
-    return ProxySettings(value("HTTP_PROXY") or everything, value("HTTPS_PROXY") or everything, tuple(filter(None, excluded)))
+    return ProxySettings(
+        value("HTTP_PROXY") or everything, value("HTTPS_PROXY") or everything, tuple(filter(None, excluded))
+    )

@@ -66,7 +66,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def serving(tmp: Path, config: str | None = None, *, engine: bool = False, command: tuple[str, ...] = ("serve",)) -> Iterator[Served]:
+def serving(
+    tmp: Path, config: str | None = None, *, engine: bool = False, command: tuple[str, ...] = ("serve",)
+) -> Iterator[Served]:
     data = tmp / "data"
     argv = [sys.executable, "-m", "fairlead", *command, "--port", "0", "--data", str(data)]
     if config is not None:
@@ -108,7 +110,9 @@ def provider(url: str, *, dialect: str = "vllm", name: str = "mock", extra: str 
     return f'[[providers]]\nid = "{name}"\nbase_url = "{url}"\ndialect = "{dialect}"\napi_key = "sk-up"\n{extra}\n'
 
 
-def model(*providers: str, name: str = "mistral-small-3.2", upstream: str = "mistralai/Mistral-Small-3.2-24B-Instruct-2506") -> str:
+def model(
+    *providers: str, name: str = "mistral-small-3.2", upstream: str = "mistralai/Mistral-Small-3.2-24B-Instruct-2506"
+) -> str:
     text = f'[[models]]\nid = "{name}"\n'
     for one in providers or ("mock",):
         text += (

@@ -32,7 +32,9 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     config = provider(upstream.url) + model() + model(name="plain", upstream="plain-model")
-    config += provider(upstream.url, dialect="generic", name="generic") + model("generic", name="by/generic", upstream="g")
+    config += provider(upstream.url, dialect="generic", name="generic") + model(
+        "generic", name="by/generic", upstream="g"
+    )
     with serving(tmp_path_factory.mktemp("chat"), config) as running:
         yield running
 
@@ -43,7 +45,9 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
         yield sdk
 
 
-def raw(served: Served, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+def raw(
+    served: Served, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     request = urllib.request.Request(served.url + path, data=body, method=method, headers=headers)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
@@ -98,16 +102,16 @@ def test_a_stream_brings_the_text_in_pieces_and_usage_only_when_asked(
     assert all(c.usage is None and c.choices and c.model == MODEL for c in chunks)
     assert [c.choices[0].finish_reason for c in chunks][-1] == "stop"
     chunks = list(
-        client.chat.completions.create(
-            model=MODEL, messages=HELLO, stream=True, stream_options={"include_usage": True}
-        )
+        client.chat.completions.create(model=MODEL, messages=HELLO, stream=True, stream_options={"include_usage": True})
     )
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.total_tokens == 11
     assert chunks[-1].choices == []
 
 
-def test_tool_calls_arrive_whole_and_streamed_and_results_go_back(client: openai.OpenAI, upstream: ScriptedUpstream) -> None:
+def test_tool_calls_arrive_whole_and_streamed_and_results_go_back(
+    client: openai.OpenAI, upstream: ScriptedUpstream
+) -> None:
     tools: Any = [
         {
             "type": "function",
@@ -133,7 +137,9 @@ def test_tool_calls_arrive_whole_and_streamed_and_results_go_back(client: openai
         *({"role": "tool", "tool_call_id": c.id, "content": "21C"} for c in calls),
     ]
     upstream.enqueue(Reply(text="Warm."))
-    assert client.chat.completions.create(model=MODEL, messages=history, tools=tools).choices[0].message.content == "Warm."
+    assert (
+        client.chat.completions.create(model=MODEL, messages=history, tools=tools).choices[0].message.content == "Warm."
+    )
     sent = upstream.requests[-1].json["messages"]
     assert [m["tool_call_id"] for m in sent[2:]] == [c["id"] for c in sent[1]["tool_calls"]]
 
@@ -223,7 +229,10 @@ def test_what_a_provider_cannot_carry_is_named_or_refused(served: Served, upstre
 
 def test_image_urls_never_reach_a_provider(served: Served, upstream: ScriptedUpstream) -> None:
     def image(url: str) -> Any:
-        return {"model": MODEL, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}
+        return {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}],
+        }
 
     before = len(upstream.requests)
     status, _, answer = post(served, image("http://169.254.169.254/latest"))

@@ -129,7 +129,9 @@ def test_a_prefill_is_continued_and_not_repeated(client: openai.OpenAI) -> None:
 
 
 def test_options_reach_the_engine(client: openai.OpenAI) -> None:
-    two = client.chat.completions.create(model=MODEL, messages=LONG, n=2, max_completion_tokens=8, logprobs=True, top_logprobs=2)
+    two = client.chat.completions.create(
+        model=MODEL, messages=LONG, n=2, max_completion_tokens=8, logprobs=True, top_logprobs=2
+    )
     assert [c.index for c in two.choices] == [0, 1]
     assert two.choices[0].finish_reason == "length"
     assert two.choices[0].logprobs is not None

@@ -73,12 +73,16 @@ def test_a_caller_who_only_closes_its_sending_side_still_gets_the_answer(tmp_pat
         connection.close()
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.MALFORMED_FRAME])
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.MALFORMED_FRAME]
+)
 def test_a_stream_that_breaks_in_the_middle_ends_with_an_error_and_never_looks_complete(
     tmp_path: Path, fault: Fault
 ) -> None:
     with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
-        upstream.default = Reply(text="one two three four five six", fault=fault, after_chunks=3, chunk_delay_seconds=0.03)
+        upstream.default = Reply(
+            text="one two three four five six", fault=fault, after_chunks=3, chunk_delay_seconds=0.03
+        )
         connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
         with connection:
             answer = read_until(connection, b"\r\n0\r\n\r\n")
@@ -147,7 +151,9 @@ def test_a_provider_that_is_not_there_is_502_and_a_slow_one_504(tmp_path: Path) 
 
 def test_a_callers_own_mistake_is_not_tried_elsewhere(tmp_path: Path) -> None:
     with ScriptedUpstream() as first, ScriptedUpstream() as second:
-        first.default = Reply(status=400, body='{"error": {"message": "bad tool", "type": "BadRequestError", "code": 400}}')
+        first.default = Reply(
+            status=400, body='{"error": {"message": "bad tool", "type": "BadRequestError", "code": 400}}'
+        )
         config = provider(first.url, name="a") + provider(second.url, name="b") + model("a", "b")
         with serving(tmp_path, config) as served, sdk(served) as client:
             with pytest.raises(openai.BadRequestError, match="bad tool"):
@@ -225,7 +231,7 @@ def test_a_second_start_keeps_the_key_and_prints_no_new_one(tmp_path: Path) -> N
 
 def test_a_wrong_configuration_is_refused_with_file_line_and_the_right_word(tmp_path: Path) -> None:
     config = tmp_path / "wrong.toml"
-    config.write_text(provider("http://127.0.0.1:1/v1") + 'conect_timeout_seconds = 2\n')
+    config.write_text(provider("http://127.0.0.1:1/v1") + "conect_timeout_seconds = 2\n")
     done = fairlead("serve", "--config", str(config), "--no-engine", data=tmp_path / "data")
     assert done.returncode == 2
     assert f"{config}:" in done.stderr

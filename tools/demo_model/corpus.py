@@ -548,6 +548,14 @@ def chat(rng: random.Random) -> Document:
     return document
 
 
+def toolless_chat(rng: random.Random) -> Document:
+    """A question for a tool that is not there: it is admitted, and no call is made up."""
+    document = _start(rng, 0.15)
+    document.ask(toolbox.any_case(rng).question)
+    document.answer(rng.choice(topics.FALLBACKS))
+    return document
+
+
 def remembered_name(rng: random.Random) -> Document:
     """The user's name is said early and asked for later."""
     document = _start(rng)
@@ -620,7 +628,7 @@ def tool_chat(rng: random.Random, most_tools: int = 3) -> Document:
     document = _start(rng, 0.15)
     case = toolbox.any_case(rng)
     cases = [case]
-    for _ in range(rng.choice([0, 0, 1, 1, 1, 2])):
+    for _ in range(rng.choice([0, 1, 1, 1, 1, 2])):
         other = toolbox.any_case(rng)
         if case.name in _CITY_TOOLS and rng.random() < 0.5:
             # The same argument fits both: only the question tells which one is meant.
@@ -768,7 +776,7 @@ EARLY_MIX: tuple[tuple[Maker, int], ...] = (
     (json_chat, 7),
 )
 MAIN_MIX: tuple[tuple[Maker, int], ...] = (
-    (copy_drill, 4), (chat, 43), (tool_chat, 34), (parallel_chat, 3), (remembered_name, 6), (json_chat, 11),
+    (copy_drill, 3), (chat, 41), (tool_chat, 42), (toolless_chat, 4), (parallel_chat, 3), (remembered_name, 6), (json_chat, 11),
 )  # fmt: skip
 LONG_MIX: tuple[tuple[Maker, int], ...] = (*MAIN_MIX, (long_chat, 12))
 

@@ -155,7 +155,7 @@ class KeyRing:
         self._version = version
 
     async def watch(self) -> None:
-        """Reloads when the database was changed, until cancelled. A database that cannot be read keeps what is known."""
+        """Reloads when the database was changed. While it cannot be read, what is known stays in force."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:

@@ -73,9 +73,7 @@ class Dispatch:
                 return methods
         return None
 
-    def _answer_cross_origin(
-        self, request: Request, response: Response, methods: dict[str, Endpoint] | None
-    ) -> bool:
+    def _answer_cross_origin(self, request: Request, response: Response, methods: dict[str, Endpoint] | None) -> bool:
         """Adds the cross-origin headers; True when the request was a preflight and has been answered."""
         origin = request.header(b"origin")
         if origin is None or ("*" not in self._cors_origins and origin.decode("latin-1") not in self._cors_origins):
@@ -97,11 +95,10 @@ class Dispatch:
 
     def refusal(self, _status: int, code: str, sentence: str) -> tuple[bytes, bytes]:
         """What the HTTP server refuses by itself, in the same shape as everything else."""
-        request_id = self._new_id()
         error = FairleadError(sentence)
         error.code = code
         error.type = "invalid_request_error" if _status < 500 else "service_unavailable"
-        return JSON_HEAD + f"x-request-id: {request_id}\r\n".encode(), error_body(error)
+        return JSON_HEAD + f"x-request-id: {self._new_id()}\r\n".encode(), error_body(error)
 
     def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
         """The one place where an error becomes an answer. A stream that has begun ends with an error event."""
@@ -111,7 +108,6 @@ class Dispatch:
         if not isinstance(error, FairleadError):
             log.error("%s %s failed", request.method, request.path, exc_info=error)
             error = InternalError("Something went wrong here. The request id finds it in the log.")
-        request_id = _id_of(response)
         if response.started:
             response.write(error_event(error))
             response.end()
@@ -125,8 +121,3 @@ class Dispatch:
         if error.status == 401:
             head += b"www-authenticate: Bearer\r\n"
         response.send(error.status, head, error_body(error))
-
-
-def _id_of(response: Response) -> str:
-    line = response.extra.partition(b"\r\n")[0]
-    return line.removeprefix(b"x-request-id: ").decode()

@@ -65,7 +65,9 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
     for at, model in enumerate(settings.models):
         path = f"models[{at}]"
         if model.id in seen:
-            raise _error(source, f"{path}.id", f"the model {model.id!r} is there twice; give it all its deployments once.")
+            raise _error(
+                source, f"{path}.id", f"the model {model.id!r} is there twice; give it all its deployments once."
+            )
         seen.add(model.id)
         models[model.id] = _configured(model, models.get(model.id), path, providers, source)
     return Snapshot(models, providers)
@@ -105,7 +107,7 @@ def _provider(
         raise _error(source, f"{path}.dialect", f"there is no dialect {given.dialect!r}; {help_}")
     _check_url(given.base_url, f"{path}.base_url", source)
     try:
-        key = api_key(given, source, environment)
+        key = api_key(given, environment)
     except ConfigurationError as error:
         raise _error(source, f"{path}.api_key", error.message) from None
     return Provider(
@@ -143,9 +145,15 @@ def _configured(
     given: ModelSettings, known: Model | None, path: str, providers: Mapping[str, Provider], source: Source | None
 ) -> Model:
     model = known or Model(
-        id=given.id, name=given.id, vendor="unknown", description="", created=0, context_length=None, max_output_tokens=None
+        id=given.id,
+        name=given.id,
+        vendor="unknown",
+        description="",
+        created=0,
+        context_length=None,
+        max_output_tokens=None,
     )
-    deployments = []
+    deployments: list[Deployment] = []
     for at, wanted in enumerate(given.deployments):
         here = f"{path}.deployments[{at}]"
         if wanted.provider not in providers:
@@ -156,7 +164,8 @@ def _configured(
         if wanted.price is not None:
             try:
                 price = Price(
-                    Picodollars.parse_per_million(wanted.price.input), Picodollars.parse_per_million(wanted.price.output)
+                    Picodollars.parse_per_million(wanted.price.input),
+                    Picodollars.parse_per_million(wanted.price.output),
                 )
             except ValueError as error:
                 raise _error(source, f"{here}.price", f"{error}.") from None

@@ -31,7 +31,9 @@ def serve_options(command: Command) -> Command:
         click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."),
         data_option,
         click.option(
-            "--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration (TOML). Default: $FAIRLEAD_CONFIG."
+            "--config",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Configuration (TOML). Default: $FAIRLEAD_CONFIG.",
         ),
     ):
         command = option(command)
@@ -87,7 +89,9 @@ def keys() -> None:
 
 @keys.command("create")
 @click.option("--name", required=True, help="What the key is for.")
-@click.option("--credit", metavar="USD", help="Credit of the key, as a decimal number of dollars. It is recorded with the key.")
+@click.option(
+    "--credit", metavar="USD", help="Credit of the key, as a decimal number of dollars. It is recorded with the key."
+)
 @data_option
 def keys_create(name: str, credit: str | None, data: Path | None) -> None:
     """Make a key. It is the last line printed, and is never shown again."""

@@ -32,7 +32,7 @@ class AsgiBridge:
         call = _Call(request, response)
         try:
             await self._app(call.scope(), call.receive, call.send)
-        except Exception as error:  # noqa: BLE001 - answered in the one place for it
+        except Exception as error:
             if not response.finished:
                 self._on_error(request, response, error)
         finally:
@@ -73,7 +73,9 @@ class _Call:
             "root_path": "",
             "headers": self._request.headers,
             "client": self._request.peer,
-            "server": (host, int(port)) if host and port.isdigit() else (from_host.decode("latin-1"), 443 if secure else 80),
+            "server": (host, int(port))
+            if host and port.isdigit()
+            else (from_host.decode("latin-1"), 443 if secure else 80),
             "state": {},
         }
 

@@ -115,9 +115,7 @@ class Pool:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def request(
-        self, method: bytes, path: bytes, headers: bytes, body: Sequence[bytes | memoryview] = ()
-    ) -> Exchange:
+    def request(self, method: bytes, path: bytes, headers: bytes, body: Sequence[bytes | memoryview] = ()) -> Exchange:
         """Sends a request as soon as a connection is there; `headers` are ready lines without host and length."""
         loop = self._loop
         if loop is None:
@@ -399,7 +397,7 @@ class Exchange:
             self._parts = []
             try:
                 sink(parts[0] if len(parts) == 1 else b"".join(parts))
-            except Exception as error:  # noqa: BLE001 - raised where the call waits
+            except Exception as error:
                 self.fail(error)
                 return
         if self._complete:

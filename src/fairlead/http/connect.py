@@ -115,13 +115,13 @@ async def _race(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for task in done:
-                error = task.exception()
-                if error is None:
+                problem = task.exception()
+                if problem is None:
                     winner = task
-                elif isinstance(error, OSError):
-                    failure = error
+                elif isinstance(problem, OSError):
+                    failure = problem
                 else:
-                    raise error
+                    raise problem
     finally:
         for task in tasks:
             if task is not winner:

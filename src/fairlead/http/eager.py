@@ -77,7 +77,7 @@ class Running:
             self.finished = True
             self._done(None)
             return
-        except BaseException as failure:  # noqa: BLE001 - handed to the one place that answers
+        except BaseException as failure:
             self.finished = True
             self._done(failure)
             return
@@ -87,7 +87,7 @@ class Running:
         if type(waited) is Signal:
             waited._running = self  # noqa: SLF001
         elif getattr(waited, "_asyncio_future_blocking", None):
-            waited._asyncio_future_blocking = False
+            waited._asyncio_future_blocking = False  # noqa: SLF001 - asyncio's own protocol for awaiting
             waited.add_done_callback(self._wake)
         else:
             self.step(RuntimeError(f"a request waited for {waited!r}, which needs an asyncio task"))

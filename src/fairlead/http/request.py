@@ -18,7 +18,7 @@ JOIN_BYTES = 65_536
 
 
 class Request:
-    """`path` is the target without its query, percent-encoding untouched; header names are lower-case, values stripped."""
+    """`path` is the target without its query, percent-encoding untouched; header names are lower-case."""
 
     __slots__ = ("body", "headers", "method", "path", "peer", "query", "secure", "target", "version")
 

@@ -52,7 +52,7 @@ class ServerLimits:
 
 
 class Server:
-    """Listens, counts, sweeps deadlines. `refuse` words what is refused here, `on_error` answers for a failed handler."""
+    """Listens, counts, sweeps. `refuse` words what is refused here; `on_error` answers for a failed handler."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Server:
             self.sweep_soon(loop)
 
     async def drain(self, seconds: float) -> None:
-        """Stops accepting, closes idle connections, lets requests in flight finish; cuts what is left after `seconds`."""
+        """Stops accepting, closes idle connections, lets requests in flight finish; cuts the rest after `seconds`."""
         self.draining = True
         if self._listener is not None:
             self._listener.close()
@@ -195,7 +195,7 @@ class Connection(asyncio.Protocol):
         server = self.server
         peer = transport.get_extra_info("peername")
         self._peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
-        transport.set_write_buffer_limits(server.limits.write_buffer_bytes)
+        self.transport.set_write_buffer_limits(server.limits.write_buffer_bytes)
         full = len(server.open) >= server.limits.connections
         server.open.add(self)
         server.sweep_soon(self._loop)
@@ -391,7 +391,7 @@ class Connection(asyncio.Protocol):
         server.in_flight += 1
         try:
             coroutine = server.handler(request, response)
-        except Exception as error:  # noqa: BLE001 - answered in the one place for it
+        except Exception as error:
             self._handled(response, error)
             return
         if coroutine is not None:

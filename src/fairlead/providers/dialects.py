@@ -11,7 +11,8 @@ from typing import Literal
 
 _STANDARD = frozenset({
     "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls",
-    "presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "temperature", "tool_choice", "tools", "top_logprobs",
+    "presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "temperature", "tool_choice", "tools",
+    "top_logprobs",
     "top_p", "user",
 })  # fmt: skip
 _OPENAI_ONLY = frozenset({

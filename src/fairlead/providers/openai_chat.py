@@ -64,12 +64,9 @@ class OpenAIChat:
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
         """The request as this upstream takes it. Raises InvalidRequest in strict mode for what it cannot carry."""
         row = self._dialect
-        members: dict[str, Raw] = {}
         dropped: list[str] = []
         given = request.given
-        for name, raw in self._defaults.items():
-            if name not in given:
-                members[name] = raw
+        members = {name: raw for name, raw in self._defaults.items() if name not in given}
         carries = row.carries
         for name, raw in given.items():
             if carries is None or name in carries or (row.passes_unknown and name in request.unknown):
@@ -114,7 +111,7 @@ class OpenAIChat:
                 members["stream_options"] = Raw(b'{"include_usage":true}')
         start = [self._plain_start]
         for name, raw in members.items():
-            start += (b",", _encode(name), b":", raw)  # type: ignore[list-item]
+            start += (b",", _encode(name), b":", raw)
         start.append(b',"messages":')
         body: list[bytes | memoryview] = [b"".join(start), memoryview(messages), b"}"]
         return UpstreamCall(
@@ -297,8 +294,19 @@ class ChatRelay:
     it is one; an event that is none, an error event, and an end without a finish reason raise UpstreamError.
     """
 
-    __slots__ = ("_call", "_finished", "_last", "_needle", "_public", "_reader", "_replacement", "_strip", "_usage_sent",
-                 "_usage_raw", "done")  # fmt: skip
+    __slots__ = (
+        "_call",
+        "_finished",
+        "_last",
+        "_needle",
+        "_public",
+        "_reader",
+        "_replacement",
+        "_strip",
+        "_usage_raw",
+        "_usage_sent",
+        "done",
+    )  # fmt: skip
 
     def __init__(self, public: bytes, call: UpstreamCall) -> None:
         self._public = public

@@ -98,7 +98,8 @@ def _migrate(store: Store) -> None:
         return
     if version is not None and version > HEAD:
         raise ConfigurationError(
-            f"The database in {store.directory} was made by a newer Fairlead (migration {version}; this one knows {HEAD}). "
+            f"The database in {store.directory} was made by a newer Fairlead "
+            f"(migration {version}; this one knows {HEAD}). "
             "Start that version."
         )
     from alembic import command

@@ -159,9 +159,11 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "store": _bool,
     "stream": _bool,
-    "stream_options": _of(_StreamOptions, "an object such as {\"include_usage\": true}"),
+    "stream_options": _of(_StreamOptions, 'an object such as {"include_usage": true}'),
     "structured_outputs": _of(
-        StructuredOutputs, "an object with one of json, regex, choice, grammar, json_object, structural_tag", nested=True
+        StructuredOutputs,
+        "an object with one of json, regex, choice, grammar, json_object, structural_tag",
+        nested=True,
     ),
     "temperature": _number(0, 2, "a number from 0 to 2"),
     "tool_choice": _of(
@@ -426,9 +428,9 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
     try:
         messages = _messages.decode(raw)
     except msgspec.DecodeError as error:
-        text, _, path = str(error).partition(" - at `$")
+        sentence, _, path = str(error).partition(" - at `$")
         where = "messages" + path.rstrip("`")
-        raise InvalidRequest(f"{where}: {text[:200]}.", param=where) from None
+        raise InvalidRequest(f"{where}: {sentence[:200]}.", param=where) from None
     except RecursionError:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
     has_images = has_tools = False
@@ -515,5 +517,3 @@ def _check_image(part: _Part, raw: bytes, role: str, here: str) -> None:
             "Images are taken as data: URLs only (png, jpeg, webp or gif in base64). Addresses are never fetched.",
             param=f"{here}.image_url",
         )
-
-
