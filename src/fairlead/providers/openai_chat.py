@@ -277,11 +277,11 @@ def _check_utf8(payload: bytes) -> None:
 
 
 def _decode_chunk(payload: bytes) -> _Chunk:
+    _check_utf8(payload)
     try:
         chunk = _chunk.decode(payload)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamInvalid("The provider sent an event that is not a chat completion chunk.") from None
-    _check_utf8(payload)
     if chunk.error != NULL:
         raise event_error(chunk.error)
     return chunk
@@ -567,13 +567,13 @@ class ChatAssembler:
             self._take(payload)
 
     def _take(self, payload: bytes) -> None:
+        _check_utf8(payload)
         try:
             chunk = _full_chunk.decode(payload)
         except (msgspec.DecodeError, RecursionError):
             raise UpstreamInvalid("The provider sent an event that is not a chat completion chunk.") from None
         if chunk.error != NULL:
             raise event_error(chunk.error)
-        _check_utf8(payload)
         if self._head is None:
             self._head = chunk
         if chunk.usage != NULL:

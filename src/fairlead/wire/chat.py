@@ -280,7 +280,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
     if not stream and fields.get("stream_options", NULL) != NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
-    if len(given) > 1 or "tool_choice" in given or "top_logprobs" in given:
+    if given:
         _check_together(given)
     has_images, has_tool_history, prefill = _check_messages(messages)
     return ChatRequest(

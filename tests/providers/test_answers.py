@@ -1,0 +1,262 @@
+"""Answers and streams on their way back: complete and true, or an error, and never anything between."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairlead.errors import (
+    ContextTooLong,
+    FairleadError,
+    UpstreamCut,
+    UpstreamDenied,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamInvalid,
+    UpstreamRateLimited,
+    UpstreamRefused,
+)
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.failures import retry_after, upstream_error
+from fairlead.providers.openai_chat import OpenAIChat, UpstreamCall
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+def adapter() -> OpenAIChat:
+    return OpenAIChat(DIALECTS["generic"], "public", "vendor")
+
+
+def a_call(**changes: Any) -> UpstreamCall:
+    values: dict[str, Any] = {"include_usage": False, "choices": 1, "prefill": "", **changes}
+    return UpstreamCall([], True, (), **values)
+
+
+def chunk(delta: dict[str, Any] | None, finish: str | None = None, index: int = 0, **more: Any) -> bytes:
+    choices = [] if delta is None else [{"index": index, "delta": delta, "finish_reason": finish}]
+    document = {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "created": 9,
+        "model": "vendor",
+        "choices": choices,
+        **more,
+    }
+    return f"data: {json.dumps(document, ensure_ascii=False, separators=(',', ':'))}\n\n".encode()
+
+
+DONE = b"data: [DONE]\n\n"
+TEXT = [
+    chunk({"role": "assistant", "content": ""}),
+    chunk({"content": "Hé"}),
+    chunk({"content": "llo 🌍"}),
+    chunk({}, "stop"),
+]
+
+
+def relayed(blocks: list[bytes], **changes: Any) -> list[Any]:
+    relay = adapter().relay(a_call(**changes))
+    out = b"".join([relay.feed(block) for block in blocks]) + relay.close()
+    assert out.endswith(DONE)
+    assert out.count(b"[DONE]") == 1
+    return [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n")[:-2]]
+
+
+def assembled(blocks: list[bytes], **changes: Any) -> Any:
+    assembler = adapter().assembler(a_call(**changes))
+    for block in blocks:
+        assembler.feed(block)
+    return json.loads(assembler.close())
+
+
+def text_of(events: list[Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_stream_in_any_pieces_and_line_ends_says_the_same(data: st.DataObject) -> None:
+    stream = b"".join([*TEXT, chunk(None, usage=USAGE), DONE])
+    if data.draw(st.booleans()):
+        stream = stream.replace(b"\n", b"\r\n")
+    if data.draw(st.booleans()):
+        stream = b": hello\n\n" + stream
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
+    edges = [0, *cuts, len(stream)]
+    blocks = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    events = relayed(blocks, include_usage=True)
+    assert text_of(events) == "Héllo 🌍"
+    assert events[-1]["usage"] == USAGE
+    assert {event["model"] for event in events} == {"public"}
+    assert assembled(blocks)["choices"][0]["message"]["content"] == "Héllo 🌍"
+
+
+def test_usage_comes_only_when_asked_and_then_last_and_alone() -> None:
+    together = [*TEXT[:-1], chunk({}, "stop", usage=USAGE), DONE]
+    apart = [*TEXT, chunk(None, usage=USAGE), DONE]
+    both = [*TEXT[:-1], chunk({}, "stop", usage=USAGE), chunk(None, usage=USAGE), DONE]
+    nulls = [event.replace(b'"}]}', b'"}]}').replace(b"]}\n", b'],"usage":null}\n') for event in TEXT]
+    for blocks in (together, apart, both, [*nulls, chunk(None, usage=USAGE), DONE]):
+        assert all("usage" not in event for event in relayed(blocks))
+        events = relayed(blocks, include_usage=True)
+        assert [event["usage"] for event in events if event.get("usage")] == [USAGE]
+        assert events[-1]["choices"] == []
+        assert assembled(blocks)["usage"] == USAGE
+
+
+def test_a_stream_without_a_finish_reason_is_cut_with_or_without_done() -> None:
+    for blocks in (TEXT[:-1], [*TEXT[:-1], DONE], [], [DONE], [chunk(None)]):
+        with pytest.raises(UpstreamCut):
+            relayed(blocks)
+        with pytest.raises(UpstreamCut):
+            assembled(blocks)
+    with pytest.raises(UpstreamCut):
+        relayed([*TEXT, DONE], choices=2)
+    assert text_of(relayed(TEXT)) == "Héllo 🌍", "a missing [DONE] after a finish is made up for"
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        (b"data: {broken\n\n", UpstreamInvalid),
+        (b"data: <html>\n\n", UpstreamInvalid),
+        (b"data: []\n\n", UpstreamInvalid),
+        (b'data: {"choices":[{"index":0,"delta":{"content":"\xff"}}]}\n\n', UpstreamInvalid),
+        (b'data: {"choices":' + b"[" * 100_000 + b"\n\n", UpstreamInvalid),
+        (b'data: {"error":{"message":"boom"}}\n\n', UpstreamFailed),
+        (b'data: {"error":{"message":"maximum context length is 8","code":400}}\n\n', ContextTooLong),
+        (b'event: error\ndata: {"error":"boom"}\n\n', UpstreamFailed),
+    ],
+)
+def test_an_event_that_is_none_ends_the_stream(event: bytes, error: type[FairleadError]) -> None:
+    for take in (adapter().relay(a_call()).feed, adapter().assembler(a_call()).feed):
+        take(TEXT[0])
+        with pytest.raises(error):
+            take(event)
+
+
+def test_an_event_without_end_is_refused_and_not_kept() -> None:
+    relay = adapter().relay(a_call())
+    with pytest.raises(UpstreamInvalid):
+        for _ in range(40):
+            relay.feed(b"data: " + b"x" * 1_000_000)
+
+
+def test_the_echo_of_a_prefill_is_taken_away_and_only_that() -> None:
+    for start in ("Hé", "Héllo 🌍", "H", "Héllo 🌍!"):
+        said = "Héllo 🌍".removeprefix(start) if "Héllo 🌍".startswith(start) else None
+        if said is not None:
+            assert text_of(relayed([*TEXT, DONE], prefill=start)) == said
+            assert assembled([*TEXT, DONE], prefill=start)["choices"][0]["message"]["content"] == said
+    assert text_of(relayed([*TEXT, DONE], prefill="Other")) == "Héllo 🌍"
+
+
+def test_everything_of_a_stream_is_in_the_whole_answer() -> None:
+    blocks = [
+        chunk({"role": "assistant", "content": None, "reasoning_content": "hm"}),
+        chunk(
+            {"tool_calls": [{"index": 0, "id": "a1", "type": "function", "function": {"name": "f", "arguments": ""}}]}
+        ),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}),
+        chunk(
+            {"tool_calls": [{"index": 1, "id": "b2", "type": "function", "function": {"name": "g", "arguments": "{}"}}]}
+        ),
+        chunk({}, "tool_calls"),
+        chunk({"content": "x"}, "stop", index=1, system_fingerprint="fp"),
+        DONE,
+    ]
+    answer = assembled(blocks, choices=2)
+    assert answer["model"] == "public"
+    assert (answer["id"], answer["created"], answer["object"]) == ("c1", 9, "chat.completion")
+    first, second = answer["choices"]
+    assert first["finish_reason"] == "tool_calls"
+    assert first["message"]["content"] is None
+    assert first["message"]["reasoning_content"] == "hm"
+    assert [(c["id"], c["function"]) for c in first["message"]["tool_calls"]] == [
+        ("a1", {"name": "f", "arguments": '{"a":1}'}),
+        ("b2", {"name": "g", "arguments": "{}"}),
+    ]
+    assert second["message"]["content"] == "x"
+    assert "tool_calls" not in second["message"]
+    with pytest.raises(UpstreamInvalid):
+        assembled(blocks, choices=1)
+
+
+def test_logprobs_are_put_together() -> None:
+    one = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
+    events = [chunk({"content": "a"}), chunk({"content": "a"}, "stop")]
+    events = [
+        event.replace(b'"finish_reason"', b'"logprobs":{"content":[%b]},"finish_reason"' % json.dumps(one).encode())
+        for event in events
+    ]
+    assert assembled([*events, DONE])["choices"][0]["logprobs"]["content"] == [one, one]
+
+
+def test_a_whole_answer_changes_nothing_but_the_name_of_the_model() -> None:
+    body = b'{"id":"x", "model": "vendor-2024", "choices":[{"message":{"content":"\\"model\\":\\"vendor-2024\\""}}],"usage":{"prompt_tokens":1}}'
+    answer, usage = adapter().plain(a_call(), body)
+    assert answer == body.replace(b'"model": "vendor-2024"', b'"model":"public"', 1)
+    assert usage is not None
+    assert usage.prompt_tokens == 1
+    for bad in (b"", b"<html>", b"{}", b'{"choices":[]}', b'{"choices":[{}],"a":"\xff"}', b"[" * 100_000):
+        with pytest.raises(UpstreamInvalid):
+            adapter().plain(a_call(), bad)
+    with pytest.raises(UpstreamError):
+        adapter().plain(a_call(), b'{"error":{"message":"no"}}')
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, {"error": {"message": "bad tool", "param": "tools"}}, UpstreamRefused),
+        (
+            400,
+            {"error": {"code": 400, "type": "exceed_context_size_error", "message": "too big", "n_ctx": 5}},
+            ContextTooLong,
+        ),
+        (
+            400,
+            {"object": "error", "message": "This model's maximum context length is 8 tokens", "code": 400},
+            ContextTooLong,
+        ),
+        (400, {"error": {"code": "context_length_exceeded", "message": "x"}}, ContextTooLong),
+        (422, {"detail": [{"loc": ["body", "x"], "msg": "bad"}]}, UpstreamRefused),
+        (413, "too large", UpstreamRefused),
+        (401, {}, UpstreamDenied),
+        (402, {}, UpstreamDenied),
+        (403, {}, UpstreamDenied),
+        (404, {"error": {"message": "no such model"}}, UpstreamFailed),
+        (408, {}, UpstreamRateLimited),
+        (429, {}, UpstreamRateLimited),
+        (500, "<html>", UpstreamFailed),
+        (529, {}, UpstreamFailed),
+    ],
+)
+def test_a_providers_error_says_who_is_at_fault(status: int, body: Any, kind: type[FairleadError]) -> None:
+    error = upstream_error(status, (), json.dumps(body).encode())
+    assert type(error) is kind
+    assert error.message
+    assert error.another_may_help == (kind not in (UpstreamRefused, ContextTooLong))
+
+
+def test_messages_of_providers_are_bounded_and_their_own_keys_never_shown() -> None:
+    long = upstream_error(400, (), json.dumps({"error": {"message": "a\r\nb" + "x" * 5000}}).encode())
+    assert len(long.message) <= 1000
+    assert "\n" not in long.message
+    denied = upstream_error(401, (), b'{"error":{"message":"Incorrect API key provided: sk-secret"}}')
+    assert "sk-secret" not in denied.message
+
+
+def test_retry_after_is_read_as_seconds_or_date_and_bounded() -> None:
+    assert retry_after([(b"retry-after", b"3")]) == 3
+    assert retry_after([(b"retry-after", b"0.2")]) == 1
+    assert retry_after([(b"retry-after", b"Wed, 21 Oct 2015 07:28:00 GMT")]) == 0
+    assert retry_after([(b"retry-after", b"99999999999")]) == 86_400
+    for wrong in (b"soon", b"nan", b""):
+        assert retry_after([(b"retry-after", wrong)]) is None
+    assert retry_after([]) is None
