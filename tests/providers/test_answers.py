@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_a_stream_in_any_pieces_and_line_ends_says_the_same(data: st.DataObject)
         stream = b": hello\n\n" + stream
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     edges = [0, *cuts, len(stream)]
-    blocks = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    blocks = [stream[a:b] for a, b in itertools.pairwise(edges)]
     events = relayed(blocks, include_usage=True)
     assert text_of(events) == "Héllo 🌍"
     assert events[-1]["usage"] == USAGE

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fairlead.api.ids import request_ids
+from fairlead.api.ids import request_id_lines
 from fairlead.errors import (
     CallerGone,
     FairleadError,
@@ -32,7 +32,7 @@ class Dispatch:
     """`routes`: path -> method -> endpoint. `prefixes`: the same for paths that go on (`/v1/models/{id}`).
     What is no path of the data plane goes to `site`."""
 
-    __slots__ = ("_cors_origins", "_new_id", "_prefixes", "_routes", "_site")
+    __slots__ = ("_cors_origins", "_id_line", "_prefixes", "_routes", "_site")
 
     def __init__(
         self,
@@ -45,16 +45,15 @@ class Dispatch:
         self._prefixes = prefixes
         self._site = site
         self._cors_origins = cors_origins
-        self._new_id = request_ids()
+        self._id_line = request_id_lines()
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
         path = request.path
         methods = self._routes.get(path) or self._methods_by_prefix(path)
+        response.extra = self._id_line()
         if methods is None and not path.startswith(DATA_PLANE_PREFIX):
-            response.extra = f"x-request-id: {self._new_id()}\r\n".encode()
             self._site(request, response)
             return None
-        response.extra = f"x-request-id: {self._new_id()}\r\n".encode()
         if self._cors_origins and self._answer_cross_origin(request, response, methods):
             return None
         if methods is None:
@@ -98,7 +97,7 @@ class Dispatch:
         error = FairleadError(sentence)
         error.code = code
         error.type = "invalid_request_error" if _status < 500 else "service_unavailable"
-        return JSON_HEAD + f"x-request-id: {self._new_id()}\r\n".encode(), error_body(error)
+        return JSON_HEAD + self._id_line(), error_body(error)
 
     def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
         """The one place where an error becomes an answer. A stream that has begun ends with an error event."""

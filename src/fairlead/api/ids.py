@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 
 
-def request_ids() -> Callable[[], str]:
-    """A source of ids `req_` + 16 hexadecimal digits of this process + a running number."""
-    prefix = "req_" + os.urandom(8).hex()
+def request_id_lines() -> Callable[[], bytes]:
+    """A source of header lines: `x-request-id: req_`, 16 hexadecimal digits of this process, a running number."""
+    line = b"x-request-id: req_%b%%08x\r\n" % os.urandom(8).hex().encode()
     number = itertools.count(1)
-    return lambda: f"{prefix}{next(number):08x}"
+    return lambda: line % next(number)

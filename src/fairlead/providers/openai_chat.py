@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ from fairlead.providers.messages import (
     with_short_ids,
 )
 from fairlead.providers.sse import EventReader
-from fairlead.wire.chat import ChatRequest, named_tools, tool_choice
+from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools, tool_choice
 from fairlead.wire.usage import Usage, usage_from_openai
 
 DONE = b"[DONE]"
@@ -30,10 +29,13 @@ JSON_OBJECT = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
 ANY_OBJECT = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
 _encode = msgspec.json.encode
+_NAMES = {
+    name: b',"%b":' % name.encode()
+    for name in (*PARAMETERS, "random_seed", "repeat_penalty", "repeat_last_n", "continue_final_message")
+}
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
+class UpstreamCall(Struct, frozen=True, gc=False):
     """One request in the upstream's words: `body` is written as it is, piece by piece."""
 
     body: list[bytes | memoryview]
@@ -50,7 +52,7 @@ class OpenAIChat:
     `defaults` are the catalogue's values for parameters that the caller leaves out.
     """
 
-    __slots__ = ("_defaults", "_dialect", "_plain_start", "_public", "_upstream_model")
+    __slots__ = ("_defaults", "_dialect", "_needle", "_public", "_replacement", "_start", "_upstream_model")
 
     def __init__(
         self, dialect: Dialect, public_model: str, upstream_model: str, defaults: Mapping[str, Raw] | None = None
@@ -59,7 +61,9 @@ class OpenAIChat:
         self._public = _encode(public_model)
         self._upstream_model = Raw(_encode(upstream_model))
         self._defaults = dict(defaults or {})
-        self._plain_start = b'{"model":%b' % bytes(self._upstream_model)
+        self._start = b'{"model":%b' % bytes(self._upstream_model)
+        self._needle = b'"model":%b' % bytes(self._upstream_model)
+        self._replacement = b'"model":%b' % self._public
 
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
         """The request as this upstream takes it. Raises InvalidRequest in strict mode for what it cannot carry."""
@@ -109,9 +113,10 @@ class OpenAIChat:
             members["stream"] = Raw(b"true")
             if row.asks_usage:
                 members["stream_options"] = Raw(b'{"include_usage":true}')
-        start = [self._plain_start]
+        start: list[bytes | Raw] = [self._start]
         for name, raw in members.items():
-            start += (b",", _encode(name), b":", raw)
+            start.append(_NAMES.get(name) or b",%b:" % _encode(name))
+            start.append(raw)
         start.append(b',"messages":')
         body: list[bytes | memoryview] = [b"".join(start), memoryview(messages), b"}"]
         return UpstreamCall(
@@ -138,6 +143,8 @@ class OpenAIChat:
         if not answer.choices:
             raise UpstreamInvalid("The provider's answer has no choices.")
         usage = None if answer.usage == NULL else usage_from_openai(answer.usage)
+        if answer.model == self._upstream_model and self._needle in body:
+            return body.replace(self._needle, self._replacement, 1), usage
         return _with_model(body, answer.model, self._public), usage
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:

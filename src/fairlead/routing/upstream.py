@@ -18,9 +18,14 @@ Headers = Sequence[tuple[bytes, bytes]]
 class Call(Protocol):
     """One request in an upstream's words."""
 
-    body: list[bytes | memoryview]
-    stream: bool
-    dropped: tuple[str, ...]
+    @property
+    def body(self) -> list[bytes | memoryview]: ...
+
+    @property
+    def stream(self) -> bool: ...
+
+    @property
+    def dropped(self) -> tuple[str, ...]: ...
 
 
 class Relay(Protocol):

@@ -224,8 +224,7 @@ _part = msgspec.json.Decoder(_Part)
 _image_url = msgspec.json.Decoder(_ImageUrl)
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(Struct, frozen=True, gc=False):
     """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
     `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
     `prefill`: the text of a last assistant message, which the answer is to continue."""
@@ -312,7 +311,7 @@ def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
     """Two members of one name: readers disagree which of them counts. Compact bodies and those of Python's
     `json.dumps` are told by their length alone or by a walk from member to member; others are read again, without
     their long values."""
-    if len(body) == 1 + sum([len(key) + len(value) + 4 for key, value in fields.items()]) or not fields:
+    if len(body) == 1 + 4 * len(fields) + sum(map(len, fields)) + sum(map(len, fields.values())) or not fields:
         return
     at = 1
     for key, value in fields.items():
