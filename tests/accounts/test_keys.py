@@ -1,0 +1,109 @@
+"""Keys: unguessable, kept as digests, found fast, gone within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fairlead.accounts.keys import KeyRing, create_key, first_start, list_keys, revoke_key
+from fairlead.errors import ConfigurationError
+from fairlead.money import Picodollars
+from fairlead.store import Store, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path)
+    yield opened
+    opened.close()
+
+
+def test_a_key_has_its_form_and_only_its_digest_is_kept(store: Store) -> None:
+    key = create_key(store, "k", Picodollars.parse("2.50"))
+    assert key.startswith("sk-fl-")
+    assert len(base64.urlsafe_b64decode(key[14:] + "=")) == 32
+    for file in store.directory.iterdir():
+        assert key[14:].encode() not in file.read_bytes()
+    (info,) = list_keys(store)
+    assert (info.name, info.shown, info.credit) == ("k", key[:14], Picodollars.parse("2.50"))
+    assert create_key(store, "k") != key
+
+
+def test_the_first_start_makes_one_key_and_no_other_start_does(store: Store) -> None:
+    key = first_start(store)
+    assert key is not None
+    assert first_start(store) is None
+    assert KeyRing(store).find(key.encode()) is not None
+
+
+def test_only_the_whole_key_is_found(store: Store) -> None:
+    key = create_key(store, "k").encode()
+    ring = KeyRing(store)
+    caller = ring.find(key)
+    assert caller is not None
+    assert caller.key_id == list_keys(store)[0].id
+    for wrong in (
+        b"",
+        key[:-1],
+        key + b"x",
+        key[:14],
+        key[:14] + b"A" * 43,
+        key.upper(),
+        b"x" * 100_000,
+        b"\xff" * 57,
+        key[14:],
+    ):
+        assert ring.find(wrong) is None
+
+
+def test_a_revoked_key_is_gone_and_stays_listed(store: Store) -> None:
+    key = create_key(store, "k").encode()
+    ring = KeyRing(store)
+    key_id = list_keys(store)[0].id
+    assert revoke_key(store, key_id)
+    ring.reload()
+    assert ring.find(key) is None
+    revoked_at = list_keys(store)[0].revoked_at
+    assert revoked_at is not None
+    assert revoke_key(store, key_id), "again is no error"
+    assert list_keys(store)[0].revoked_at == revoked_at
+    assert not revoke_key(store, "key_nothing")
+
+
+def test_a_ring_that_watches_follows_changes_within_a_second(store: Store) -> None:
+    other = open_store(store.directory)
+
+    async def main() -> float:
+        ring = KeyRing(store)
+        task = asyncio.create_task(ring.watch())
+        key = create_key(other, "late").encode()
+        began = time.monotonic()
+        while ring.find(key) is None:
+            assert time.monotonic() - began < 1
+            await asyncio.sleep(0.01)
+        revoke_key(other, list_keys(other)[0].id)
+        began = time.monotonic()
+        while ring.find(key) is not None:
+            assert time.monotonic() - began < 1
+            await asyncio.sleep(0.01)
+        task.cancel()
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) < 1
+    other.close()
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 129, "a\nb", "a\x00"])
+def test_a_name_that_cannot_be_shown_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        create_key(store, name)
+
+
+def test_a_credit_beyond_the_column_is_refused(store: Store) -> None:
+    with pytest.raises(ConfigurationError, match="at most"):
+        create_key(store, "k", Picodollars.parse("9000001"))

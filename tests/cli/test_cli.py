@@ -1,0 +1,79 @@
+"""The commands as an operator types them: one sentence for every mistake, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fairlead import __version__
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fairlead", *arguments],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
+    )  # fmt: skip
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "d"))
+    made = run("keys", "create", "--name", "first", "--credit", "2.50", *data)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.splitlines()[-1]
+    assert key.startswith("sk-fl-")
+    (entry,) = json.loads(run("keys", "list", "--json", *data).stdout)
+    assert (entry["name"], entry["credit_usd"], entry["revoked_at"]) == ("first", "2.50", None)
+    table = run("keys", "list", *data).stdout
+    assert entry["id"] in table
+    assert key not in table
+    assert run("keys", "revoke", entry["id"], *data).returncode == 0
+    assert "revoked" in run("keys", "list", *data).stdout
+
+
+def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> None:
+    assert run("keys", "create", "--name", "x", FAIRLEAD_DATA=str(tmp_path / "e")).returncode == 0
+    assert (tmp_path / "e" / "fairlead.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("keys", "create"), 2, "--name"),
+        (("keys", "create", "--name", "x", "--credit", "lots"), 2, "decimal string"),
+        (("keys", "create", "--name", ""), 2, "printable"),
+        (("keys", "revoke", "key_0"), 1, "no key"),
+        (("serve", "--config", "/nothing.toml"), 2, "does not exist"),
+        (("serve", "--port", "70000"), 2, "70000"),
+        (("engine", "run", "/nothing.gguf"), 2, "does not exist"),
+        (("engine", "run", __file__), 2, "cannot be used"),
+        (("nonsense",), 2, "No such command"),
+    ],
+)
+def test_a_mistake_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = run(*arguments, FAIRLEAD_DATA=str(tmp_path / "d"))
+    assert done.returncode == code
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    done = run("keys", "list", "--data", str(tmp_path / "f" / "d"))
+    assert done.returncode == 2
+    assert "cannot be used" in done.stderr
+
+
+def test_help_and_version() -> None:
+    assert __version__ in run("--version").stdout
+    assert run("version").stdout.strip() == __version__
+    helped = run("--help").stdout
+    for command in ("serve", "keys", "engine"):
+        assert command in helped

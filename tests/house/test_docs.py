@@ -1,0 +1,84 @@
+"""The pages say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fairlead import errors, settings
+from fairlead.http.server import ServerLimits
+from fairlead.providers.dialects import DIALECTS
+from fairlead.wire.chat import PARAMETERS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "bench" / "README.md"]
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_inside_the_repository_leads_somewhere(file: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text("utf-8")):
+        if not target.startswith(("http:", "https:")):
+            assert (file.parent / target).exists(), target
+
+
+def test_every_folder_has_its_page() -> None:
+    index = page("README.md")
+    for entry in (ROOT / "src" / "fairlead").iterdir():
+        if entry.name.startswith("__") or entry.name == "py.typed" or entry.suffix not in ("", ".py"):
+            continue
+        if entry.stem != "app":
+            assert f"`{entry.stem}" in index, entry.name
+
+
+def test_every_error_code_every_parameter_every_dialect_is_on_its_page() -> None:
+    codes = {
+        kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.FairleadError)
+    }
+    for code in codes:
+        assert f"`{code}`" in page("errors.md"), code
+    for name in PARAMETERS:
+        assert f"| `{name}` |" in page("wire.md"), name
+    for name in DIALECTS:
+        assert f" {name} |" in page("providers.md"), name
+
+
+def test_every_setting_is_on_its_page_with_its_default() -> None:
+    text = page("settings.md")
+    for kind in (
+        settings.ServerSettings,
+        settings.ProviderSettings,
+        settings.ModelSettings,
+        settings.DeploymentSettings,
+    ):
+        for field in msgspec.structs.fields(kind):
+            row = next((line for line in text.splitlines() if line.startswith(f"| `{field.name}` |")), None)
+            assert row is not None, field.name
+            if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+                assert f"| {field.default:,} |" in row or f"| {field.default} |" in row, row
+
+
+def test_the_limits_of_the_server_are_the_defaults_of_the_settings() -> None:
+    limits, given = ServerLimits(), settings.ServerSettings()
+    assert limits.head_bytes == given.max_head_bytes
+    assert limits.body_bytes == given.max_body_bytes
+    assert limits.head_seconds == given.head_timeout_seconds
+    assert limits.body_seconds == given.body_timeout_seconds
+    assert limits.idle_seconds == given.idle_timeout_seconds
+    assert limits.stall_seconds == given.stall_timeout_seconds
+    assert limits.connections == given.max_connections
+    assert limits.requests_in_flight == given.max_requests_in_flight
+
+
+def test_nothing_tells_where_it_was_made() -> None:
+    here = "/" + "work" + "/"
+    for file in [*PAGES, ROOT / "requirements.lock", ROOT / "requirements-dev.lock", *(ROOT / "script").iterdir()]:
+        text = file.read_text("utf-8")
+        assert here not in text, file
+        assert "--index-url" not in text, file

@@ -1,0 +1,115 @@
+"""The import graph of the package: downward only, no circle, siblings do not know each other."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src" / "fairlead"
+
+# Top to bottom. What stands together is on one level and must not import each other, except as ALLOWED says.
+LAYERS: tuple[frozenset[str], ...] = (
+    frozenset({"__main__"}),
+    frozenset({"cli"}),
+    frozenset({"app"}),
+    frozenset({"api", "site"}),
+    frozenset({"gateway"}),
+    frozenset({"routing"}),
+    frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
+    frozenset({"store", "http"}),
+    frozenset({"wire"}),
+    frozenset({"money", "settings"}),
+    frozenset({"errors"}),
+)
+TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors"})
+Graph = dict[str, set[str]]
+
+
+def part_of(module: str) -> str | None:
+    """`fairlead.http.server` is in the part `http`; None for the package itself, which holds only the version."""
+    names = module.split(".")
+    return None if names[0] != "fairlead" or len(names) == 1 else names[1]
+
+
+def imports(file: Path, *, at_run_time: bool = False) -> set[str]:
+    found: set[str] = set()
+    tree = ast.parse(file.read_text("utf-8"))
+    if at_run_time:  # what only the type checker reads may refer to one another
+        tree.body = [
+            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        ]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            assert node.module is not None
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def module_of(file: Path) -> str:
+    return ".".join(("fairlead", *file.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def draw() -> Graph:
+    graph: Graph = {}
+    for file in SOURCE.rglob("*.py"):
+        part = part_of(module_of(file))
+        if part is not None:
+            graph.setdefault(part, set()).update(filter(None, map(part_of, imports(file))))
+    for part, others in graph.items():
+        others.discard(part)
+        others.discard("__version__")
+    return graph
+
+
+def wrong_arrows(graph: Graph) -> list[str]:
+    level = {part: at for at, parts in enumerate(LAYERS) for part in parts}
+    wrong = []
+    for part, others in graph.items():
+        for other in others:
+            if part == "testing":
+                right = other in TESTING_MAY_IMPORT
+            else:
+                right = other in level and part in level and level[part] < level[other]
+            if not right:
+                wrong.append(f"{part} -> {other}")
+    return sorted(wrong)
+
+
+def test_imports_go_downward_only() -> None:
+    graph = draw()
+    assert {"app", "http", "wire", "gateway", "providers"} <= set(graph)
+    assert wrong_arrows(graph) == []
+
+
+def test_no_module_is_part_of_a_circle() -> None:
+    modules = {module_of(file): file for file in SOURCE.rglob("*.py")}
+    known = {
+        name: {
+            other
+            for found in imports(file, at_run_time=True)
+            for other in (found, found.rpartition(".")[0])
+            if other in modules and other != name
+        }
+        for name, file in modules.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for other in known[name]:
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in modules:
+        visit(name, ())
+
+
+def test_the_check_finds_an_upward_arrow_and_one_between_siblings() -> None:
+    assert wrong_arrows({"http": {"gateway"}}) == ["http -> gateway"]
+    assert wrong_arrows({"providers": {"catalogue"}}) == ["providers -> catalogue"]
+    assert wrong_arrows({"testing": {"app"}}) == ["testing -> app"]
+    assert wrong_arrows({"api": {"gateway", "errors"}}) == []

@@ -1,0 +1,53 @@
+"""Amounts are exact, in any direction."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairlead.money import Picodollars
+
+
+@given(st.integers(0, 10**20))
+def test_an_amount_shown_and_parsed_is_the_same(value: int) -> None:
+    amount = Picodollars(value)
+    assert Picodollars.parse(amount.dollars()) == amount
+    assert Decimal(amount.dollars()) == Decimal(value) / 10**12
+
+
+@given(st.integers(0, 10**12))
+def test_a_price_per_million_is_the_same_price_per_token(value: int) -> None:
+    price = Picodollars(value)
+    assert Picodollars.parse_per_million(price.per_million()) == price
+    assert Decimal(price.per_token()) * 10**6 == Decimal(price.per_million())
+
+
+def test_the_spellings_of_the_reference() -> None:
+    price = Picodollars.parse_per_million("0.10")
+    assert price == Picodollars(100_000)
+    assert (price.per_token(), price.per_million()) == ("0.0000001", "0.10")
+    assert price.times(1_000_000).dollars() == "0.10"
+    assert Picodollars(0).per_token() == "0"
+    assert (Picodollars(-1)).dollars() == "-0.000000000001"
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_parts_add_up_to_the_whole(price: int, first: int, second: int) -> None:
+    one = Picodollars(price)
+    assert one.times(first) + one.times(second) == one.times(first + second)
+    assert one.times(first + second) - one.times(second) == one.times(first)
+
+
+@pytest.mark.parametrize("text", ["", "1.", ".5", "-1", "1e3", "0.1 ", "NaN", "1,5", "0.0000000000001", 0.1, 1, None])
+def test_what_is_no_decimal_string_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="decimal string"):
+        Picodollars.parse(text)  # type: ignore[arg-type]
+
+
+def test_a_price_finer_than_a_picodollar_per_token_is_refused() -> None:
+    assert Picodollars.parse_per_million("0.000001") == Picodollars(1)
+    with pytest.raises(ValueError, match="6 decimals"):
+        Picodollars.parse_per_million("0.0000001")

@@ -1,0 +1,132 @@
+"""The configuration file: what it says arrives, and what is wrong is told with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fairlead.errors import ConfigurationError
+from fairlead.settings import (
+    EnvironmentKey,
+    ProviderSettings,
+    ServerSettings,
+    api_key,
+    configuration_file,
+    data_directory,
+    load_settings,
+)
+
+GOOD = """\
+[server]
+head_timeout_seconds = 10
+body_timeout_seconds = 60
+max_body_bytes = 33554432
+
+[[providers]]
+id = "mock"
+base_url = "http://127.0.0.1:9001/v1"
+dialect = "vllm"
+api_key = { env = "MOCK_KEY" }
+connect_timeout_seconds = 2
+
+[[models]]
+id = "mistral-small-3.2"
+[[models.deployments]]
+provider = "mock"
+upstream_model = "x"
+price = { input = "0.10", output = "0.30" }
+"""
+
+
+def load(tmp_path: Path, text: str, **environment: str) -> object:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    return load_settings(file, environment)
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path, text)
+    return caught.value.message.replace(str(tmp_path), "")
+
+
+def test_the_file_of_the_documentation_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(GOOD)
+    settings = load_settings(file, {})
+    assert settings.server == ServerSettings()
+    assert settings.providers[0].connect_timeout_seconds == 2
+    assert settings.providers[0].api_key == EnvironmentKey("MOCK_KEY")
+    assert settings.models[0].deployments[0].upstream_model == "x"
+    assert load_settings(None, {}).providers == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "words"),
+    [
+        (("connect_timeout_seconds", "conect_timeout_seconds"), 11, "'connect_timeout_seconds'"),
+        (("[server]", "[servr]"), 1, "'server'"),
+        (("upstream_model", "upstreem_model"), 17, "'upstream_model'"),
+        (('output = "0.30"', 'outputs = "0.30"'), 18, "'output'"),
+        (("= 33554432", '= "much"'), 4, "max_body_bytes"),
+        (("= 33554432", "= 5"), 4, "1024"),
+        (('id = "mock"', 'id = "mo ck"'), 7, "id"),
+        (('base_url = "http://127.0.0.1:9001/v1"\n', ""), 6, "'base_url' is missing"),
+        (("connect_timeout_seconds = 2", "connect_timeout_seconds = 0"), 11, "connect_timeout_seconds"),
+        (("dialect = ", "dialect == "), 9, "TOML"),
+    ],
+)
+def test_a_mistake_is_told_with_file_line_and_the_right_word(
+    tmp_path: Path, change: tuple[str, str], line: int, words: str
+) -> None:
+    assert change[0] in GOOD
+    message = refusal(tmp_path, GOOD.replace(*change))
+    assert message.startswith(f"/c.toml:{line}: ")
+    assert words in message
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.toml", tmp_path):
+        with pytest.raises(ConfigurationError):
+            load_settings(path, {})
+    (tmp_path / "l.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="UTF-8"):
+        load_settings(tmp_path / "l.toml", {})
+
+
+def test_keys_come_from_the_file_or_the_environment_and_are_never_shown() -> None:
+    given = ProviderSettings(id="p", base_url="http://x", api_key="sk-secret")
+    assert api_key(given, {}) == "sk-secret"
+    assert "sk-secret" not in repr(given)
+    named = ProviderSettings(id="p", base_url="http://x", api_key=EnvironmentKey("K"))
+    assert api_key(named, {"K": "v"}) == "v"
+    with pytest.raises(ConfigurationError, match="K is not set"):
+        api_key(named, {})
+    with pytest.raises(ConfigurationError) as caught:
+        api_key(named, {"K": "two\r\nlines"})
+    assert "two" not in caught.value.message
+    assert api_key(ProviderSettings(id="p", base_url="http://x"), {}) == ""
+
+
+def test_proxies_and_their_exceptions() -> None:
+    proxy = load_settings(
+        None, {"HTTP_PROXY": "http://p:1", "https_proxy": "http://s:2", "NO_PROXY": "a.com, .b.com"}
+    ).proxy
+    assert proxy.for_url("http", "c.com") == "http://p:1"
+    assert proxy.for_url("https", "c.com") == "http://s:2"
+    for host in ("a.com", "x.a.com", "y.b.com", "b.com"):
+        assert proxy.for_url("https", host) is None
+    assert proxy.for_url("https", "nota.com") == "http://s:2"
+    assert load_settings(None, {"ALL_PROXY": "http://p:1", "NO_PROXY": "*"}).proxy.for_url("http", "x") is None
+    assert "p:1" not in repr(proxy)
+
+
+def test_places_have_an_order(tmp_path: Path) -> None:
+    assert data_directory(tmp_path, {"FAIRLEAD_DATA": "/x"}) == tmp_path
+    assert data_directory(None, {"FAIRLEAD_DATA": "/x"}) == Path("/x")
+    assert data_directory(None, {"XDG_DATA_HOME": "/y"}) == Path("/y/fairlead")
+    assert data_directory(None, {}).parts[-3:] == (".local", "share", "fairlead")
+    assert configuration_file(None, {"FAIRLEAD_CONFIG": "/c"}) == Path("/c")
+    assert configuration_file(tmp_path, {"FAIRLEAD_CONFIG": "/c"}) == tmp_path
+    assert configuration_file(None, {}) is None

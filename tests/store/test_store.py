@@ -1,0 +1,108 @@
+"""The data directory: private, migrated, shared by processes, and refused when it is not ours to read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from fairlead.errors import ConfigurationError
+from fairlead.store import open_store
+from fairlead.store.database import HEAD
+from fairlead.store.tables import metadata
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_directory_is_private_and_its_database_safe(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "a" / "b")
+    try:
+        assert mode(store.directory) == 0o700
+        assert mode(store.path) == 0o600
+        with store.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    finally:
+        store.close()
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    try:
+        with store.read() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            assert connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == HEAD
+    finally:
+        store.close()
+    script = ScriptDirectory(str(SOURCE / "fairlead" / "store" / "migrations"))
+    assert script.get_current_head() == HEAD
+
+
+def test_a_failed_block_leaves_nothing(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    try:
+        with pytest.raises(ZeroDivisionError), store.write() as connection:
+            connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'b', 1)")
+            raise ZeroDivisionError
+        with store.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM accounts").scalar() == 0
+    finally:
+        store.close()
+
+
+def test_another_process_is_noticed(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    try:
+        before = store.version()
+        assert store.version() == before
+        other = sqlite3.connect(store.path)
+        other.execute("INSERT INTO accounts VALUES ('a', 'b', 1)")
+        other.commit()
+        other.close()
+        assert store.version() != before
+    finally:
+        store.close()
+
+
+def test_several_processes_may_start_first_at_once(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from fairlead.store import open_store; open_store(Path(sys.argv[1])).close()"
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "d")], env=environment, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors.decode()
+
+
+def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    database = sqlite3.connect(tmp_path / "fairlead.db")
+    database.execute("UPDATE alembic_version SET version_num = '9999'")
+    database.commit()
+    database.close()
+    with pytest.raises(ConfigurationError, match="newer Fairlead"):
+        open_store(tmp_path)
+
+
+def test_what_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "fairlead.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        open_store(tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        open_store(tmp_path / "file" / "data")
