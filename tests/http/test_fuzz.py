@@ -6,6 +6,7 @@ FAIRLEAD_FUZZ=100000 makes the long run; it prints what it saw.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 import resource
@@ -161,17 +162,16 @@ def judged(data: bytes) -> tuple[bytes, bytes, bytes] | str:
         return str(error)
 
 
-def is_known_difference(verdict: str, data: bytes) -> bool:
-    """Where llhttp takes what h11 does not, and why that harms nobody here:
-    - h11 refuses a Host of forms that it finds illegal and a method it finds no token; ours never reads Host's value.
-    - empty lines before a request are skipped by both, but h11 counts other white space there as an error.
-    - an asterisk or a CONNECT target is only a path that does not exist here.
-    - bytes above 127 in a target are taken as Latin-1 and are only a path that does not exist."""
+def is_known_difference(first: Request, verdict: object, data: bytes) -> bool:
+    """Where llhttp and h11 differ, and why that harms nobody here:
+    - CONNECT and Upgrade have no body for llhttp. What follows is not read as a request: the connection is closed.
+    - h11 refuses a target with bytes that are no ASCII; here that is only a path that does not exist.
+    - llhttp takes several spaces between the words of the request line, as RFC 9112 section 3 allows."""
+    if first.method == "CONNECT" or first.header(b"upgrade") is not None:
+        return True
+    line = data.lstrip(b"\r\n").partition(b"\n")[0]
     return (
-        "illegal request line" in verdict
-        and any(byte > 126 or byte < 33 for byte in data.split(b"\n", 1)[0].strip())
-        or "illegal header line" in verdict
-        and b"\x0b" in data + b"\x0c"
+        isinstance(verdict, str) and "illegal request line" in verdict and (not first.target.isascii() or b"  " in line)
     )
 
 
@@ -190,12 +190,11 @@ async def hammer(count: int, seed: int) -> dict[str, int]:
         if harness.requests:
             figures["requests"] += 1
             first = harness.requests[0]
-            verdict = judged(data)
+            verdict = judged(data.lstrip(b"\r\n"))  # RFC 9112 section 2.2: empty lines before a request are skipped
             seen = (first.method.encode(), first.target, first.body)
-            if isinstance(verdict, str) and is_known_difference(verdict, data):
+            if verdict != seen:
                 figures["differences"] += 1
-            else:
-                assert verdict == seen, data
+                assert is_known_difference(first, verdict, data), (data, verdict, seen)
         elif written.startswith((b"HTTP/1.1 4", b"HTTP/1.1 501")):
             figures["refused"] += 1
         else:
@@ -221,7 +220,7 @@ def test_requests_cut_anywhere_are_the_same_requests(data: st.DataObject) -> Non
     whole = b"".join(data.draw(st.lists(st.sampled_from((*CORPUS[:4], *CORPUS[8:12])), min_size=1, max_size=6)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=10)))
     edges = [0, *cuts, len(whole)]
-    blocks = [whole[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [whole[a:b] for a, b in itertools.pairwise(edges)]
 
     async def main() -> None:
         def seen(harness: Harness) -> list[tuple[str, bytes, bytes]]:

@@ -142,7 +142,11 @@ def test_a_refusal_comes_after_the_answers_that_are_owed() -> None:
 
 @pytest.mark.parametrize(
     ("start", "status"),
-    [(b"GET / HT", 408), (b"GET / HTTP/1.1\r\nHost: x\r\n", 408), (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", 408)],
+    [
+        (b"GET / HT", 408),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n", 408),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc", 408),
+    ],
 )
 def test_a_caller_who_is_too_slow_gets_408(start: bytes, status: int) -> None:
     with running(head_seconds=0.2, body_seconds=0.2) as server:
@@ -269,7 +273,9 @@ def test_the_first_bytes_come_with_the_head_and_a_stream_ends_properly() -> None
             connection.sendall(get())
             first = connection.recv(65536)
             assert b"\r\n\r\n5\r\nhello\r\n" in first
-            assert (first + (b"" if first.endswith(b"0\r\n\r\n") else read_until(connection, b"0\r\n\r\n"))).count(b"HTTP/1.1") == 1
+            assert (first + (b"" if first.endswith(b"0\r\n\r\n") else read_until(connection, b"0\r\n\r\n"))).count(
+                b"HTTP/1.1"
+            ) == 1
         assert server.ask(b"GET / HTTP/1.0\r\n\r\n").endswith(b"\r\n\r\nhello world")
 
 
