@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import uvloop
 
@@ -188,7 +188,7 @@ class Service:
             pool=reach.pool,
             path=CHAT_PATH,
             headers=reach.headers,
-            answer_headers=b"",
+            answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
             gate=reach.engine,
             translate=None if reach.engine is None else _engine_error,
         )

@@ -221,6 +221,7 @@ def test_what_a_provider_cannot_carry_is_named_or_refused(served: Served, upstre
     body = {"model": MODEL, "messages": HELLO, "no_such\r\nthing": 1}
     status, headers, _ = post(served, body)
     assert status == 200
+    assert headers["x-fairlead-deployment"] == f"mock/{UPSTREAM_MODEL}"
     assert headers.get("x-fairlead-dropped") == "no_such%0D%0Athing" or "no_such\r\nthing" in upstream.requests[-1].json
     status, _, answer = post(served, {**body, "fairlead": {"strict": True}})
     assert status == 400
