@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -74,6 +75,15 @@ def test_the_limits_of_the_server_are_the_defaults_of_the_settings() -> None:
     assert limits.stall_seconds == given.stall_timeout_seconds
     assert limits.connections == given.max_connections
     assert limits.requests_in_flight == given.max_requests_in_flight
+
+
+def test_the_model_card_is_of_the_model_that_ships() -> None:
+    folder = ROOT / "src" / "fairlead" / "engines" / "demo"
+    model, card = (folder / "fairlead-demo.gguf").read_bytes(), (folder / "MODEL_CARD.md").read_text("utf-8")
+    assert hashlib.sha256(model).hexdigest() in card
+    assert f"{len(model):,} bytes" in card
+    assert len(model) <= 4_000_000
+    assert "@" not in card
 
 
 def test_nothing_tells_where_it_was_made() -> None:

@@ -63,6 +63,8 @@ def open_store(directory: Path) -> Store:
             directory.chmod(0o700)
         with (directory / "migrate.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once must not both create the tables
+            # Made before SQLite does, which gives its mode to the files beside it.
+            os.close(os.open(directory / DATABASE, os.O_RDWR | os.O_CREAT, 0o600))
             store = Store(directory)
             try:
                 _migrate(store)
@@ -110,4 +112,3 @@ def _migrate(store: Store) -> None:
     with store.write() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-    store.path.chmod(0o600)
