@@ -108,7 +108,7 @@ async def _attempt(upstream: Upstream, request: ChatRequest, response: Response)
         elif not _is_event_stream(exchange):
             await _answer_unstreamed(upstream, call, exchange, request, response)
         elif request.stream:
-            await _relay(upstream, call, exchange, response)
+            await _relay(upstream, call, exchange, request, response)
         else:
             assembler = upstream.adapter.assembler(call)
             await exchange.relay(assembler.feed)
@@ -146,9 +146,11 @@ async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
     raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)
 
 
-async def _relay(upstream: Upstream, call: Any, exchange: Exchange, response: Response) -> None:
+async def _relay(upstream: Upstream, call: Any, exchange: Exchange, request: ChatRequest, response: Response) -> None:
     relay = upstream.adapter.relay(call)
     head = _head(STREAM_HEAD, upstream, call)
+    exchange.headers = []
+    call.body.clear()
     feed = relay.feed
 
     def first(data: bytes) -> None:
@@ -157,6 +159,8 @@ async def _relay(upstream: Upstream, call: Any, exchange: Exchange, response: Re
         if out:
             if not response.started:
                 response.start(200, head)
+                # Not sent again from here on: a stream may be open for an hour, and thousands of them.
+                request.release()
             response.write(out)
 
     response.on_pause = exchange.pause

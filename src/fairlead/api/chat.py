@@ -21,4 +21,6 @@ class ChatCompletions:
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
         authenticate(request, self._keys)
-        return self._gateway.chat(parse_chat(request.body), response)
+        chat = parse_chat(request.body)
+        request.release()
+        return self._gateway.chat(chat, response)

@@ -415,6 +415,7 @@ class Exchange:
         self.phase = "idle"
         self._got_head = True
         self._body = ()
+        self.start = b""
 
     def take_body(self, data: bytes) -> bool:
         """False when the answer is larger than it may be."""

@@ -52,6 +52,11 @@ class Request:
                 return value
         return None
 
+    def release(self) -> None:
+        """Lets go of headers and body: a stream may be open for an hour, and thousands of them."""
+        self.headers = []
+        self.body = b""
+
 
 class Response:
     """The answer to one request: either `send` once, or `start`, `write`..., `end`.

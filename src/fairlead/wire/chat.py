@@ -224,7 +224,7 @@ _part = msgspec.json.Decoder(_Part)
 _image_url = msgspec.json.Decoder(_ImageUrl)
 
 
-class ChatRequest(Struct, frozen=True, gc=False):
+class ChatRequest(Struct, gc=False):
     """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
     `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
     `prefill`: the text of a last assistant message, which the answer is to continue."""
@@ -240,6 +240,11 @@ class ChatRequest(Struct, frozen=True, gc=False):
     has_tool_history: bool = False
     prefill: str | None = None
     choices: int = 1
+
+    def release(self) -> None:
+        """Lets go of the caller's bytes, once they will not be sent again."""
+        self.messages = NULL
+        self.given = {}
 
 
 def parse_chat(body: bytes) -> ChatRequest:
