@@ -132,7 +132,7 @@ class Source:
         self._lines: dict[str, int] = {}
         counts: dict[str, int] = {}
         prefix = ""
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if found := self._TABLE.match(line):
                 prefix = self._enter([part.strip(" \"'") for part in found[2].split(".")], found[1] == "[[", counts)
                 self._lines.setdefault(prefix, number)
@@ -180,6 +180,8 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         line = f":{found[1]}" if found else ""
         sentence = re.sub(r" \(at .*\)$", "", str(error))
         raise ConfigurationError(f"{path}{line}: this is not valid TOML: {sentence}.") from None
+    except (RecursionError, ValueError):  # brackets a thousand deep, an integer of 5,000 digits: tomllib lets both out
+        raise ConfigurationError(f"{path}: this is nested too deep, or one of its numbers is too long.") from None
     try:
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-READY = re.compile(r"http://127\.0\.0\.1:(\d+)")
+READY = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
 START_SECONDS = 30
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
+import struct
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,13 @@ import openai
 import pydantic
 import pytest
 
+from fairlead.engines.spec import DEMO_GGUF
+
 from .conftest import Served, eventually, serving
 from .test_life import read_until, send
 
 MODEL = "fairlead-demo"
+MMPROJ = Path(__file__).parents[1] / "fixtures" / "demo-mmproj.gguf"
 LONG = [{"role": "user", "content": "Write a short story."}]
 WEATHER: Any = {
     "type": "function",
@@ -233,9 +239,37 @@ def test_a_killed_gateway_leaves_no_child_and_starts_again_clean(tmp_path: Path)
         assert len(list((served.data / "run").iterdir())) == 1, "what the dead process left is gone"
 
 
-def test_any_gguf_file_is_served_under_the_name_it_is_given(tmp_path: Path) -> None:
-    from fairlead.engines.spec import DEMO_GGUF
+def grey_png(size: int) -> str:
+    def part(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
+    lines = (b"\0" + b"\x80" * size * 3) * size
+    png = b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0))
+    png += part(b"IDAT", zlib.compress(lines)) + part(b"IEND", b"")
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def test_an_image_reaches_a_model_that_has_eyes_and_is_refused_for_one_without(
+    tmp_path: Path, client: openai.OpenAI
+) -> None:
+    def messages(*parts: Any) -> Any:
+        return [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, *parts]}]
+
+    image = {"type": "image_url", "image_url": {"url": grey_png(224)}}
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model=MODEL, messages=messages(image))
+    assert caught.value.code == "unsupported_content"
+    command = ("engine", "run", str(DEMO_GGUF), "--mmproj", str(MMPROJ), "--as", "eyes")
+    with serving(tmp_path, engine=True, command=command) as served:
+        with openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0, timeout=60) as sdk:
+            blind = sdk.chat.completions.create(model="eyes", messages=messages(), max_tokens=4)
+            seeing = sdk.chat.completions.create(model="eyes", messages=messages(image), max_tokens=4)
+            assert blind.usage is not None
+            assert seeing.usage is not None
+            assert seeing.usage.prompt_tokens > blind.usage.prompt_tokens + 50, "224 x 224 is 72 tokens"
+
+
+def test_any_gguf_file_is_served_under_the_name_it_is_given(tmp_path: Path) -> None:
     command = ("engine", "run", str(DEMO_GGUF), "--as", "my/model", "--context", "512", "--slots", "2")
     with serving(tmp_path, engine=True, command=command) as served:
         with openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0, timeout=30) as sdk:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -14,6 +16,7 @@ from typing import Any
 
 import openai
 import pytest
+import trustme
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 
@@ -265,6 +268,32 @@ def test_cross_origin_calls_work_only_for_the_configured_origins(tmp_path: Path)
 
             assert b"access-control-allow-origin: https://app.example" in preflight("https://app.example").lower()
             assert b"access-control" not in preflight("https://evil.example").lower()
+
+
+def test_https_is_served_with_the_configured_certificate(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with ScriptedUpstream() as upstream:
+        upstream.default = Reply(text="over TLS " * 20_000)
+        config = f'[server]\ntls_certificate = "{tmp_path / "server.pem"}"\n' + provider(upstream.url) + model()
+        with serving(tmp_path, config) as served:
+            assert served.url.startswith("https://")
+            connection = http.client.HTTPSConnection("127.0.0.1", served.port, context=trusting, timeout=10)
+            for _ in range(2):
+                body = json.dumps({"model": MODEL, "messages": HELLO, "stream": True})
+                connection.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {served.key}"})
+                answer = connection.getresponse().read()
+                assert answer.count(b"over") == 20_000
+                assert answer.endswith(b"data: [DONE]\n\n")
+            connection.close()
+    missing = f'[server]\ntls_certificate = "{tmp_path / "nothing.pem"}"\n'
+    (tmp_path / "wrong.toml").write_text(missing)
+    done = fairlead("serve", "--config", str(tmp_path / "wrong.toml"), "--no-engine", data=tmp_path / "data")
+    assert done.returncode == 2
+    assert "nothing.pem" in done.stderr
 
 
 def test_the_command_line_stays_quiet_about_tracebacks(tmp_path: Path) -> None:

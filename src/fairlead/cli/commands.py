@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,9 @@ from fairlead import __version__
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.money import Picodollars
 from fairlead.settings import configuration_file, data_directory, load_settings
+
+if TYPE_CHECKING:
+    from fairlead.store import Store
 
 Command = Callable[..., Any]
 
@@ -82,6 +86,22 @@ def engine_run(
     sys.exit(run(settings=settings, data_dir=data_directory(data), host=host, port=port, gguf=spec))
 
 
+@contextlib.contextmanager
+def opened(data: Path | None) -> Iterator[Store]:
+    """The database for one command. A locked or damaged one is a sentence."""
+    from sqlalchemy.exc import DatabaseError
+
+    from fairlead.store import open_store
+
+    store = open_store(data_directory(data))
+    try:
+        yield store
+    except DatabaseError as error:
+        raise click.ClickException(f"The database {store.path} cannot be used: {error.orig}.") from None
+    finally:
+        store.close()
+
+
 @cli.group()
 def keys() -> None:
     """API keys. Changes are in force within a second, also while the server runs."""
@@ -96,17 +116,13 @@ def keys() -> None:
 def keys_create(name: str, credit: str | None, data: Path | None) -> None:
     """Make a key. It is the last line printed, and is never shown again."""
     from fairlead.accounts.keys import create_key
-    from fairlead.store import open_store
 
     try:
         amount = None if credit is None else Picodollars.parse(credit)
     except ValueError as error:
         raise ConfigurationError(f"--credit: {error}.") from None
-    store = open_store(data_directory(data))
-    try:
+    with opened(data) as store:
         click.echo(create_key(store, name, amount))
-    finally:
-        store.close()
 
 
 @keys.command("list")
@@ -115,13 +131,9 @@ def keys_create(name: str, credit: str | None, data: Path | None) -> None:
 def keys_list(as_json: bool, data: Path | None) -> None:
     """List the keys: id, beginning, name, credit, state."""
     from fairlead.accounts.keys import list_keys
-    from fairlead.store import open_store
 
-    store = open_store(data_directory(data))
-    try:
+    with opened(data) as store:
         found = list_keys(store)
-    finally:
-        store.close()
     if as_json:
         entries = [
             {
@@ -152,13 +164,9 @@ def keys_list(as_json: bool, data: Path | None) -> None:
 def keys_revoke(key_id: str, data: Path | None) -> None:
     """Revoke the key with this id (see `keys list`)."""
     from fairlead.accounts.keys import revoke_key
-    from fairlead.store import open_store
 
-    store = open_store(data_directory(data))
-    try:
+    with opened(data) as store:
         known = revoke_key(store, key_id)
-    finally:
-        store.close()
     if not known:
         raise click.ClickException(f"There is no key {key_id!r}. `fairlead keys list` shows the ids.")
     click.echo(f"{key_id} is revoked.")

@@ -110,5 +110,7 @@ def _migrate(store: Store) -> None:
     config = Config()
     config.set_main_option("script_location", "fairlead.store:migrations")
     with store.write() as connection:
+        # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
