@@ -89,7 +89,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProxySettings(Struct, frozen=True):
-    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY as curl reads them."""
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY (names and domains; no address ranges)."""
 
     http: str | None = None
     https: str | None = None

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from fairlead.accounts.keys import KeyRing, create_key, first_start, list_keys, revoke_key
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.store import Store, open_store
+from fairlead.store.tables import api_keys
 
 
 @pytest.fixture
@@ -25,10 +30,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_key_has_its_form_and_only_its_digest_is_kept(store: Store) -> None:
     key = create_key(store, "k", Picodollars.parse("2.50"))
-    assert key.startswith("sk-fl-")
+    assert re.fullmatch(r"sk-fl-[A-Za-z0-9]{8}[A-Za-z0-9_-]{43}", key)
     assert len(base64.urlsafe_b64decode(key[14:] + "=")) == 32
     for file in store.directory.iterdir():
         assert key[14:].encode() not in file.read_bytes()
+    with store.read() as connection:
+        assert connection.execute(select(api_keys.c.digest)).scalar() == hashlib.sha256(key.encode()).digest()
     (info,) = list_keys(store)
     assert (info.name, info.shown, info.credit) == ("k", key[:14], Picodollars.parse("2.50"))
     assert create_key(store, "k") != key
@@ -96,6 +103,38 @@ def test_a_ring_that_watches_follows_changes_within_a_second(store: Store) -> No
 
     assert asyncio.run(main()) < 1
     other.close()
+
+
+def test_what_is_known_stays_in_force_while_the_database_cannot_be_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = create_key(store, "k").encode()
+    ring = KeyRing(store)
+    asked: list[int] = []
+    failed = asyncio.Event()
+    version = store.version()
+
+    def broken() -> int:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            failed.set()
+            raise sqlite3.OperationalError("disk I/O error")
+        return version + len(asked)
+
+    async def main() -> None:
+        task = asyncio.create_task(ring.watch())
+        await asyncio.wait_for(failed.wait(), 5)
+        assert ring.find(key) is not None
+        revoke_key(store, list_keys(store)[0].id)
+        began = time.monotonic()
+        while ring.find(key) is not None:
+            assert time.monotonic() - began < 1, "the ring reads again after the failure"
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    monkeypatch.setattr(Store, "version", lambda _self: broken())
+    asyncio.run(main())
+    assert "could not be read again" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 129, "a\nb", "a\x00"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.settings import load_settings
 from fairlead.wire.chat import PARAMETERS
 
+ROOT = Path(__file__).parents[2]
 DIALECTS = frozenset({"generic", "vllm"})
 GOOD = """\
 [[providers]]
@@ -46,6 +49,9 @@ def test_the_models_that_come_along_have_facts_with_a_source() -> None:
         assert set(model.parameters) <= set(PARAMETERS)
         assert model.demonstration == (model.id == "fairlead-demo")
         assert model.deployments == ()
+    for entry in (files("fairlead.catalogue") / "models").iterdir():
+        source = tomllib.loads(entry.read_text("utf-8"))["facts"]["source"]
+        assert source.startswith("https://") or (ROOT / source).is_file(), entry.name
 
 
 def test_deployments_prices_and_new_models_arrive(tmp_path: Path) -> None:
@@ -66,6 +72,9 @@ def test_deployments_prices_and_new_models_arrive(tmp_path: Path) -> None:
         ('id = "a"', 'id = "a"\ndialect = "vlm"', 3, "'vllm'"),
         ("http://127.0.0.1:1/v1/", "ftp://x", 3, "no address"),
         ("http://127.0.0.1:1/v1/", "http://u:p@x/v1", 3, "takes no user"),
+        ("http://127.0.0.1:1/v1/", "http://:p@x/v1", 3, "takes no user"),
+        ("http://127.0.0.1:1/v1/", "http://x/v1?k=1", 3, "takes no user"),
+        ('id = "a"', 'id = "a"\napi_key = { env = "NOT_SET" }', 3, "NOT_SET is not set"),
         ("http://127.0.0.1:1/v1/", "unix:x", 3, "begin with '/'"),
         ("http://127.0.0.1:1/v1/", "http://x:99999", 3, "no address"),
         ('"0.10"', '"0,10"', 9, "decimal string"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairlead import __version__
+from fairlead.store import open_store
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -25,6 +28,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "d"))
+    assert json.loads(run("keys", "list", "--json", *data).stdout) == []
     made = run("keys", "create", "--name", "first", "--credit", "2.50", *data)
     assert made.returncode == 0, made.stderr
     key = made.stdout.splitlines()[-1]
@@ -36,6 +40,8 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert key not in table
     assert run("keys", "revoke", entry["id"], *data).returncode == 0
     assert "revoked" in run("keys", "list", *data).stdout
+    (entry,) = json.loads(run("keys", "list", "--json", *data).stdout)
+    assert isinstance(entry["revoked_at"], int)
 
 
 def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> None:
@@ -69,6 +75,21 @@ def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) ->
     done = run("keys", "list", "--data", str(tmp_path / "f" / "d"))
     assert done.returncode == 2
     assert "cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE api_keys", "CREATE TRIGGER t BEFORE INSERT ON api_keys BEGIN SELECT RAISE(ABORT, 'full'); END"],
+    ids=["damaged", "not writable"],
+)
+def test_a_database_that_fails_under_a_command_is_one_sentence(tmp_path: Path, statement: str) -> None:
+    open_store(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "fairlead.db")) as database:
+        database.execute(statement)
+    done = run("keys", "create", "--name", "x", "--data", str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_and_version() -> None:

@@ -30,12 +30,18 @@ def test_every_link_inside_the_repository_leads_somewhere(file: Path) -> None:
 
 
 def test_every_folder_has_its_page() -> None:
-    index = page("README.md")
-    for entry in (ROOT / "src" / "fairlead").iterdir():
-        if entry.name.startswith("__") or entry.name == "py.typed" or entry.suffix not in ("", ".py"):
-            continue
-        if entry.stem != "app":
-            assert f"`{entry.stem}" in index, entry.name
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| `([\w.]+)/?` \|", page("README.md"), re.MULTILINE)
+    listed = {place for _, _, place in rows}
+    for word, name, place in rows:
+        assert word == name
+        assert page(f"{name}.md").startswith("# "), name
+        assert (ROOT / "src" / "fairlead" / place).exists() or (ROOT / place).is_dir(), place
+    parts = {
+        entry.name
+        for entry in (ROOT / "src" / "fairlead").iterdir()
+        if not entry.name.startswith("__") and entry.suffix in ("", ".py")
+    }
+    assert parts - listed == {"app.py"}, "the composition has no page of its own"
 
 
 def test_every_error_code_every_parameter_every_dialect_is_on_its_page() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from fairlead.catalogue.load import build
 from fairlead.errors import ConfigurationError
+from fairlead.providers.dialects import DIALECTS
 from fairlead.settings import (
     EnvironmentKey,
+    PriceSettings,
     ProviderSettings,
     ServerSettings,
     api_key,
@@ -17,6 +22,7 @@ from fairlead.settings import (
     load_settings,
 )
 
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 GOOD = """\
 [server]
 head_timeout_seconds = 10
@@ -60,6 +66,32 @@ def test_the_file_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert settings.providers[0].api_key == EnvironmentKey("MOCK_KEY")
     assert settings.models[0].deployments[0].upstream_model == "x"
     assert load_settings(None, {}).providers == ()
+
+
+def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp_path: Path) -> None:
+    example = re.search(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert example is not None
+    file = tmp_path / "c.toml"
+    file.write_text(example[1])
+    settings = load_settings(file, {})
+    model = settings.models[0]
+    for section in (settings.server, settings.providers[0], model, model.deployments[0]):
+        for field in msgspec.structs.fields(section):
+            assert getattr(section, field.name) != field.default, field.name
+    assert settings.server.cors_origins == ("https://chat.example.org",)
+    assert settings.providers[0].api_key == EnvironmentKey("BIG_API_KEY")
+    assert model.deployments[0].price == PriceSettings("0.10", "0.30")
+    snapshot = build(settings, frozenset(DIALECTS), {"BIG_API_KEY": "k"})
+    assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000 + "]" * 5000, "a = " + "9" * 5000], ids=["nested", "digits"])
+def test_what_the_toml_reader_gives_up_on_is_one_sentence(tmp_path: Path, text: str) -> None:
+    assert refusal(tmp_path, text).startswith("/c.toml: ")
+
+
+def test_only_a_line_feed_counts_as_a_line(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "# a\u2028b\x85c\n[server]\nmax_connections = 0\n").startswith("/c.toml:3: ")
 
 
 @pytest.mark.parametrize(

@@ -89,20 +89,50 @@ def test_several_processes_may_start_first_at_once(tmp_path: Path) -> None:
         assert process.returncode == 0, errors.decode()
 
 
+DIES = """
+import os, sys
+from pathlib import Path
+from fairlead.store import database
+
+def prepare(connection, record, first=database._prepare):
+    first(connection, record)
+    connection.set_trace_callback(lambda statement: os._exit(9) if "CREATE TABLE api_keys" in statement else None)
+
+database._prepare = prepare
+database.open_store(Path(sys.argv[1]))
+"""
+
+
+def test_a_first_start_that_is_killed_between_two_tables_can_be_repeated(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    killed = subprocess.run([sys.executable, "-c", DIES, str(tmp_path)], env=environment, timeout=60)
+    assert killed.returncode == 9
+    store = open_store(tmp_path)
+    try:
+        with store.read() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM api_keys").scalar() == 0
+    finally:
+        store.close()
+
+
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:
     open_store(tmp_path).close()
     database = sqlite3.connect(tmp_path / "fairlead.db")
     database.execute("UPDATE alembic_version SET version_num = '9999'")
     database.commit()
     database.close()
+    before = (tmp_path / "fairlead.db").read_bytes()
     with pytest.raises(ConfigurationError, match="newer Fairlead"):
         open_store(tmp_path)
+    assert (tmp_path / "fairlead.db").read_bytes() == before
 
 
 def test_what_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "fairlead.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(ConfigurationError, match="cannot be used"):
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught:
         open_store(tmp_path)
+    assert "\n" not in caught.value.message
+    assert (tmp_path / "fairlead.db").read_bytes().startswith(b"not a database")
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         open_store(tmp_path / "file" / "data")

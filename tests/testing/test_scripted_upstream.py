@@ -243,7 +243,8 @@ def test_a_stale_connection_is_advertised_as_kept_and_closed_on_its_next_use(ups
     assert not answer.will_close
     answer.read()
     connection.request("POST", "/v1/chat/completions", body)
-    with pytest.raises(http.client.RemoteDisconnected):
+    # An end or a reset, as the timing has it: what was sent is not read before the close.
+    with pytest.raises(ConnectionResetError):
         connection.getresponse()
     connection.close()
     assert len(upstream.requests) == 1

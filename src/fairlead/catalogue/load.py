@@ -136,7 +136,7 @@ def _check_url(url: str, path: str, source: Source | None) -> None:
     except ValueError:
         valid = False
     if not valid or any(ord(letter) < 33 for letter in url):
-        raise _error(source, path, f"{url!r} is no address: http://host:port/v1, https://host/v1 or unix:/path.sock.")
+        raise _error(source, path, "this is no address: http://host:port/v1, https://host/v1 or unix:/path.sock.")
     if parts.query or parts.fragment or "@" in parts.netloc:
         raise _error(source, path, "base_url takes no user, query or fragment; a key goes into api_key.")
 
