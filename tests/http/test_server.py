@@ -80,6 +80,29 @@ def test_expect_100_continue_is_answered_before_the_body() -> None:
         assert b'"length": 3' in read_until(connection, b"}")
 
 
+@pytest.mark.parametrize(
+    "framed",
+    [b"Content-Length: 7\r\n\r\nabcdefg", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"],
+)
+def test_an_upgrade_is_ignored_and_the_body_read(framed: bytes) -> None:
+    """Java's HTTP client sends `Upgrade: h2c` unasked; llhttp alone would lose the body and all that follows."""
+    offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n"
+    request = b"POST /u HTTP/1.1\r\nHost: x\r\n" + offer + framed
+    with running() as server:
+        answer = server.ask(request + get(b"/next", offer) + get(b"/last", CLOSE))
+        assert answer.count(b"HTTP/1.1 200") == answer.count(b"HTTP/1.1 ") == 3
+        assert answer.index(b'"length": 7') < answer.index(b'"/next"') < answer.index(b'"/last"')
+        with server.connect() as connection:
+            for at in range(len(request)):
+                connection.sendall(request[at : at + 1])
+            assert b'"length": 7' in read_until(connection, b"}")
+        for refused, status in (
+            (get(b"/", offer + b"Host: y\r\n"), 400),
+            (b"POST / HTTP/1.1\r\nHost: x\r\n" + offer + b"Content-Length: 99999999\r\n\r\n", 413),
+        ):
+            assert status_of(server.ask(refused)) == status
+
+
 def test_http_1_0_head_and_absolute_targets() -> None:
     with running() as server:
         old = server.ask(b"GET / HTTP/1.0\r\n\r\n")

@@ -158,6 +158,7 @@ class Connection(asyncio.Protocol):
         "_reading_paused",
         "_response",
         "_target",
+        "_upgrading",
         "deadline",
         "server",
         "transport",
@@ -186,6 +187,7 @@ class Connection(asyncio.Protocol):
         self._lingering = False
         self._eof = False
         self._peer: tuple[str, int] | None = None
+        self._upgrading = False
         self.deadline = NEVER
 
     # --- the connection's life
@@ -277,11 +279,19 @@ class Connection(asyncio.Protocol):
             if not self._fed and self._response is None:
                 self.deadline = self._loop.time() + self.server.limits.head_seconds
             self._fed += len(data)
+        rest: bytes | memoryview = data
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # No other protocol is spoken here. The request itself was handed on; what follows it is not HTTP.
-            self._break(400, "invalid_request", "This server does not switch protocols.")
+            while True:
+                try:
+                    self._parser.feed_data(rest)
+                    break
+                except httptools.HttpParserUpgrade as upgrade:
+                    at = upgrade.args[0]
+                if not self._upgrading:  # CONNECT. It was handed on; what follows it is not HTTP.
+                    self._break(400, "invalid_request", "This server does not switch protocols.")
+                    return
+                rest = memoryview(rest)[at:]
+                self._ignore_upgrade()  # not in the `except` above: that would hide why the parser was stopped
         except httptools.HttpParserCallbackError as error:
             if error.__context__ is not None and not isinstance(error.__context__, _Refused):
                 raise error.__context__ from None
@@ -290,6 +300,18 @@ class Connection(asyncio.Protocol):
         else:
             if self._in_head and self._fed > self.server.limits.head_bytes and self._broken is None:
                 self._break(431, "headers_too_large", f"The head is over {self.server.limits.head_bytes} bytes.")
+
+    def _ignore_upgrade(self) -> None:
+        """The request goes on as if Upgrade had not been sent (RFC 9110 section 7.8; Java's client sends it unasked).
+        llhttp takes all that follows such a head for another protocol, so a new parser reads the head without it."""
+        old = self._parser
+        lines = [b"%b %b HTTP/%b\r\n" % (old.get_method(), self._target, old.get_http_version().encode())]
+        lines += [b"%b: %b\r\n" % header for header in self._headers if header[0] != b"upgrade"]
+        self._upgrading = False
+        self._target = b""
+        self._headers = []
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(b"".join((*lines, b"\r\n")))
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -318,6 +340,10 @@ class Connection(asyncio.Protocol):
                     self._give_up(417, "invalid_request", "Only 'Expect: 100-continue' is understood.")
                 if self._response is None:
                     self._continue_owed = True
+            elif name == b"upgrade" and self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT":
+                self._upgrading = True
+        if self._upgrading:
+            return
         version = self._parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self._give_up(400, "invalid_request", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
@@ -347,6 +373,8 @@ class Connection(asyncio.Protocol):
             self._give_up(413, "request_too_large", f"The body is over {self.server.limits.body_bytes} bytes.")
 
     def on_message_complete(self) -> None:
+        if self._upgrading:
+            return
         parser = self._parser
         body = self._body
         request = Request(
