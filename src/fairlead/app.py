@@ -26,7 +26,7 @@ from fairlead.api.health import HealthChecks
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
 from fairlead.catalogue.load import build
-from fairlead.catalogue.snapshot import Deployment, Model, Price, Provider, Snapshot
+from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -44,7 +44,7 @@ from fairlead.http.connect import Proxy
 from fairlead.http.memory import tune_allocator
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
-from fairlead.money import Picodollars
+from fairlead.prices import FREE, PriceSheet
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.health import Health
@@ -61,7 +61,6 @@ ENGINE_QUEUE = 256
 GC_THRESHOLD = 20_000
 # A host that means every address, and one that a caller on this machine can use.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
-FREE = Price(Picodollars(0), Picodollars(0))
 
 
 class CannotListen(ServiceError):
@@ -315,7 +314,8 @@ def _with_engine(snapshot: Snapshot, spec: EngineSpec, engine: Engine) -> Snapsh
         context_length=spec.context_tokens,
         max_output_tokens=spec.context_tokens,
     )
-    deployment = Deployment(f"{ENGINE_PROVIDER}/{spec.gguf.name}", ENGINE_PROVIDER, spec.model_id, FREE)
+    name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
+    deployment = Deployment(name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE))
     model = replace(
         model,
         deployments=(*model.deployments, deployment),

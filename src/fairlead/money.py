@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 PICODOLLARS_PER_DOLLAR = 10**12
 TOKENS_PER_PRICE = 10**6
+# What a 64-bit column holds: about nine million dollars. More is an error, never a wrap.
+MOST_PICODOLLARS = 2**63 - 1
 _DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{1,12}))?")
+
+
+class MoneyOverflow(ArithmeticError):
+    """An amount that 64 bits do not hold."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -16,6 +22,10 @@ class Picodollars:
 
     value: int
 
+    def __post_init__(self) -> None:
+        if not -MOST_PICODOLLARS <= self.value <= MOST_PICODOLLARS:
+            raise MoneyOverflow(f"{self.value} picodollars are more than an amount may be")
+
     @classmethod
     def parse(cls, dollars: str) -> Picodollars:
         """From a decimal string of dollars such as "0.10". Raises ValueError for anything else, floats too."""
@@ -23,7 +33,10 @@ class Picodollars:
         if found is None:
             raise ValueError(f'an amount is a decimal string of dollars such as "0.10", not {dollars!r}')
         whole, fraction = found[1], (found[2] or "")
-        return cls(int(whole) * PICODOLLARS_PER_DOLLAR + int(fraction.ljust(12, "0")))
+        value = int(whole) * PICODOLLARS_PER_DOLLAR + int(fraction.ljust(12, "0"))
+        if value > MOST_PICODOLLARS:
+            raise ValueError(f"an amount is at most {MOST_PICODOLLARS // PICODOLLARS_PER_DOLLAR} dollars")
+        return cls(value)
 
     @classmethod
     def parse_per_million(cls, dollars: str) -> Picodollars:
@@ -43,6 +56,20 @@ class Picodollars:
     def times(self, count: int) -> Picodollars:
         """This price for `count` tokens."""
         return Picodollars(self.value * count)
+
+    def scaled(self, factor: str) -> Picodollars:
+        """This price with a markup such as "1.25". Raises ValueError when the product is not whole."""
+        found = _DECIMAL.fullmatch(factor) if isinstance(factor, str) else None
+        if found is None:
+            raise ValueError(f'a markup is a decimal string such as "1.25", not {factor!r}')
+        digits = found[2] or ""
+        product, rest = divmod(self.value * int(found[1] + digits), 10 ** len(digits))
+        if rest:
+            raise ValueError(
+                f"a cost of {self.per_million()} per million tokens times {factor} is no whole number of "
+                "picodollars per token; give the price itself"
+            )
+        return Picodollars(product)
 
     def dollars(self, least_decimals: int = 2) -> str:
         """All its digits as dollars: "0.10", "0.0000001"."""

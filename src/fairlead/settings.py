@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -64,17 +64,37 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return f"ProviderSettings({self.id!r})"
 
 
-class PriceSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """US dollars per million tokens, as decimal strings."""
+class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars per million tokens, as decimal strings; `request` in dollars per request. A class that is left out is
+    paid like the one it is a part of: everything that goes in like `input`, everything that comes out like `output`."""
 
     input: str
     output: str
+    cached_input: str | None = None
+    cache_write_5m: str | None = None
+    cache_write_1h: str | None = None
+    image: str | None = None
+    audio_input: str | None = None
+    reasoning: str | None = None
+    audio_output: str | None = None
+    request: str | None = None
+
+
+class TierSettings(RateSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    above_prompt_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+
+class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
+    """Rates, and other rates for the whole call when its prompt is longer."""
+
+    tiers: tuple[TierSettings, ...] = ()
 
 
 class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     upstream_model: Annotated[str, Meta(min_length=1, max_length=256)]
-    price: PriceSettings | None = None
+    price: PriceSettings | Literal["free"] | None = None
+    cost: PriceSettings | Literal["free"] | None = None
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +105,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     context_length: Annotated[int, Meta(ge=1)] | None = None
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     input_modalities: tuple[str, ...] | None = None
+    markup: str = "1"
     deployments: tuple[DeploymentSettings, ...] = ()
 
 
@@ -261,6 +282,9 @@ def _struct_at(path: str) -> type[Struct]:
         "models": ModelSettings,
         "models.deployments": DeploymentSettings,
         "models.deployments.price": PriceSettings,
+        "models.deployments.cost": PriceSettings,
+        "models.deployments.price.tiers": TierSettings,
+        "models.deployments.cost.tiers": TierSettings,
     }
     found: type[Struct] = kinds[re.sub(r"\[(?:\d+|\.\.\.)\]", "", path)]
     return found

@@ -58,8 +58,8 @@ def test_deployments_prices_and_new_models_arrive(tmp_path: Path) -> None:
     snapshot = made(tmp_path, GOOD)
     deployment = snapshot.models["mistral-small-3.2"].deployments[0]
     assert deployment.id == "a/m"
-    assert deployment.price is not None
-    assert deployment.price.output.per_million() == "0.30"
+    assert deployment.sheet.price.rates.output == 300_000
+    assert deployment.sheet.cost is None
     assert snapshot.providers["a"].base_url == "http://127.0.0.1:1/v1"
     assert snapshot.models["org/new"].context_length == 100
     assert "fairlead-demo" in snapshot.models
@@ -79,6 +79,16 @@ def test_deployments_prices_and_new_models_arrive(tmp_path: Path) -> None:
         ("http://127.0.0.1:1/v1/", "http://x:99999", 3, "no address"),
         ('"0.10"', '"0,10"', 9, "decimal string"),
         ('"0.10"', '"0.00000001"', 9, "6 decimals"),
+        ('price = { input = "0.10", output = "0.30" }\n', "", 6, "has no price"),
+        ('price = { input = "0.10", output = "0.30" }', 'price = "fre"', 9, "price"),
+        ('price = { input = "0.10"', 'price = { inptu = "0.10"', 9, "'input'"),
+        ("price = {", 'cost = "free"\nprice = { tiers = [{ above_prompt_tokens = 1, input = "1" }],', 10, "missing"),
+        (
+            '"0.30" }',
+            '"0.30", tiers = [%s, %s] }' % (("{ above_prompt_tokens = 9, input = '1', output = '1' }",) * 2),
+            9,
+            "same",
+        ),
         ('id = "org/new"', 'id = "mistral-small-3.2"', 11, "twice"),
         ("context_length = 100", "context_length = 100\nmax_output_tokens = 200", 10, "larger than"),
     ],
@@ -93,10 +103,24 @@ def test_what_does_not_fit_together_is_told_with_its_line(
     assert words in caught.value.message
 
 
+def test_a_price_is_the_cost_times_the_markup_when_it_is_not_given(tmp_path: Path) -> None:
+    cost = 'cost = { input = "0.10", output = "0.30", cached_input = "0.02", request = "0.001" }'
+    text = GOOD.replace('price = { input = "0.10", output = "0.30" }', cost).replace(
+        'id = "mistral-small-3.2"', 'id = "mistral-small-3.2"\nmarkup = "1.25"'
+    )
+    sheet = made(tmp_path, text).models["mistral-small-3.2"].deployments[0].sheet
+    assert sheet.cost is not None
+    assert (sheet.cost.rates.input, sheet.price.rates.input) == (100_000, 125_000)
+    assert (sheet.price.rates.cached_input, sheet.price.rates.reasoning) == (25_000, 375_000)
+    assert sheet.price.rates.request == 1_250_000_000
+    with pytest.raises(ConfigurationError, match="markup is a decimal string"):
+        made(tmp_path, text.replace("1.25", "25%"))
+
+
 def test_a_provider_or_a_deployment_that_is_there_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="twice"):
         made(tmp_path, '[[providers]]\nid = "a"\nbase_url = "http://x"\n' + GOOD)
-    double = '[[models.deployments]]\nprovider = "a"\nupstream_model = "m"\n'
+    double = '[[models.deployments]]\nprovider = "a"\nupstream_model = "m"\nprice = "free"\n'
     with pytest.raises(ConfigurationError, match="twice"):
         made(tmp_path, GOOD.replace("[[models.deployments]]", double + "[[models.deployments]]"))
 

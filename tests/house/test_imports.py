@@ -16,7 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"gateway"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
-    frozenset({"store", "http"}),
+    frozenset({"store", "http", "prices"}),
     frozenset({"wire"}),
     frozenset({"money", "settings"}),
     frozenset({"errors"}),

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.money import Picodollars
+from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, Picodollars
 
 
-@given(st.integers(0, 10**20))
+@given(st.integers(0, MOST_PICODOLLARS))
 def test_an_amount_shown_and_parsed_is_the_same(value: int) -> None:
     amount = Picodollars(value)
     assert Picodollars.parse(amount.dollars()) == amount
@@ -34,7 +34,7 @@ def test_the_spellings_of_the_reference() -> None:
     assert (Picodollars(-1)).dollars() == "-0.000000000001"
 
 
-@given(st.integers(0, 10**15), st.integers(0, 10**9), st.integers(0, 10**9))
+@given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
 def test_parts_add_up_to_the_whole(price: int, first: int, second: int) -> None:
     one = Picodollars(price)
     assert one.times(first) + one.times(second) == one.times(first + second)
@@ -51,3 +51,25 @@ def test_a_price_finer_than_a_picodollar_per_token_is_refused() -> None:
     assert Picodollars.parse_per_million("0.000001") == Picodollars(1)
     with pytest.raises(ValueError, match="6 decimals"):
         Picodollars.parse_per_million("0.0000001")
+
+
+@given(st.integers(0, MOST_PICODOLLARS), st.integers(0, MOST_PICODOLLARS))
+def test_what_64_bits_do_not_hold_is_an_error_and_never_wraps(first: int, second: int) -> None:
+    if first + second <= MOST_PICODOLLARS:
+        assert (Picodollars(first) + Picodollars(second)).value == first + second
+    else:
+        with pytest.raises(MoneyOverflow):
+            Picodollars(first) + Picodollars(second)
+    with pytest.raises(MoneyOverflow):
+        Picodollars(MOST_PICODOLLARS).times(2)
+    with pytest.raises(ValueError, match="at most 9223372 dollars"):
+        Picodollars.parse("9223373")
+
+
+def test_a_markup_is_exact_or_refused() -> None:
+    assert Picodollars(100_000).scaled("1.25") == Picodollars(125_000)
+    assert Picodollars(3).scaled("2") == Picodollars(6)
+    with pytest.raises(ValueError, match="no whole number"):
+        Picodollars(1).scaled("1.1")
+    with pytest.raises(ValueError, match="a markup is"):
+        Picodollars(1).scaled("-1")

@@ -203,7 +203,7 @@ def test_a_whole_answer_changes_nothing_but_the_name_of_the_model() -> None:
     answer, usage = adapter().plain(a_call(), body)
     assert answer == body.replace(b'"model": "vendor-2024"', b'"model":"public"', 1)
     assert usage is not None
-    assert usage.prompt_tokens == 1
+    assert usage.tokens.input == 1
     for bad in (b"", b"<html>", b"{}", b'{"choices":[]}', b'{"choices":[{}],"a":"\xff"}', b"[" * 100_000):
         with pytest.raises(UpstreamInvalid):
             adapter().plain(a_call(), bad)

@@ -16,6 +16,7 @@ from fairlead.settings import (
     PriceSettings,
     ProviderSettings,
     ServerSettings,
+    TierSettings,
     api_key,
     configuration_file,
     data_directory,
@@ -80,7 +81,9 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
             assert getattr(section, field.name) != field.default, field.name
     assert settings.server.cors_origins == ("https://chat.example.org",)
     assert settings.providers[0].api_key == EnvironmentKey("BIG_API_KEY")
-    assert model.deployments[0].price == PriceSettings("0.10", "0.30")
+    assert model.deployments[0].price == PriceSettings(
+        "0.10", "0.30", cached_input="0.025", tiers=(TierSettings("0.20", "0.60", above_prompt_tokens=200_000),)
+    )
     snapshot = build(settings, frozenset(DIALECTS), {"BIG_API_KEY": "k"})
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 

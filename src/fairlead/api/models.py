@@ -10,6 +10,7 @@ import msgspec
 from fairlead.catalogue.snapshot import Model
 from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
+from fairlead.money import Picodollars
 from fairlead.wire.models import Architecture, ModelEntry, ModelList, Pricing
 
 JSON_HEAD = b"content-type: application/json\r\n"
@@ -58,12 +59,13 @@ def entry(model: Model) -> ModelEntry:
 
 def _pricing(model: Model) -> Pricing | None:
     """The price of the first deployment: the one that serves while it is healthy."""
-    if not model.deployments or model.deployments[0].price is None:
+    if not model.deployments:
         return None
-    price = model.deployments[0].price
+    rates = model.deployments[0].sheet.price.rates
+    taken, given = Picodollars(rates.input), Picodollars(rates.output)
     return Pricing(
-        prompt=price.input.per_token(),
-        completion=price.output.per_token(),
-        input_per_million=price.input.per_million(),
-        output_per_million=price.output.per_million(),
+        prompt=taken.per_token(),
+        completion=given.per_token(),
+        input_per_million=taken.per_million(),
+        output_per_million=given.per_million(),
     )

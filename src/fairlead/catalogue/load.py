@@ -8,16 +8,26 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from fairlead.catalogue.snapshot import Deployment, Model, Price, Provider, Snapshot
+from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.errors import ConfigurationError
-from fairlead.money import Picodollars
-from fairlead.settings import ModelSettings, ProviderSettings, Settings, Source, api_key
+from fairlead.prices import FREE, PriceSheet, Schedule, Tier, rates_from
+from fairlead.settings import (
+    DeploymentSettings,
+    ModelSettings,
+    PriceSettings,
+    ProviderSettings,
+    RateSettings,
+    Settings,
+    Source,
+    api_key,
+)
+from fairlead.wire.usage import CLASSES, TokenClasses
 
 
 class Fact(Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,19 +170,11 @@ def _configured(
             near = difflib.get_close_matches(wanted.provider, providers, 1, 0.4)
             help_ = f"did you mean {near[0]!r}?" if near else "add it under [[providers]]."
             raise _error(source, f"{here}.provider", f"there is no provider {wanted.provider!r}; {help_}")
-        price = None
-        if wanted.price is not None:
-            try:
-                price = Price(
-                    Picodollars.parse_per_million(wanted.price.input),
-                    Picodollars.parse_per_million(wanted.price.output),
-                )
-            except ValueError as error:
-                raise _error(source, f"{here}.price", f"{error}.") from None
         name = f"{wanted.provider}/{wanted.upstream_model}"
         if any(name == other.id for other in deployments):
             raise _error(source, here, f"the deployment {name!r} is there twice.")
-        deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, price))
+        sheet = _sheet(name, wanted, given.markup, here, source)
+        deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, sheet))
     changes: dict[str, Any] = {
         name: getattr(given, name)
         for name in ("name", "vendor", "description", "context_length", "max_output_tokens", "input_modalities")
@@ -182,6 +184,44 @@ def _configured(
     if model.context_length and model.max_output_tokens and model.max_output_tokens > model.context_length:
         raise _error(source, path, "max_output_tokens is larger than context_length.")
     return model
+
+
+def _sheet(name: str, given: DeploymentSettings, markup: str, path: str, source: Source | None) -> PriceSheet:
+    """What a deployment costs. One without a price is refused: it would be served and never billed."""
+    cost = _schedule(given.cost, f"{path}.cost", source)
+    price = _schedule(given.price, f"{path}.price", source)
+    if price is None:
+        if cost is None:
+            raise _error(
+                source, path,
+                f'the deployment {name!r} has no price. Give it price = {{ input = "0.10", output = "0.30" }} '
+                '(dollars per million tokens), or price = "free".',
+            )  # fmt: skip
+        try:
+            price = cost.scaled(markup)
+        except ValueError as error:
+            raise _error(source, f"{path}.cost", f"{error}.") from None
+    return PriceSheet(name, price, cost)
+
+
+def _schedule(given: PriceSettings | Literal["free"] | None, path: str, source: Source | None) -> Schedule | None:
+    if given is None:
+        return None
+    if given == "free":
+        return FREE
+    assert isinstance(given, PriceSettings)
+    tiers = sorted(given.tiers, key=lambda tier: tier.above_prompt_tokens)
+    if len({tier.above_prompt_tokens for tier in tiers}) < len(tiers):
+        raise _error(source, path, "two tiers begin at the same number of tokens.")
+    try:
+        return Schedule(_rates(given), tuple(Tier(tier.above_prompt_tokens, _rates(tier)) for tier in tiers))
+    except ValueError as error:
+        raise _error(source, path, f"{error}.") from None
+
+
+def _rates(given: RateSettings) -> TokenClasses:
+    named = {name: getattr(given, name) for name in CLASSES}
+    return rates_from({name: text for name, text in named.items() if text is not None})
 
 
 def _error(source: Source | None, path: str, sentence: str) -> ConfigurationError:

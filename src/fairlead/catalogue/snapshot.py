@@ -7,15 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Raw
 
-from fairlead.money import Picodollars
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a caller pays for one token."""
-
-    input: Picodollars
-    output: Picodollars
+from fairlead.prices import PriceSheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +29,12 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A model as one provider serves it. `id` is `provider/upstream model`."""
+    """A model as one provider serves it. `id` is `provider/upstream model`; `sheet` says what a call costs."""
 
     id: str
     provider: str
     upstream_model: str
-    price: Price | None = None
+    sheet: PriceSheet
 
 
 @dataclass(frozen=True, slots=True)

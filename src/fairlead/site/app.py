@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.catalogue.snapshot import Model
+from fairlead.money import Picodollars
 
 # No scripts, no frames, nothing from elsewhere: the pages are HTML and one style sheet.
 SECURITY_HEADERS = {
@@ -97,7 +98,7 @@ class Pages:
 
     def _row(self, model: Model) -> Row:
         obstacle = self._obstacle(model.id)
-        price = model.deployments[0].price if model.deployments else None
+        rates = model.deployments[0].sheet.price.rates if model.deployments else None
         return Row(
             id=model.id,
             name=model.name,
@@ -105,6 +106,6 @@ class Pages:
             context=f"{model.context_length:,}" if model.context_length else "unknown",
             state="none" if not model.deployments else "down" if obstacle else "up",
             state_text=obstacle or "can be called",
-            input_price=f"${price.input.per_million()}" if price else "–",
-            output_price=f"${price.output.per_million()}" if price else "–",
+            input_price=f"${Picodollars(rates.input).per_million()}" if rates else "–",
+            output_price=f"${Picodollars(rates.output).per_million()}" if rates else "–",
         )

@@ -1,36 +1,214 @@
-"""What a call used, in tokens, as its provider counted them."""
+"""What a call used, by token class: every provider's own shape mapped into one normal form that adds up.
+
+Sources: OpenAI's, Anthropic's, Google's, DeepSeek's, Mistral's and OpenRouter's API references; vLLM's and llama.cpp's
+servers. Recorded examples of each are in tests/wire/test_usage.py.
+"""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal, NamedTuple
+
 import msgspec
+from msgspec import Meta, Raw, Struct
+
+Provenance = Literal["reported", "counted", "estimated"]
 
 
-class PromptDetails(msgspec.Struct, frozen=True):
-    cached_tokens: int | None = None
-    audio_tokens: int | None = None
+class TokenClasses(NamedTuple):
+    """One number for each class that can have a price. As tokens the classes are disjoint: `input` is what is neither
+    cached, written to a cache, image nor audio; `output` is what is neither reasoning nor audio. Their sum is what the
+    provider reported. As rates: picodollars per token, and per request in `request`."""
+
+    input: int = 0
+    cached_input: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    image: int = 0
+    audio_input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    audio_output: int = 0
+    request: int = 0
 
 
-class CompletionDetails(msgspec.Struct, frozen=True):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
+CLASSES = TokenClasses._fields
+PROMPT_CLASSES = 6  # the first six make up the prompt
 
 
-class Usage(msgspec.Struct, frozen=True):
-    """OpenAI's `usage` object. Cached tokens are part of the prompt's, reasoning tokens part of the completion's."""
+class Usage(NamedTuple):
+    """`balanced` is False when the classes do not add up to the totals that the provider gave."""
 
-    prompt_tokens: int
-    completion_tokens: int = 0
-    total_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-
-
-_decoder = msgspec.json.Decoder(Usage)
+    tokens: TokenClasses
+    prompt: int
+    completion: int
+    balanced: bool = True
 
 
-def usage_from_openai(raw: bytes | msgspec.Raw) -> Usage | None:
-    """The usage that a provider reported; None when it is not usable as such."""
+_Count = Annotated[int, Meta(ge=0, le=2**40)]
+
+
+class _PromptDetails(Struct, gc=False):
+    cached_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+    image_tokens: _Count | None = None
+    cache_write_tokens: _Count | None = None  # OpenRouter
+
+
+class _CompletionDetails(Struct, gc=False):
+    reasoning_tokens: _Count | None = None
+    audio_tokens: _Count | None = None
+
+
+class _OpenAI(Struct, gc=False):
+    prompt_tokens: _Count | None = None
+    completion_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek
+    prompt_cache_miss_tokens: _Count | None = None
+
+
+class _CacheCreation(Struct):
+    ephemeral_5m_input_tokens: _Count = 0
+    ephemeral_1h_input_tokens: _Count = 0
+
+
+class _Anthropic(Struct):
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cache_creation_input_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
+    cache_creation: _CacheCreation | None = None
+
+
+class _Modality(Struct, rename="camel"):
+    modality: str = "TEXT"
+    token_count: _Count = 0
+
+
+class _Gemini(Struct, rename="camel"):
+    prompt_token_count: _Count | None = None
+    candidates_token_count: _Count | None = None
+    thoughts_token_count: _Count | None = None
+    cached_content_token_count: _Count | None = None
+    tool_use_prompt_token_count: _Count | None = None
+    total_token_count: _Count | None = None
+    prompt_tokens_details: list[_Modality] | None = None
+    cache_tokens_details: list[_Modality] | None = None
+    candidates_tokens_details: list[_Modality] | None = None
+
+
+_openai = msgspec.json.Decoder(_OpenAI)
+_anthropic = msgspec.json.Decoder(_Anthropic)
+_gemini = msgspec.json.Decoder(_Gemini)
+
+
+def usage_from_openai(raw: bytes | Raw) -> Usage | None:
+    """OpenAI's `usage` and everyone's who follows it: vLLM, SGLang, llama.cpp, Mistral, DeepSeek, OpenRouter, xAI.
+    None when it is missing, not usable or all zero: a call that worked has used something."""
     try:
-        return _decoder.decode(raw)
+        given = _openai.decode(raw)
     except msgspec.DecodeError:
         return None
+    prompt = given.prompt_tokens or 0
+    completion = given.completion_tokens or 0
+    if not prompt and not completion:
+        return None
+    total = given.total_tokens
+    inside = given.prompt_tokens_details
+    if (
+        inside is None
+        and given.completion_tokens_details is None
+        and given.prompt_cache_hit_tokens is None
+        and (total is None or total == prompt + completion)
+    ):
+        return Usage(TokenClasses(prompt, 0, 0, 0, 0, 0, completion, 0, 0, 1), prompt, completion)
+    cached = given.prompt_cache_hit_tokens or 0
+    written = image = audio = reasoning = audio_out = 0
+    if inside is not None:
+        cached = inside.cached_tokens or cached
+        written, image, audio = inside.cache_write_tokens or 0, inside.image_tokens or 0, inside.audio_tokens or 0
+    if given.completion_tokens_details is not None:
+        reasoning = given.completion_tokens_details.reasoning_tokens or 0
+        audio_out = given.completion_tokens_details.audio_tokens or 0
+    if reasoning and total == prompt + completion + reasoning:
+        completion += reasoning  # xAI counts reasoning beside the completion, everyone else inside it
+    return _normal(
+        TokenClasses(
+            prompt - cached - written - image - audio, cached, written, 0, image, audio,
+            completion - reasoning - audio_out, reasoning, audio_out, 1,
+        ),
+        prompt, completion, total is None or total == prompt + completion,
+    )  # fmt: skip
+
+
+def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:
+    """Anthropic's `usage`: `input_tokens` are the fresh ones alone. None as above."""
+    try:
+        given = _anthropic.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    fresh, output = given.input_tokens or 0, given.output_tokens or 0
+    read, written = given.cache_read_input_tokens or 0, given.cache_creation_input_tokens or 0
+    short, long = written, 0
+    balanced = True
+    if given.cache_creation is not None:
+        short, long = given.cache_creation.ephemeral_5m_input_tokens, given.cache_creation.ephemeral_1h_input_tokens
+        balanced = given.cache_creation_input_tokens is None or short + long == written
+    prompt = fresh + read + short + long
+    if not prompt and not output:
+        return None
+    return _normal(TokenClasses(fresh, read, short, long, output=output, request=1), prompt, output, balanced)
+
+
+def usage_from_gemini(raw: bytes | Raw) -> Usage | None:
+    """Gemini's `usageMetadata`: thoughts are counted beside the candidates. None as above."""
+    try:
+        given = _gemini.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    prompt = (given.prompt_token_count or 0) + (given.tool_use_prompt_token_count or 0)
+    thoughts = given.thoughts_token_count or 0
+    completion = (given.candidates_token_count or 0) + thoughts
+    if not prompt and not completion:
+        return None
+    cached = given.cached_content_token_count or 0
+    image = max(0, _of(given.prompt_tokens_details, "IMAGE") - _of(given.cache_tokens_details, "IMAGE"))
+    audio = max(0, _of(given.prompt_tokens_details, "AUDIO") - _of(given.cache_tokens_details, "AUDIO"))
+    spoken = _of(given.candidates_tokens_details, "AUDIO")
+    total = given.total_token_count
+    tokens = TokenClasses(
+        input=prompt - cached - image - audio,
+        cached_input=cached,
+        image=image,
+        audio_input=audio,
+        output=completion - thoughts - spoken,
+        reasoning=thoughts,
+        audio_output=spoken,
+        request=1,
+    )
+    return _normal(tokens, prompt, completion, total is None or total == prompt + completion)
+
+
+def _of(details: list[_Modality] | None, modality: str) -> int:
+    return sum(entry.token_count for entry in details or () if entry.modality == modality)
+
+
+def _normal(tokens: TokenClasses, prompt: int, completion: int, balanced: bool) -> Usage:
+    """Parts larger than their whole are cut from the other end, so that the sum stays what was reported."""
+    if min(tokens) < 0:
+        balanced = False
+        inside = _fitted(tokens[:PROMPT_CLASSES], prompt)
+        outside = _fitted(tokens[PROMPT_CLASSES:-1], completion)
+        tokens = TokenClasses._make((*inside, *outside, tokens.request))
+    return Usage(tokens, prompt, completion, balanced)
+
+
+def _fitted(parts: tuple[int, ...], total: int) -> list[int]:
+    fitted = []
+    rest = total
+    for part in parts[1:]:
+        fitted.append(min(part, rest))
+        rest -= fitted[-1]
+    return [rest, *fitted]
