@@ -25,6 +25,8 @@ from fairlead.api.dispatch import Dispatch
 from fairlead.api.health import HealthChecks
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
+from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
+from fairlead.api.receipts import Receipts
 from fairlead.catalogue.load import build
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.engines.spec import EngineSpec, demo_spec
@@ -44,6 +46,7 @@ from fairlead.http.connect import Proxy
 from fairlead.http.memory import tune_allocator
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
+from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import OpenAIChat
@@ -111,11 +114,13 @@ class Service:
         self._snapshot = snapshot
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
+        self._ledger: Ledger | None = None
 
     async def run(self, host: str, port: int) -> int:
         loop = asyncio.get_running_loop()
         keys = KeyRing(self._store)
-        server = self._server(keys)
+        self._ledger = ledger = Ledger(self._store, self._sheets())
+        server = self._server(keys, ledger)
         try:
             address = await server.listen(host, port)
         except OSError as error:
@@ -125,6 +130,7 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         watching = loop.create_task(keys.watch())
+        draining = loop.create_task(ledger.run())
         starting = None if self._engine is None else loop.create_task(self._engine.start())
         # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
         gc.collect()
@@ -136,30 +142,37 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await server.drain(self._settings.server.drain_timeout_seconds)
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
         for reach in self._reaches.values():
             await reach.pool.close()
+        for task in (watching, draining):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await ledger.close()
         if self._engine is not None and starting is not None:
             with contextlib.suppress(Exception):
                 await starting
             await self._engine.stop()
         return 0
 
-    def _server(self, keys: KeyRing) -> Server:
-        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time)
+    def _sheets(self) -> list[PriceSheet]:
+        return [deployment.sheet for model in self._snapshot.models.values() for deployment in model.deployments]
+
+    def _server(self, keys: KeyRing, ledger: Ledger) -> Server:
+        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger)
+        receipts = Receipts(ledger, keys)
         models = Models(self._snapshot.models.values())
-        health = HealthChecks(self._obstacles)
+        health = HealthChecks(self._obstacles, self._warnings)
         site = LazySite(self._snapshot, self._obstacle)
         dispatch = Dispatch(
             {
                 "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
                 "/v1/models": {"GET": models.list},
+                "/v1/generation": {"GET": receipts.generation},
                 "/healthz": {"GET": health.process},
                 "/readyz": {"GET": health.ready},
             },
-            {MODELS_PREFIX: {"GET": models.one}},
+            {MODELS_PREFIX: {"GET": models.one}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
             site.handle,
             frozenset(self._settings.server.cors_origins),
         )
@@ -230,8 +243,20 @@ class Service:
                 return None
         return "the engine is not ready"
 
+    def _warnings(self) -> list[str]:
+        """What the operator should look at although calls are served."""
+        found = []
+        if self._ledger is not None and self._ledger.trouble is not None:
+            waiting = self._ledger.waiting_bytes
+            found.append(
+                f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
+            )
+        return found
+
     def _obstacles(self) -> list[str]:
         """Why nothing can be served; empty when any model can be called."""
+        if self._ledger is not None and self._ledger.full:
+            return ["usage cannot be recorded: the spool is full or cannot be written"]
         reasons = {}
         for model in self._snapshot.models.values():
             obstacle = self._obstacle(model.id)

@@ -16,6 +16,7 @@ FairleadError
 │   ├── NoDeployment           503  no_deployment
 │   ├── EngineStarting         503  engine_starting
 │   ├── Overloaded             503  overloaded
+│   ├── LedgerUnavailable      503  ledger_unavailable: usage cannot be recorded, so nothing paid is served
 │   └── ShuttingDown           503  shutting_down
 ├── UpstreamError                   one attempt failed: another candidate may help
 │   ├── UpstreamUnreachable    502  upstream_unreachable
@@ -130,6 +131,10 @@ class EngineStarting(ServiceError):
 
 class Overloaded(ServiceError):
     code = "overloaded"
+
+
+class LedgerUnavailable(ServiceError):
+    code = "ledger_unavailable"
 
 
 class ShuttingDown(ServiceError):

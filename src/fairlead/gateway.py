@@ -1,4 +1,4 @@
-"""The story of one call: admit, plan, attempt, relay, and end in exactly one way.
+"""The story of one call: admit, plan, attempt, relay, settle, and end in exactly one way.
 
 A call runs as one coroutine driven by `http.eager`; chunks do not wake it: they go from the upstream's read callback
 through the dialect's relay to the caller's transport.
@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from fairlead.accounts.keys import Caller
 from fairlead.errors import (
     EngineStarting,
     FairleadError,
+    InternalError,
     ModelNotFound,
     NoDeployment,
     UnsupportedContent,
@@ -24,10 +26,13 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
+from fairlead.ledger.ledger import Bill, Ledger
+from fairlead.money import Picodollars
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
-from fairlead.routing.upstream import Call, Gate, Servable, Upstream
+from fairlead.routing.upstream import Call, Gate, Servable, Settle, Upstream
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.usage import Usage
 
 # How long a call waits for a local engine that is starting, before the next candidate or a 503.
 GATE_WAIT_SECONDS = 8.0
@@ -41,9 +46,12 @@ STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control:
 class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
-    __slots__ = ("_clock", "_health", "_servables")
+    __slots__ = ("_clock", "_health", "_ledger", "_servables")
 
-    def __init__(self, servables: Mapping[str, Servable], health: Health, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, servables: Mapping[str, Servable], health: Health, clock: Callable[[], float], ledger: Ledger
+    ) -> None:
+        self._ledger = ledger
         self._servables = servables
         self._health = health
         self._clock = clock
@@ -51,17 +59,40 @@ class Gateway:
     def replace(self, servables: Mapping[str, Servable]) -> None:
         self._servables = servables
 
-    async def chat(self, request: ChatRequest, response: Response) -> None:
-        """Answers one chat call on `response`: a whole answer or a stream.
+    async def chat(self, request: ChatRequest, response: Response, caller: Caller) -> None:
+        """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
 
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
+        upstreams = self._admit(request)
+        bill = self._ledger.open(
+            caller.account_id,
+            caller.key_id,
+            request.model,
+            stream=request.stream,
+            paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
+        )
+        response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
+        outcome = InternalError.code
+        try:
+            await self._serve(upstreams, request, response, bill)
+        except FairleadError as error:
+            outcome = error.code
+            raise
+        finally:
+            bill.release(outcome)
+
+    async def _serve(
+        self, upstreams: tuple[Upstream, ...], request: ChatRequest, response: Response, bill: Bill
+    ) -> None:
         failure: FairleadError | None = None
-        for upstream in plan(self._admit(request), self._health.rests, self._clock()):
+        for upstream in plan(upstreams, self._health.rests, self._clock()):
             try:
-                await _attempt(upstream, request, response)
+                await _attempt(upstream, request, response, bill)
             except (UpstreamError, EngineStarting) as error:
+                if not bill.closed:
+                    bill.failed(upstream.deployment.sheet, error.code)
                 self._health.failed(upstream.deployment.id, error, self._clock())
                 failure = error
                 if response.started:
@@ -90,8 +121,12 @@ class Gateway:
         return servable.upstreams
 
 
-async def _attempt(upstream: Upstream, request: ChatRequest, response: Response) -> None:
+async def _attempt(upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> None:
     """One try of one candidate. On any way out the exchange is over: complete, or its connection closed."""
+
+    def settle(usage: Usage | None) -> bytes:
+        return _cost_members(bill.settle(upstream.deployment.sheet, usage))
+
     call = upstream.adapter.to_vendor(request)
     exchange: Exchange | None = None
     try:
@@ -103,16 +138,21 @@ async def _attempt(upstream: Upstream, request: ChatRequest, response: Response)
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
         if not call.stream:
-            answer, _usage = upstream.adapter.plain(call, await exchange.read())
-            response.send(200, _head(JSON_HEAD, upstream, call), answer)
+            answer = upstream.adapter.plain(call, await exchange.read(), settle)
+            response.send(200, _head(JSON_HEAD, upstream, call, bill), answer)
         elif not _is_event_stream(exchange):
-            await _answer_unstreamed(upstream, call, exchange, request, response)
+            if request.stream:
+                raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
+            # It was asked for a stream and sent one JSON document: good for a caller who wants just that.
+            answer = upstream.adapter.plain(call, await exchange.read(), settle)
+            response.send(200, _head(JSON_HEAD, upstream, call, bill), answer)
         elif request.stream:
-            await _relay(upstream, call, exchange, request, response)
+            await _relay(upstream, call, exchange, request, response, settle)
         else:
             assembler = upstream.adapter.assembler(call)
             await exchange.relay(assembler.feed)
-            response.send(200, _head(JSON_HEAD, upstream, call), assembler.close())
+            answer = assembler.close(settle)
+            response.send(200, _head(JSON_HEAD, upstream, call, bill), answer)
     except UpstreamError as error:
         raise error if upstream.translate is None else upstream.translate(error) from error
     finally:
@@ -146,8 +186,10 @@ async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
     raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)
 
 
-async def _relay(upstream: Upstream, call: Any, exchange: Exchange, request: ChatRequest, response: Response) -> None:
-    relay = upstream.adapter.relay(call)
+async def _relay(
+    upstream: Upstream, call: Any, exchange: Exchange, request: ChatRequest, response: Response, settle: Settle
+) -> None:
+    relay = upstream.adapter.relay(call, settle)
     head = _head(STREAM_HEAD, upstream, call)
     exchange.headers = []
     call.body.clear()
@@ -181,24 +223,22 @@ async def _relay(upstream: Upstream, call: Any, exchange: Exchange, request: Cha
     response.end()
 
 
-async def _answer_unstreamed(
-    upstream: Upstream, call: Any, exchange: Exchange, request: ChatRequest, response: Response
-) -> None:
-    """The upstream was asked for a stream and sent one JSON document: good for a caller who wants just that."""
-    body = await exchange.read()
-    if request.stream:
-        raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
-    answer, _usage = upstream.adapter.plain(call, body)
-    response.send(200, _head(JSON_HEAD, upstream, call), answer)
-
-
 def _is_event_stream(exchange: Exchange) -> bool:
     kind = exchange.header(b"content-type")
     return kind is not None and kind.lower().startswith(b"text/event-stream")
 
 
-def _head(head: bytes, upstream: Upstream, call: Call) -> bytes:
+def _cost_members(picodollars: int) -> bytes:
+    """What the usage of an answer gets: the float that SDKs expect, and beside it every digit."""
+    amount = Picodollars(picodollars)
+    return b',"cost":%b,"cost_usd":"%b"' % (repr(picodollars / 1e12).encode(), amount.dollars(0).encode())
+
+
+def _head(head: bytes, upstream: Upstream, call: Call, bill: Bill | None = None) -> bytes:
+    """`bill` when it is settled already: its amount goes into the head."""
     head += upstream.answer_headers
+    if bill is not None:
+        head += b"x-fairlead-cost: %b\r\n" % Picodollars(bill.price).dollars(0).encode()
     if call.dropped:
         head += b"x-fairlead-dropped: " + _names(call.dropped) + b"\r\n"
     return head

@@ -24,8 +24,13 @@ from fairlead.errors import (
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.failures import retry_after, upstream_error
 from fairlead.providers.openai_chat import OpenAIChat, UpstreamCall
+from fairlead.wire.usage import Usage
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+def settle(_usage: Usage | None) -> bytes:
+    return b""
 
 
 def adapter() -> OpenAIChat:
@@ -60,7 +65,7 @@ TEXT = [
 
 
 def relayed(blocks: list[bytes], **changes: Any) -> list[Any]:
-    relay = adapter().relay(a_call(**changes))
+    relay = adapter().relay(a_call(**changes), settle)
     out = b"".join([relay.feed(block) for block in blocks]) + relay.close()
     assert out.endswith(DONE)
     assert out.count(b"[DONE]") == 1
@@ -71,7 +76,7 @@ def assembled(blocks: list[bytes], **changes: Any) -> Any:
     assembler = adapter().assembler(a_call(**changes))
     for block in blocks:
         assembler.feed(block)
-    return json.loads(assembler.close())
+    return json.loads(assembler.close(settle))
 
 
 def text_of(events: list[Any]) -> str:
@@ -134,14 +139,14 @@ def test_a_stream_without_a_finish_reason_is_cut_with_or_without_done() -> None:
     ],
 )
 def test_an_event_that_is_none_ends_the_stream(event: bytes, error: type[FairleadError]) -> None:
-    for take in (adapter().relay(a_call()).feed, adapter().assembler(a_call()).feed):
+    for take in (adapter().relay(a_call(), settle).feed, adapter().assembler(a_call()).feed):
         take(TEXT[0])
         with pytest.raises(error):
             take(event)
 
 
 def test_an_event_without_end_is_refused_and_not_kept() -> None:
-    relay = adapter().relay(a_call())
+    relay = adapter().relay(a_call(), settle)
     with pytest.raises(UpstreamInvalid):
         for _ in range(40):
             relay.feed(b"data: " + b"x" * 1_000_000)
@@ -200,15 +205,24 @@ def test_logprobs_are_put_together() -> None:
 
 def test_a_whole_answer_changes_nothing_but_the_name_of_the_model() -> None:
     body = b'{"id":"x", "model": "vendor-2024", "choices":[{"message":{"content":"\\"model\\":\\"vendor-2024\\""}}],"usage":{"prompt_tokens":1}}'
-    answer, usage = adapter().plain(a_call(), body)
+    found: list[Usage | None] = []
+
+    def note(usage: Usage | None) -> bytes:
+        found.append(usage)
+        return b',"cost":1'
+
+    answer = adapter().plain(a_call(), body, note)
+    assert json.loads(answer)["usage"] == {"prompt_tokens": 1, "cost": 1}
+    (usage,) = found
+    body = body.replace(b'"prompt_tokens":1}', b'"prompt_tokens":1,"cost":1}')
     assert answer == body.replace(b'"model": "vendor-2024"', b'"model":"public"', 1)
     assert usage is not None
     assert usage.tokens.input == 1
     for bad in (b"", b"<html>", b"{}", b'{"choices":[]}', b'{"choices":[{}],"a":"\xff"}', b"[" * 100_000):
         with pytest.raises(UpstreamInvalid):
-            adapter().plain(a_call(), bad)
+            adapter().plain(a_call(), bad, settle)
     with pytest.raises(UpstreamError):
-        adapter().plain(a_call(), b'{"error":{"message":"no"}}')
+        adapter().plain(a_call(), b'{"error":{"message":"no"}}', settle)
 
 
 @pytest.mark.parametrize(
@@ -261,3 +275,30 @@ def test_retry_after_is_read_as_seconds_or_date_and_bounded() -> None:
     for wrong in (b"soon", b"nan", b""):
         assert retry_after([(b"retry-after", wrong)]) is None
     assert retry_after([]) is None
+
+
+@pytest.mark.parametrize("shape", ["apart", "together", "spaced"])
+def test_the_cost_stands_in_the_usage_of_the_last_chunk_and_is_asked_for_once(shape: str) -> None:
+    blocks = {
+        "apart": [*TEXT, chunk(None, usage=USAGE), DONE],
+        "together": [*TEXT[:-1], chunk({}, "stop", usage=USAGE), DONE],
+        "spaced": [*TEXT, chunk(None, usage=USAGE).replace(b'"usage":', b'"usage" : ').replace(b"[]", b"[ ]"), DONE],
+    }[shape]
+    asked: list[Usage | None] = []
+
+    def cost(usage: Usage | None) -> bytes:
+        asked.append(usage)
+        return b',"cost":0.5,"cost_usd":"0.5"'
+
+    for include_usage in (False, True):
+        relay = adapter().relay(a_call(include_usage=include_usage), cost)
+        out = b"".join([relay.feed(block) for block in blocks]) + relay.close()
+        events = [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n")[:-2]]
+        found = [event["usage"] for event in events if event.get("usage")]
+        assert found == ([{**USAGE, "cost": 0.5, "cost_usd": "0.5"}] if include_usage else [])
+        assert all(event["model"] == "public" for event in events)
+    assembler = adapter().assembler(a_call())
+    for block in blocks:
+        assembler.feed(block)
+    assert json.loads(assembler.close(cost))["usage"] == {**USAGE, "cost": 0.5, "cost_usd": "0.5"}
+    assert [usage and (usage.prompt, usage.completion) for usage in asked] == [(3, 2)] * 3

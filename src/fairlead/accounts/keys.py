@@ -15,13 +15,13 @@ import string
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DatabaseError
 
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.store import Store
-from fairlead.store.tables import accounts, api_keys
+from fairlead.store.tables import accounts, api_keys, versions
 
 log = logging.getLogger("fairlead.accounts")
 
@@ -82,7 +82,13 @@ def create_key(store: Store, name: str, credit: Picodollars | None = None) -> st
                 created_at=now,
             )
         )
+        _changed(connection)
     return key
+
+
+def _changed(connection: Connection) -> None:
+    """Tells every running server, in the transaction of the change."""
+    connection.execute(update(versions).where(versions.c.name == "keys").values(number=versions.c.number + 1))
 
 
 def first_start(store: Store) -> str | None:
@@ -120,18 +126,19 @@ def revoke_key(store: Store, key_id: str) -> bool:
             .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
             .values(revoked_at=int(time.time()))
         )
+        _changed(connection)
     return True
 
 
 class KeyRing:
     """The keys in force, in memory. `watch` follows the database, whoever changes it."""
 
-    __slots__ = ("_keys", "_store", "_version")
+    __slots__ = ("_keys", "_number", "_store", "_version")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._keys: dict[bytes, tuple[bytes, Caller]] = {}
-        self._version = -1
+        self._version = self._number = -1
         self.reload()
 
     def find(self, key: bytes) -> Caller | None:
@@ -146,13 +153,17 @@ class KeyRing:
     def reload(self) -> None:
         version = self._store.version()
         with self._store.read() as connection:
+            number = connection.execute(select(versions.c.number).where(versions.c.name == "keys")).scalar_one()
+            if number == self._number:  # the database has changed, the keys have not: usage is stored all the time
+                self._version = version
+                return
             rows = connection.execute(
                 select(api_keys.c.prefix, api_keys.c.digest, api_keys.c.account_id, api_keys.c.id).where(
                     api_keys.c.revoked_at.is_(None)
                 )
             ).all()
         self._keys = {row.prefix.encode(): (row.digest, Caller(row.account_id, row.id)) for row in rows}
-        self._version = version
+        self._version, self._number = version, number
 
     async def watch(self) -> None:
         """Reloads when the database was changed. While it cannot be read, what is known stays in force."""

@@ -20,7 +20,7 @@ class ChatCompletions:
         self._keys = keys
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        authenticate(request, self._keys)
+        caller = authenticate(request, self._keys)
         chat = parse_chat(request.body)
         request.release()
-        return self._gateway.chat(chat, response)
+        return self._gateway.chat(chat, response, caller)

@@ -25,7 +25,9 @@ Routes = dict[str, dict[str, Endpoint]]
 JSON_HEAD = b"content-type: application/json\r\n"
 DATA_PLANE_PREFIX = "/v1/"
 ALLOWED_HEADERS = b"authorization, content-type, x-request-id"
-EXPOSED_HEADERS = b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, retry-after"
+EXPOSED_HEADERS = (
+    b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after"
+)
 
 
 class Dispatch:

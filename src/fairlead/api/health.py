@@ -12,12 +12,14 @@ JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
 
 
 class HealthChecks:
-    """`obstacles` gives the reasons why no call can be served now: an empty list means ready."""
+    """`obstacles` gives the reasons why no call can be served now: an empty list means ready. `warnings` gives what
+    somebody should look at although calls are served."""
 
-    __slots__ = ("_obstacles",)
+    __slots__ = ("_obstacles", "_warnings")
 
-    def __init__(self, obstacles: Callable[[], list[str]]) -> None:
+    def __init__(self, obstacles: Callable[[], list[str]], warnings: Callable[[], list[str]]) -> None:
         self._obstacles = obstacles
+        self._warnings = warnings
 
     def process(self, _request: Request, response: Response) -> None:
         response.send(200, JSON_HEAD, b'{"status":"ok"}')
@@ -25,5 +27,5 @@ class HealthChecks:
     def ready(self, _request: Request, response: Response) -> None:
         obstacles = self._obstacles()
         status = 503 if obstacles else 200
-        body = {"status": "not_ready" if obstacles else "ready", "reasons": obstacles}
+        body = {"status": "not_ready" if obstacles else "ready", "reasons": obstacles, "warnings": self._warnings()}
         response.send(status, JSON_HEAD, msgspec.json.encode(body))

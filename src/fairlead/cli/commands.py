@@ -173,6 +173,30 @@ def keys_revoke(key_id: str, data: Path | None) -> None:
 
 
 @cli.command()
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only what was stored since this day (UTC).")
+@data_option
+def verify(since: datetime | None, data: Path | None) -> None:
+    """Make every charge again from its record and its price sheet, and add up the books.
+
+    Ends with status 1 at the first discrepancy, and names the record.
+    """
+    from fairlead.ledger.verify import total_records
+    from fairlead.ledger.verify import verify as check
+
+    start = 0 if since is None else int(since.replace(tzinfo=UTC).timestamp() * 1000)
+    with opened(data) as store, store.read() as connection:
+        total = total_records(connection, start)
+        with click.progressbar(length=total, label=f"{total:,} records", file=sys.stderr) as bar:
+            found = check(connection, start, bar.update)
+    if found.discrepancy is not None:
+        raise click.ClickException(found.discrepancy)
+    click.echo(
+        f"{found.records:,} records by {found.sheets:,} price sheets come to {Picodollars(found.charged).dollars()} "
+        f"USD, as they were charged. {found.missing:,} answers came without usage and cost nothing."
+    )
+
+
+@cli.command()
 def version() -> None:
     """Print the version."""
     click.echo(__version__)

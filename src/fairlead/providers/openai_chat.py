@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,9 @@ from fairlead.providers.messages import (
 from fairlead.providers.sse import EventReader
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools, tool_choice
 from fairlead.wire.usage import Usage, usage_from_openai
+
+# Called once, when the answer is complete, with what it used; gives the members that its `usage` gets.
+Settle = Callable[[Usage | None], bytes]
 
 DONE = b"[DONE]"
 DONE_EVENT = b"data: [DONE]\n\n"
@@ -124,14 +127,14 @@ class OpenAIChat:
             prefill if prefill and row.echoes_prefill else "",
         )  # fmt: skip
 
-    def relay(self, call: UpstreamCall) -> ChatRelay:
-        return ChatRelay(self._public, call)
+    def relay(self, call: UpstreamCall, settle: Settle) -> ChatRelay:
+        return ChatRelay(self._public, call, settle)
 
     def assembler(self, call: UpstreamCall) -> ChatAssembler:
         return ChatAssembler(self._public, call)
 
-    def plain(self, _call: UpstreamCall, body: bytes) -> tuple[bytes, Usage | None]:
-        """A whole answer that the upstream sent in one document, with the public name of the model."""
+    def plain(self, _call: UpstreamCall, body: bytes, settle: Settle) -> bytes:
+        """A whole answer that the upstream sent in one document, with the public name of the model and its cost."""
         try:
             answer = _plain.decode(body)
             if not body.isascii():
@@ -142,10 +145,10 @@ class OpenAIChat:
             raise event_error(answer.error)
         if not answer.choices:
             raise UpstreamInvalid("The provider's answer has no choices.")
-        usage = None if answer.usage == NULL else usage_from_openai(answer.usage)
+        body = _with_cost(body, answer.usage, _settled(settle, answer.usage))
         if answer.model == self._upstream_model and self._needle in body:
-            return body.replace(self._needle, self._replacement, 1), usage
-        return _with_model(body, answer.model, self._public), usage
+            return body.replace(self._needle, self._replacement, 1)
+        return _with_model(body, answer.model, self._public)
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         return upstream_error(status, headers, body)
@@ -275,6 +278,24 @@ def _with_model(document: bytes, model: Raw, public: bytes) -> bytes:
     return _encode(fields)
 
 
+def _settled(settle: Settle, raw: Raw) -> bytes:
+    return settle(None if raw == NULL else usage_from_openai(raw))
+
+
+def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:
+    """The document with more members in its usage; the rest byte for byte."""
+    if usage == NULL or not members:
+        return document
+    old = bytes(usage)
+    new = old[:-1] + members + b"}"
+    for start in (b'"usage":', b'"usage": '):
+        if start + old in document:
+            return document.replace(start + old, start + new, 1)
+    fields = _members.decode(document)
+    fields["usage"] = Raw(new)
+    return _encode(fields)
+
+
 def _check_utf8(payload: bytes) -> None:
     if not payload.isascii():
         try:
@@ -309,28 +330,24 @@ class ChatRelay:
         "_public",
         "_reader",
         "_replacement",
+        "_settle",
         "_strip",
         "_usage_raw",
-        "_usage_sent",
         "done",
     )  # fmt: skip
 
-    def __init__(self, public: bytes, call: UpstreamCall) -> None:
+    def __init__(self, public: bytes, call: UpstreamCall, settle: Settle) -> None:
         self._public = public
         self._call = call
+        self._settle = settle
         self._reader = EventReader()
         self._needle = b""
         self._replacement = b'"model":' + public
         self._finished: set[int] = set()
         self._usage_raw = NULL
-        self._usage_sent = False
         self._last: bytes = b""
         self._strip: dict[int, str] | None = {} if call.prefill else None
         self.done = False
-
-    @property
-    def usage(self) -> Usage | None:
-        return None if self._usage_raw == NULL else usage_from_openai(self._usage_raw)
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
@@ -377,8 +394,9 @@ class ChatRelay:
     def _complete(self, out: list[bytes]) -> None:
         if len(self._finished) < self._call.choices:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
-        if self._call.include_usage and not self._usage_sent and self._usage_raw != NULL:
-            out.append(b"data: %b\n\n" % self._usage_chunk())
+        members = _settled(self._settle, self._usage_raw)
+        if self._call.include_usage and self._usage_raw != NULL:
+            out.append(b"data: %b\n\n" % self._usage_chunk(members))
         out.append(DONE_EVENT)
         self.done = True
 
@@ -392,24 +410,23 @@ class ChatRelay:
         return _with_model(payload, model, self._public)
 
     def _take_usage(self, payload: bytes, chunk: _Chunk) -> bytes:
-        """Notes the usage. In an event of its own it goes through when asked for; beside choices it is taken out,
-        because OpenAI's SDKs expect it last and alone."""
+        """Keeps the usage for the end, when its cost is known. Beside choices it is taken out, because OpenAI's SDKs
+        expect it last and alone."""
         self._usage_raw = Raw(bytes(chunk.usage))
+        self._last = payload
         if not chunk.choices:
-            if not self._call.include_usage or self._usage_sent:
-                return b""
-            self._usage_sent = True
-            return payload
+            return b""
         fields = _members.decode(payload)
         fields.pop("usage", None)
-        self._last = payload
         return _encode(fields)
 
-    def _usage_chunk(self) -> bytes:
-        fields = _members.decode(self._last)
+    def _usage_chunk(self, members: bytes) -> bytes:
+        last = _with_cost(self._last, self._usage_raw, members)
+        if b'"choices":[]' in last:
+            return last
+        fields = _members.decode(last)
         fields["choices"] = Raw(b"[]")
         fields["model"] = Raw(self._public)
-        fields["usage"] = self._usage_raw
         return _encode(fields)
 
     def _without_prefill(self, payload: bytes) -> bytes:
@@ -560,10 +577,6 @@ class ChatAssembler:
     def done(self) -> bool:
         return self._done
 
-    @property
-    def usage(self) -> Usage | None:
-        return None if self._usage_raw == NULL else usage_from_openai(self._usage_raw)
-
     def feed(self, data: bytes) -> None:
         for payload in self._reader.feed(data):
             if self._done:
@@ -593,8 +606,8 @@ class ChatAssembler:
                 gathered = self._choices[choice.index] = _Gathered()
             gathered.take(choice)
 
-    def close(self) -> bytes:
-        """The complete answer. Raises UpstreamCut when a choice has no finish reason."""
+    def close(self, settle: Settle) -> bytes:
+        """The complete answer with its cost. Raises UpstreamCut when a choice has no finish reason."""
         if not self._done:
             self.feed(b"\n\n")
         head = self._head
@@ -618,8 +631,9 @@ class ChatAssembler:
                 for index in sorted(self._choices)
             ],
         }
+        members = _settled(settle, self._usage_raw)
         if self._usage_raw != NULL:
-            answer["usage"] = self._usage_raw
+            answer["usage"] = Raw(bytes(self._usage_raw)[:-1] + members + b"}") if members else self._usage_raw
         if head.service_tier is not None:
             answer["service_tier"] = head.service_tier
         answer["system_fingerprint"] = head.system_fingerprint

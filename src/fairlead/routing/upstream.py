@@ -13,6 +13,7 @@ from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 
 Headers = Sequence[tuple[bytes, bytes]]
+Settle = Callable[[Usage | None], bytes]
 
 
 class Call(Protocol):
@@ -33,9 +34,6 @@ class Relay(Protocol):
 
     done: bool
 
-    @property
-    def usage(self) -> Usage | None: ...
-
     def feed(self, data: bytes) -> bytes: ...
 
     def close(self) -> bytes: ...
@@ -44,24 +42,24 @@ class Relay(Protocol):
 class Assembler(Protocol):
     """Collects the upstream's stream into one complete answer."""
 
-    @property
-    def usage(self) -> Usage | None: ...
-
     def feed(self, data: bytes) -> None: ...
 
-    def close(self) -> bytes: ...
+    def close(self, settle: Settle) -> bytes: ...
 
 
 class Adapter(Protocol):
-    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network."""
+    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network.
+
+    `settle` is called once, before the end of a complete answer, and gives the members that its usage gets.
+    """
 
     def to_vendor(self, request: ChatRequest) -> Any: ...
 
-    def relay(self, call: Any) -> Relay: ...
+    def relay(self, call: Any, settle: Settle) -> Relay: ...
 
     def assembler(self, call: Any) -> Assembler: ...
 
-    def plain(self, call: Any, body: bytes) -> tuple[bytes, Usage | None]: ...
+    def plain(self, call: Any, body: bytes, settle: Settle) -> bytes: ...
 
     def error(self, status: int, headers: Headers, body: bytes) -> FairleadError: ...
 

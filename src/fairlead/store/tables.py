@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData()
 
@@ -26,4 +39,62 @@ api_keys = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
     Index("api_keys_account", "account_id"),
+)
+
+# A number by name that changes with what it stands for, so that other processes notice.
+versions = Table(
+    "versions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+# Never changed and never removed: every record names the sheet that it was charged by.
+price_sheets = Table(
+    "price_sheets",
+    metadata,
+    Column("id", String(32), primary_key=True),  # made of the body
+    Column("deployment", String(512), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # canonical JSON
+    UniqueConstraint("deployment", "version", name="price_sheets_version"),
+)
+
+# Amounts from here on are picodollars, times milliseconds since 1970.
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("note", String(256), nullable=False),
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("entry_id", BigInteger, ForeignKey("entries.id"), primary_key=True),
+    Column("book", String(128), primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    CheckConstraint("amount <> 0", name="postings_move_something"),
+)
+
+usage_records = Table(
+    "usage_records",
+    metadata,
+    Column("id", String(48), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("account_id", String(32), nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("sheet_id", String(32), ForeignKey("price_sheets.id"), nullable=True),
+    Column("price", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=True),
+    Column("entry_id", BigInteger, ForeignKey("entries.id"), nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the record as the spool had it
+    CheckConstraint("price >= 0", name="usage_records_price"),
+    CheckConstraint("cost IS NULL OR cost >= 0", name="usage_records_cost"),
+    Index("usage_records_account", "account_id", "at"),
+    Index("usage_records_entry", "entry_id"),
 )

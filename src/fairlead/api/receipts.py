@@ -1,0 +1,50 @@
+"""GET /v1/generation?id= (OpenRouter's shape) and GET /v1/receipts/{id}: what one of your calls cost, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from fairlead.accounts.keys import KeyRing
+from fairlead.api.auth import authenticate
+from fairlead.errors import InvalidRequest, NotFound
+from fairlead.http.request import Request, Response
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.receipts import generation, receipt
+from fairlead.ledger.record import UsageRecord
+from fairlead.prices import PriceSheet
+
+JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+PREFIX = "/v1/receipts/"
+
+
+class Receipts:
+    __slots__ = ("_keys", "_ledger")
+
+    def __init__(self, ledger: Ledger, keys: KeyRing) -> None:
+        self._ledger = ledger
+        self._keys = keys
+
+    async def generation(self, request: Request, response: Response) -> None:
+        wanted = parse_qs(request.query).get("id")
+        if not wanted:
+            raise InvalidRequest("Say which generation: GET /v1/generation?id=gen_...", param="id")
+        record, _ = await self._found(request, wanted[0])
+        _send(response, {"data": generation(record)})
+
+    async def receipt(self, request: Request, response: Response) -> None:
+        record, sheet = await self._found(request, unquote(request.path.removeprefix(PREFIX)))
+        _send(response, receipt(record, sheet))
+
+    async def _found(self, request: Request, generation_id: str) -> tuple[UsageRecord, PriceSheet | None]:
+        caller = authenticate(request, self._keys)
+        found = await self._ledger.find(generation_id, caller.account_id)
+        if found is None:
+            raise NotFound("Your account has no generation with this id.", param="id")
+        return found
+
+
+def _send(response: Response, body: Any) -> None:
+    response.send(200, JSON_HEAD, msgspec.json.encode(body))

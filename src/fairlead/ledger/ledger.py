@@ -1,0 +1,234 @@
+"""The ledger of one process: a bill for every admitted call, the spool that keeps it, the way into the books."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.errors import LedgerUnavailable
+from fairlead.ledger.books import keep_sheets, post, stored_record, stored_sheet
+from fairlead.ledger.record import Attempt, UsageRecord, amounts, encode
+from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
+from fairlead.money import Picodollars
+from fairlead.prices import PriceSheet
+from fairlead.store import Store
+from fairlead.wire.usage import Usage
+
+log = logging.getLogger("fairlead.ledger")
+
+SPOOL = "spool"
+DRAIN_SECONDS = 0.25
+BATCH_RECORDS = 500
+MOST_SPOOL_BYTES = 256 * 1024 * 1024
+
+
+class Bill:
+    """One call's bill, closed exactly once: by `settle` with what was used, or by `release` with nothing to pay."""
+
+    __slots__ = (
+        "_account",
+        "_append",
+        "_at",
+        "_attempts",
+        "_key",
+        "_model",
+        "_since",
+        "_stream",
+        "closed",
+        "id",
+        "price",
+    )
+
+    def __init__(
+        self, generation_id: str, account: str, key: str, model: str, stream: bool, append: Callable[[bytes], None]
+    ) -> None:
+        self.id = generation_id
+        self.closed = False
+        self.price = 0
+        self._account = account
+        self._key = key
+        self._model = model
+        self._stream = stream
+        self._append = append
+        self._at = self._since = time.time_ns() // 1_000_000
+        self._attempts: tuple[Attempt, ...] = ()
+
+    def failed(self, sheet: PriceSheet, outcome: str) -> None:
+        """An attempt that came to nothing. `outcome` is the code of its error."""
+        now = time.time_ns() // 1_000_000
+        self._attempts += (Attempt(sheet.deployment, sheet.id, outcome, now - self._since),)
+        self._since = now
+
+    def settle(self, sheet: PriceSheet, usage: Usage | None) -> int:
+        """The answer is complete: what it costs the caller, in picodollars. Written when this returns."""
+        assert not self.closed
+        now = time.time_ns() // 1_000_000
+        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, "served", now - self._since))
+        if usage is None:
+            record = UsageRecord(
+                self.id, self._at, now, self._account, self._key, self._model, "served", self._stream,
+                "usage_missing", sheet.deployment, sheet.id, attempts=attempts,
+            )  # fmt: skip
+        else:
+            made = amounts(sheet, usage)
+            Picodollars(made.price + (made.cost or 0))  # an error rather than an amount that no column holds
+            self.price = made.price
+            record = UsageRecord(
+                self.id, self._at, now, self._account, self._key, self._model, "served", self._stream,
+                "reported", sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
+                made.price, made.cost, attempts,
+            )  # fmt: skip
+        self.closed = True
+        self._append(encode(record))
+        return self.price
+
+    def release(self, outcome: str) -> None:
+        """The call ended without a complete answer: it costs nothing, and is recorded. Does nothing once closed."""
+        if self.closed:
+            return
+        self.closed = True
+        now = time.time_ns() // 1_000_000
+        last = self._attempts[-1] if self._attempts else None
+        self._append(
+            encode(
+                UsageRecord(
+                    self.id,
+                    self._at,
+                    now,
+                    self._account,
+                    self._key,
+                    self._model,
+                    outcome,
+                    self._stream,
+                    "none",
+                    last.deployment if last else "",
+                    last.sheet if last else "",
+                    attempts=self._attempts,
+                )
+            )
+        )
+
+
+class Ledger:
+    """`open` and `Bill` run on the event loop and touch no database; `run` drains in a thread."""
+
+    def __init__(self, store: Store, sheets: Iterable[PriceSheet], most_bytes: int = MOST_SPOOL_BYTES) -> None:
+        self._store = store
+        self._root = store.directory / SPOOL
+        name = os.urandom(8).hex()
+        self._id = f"gen_{name}%08x"
+        self._number = itertools.count(1)
+        with store.write() as connection:
+            keep_sheets(connection, sheets)
+        self._spool = Spool(self._root, name, most_bytes)
+        self._reader = self._spool.reader()
+        self._trouble: str | None = None
+        self._draining = asyncio.Lock()
+
+    def open(self, account: str, key: str, model: str, *, stream: bool, paid: bool) -> Bill:
+        """The bill of a call that begins. Raises LedgerUnavailable when it could not be written down."""
+        if paid and self._spool.full:
+            self._spool.retry()
+            if self._spool.full:
+                raise LedgerUnavailable(
+                    "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
+                    retry_after_seconds=5,
+                )
+        return Bill(self._id % next(self._number), account, key, model, stream, self._spool.append)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of records that the database does not have yet."""
+        return self._spool.waiting
+
+    @property
+    def full(self) -> bool:
+        return self._spool.full
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the database takes no records at the moment; None when it does."""
+        return self._trouble
+
+    async def run(self) -> None:
+        """Drains until it is cancelled; first what processes before this one have left behind."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self.adopt)
+        while True:
+            await asyncio.sleep(DRAIN_SECONDS)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Everything that is in the spool now goes into the database. Trouble is noted, not raised."""
+        async with self._draining:
+            self._spool.retry()
+            if self._spool.waiting:
+                loop = asyncio.get_running_loop()
+                self._spool.drained(await loop.run_in_executor(None, self._drain, self._reader))
+
+    def _drain(self, reader: Reader) -> int:
+        """Bytes that are in the database now."""
+        done = 0
+        try:
+            while True:
+                batch, size = reader.next_batch(BATCH_RECORDS)
+                if batch:
+                    with self._store.write() as connection:
+                        post(connection, batch)
+                reader.advance()
+                done += size
+                if len(batch) < BATCH_RECORDS:
+                    break
+        except (SQLAlchemyError, OSError, msgspec.DecodeError) as error:
+            if self._trouble is None:
+                log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
+            self._trouble = str(getattr(error, "orig", None) or error)
+            return done
+        if self._trouble is not None:
+            log.warning("Usage records are stored again.")
+            self._trouble = None
+        return done
+
+    def adopt(self) -> None:
+        """Drains the spools of processes that have died."""
+        for orphan in orphans(self._root):
+            self._adopt(orphan)
+
+    def _adopt(self, orphan: Orphan) -> None:
+        self._drain(orphan.reader)
+        if self._trouble is None:
+            orphan.remove()
+        else:
+            orphan.leave()
+
+    async def find(self, generation_id: str, account: str) -> tuple[UsageRecord, PriceSheet | None] | None:
+        """The record of a call of this account with its sheet; None when there is none."""
+        await self.flush()
+        return await asyncio.get_running_loop().run_in_executor(None, self._find, generation_id, account)
+
+    def _find(self, generation_id: str, account: str) -> tuple[UsageRecord, PriceSheet | None] | None:
+        try:
+            with self._store.read() as connection:
+                record = stored_record(connection, generation_id, account)
+                return None if record is None else (record, stored_sheet(connection, record.sheet))
+        except SQLAlchemyError:
+            raise LedgerUnavailable("The database cannot be read at the moment. Try again soon.") from None
+
+    async def close(self) -> None:
+        """Drains what is left. What the database does not take stays in the spool for the next start."""
+        await self.flush()
+        self._spool.close(empty=self._trouble is None)
+
+
+def spool_directories(directory: Path) -> list[Path]:
+    """The spools of a data directory."""
+    root = directory / SPOOL
+    return sorted(entry for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []

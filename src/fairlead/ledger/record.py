@@ -1,0 +1,76 @@
+"""The record of one call: everything that its bill is made of, written once and never changed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from fairlead.prices import PriceSheet
+from fairlead.wire.usage import TokenClasses, Usage
+
+UsageState = Literal["reported", "usage_missing", "none"]
+
+
+class Attempt(Struct, frozen=True, gc=False):
+    """One try of one deployment. `outcome`: "served", "caller_gone" or the code of the error that ended it."""
+
+    deployment: str
+    sheet: str
+    outcome: str
+    milliseconds: int
+
+
+class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
+    """One admitted call. Times in milliseconds since 1970; amounts in picodollars.
+
+    `usage`: "reported" by the provider; "usage_missing" when it answered and reported nothing usable; "none" when
+    there was no answer to charge. `cost` is None when the sheet does not know it.
+    """
+
+    id: str
+    at: int
+    done: int
+    account: str
+    key: str
+    model: str
+    outcome: str
+    stream: bool
+    usage: UsageState
+    deployment: str = ""
+    sheet: str = ""
+    tokens: TokenClasses = TokenClasses()
+    prompt: int = 0
+    completion: int = 0
+    balanced: bool = True
+    price: int = 0
+    cost: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Amounts(Struct, frozen=True, gc=False):
+    price: int
+    cost: int | None
+
+
+def amounts(sheet: PriceSheet, usage: Usage) -> Amounts:
+    """What a usage costs by a sheet: the one rule, for the gateway, for receipts and for `fairlead verify`."""
+    cost = sheet.cost
+    return Amounts(
+        sheet.price.charge(usage.tokens, usage.prompt),
+        None if cost is None else cost.charge(usage.tokens, usage.prompt),
+    )
+
+
+def usage_of(record: UsageRecord) -> Usage:
+    return Usage(record.tokens, record.prompt, record.completion, record.balanced)
+
+
+_decoder = msgspec.msgpack.Decoder(UsageRecord)
+encode = msgspec.msgpack.Encoder().encode
+
+
+def decode(body: bytes) -> UsageRecord:
+    """A stored record. Raises msgspec.DecodeError when it is none."""
+    return _decoder.decode(body)

@@ -1,0 +1,205 @@
+"""The usage spool: an append-only file per process that keeps records until the database has them.
+
+A record is in the kernel's hands before the last byte of its answer leaves, so a killed process loses none. It is a
+length, a CRC-32 and the bytes; a torn tail is left out. A directory belongs to the process that holds its lock; one
+whose process has died is adopted by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+log = logging.getLogger("fairlead.ledger")
+
+SEGMENT_BYTES = 8 * 1024 * 1024
+LONGEST_RECORD = 1024 * 1024
+_HEAD = struct.Struct("<II")
+
+
+class Spool:
+    """`full` says that no further paid call may begin: the bound is reached, or the disk takes nothing.
+
+    `append` is called by one thread, `read` and `drained` by another one.
+    """
+
+    def __init__(self, root: Path, name: str, most_bytes: int) -> None:
+        self.name = name
+        self.waiting = 0
+        self._most_bytes = most_bytes
+        self._directory = root / name
+        self._directory.mkdir(mode=0o700, parents=True)
+        self._lock = _lock(self._directory)
+        self._number = 0
+        self._written = 0
+        self._held: list[bytes] = []
+        self._open()
+
+    @property
+    def full(self) -> bool:
+        return bool(self._held) or self.waiting >= self._most_bytes
+
+    def append(self, record: bytes) -> None:
+        """Writes a record. What the disk does not take is kept in memory and written with the next one."""
+        data = _HEAD.pack(len(record), zlib.crc32(record)) + record
+        self.waiting += len(data)
+        if self._held:
+            self._held.append(data)
+            self.retry()
+            return
+        try:
+            self._write(data)
+        except OSError:
+            self._held.append(data)
+
+    def retry(self) -> None:
+        """Writes what the disk did not take before."""
+        while self._held:
+            try:
+                self._write(self._held[0])
+            except OSError:
+                return
+            self._held.pop(0)
+
+    def _write(self, data: bytes) -> None:
+        written = os.write(self._file, data)
+        if written != len(data):  # the disk is full in the middle of a record: as if it had never been
+            os.ftruncate(self._file, self._written)
+            raise OSError("short write")
+        self._written += written
+        if self._written >= SEGMENT_BYTES:
+            os.close(self._file)
+            self._number += 1
+            self._open()
+
+    def _open(self) -> None:
+        path = self._directory / f"{self._number:08d}.spool"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._written = 0
+
+    def reader(self) -> Reader:
+        return Reader(self._directory)
+
+    def drained(self, size: int) -> None:
+        self.waiting -= size
+
+    def close(self, *, empty: bool) -> None:
+        """Lets go of the lock; the directory stays unless everything is in the database."""
+        os.close(self._file)
+        if empty and not self._held:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        os.close(self._lock)
+
+
+class Reader:
+    """Reads a directory's records in their order; `next_batch` goes on where the last one ended."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._segment = 0
+        self._offset = 0
+        self._next: tuple[int, int] = (0, 0)
+
+    def next_batch(self, most: int) -> tuple[list[bytes], int]:
+        """Up to `most` records and the bytes that they take in the spool. `advance` confirms them."""
+        records: list[bytes] = []
+        taken = 0
+        segment, offset = self._segment, self._offset
+        while len(records) < most:
+            found = list(read_segment(self._path(segment), offset, most - len(records)))
+            for record in found:
+                offset += _HEAD.size + len(record)
+                taken += _HEAD.size + len(record)
+            records += found
+            if found:
+                continue
+            if not self._path(segment + 1).exists():
+                break
+            if (size := self._path(segment).stat().st_size) > offset:
+                log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), size - offset)
+            segment, offset = segment + 1, 0
+        self._next = (segment, offset)
+        return records, taken
+
+    def advance(self) -> None:
+        """The last batch is in the database: segments that are done are removed."""
+        segment, offset = self._next
+        for number in range(self._segment, segment):
+            self._path(number).unlink(missing_ok=True)
+        self._segment, self._offset = segment, offset
+
+    def _path(self, segment: int) -> Path:
+        return self.directory / f"{segment:08d}.spool"
+
+    def to_first(self) -> None:
+        """Begins at the first segment that is still there: earlier ones were drained before."""
+        names = sorted(path.stem for path in self.directory.glob("*.spool"))
+        self._segment = int(names[0]) if names else 0
+
+
+def read_segment(path: Path, offset: int = 0, most: int | None = None) -> Iterator[bytes]:
+    """The whole records of a segment from an offset. A torn or damaged one ends it: nothing behind it is trusted."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(offset)
+        while most is None or most > 0:
+            head = file.read(_HEAD.size)
+            if len(head) < _HEAD.size:
+                return
+            length, checksum = _HEAD.unpack(head)
+            record = file.read(length) if 0 < length <= LONGEST_RECORD else b""
+            if len(record) != length or not record or zlib.crc32(record) != checksum:
+                return
+            yield record
+            if most is not None:
+                most -= 1
+
+
+class Orphan:
+    """The spool of a process that has died, held by its adopter."""
+
+    def __init__(self, directory: Path, lock: int) -> None:
+        self.reader = Reader(directory)
+        self.reader.to_first()
+        self._directory = directory
+        self._lock = lock
+
+    def remove(self) -> None:
+        """Everything is in the database."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os.close(self._lock)
+
+    def leave(self) -> None:
+        os.close(self._lock)
+
+
+def orphans(root: Path) -> Iterator[Orphan]:
+    """Spools whose process is gone. Each must be removed or left."""
+    if not root.is_dir():
+        return
+    for directory in sorted(root.iterdir()):
+        if directory.is_dir():
+            try:
+                lock = _lock(directory)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            yield Orphan(directory, lock)
+
+
+def _lock(directory: Path) -> int:
+    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock

@@ -1,0 +1,65 @@
+"""`fairlead verify`: every charge made again from its record and its sheet, and the books added up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from fairlead.ledger.books import all_sheets, count_records, moves, postings_of, records_by_entry, unbalanced_entry
+from fairlead.ledger.record import UsageRecord, amounts, usage_of
+from fairlead.prices import PriceSheet
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was checked. `charged` in picodollars; `discrepancy` is the first one, in a sentence."""
+
+    records: int = 0
+    sheets: int = 0
+    charged: int = 0
+    missing: int = 0
+    discrepancy: str | None = None
+
+
+def verify(connection: Connection, since: int = 0, progress: Callable[[int], None] = lambda _: None) -> Verified:
+    """Checks all records stored since a time (milliseconds since 1970). Stops at the first discrepancy."""
+    sheets = all_sheets(connection)
+    for name, sheet in sheets.items():
+        if sheet.id != name:
+            return Verified(discrepancy=f"The price sheet {name} has been changed: its content is {sheet.id}.")
+    records = charged = missing = 0
+    for entry, found in records_by_entry(connection, since):
+        for column, record in found:
+            if wrong := _wrong(record, column, sheets):
+                return Verified(records, len(sheets), charged, missing, f"{record.id}: {wrong}")
+            charged += record.price
+            missing += record.usage == "usage_missing"
+        if (kept := postings_of(connection, entry)) != (made := moves(record for _, record in found)):
+            text = f"The postings of entry {entry} are {kept}; its records make {made}."
+            return Verified(records, len(sheets), charged, missing, text)
+        records += len(found)
+        progress(len(found))
+    entry_id = unbalanced_entry(connection)
+    unbalanced = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
+    return Verified(records, len(sheets), charged, missing, unbalanced)
+
+
+def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> str | None:
+    if column != record.price:
+        return f"the record says {record.price} picodollars, its column {column}."
+    if record.usage != "reported":
+        return None if not record.price and not record.cost else "it is charged without any usage."
+    sheet = sheets.get(record.sheet)
+    if sheet is None:
+        return f"its price sheet {record.sheet} is not there."
+    made = amounts(sheet, usage_of(record))
+    if (made.price, made.cost) != (record.price, record.cost):
+        return f"charged {record.price}, by its sheet {made.price} picodollars (cost {record.cost} and {made.cost})."
+    return None
+
+
+def total_records(connection: Connection, since: int = 0) -> int:
+    """How many records `verify` will look at."""
+    return count_records(connection, since)

@@ -1,0 +1,178 @@
+"""Every record is in the books once, however often it comes, and `verify` finds what was changed afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairlead.errors import LedgerUnavailable
+from fairlead.ledger.books import keep_sheets, post
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.receipts import generation, receipt
+from fairlead.ledger.record import UsageRecord, amounts, decode, encode
+from fairlead.ledger.verify import verify
+from fairlead.prices import FREE, PriceSheet, Schedule, rates_from
+from fairlead.store import Store, open_store
+from fairlead.wire.usage import usage_from_openai
+
+SHEET = PriceSheet(
+    "p/m",
+    Schedule(rates_from({"input": "0.10", "output": "0.30", "request": "0.001"})),
+    Schedule(rates_from({"input": "0.08", "output": "0.20"})),
+)
+USAGE = usage_from_openai(b'{"prompt_tokens":1000,"completion_tokens":100}')
+assert USAGE is not None
+PRICE = 1000 * 100_000 + 100 * 300_000 + 10**9
+
+
+def record(number: int, account: str = "acc_1") -> bytes:
+    assert USAGE is not None
+    made = amounts(SHEET, USAGE)
+    return encode(
+        UsageRecord(
+            f"gen_{number}", 1, 2, account, "key_1", "m", "served", False, "reported", "p/m", SHEET.id,
+            USAGE.tokens, USAGE.prompt, USAGE.completion, True, made.price, made.cost,
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path)
+    with opened.write() as connection:
+        keep_sheets(connection, [SHEET])
+    yield opened
+    opened.close()
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
+@settings(max_examples=25, deadline=None)
+def test_replays_in_any_order_bill_each_call_once(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[list[int]]
+) -> None:
+    store = open_store(tmp_path_factory.mktemp("books"))
+    try:
+        with store.write() as connection:
+            keep_sheets(connection, [SHEET, SHEET])
+        for batch in batches:
+            with store.write() as connection:
+                post(connection, [record(number) for number in batch])
+        calls = len({number for batch in batches for number in batch})
+        with store.read() as connection:
+            found = verify(connection)
+            assert (found.records, found.charged, found.discrepancy) == (calls, calls * PRICE, None)
+            total = connection.exec_driver_sql("SELECT sum(amount) FROM postings WHERE book = 'account/acc_1'").scalar()
+            assert (total or 0) == -calls * PRICE
+            assert (connection.exec_driver_sql("SELECT sum(amount) FROM postings").scalar() or 0) == 0
+    finally:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE usage_records SET price = price - 1 WHERE id = 'gen_1'", "gen_1"),
+        ("UPDATE postings SET amount = amount - 1 WHERE book = 'revenue'", "postings of entry 1"),
+        ("DELETE FROM usage_records WHERE id = 'gen_1'", "postings of entry 1"),
+        ("UPDATE price_sheets SET body = replace(body, '300000', '300001')", "price sheet"),
+    ],
+)
+def test_verify_names_what_was_changed_behind_its_back(store: Store, change: str, words: str) -> None:
+    with store.write() as connection:
+        post(connection, [record(number) for number in range(3)])
+    with store.write() as connection:
+        assert verify(connection).discrepancy is None
+        assert connection.exec_driver_sql(change).rowcount >= 1
+    with store.read() as connection:
+        discrepancy = verify(connection).discrepancy
+    assert discrepancy is not None
+    assert words in discrepancy
+
+
+def test_verify_makes_the_charge_again_and_does_not_believe_the_record(store: Store) -> None:
+    lie = decode(record(9))
+    lie = UsageRecord(**{**{name: getattr(lie, name) for name in lie.__struct_fields__}, "price": lie.price + 1})
+    with store.write() as connection:
+        post(connection, [encode(lie)])
+    with store.read() as connection:
+        discrepancy = verify(connection).discrepancy
+    assert (
+        discrepancy == f"gen_9: charged {PRICE + 1}, by its sheet {PRICE} picodollars (cost 100000000 and 100000000)."
+    )
+
+
+def test_the_next_process_drains_what_a_dead_one_left(store: Store) -> None:
+    async def first() -> str:
+        ledger = Ledger(store, [SHEET])
+        bill = ledger.open("acc_1", "key_1", "m", stream=True, paid=True)
+        bill.failed(SHEET, "upstream_failed")
+        assert bill.settle(SHEET, USAGE) == PRICE
+        bill.release("caller_gone")  # nothing any more
+        ledger._spool.close(empty=False)  # as a kill does
+        return bill.id
+
+    async def second(generation_id: str) -> None:
+        ledger = Ledger(store, [SHEET])
+        ledger.adopt()
+        found = await ledger.find(generation_id, "acc_1")
+        assert found is not None
+        assert [attempt.outcome for attempt in found[0].attempts] == ["upstream_failed", "served"]
+        shown = receipt(*found)
+        assert shown["charged_usd"] == "0.00113"
+        assert [line["class"] for line in shown["lines"]] == ["input", "output", "request"]
+        assert shown["lines"][0]["formula"] == "1000 x 100000 = 100000000 picodollars"
+        assert generation(found[0])["total_cost"] == 0.00113
+        assert await ledger.find(generation_id, "acc_2") is None
+        await ledger.close()
+        assert list((store.directory / "spool").iterdir()) == []
+
+    asyncio.run(second(asyncio.run(first())))
+
+
+def test_without_the_database_calls_are_served_within_the_bound_and_nothing_is_lost(store: Store) -> None:
+    async def outage() -> int:
+        ledger = Ledger(store, [SHEET], most_bytes=4000)
+        with store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE usage_records RENAME TO gone")
+        served = 0
+        with pytest.raises(LedgerUnavailable):
+            for _ in range(1000):
+                ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
+                served += 1
+                await ledger.flush()
+                assert ledger.trouble is not None
+        ledger.open("acc_1", "key_1", "m", stream=False, paid=False).release("caller_gone")
+        with store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE gone RENAME TO usage_records")
+        await ledger.flush()
+        assert ledger.trouble is None
+        assert not ledger.full
+        await ledger.close()
+        return served
+
+    served = asyncio.run(outage())
+    assert served > 5
+    with store.read() as connection:
+        found = verify(connection)
+    assert (found.records, found.charged, found.discrepancy) == (served + 1, served * PRICE, None)
+
+
+def test_missing_usage_is_a_state_of_its_own_and_never_a_silent_zero(store: Store) -> None:
+    async def one() -> str:
+        ledger = Ledger(store, [SHEET, PriceSheet("p/free", FREE)])
+        bill = ledger.open("acc_1", "key_1", "m", stream=False, paid=True)
+        assert bill.settle(SHEET, None) == 0
+        await ledger.close()
+        return bill.id
+
+    name = asyncio.run(one())
+    with store.read() as connection:
+        found = verify(connection)
+        body = connection.exec_driver_sql("SELECT body FROM usage_records WHERE id = ?", (name,)).scalar()
+    assert (found.records, found.missing, found.charged) == (1, 1, 0)
+    assert decode(body).usage == "usage_missing"

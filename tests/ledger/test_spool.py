@@ -1,0 +1,139 @@
+"""What is in the spool survives a kill; what is torn is left out; what does not fit stops paid calls and loses nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fairlead.ledger import spool as spool_module
+from fairlead.ledger.spool import Reader, Spool, orphans, read_segment
+
+MOST = 1 << 30
+WRITER = """
+import sys
+from pathlib import Path
+from fairlead.ledger.spool import Spool
+spool = Spool(Path(sys.argv[1]), "dead", 1 << 30)
+at = 0
+while True:
+    spool.append(b"record %d" % at)
+    print(at, flush=True)
+    at += 1
+"""
+
+
+def everything(reader: Reader) -> list[bytes]:
+    found: list[bytes] = []
+    while True:
+        batch, _ = reader.next_batch(7)
+        reader.advance()
+        if not batch:
+            return found
+        found += batch
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_written_before_a_kill_is_there_after_it(tmp_path: Path, seed: int) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    last = -1
+    for _ in range(random.Random(seed).randrange(1, 3000)):
+        last = int(writer.stdout.readline())
+    assert list(orphans(tmp_path)) == []  # it lives: its lock holds
+    writer.send_signal(signal.SIGKILL)
+    rest = writer.stdout.read().split()
+    writer.stdout.close()
+    writer.wait()
+    last = int(rest[-1]) if rest else last
+    (orphan,) = orphans(tmp_path)
+    found = everything(orphan.reader)
+    assert found[: last + 1] == [b"record %d" % at for at in range(last + 1)]
+    assert len(found) <= last + 2
+    orphan.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=30), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_torn_or_damaged_tail_is_left_out(
+    tmp_path_factory: pytest.TempPathFactory, records: list[bytes], data: st.DataObject
+) -> None:
+    root = tmp_path_factory.mktemp("spool")
+    spool = Spool(root, "a", MOST)
+    ends = [0]
+    for record in records:
+        spool.append(record)
+        ends.append(spool.waiting)
+    file = root / "a" / "00000000.spool"
+    whole = file.read_bytes()
+    cut = data.draw(st.integers(0, len(whole)))
+    file.write_bytes(whole[:cut])
+    assert list(read_segment(file)) == records[: sum(end <= cut for end in ends) - 1]
+    if whole:
+        at = data.draw(st.integers(0, len(whole) - 1))
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
+        assert list(read_segment(file)) == records[: sum(end <= at for end in ends) - 1]
+    spool.close(empty=True)
+
+
+def test_segments_follow_each_other_and_go_when_they_are_drained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 100)
+    spool = Spool(tmp_path, "a", MOST)
+    reader = spool.reader()
+    records = [b"%03d" % at * 4 for at in range(100)]
+    for record in records[:60]:
+        spool.append(record)
+    found = everything(reader)
+    for record in records[60:]:
+        spool.append(record)
+    found += everything(reader)
+    assert found == records
+    assert len(list((tmp_path / "a").glob("*.spool"))) == 1
+    spool.close(empty=True)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_full_disk_keeps_the_record_and_stops_paid_calls_until_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "a", MOST)
+    spool.append(b"first")
+    write = os.write
+
+    def half(file: int, data: bytes) -> int:
+        return write(file, data[:5])
+
+    def none(_file: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for broken in (half, none):
+        monkeypatch.setattr(os, "write", broken)
+        spool.append(b"with " + broken.__name__.encode())
+        assert spool.full
+        assert list(read_segment(tmp_path / "a" / "00000000.spool")) == [b"first"]
+    monkeypatch.setattr(os, "write", write)
+    spool.append(b"last")
+    assert not spool.full
+    assert everything(spool.reader()) == [b"first", b"with half", b"with none", b"last"]
+    spool.close(empty=True)
+
+
+def test_a_spool_at_its_bound_is_full_until_it_is_drained(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "a", 100)
+    while not spool.full:
+        spool.append(b"x" * 20)
+    assert spool.waiting >= 100
+    spool.drained(spool.waiting)
+    assert not spool.full
+    spool.close(empty=True)
