@@ -187,7 +187,11 @@ class Service:
 
     def _servables(self) -> dict[str, Servable]:
         return {
-            model.id: Servable(model, tuple(self._upstream(model, deployment) for deployment in model.deployments))
+            model.id: Servable(
+                model,
+                tuple(self._upstream(model, deployment) for deployment in model.deployments),
+                paid=any(not deployment.sheet.free for deployment in model.deployments),
+            )
             for model in self._snapshot.models.values()
         }
 

@@ -27,7 +27,7 @@ from fairlead.errors import (
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
-from fairlead.money import Picodollars
+from fairlead.money import dollars
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
 from fairlead.routing.upstream import Call, Gate, Servable, Settle, Upstream
@@ -65,18 +65,18 @@ class Gateway:
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
-        upstreams = self._admit(request)
+        servable = self._admit(request)
         bill = self._ledger.open(
             caller.account_id,
             caller.key_id,
             request.model,
             stream=request.stream,
-            paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
+            paid=servable.paid,
         )
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
         outcome = InternalError.code
         try:
-            await self._serve(upstreams, request, response, bill)
+            await self._serve(servable.upstreams, request, response, bill)
         except FairleadError as error:
             outcome = error.code
             raise
@@ -104,7 +104,7 @@ class Gateway:
         assert failure is not None
         raise failure
 
-    def _admit(self, request: ChatRequest) -> tuple[Upstream, ...]:
+    def _admit(self, request: ChatRequest) -> Servable:
         servable = self._servables.get(request.model)
         if servable is None:
             raise ModelNotFound(
@@ -118,7 +118,7 @@ class Gateway:
             )
         if request.has_images and "image" not in servable.model.input_modalities:
             raise UnsupportedContent(f"'{request.model}' takes no images.", param="messages")
-        return servable.upstreams
+        return servable
 
 
 async def _attempt(upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> None:
@@ -230,15 +230,14 @@ def _is_event_stream(exchange: Exchange) -> bool:
 
 def _cost_members(picodollars: int) -> bytes:
     """What the usage of an answer gets: the float that SDKs expect, and beside it every digit."""
-    amount = Picodollars(picodollars)
-    return b',"cost":%b,"cost_usd":"%b"' % (repr(picodollars / 1e12).encode(), amount.dollars(0).encode())
+    return f',"cost":{picodollars / 1e12!r},"cost_usd":"{dollars(picodollars)}"'.encode()
 
 
 def _head(head: bytes, upstream: Upstream, call: Call, bill: Bill | None = None) -> bytes:
     """`bill` when it is settled already: its amount goes into the head."""
     head += upstream.answer_headers
     if bill is not None:
-        head += b"x-fairlead-cost: %b\r\n" % Picodollars(bill.price).dollars(0).encode()
+        head += b"x-fairlead-cost: %b\r\n" % dollars(bill.price).encode()
     if call.dropped:
         head += b"x-fairlead-dropped: " + _names(call.dropped) + b"\r\n"
     return head

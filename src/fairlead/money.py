@@ -73,10 +73,7 @@ class Picodollars:
 
     def dollars(self, least_decimals: int = 2) -> str:
         """All its digits as dollars: "0.10", "0.0000001"."""
-        sign = "-" if self.value < 0 else ""
-        whole, fraction = divmod(abs(self.value), PICODOLLARS_PER_DOLLAR)
-        digits = f"{fraction:012d}".rstrip("0").ljust(least_decimals, "0")
-        return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"
+        return dollars(self.value, least_decimals)
 
     def per_token(self) -> str:
         """A price of one token in dollars, without padding: "0.0000001"."""
@@ -85,3 +82,11 @@ class Picodollars:
     def per_million(self) -> str:
         """A price of one token as dollars per million tokens: "0.10"."""
         return self.times(TOKENS_PER_PRICE).dollars()
+
+
+def dollars(picodollars: int, least_decimals: int = 0) -> str:
+    """All digits of a whole number of picodollars as dollars: "0.0000123"."""
+    sign = "-" if picodollars < 0 else ""
+    whole, fraction = divmod(abs(picodollars), PICODOLLARS_PER_DOLLAR)
+    digits = f"{fraction:012d}".rstrip("0").ljust(least_decimals, "0")
+    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"

@@ -17,7 +17,7 @@ from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.books import keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.record import Attempt, UsageRecord, amounts, encode
 from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
-from fairlead.money import Picodollars
+from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
 from fairlead.wire.usage import Usage
@@ -26,7 +26,7 @@ log = logging.getLogger("fairlead.ledger")
 
 SPOOL = "spool"
 DRAIN_SECONDS = 0.25
-BATCH_RECORDS = 500
+BATCH_RECORDS = 5_000
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 
 
@@ -79,7 +79,8 @@ class Bill:
             )  # fmt: skip
         else:
             made = amounts(sheet, usage)
-            Picodollars(made.price + (made.cost or 0))  # an error rather than an amount that no column holds
+            if made.price + (made.cost or 0) > MOST_PICODOLLARS:
+                raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
             self.price = made.price
             record = UsageRecord(
                 self.id, self._at, now, self._account, self._key, self._model, "served", self._stream,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead.ledger.record import UsageRecord, usage_of
-from fairlead.money import Picodollars
+from fairlead.money import Picodollars, dollars
 from fairlead.prices import PriceSheet, Schedule
 
 
@@ -80,8 +80,3 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "outcome": record.outcome,
         "usage_state": record.usage,
     }
-
-
-def dollars(picodollars: int) -> str:
-    """All digits, without padding: "0.0000123"."""
-    return Picodollars(picodollars).dollars(0)

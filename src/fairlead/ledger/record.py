@@ -67,10 +67,10 @@ def usage_of(record: UsageRecord) -> Usage:
     return Usage(record.tokens, record.prompt, record.completion, record.balanced)
 
 
-_decoder = msgspec.msgpack.Decoder(UsageRecord)
-encode = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.json.Decoder(UsageRecord)
+encode = msgspec.json.Encoder().encode
 
 
-def decode(body: bytes) -> UsageRecord:
+def decode(body: bytes | str) -> UsageRecord:
     """A stored record. Raises msgspec.DecodeError when it is none."""
     return _decoder.decode(body)

@@ -89,7 +89,8 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Servable:
-    """A model with everything that can serve it, in the configured order."""
+    """A model with everything that can serve it, in the configured order. `paid`: some of it has a price."""
 
     model: Model
     upstreams: tuple[Upstream, ...]
+    paid: bool

@@ -92,7 +92,7 @@ usage_records = Table(
     Column("price", BigInteger, nullable=False),
     Column("cost", BigInteger, nullable=True),
     Column("entry_id", BigInteger, ForeignKey("entries.id"), nullable=False),
-    Column("body", LargeBinary, nullable=False),  # the record as the spool had it
+    Column("body", Text, nullable=False),  # the whole record as JSON
     CheckConstraint("price >= 0", name="usage_records_price"),
     CheckConstraint("cost IS NULL OR cost >= 0", name="usage_records_cost"),
     Index("usage_records_account", "account_id", "at"),

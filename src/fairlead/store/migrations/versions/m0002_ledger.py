@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("price", sa.BigInteger, nullable=False),
         sa.Column("cost", sa.BigInteger, nullable=True),
         sa.Column("entry_id", sa.BigInteger, sa.ForeignKey("entries.id"), nullable=False),
-        sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("body", sa.Text, nullable=False),
         sa.CheckConstraint("price >= 0", name="usage_records_price"),
         sa.CheckConstraint("cost IS NULL OR cost >= 0", name="usage_records_cost"),
     )
