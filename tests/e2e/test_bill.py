@@ -167,7 +167,7 @@ def test_what_reached_a_caller_is_billed_once_whenever_the_process_is_killed(
     assert len(complete) == len(set(complete))
     checked = fairlead("verify", data=tmp_path / "data")
     assert checked.returncode == 0, checked.stderr
-    found = re.match(r"([\d,]+) records", checked.stdout)
+    found = re.match(r"Records: ([\d,]+)", checked.stdout)
     assert found is not None
     assert int(found[1].replace(",", "")) >= len(complete)
 
@@ -193,8 +193,8 @@ def test_verify_ends_with_one_at_a_charge_that_was_changed(upstream: ScriptedUps
     data = tmp_path / "data"
     good = fairlead("verify", data=data)
     assert good.returncode == 0
-    assert f"1 records by 1 price sheets come to {PRICE} USD" in good.stdout
-    assert "0 records" in fairlead("verify", "--since", "2999-01-01", data=data).stdout
+    assert f"Records: 1. Price sheets: 1. They come to {PRICE} USD" in good.stdout
+    assert "Records: 0." in fairlead("verify", "--since", "2999-01-01", data=data).stdout
     with contextlib.closing(sqlite3.connect(data / "fairlead.db")) as database:
         database.execute("UPDATE usage_records SET price = price + 1")
         database.commit()
