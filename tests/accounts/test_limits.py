@@ -160,9 +160,7 @@ def test_without_a_limit_there_is_nothing_to_admit() -> None:
 # ---- settling
 
 
-@given(
-    st.integers(1, 50), st.lists(st.tuples(STEPS, st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=40)
-)
+@given(st.integers(1, 50), st.lists(st.tuples(STEPS, st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=40))
 def test_settled_at_once_a_smaller_number_counts_as_if_it_had_been_the_estimate(
     limit: int, calls: list[tuple[float, int, int]]
 ) -> None:
@@ -291,9 +289,7 @@ def test_the_same_limits_again_change_nothing() -> None:
 
 
 @given(SMALL, SMALL, st.lists(STEPS, max_size=20), STEPS)
-def test_a_change_keeps_nobody_out_for_longer_than_before(
-    old: int, new: int, steps: list[float], later: float
-) -> None:
+def test_a_change_keeps_nobody_out_for_longer_than_before(old: int, new: int, steps: list[float], later: float) -> None:
     meter, now = Meter("key", Limits(requests_per_minute=old)), START
     for step in steps:
         now += step

@@ -191,8 +191,8 @@ def verify(since: datetime | None, data: Path | None) -> None:
     if found.discrepancy is not None:
         raise click.ClickException(found.discrepancy)
     click.echo(
-        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {Picodollars(found.charged).dollars()} "
-        f"USD, as they were charged. Answers without usage, which cost nothing: {found.missing:,}."
+        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. "
+        f"They come to {Picodollars(found.charged).dollars()} USD, as they were charged. Answers without usage, which cost nothing: {found.missing:,}."
     )
 
 
