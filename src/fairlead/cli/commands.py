@@ -190,9 +190,10 @@ def verify(since: datetime | None, data: Path | None) -> None:
             found = check(connection, start, bar.update)
     if found.discrepancy is not None:
         raise click.ClickException(found.discrepancy)
+    charged = Picodollars(found.charged).dollars()
     click.echo(
-        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. "
-        f"They come to {Picodollars(found.charged).dollars()} USD, as they were charged. Answers without usage, which cost nothing: {found.missing:,}."
+        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged} USD, as they were charged. "
+        f"Answers without usage, which cost nothing: {found.missing:,}."
     )
 
 
