@@ -190,9 +190,9 @@ def verify(since: datetime | None, data: Path | None) -> None:
             found = check(connection, start, bar.update)
     if found.discrepancy is not None:
         raise click.ClickException(found.discrepancy)
-    charged = Picodollars(found.charged).dollars()
+    charged = f"{Picodollars(found.charged).dollars()} USD"
     click.echo(
-        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged} USD, as they were charged. "
+        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
         f"Answers without usage, which cost nothing: {found.missing:,}."
     )
 
