@@ -16,7 +16,6 @@ from sqlalchemy import select
 
 from fairlead.accounts.keys import KeyRing, create_key, first_start, list_keys, revoke_key
 from fairlead.errors import ConfigurationError
-from fairlead.money import Picodollars
 from fairlead.store import Store, open_store
 from fairlead.store.tables import api_keys
 
@@ -29,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_key_has_its_form_and_only_its_digest_is_kept(store: Store) -> None:
-    key = create_key(store, "k", Picodollars.parse("2.50"))
+    key = create_key(store, "k")
     assert re.fullmatch(r"sk-fl-[A-Za-z0-9]{8}[A-Za-z0-9_-]{43}", key)
     assert len(base64.urlsafe_b64decode(key[14:] + "=")) == 32
     for file in store.directory.iterdir():
@@ -37,7 +36,7 @@ def test_a_key_has_its_form_and_only_its_digest_is_kept(store: Store) -> None:
     with store.read() as connection:
         assert connection.execute(select(api_keys.c.digest)).scalar() == hashlib.sha256(key.encode()).digest()
     (info,) = list_keys(store)
-    assert (info.name, info.shown, info.credit) == ("k", key[:14], Picodollars.parse("2.50"))
+    assert (info.name, info.shown) == ("k", key[:14])
     assert create_key(store, "k") != key
 
 
@@ -141,8 +140,3 @@ def test_what_is_known_stays_in_force_while_the_database_cannot_be_read(
 def test_a_name_that_cannot_be_shown_is_refused(store: Store, name: str) -> None:
     with pytest.raises(ConfigurationError):
         create_key(store, name)
-
-
-def test_a_credit_beyond_the_column_is_refused(store: Store) -> None:
-    with pytest.raises(ConfigurationError, match="at most"):
-        create_key(store, "k", Picodollars.parse("9000001"))

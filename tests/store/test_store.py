@@ -55,7 +55,7 @@ def test_a_failed_block_leaves_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     try:
         with pytest.raises(ZeroDivisionError), store.write() as connection:
-            connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'b', 1)")
+            connection.exec_driver_sql("INSERT INTO accounts (id, name, created_at, prepaid) VALUES ('a', 'b', 1, 0)")
             raise ZeroDivisionError
         with store.read() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM accounts").scalar() == 0
@@ -69,7 +69,7 @@ def test_another_process_is_noticed(tmp_path: Path) -> None:
         before = store.version()
         assert store.version() == before
         other = sqlite3.connect(store.path)
-        other.execute("INSERT INTO accounts VALUES ('a', 'b', 1)")
+        other.execute("INSERT INTO accounts (id, name, created_at, prepaid) VALUES ('a', 'b', 1, 0)")
         other.commit()
         other.close()
         assert store.version() != before

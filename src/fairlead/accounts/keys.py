@@ -13,12 +13,21 @@ import secrets
 import sqlite3
 import string
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DatabaseError
 
-from fairlead.errors import ConfigurationError
+from fairlead.accounts.accounts import (
+    Budget,
+    budgets_as_json,
+    budgets_from_json,
+    changed,
+    check_name,
+    first_account,
+)
 from fairlead.money import Picodollars
 from fairlead.store import Store
 from fairlead.store.tables import accounts, api_keys, versions
@@ -29,8 +38,6 @@ KEY_START = "sk-fl-"
 PREFIX_LETTERS = 8
 SECRET_BYTES = 32
 LONGEST_KEY = 128
-LONGEST_NAME = 128
-MOST_CREDIT = Picodollars.parse("9000000")  # fits 64 bits
 # A revoked key is refused within a second: this is how often the database is asked whether it changed.
 WATCH_SECONDS = 0.25
 _LETTERS = string.ascii_letters + string.digits
@@ -39,10 +46,12 @@ _LOOKUP = slice(len(KEY_START), len(KEY_START) + PREFIX_LETTERS)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the account and the key."""
+    """Who calls: the account and the key, and what their paid calls are taken from."""
 
     account_id: str
     key_id: str
+    prepaid: bool = False
+    budgets: tuple[Budget, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,43 +61,37 @@ class KeyInfo:
     id: str
     name: str
     shown: str
-    credit: Picodollars | None
+    account_id: str
     created_at: int
     revoked_at: int | None
 
 
-def create_key(store: Store, name: str, credit: Picodollars | None = None) -> str:
-    """Makes a key for the first account and gives it; it cannot be shown again. Raises ConfigurationError."""
-    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise ConfigurationError(f"The name of a key is 1 to {LONGEST_NAME} printable characters.")
-    if credit is not None and credit > MOST_CREDIT:
-        raise ConfigurationError(f"The credit of a key is at most {MOST_CREDIT.dollars()} USD.")
+def add_key(
+    connection: Connection, name: str, account_id: str, *, budgets: Mapping[str, Picodollars] | None = None
+) -> str:
+    """Makes a key of this account and gives it; it cannot be shown again. Raises ConfigurationError."""
+    check_name(name)
     prefix = "".join(secrets.choice(_LETTERS) for _ in range(PREFIX_LETTERS))
     key = KEY_START + prefix + secrets.token_urlsafe(SECRET_BYTES)
-    now = int(time.time())
-    with store.write() as connection:
-        account = connection.execute(select(accounts.c.id).order_by(accounts.c.created_at, accounts.c.id)).scalar()
-        if account is None:
-            account = "acc_" + secrets.token_hex(6)
-            connection.execute(insert(accounts).values(id=account, name="default", created_at=now))
-        connection.execute(
-            insert(api_keys).values(
-                id="key_" + secrets.token_hex(6),
-                account_id=account,
-                name=name,
-                prefix=prefix,
-                digest=_digest(key.encode()),
-                credit_picodollars=None if credit is None else credit.value,
-                created_at=now,
-            )
+    connection.execute(
+        insert(api_keys).values(
+            id="key_" + secrets.token_hex(6),
+            account_id=account_id,
+            name=name,
+            prefix=prefix,
+            digest=_digest(key.encode()),
+            created_at=int(time.time()),
+            budgets=budgets_as_json(budgets),
         )
-        _changed(connection)
+    )
+    changed(connection)
     return key
 
 
-def _changed(connection: Connection) -> None:
-    """Tells every running server, in the transaction of the change."""
-    connection.execute(update(versions).where(versions.c.name == "keys").values(number=versions.c.number + 1))
+def create_key(store: Store, name: str) -> str:
+    """Makes a key of the first account and gives it. Raises ConfigurationError."""
+    with store.write() as connection:
+        return add_key(connection, name, first_account(connection))
 
 
 def first_start(store: Store) -> str | None:
@@ -108,7 +111,7 @@ def list_keys(store: Store) -> list[KeyInfo]:
             row.id,
             row.name,
             KEY_START + row.prefix,
-            None if row.credit_picodollars is None else Picodollars(row.credit_picodollars),
+            row.account_id,
             row.created_at,
             row.revoked_at,
         )
@@ -126,7 +129,7 @@ def revoke_key(store: Store, key_id: str) -> bool:
             .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
             .values(revoked_at=int(time.time()))
         )
-        _changed(connection)
+        changed(connection)
     return True
 
 
@@ -158,11 +161,11 @@ class KeyRing:
                 self._version = version
                 return
             rows = connection.execute(
-                select(api_keys.c.prefix, api_keys.c.digest, api_keys.c.account_id, api_keys.c.id).where(
-                    api_keys.c.revoked_at.is_(None)
-                )
+                select(api_keys, accounts.c.prepaid, accounts.c.budgets.label("account_budgets"))
+                .join(accounts, accounts.c.id == api_keys.c.account_id)
+                .where(api_keys.c.revoked_at.is_(None))
             ).all()
-        self._keys = {row.prefix.encode(): (row.digest, Caller(row.account_id, row.id)) for row in rows}
+        self._keys = {row.prefix.encode(): (row.digest, _caller(row)) for row in rows}
         self._version, self._number = version, number
 
     async def watch(self) -> None:
@@ -174,6 +177,14 @@ class KeyRing:
                     self.reload()
             except (sqlite3.Error, DatabaseError) as error:
                 log.warning("The keys could not be read again: %s", error)
+
+
+def _caller(row: Any) -> Caller:
+    budgets = (
+        *budgets_from_json(f"key/{row.id}", row.budgets),
+        *budgets_from_json(f"account/{row.account_id}", row.account_budgets),
+    )
+    return Caller(row.account_id, row.id, row.prepaid, budgets)
 
 
 def _digest(key: bytes) -> bytes:

@@ -109,27 +109,60 @@ def keys() -> None:
 
 @keys.command("create")
 @click.option("--name", required=True, help="What the key is for.")
+@click.option("--account", "account_id", metavar="ID", help="The account that pays. Default: the first one.")
 @click.option(
-    "--credit", metavar="USD", help="Credit of the key, as a decimal number of dollars. It is recorded with the key."
+    "--credit",
+    metavar="USD",
+    help="Credit to spend, as a decimal number of dollars. Without --account: a prepaid account of its own.",
 )
+@click.option("--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Most per day, week, month or in total.")
 @data_option
-def keys_create(name: str, credit: str | None, data: Path | None) -> None:
+def keys_create(
+    name: str, account_id: str | None, credit: str | None, budgets: tuple[str, ...], data: Path | None
+) -> None:
     """Make a key. It is the last line printed, and is never shown again."""
-    from fairlead.accounts.keys import create_key
+    from fairlead.accounts.accounts import account_info, add_account, first_account
+    from fairlead.accounts.keys import add_key
+    from fairlead.ledger.funds import grant
 
+    amount = None if credit is None else amount_of("--credit", credit)
+    allowed = budgets_of(budgets)
+    with opened(data) as store, store.write() as connection:
+        if account_id is not None:
+            account = account_info(connection, account_id).id
+        elif amount is not None:
+            account = add_account(connection, name, prepaid=True)
+        else:
+            account = first_account(connection)
+        if amount is not None:
+            grant(connection, account, amount.value, "credit of a new key")
+        key = add_key(connection, name, account, budgets=allowed)
+    click.echo(key)
+
+
+def amount_of(option: str, text: str) -> Picodollars:
     try:
-        amount = None if credit is None else Picodollars.parse(credit)
+        return Picodollars.parse(text)
     except ValueError as error:
-        raise ConfigurationError(f"--credit: {error}.") from None
-    with opened(data) as store:
-        click.echo(create_key(store, name, amount))
+        raise ConfigurationError(f"{option}: {error}.") from None
+
+
+def budgets_of(given: tuple[str, ...]) -> dict[str, Picodollars]:
+    """From options such as "day=5.00"."""
+    found = {}
+    for text in given:
+        period, equals, amount = text.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--budget is a period and dollars, such as day=5.00, not {text!r}.")
+        found[period] = amount_of("--budget", amount)
+    return found
 
 
 @keys.command("list")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @data_option
 def keys_list(as_json: bool, data: Path | None) -> None:
-    """List the keys: id, beginning, name, credit, state."""
+    """List the keys: id, beginning, name, account, state."""
     from fairlead.accounts.keys import list_keys
 
     with opened(data) as store:
@@ -140,7 +173,7 @@ def keys_list(as_json: bool, data: Path | None) -> None:
                 "id": key.id,
                 "key": key.shown,
                 "name": key.name,
-                "credit_usd": None if key.credit is None else key.credit.dollars(),
+                "account": key.account_id,
                 "created_at": key.created_at,
                 "revoked_at": key.revoked_at,
             }
@@ -148,11 +181,10 @@ def keys_list(as_json: bool, data: Path | None) -> None:
         ]
         click.echo(json.dumps(entries, indent=2))
         return
-    rows = [("ID", "KEY", "NAME", "CREDIT", "CREATED", "STATE")]
+    rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE")]
     for key in found:
         state = "in force" if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
-        credit = "-" if key.credit is None else key.credit.dollars()
-        rows.append((key.id, f"{key.shown}...", key.name, credit, _day(key.created_at), state))
+        rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), state))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

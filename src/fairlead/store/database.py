@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from fairlead.errors import ConfigurationError
 
 # The newest migration. Alembic is only loaded (a third of a second) when the database is not there yet.
-HEAD = "0002"
+HEAD = "0003"
 BUSY_MILLISECONDS = 10_000
 DATABASE = "fairlead.db"
 

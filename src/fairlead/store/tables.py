@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -25,6 +26,9 @@ accounts = Table(
     Column("id", String(32), primary_key=True),
     Column("name", String(128), nullable=False),
     Column("created_at", BigInteger, nullable=False),  # seconds since 1970, UTC
+    Column("prepaid", Boolean, nullable=False),  # paid calls need credit
+    Column("budgets", Text, nullable=True),  # JSON: picodollars by "day", "week", "month", "total"
+    Column("limits", Text, nullable=True),  # JSON: numbers by limit
 )
 
 api_keys = Table(
@@ -35,9 +39,13 @@ api_keys = Table(
     Column("name", String(128), nullable=False),
     Column("prefix", String(32), nullable=False, unique=True),
     Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the whole key
-    Column("credit_picodollars", BigInteger, nullable=True),  # None: no limit of its own
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
+    Column("expires_at", BigInteger, nullable=True),
+    Column("models", Text, nullable=True),  # JSON list of model ids; None: every model
+    Column("networks", Text, nullable=True),  # JSON list of CIDR ranges; None: from everywhere
+    Column("budgets", Text, nullable=True),  # as those of accounts
+    Column("limits", Text, nullable=True),
     Index("api_keys_account", "account_id"),
 )
 
@@ -97,4 +105,51 @@ usage_records = Table(
     CheckConstraint("cost IS NULL OR cost >= 0", name="usage_records_cost"),
     Index("usage_records_account", "account_id", "at"),
     Index("usage_records_entry", "entry_id"),
+)
+
+# What may be spent: an account's credit (`account/ID`) and every budget (`key/ID/day/2026-01-31`). A process takes
+# a slice (`leased`) by one conditional UPDATE and spends it in memory; `granted - spent - leased` is free to take.
+funds = Table(
+    "funds",
+    metadata,
+    Column("scope", String(128), primary_key=True),
+    Column("granted", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("leased", BigInteger, nullable=False),
+    Column("wanted_at", BigInteger, nullable=False),  # when a process last found too little: others give back
+    CheckConstraint("granted >= 0", name="funds_granted"),
+    CheckConstraint("leased >= 0", name="funds_leased"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("process_id", String(32), primary_key=True),  # the name of its spool
+    Column("scope", String(128), ForeignKey("funds.scope"), primary_key=True),
+    Column("remaining", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    CheckConstraint("remaining >= 0", name="leases_remaining"),
+    Index("leases_scope", "scope"),
+)
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("entry_id", BigInteger, ForeignKey("entries.id"), primary_key=True),
+    Column("record_id", String(48), ForeignKey("usage_records.id"), nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    CheckConstraint("amount > 0", name="refunds_amount"),
+    Index("refunds_record", "record_id"),
+)
+
+credit_codes = Table(
+    "credit_codes",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),  # SHA-256 of the code
+    Column("shown", String(16), nullable=False),  # its beginning
+    Column("amount", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("redeemed_at", BigInteger, nullable=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=True),
+    CheckConstraint("amount > 0", name="credit_codes_amount"),
 )

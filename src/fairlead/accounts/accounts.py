@@ -1,0 +1,101 @@
+"""Accounts: who pays. The first one is the operator's own and needs no credit; a prepaid one spends what it was granted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, insert, select, update
+
+from fairlead.errors import ConfigurationError
+from fairlead.money import Picodollars
+from fairlead.store.tables import accounts, versions
+
+LONGEST_NAME = 128
+PERIODS = ("day", "week", "month", "total")
+
+
+class Budget(NamedTuple):
+    """The most that may be spent in a period: "day", "week" (from Monday), "month" (all UTC) or "total"."""
+
+    owner: str  # "key/ID" or "account/ID"
+    period: str
+    picodollars: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    """An account as lists show it. Times in seconds since 1970."""
+
+    id: str
+    name: str
+    prepaid: bool
+    budgets: tuple[Budget, ...]
+    created_at: int
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigurationError for a name that nobody could read."""
+    if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise ConfigurationError(f"A name is 1 to {LONGEST_NAME} printable characters.")
+
+
+def add_account(connection: Connection, name: str, *, prepaid: bool) -> str:
+    """Makes an account and gives its id."""
+    check_name(name)
+    account_id = "acc_" + secrets.token_hex(6)
+    connection.execute(insert(accounts).values(id=account_id, name=name, created_at=int(time.time()), prepaid=prepaid))
+    return account_id
+
+
+def first_account(connection: Connection) -> str:
+    """The operator's own account, made when there is none."""
+    found = connection.execute(select(accounts.c.id).order_by(accounts.c.created_at, accounts.c.id)).scalar()
+    return str(found) if found is not None else add_account(connection, "default", prepaid=False)
+
+
+def account_info(connection: Connection, account_id: str) -> AccountInfo:
+    """Raises ConfigurationError when there is no such account."""
+    row = connection.execute(select(accounts).where(accounts.c.id == account_id)).first()
+    if row is None:
+        raise ConfigurationError(f"There is no account {account_id!r}. `fairlead accounts list` shows the ids.")
+    return AccountInfo(
+        row.id, row.name, row.prepaid, budgets_from_json(f"account/{row.id}", row.budgets), row.created_at
+    )
+
+
+def list_accounts(connection: Connection) -> list[AccountInfo]:
+    """All accounts, oldest first."""
+    rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id))
+    return [
+        AccountInfo(row.id, row.name, row.prepaid, budgets_from_json(f"account/{row.id}", row.budgets), row.created_at)
+        for row in rows
+    ]
+
+
+def set_account_budgets(connection: Connection, account_id: str, budgets: Mapping[str, Picodollars]) -> None:
+    """Replaces the budgets of an account; none: no limit. Raises ConfigurationError."""
+    account_info(connection, account_id)
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(budgets=budgets_as_json(budgets)))
+    changed(connection)
+
+
+def changed(connection: Connection) -> None:
+    """Tells every running server, in the transaction of the change."""
+    connection.execute(update(versions).where(versions.c.name == "keys").values(number=versions.c.number + 1))
+
+
+def budgets_as_json(budgets: Mapping[str, Picodollars] | None) -> str | None:
+    """Raises ConfigurationError for a period that there is not."""
+    for period in budgets or ():
+        if period not in PERIODS:
+            raise ConfigurationError(f"A budget is for a {', '.join(PERIODS[:-1])} or in total, not for {period!r}.")
+    return json.dumps({period: amount.value for period, amount in budgets.items()}) if budgets else None
+
+
+def budgets_from_json(owner: str, text: str | None) -> tuple[Budget, ...]:
+    return tuple(Budget(owner, period, amount) for period, amount in json.loads(text or "{}").items())
