@@ -6,6 +6,8 @@ FairleadError
 │   │   ├── ContextTooLong     400  context_length_exceeded
 │   │   └── UnsupportedContent 400  unsupported_content
 │   ├── Unauthenticated        401  invalid_api_key
+│   ├── InsufficientCredit     402  insufficient_credit: says what was needed, what is there and what would fit
+│   │   └── BudgetExceeded     402  budget_exceeded: the same of a budget
 │   ├── Forbidden              403  forbidden
 │   ├── NotFound               404  not_found
 │   │   └── ModelNotFound      404  model_not_found
@@ -34,6 +36,8 @@ FairleadError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class FairleadError(Exception):
     """An error with the HTTP status and the code that callers see.
@@ -46,6 +50,8 @@ class FairleadError(Exception):
     code = "internal_error"
     type = "api_error"
     another_may_help = False
+
+    details: Mapping[str, object] | None = None  # more members for the error's body, for programs
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
@@ -75,6 +81,22 @@ class Unauthenticated(CallerError):
     status = 401
     code = "invalid_api_key"
     type = "authentication_error"
+
+
+class InsufficientCredit(CallerError):
+    """`details`: `needed_usd` and `available_usd` as decimal strings, `largest_max_tokens` (0: none would fit)."""
+
+    status = 402
+    code = "insufficient_credit"
+    type = "insufficient_quota"
+
+    def __init__(self, message: str, details: Mapping[str, object], *, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.details = details
+
+
+class BudgetExceeded(InsufficientCredit):
+    code = "budget_exceeded"
 
 
 class Forbidden(CallerError):

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from fairlead.accounts.keys import Caller
 from fairlead.errors import (
+    BudgetExceeded,
     EngineStarting,
     FairleadError,
+    InsufficientCredit,
     InternalError,
     ModelNotFound,
     NoDeployment,
@@ -26,8 +29,11 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
+from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Bill, Ledger
+from fairlead.ledger.wallets import Hold, Scope, Shortage
 from fairlead.money import dollars
+from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
 from fairlead.routing.upstream import Call, Gate, Servable, Settle, Upstream
@@ -66,12 +72,16 @@ class Gateway:
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
         servable = self._admit(request)
+        hold = None
+        if servable.paid and (caller.prepaid or caller.budgets):
+            hold = await self._hold(servable, request, caller)
         bill = self._ledger.open(
             caller.account_id,
             caller.key_id,
             request.model,
             stream=request.stream,
             paid=servable.paid,
+            hold=hold,
         )
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
         outcome = InternalError.code
@@ -103,6 +113,27 @@ class Gateway:
                 return
         assert failure is not None
         raise failure
+
+    async def _hold(self, servable: Servable, request: ChatRequest, caller: Caller) -> Hold:
+        """Sets aside what the call may come to. Without a cap of the caller's, the cap shrinks to what there is.
+
+        Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
+        """
+        scopes = _scopes(caller)
+        ceiling = ceiling_of(servable, request)
+        most = ceiling.picodollars(servable)
+        hold = self._ledger.hold_at_once(scopes, most)
+        if hold is None:
+            least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
+            try:
+                hold = await self._ledger.hold(scopes, most, least)
+            except Shortage as short:
+                raise _shortage(short, most, ceiling, servable) from None
+        if hold.amount < most:
+            cap(request, ceiling.output_that_fits(servable, hold.amount))
+        elif not ceiling.known:
+            cap(request, ceiling.output)
+        return hold
 
     def _admit(self, request: ChatRequest) -> Servable:
         servable = self._servables.get(request.model)
@@ -221,6 +252,38 @@ async def _relay(
     if last:
         response.write(last)
     response.end()
+
+
+def _scopes(caller: Caller) -> list[Scope]:
+    """What the calls of this caller are taken from: the account's credit and every budget."""
+    scopes = [Scope(credit_scope(caller.account_id))] if caller.prepaid else []
+    if caller.budgets:
+        today = datetime.now(UTC).date()
+        scopes += [Scope(budget.scope(today), budget.picodollars) for budget in caller.budgets]
+    return scopes
+
+
+def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable) -> InsufficientCredit:
+    fits = max(0, ceiling.output_that_fits(servable, short.available))
+    budget = short.scope.granted is not None
+    there = (
+        f"of the budget {short.scope.name} {dollars(short.available)} USD are left"
+        if budget
+        else (f"the account has {dollars(short.available)} USD of credit")
+    )
+    advice = (
+        f"The largest max_tokens that would fit is {fits}." if fits else "No max_tokens would fit beside this prompt."
+    )
+    return (BudgetExceeded if budget else InsufficientCredit)(
+        f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} tokens in, "
+        f"{ceiling.output * ceiling.choices} out, both at most); {there}. {advice}",
+        {
+            "needed_usd": dollars(needed),
+            "available_usd": dollars(short.available),
+            "largest_max_tokens": fits,
+        },
+        param="max_tokens" if fits else None,
+    )
 
 
 def _is_event_stream(exchange: Exchange) -> bool:

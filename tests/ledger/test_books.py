@@ -61,7 +61,7 @@ def test_replays_in_any_order_bill_each_call_once(
             keep_sheets(connection, [SHEET, SHEET])
         for batch in batches:
             with store.write() as connection:
-                post(connection, [record(number) for number in batch])
+                post(connection, [record(number) for number in batch], "p")
         calls = len({number for batch in batches for number in batch})
         with store.read() as connection:
             found = verify(connection)
@@ -84,7 +84,7 @@ def test_replays_in_any_order_bill_each_call_once(
 )
 def test_verify_names_what_was_changed_behind_its_back(store: Store, change: str, words: str) -> None:
     with store.write() as connection:
-        post(connection, [record(number) for number in range(3)])
+        post(connection, [record(number) for number in range(3)], "p")
     with store.write() as connection:
         assert verify(connection).discrepancy is None
         assert connection.exec_driver_sql(change).rowcount >= 1
@@ -98,11 +98,11 @@ def test_verify_makes_the_charge_again_and_does_not_believe_the_record(store: St
     lie = decode(record(9))
     lie = UsageRecord(**{**{name: getattr(lie, name) for name in lie.__struct_fields__}, "price": lie.price + 1})
     with store.write() as connection:
-        post(connection, [encode(lie)])
+        post(connection, [encode(lie)], "p")
     with store.read() as connection:
         discrepancy = verify(connection).discrepancy
     assert (
-        discrepancy == f"gen_9: charged {PRICE + 1}, by its sheet {PRICE} picodollars (cost 100000000 and 100000000)."
+        discrepancy == f"gen_9: charged {PRICE + 1} (and 0 waived), by its sheet {PRICE} picodollars (cost 100000000 and 100000000)."
     )
 
 

@@ -1,4 +1,4 @@
-"""Accounts: who pays. The first one is the operator's own and needs no credit; a prepaid one spends what it was granted."""
+"""Accounts: who pays. The first one needs no credit; a prepaid one spends what it was granted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
@@ -25,6 +26,17 @@ class Budget(NamedTuple):
     owner: str  # "key/ID" or "account/ID"
     period: str
     picodollars: int
+
+    def scope(self, today: date) -> str:
+        """The name of what is spent from on this day."""
+        week = today.isocalendar()
+        part = {
+            "day": f"/{today.isoformat()}",
+            "week": f"/{week.year}-W{week.week:02d}",
+            "month": f"/{today:%Y-%m}",
+            "total": "",
+        }[self.period]
+        return f"{self.owner}/{self.period}{part}"
 
 
 @dataclass(frozen=True, slots=True)

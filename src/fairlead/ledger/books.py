@@ -10,11 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+from msgspec import Struct
 from sqlalchemy import Connection, delete, func, insert, select, text
 
+from fairlead.ledger.funds import spend
 from fairlead.ledger.record import UsageRecord, decode
 from fairlead.prices import PriceSheet
-from fairlead.store.tables import entries, postings, price_sheets, usage_records
+from fairlead.store.tables import entries, funds, postings, price_sheets, usage_records
 
 READ_ROWS = 1_000
 
@@ -59,8 +62,8 @@ _POST_SUMS = text("""
 """)
 
 
-def post(connection: Connection, batch: Sequence[bytes]) -> int:
-    """Puts records into the books, once each however often they come; gives how many were new.
+def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int:
+    """Puts records of a process into the books, once each however often they come; gives how many were new.
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """
@@ -73,7 +76,27 @@ def post(connection: Connection, batch: Sequence[bytes]) -> int:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
     connection.execute(_POST_SUMS, {"entry": entry})
+    if b'"scopes":' in b"".join(batch):
+        spend(connection, process_id, _charged(connection, entry))
     return new
+
+
+class _Charge(Struct):
+    price: int = 0
+    scopes: tuple[str, ...] = ()
+
+
+_charge = msgspec.json.Decoder(_Charge)
+
+
+def _charged(connection: Connection, entry: int) -> dict[str, int]:
+    """What the records of an entry take from credit and budgets, by scope."""
+    found: Counter[str] = Counter()
+    for row in connection.execute(select(usage_records.c.body).where(usage_records.c.entry_id == entry)):
+        charge = _charge.decode(row.body)
+        for scope in charge.scopes:
+            found[scope] += charge.price
+    return {scope: amount for scope, amount in found.items() if amount}
 
 
 def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
@@ -140,3 +163,18 @@ def unbalanced_entry(connection: Connection) -> int | None:
     """The first entry whose postings do not sum to zero."""
     statement = select(postings.c.entry_id).group_by(postings.c.entry_id).having(func.sum(postings.c.amount) != 0)
     return connection.execute(statement.order_by(postings.c.entry_id).limit(1)).scalar()
+
+
+def unequal_balance(connection: Connection) -> str | None:
+    """The first account whose credit is not what its postings come to."""
+    books = select(postings.c.book, func.sum(postings.c.amount).label("total")).group_by(postings.c.book).subquery()
+    rows = connection.execute(
+        select(funds.c.scope, funds.c.granted, funds.c.spent, func.coalesce(books.c.total, 0).label("total"))
+        .outerjoin(books, books.c.book == funds.c.scope)
+        .where(~funds.c.scope.like("%/%/%"))
+        .order_by(funds.c.scope)
+    )
+    for row in rows:
+        if row.granted - row.spent != row.total:
+            return f"{row.scope} has {row.granted - row.spent} picodollars of credit; its postings come to {row.total}."
+    return None

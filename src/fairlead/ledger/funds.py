@@ -7,12 +7,28 @@ one conditional UPDATE, so the slices of all processes together never exceed it.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from fairlead.errors import ConfigurationError
 from fairlead.money import MOST_PICODOLLARS
-from fairlead.store.tables import entries, funds, postings
+from fairlead.store.tables import entries, funds, leases, postings
+
+# A slice is at most this part of what is free, and at most this many times what is needed now.
+SLICE_PART = 8
+SLICE_TIMES = 64
+# How long after a process found too little the others give back what they hold and do not use.
+WANTED_MILLISECONDS = 1_000
+
+
+class Taken(NamedTuple):
+    """What a process got, what is left to take, and what other processes have leased. Picodollars."""
+
+    amount: int
+    left: int
+    others: int
 
 
 def credit_scope(account_id: str) -> str:
@@ -40,4 +56,157 @@ def grant(connection: Connection, account_id: str, picodollars: int, note: str) 
     if held is None:
         connection.execute(insert(funds).values(scope=scope, granted=0, spent=0, leased=0, wanted_at=0))
     connection.execute(update(funds).where(funds.c.scope == scope).values(granted=funds.c.granted + picodollars))
-    add_entry(connection, "grant", note, {credit_scope(account_id): picodollars, "grants": -picodollars})
+    if picodollars:
+        add_entry(connection, "grant", note, {credit_scope(account_id): picodollars, "grants": -picodollars})
+
+
+def take(
+    connection: Connection, process_id: str, scope: str, granted: int | None, need: int, lease_seconds: float
+) -> Taken:
+    """Leases a slice: at least `need` when there is so much, else all there is. `granted`: what a budget is now."""
+    now = _now()
+    row = _locked(connection, scope, granted)
+    if row is None:
+        return Taken(0, 0, 0)
+    free = row.granted - row.spent - row.leased
+    own = connection.execute(
+        select(leases.c.remaining).where(leases.c.process_id == process_id, leases.c.scope == scope)
+    ).scalar()
+    others = row.leased - (own or 0)
+    amount = max(0, min(free, max(need, min(free // SLICE_PART, need * SLICE_TIMES))))
+    if amount:
+        taken = connection.execute(
+            update(funds)
+            .where(funds.c.scope == scope, funds.c.granted - funds.c.spent - funds.c.leased >= amount)
+            .values(leased=funds.c.leased + amount)
+        )
+        assert taken.rowcount == 1
+        expires = now + int(lease_seconds * 1000)
+        if own is None:
+            connection.execute(
+                insert(leases).values(process_id=process_id, scope=scope, remaining=amount, expires_at=expires)
+            )
+        else:
+            connection.execute(
+                update(leases)
+                .where(leases.c.process_id == process_id, leases.c.scope == scope)
+                .values(remaining=leases.c.remaining + amount, expires_at=expires)
+            )
+    if amount < need and others:
+        connection.execute(update(funds).where(funds.c.scope == scope).values(wanted_at=now))
+    return Taken(amount, free - amount, others)
+
+
+def _locked(connection: Connection, scope: str, granted: int | None) -> Any:
+    """The row of a scope, locked for this transaction by writing to it first; a budget's is made or adapted."""
+    changes = {"wanted_at": funds.c.wanted_at} if granted is None else {"granted": granted}
+    found = connection.execute(update(funds).where(funds.c.scope == scope).values(**changes))
+    if not found.rowcount:
+        if granted is None:
+            return None
+        # Two processes may begin a period at once: the second one waits here, and finds the first one's row.
+        connection.execute(
+            text(
+                "INSERT INTO funds (scope, granted, spent, leased, wanted_at) VALUES (:scope, :granted, 0, 0, 0) "
+                "ON CONFLICT (scope) DO UPDATE SET granted = excluded.granted"
+            ),
+            {"scope": scope, "granted": granted},
+        )
+    return connection.execute(select(funds).where(funds.c.scope == scope)).one()
+
+
+def give_back(connection: Connection, process_id: str, scope: str, amount: int) -> None:
+    """Returns a part of a lease. Does nothing when the lease is not there any more."""
+    mine = (leases.c.process_id == process_id) & (leases.c.scope == scope)
+    if not connection.execute(
+        update(leases).where(mine, leases.c.remaining >= amount).values(remaining=leases.c.remaining - amount)
+    ).rowcount:
+        return
+    connection.execute(update(funds).where(funds.c.scope == scope).values(leased=funds.c.leased - amount))
+    connection.execute(delete(leases).where(mine, leases.c.remaining == 0))
+
+
+def spend(connection: Connection, process_id: str, charged: Mapping[str, int]) -> None:
+    """What a process has charged, by scope, is spent now and no longer leased."""
+    for scope, amount in sorted(charged.items()):  # in one order everywhere, so that no two wait for each other
+        mine = (leases.c.process_id == process_id) & (leases.c.scope == scope)
+        leased = connection.execute(
+            update(leases).where(mine, leases.c.remaining >= amount).values(remaining=leases.c.remaining - amount)
+        ).rowcount
+        connection.execute(
+            update(funds)
+            .where(funds.c.scope == scope)
+            # A lease that ran out was given back already.
+            .values(spent=funds.c.spent + amount, leased=funds.c.leased - (amount if leased else 0))
+        )
+        connection.execute(delete(leases).where(mine, leases.c.remaining == 0))
+
+
+def release(connection: Connection, process_id: str) -> None:
+    """Ends a process: whatever it had leased and not spent is free again."""
+    _end(connection, leases.c.process_id == process_id)
+
+
+def reclaim(connection: Connection) -> None:
+    """Ends the leases of processes that have not been heard of for as long as a lease lasts."""
+    _end(connection, leases.c.expires_at < _now())
+
+
+def _end(connection: Connection, which: ColumnElement[bool]) -> None:
+    for row in connection.execute(select(leases).where(which).order_by(leases.c.scope)).all():
+        ended = connection.execute(
+            delete(leases).where(
+                leases.c.process_id == row.process_id, leases.c.scope == row.scope, leases.c.remaining == row.remaining
+            )
+        )
+        if ended.rowcount:  # else it was used in the meantime: it is not dead
+            connection.execute(
+                update(funds).where(funds.c.scope == row.scope).values(leased=funds.c.leased - row.remaining)
+            )
+
+
+def renew(connection: Connection, process_id: str, lease_seconds: float) -> None:
+    """This process lives: its leases last on."""
+    connection.execute(
+        update(leases).where(leases.c.process_id == process_id).values(expires_at=_now() + int(lease_seconds * 1000))
+    )
+
+
+def wanted(connection: Connection, scopes: Iterable[str]) -> set[str]:
+    """Those of these scopes of which another process has lately found too little."""
+    rows = connection.execute(
+        select(funds.c.scope).where(funds.c.scope.in_(list(scopes)), funds.c.wanted_at > _now() - WANTED_MILLISECONDS)
+    )
+    return {row.scope for row in rows}
+
+
+class Balance(NamedTuple):
+    """Picodollars of one scope. `leased` is what processes may be spending at this moment."""
+
+    granted: int
+    spent: int
+    leased: int
+
+
+def balance(connection: Connection, scope: str) -> Balance | None:
+    """None when nothing was ever granted to it or taken from it."""
+    row = connection.execute(select(funds).where(funds.c.scope == scope)).first()
+    return None if row is None else Balance(row.granted, row.spent, row.leased)
+
+
+def overdrawn(connection: Connection) -> str | None:
+    """The first scope whose leases do not add up to what it says, or are more than it has."""
+    held = select(leases.c.scope, func.sum(leases.c.remaining).label("remaining")).group_by(leases.c.scope).subquery()
+    statement = select(funds, func.coalesce(held.c.remaining, 0).label("remaining")).outerjoin(
+        held, held.c.scope == funds.c.scope
+    )
+    for row in connection.execute(statement.order_by(funds.c.scope)):
+        if row.leased != row.remaining:
+            return f"{row.scope} says that {row.leased} picodollars are leased; its leases come to {row.remaining}."
+        if "/" not in row.scope.removeprefix("account/") and row.leased > max(0, row.granted - row.spent):
+            return f"{row.scope} has leased {row.leased} of {row.granted - row.spent} picodollars."
+    return None
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

@@ -7,16 +7,19 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.books import keep_sheets, post, stored_record, stored_sheet
+from fairlead.ledger.funds import reclaim, release
 from fairlead.ledger.record import Attempt, UsageRecord, amounts, encode
 from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
+from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
@@ -27,6 +30,8 @@ log = logging.getLogger("fairlead.ledger")
 SPOOL = "spool"
 DRAIN_SECONDS = 0.25
 BATCH_RECORDS = 5_000
+# Every so many rounds somebody looks whether another process has died.
+ADOPT_TURNS = 8
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 
 
@@ -38,6 +43,7 @@ class Bill:
         "_append",
         "_at",
         "_attempts",
+        "_hold",
         "_key",
         "_model",
         "_since",
@@ -48,7 +54,14 @@ class Bill:
     )
 
     def __init__(
-        self, generation_id: str, account: str, key: str, model: str, stream: bool, append: Callable[[bytes], None]
+        self,
+        generation_id: str,
+        account: str,
+        key: str,
+        model: str,
+        stream: bool,
+        append: Callable[[bytes], None],
+        hold: Hold | None = None,
     ) -> None:
         self.id = generation_id
         self.closed = False
@@ -60,6 +73,7 @@ class Bill:
         self._append = append
         self._at = self._since = time.time_ns() // 1_000_000
         self._attempts: tuple[Attempt, ...] = ()
+        self._hold = hold
 
     def failed(self, sheet: PriceSheet, outcome: str) -> None:
         """An attempt that came to nothing. `outcome` is the code of its error."""
@@ -81,21 +95,32 @@ class Bill:
             made = amounts(sheet, usage)
             if made.price + (made.cost or 0) > MOST_PICODOLLARS:
                 raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
-            self.price = made.price
             record = UsageRecord(
                 self.id, self._at, now, self._account, self._key, self._model, "served", self._stream,
                 "reported", sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
                 made.price, made.cost, attempts,
             )  # fmt: skip
         self.closed = True
+        if self._hold is not None:
+            record = self._held(record, self._hold)
+        self.price = record.price
         self._append(encode(record))
         return self.price
+
+    @staticmethod
+    def _held(record: UsageRecord, hold: Hold) -> UsageRecord:
+        """The record with what its hold allows to be charged."""
+        amount, scopes = hold.amount, hold.scopes
+        charged = hold.settle(record.price)
+        return replace(record, price=charged, shortfall=record.price - charged, hold=amount, scopes=scopes)
 
     def release(self, outcome: str) -> None:
         """The call ended without a complete answer: it costs nothing, and is recorded. Does nothing once closed."""
         if self.closed:
             return
         self.closed = True
+        if self._hold is not None:
+            self._hold.settle(0)
         now = time.time_ns() // 1_000_000
         last = self._attempts[-1] if self._attempts else None
         self._append(
@@ -131,19 +156,35 @@ class Ledger:
             keep_sheets(connection, sheets)
         self._spool = Spool(self._root, name, most_bytes)
         self._reader = self._spool.reader()
+        self._name = name
+        self._wallets = Wallets(store, name)
         self._trouble: str | None = None
         self._draining = asyncio.Lock()
 
-    def open(self, account: str, key: str, model: str, *, stream: bool, paid: bool) -> Bill:
-        """The bill of a call that begins. Raises LedgerUnavailable when it could not be written down."""
+    def hold_at_once(self, scopes: Sequence[Scope], amount: int) -> Hold | None:
+        """Sets an amount aside when this process has it already."""
+        return self._wallets.try_hold(scopes, amount)
+
+    async def hold(self, scopes: Sequence[Scope], most: int, least: int) -> Hold:
+        """Sets aside `most` picodollars of every scope, or what there is when that is at least `least`.
+
+        Raises Shortage, or LedgerUnavailable when it cannot be found out.
+        """
+        return await self._wallets.hold(scopes, most, least)
+
+    def open(self, account: str, key: str, model: str, *, stream: bool, paid: bool, hold: Hold | None = None) -> Bill:
+        """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable when it could not be written
+        down; then the hold has ended."""
         if paid and self._spool.full:
             self._spool.retry()
             if self._spool.full:
+                if hold is not None:
+                    hold.settle(0)
                 raise LedgerUnavailable(
                     "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
                     retry_after_seconds=5,
                 )
-        return Bill(self._id % next(self._number), account, key, model, stream, self._spool.append)
+        return Bill(self._id % next(self._number), account, key, model, stream, self._spool.append, hold)
 
     @property
     def waiting_bytes(self) -> int:
@@ -162,10 +203,12 @@ class Ledger:
     async def run(self) -> None:
         """Drains until it is cancelled; first what processes before this one have left behind."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, self.adopt)
-        while True:
+        for turn in itertools.count():
+            if turn % ADOPT_TURNS == 0:
+                await loop.run_in_executor(None, self.adopt)
             await asyncio.sleep(DRAIN_SECONDS)
             await self.flush()
+            await self._wallets.tick()
 
     async def flush(self) -> None:
         """Everything that is in the spool now goes into the database. Trouble is noted, not raised."""
@@ -173,9 +216,9 @@ class Ledger:
             self._spool.retry()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                self._spool.drained(await loop.run_in_executor(None, self._drain, self._reader))
+                self._spool.drained(await loop.run_in_executor(None, self._drain, self._reader, self._name))
 
-    def _drain(self, reader: Reader) -> int:
+    def _drain(self, reader: Reader, process_id: str) -> int:
         """Bytes that are in the database now."""
         done = 0
         try:
@@ -183,7 +226,7 @@ class Ledger:
                 batch, size = reader.next_batch(BATCH_RECORDS)
                 if batch:
                     with self._store.write() as connection:
-                        post(connection, batch)
+                        post(connection, batch, process_id)
                 reader.advance()
                 done += size
                 if len(batch) < BATCH_RECORDS:
@@ -199,12 +242,23 @@ class Ledger:
         return done
 
     def adopt(self) -> None:
-        """Drains the spools of processes that have died."""
+        """Drains the spools of processes that have died, and gives back what they had leased."""
         for orphan in orphans(self._root):
             self._adopt(orphan)
+        try:
+            with self._store.write() as connection:
+                reclaim(connection)
+        except SQLAlchemyError as error:
+            log.warning("Leases that have run out cannot be ended now: %s", getattr(error, "orig", None) or error)
 
     def _adopt(self, orphan: Orphan) -> None:
-        self._drain(orphan.reader)
+        self._drain(orphan.reader, orphan.name)
+        if self._trouble is None:
+            try:
+                with self._store.write() as connection:
+                    release(connection, orphan.name)
+            except SQLAlchemyError as error:
+                self._trouble = str(getattr(error, "orig", None) or error)
         if self._trouble is None:
             orphan.remove()
         else:
@@ -226,6 +280,11 @@ class Ledger:
     async def close(self) -> None:
         """Drains what is left. What the database does not take stays in the spool for the next start."""
         await self.flush()
+        if self._trouble is None:
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, self._wallets.close)
+            except SQLAlchemyError as error:
+                self._trouble = str(getattr(error, "orig", None) or error)
         self._spool.close(empty=self._trouble is None)
 
 

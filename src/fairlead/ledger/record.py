@@ -27,6 +27,8 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
 
     `usage`: "reported" by the provider; "usage_missing" when it answered and reported nothing usable; "none" when
     there was no answer to charge. `cost` is None when the sheet does not know it.
+    `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
+    and beyond what else there was: it was not charged.
     """
 
     id: str
@@ -47,6 +49,9 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     price: int = 0
     cost: int | None = None
     attempts: tuple[Attempt, ...] = ()
+    hold: int = 0
+    scopes: tuple[str, ...] = ()
+    shortfall: int = 0
 
 
 class Amounts(Struct, frozen=True, gc=False):

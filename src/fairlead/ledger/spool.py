@@ -168,6 +168,7 @@ class Orphan:
     """The spool of a process that has died, held by its adopter."""
 
     def __init__(self, directory: Path, lock: int) -> None:
+        self.name = directory.name
         self.reader = Reader(directory)
         self.reader.to_first()
         self._directory = directory

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from fairlead.ledger.books import all_sheets, count_records, moves, postings_of, records_by_entry, unbalanced_entry
+from fairlead.ledger.books import (
+    all_sheets,
+    count_records,
+    moves,
+    postings_of,
+    records_by_entry,
+    unbalanced_entry,
+    unequal_balance,
+)
+from fairlead.ledger.funds import overdrawn
 from fairlead.ledger.record import UsageRecord, amounts, usage_of
 from fairlead.prices import PriceSheet
 
@@ -42,8 +51,9 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
         records += len(found)
         progress(len(found))
     entry_id = unbalanced_entry(connection)
-    unbalanced = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
-    return Verified(records, len(sheets), charged, missing, unbalanced)
+    wrong = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
+    wrong = wrong or unequal_balance(connection) or overdrawn(connection)
+    return Verified(records, len(sheets), charged, missing, wrong)
 
 
 def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> str | None:
@@ -55,8 +65,11 @@ def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> s
     if sheet is None:
         return f"its price sheet {record.sheet} is not there."
     made = amounts(sheet, usage_of(record))
-    if (made.price, made.cost) != (record.price, record.cost):
-        return f"charged {record.price}, by its sheet {made.price} picodollars (cost {record.cost} and {made.cost})."
+    if (made.price, made.cost) != (record.price + record.shortfall, record.cost) or record.shortfall < 0:
+        return (
+            f"charged {record.price} (and {record.shortfall} waived), by its sheet {made.price} picodollars "
+            f"(cost {record.cost} and {made.cost})."
+        )
     return None
 
 

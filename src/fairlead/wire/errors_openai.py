@@ -7,20 +7,10 @@ import msgspec
 from fairlead.errors import FairleadError
 
 
-class ErrorDetail(msgspec.Struct, frozen=True):
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(msgspec.Struct, frozen=True):
-    error: ErrorDetail
-
-
 def error_body(error: FairleadError) -> bytes:
-    """The JSON document `{"error": {...}}`."""
-    return msgspec.json.encode(ErrorBody(ErrorDetail(error.message, error.type, error.param, error.code)))
+    """The JSON document `{"error": {...}}`: OpenAI's four members, and the error's details beside them."""
+    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return msgspec.json.encode({"error": {**body, **(error.details or {})}})
 
 
 def error_event(error: FairleadError) -> bytes:

@@ -1,0 +1,260 @@
+"""Credit and budgets as one process spends them: slices leased from the database, held and settled in memory.
+
+Everything here runs on the event loop; only `_lease`, `_give_back` and `_renew` go to the database, in a thread. What
+a process may still spend is `free`; what running calls may come to is `held`. Both are a part of its lease, and so is
+what is settled but not yet in the books. A process that dies leaves its lease to whoever adopts its spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.errors import LedgerUnavailable
+from fairlead.ledger.funds import Taken, give_back, release, renew, take, wanted
+from fairlead.store import Store
+
+log = logging.getLogger("fairlead.ledger")
+
+# A call that finds too little while other processes hold slices waits this long for them to give back.
+WAIT_SECONDS = 1.5
+RETRY_SECONDS = 0.1
+# What the database said it has left is believed this long: a thousand refused calls are not a thousand trips.
+BELIEF_SECONDS = 0.05
+# A slice that nobody used for so long goes back.
+IDLE_SECONDS = 1.0
+# How long a lease lasts without its process being heard of, and how often it is heard of.
+LEASE_SECONDS = 3600.0
+RENEW_SECONDS = 60.0
+T = TypeVar("T")
+
+
+class Scope(NamedTuple):
+    """Something to spend from. `granted`: picodollars of a budget; None for credit, which grants put there."""
+
+    name: str
+    granted: int | None = None
+
+
+class Shortage(Exception):
+    """There is less than asked for. `available` in picodollars."""
+
+    def __init__(self, scope: Scope, available: int) -> None:
+        super().__init__(scope.name)
+        self.scope = scope
+        self.available = available
+
+
+class Wallet:
+    __slots__ = ("asked_at", "flight", "free", "held", "left", "others", "scope", "used_at")
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.free = 0
+        self.held = 0
+        self.left = 0  # what the database had left when it was last asked
+        self.others = 0  # and what other processes had leased
+        self.asked_at = float("-inf")
+        self.used_at = 0.0
+        self.flight: asyncio.Task[None] | None = None
+
+
+class Hold:
+    """What one call may come to, set aside. Ends once: with what was charged."""
+
+    __slots__ = ("_wallets", "amount")
+
+    def __init__(self, wallets: Sequence[Wallet], amount: int) -> None:
+        self._wallets = wallets
+        self.amount = amount
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return tuple(wallet.scope.name for wallet in self._wallets)
+
+    def settle(self, price: int) -> int:
+        """Ends the hold; gives what can be charged: the price, or all there is when it is more than was foreseen."""
+        charged = min(price, self.amount + max(0, min(wallet.free for wallet in self._wallets)))
+        for wallet in self._wallets:
+            wallet.held -= self.amount
+            wallet.free += self.amount - charged
+        self._wallets = ()
+        return charged
+
+
+class Wallets:
+    """The wallets of one process. `process_id` is the name of its spool; `clock` gives seconds that only go on."""
+
+    def __init__(self, store: Store, process_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._process_id = process_id
+        self._clock = clock
+        self._wallets: dict[str, Wallet] = {}
+        self._valid_until = float("-inf")
+        self._renewed_at = float("-inf")
+
+    def try_hold(self, scopes: Sequence[Scope], amount: int) -> Hold | None:
+        """A hold of what is here already; None when that is too little."""
+        now = self._clock()
+        if now > self._valid_until:
+            self._forget()
+        wallets = [self._wallets.get(scope.name) or self._new(scope) for scope in scopes]
+        for wallet in wallets:
+            if wallet.free < amount:
+                return None
+        for wallet in wallets:
+            wallet.free -= amount
+            wallet.held += amount
+            wallet.used_at = now
+        return Hold(wallets, amount)
+
+    async def hold(self, scopes: Sequence[Scope], most: int, least: int) -> Hold:
+        """Holds `most` picodollars, or what there is when that is at least `least`.
+
+        Raises Shortage; LedgerUnavailable when the database cannot be asked.
+        """
+        give_up = self._clock() + WAIT_SECONDS
+        while (found := self.try_hold(scopes, most)) is None:
+            short = [scope for scope in scopes if self._wallets[scope.name].free < most]
+            waits = False
+            for scope in short:
+                waits |= await self._ask(scope, most)
+            if (found := self.try_hold(scopes, most)) is not None:
+                return found
+            wallets = [self._wallets.get(scope.name) or self._new(scope) for scope in scopes]
+            poorest = min(wallets, key=lambda wallet: wallet.free + wallet.left)
+            if poorest.free + poorest.left >= most:
+                continue  # somebody else here was faster, and there is more
+            if waits and poorest.others and self._clock() < give_up:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            part = min(wallet.free for wallet in wallets)
+            if part >= least and (found := self.try_hold(scopes, part)) is not None:
+                return found
+            raise Shortage(poorest.scope, max(0, poorest.free + poorest.left))
+        return found
+
+    async def _ask(self, scope: Scope, need: int) -> bool:
+        """Leases more if there is more; whether it is worth to wait for other processes when there is not."""
+        wallet = self._wallets.get(scope.name) or self._new(scope)
+        if wallet.flight is None:
+            missing = need - wallet.free
+            fresh = self._clock() - wallet.asked_at < BELIEF_SECONDS
+            if missing <= 0 or (fresh and wallet.left == 0):
+                return True
+            wallet.flight = asyncio.get_running_loop().create_task(self._lease(wallet, scope, missing))
+        await wallet.flight
+        return True
+
+    async def _lease(self, wallet: Wallet, scope: Scope, need: int) -> None:
+        started = self._clock()
+        try:
+            taken = await self._in_transaction(
+                lambda connection: take(connection, self._process_id, scope.name, scope.granted, need, LEASE_SECONDS)
+            )
+        except SQLAlchemyError as error:
+            raise _unavailable(error) from None
+        finally:
+            wallet.flight = None
+        self._heard_of(started)
+        wallet.free += taken.amount
+        wallet.left, wallet.others = taken.left, taken.others
+        wallet.asked_at = wallet.used_at = self._clock()
+
+    async def tick(self) -> None:
+        """Gives back what is idle or wanted elsewhere, and renews the lease. Trouble with the database is left for
+        the next time: what is leased stays leased."""
+        if not self._wallets:
+            return
+        now = self._clock()
+        if now > self._valid_until:
+            self._forget()
+        rich = [wallet for wallet in self._wallets.values() if wallet.free > 0]
+        try:
+            if now - self._renewed_at > RENEW_SECONDS:
+                await self._in_transaction(lambda connection: renew(connection, self._process_id, LEASE_SECONDS))
+                self._heard_of(now)
+            if not rich:
+                self._drop_empty()
+                return
+            asked_for = await asyncio.get_running_loop().run_in_executor(
+                None, self._wanted, [wallet.scope.name for wallet in rich]
+            )
+        except SQLAlchemyError:
+            return
+        for wallet in rich:
+            if wallet.free > 0 and (
+                wallet.scope.name in asked_for or (not wallet.held and now - wallet.used_at > IDLE_SECONDS)
+            ):
+                await self._give_back(wallet)
+        self._drop_empty()
+
+    async def _give_back(self, wallet: Wallet) -> None:
+        amount, wallet.free = wallet.free, 0
+        committing = False
+
+        def back(connection: Connection) -> None:
+            nonlocal committing
+            give_back(connection, self._process_id, wallet.scope.name, amount)
+            committing = True
+
+        try:
+            await self._in_transaction(back)
+        except SQLAlchemyError:
+            # After a failed commit nobody knows whether it went back: then it is nobody's until this process ends.
+            if not committing:
+                wallet.free += amount
+
+    def _wanted(self, scopes: Iterable[str]) -> set[str]:
+        with self._store.read() as connection:
+            return wanted(connection, scopes)
+
+    async def _in_transaction(self, work: Callable[[Connection], T]) -> T:
+        def run() -> T:
+            with self._store.write() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(None, run)
+
+    def close(self) -> None:
+        """Everything that is left goes back. To be called when all that was settled is in the books."""
+        self._wallets.clear()
+        with self._store.write() as connection:
+            release(connection, self._process_id)
+
+    def _new(self, scope: Scope) -> Wallet:
+        wallet = self._wallets[scope.name] = Wallet(scope)
+        wallet.used_at = self._clock()
+        return wallet
+
+    def _heard_of(self, at: float) -> None:
+        self._renewed_at = at
+        self._valid_until = at + LEASE_SECONDS / 2  # others may take it for dead after the whole of it
+
+    def _forget(self) -> None:
+        """The lease has run out without being renewed: it may be another's by now."""
+        for wallet in self._wallets.values():
+            wallet.free = 0
+
+    def _drop_empty(self) -> None:
+        now = self._clock()
+        for name, wallet in list(self._wallets.items()):
+            if not wallet.free and not wallet.held and wallet.flight is None and now - wallet.used_at > IDLE_SECONDS:
+                del self._wallets[name]
+
+
+def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
+    log.warning("Credit cannot be leased: %s", getattr(error, "orig", None) or error)
+    return LedgerUnavailable(
+        "Credit cannot be checked at the moment, so no call that needs it is taken. Try again soon.",
+        retry_after_seconds=5,
+    )
+
+
+__all__ = ["Hold", "Scope", "Shortage", "Taken", "Wallets"]

@@ -1,0 +1,68 @@
+"""The most that a call can come to, before it is made: what has to be there to pay for it. Pure.
+
+A tokenizer never makes more tokens than a text has bytes, so the bytes of a prompt, with the JSON around its messages
+standing for the template around them, are a safe bound that costs nothing to know.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from fairlead.routing.upstream import Servable
+from fairlead.wire.chat import ChatRequest
+
+# The cap of an answer when neither the caller nor the catalogue names one.
+UNKNOWN_OUTPUT_TOKENS = 16_384
+# What is shrunk further than this helps nobody: such a call is refused.
+LEAST_OUTPUT_TOKENS = 256
+_CAPS = ("max_tokens", "max_completion_tokens")
+
+
+class Ceiling(NamedTuple):
+    """Tokens at most: of the prompt, and of each of `choices` answers. `named`: the caller gave the cap;
+    `known`: the caller or the catalogue did."""
+
+    prompt: int
+    output: int
+    choices: int
+    named: bool
+    known: bool
+
+    def picodollars(self, servable: Servable, output: int | None = None) -> int:
+        """What the dearest deployment may charge, with this cap or another one."""
+        tokens = (self.output if output is None else output) * self.choices
+        return max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in servable.upstreams)
+
+    def output_that_fits(self, servable: Servable, picodollars: int) -> int:
+        """The largest cap that an amount pays for everywhere; 0 or less when none does."""
+        fits = min(
+            upstream.deployment.sheet.output_that_fits(self.prompt, picodollars) for upstream in servable.upstreams
+        )
+        return min(self.output, fits // self.choices)
+
+
+def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
+    model = servable.model
+    tools = request.given.get("tools")
+    prompt = len(request.messages) + (len(tools) if tools is not None else 0)
+    if model.context_length is not None:
+        prompt = min(prompt, model.context_length)
+    output = model.max_output_tokens or model.context_length
+    known = output is not None
+    named = False
+    for name in _CAPS:
+        raw = request.given.get(name)
+        if raw is not None:
+            wanted = msgspec.json.decode(raw, type=int)
+            output = wanted if output is None else min(wanted, output)
+            named = known = True
+    return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, request.choices, named, known)
+
+
+def cap(request: ChatRequest, output: int) -> None:
+    """Makes the answer no longer than this, whatever the caller or the provider would have it."""
+    name = next((name for name in _CAPS if name in request.given), _CAPS[0])
+    request.given[name] = Raw(b"%d" % output)

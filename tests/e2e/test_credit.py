@@ -1,0 +1,193 @@
+"""Credit and budgets: spent to the last call, never beyond, by any number of callers."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from fairlead.testing import Fault, Reply, ScriptedUpstream
+
+from .conftest import Served, eventually, fairlead, model, provider, serving
+
+MODEL = "mistral-small-3.2"
+HELLO: Any = [{"role": "user", "content": "Hello!"}]
+# A price per request alone: what a call may cost is what it costs.
+FLAT = """
+[[models]]
+id = "flat"
+[[models.deployments]]
+provider = "mock"
+upstream_model = "flat-1"
+price = { input = "0", output = "0", request = "0.01" }
+"""
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = provider(upstream.url) + model() + FLAT
+    with serving(tmp_path_factory.mktemp("credit"), config) as running:
+        yield running
+
+
+def new_key(served: Served, *options: str) -> str:
+    made = fairlead("keys", "create", "--name", "test", *options, data=served.data)
+    assert made.returncode == 0, made.stderr
+    key = made.stdout.split()[-1]
+    eventually(lambda: ask(served, key, "/v1/generation?id=x")[0] == 404)
+    return key
+
+
+def ask(served: Served, key: str, path: str, body: Any = None) -> tuple[int, Any]:
+    with httpx2.Client(trust_env=False, timeout=30) as http:
+        headers = {"Authorization": f"Bearer {key}"}
+        if body is None:
+            answer = http.get(served.url + path, headers=headers)
+        else:
+            answer = http.post(served.url + path, headers=headers, json=body)
+    return answer.status_code, answer.json()
+
+
+def chat(served: Served, key: str, **more: Any) -> tuple[int, Any]:
+    return ask(served, key, "/v1/chat/completions", {"model": MODEL, "messages": HELLO, **more})
+
+
+def funds(served: Served, start: str = "account/") -> list[tuple[str, int, int, int]]:
+    with contextlib.closing(sqlite3.connect(served.data / "fairlead.db")) as database:
+        rows = database.execute("SELECT scope, granted, spent, leased FROM funds WHERE scope LIKE ?", (start + "%",))
+        return rows.fetchall()
+
+
+def test_a_call_beyond_the_credit_is_refused_with_what_would_fit(served: Served, upstream: ScriptedUpstream) -> None:
+    key = new_key(served, "--credit", "0.0001")
+    with openai.OpenAI(base_url=served.url + "/v1", api_key=key, max_retries=0) as sdk:
+        with pytest.raises(openai.APIStatusError) as refused:
+            sdk.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1000)
+        error = refused.value
+        assert (error.status_code, error.code, error.param) == (402, "insufficient_credit", "max_tokens")
+        body: Any = error.body
+        prompt = len('[{"role":"user","content":"Hello!"}]')
+        assert body["available_usd"] == "0.0001"
+        assert body["needed_usd"] == f"{(prompt * 100_000 + 1000 * 300_000) / 1e12:.7f}"
+        largest = body["largest_max_tokens"]
+        assert largest == (100_000_000 - prompt * 100_000) // 300_000
+        with pytest.raises(openai.APIStatusError):
+            sdk.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=largest + 1)
+        answer = sdk.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=largest)
+        assert answer.usage is not None
+        assert answer.usage.cost_usd != "0"  # type: ignore[attr-defined]
+
+
+def test_without_a_cap_the_cap_shrinks_to_the_credit(served: Served, upstream: ScriptedUpstream) -> None:
+    key = new_key(served, "--credit", "0.001")
+    upstream.requests.clear()
+    status, _ = chat(served, key)
+    assert status == 200
+    prompt = len('[{"role":"user","content":"Hello!"}]')
+    sent = upstream.requests[-1].json
+    assert sent["max_tokens"] == (1_000_000_000 - prompt * 100_000) // 300_000
+    rich = new_key(served, "--credit", "5")
+    assert chat(served, rich)[0] == 200
+    assert "max_tokens" not in upstream.requests[-1].json
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.EMPTY_CHOICES])
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_ending_gives_the_hold_back(
+    served: Served, upstream: ScriptedUpstream, fault: Fault, stream: bool
+) -> None:
+    key = new_key(served, "--credit", "0.01")
+    upstream.enqueue(Reply(text="a b c", fault=fault))
+    with contextlib.suppress(httpx2.HTTPError, ValueError):
+        ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO, "stream": stream})
+    # All the credit again, and now it is spent.
+    assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
+    status, body = ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})
+    assert (status, body["error"]["code"], body["error"]["available_usd"]) == (402, "insufficient_credit", "0")
+
+
+def test_a_budget_ends_calls_and_the_account_goes_on(served: Served) -> None:
+    key = new_key(served, "--budget", "day=0.03", "--budget", "total=9")
+    other = new_key(served)
+    found = Counter(ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] for _ in range(5))
+    assert found == {200: 3, 402: 2}
+    status, body = ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})
+    assert (status, body["error"]["code"]) == (402, "budget_exceeded")
+    assert re.search(r"key/key_\w+/day/\d{4}-\d\d-\d\d", body["error"]["message"])
+    assert ask(served, other, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
+
+
+def test_free_models_need_no_credit(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    free = model().replace('price = { input = "0.10", output = "0.30" }', 'price = "free"')
+    with serving(tmp_path, provider(upstream.url) + free) as served:
+        key = new_key(served, "--credit", "0")
+        assert chat(served, key)[0] == 200
+
+
+def test_a_thousand_calls_spend_a_hundred_calls_credit_exactly(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    config = provider(upstream.url) + FLAT
+    with serving(tmp_path, config) as served:
+        key = new_key(served, "--credit", "1.00")
+        found = race(served, key, 1000)
+        assert found == {200: 100, 402: 900}
+        assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 402
+    ((_, granted, spent, leased),) = funds(served)
+    assert (granted, spent, leased) == (10**12, 10**12, 0)
+    checked = fairlead("verify", data=served.data)
+    assert checked.returncode == 0, checked.stderr
+
+
+def race(served: Served, key: str, calls: int, at_once: int = 50) -> Counter[int]:
+    """So many calls, by so many callers at once, each on its own connection; how often each status came."""
+    found: Counter[int] = Counter()
+    lock = threading.Lock()
+    left = iter(range(calls))
+
+    def caller() -> None:
+        with httpx2.Client(trust_env=False, timeout=30) as http:
+            while True:
+                with lock:
+                    if next(left, None) is None:
+                        return
+                answer = http.post(
+                    served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"},
+                    json={"model": "flat", "messages": HELLO},
+                )  # fmt: skip
+                with lock:
+                    found[answer.status_code] += 1
+
+    threads = [threading.Thread(target=caller) for _ in range(at_once)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def test_credit_of_a_killed_process_is_there_again(upstream: ScriptedUpstream, tmp_path: Path) -> None:
+    config = provider(upstream.url) + FLAT
+    with serving(tmp_path, config) as served:
+        key = new_key(served, "--credit", "0.05")
+        assert race(served, key, 2, 1) == {200: 2}
+        served.process.kill()
+        served.process.wait()
+    assert funds(served)[0][3] > 0  # it died with a lease
+    with serving(tmp_path, config) as served:
+        eventually(lambda: funds(served)[0][2:] == (2 * 10**10, 0))
+        assert race(served, key, 5, 1) == {200: 3, 402: 2}
+    assert fairlead("verify", data=served.data).returncode == 0
