@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from fairlead.accounts.accounts import add_account, first_account
 from fairlead.accounts.keys import KeyRing, create_key, first_start, list_keys, revoke_key
 from fairlead.errors import ConfigurationError
 from fairlead.store import Store, open_store
@@ -140,3 +141,12 @@ def test_what_is_known_stays_in_force_while_the_database_cannot_be_read(
 def test_a_name_that_cannot_be_shown_is_refused(store: Store, name: str) -> None:
     with pytest.raises(ConfigurationError):
         create_key(store, name)
+
+
+def test_a_prepaid_account_of_the_same_second_is_never_taken_for_the_first_one(store: Store) -> None:
+    create_key(store, "operator")
+    with store.write() as connection:
+        first = first_account(connection)
+        for number in range(20):
+            add_account(connection, f"customer {number}", prepaid=True)
+        assert first_account(connection) == first

@@ -106,7 +106,9 @@ def test_without_a_cap_the_cap_shrinks_to_the_credit(served: Served, upstream: S
     assert "max_tokens" not in upstream.requests[-1].json
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.EMPTY_CHOICES])
+@pytest.mark.parametrize(
+    "fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.EMPTY_CHOICES]
+)
 @pytest.mark.parametrize("stream", [False, True])
 def test_every_ending_gives_the_hold_back(
     served: Served, upstream: ScriptedUpstream, fault: Fault, stream: bool

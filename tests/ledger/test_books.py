@@ -102,7 +102,8 @@ def test_verify_makes_the_charge_again_and_does_not_believe_the_record(store: St
     with store.read() as connection:
         discrepancy = verify(connection).discrepancy
     assert (
-        discrepancy == f"gen_9: charged {PRICE + 1} (and 0 waived), by its sheet {PRICE} picodollars (cost 100000000 and 100000000)."
+        discrepancy
+        == f"gen_9: charged {PRICE + 1} (and 0 waived), by its sheet {PRICE} picodollars (cost 100000000 and 100000000)."
     )
 
 

@@ -65,8 +65,10 @@ def add_account(connection: Connection, name: str, *, prepaid: bool) -> str:
 
 
 def first_account(connection: Connection) -> str:
-    """The operator's own account, made when there is none."""
-    found = connection.execute(select(accounts.c.id).order_by(accounts.c.created_at, accounts.c.id)).scalar()
+    """The operator's own account, made when there is none. It is the only one that is not prepaid."""
+    found = connection.execute(
+        select(accounts.c.id).where(~accounts.c.prepaid).order_by(accounts.c.created_at, accounts.c.id)
+    ).scalar()
     return str(found) if found is not None else add_account(connection, "default", prepaid=False)
 
 
