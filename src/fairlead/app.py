@@ -11,7 +11,7 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -29,6 +29,7 @@ from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
 from fairlead.catalogue.load import build
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
+from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -77,17 +78,26 @@ def serve(
 
     Raises ConfigurationError or CannotListen before anything is served.
     """
+    prepare_process()
+    store = open_store(data_dir)
+    try:
+        spec = gguf if gguf is not None else demo_spec() if engine else None
+        own = None if spec is None else Engine(spec, data_dir)
+        service = Service(settings, store, own)
+        return uvloop.run(service.run(host, port, own))
+    finally:
+        store.close()
+
+
+def prepare_process() -> None:
+    """Logging, the allocator and the number of open files: once in the life of a process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     tune_allocator()
     _raise_open_files()
-    store = open_store(data_dir)
-    try:
-        spec = gguf if gguf is not None else demo_spec() if engine else None
-        service = Service(settings, store, data_dir, spec)
-        return uvloop.run(service.run(host, port))
-    finally:
-        store.close()
+
+
+AnyEngine = Engine | SharedEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,47 +106,64 @@ class Reach:
 
     pool: Pool
     headers: bytes
-    engine: Engine | None = None
+    engine: AnyEngine | None = None
 
 
 class Service:
-    """One process: engine, pools, gateway, server; `run` starts them in order and ends them in reverse."""
+    """One process: engine, pools, gateway, server; `run` starts them in order and ends them in reverse, `serve` does
+    it for a worker among others, whose sockets and engine are its parent's."""
 
-    def __init__(self, settings: Settings, store: Store, data_dir: Path, spec: EngineSpec | None) -> None:
+    def __init__(self, settings: Settings, store: Store, engine: AnyEngine | None) -> None:
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
         snapshot = build(settings, frozenset(DIALECTS))
-        self._engine: Engine | None = None
-        if spec is not None:
-            self._engine = Engine(spec, data_dir)
-            snapshot = _with_engine(snapshot, spec, self._engine)
+        self._engine = engine
+        if engine is not None:
+            snapshot = _with_engine(snapshot, engine)
         self._snapshot = snapshot
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
         self._ledger: Ledger | None = None
 
-    async def run(self, host: str, port: int) -> int:
+    async def run(self, host: str, port: int, engine: Engine | None) -> int:
+        """Serves alone, with an engine of its own. Raises CannotListen."""
+        starting: asyncio.Task[None] | None = None
+
+        async def listen(server: Server) -> None:
+            nonlocal starting
+            try:
+                address = await server.listen(host, port)
+            except OSError as error:
+                raise cannot_listen(host, port, error) from None
+            first_key = first_start(self._store)  # only now: a key that nobody gets to see would be lost
+            if engine is not None:
+                starting = asyncio.create_task(engine.start())
+            self.greet(host, address[1], first_key)
+
+        code = await self.serve(listen)
+        if engine is not None and starting is not None:
+            with contextlib.suppress(Exception):
+                await starting
+            await engine.stop()
+        return code
+
+    async def serve(self, listen: Callable[[Server], Awaitable[None]]) -> int:
+        """Serves what `listen` makes the server accept, until SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
         keys = KeyRing(self._store)
         self._ledger = ledger = Ledger(self._store, self._sheets())
         server = self._server(keys, ledger)
-        try:
-            address = await server.listen(host, port)
-        except OSError as error:
-            raise _cannot_listen(host, port, error) from None
-        first_key = first_start(self._store)  # only now: a key that nobody gets to see would be lost
+        await listen(server)
         keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         watching = loop.create_task(keys.watch())
         draining = loop.create_task(ledger.run())
-        starting = None if self._engine is None else loop.create_task(self._engine.start())
         # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
-        self._greet(host, address[1], first_key)
         await self._stopping.wait()
         # A second signal ends it at once, as everywhere.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -149,10 +176,6 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await ledger.close()
-        if self._engine is not None and starting is not None:
-            with contextlib.suppress(Exception):
-                await starting
-            await self._engine.stop()
         return 0
 
     def _sheets(self) -> list[PriceSheet]:
@@ -270,11 +293,12 @@ class Service:
                 reasons[model.id] = obstacle
         return [f"{name}: {text}" for name, text in reasons.items()] or ["no deployment is configured"]
 
-    def _greet(self, host: str, port: int, first_key: str | None) -> None:
+    def greet(self, host: str, port: int, first_key: str | None, workers: int = 1) -> None:
+        """Prints where this is, the first key when there is one, and a call to try."""
         shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
         url = f"{'http' if self._tls is None else 'https'}://{shown}:{port}"
         callable_ = [model for model in self._snapshot.models.values() if model.deployments]
-        lines = [f"Fairlead {__version__} is at {url}"]
+        lines = [f"Fairlead {__version__} is at {url}" + (f" ({workers} workers)" if workers > 1 else "")]
         if first_key is not None:
             lines += ["", f"Your API key, shown this once: {first_key}"]
         if callable_:
@@ -317,8 +341,9 @@ def _not_set(_request: Request, _response: Response, error: BaseException) -> No
     raise error
 
 
-def _with_engine(snapshot: Snapshot, spec: EngineSpec, engine: Engine) -> Snapshot:
+def _with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
     """The snapshot with the local engine as a provider, and as the last deployment of its model."""
+    spec = engine.spec
     if ENGINE_PROVIDER in snapshot.providers:
         raise ConfigurationError(
             f"The provider id {ENGINE_PROVIDER!r} is taken by the embedded engine; choose another."
@@ -395,7 +420,7 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
     if error.errno == errno.EADDRINUSE:
         return CannotListen(f"{host}:{port} is in use by another program. Choose another port with --port.")
     reason = (error.strerror or str(error)).lower()

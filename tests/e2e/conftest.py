@@ -67,10 +67,15 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    tmp: Path, config: str | None = None, *, engine: bool = False, command: tuple[str, ...] = ("serve",)
+    tmp: Path,
+    config: str | None = None,
+    *,
+    engine: bool = False,
+    command: tuple[str, ...] = ("serve",),
+    workers: int = 1,
 ) -> Iterator[Served]:
     data = tmp / "data"
-    argv = [sys.executable, "-m", "fairlead", *command, "--port", "0", "--data", str(data)]
+    argv = [sys.executable, "-m", "fairlead", *command, "--port", "0", "--data", str(data), "--workers", str(workers)]
     if config is not None:
         file = tmp / "fairlead.toml"
         file.write_text(config)

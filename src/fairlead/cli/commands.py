@@ -39,6 +39,9 @@ def serve_options(command: Command) -> Command:
             type=click.Path(path_type=Path, dir_okay=False),
             help="Configuration (TOML). Default: $FAIRLEAD_CONFIG.",
         ),
+        click.option(
+            "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that serve."
+        ),
     ):
         command = option(command)
     return command
@@ -53,12 +56,21 @@ def cli() -> None:
 @cli.command()
 @serve_options
 @click.option("--no-engine", is_flag=True, help="Do not start the demonstration model.")
-def serve(host: str, port: int, data: Path | None, config: Path | None, no_engine: bool) -> None:
+def serve(host: str, port: int, data: Path | None, config: Path | None, workers: int, no_engine: bool) -> None:
     """Serve the API and the pages."""
-    from fairlead.app import serve as run
+    from fairlead.workers import serve as run
 
     settings = load_settings(configuration_file(config))
-    sys.exit(run(settings=settings, data_dir=data_directory(data), host=host, port=port, engine=not no_engine))
+    sys.exit(
+        run(
+            workers=workers,
+            settings=settings,
+            data_dir=data_directory(data),
+            host=host,
+            port=port,
+            engine=not no_engine,
+        )
+    )
 
 
 @cli.group()
@@ -75,15 +87,15 @@ def engine() -> None:
 @serve_options
 def engine_run(
     gguf: Path, mmproj: Path | None, model_id: str | None, context: int | None, slots: int | None,
-    host: str, port: int, data: Path | None, config: Path | None,
+    host: str, port: int, data: Path | None, config: Path | None, workers: int,
 ) -> None:  # fmt: skip
     """Serve a GGUF file with the embedded engine."""
-    from fairlead.app import serve as run
     from fairlead.engines.spec import spec_for
+    from fairlead.workers import serve as run
 
     settings = load_settings(configuration_file(config))
     spec = spec_for(gguf, mmproj, model_id, context, slots)
-    sys.exit(run(settings=settings, data_dir=data_directory(data), host=host, port=port, gguf=spec))
+    sys.exit(run(workers=workers, settings=settings, data_dir=data_directory(data), host=host, port=port, gguf=spec))
 
 
 @contextlib.contextmanager

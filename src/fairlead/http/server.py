@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -26,6 +27,7 @@ OnError = Callable[[Request, Response, BaseException], None]
 NEVER = math.inf
 # How often deadlines are looked at: one timer for all connections instead of one per request.
 SWEEP_SECONDS = 0.5
+BACKLOG = 4096
 # After a refusal the caller may still be sending; closing at once would reset the connection and lose the answer.
 LINGER_SECONDS = 2.0
 # A caller may send requests ahead of their answers up to here; then its socket is not read until it catches up.
@@ -73,7 +75,7 @@ class Server:
         self.open: set[Connection] = set()
         self.date = _date_line()
         self.now = 0.0
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None
 
@@ -81,14 +83,26 @@ class Server:
     def connections(self) -> int:
         return len(self.open)
 
+    async def accept_from(self, sockets: Iterable[socket.socket]) -> None:
+        """Starts to accept from sockets that are bound already."""
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {} if self.tls is None else {"ssl_handshake_timeout": self.limits.head_seconds}
+        for one in sockets:
+            self._listeners.append(
+                await loop.create_server(
+                    partial(Connection, self, loop), sock=one, backlog=BACKLOG, ssl=self.tls, **options
+                )
+            )
+
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Starts to accept; gives the address, with the real port when 0 was asked."""
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {} if self.tls is None else {"ssl_handshake_timeout": self.limits.head_seconds}
-        self._listener = await loop.create_server(
-            partial(Connection, self, loop), host, port, backlog=4096, ssl=self.tls, reuse_address=True, **options
+        listener = await loop.create_server(
+            partial(Connection, self, loop), host, port, backlog=BACKLOG, ssl=self.tls, reuse_address=True, **options
         )
-        address = self._listener.sockets[0].getsockname()
+        self._listeners.append(listener)
+        address = listener.sockets[0].getsockname()
         return address[0], address[1]
 
     def sweep_soon(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -107,8 +121,8 @@ class Server:
     async def drain(self, seconds: float) -> None:
         """Stops accepting, closes idle connections, lets requests in flight finish; cuts the rest after `seconds`."""
         self.draining = True
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         for connection in list(self.open):
             connection.close_if_idle()
         if self.open:

@@ -12,18 +12,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from fairlead.ledger.funds import spend
 from fairlead.ledger.record import UsageRecord, decode
 from fairlead.prices import PriceSheet
-from fairlead.store.tables import entries, funds, postings, price_sheets, usage_records
+from fairlead.store.tables import entries, funds, postings, price_sheets, usage_records, versions
 
 READ_ROWS = 1_000
 
 
 def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
     """Stores the sheets that are not there yet, each as the next version of its deployment."""
+    # Written to first, so that of two processes which start at once the second waits, and then finds the first's.
+    connection.execute(update(versions).where(versions.c.name == "keys").values(number=versions.c.number))
     for sheet in sheets:
         if connection.execute(select(price_sheets.c.id).where(price_sheets.c.id == sheet.id)).first() is not None:
             continue

@@ -32,6 +32,8 @@ DRAIN_SECONDS = 0.25
 BATCH_RECORDS = 5_000
 # Every so many rounds somebody looks whether another process has died.
 ADOPT_TURNS = 8
+# How long somebody who asks for a record waits for another worker to store it.
+FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 
 
@@ -267,7 +269,18 @@ class Ledger:
     async def find(self, generation_id: str, account: str) -> tuple[UsageRecord, PriceSheet | None] | None:
         """The record of a call of this account with its sheet; None when there is none."""
         await self.flush()
-        return await asyncio.get_running_loop().run_in_executor(None, self._find, generation_id, account)
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + FIND_SECONDS
+        while True:
+            found = await loop.run_in_executor(None, self._find, generation_id, account)
+            if found is not None or loop.time() > give_up or not self._is_elsewhere(generation_id):
+                return found
+            await asyncio.sleep(DRAIN_SECONDS / 2)
+
+    def _is_elsewhere(self, generation_id: str) -> bool:
+        """Whether another process of this machine made it, which may not have stored it yet."""
+        made_by = generation_id[4:20]
+        return made_by != self._name and made_by.isalnum() and (self._root / made_by).is_dir()
 
     def _find(self, generation_id: str, account: str) -> tuple[UsageRecord, PriceSheet | None] | None:
         try:

@@ -1,0 +1,62 @@
+"""An engine that another process of ours keeps: what a worker knows of it is one byte of shared memory."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+
+from fairlead.engines.spec import EngineSpec
+from fairlead.engines.supervisor import Engine
+
+STARTING, READY, GAVE_UP = 0, 1, 2
+POLL_SECONDS = 0.02
+
+
+class SharedEngine:
+    """Looks like an `Engine` to those who call it. `state` is memory that the keeper writes, shared by a fork."""
+
+    def __init__(self, engine: Engine, state: mmap.mmap) -> None:
+        self._engine = engine
+        self._state = state
+
+    @property
+    def spec(self) -> EngineSpec:
+        return self._engine.spec
+
+    @property
+    def base_url(self) -> str:
+        return self._engine.base_url
+
+    @property
+    def api_key(self) -> str:
+        return self._engine.api_key
+
+    @property
+    def slots(self) -> int:
+        return self._engine.slots
+
+    @property
+    def is_ready(self) -> bool:
+        return self._state[0] == READY
+
+    async def wait_ready(self, seconds: float) -> bool:
+        """As that of `Engine`."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + seconds
+        while not self.is_ready:
+            if self._state[0] == GAVE_UP or loop.time() >= give_up:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
+
+async def keep(engine: Engine, state: mmap.mmap, stopping: asyncio.Event) -> None:
+    """Keeps an engine up for the workers until it is told to stop."""
+
+    def note(changed: Engine) -> None:
+        state[0] = READY if changed.is_ready else GAVE_UP if changed.gave_up else STARTING
+
+    engine.on_state = note
+    await engine.start()
+    await stopping.wait()
+    await engine.stop()

@@ -1,0 +1,144 @@
+"""`fairlead serve --workers N`: one parent, N processes that serve on one port, one that keeps the engine.
+
+The parent binds a socket per worker (SO_REUSEPORT: the kernel spreads the connections) and holds it, so that what
+waits in the queue of a worker that died is served by the next one. Workers share the database, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import mmap
+import signal
+import socket
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from fairlead.accounts.keys import first_start
+from fairlead.app import Service, cannot_listen, prepare_process
+from fairlead.app import serve as serve_alone
+from fairlead.engines.shared import STARTING, SharedEngine, keep
+from fairlead.engines.spec import EngineSpec, demo_spec
+from fairlead.engines.supervisor import Engine
+from fairlead.http.server import Server
+from fairlead.settings import Settings
+from fairlead.store import open_store
+from fairlead.team import Member, Team
+
+
+def serve(
+    *,
+    workers: int,
+    settings: Settings,
+    data_dir: Path,
+    host: str,
+    port: int,
+    engine: bool = True,
+    gguf: EngineSpec | None = None,
+) -> int:
+    """Serves until SIGTERM or SIGINT; gives the exit code. Raises ConfigurationError or CannotListen."""
+    if workers == 1:
+        return serve_alone(settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, gguf=gguf)
+    prepare_process()
+    spec = gguf if gguf is not None else demo_spec() if engine else None
+    own = None if spec is None else Engine(spec, data_dir)
+    flags = mmap.mmap(-1, 1 + workers)  # the engine's state, and for each worker whether it serves
+    shared = None if own is None else SharedEngine(own, flags)
+    store = open_store(data_dir)
+    try:
+        # What is wrong with the configuration, the address or the database is said once, and before there are many.
+        service = Service(settings, store, shared)
+        sockets = [_bound(host, port)]
+        port = sockets[0][0].getsockname()[1]
+        sockets += [_bind(host, port) for _ in range(workers - 1)]
+        first_key = first_start(store)
+    finally:
+        store.close()
+    gc.collect()
+    gc.freeze()  # before the forks: pages that no collection writes to stay shared
+    members = [
+        Member(
+            f"worker {at + 1}",
+            partial(_work, settings, data_dir, shared, sockets, flags, at),
+            lambda at=at: flags[1 + at] == 1,  # type: ignore[misc]
+        )
+        for at in range(workers)
+    ]
+    keepers = [] if own is None else [Member("engine keeper", partial(_keep, own, sockets, flags), lambda: True)]
+
+    greet = partial(service.greet, host, port, first_key, workers)
+    return Team(members, keepers).run(greet, partial(_close, sockets))
+
+
+def _close(sockets: list[list[socket.socket]]) -> None:
+    for bound in sockets:
+        for one in bound:
+            one.close()
+
+
+def _work(
+    settings: Settings,
+    data_dir: Path,
+    engine: SharedEngine | None,
+    sockets: list[list[socket.socket]],
+    flags: mmap.mmap,
+    at: int,
+) -> int:
+    own = sockets[at]
+    _close(sockets[:at] + sockets[at + 1 :])  # whoever holds a socket keeps its queue open
+    flags[1 + at] = 0
+    store = open_store(data_dir)
+    try:
+        service = Service(settings, store, engine)
+
+        async def listen(server: Server) -> None:
+            await server.accept_from(own)
+            flags[1 + at] = 1
+
+        return uvloop.run(service.serve(listen))
+    finally:
+        store.close()
+
+
+def _keep(engine: Engine, sockets: list[list[socket.socket]], flags: mmap.mmap) -> int:
+    _close(sockets)
+    flags[0] = STARTING
+
+    async def run() -> None:
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        await keep(engine, flags, stopping)
+
+    uvloop.run(run())
+    return 0
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """The first worker's sockets. Raises CannotListen, also when another program shares its port as we do."""
+    try:
+        if port:
+            for one in _bind(host, port, shared=False):
+                one.close()
+        return _bind(host, port)
+    except OSError as error:
+        raise cannot_listen(host, port, error) from None
+
+
+def _bind(host: str, port: int, *, shared: bool = True) -> list[socket.socket]:
+    bound = []
+    for family, _, _, _, address in socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        one = socket.socket(family, socket.SOCK_STREAM)
+        bound.append(one)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        one.bind((address[0], bound[0].getsockname()[1] or port, *address[2:]) if len(bound) > 1 else address)
+        one.setblocking(False)
+    return bound
