@@ -21,6 +21,7 @@ import uvloop
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing, first_start
 from fairlead.api.chat import ChatCompletions
+from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch
 from fairlead.api.health import HealthChecks
 from fairlead.api.models import PREFIX as MODELS_PREFIX
@@ -184,6 +185,7 @@ class Service:
     def _server(self, keys: KeyRing, ledger: Ledger) -> Server:
         gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger)
         receipts = Receipts(ledger, keys)
+        credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values())
         health = HealthChecks(self._obstacles, self._warnings)
         site = LazySite(self._snapshot, self._obstacle)
@@ -192,6 +194,9 @@ class Service:
                 "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
                 "/v1/models": {"GET": models.list},
                 "/v1/generation": {"GET": receipts.generation},
+                "/v1/key": {"GET": credit.key},
+                "/v1/credits": {"GET": credit.credits},
+                "/v1/credits/redeem": {"POST": credit.redeem},
                 "/healthz": {"GET": health.process},
                 "/readyz": {"GET": health.ready},
             },

@@ -119,7 +119,7 @@ class Gateway:
 
         Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
         """
-        scopes = _scopes(caller)
+        scopes = scopes_of(caller)
         ceiling = ceiling_of(servable, request)
         most = ceiling.picodollars(servable)
         hold = self._ledger.hold_at_once(scopes, most)
@@ -254,7 +254,7 @@ async def _relay(
     response.end()
 
 
-def _scopes(caller: Caller) -> list[Scope]:
+def scopes_of(caller: Caller) -> list[Scope]:
     """What the calls of this caller are taken from: the account's credit and every budget."""
     scopes = [Scope(credit_scope(caller.account_id))] if caller.prepaid else []
     if caller.budgets:

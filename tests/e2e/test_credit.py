@@ -225,3 +225,55 @@ def test_credit_of_a_killed_process_is_there_again(upstream: ScriptedUpstream, t
         eventually(lambda: funds(served)[0][2:] == (2 * 10**10, 0))
         assert race(served, key, 5, 1) == {200: 3, 402: 2}
     assert fairlead("verify", data=served.data).returncode == 0
+
+
+def test_credit_is_granted_redeemed_refunded_and_taken_away(served: Served, upstream: ScriptedUpstream) -> None:
+    data = served.data
+    key = new_key(served, "--credit", "0.01")
+    account = ask(served, key, "/v1/key")[1]["data"]["account"]
+    answer = ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})
+    assert answer[0] == 200
+    assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 402
+    assert fairlead("credit", "grant", account, "0.02", "--note", "paid by bank", data=data).returncode == 0
+    code = fairlead("credit", "codes", "--amount", "0.03", data=data).stdout.strip()
+    assert ask(served, key, "/v1/credits/redeem", {"code": code}) == (200, {"data": {"credited_usd": "0.03"}})
+    for wrong in (code, "fl-code-0", "x" * 10_000):
+        assert ask(served, key, "/v1/credits/redeem", {"code": wrong})[0] == 404
+    assert ask(served, key, "/v1/credits/redeem", {"kode": code})[0] == 400
+    assert ask(served, served.key, "/v1/credits/redeem", {"code": code})[0] == 400
+    assert fairlead("credit", "withdraw", account, "0.01", data=data).returncode == 0
+    assert fairlead("credit", "withdraw", account, "1", data=data).returncode == 1
+    status, body = ask(served, key, "/v1/credits")
+    assert status == 200
+    assert (body["data"]["total_credits"], body["data"]["total_usage_usd"]) == (0.05, "0.01")
+    assert body["data"]["remaining_usd"] == "0.04"
+    with httpx2.Client(trust_env=False) as http:
+        made = http.post(
+            served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"},
+            json={"model": "flat", "messages": HELLO},
+        )  # fmt: skip
+    name = made.headers["x-fairlead-generation-id"]
+    receipt = ask(served, key, f"/v1/receipts/{name}")[1]
+    assert receipt["hold"] == {"usd": "0.01", "scopes": [f"account/{account}"]}
+    assert fairlead("credit", "refund", name, "--amount", "0.004", data=data).returncode == 0
+    assert fairlead("credit", "refund", name, "--amount", "0.007", data=data).returncode == 1
+    assert f"{account} got 0.006 USD back" in fairlead("credit", "refund", name, data=data).stdout
+    assert fairlead("credit", "refund", name, data=data).returncode == 1
+    assert fairlead("credit", "refund", "gen_nobody", data=data).returncode == 1
+    assert ask(served, key, f"/v1/receipts/{name}")[1]["refunded_usd"] == "0.01"
+    assert ask(served, key, "/v1/credits")[1]["data"]["remaining_usd"] == "0.04"
+    shown = fairlead("credit", "balance", account, data=data).stdout.splitlines()[1].split()
+    assert (shown[0], shown[-3:]) == (account, ["0.05", "0.01", "0.04"])
+    first = ask(served, served.key, "/v1/key")[1]["data"]["account"]
+    refused = fairlead("credit", "grant", first, "1", data=data)
+    assert (refused.returncode, "needs no credit" in refused.stderr) == (2, True)
+    assert fairlead("verify", data=data).returncode == 0
+
+
+def test_a_key_says_what_is_left_of_its_budgets(served: Served) -> None:
+    key = new_key(served, "--budget", "total=0.05", "--budget", "month=0.02")
+    assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
+    data = ask(served, key, "/v1/key")[1]["data"]
+    assert (data["limit"], data["usage_usd"], data["limit_remaining_usd"]) == (0.05, "0.01", "0.01")
+    assert [budget["remaining_usd"] for budget in data["budgets"]] == ["0.04", "0.01"]
+    assert ask(served, "sk-fl-nobody", "/v1/key")[0] == 401

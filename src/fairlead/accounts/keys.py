@@ -50,6 +50,7 @@ class Caller:
 
     account_id: str
     key_id: str
+    name: str = ""
     prepaid: bool = False
     budgets: tuple[Budget, ...] = ()
 
@@ -184,7 +185,7 @@ def _caller(row: Any) -> Caller:
         *budgets_from_json(f"key/{row.id}", row.budgets),
         *budgets_from_json(f"account/{row.account_id}", row.account_budgets),
     )
-    return Caller(row.account_id, row.id, row.prepaid, budgets)
+    return Caller(row.account_id, row.id, row.name, row.prepaid, budgets)
 
 
 def _digest(key: bytes) -> bytes:

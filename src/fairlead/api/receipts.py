@@ -11,10 +11,8 @@ from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.http.request import Request, Response
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.ledger import Found, Ledger
 from fairlead.ledger.receipts import generation, receipt
-from fairlead.ledger.record import UsageRecord
-from fairlead.prices import PriceSheet
 
 JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
 PREFIX = "/v1/receipts/"
@@ -31,14 +29,14 @@ class Receipts:
         wanted = parse_qs(request.query).get("id")
         if not wanted:
             raise InvalidRequest("Say which generation: GET /v1/generation?id=gen_...", param="id")
-        record, _ = await self._found(request, wanted[0])
-        _send(response, {"data": generation(record)})
+        found = await self._found(request, wanted[0])
+        _send(response, {"data": generation(found.record)})
 
     async def receipt(self, request: Request, response: Response) -> None:
-        record, sheet = await self._found(request, unquote(request.path.removeprefix(PREFIX)))
-        _send(response, receipt(record, sheet))
+        found = await self._found(request, unquote(request.path.removeprefix(PREFIX)))
+        _send(response, receipt(found.record, found.sheet, found.refunded))
 
-    async def _found(self, request: Request, generation_id: str) -> tuple[UsageRecord, PriceSheet | None]:
+    async def _found(self, request: Request, generation_id: str) -> Found:
         caller = authenticate(request, self._keys)
         found = await self._ledger.find(generation_id, caller.account_id)
         if found is None:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from fairlead.money import Picodollars
 from fairlead.settings import configuration_file, data_directory, load_settings
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from fairlead.store import Store
 
 Command = Callable[..., Any]
@@ -197,6 +199,11 @@ def keys_list(as_json: bool, data: Path | None) -> None:
     for key in found:
         state = "in force" if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
         rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), state))
+    table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Prints columns; the first row is their heads."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -216,6 +223,115 @@ def keys_revoke(key_id: str, data: Path | None) -> None:
     click.echo(f"{key_id} is revoked.")
 
 
+@cli.group()
+def credit() -> None:
+    """Credit of prepaid accounts: grants, withdrawals, refunds, redemption codes."""
+
+
+note_option = click.option("--note", default="", help="Why; kept with the entry.")
+
+
+@credit.command("grant")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("usd", metavar="USD")
+@note_option
+@data_option
+def credit_grant(account_id: str, usd: str, note: str, data: Path | None) -> None:
+    """Add credit to an account."""
+    from fairlead.ledger.funds import grant
+
+    amount = amount_of("USD", usd)
+    with opened(data) as store, store.write() as connection:
+        prepaid_account(connection, account_id)
+        grant(connection, account_id, amount.value, note)
+    click.echo(f"{account_id} was granted {amount.dollars()} USD.")
+
+
+@credit.command("withdraw")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("usd", metavar="USD")
+@note_option
+@data_option
+def credit_withdraw(account_id: str, usd: str, note: str, data: Path | None) -> None:
+    """Take credit away from an account, as far as it is free."""
+    from fairlead.ledger.credit import withdraw
+
+    amount = amount_of("USD", usd)
+    with opened(data) as store, store.write() as connection:
+        prepaid_account(connection, account_id)
+        withdraw(connection, account_id, amount.value, note)
+    click.echo(f"{amount.dollars()} USD were taken from {account_id}.")
+
+
+@credit.command("refund")
+@click.argument("generation_id", metavar="GENERATION")
+@click.option("--amount", metavar="USD", help="A part of the charge. Default: all that is left of it.")
+@note_option
+@data_option
+def credit_refund(generation_id: str, amount: str | None, note: str, data: Path | None) -> None:
+    """Give back what a call was charged."""
+    from fairlead.ledger.credit import refund
+
+    wanted = None if amount is None else amount_of("--amount", amount).value
+    with opened(data) as store, store.write() as connection:
+        done = refund(connection, generation_id, wanted, note or f"refund of {generation_id}")
+    click.echo(f"{done.account_id} got {Picodollars(done.picodollars).dollars()} USD back.")
+
+
+@credit.command("codes")
+@click.option("--amount", metavar="USD", required=True, help="What each code is worth.")
+@click.option("--count", type=int, default=1, show_default=True)
+@data_option
+def credit_codes(amount: str, count: int, data: Path | None) -> None:
+    """Make redemption codes, a line each. They are never shown again."""
+    from fairlead.ledger.credit import make_codes
+
+    worth = amount_of("--amount", amount)
+    with opened(data) as store, store.write() as connection:
+        made = make_codes(connection, worth.value, count)
+    click.echo("\n".join(made))
+
+
+@credit.command("redeem")
+@click.argument("code")
+@click.argument("account_id", metavar="ACCOUNT")
+@data_option
+def credit_redeem(code: str, account_id: str, data: Path | None) -> None:
+    """Redeem a code for an account. Callers do it by POST /v1/credits/redeem."""
+    from fairlead.ledger.credit import redeem
+
+    with opened(data) as store, store.write() as connection:
+        prepaid_account(connection, account_id)
+        amount = redeem(connection, code, account_id)
+    click.echo(f"{account_id} was granted {Picodollars(amount).dollars()} USD.")
+
+
+@credit.command("balance")
+@click.argument("account_id", metavar="[ACCOUNT]", required=False)
+@data_option
+def credit_balance(account_id: str | None, data: Path | None) -> None:
+    """Show what accounts were granted, have spent and have left. What running calls hold is not spent yet."""
+    from fairlead.accounts.accounts import account_info, list_accounts
+    from fairlead.ledger.funds import Balance, balance, credit_scope
+
+    rows = [("ACCOUNT", "NAME", "GRANTED", "SPENT", "LEFT")]
+    with opened(data) as store, store.read() as connection:
+        found = [account_info(connection, account_id)] if account_id else list_accounts(connection)
+        for account in found:
+            held = balance(connection, credit_scope(account.id)) or Balance(0, 0, 0)
+            amounts = [Picodollars(value).dollars() for value in (held.granted, held.spent, held.granted - held.spent)]
+            rows.append((account.id, account.name, *(amounts if account.prepaid else ("-", "-", "unlimited"))))
+    table(rows)
+
+
+def prepaid_account(connection: Connection, account_id: str) -> None:
+    """Refuses an account that there is not, and one that needs no credit."""
+    from fairlead.accounts.accounts import account_info
+
+    if not account_info(connection, account_id).prepaid:
+        raise ConfigurationError(f"{account_id} needs no credit: its paid calls are not limited.")
+
+
 @cli.command()
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only what was stored since this day (UTC).")
 @data_option
@@ -224,7 +340,8 @@ def verify(since: datetime | None, data: Path | None) -> None:
 
     Ends with status 1 at the first discrepancy, and names the record.
     """
-    from fairlead.ledger.verify import total_records
+    from fairlead.ledger.ledger import SPOOL
+    from fairlead.ledger.verify import total_records, verify_spools
     from fairlead.ledger.verify import verify as check
 
     start = 0 if since is None else int(since.replace(tzinfo=UTC).timestamp() * 1000)
@@ -232,12 +349,15 @@ def verify(since: datetime | None, data: Path | None) -> None:
         total = total_records(connection, start)
         with click.progressbar(length=total, label=f"{total:,} records", file=sys.stderr) as bar:
             found = check(connection, start, bar.update)
-    if found.discrepancy is not None:
-        raise click.ClickException(found.discrepancy)
+        if found.discrepancy is not None:
+            raise click.ClickException(found.discrepancy)
+        waiting, wrong = verify_spools(connection, store.directory / SPOOL)
+    if wrong is not None:
+        raise click.ClickException(wrong)
     charged = f"{Picodollars(found.charged).dollars()} USD"
     click.echo(
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
-        f"Answers without usage, which cost nothing: {found.missing:,}."
+        f"Answers without usage, which cost nothing: {found.missing:,}. Still in the spool: {waiting:,}."
     )
 
 

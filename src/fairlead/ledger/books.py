@@ -113,12 +113,29 @@ def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
     return {book: amount for book, amount in found.items() if amount}
 
 
+def charged(connection: Connection, account_id: str, key_id: str | None) -> int:
+    """Picodollars that all calls of an account, or of one key of it, were charged."""
+    which = usage_records.c.account_id == account_id
+    if key_id is not None:
+        which &= usage_records.c.key_id == key_id
+    total = connection.execute(select(func.coalesce(func.sum(usage_records.c.price), 0)).where(which))
+    return int(total.scalar_one())
+
+
 def stored_record(connection: Connection, record_id: str, account_id: str) -> UsageRecord | None:
     """A record of this account; None when there is none."""
     body = connection.execute(
         select(usage_records.c.body).where(usage_records.c.id == record_id, usage_records.c.account_id == account_id)
     ).scalar()
     return None if body is None else decode(body)
+
+
+def bodies_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, str]:
+    """The stored records among these, as JSON."""
+    rows = connection.execute(
+        select(usage_records.c.id, usage_records.c.body).where(usage_records.c.id.in_(record_ids))
+    )
+    return {row.id: row.body for row in rows}
 
 
 def stored_sheet(connection: Connection, sheet_id: str) -> PriceSheet | None:

@@ -8,15 +8,19 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
-from fairlead.ledger.books import keep_sheets, post, stored_record, stored_sheet
-from fairlead.ledger.funds import reclaim, release
+from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
+from fairlead.ledger.credit import redeem, refunded
+from fairlead.ledger.funds import Balance, balance, reclaim, release
 from fairlead.ledger.record import Attempt, UsageRecord, amounts, encode
 from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
 from fairlead.ledger.wallets import Hold, Scope, Wallets
@@ -27,6 +31,7 @@ from fairlead.wire.usage import Usage
 
 log = logging.getLogger("fairlead.ledger")
 
+T = TypeVar("T")
 SPOOL = "spool"
 DRAIN_SECONDS = 0.25
 BATCH_RECORDS = 5_000
@@ -35,6 +40,14 @@ ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
 FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
+
+
+class Found(NamedTuple):
+    """A call as the books have it; `refunded` in picodollars."""
+
+    record: UsageRecord
+    sheet: PriceSheet | None
+    refunded: int
 
 
 class Bill:
@@ -266,13 +279,13 @@ class Ledger:
         else:
             orphan.leave()
 
-    async def find(self, generation_id: str, account: str) -> tuple[UsageRecord, PriceSheet | None] | None:
-        """The record of a call of this account with its sheet; None when there is none."""
+    async def find(self, generation_id: str, account: str) -> Found | None:
+        """A call of this account; None when there is none."""
         await self.flush()
         loop = asyncio.get_running_loop()
         give_up = loop.time() + FIND_SECONDS
         while True:
-            found = await loop.run_in_executor(None, self._find, generation_id, account)
+            found = await self._in_thread(self._store.read, lambda read: self._read(read, generation_id, account))
             if found is not None or loop.time() > give_up or not self._is_elsewhere(generation_id):
                 return found
             await asyncio.sleep(DRAIN_SECONDS / 2)
@@ -282,13 +295,38 @@ class Ledger:
         made_by = generation_id[4:20]
         return made_by != self._name and made_by.isalnum() and (self._root / made_by).is_dir()
 
-    def _find(self, generation_id: str, account: str) -> tuple[UsageRecord, PriceSheet | None] | None:
+    @staticmethod
+    def _read(connection: Connection, generation_id: str, account: str) -> Found | None:
+        record = stored_record(connection, generation_id, account)
+        if record is None:
+            return None
+        return Found(record, stored_sheet(connection, record.sheet), refunded(connection, record.id))
+
+    async def standing(self, account: str, key: str | None, scopes: Sequence[str]) -> tuple[int, dict[str, Balance]]:
+        """What an account, or one key of it, was charged so far, and what these scopes hold. Picodollars."""
+        await self.flush()
+
+        def read(connection: Connection) -> tuple[int, dict[str, Balance]]:
+            found = {scope: balance(connection, scope) for scope in scopes}
+            return charged(connection, account, key), {name: held for name, held in found.items() if held is not None}
+
+        return await self._in_thread(self._store.read, read)
+
+    async def redeem(self, code: str, account: str) -> int:
+        """Grants an account what a code is worth, in picodollars. Raises NotFound."""
+        return await self._in_thread(self._store.write, lambda connection: redeem(connection, code, account))
+
+    async def _in_thread(
+        self, opened: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]
+    ) -> T:
+        def run() -> T:
+            with opened() as connection:
+                return work(connection)
+
         try:
-            with self._store.read() as connection:
-                record = stored_record(connection, generation_id, account)
-                return None if record is None else (record, stored_sheet(connection, record.sheet))
+            return await asyncio.get_running_loop().run_in_executor(None, run)
         except SQLAlchemyError:
-            raise LedgerUnavailable("The database cannot be read at the moment. Try again soon.") from None
+            raise LedgerUnavailable("The database cannot be used at the moment. Try again soon.") from None
 
     async def close(self) -> None:
         """Drains what is left. What the database does not take stays in the spool for the next start."""

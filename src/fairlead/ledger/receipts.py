@@ -9,7 +9,7 @@ from fairlead.money import Picodollars, dollars
 from fairlead.prices import PriceSheet, Schedule
 
 
-def receipt(record: UsageRecord, sheet: PriceSheet | None) -> dict[str, Any]:
+def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) -> dict[str, Any]:
     """Everything that the charge is made of, line by line. Amounts are decimal strings of dollars."""
     return {
         "id": record.id,
@@ -33,6 +33,9 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None) -> dict[str, Any]:
         "price_sheet": None if sheet is None else {"id": sheet.id, "unit": "USD per token"},
         "lines": [] if sheet is None else _lines(sheet.price, record),
         "charged_usd": dollars(record.price),
+        "waived_usd": dollars(record.shortfall),
+        "refunded_usd": dollars(refunded),
+        "hold": {"usd": dollars(record.hold), "scopes": record.scopes} if record.scopes else None,
         "attempts": [
             {
                 "deployment": attempt.deployment,

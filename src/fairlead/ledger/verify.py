@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from fairlead.ledger.books import (
+    READ_ROWS,
     all_sheets,
+    bodies_of,
     count_records,
     moves,
     postings_of,
@@ -16,8 +20,10 @@ from fairlead.ledger.books import (
     unbalanced_entry,
     unequal_balance,
 )
+from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
-from fairlead.ledger.record import UsageRecord, amounts, usage_of
+from fairlead.ledger.record import UsageRecord, amounts, decode, usage_of
+from fairlead.ledger.spool import read_segment
 from fairlead.prices import PriceSheet
 
 
@@ -52,8 +58,32 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
         progress(len(found))
     entry_id = unbalanced_entry(connection)
     wrong = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
-    wrong = wrong or unequal_balance(connection) or overdrawn(connection)
+    wrong = wrong or wrong_refund(connection) or unequal_balance(connection) or overdrawn(connection)
     return Verified(records, len(sheets), charged, missing, wrong)
+
+
+def verify_spools(connection: Connection, root: Path) -> tuple[int, str | None]:
+    """How many records still wait in spools, and the first discrepancy: a record that the books have otherwise, or a
+    file that cannot be read to its end although nobody writes to it."""
+    waiting = 0
+    for directory in sorted(root.iterdir()) if root.is_dir() else []:
+        for path in sorted(directory.glob("*.spool")):
+            for bodies in batched(read_segment(path), READ_ROWS):
+                stored = bodies_of(connection, [decode(body).id for body in bodies])
+                for body in bodies:
+                    record = decode(body)
+                    kept = stored.get(record.id)
+                    if kept is None:
+                        waiting += 1
+                    elif decode(kept) != record:
+                        return waiting, f"{record.id}: the spool and the database have it differently."
+    return waiting, None
+
+
+def batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    source = iter(records)
+    while found := list(islice(source, size)):
+        yield found
 
 
 def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> str | None:

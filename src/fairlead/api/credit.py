@@ -1,0 +1,107 @@
+"""GET /v1/key, GET /v1/credits (OpenRouter's shapes and ours) and POST /v1/credits/redeem."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from fairlead.accounts.keys import Caller, KeyRing
+from fairlead.api.auth import authenticate
+from fairlead.errors import InvalidRequest
+from fairlead.gateway import scopes_of
+from fairlead.http.request import Request, Response
+from fairlead.ledger.funds import Balance, credit_scope
+from fairlead.ledger.ledger import Ledger
+from fairlead.money import dollars
+
+JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+
+
+class _Redeem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    code: str
+
+
+_redeem = msgspec.json.Decoder(_Redeem)
+
+
+class Credit:
+    __slots__ = ("_keys", "_ledger")
+
+    def __init__(self, ledger: Ledger, keys: KeyRing) -> None:
+        self._ledger = ledger
+        self._keys = keys
+
+    async def credits(self, request: Request, response: Response) -> None:
+        """What the account was granted and has used."""
+        caller = authenticate(request, self._keys)
+        charged, found = await self._ledger.standing(caller.account_id, None, [credit_scope(caller.account_id)])
+        held = found.get(credit_scope(caller.account_id), Balance(0, 0, 0))
+        granted = held.granted if caller.prepaid else None
+        data: dict[str, Any] = {
+            "total_credits": None if granted is None else granted / 1e12,
+            "total_usage": charged / 1e12,
+            "total_credits_usd": None if granted is None else dollars(granted),
+            "total_usage_usd": dollars(charged),
+            "remaining_usd": dollars(held.granted - held.spent) if caller.prepaid else None,
+            "prepaid": caller.prepaid,
+        }
+        _send(response, {"data": data})
+
+    async def key(self, request: Request, response: Response) -> None:
+        """What this key may do, what it has used, what is left."""
+        caller = authenticate(request, self._keys)
+        scopes = scopes_of(caller)
+        charged, found = await self._ledger.standing(caller.account_id, caller.key_id, [scope.name for scope in scopes])
+        left = []
+        budgets = []
+        for scope in scopes:
+            held = found.get(scope.name, Balance(scope.granted or 0, 0, 0))
+            most = held.granted if scope.granted is None else scope.granted
+            left.append(most - held.spent)
+            if scope.granted is not None:
+                budgets.append(
+                    {
+                        "scope": scope.name,
+                        "limit_usd": dollars(most),
+                        "used_usd": dollars(held.spent),
+                        "remaining_usd": dollars(most - held.spent),
+                    }
+                )
+        limit = _smallest_limit(caller)
+        remaining = min(left) if left else None
+        data: dict[str, Any] = {
+            "label": caller.name,
+            "usage": charged / 1e12,
+            "usage_usd": dollars(charged),
+            "limit": None if limit is None else limit / 1e12,
+            "limit_remaining": None if remaining is None else remaining / 1e12,
+            "limit_remaining_usd": None if remaining is None else dollars(remaining),
+            "is_free_tier": False,
+            "account": caller.account_id,
+            "key": caller.key_id,
+            "budgets": budgets,
+        }
+        _send(response, {"data": data})
+
+    async def redeem(self, request: Request, response: Response) -> None:
+        """Adds what a code is worth to the caller's account."""
+        caller = authenticate(request, self._keys)
+        try:
+            code = _redeem.decode(request.body).code
+        except msgspec.DecodeError:
+            raise InvalidRequest('Send a JSON object such as {"code": "fl-code-..."}.', param="code") from None
+        if not caller.prepaid:
+            raise InvalidRequest("This account needs no credit: its paid calls are not limited.", param="code")
+        amount = await self._ledger.redeem(code, caller.account_id)
+        _send(response, {"data": {"credited_usd": dollars(amount)}})
+
+
+def _smallest_limit(caller: Caller) -> int | None:
+    """OpenRouter's one limit: the total budget of the key when it has one."""
+    own = [budget.picodollars for budget in caller.budgets if budget.period == "total"]
+    return min(own) if own else None
+
+
+def _send(response: Response, body: Any) -> None:
+    response.send(200, JSON_HEAD, msgspec.json.encode(body))
