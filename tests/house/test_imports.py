@@ -17,7 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"gateway"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
-    frozenset({"store", "http", "prices", "team"}),
+    frozenset({"store", "http", "prices", "team", "tokens"}),
     frozenset({"wire"}),
     frozenset({"money", "settings"}),
     frozenset({"errors"}),
