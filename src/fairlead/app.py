@@ -52,16 +52,20 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.upstream import Servable, Upstream
 from fairlead.settings import ServerSettings, Settings
 from fairlead.store import Store, open_store
+from fairlead.tokens import family_of
 
 log = logging.getLogger("fairlead")
 
 CHAT_PATH = b"/chat/completions"
 ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
+# How long a stop waits for what is still being counted of answers that were cut.
+LAST_BILLS_SECONDS = 5.0
 # Net allocations between two young collections; Python's 700 cost a twentieth of a call.
 GC_THRESHOLD = 20_000
 # A host that means every address, and one that a caller on this machine can use.
@@ -126,6 +130,7 @@ class Service:
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
         self._ledger: Ledger | None = None
+        self._gateway: Gateway | None = None
 
     async def run(self, host: str, port: int, engine: Engine | None) -> int:
         """Serves alone, with an engine of its own. Raises CannotListen."""
@@ -172,6 +177,9 @@ class Service:
         await server.drain(self._settings.server.drain_timeout_seconds)
         for reach in self._reaches.values():
             await reach.pool.close()
+        give_up = loop.time() + LAST_BILLS_SECONDS
+        while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         for task in (watching, draining):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -183,7 +191,9 @@ class Service:
         return [deployment.sheet for model in self._snapshot.models.values() for deployment in model.deployments]
 
     def _server(self, keys: KeyRing, ledger: Ledger) -> Server:
-        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger)
+        hang_up = HangUp(self._settings.ledger.hang_up_seconds, self._settings.ledger.hang_up_tokens)
+        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger, hang_up)
+        self._gateway = gateway
         receipts = Receipts(ledger, keys)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values())
@@ -225,7 +235,9 @@ class Service:
 
     def _upstream(self, model: Model, deployment: Deployment) -> Upstream:
         reach = self._reaches[deployment.provider]
-        dialect = DIALECTS[self._snapshot.providers[deployment.provider].dialect]
+        provider = self._snapshot.providers[deployment.provider]
+        dialect = DIALECTS[provider.dialect]
+        costs = not deployment.sheet.free or deployment.sheet.cost is not None
         return Upstream(
             deployment=deployment,
             adapter=OpenAIChat(dialect, model.id, deployment.upstream_model, model.defaults),
@@ -233,6 +245,9 @@ class Service:
             path=CHAT_PATH,
             headers=reach.headers,
             answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
+            costs=costs,
+            bills_cut=costs and (dialect.bills_cut if provider.bills_cut is None else provider.bills_cut),
+            family=family_of(deployment.upstream_model) or family_of(model.id),
             gate=reach.engine,
             translate=None if reach.engine is None else _engine_error,
         )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
 from urllib.parse import quote
 
 from fairlead.accounts.keys import Caller
 from fairlead.errors import (
     BudgetExceeded,
+    CallerGone,
     EngineStarting,
     FairleadError,
     InsufficientCredit,
@@ -33,16 +34,19 @@ from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.ledger.wallets import Hold, Scope, Shortage
 from fairlead.money import dollars
+from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of
+from fairlead.routing.counting import kept_prompt
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
-from fairlead.routing.upstream import Call, Gate, Servable, Settle, Upstream
+from fairlead.routing.upstream import Call, Gate, Servable, Upstream
 from fairlead.wire.chat import ChatRequest
-from fairlead.wire.usage import Usage
 
 # How long a call waits for a local engine that is starting, before the next candidate or a 503.
 GATE_WAIT_SECONDS = 8.0
 GATE_RETRY_SECONDS = 0.05
+# After the last event of a stream: how long its connection may take to say that it was the last.
+END_SECONDS = 1.0
 DROPPED_NAMES_SHOWN = 32
 
 JSON_HEAD = b"content-type: application/json\r\n"
@@ -52,18 +56,30 @@ STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control:
 class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
-    __slots__ = ("_clock", "_health", "_ledger", "_servables")
+    __slots__ = ("_clock", "_hang_up", "_health", "_ledger", "_open", "_servables")
 
     def __init__(
-        self, servables: Mapping[str, Servable], health: Health, clock: Callable[[], float], ledger: Ledger
+        self,
+        servables: Mapping[str, Servable],
+        health: Health,
+        clock: Callable[[], float],
+        ledger: Ledger,
+        hang_up: HangUp | None = None,
     ) -> None:
         self._ledger = ledger
         self._servables = servables
         self._health = health
         self._clock = clock
+        self._hang_up = hang_up or HangUp()
+        self._open = 0
 
     def replace(self, servables: Mapping[str, Servable]) -> None:
         self._servables = servables
+
+    @property
+    def open_bills(self) -> int:
+        """Calls that have not ended yet, those included whose caller has hung up."""
+        return self._open
 
     async def chat(self, request: ChatRequest, response: Response, caller: Caller) -> None:
         """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
@@ -85,12 +101,14 @@ class Gateway:
         )
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
         outcome = InternalError.code
+        self._open += 1
         try:
             await self._serve(servable.upstreams, request, response, bill)
         except FairleadError as error:
             outcome = error.code
             raise
         finally:
+            self._open -= 1
             bill.release(outcome)
 
     async def _serve(
@@ -99,12 +117,12 @@ class Gateway:
         failure: FairleadError | None = None
         for upstream in plan(upstreams, self._health.rests, self._clock()):
             try:
-                await _attempt(upstream, request, response, bill)
+                await self._attempt(upstream, request, response, bill)
             except (UpstreamError, EngineStarting) as error:
-                if not bill.closed:
-                    bill.failed(upstream.deployment.sheet, error.code)
                 self._health.failed(upstream.deployment.id, error, self._clock())
                 failure = error
+                if response.gone:
+                    raise CallerGone("The caller hung up.") from error
                 if response.started:
                     raise
             else:
@@ -113,6 +131,109 @@ class Gateway:
                 return
         assert failure is not None
         raise failure
+
+    async def _attempt(self, upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> None:
+        """One try of one candidate. On any way out the exchange is over, and its part of the bill is written."""
+        call = upstream.adapter.to_vendor(request)
+        attempt = Attempt(upstream, kept_prompt(request), bill, response)
+        if upstream.bills_cut:
+            response.on_gone = partial(self._drain, attempt)
+        try:
+            await self._exchange(attempt, call, request, response)
+        except UpstreamError as error:
+            attempt.cancel()
+            shown = error if upstream.translate is None else upstream.translate(error)
+            await attempt.failed(shown)
+            raise shown from error
+        except EngineStarting as error:
+            bill.failed(upstream.deployment.sheet, error.code)
+            raise
+        except CallerGone:
+            attempt.cancel()
+            await attempt.cut_off()
+            raise
+        finally:
+            attempt.cancel()
+
+    def _drain(self, attempt: Attempt) -> None:
+        """The caller has hung up, and the provider bills the answer to its end: so it is read to its end, within
+        bounds, and charged by what the provider reports."""
+        running = attempt.response.running
+        assert running is not None
+        gone = CallerGone("The caller hung up.")
+        exchange = attempt.exchange
+        if exchange is None or not exchange.sent_at:
+            running.interrupt(gone)
+        elif not exchange.over:
+            exchange.resume()
+            asyncio.get_running_loop().call_later(self._hang_up.seconds, running.interrupt, gone)
+
+    async def _exchange(self, attempt: Attempt, call: Call, request: ChatRequest, response: Response) -> None:
+        upstream = attempt.upstream
+        if upstream.gate is None:
+            exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+        else:
+            exchange = await _through_gate(upstream, upstream.gate, call)
+        attempt.exchange = exchange
+        status = await exchange.head()
+        if status != 200:
+            raise upstream.adapter.error(status, exchange.headers, await exchange.read())
+        if call.stream and _is_event_stream(exchange):
+            if request.stream:
+                await self._relay(attempt, call, exchange, request)
+                return
+            assembler = attempt.answer = upstream.adapter.assembler(call)
+            await exchange.relay(assembler.feed)
+            assembler.finish()
+        elif request.stream:
+            raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
+        else:
+            # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
+            attempt.answer = upstream.adapter.plain(call, await exchange.read())
+        members = _cost_members(await attempt.settle())
+        response.send(200, _head(JSON_HEAD, upstream, call, attempt.bill), attempt.answer.end(members))
+
+    async def _relay(self, attempt: Attempt, call: Call, exchange: Exchange, request: ChatRequest) -> None:
+        upstream, response = attempt.upstream, attempt.response
+        relay = attempt.answer = upstream.adapter.relay(call)
+        head = _head(STREAM_HEAD, upstream, call)
+        exchange.headers = []
+        call.body.clear()
+        feed = relay.feed
+        drained = 0
+
+        def first(data: bytes) -> None:
+            # The status is settled by the first event that says something: until then another candidate may serve.
+            nonlocal drained
+            out = feed(data)
+            if out:
+                if not response.started:
+                    response.start(200, head)
+                    # Not sent again from here on: a stream may be open for an hour, and thousands of them.
+                    request.release()
+                response.write(out)
+            if relay.done:
+                exchange.hurry(END_SECONDS)
+            elif response.gone:
+                drained += out.count(b"\n\n")
+                if drained > self._hang_up.tokens:
+                    raise CallerGone("The caller hung up.")
+
+        response.on_pause = exchange.pause
+        response.on_resume = exchange.resume
+        try:
+            try:
+                await exchange.relay(first)
+            except UpstreamError:
+                if not relay.done:  # a connection that breaks after the last event takes nothing away
+                    raise
+            rest = relay.finish()
+            members = _cost_members(await attempt.settle())
+        finally:
+            response.on_pause = response.on_resume = None
+        if not response.started:
+            response.start(200, head)
+        response.end(rest + relay.end(members))
 
     async def _hold(self, servable: Servable, request: ChatRequest, caller: Caller) -> Hold:
         """Sets aside what the call may come to. Without a cap of the caller's, the cap shrinks to what there is.
@@ -152,45 +273,6 @@ class Gateway:
         return servable
 
 
-async def _attempt(upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> None:
-    """One try of one candidate. On any way out the exchange is over: complete, or its connection closed."""
-
-    def settle(usage: Usage | None) -> bytes:
-        return _cost_members(bill.settle(upstream.deployment.sheet, usage))
-
-    call = upstream.adapter.to_vendor(request)
-    exchange: Exchange | None = None
-    try:
-        if upstream.gate is None:
-            exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
-        else:
-            exchange = await _through_gate(upstream, upstream.gate, call)
-        status = await exchange.head()
-        if status != 200:
-            raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if not call.stream:
-            answer = upstream.adapter.plain(call, await exchange.read(), settle)
-            response.send(200, _head(JSON_HEAD, upstream, call, bill), answer)
-        elif not _is_event_stream(exchange):
-            if request.stream:
-                raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
-            # It was asked for a stream and sent one JSON document: good for a caller who wants just that.
-            answer = upstream.adapter.plain(call, await exchange.read(), settle)
-            response.send(200, _head(JSON_HEAD, upstream, call, bill), answer)
-        elif request.stream:
-            await _relay(upstream, call, exchange, request, response, settle)
-        else:
-            assembler = upstream.adapter.assembler(call)
-            await exchange.relay(assembler.feed)
-            answer = assembler.close(settle)
-            response.send(200, _head(JSON_HEAD, upstream, call, bill), answer)
-    except UpstreamError as error:
-        raise error if upstream.translate is None else upstream.translate(error) from error
-    finally:
-        if exchange is not None:
-            exchange.cancel()
-
-
 async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
     """The exchange with a local engine, begun when the engine is up.
 
@@ -215,43 +297,6 @@ async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
         else:
             return exchange
     raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)
-
-
-async def _relay(
-    upstream: Upstream, call: Any, exchange: Exchange, request: ChatRequest, response: Response, settle: Settle
-) -> None:
-    relay = upstream.adapter.relay(call, settle)
-    head = _head(STREAM_HEAD, upstream, call)
-    exchange.headers = []
-    call.body.clear()
-    feed = relay.feed
-
-    def first(data: bytes) -> None:
-        # The status is settled by the first event that says something: until then another candidate may serve.
-        out = feed(data)
-        if out:
-            if not response.started:
-                response.start(200, head)
-                # Not sent again from here on: a stream may be open for an hour, and thousands of them.
-                request.release()
-            response.write(out)
-
-    response.on_pause = exchange.pause
-    response.on_resume = exchange.resume
-    try:
-        try:
-            await exchange.relay(first)
-        except UpstreamError:
-            if not relay.done:  # a connection that breaks after the last event takes nothing away
-                raise
-        last = relay.close()
-    finally:
-        response.on_pause = response.on_resume = None
-    if not response.started:
-        response.start(200, head)
-    if last:
-        response.write(last)
-    response.end()
 
 
 def scopes_of(caller: Caller) -> list[Scope]:

@@ -59,6 +59,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: Count = 10_000
     max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     queue_timeout_seconds: Seconds = 30
+    hang_up: Literal["drain", "cancel"] | None = None
 
     def __repr__(self) -> str:  # the key must not get into a log
         return f"ProviderSettings({self.id!r})"
@@ -128,16 +129,25 @@ class ProxySettings(Struct, frozen=True):
         return "ProxySettings()"
 
 
+class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How far an answer is read for a caller who hung up, where its provider bills it anyway."""
+
+    hang_up_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60
+    hang_up_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 16_384
+
+
 class Settings(Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     proxy: ProxySettings = ProxySettings()
+    ledger: LedgerSettings = LedgerSettings()
     source: Source | None = None
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
+    ledger: LedgerSettings = LedgerSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -207,7 +217,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
-    return Settings(file.server, file.providers, file.models, proxy, source)
+    return Settings(file.server, file.providers, file.models, proxy, file.ledger, source)
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
@@ -277,6 +287,7 @@ def _struct_at(path: str) -> type[Struct]:
     kinds: dict[str, Any] = {
         "": _File,
         "server": ServerSettings,
+        "ledger": LedgerSettings,
         "providers": ProviderSettings,
         "providers.api_key": EnvironmentKey,
         "models": ModelSettings,

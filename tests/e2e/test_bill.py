@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import re
 import signal
-import socket
 import sqlite3
 import threading
 import time
@@ -116,28 +114,11 @@ def test_errors_cost_nothing_and_missing_usage_is_visible(
             answer.read()
     status, receipt = get(served, f"/v1/receipts/{name}")
     assert status == 200
-    assert (receipt["usage"]["state"], receipt["charged_usd"]) == (state, "0")
+    # "a b c d e f" is six tokens, the prompt five, as the model's own tokenizer counts them.
+    charged = "0.0000023" if state == "usage_missing" else "0"
+    assert (receipt["usage"]["state"], receipt["charged_usd"]) == (state, charged)
+    assert {one["provenance"] for one in receipt["usage"]["classes"].values()} <= {"counted"}
     assert (receipt["outcome"] == "served") == (state == "usage_missing")
-
-
-@pytest.mark.parametrize("frames", [1, 2, 5])
-def test_a_caller_who_hangs_up_has_exactly_one_record(served: Served, upstream: ScriptedUpstream, frames: int) -> None:
-    upstream.enqueue(Reply(text=" ".join(["word"] * 40), chunk_delay_seconds=0.02))
-    body = json.dumps({"model": MODEL, "messages": HELLO, "stream": True}).encode()
-    with socket.create_connection(("127.0.0.1", served.port)) as caller:
-        caller.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b"
-            % (served.key.encode(), len(body), body)
-        )
-        got = b""
-        while got.count(b"data: ") < frames:
-            got += caller.recv(4096)
-    found = re.search(rb"x-fairlead-generation-id: (\S+)", got)
-    assert found is not None
-    path = f"/v1/generation?id={found[1].decode()}"
-    eventually(lambda: get(served, path)[0] == 200)
-    data = get(served, path)[1]["data"]
-    assert (data["cancelled"], data["total_cost_usd"], data["usage_state"]) == (True, "0", "none")
 
 
 def test_what_reached_a_caller_is_billed_once_whenever_the_process_is_killed(

@@ -29,10 +29,6 @@ from fairlead.wire.usage import Usage
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
-def settle(_usage: Usage | None) -> bytes:
-    return b""
-
-
 def adapter() -> OpenAIChat:
     return OpenAIChat(DIALECTS["generic"], "public", "vendor")
 
@@ -65,8 +61,8 @@ TEXT = [
 
 
 def relayed(blocks: list[bytes], **changes: Any) -> list[Any]:
-    relay = adapter().relay(a_call(**changes), settle)
-    out = b"".join([relay.feed(block) for block in blocks]) + relay.close()
+    relay = adapter().relay(a_call(**changes))
+    out = b"".join([relay.feed(block) for block in blocks]) + relay.finish() + relay.end(b"")
     assert out.endswith(DONE)
     assert out.count(b"[DONE]") == 1
     return [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n")[:-2]]
@@ -76,7 +72,8 @@ def assembled(blocks: list[bytes], **changes: Any) -> Any:
     assembler = adapter().assembler(a_call(**changes))
     for block in blocks:
         assembler.feed(block)
-    return json.loads(assembler.close(settle))
+    assert assembler.finish() == b""
+    return json.loads(assembler.end(b""))
 
 
 def text_of(events: list[Any]) -> str:
@@ -139,14 +136,14 @@ def test_a_stream_without_a_finish_reason_is_cut_with_or_without_done() -> None:
     ],
 )
 def test_an_event_that_is_none_ends_the_stream(event: bytes, error: type[FairleadError]) -> None:
-    for take in (adapter().relay(a_call(), settle).feed, adapter().assembler(a_call()).feed):
+    for take in (adapter().relay(a_call()).feed, adapter().assembler(a_call()).feed):
         take(TEXT[0])
         with pytest.raises(error):
             take(event)
 
 
 def test_an_event_without_end_is_refused_and_not_kept() -> None:
-    relay = adapter().relay(a_call(), settle)
+    relay = adapter().relay(a_call())
     with pytest.raises(UpstreamInvalid):
         for _ in range(40):
             relay.feed(b"data: " + b"x" * 1_000_000)
@@ -205,24 +202,19 @@ def test_logprobs_are_put_together() -> None:
 
 def test_a_whole_answer_changes_nothing_but_the_name_of_the_model() -> None:
     body = b'{"id":"x", "model": "vendor-2024", "choices":[{"message":{"content":"\\"model\\":\\"vendor-2024\\""}}],"usage":{"prompt_tokens":1}}'
-    found: list[Usage | None] = []
-
-    def note(usage: Usage | None) -> bytes:
-        found.append(usage)
-        return b',"cost":1'
-
-    answer = adapter().plain(a_call(), body, note)
+    whole = adapter().plain(a_call(), body)
+    assert whole.delivered() == '"model":"vendor-2024"'
+    answer, usage = whole.end(b',"cost":1'), whole.usage
     assert json.loads(answer)["usage"] == {"prompt_tokens": 1, "cost": 1}
-    (usage,) = found
     body = body.replace(b'"prompt_tokens":1}', b'"prompt_tokens":1,"cost":1}')
     assert answer == body.replace(b'"model": "vendor-2024"', b'"model":"public"', 1)
     assert usage is not None
     assert usage.tokens.input == 1
     for bad in (b"", b"<html>", b"{}", b'{"choices":[]}', b'{"choices":[{}],"a":"\xff"}', b"[" * 100_000):
         with pytest.raises(UpstreamInvalid):
-            adapter().plain(a_call(), bad, settle)
+            adapter().plain(a_call(), bad)
     with pytest.raises(UpstreamError):
-        adapter().plain(a_call(), b'{"error":{"message":"no"}}', settle)
+        adapter().plain(a_call(), b'{"error":{"message":"no"}}')
 
 
 @pytest.mark.parametrize(
@@ -285,14 +277,12 @@ def test_the_cost_stands_in_the_usage_of_the_last_chunk_and_is_asked_for_once(sh
         "spaced": [*TEXT, chunk(None, usage=USAGE).replace(b'"usage":', b'"usage" : ').replace(b"[]", b"[ ]"), DONE],
     }[shape]
     asked: list[Usage | None] = []
-
-    def cost(usage: Usage | None) -> bytes:
-        asked.append(usage)
-        return b',"cost":0.5,"cost_usd":"0.5"'
-
+    cost = b',"cost":0.5,"cost_usd":"0.5"'
     for include_usage in (False, True):
-        relay = adapter().relay(a_call(include_usage=include_usage), cost)
-        out = b"".join([relay.feed(block) for block in blocks]) + relay.close()
+        relay = adapter().relay(a_call(include_usage=include_usage))
+        out = b"".join([relay.feed(block) for block in blocks]) + relay.finish() + relay.end(cost)
+        asked.append(relay.usage)
+        assert relay.delivered() == "Héllo 🌍"
         events = [json.loads(event.removeprefix(b"data: ")) for event in out.split(b"\n\n")[:-2]]
         found = [event["usage"] for event in events if event.get("usage")]
         assert found == ([{**USAGE, "cost": 0.5, "cost_usd": "0.5"}] if include_usage else [])
@@ -300,5 +290,8 @@ def test_the_cost_stands_in_the_usage_of_the_last_chunk_and_is_asked_for_once(sh
     assembler = adapter().assembler(a_call())
     for block in blocks:
         assembler.feed(block)
-    assert json.loads(assembler.close(cost))["usage"] == {**USAGE, "cost": 0.5, "cost_usd": "0.5"}
+    assembler.finish()
+    asked.append(assembler.usage)
+    assert assembler.delivered() == "Héllo 🌍"
+    assert json.loads(assembler.end(cost))["usage"] == {**USAGE, "cost": 0.5, "cost_usd": "0.5"}
     assert [usage and (usage.prompt, usage.completion) for usage in asked] == [(3, 2)] * 3

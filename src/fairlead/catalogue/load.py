@@ -132,6 +132,7 @@ def _provider(
         connections=given.max_connections,
         queue=given.max_queue,
         queue_seconds=given.queue_timeout_seconds,
+        bills_cut=None if given.hang_up is None else given.hang_up == "drain",
     )
 
 

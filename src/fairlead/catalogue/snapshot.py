@@ -12,7 +12,7 @@ from fairlead.prices import PriceSheet
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who serves models, and how it is reached. Times in seconds."""
+    """Who serves models, and how it is reached. Times in seconds. `bills_cut`: see `Dialect`; None: as its dialect."""
 
     id: str
     base_url: str
@@ -25,6 +25,7 @@ class Provider:
     connections: int = 10_000
     queue: int = 1_000
     queue_seconds: float = 30
+    bills_cut: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,6 +378,12 @@ class Exchange:
             self.deadline = connection.loop.time() + self.pool.timeouts.idle_seconds
             connection.transport.resume_reading()
 
+    def hurry(self, seconds: float) -> None:
+        """What still comes says nothing any more: the end is waited for no longer than this."""
+        connection = self._connection
+        if connection is not None:
+            self.deadline = connection.loop.time() + seconds
+
     def cancel(self) -> None:
         """Closes the upstream's connection at once. Nothing happens when the answer is complete."""
         if not self.over:

@@ -227,10 +227,10 @@ class Connection(asyncio.Protocol):
         if response is not None:
             response.gone = True
             on_gone, response.on_gone = response.on_gone, None
-            if response.running is not None:
-                response.running.interrupt(CallerGone("The caller hung up."))
-            elif on_gone is not None:
+            if on_gone is not None:
                 on_gone()
+            elif response.running is not None:
+                response.running.interrupt(CallerGone("The caller hung up."))
         self.server.closed(self)
 
     def eof_received(self) -> bool:

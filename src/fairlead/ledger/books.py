@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from fairlead.ledger.funds import spend
-from fairlead.ledger.record import UsageRecord, decode
+from fairlead.ledger.record import Attempt, UsageRecord, decode
 from fairlead.prices import PriceSheet
 from fairlead.store.tables import entries, funds, postings, price_sheets, usage_records, versions
 
@@ -52,16 +52,6 @@ _POST_RECORDS = text("""
     FROM json_each(:batch) WHERE true
     ON CONFLICT (id) DO NOTHING
 """)
-_POST_SUMS = text("""
-    INSERT INTO postings (entry_id, book, amount)
-    SELECT :entry, book, sum(amount) FROM (
-        SELECT 'account/' || account_id AS book, -price AS amount FROM usage_records WHERE entry_id = :entry
-        UNION ALL SELECT 'revenue', price FROM usage_records WHERE entry_id = :entry
-        UNION ALL SELECT 'cost', -cost FROM usage_records WHERE entry_id = :entry
-        UNION ALL SELECT 'provider/' || substr(body ->> 'deployment', 1, instr(body ->> 'deployment', '/') - 1), cost
-                  FROM usage_records WHERE entry_id = :entry AND cost <> 0
-    ) GROUP BY book HAVING sum(amount) <> 0
-""")
 
 
 def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int:
@@ -77,40 +67,82 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
     if not new:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
-    connection.execute(_POST_SUMS, {"entry": entry})
-    if b'"scopes":' in b"".join(batch):
-        spend(connection, process_id, _charged(connection, entry))
+    # Replayed records were in the books before: then only those that are new count.
+    records = batch if new == len(batch) else _bodies_of_entry(connection, entry)
+    sums, spent = _sums(records)
+    if sums:
+        connection.execute(
+            insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in sums.items()]
+        )
+    spend(connection, process_id, spent)
     return new
 
 
-class _Charge(Struct):
+class _Spent(Struct, gc=False):
+    """Of an attempt or of a record: what of it moves money."""
+
+    deployment: str = ""
+    cost: int | None = None
+
+
+class _Moved(_Spent, kw_only=True, gc=False):
+    account: str
     price: int = 0
     scopes: tuple[str, ...] = ()
+    attempts: tuple[_Spent, ...] = ()
 
 
-_charge = msgspec.json.Decoder(_Charge)
+_moved = msgspec.json.Decoder(_Moved)
 
 
-def _charged(connection: Connection, entry: int) -> dict[str, int]:
-    """What the records of an entry take from credit and budgets, by scope."""
-    found: Counter[str] = Counter()
-    for row in connection.execute(select(usage_records.c.body).where(usage_records.c.entry_id == entry)):
-        charge = _charge.decode(row.body)
-        for scope in charge.scopes:
-            found[scope] += charge.price
-    return {scope: amount for scope, amount in found.items() if amount}
+def _sums(records: Iterable[bytes | str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Postings by book, and what is taken from credit and budgets by scope."""
+    books: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
+    for body in records:
+        record = _moved.decode(body)
+        _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
+        for scope in record.scopes:
+            spent[scope] += record.price
+    return _without_zero(books), _without_zero(spent)
+
+
+def _move(
+    books: Counter[str],
+    account: str,
+    price: int,
+    deployment: str,
+    cost: int | None,
+    attempts: Sequence[_Spent | Attempt],
+) -> None:
+    """Adds what one call moves: every attempt's cost to the provider that bills it, the rest to the one who served."""
+    if price:
+        books[f"account/{account}"] -= price
+        books["revenue"] += price
+    if cost:
+        books["cost"] -= cost
+        for attempt in attempts:
+            if attempt.cost:
+                books[f"provider/{attempt.deployment.partition('/')[0]}"] += attempt.cost
+                cost -= attempt.cost
+        books[f"provider/{deployment.partition('/')[0]}"] += cost
+
+
+def _without_zero(amounts: Mapping[str, int]) -> dict[str, int]:
+    return {name: amount for name, amount in amounts.items() if amount}
 
 
 def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
-    """The postings that records make, by book; those of zero are left out."""
-    found: Counter[str] = Counter()
+    """The postings that records make, by book."""
+    books: Counter[str] = Counter()
     for record in records:
-        found[f"account/{record.account}"] -= record.price
-        found["revenue"] += record.price
-        if record.cost:
-            found[f"provider/{record.deployment.partition('/')[0]}"] += record.cost
-            found["cost"] -= record.cost
-    return {book: amount for book, amount in found.items() if amount}
+        _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
+    return _without_zero(books)
+
+
+def _bodies_of_entry(connection: Connection, entry: int) -> list[str]:
+    rows = connection.execute(select(usage_records.c.body).where(usage_records.c.entry_id == entry))
+    return [row.body for row in rows]
 
 
 def charged(connection: Connection, account_id: str, key_id: str | None) -> int:

@@ -21,7 +21,7 @@ from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
-from fairlead.ledger.record import Attempt, UsageRecord, amounts, encode
+from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
 from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
@@ -63,6 +63,7 @@ class Bill:
         "_model",
         "_since",
         "_stream",
+        "_wasted",
         "closed",
         "id",
         "price",
@@ -88,32 +89,50 @@ class Bill:
         self._append = append
         self._at = self._since = time.time_ns() // 1_000_000
         self._attempts: tuple[Attempt, ...] = ()
+        self._wasted = 0
         self._hold = hold
 
-    def failed(self, sheet: PriceSheet, outcome: str) -> None:
-        """An attempt that came to nothing. `outcome` is the code of its error."""
+    def failed(self, sheet: PriceSheet, outcome: str, counted: Usage | None = None) -> None:
+        """An attempt that came to nothing. `outcome` is the code of its error; `counted` what its provider bills all
+        the same."""
         now = time.time_ns() // 1_000_000
-        self._attempts += (Attempt(sheet.deployment, sheet.id, outcome, now - self._since),)
+        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
+        if counted is not None and sheet.cost is not None:
+            cost = sheet.cost.charge(counted.tokens, counted.prompt)
+            attempt = replace(attempt, tokens=counted.tokens, prompt=counted.prompt, cost=cost)
+            self._wasted += cost
+        self._attempts += (attempt,)
         self._since = now
 
-    def settle(self, sheet: PriceSheet, usage: Usage | None) -> int:
-        """The answer is complete: what it costs the caller, in picodollars. Written when this returns."""
+    def settle(
+        self,
+        sheet: PriceSheet,
+        usage: Usage | None,
+        outcome: str = "served",
+        state: UsageState = "reported",
+        prompt_state: str = "",
+        *,
+        missing: bool = False,
+    ) -> int:
+        """There is an answer: what it costs the caller, in picodollars. Written when this returns."""
         assert not self.closed
         now = time.time_ns() // 1_000_000
-        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, "served", now - self._since))
+        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, outcome, now - self._since))
         if usage is None:
             record = UsageRecord(
-                self.id, self._at, now, self._account, self._key, self._model, "served", self._stream,
-                "usage_missing", sheet.deployment, sheet.id, attempts=attempts,
+                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
+                "usage_missing", sheet.deployment, sheet.id, cost=self._wasted or None, attempts=attempts, missing=True,
             )  # fmt: skip
         else:
             made = amounts(sheet, usage)
-            if made.price + (made.cost or 0) > MOST_PICODOLLARS:
+            price = 0 if outcome == EMPTY else made.price
+            cost = made.cost if not self._wasted else (made.cost or 0) + self._wasted
+            if price + (cost or 0) > MOST_PICODOLLARS:
                 raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
             record = UsageRecord(
-                self.id, self._at, now, self._account, self._key, self._model, "served", self._stream,
-                "reported", sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
-                made.price, made.cost, attempts,
+                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
+                state, sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
+                price, cost, attempts, prompt_usage=prompt_state, missing=missing,
             )  # fmt: skip
         self.closed = True
         if self._hold is not None:
@@ -152,6 +171,7 @@ class Bill:
                     "none",
                     last.deployment if last else "",
                     last.sheet if last else "",
+                    cost=self._wasted or None,
                     attempts=self._attempts,
                 )
             )

@@ -7,6 +7,7 @@ from typing import Any
 from fairlead.ledger.record import UsageRecord, usage_of
 from fairlead.money import Picodollars, dollars
 from fairlead.prices import PriceSheet, Schedule
+from fairlead.wire.usage import PROMPT_CLASSES
 
 
 def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) -> dict[str, Any]:
@@ -20,13 +21,16 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) ->
         "started_at_ms": record.at,
         "ended_at_ms": record.done,
         "usage": {
-            "state": record.usage,
+            "state": "usage_missing" if record.missing else record.usage,
             "balanced": record.balanced,
             "prompt_tokens": record.prompt,
             "completion_tokens": record.completion,
             "classes": {
-                name: {"tokens": count, "provenance": record.usage}
-                for name, count in record.tokens._asdict().items()
+                name: {
+                    "tokens": count,
+                    "provenance": (at < PROMPT_CLASSES and record.prompt_usage) or record.usage,
+                }
+                for at, (name, count) in enumerate(record.tokens._asdict().items())
                 if count
             },
         },
@@ -42,6 +46,7 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) ->
                 "price_sheet": attempt.sheet,
                 "outcome": attempt.outcome,
                 "milliseconds": attempt.milliseconds,
+                "cost_usd": dollars(attempt.cost),
             }
             for attempt in record.attempts
         ],
@@ -81,5 +86,5 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "total_cost": record.price / 1e12,
         "total_cost_usd": dollars(record.price),
         "outcome": record.outcome,
-        "usage_state": record.usage,
+        "usage_state": "usage_missing" if record.missing else record.usage,
     }

@@ -10,23 +10,35 @@ from msgspec import Struct
 from fairlead.prices import PriceSheet
 from fairlead.wire.usage import TokenClasses, Usage
 
-UsageState = Literal["reported", "usage_missing", "none"]
+UsageState = Literal["reported", "counted", "estimated", "usage_missing", "none"]
+
+# The outcome of an answer without a word.
+EMPTY = "empty"
 
 
 class Attempt(Struct, frozen=True, gc=False):
-    """One try of one deployment. `outcome`: "served", "caller_gone" or the code of the error that ended it."""
+    """One try of one deployment. `outcome`: "served", "caller_gone" or the code of the error that ended it.
+
+    `tokens` and `cost` are set for a failed try that the provider bills all the same: counted here, and the operator's.
+    """
 
     deployment: str
     sheet: str
     outcome: str
     milliseconds: int
+    tokens: TokenClasses | None = None
+    prompt: int = 0
+    cost: int = 0
 
 
 class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     """One admitted call. Times in milliseconds since 1970; amounts in picodollars.
 
-    `usage`: "reported" by the provider; "usage_missing" when it answered and reported nothing usable; "none" when
-    there was no answer to charge. `cost` is None when the sheet does not know it.
+    `usage`: "reported" by the provider; "counted" by its tokenizer or "estimated" when it reported nothing usable,
+    or was cut off before; "usage_missing" when nobody counted, because nothing is charged; "none" when there was no
+    answer to charge. `prompt_usage` is the same of the prompt where it differs. `missing`: a complete answer came
+    without usage. `cost` is None when the sheet does not know it; that of failed attempts is in it. An `outcome` of
+    "empty" is an answer without a word, which is not charged.
     `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
     and beyond what else there was: it was not charged.
     """
@@ -52,6 +64,8 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     hold: int = 0
     scopes: tuple[str, ...] = ()
     shortfall: int = 0
+    prompt_usage: str = ""
+    missing: bool = False
 
 
 class Amounts(Struct, frozen=True, gc=False):

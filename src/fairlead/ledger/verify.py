@@ -22,7 +22,7 @@ from fairlead.ledger.books import (
 )
 from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
-from fairlead.ledger.record import UsageRecord, amounts, decode, usage_of
+from fairlead.ledger.record import EMPTY, UsageRecord, amounts, decode, usage_of
 from fairlead.ledger.spool import read_segment
 from fairlead.prices import PriceSheet
 
@@ -50,7 +50,7 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
             if wrong := _wrong(record, column, sheets):
                 return Verified(records, len(sheets), charged, missing, f"{record.id}: {wrong}")
             charged += record.price
-            missing += record.usage == "usage_missing"
+            missing += record.missing
         if (kept := postings_of(connection, entry)) != (made := moves(record for _, record in found)):
             text = f"The postings of entry {entry} are {kept}; its records make {made}."
             return Verified(records, len(sheets), charged, missing, text)
@@ -89,16 +89,29 @@ def batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> str | None:
     if column != record.price:
         return f"the record says {record.price} picodollars, its column {column}."
-    if record.usage != "reported":
-        return None if not record.price and not record.cost else "it is charged without any usage."
+    wasted = 0
+    for attempt in record.attempts:
+        if attempt.tokens is not None:
+            sheet = sheets.get(attempt.sheet)
+            if sheet is None or sheet.cost is None:
+                return f"the price sheet {attempt.sheet} of an attempt is not there, or knows no cost."
+            if attempt.cost != sheet.cost.charge(attempt.tokens, attempt.prompt):
+                return f"an attempt cost {attempt.cost} picodollars; its sheet says otherwise."
+        wasted += attempt.cost
+    if record.usage in ("none", "usage_missing"):
+        return None if not record.price and (record.cost or 0) == wasted else "it is charged without any usage."
     sheet = sheets.get(record.sheet)
     if sheet is None:
         return f"its price sheet {record.sheet} is not there."
     made = amounts(sheet, usage_of(record))
-    if (made.price, made.cost) != (record.price + record.shortfall, record.cost) or record.shortfall < 0:
+    price = 0 if record.outcome == EMPTY else made.price
+    if (price, (made.cost or 0) + wasted) != (
+        record.price + record.shortfall,
+        record.cost or 0,
+    ) or record.shortfall < 0:
         return (
-            f"charged {record.price} (and {record.shortfall} waived), by its sheet {made.price} picodollars "
-            f"(cost {record.cost} and {made.cost})."
+            f"charged {record.price} (and {record.shortfall} waived), by its sheet {price} picodollars "
+            f"(cost {record.cost} and {(made.cost or 0) + wasted})."
         )
     return None
 

@@ -27,7 +27,9 @@ class Dialect:
     """One row. `carries`: the parameters that it takes under their own name or a renamed one (None: every one).
 
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
-    who left only then. `asks_usage`: it wants `stream_options` to send usage at the end of a stream.
+    who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it (hosted
+    ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
+    of a stream.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Dialect:
     renames: Mapping[str, str] = field(default_factory=dict)
     neutral: Mapping[str, bytes] = field(default_factory=dict)
     always_streams: bool = False
+    bills_cut: bool = False
     asks_usage: bool = True
     tool_choice: Literal["as_is", "any", "single_tool"] = "as_is"
     structured: Literal["as_is", "sglang", "llamacpp", "response_format"] = "as_is"
@@ -51,17 +54,19 @@ class Dialect:
 DIALECTS: Mapping[str, Dialect] = {
     row.name: row
     for row in (
-        Dialect("generic", carries=None, passes_unknown=True),
+        Dialect("generic", carries=None, passes_unknown=True, bills_cut=True),
         Dialect(
             "openai",
             carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
             renames={"max_tokens": "max_completion_tokens"},
+            bills_cut=True,
             structured="response_format",
         ),
         Dialect(
             "mistral",
             carries=_STANDARD - {"logit_bias", "logprobs", "top_logprobs", "user"} | {"structured_outputs"},
             renames={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
+            bills_cut=True,
             asks_usage=False,
             tool_choice="any",
             structured="response_format",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,10 +22,9 @@ from fairlead.providers.sse import EventReader
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools, tool_choice
 from fairlead.wire.usage import Usage, usage_from_openai
 
-# Called once, when the answer is complete, with what it used; gives the members that its `usage` gets.
-Settle = Callable[[Usage | None], bytes]
-
 DONE = b"[DONE]"
+# What a stream says is kept as it came for so many events; then only its words are.
+FRESH_DELTAS = 32
 DONE_EVENT = b"data: [DONE]\n\n"
 NULL = Raw(b"null")
 JSON_OBJECT = Raw(b'{"type":"json_object"}')
@@ -127,14 +126,14 @@ class OpenAIChat:
             prefill if prefill and row.echoes_prefill else "",
         )  # fmt: skip
 
-    def relay(self, call: UpstreamCall, settle: Settle) -> ChatRelay:
-        return ChatRelay(self._public, call, settle)
+    def relay(self, call: UpstreamCall) -> ChatRelay:
+        return ChatRelay(self._public, call)
 
     def assembler(self, call: UpstreamCall) -> ChatAssembler:
         return ChatAssembler(self._public, call)
 
-    def plain(self, _call: UpstreamCall, body: bytes, settle: Settle) -> bytes:
-        """A whole answer that the upstream sent in one document, with the public name of the model and its cost."""
+    def plain(self, _call: UpstreamCall, body: bytes) -> PlainAnswer:
+        """A whole answer that the upstream sent in one document, with the public name of the model."""
         try:
             answer = _plain.decode(body)
             if not body.isascii():
@@ -145,10 +144,11 @@ class OpenAIChat:
             raise event_error(answer.error)
         if not answer.choices:
             raise UpstreamInvalid("The provider's answer has no choices.")
-        body = _with_cost(body, answer.usage, _settled(settle, answer.usage))
         if answer.model == self._upstream_model and self._needle in body:
-            return body.replace(self._needle, self._replacement, 1)
-        return _with_model(body, answer.model, self._public)
+            body = body.replace(self._needle, self._replacement, 1)
+        else:
+            body = _with_model(body, answer.model, self._public)
+        return PlainAnswer(body, answer)
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         return upstream_error(status, headers, body)
@@ -245,9 +245,47 @@ class _Plain(Struct):
     error: Raw = NULL
 
 
+class _Words(Struct, gc=False):
+    """What a model wrote, undecoded: providers have more than one shape for each."""
+
+    content: Raw = NULL
+    reasoning_content: Raw = NULL
+    reasoning: Raw = NULL
+    tool_calls: Raw = NULL
+
+
+class _PlainChoice(Struct):
+    message: _Words = msgspec.field(default_factory=_Words)
+
+
+def _said(words: _Words) -> list[str]:
+    said = [
+        _text(raw)
+        for raw in (words.content, words.reasoning_content if words.reasoning_content != NULL else words.reasoning)
+        if raw != NULL
+    ]
+    if words.tool_calls != NULL:
+        try:
+            for call in msgspec.json.decode(words.tool_calls, type=list[_CallDelta]):
+                if call.function is not None:
+                    said += (call.function.name or "", call.function.arguments or "")
+        except msgspec.DecodeError:
+            said.append(_text(words.tool_calls))
+    return said
+
+
+def _text(raw: Raw) -> str:
+    """A string's text; anything else as it is written."""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        return bytes(raw).decode("utf-8", "replace")
+
+
 class _Choice(Struct):
     index: int = 0
     finish_reason: str | None = None
+    delta: _Words | None = None
 
 
 class _Chunk(Struct):
@@ -278,8 +316,36 @@ def _with_model(document: bytes, model: Raw, public: bytes) -> bytes:
     return _encode(fields)
 
 
-def _settled(settle: Settle, raw: Raw) -> bytes:
-    return settle(None if raw == NULL else usage_from_openai(raw))
+def _usage(raw: Raw) -> Usage | None:
+    return None if raw == NULL else usage_from_openai(raw)
+
+
+class PlainAnswer:
+    """A whole answer in one document. `end` gives it with the members that its usage gets."""
+
+    __slots__ = ("_answer", "_body")
+
+    def __init__(self, body: bytes, answer: _Plain) -> None:
+        self._body = body
+        self._answer = answer
+
+    @property
+    def usage(self) -> Usage | None:
+        return _usage(self._answer.usage)
+
+    def delivered(self) -> str:
+        """Everything that the model wrote."""
+        said = []
+        for choice in self._answer.choices:
+            try:
+                message = msgspec.json.decode(choice, type=_PlainChoice).message
+            except msgspec.DecodeError:
+                continue
+            said += _said(message)
+        return "".join(said)
+
+    def end(self, members: bytes) -> bytes:
+        return _with_cost(self._body, self._answer.usage, members)
 
 
 def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:
@@ -319,27 +385,30 @@ class ChatRelay:
     """The upstream's stream becomes the caller's: the public name of the model, usage when asked, one `[DONE]`.
 
     `feed` takes a block as it was read and gives what to send on. Every event is read as far as needed to know that
-    it is one; an event that is none, an error event, and an end without a finish reason raise UpstreamError.
+    it is one; an event that is none, an error event, and an end without a finish reason raise UpstreamError. The end
+    itself is held back for `end`, because the cost stands in it.
     """
 
     __slots__ = (
         "_call",
         "_finished",
+        "_fresh",
         "_last",
         "_needle",
         "_public",
         "_reader",
         "_replacement",
-        "_settle",
+        "_said",
         "_strip",
         "_usage_raw",
         "done",
     )  # fmt: skip
 
-    def __init__(self, public: bytes, call: UpstreamCall, settle: Settle) -> None:
+    def __init__(self, public: bytes, call: UpstreamCall) -> None:
         self._public = public
         self._call = call
-        self._settle = settle
+        self._said: list[str] = []
+        self._fresh: list[_Words] = []
         self._reader = EventReader()
         self._needle = b""
         self._replacement = b'"model":' + public
@@ -355,7 +424,7 @@ class ChatRelay:
             if self.done:
                 break
             if payload == DONE:
-                self._complete(out)
+                self.done = True
                 break
             chunk = _decode_chunk(payload)
             if not chunk.choices and chunk.usage == NULL:
@@ -372,33 +441,43 @@ class ChatRelay:
             for choice in chunk.choices:
                 if choice.finish_reason is not None:
                     self._finished.add(choice.index)
+                if choice.delta is not None:
+                    self._fresh.append(choice.delta)
             if self._strip is not None and chunk.choices:
                 payload = self._without_prefill(payload)
             if payload:
                 out += (b"data: ", payload, b"\n\n")
+        if len(self._fresh) > FRESH_DELTAS:
+            self._keep_words()
         return b"".join(out)
 
-    def close(self) -> bytes:
-        """The upstream's stream has ended properly: what is still to be sent. Raises UpstreamCut when it says that
-        the answer is not complete."""
-        if self.done:
-            return b""
-        out: list[bytes] = []
-        for payload in self._reader.feed(b"\n\n"):
-            if payload != DONE:
-                out.append(self.feed(b"data: %b\n\n" % payload))
-        if not self.done:
-            self._complete(out)
-        return b"".join(out)
+    def _keep_words(self) -> None:
+        """Deltas hold on to the events that they came in: only their words are kept."""
+        self._said.append("".join(text for words in self._fresh for text in _said(words)))
+        self._fresh.clear()
 
-    def _complete(self, out: list[bytes]) -> None:
+    def delivered(self) -> str:
+        """Everything that the model has written so far."""
+        self._keep_words()
+        return "".join(self._said)
+
+    @property
+    def usage(self) -> Usage | None:
+        return _usage(self._usage_raw)
+
+    def finish(self) -> bytes:
+        """The upstream's stream has ended properly: what of the answer is still to be sent. Raises UpstreamCut when
+        it is not complete."""
+        out = b"" if self.done else self.feed(b"\n\n")
         if len(self._finished) < self._call.choices:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
-        members = _settled(self._settle, self._usage_raw)
+        return out
+
+    def end(self, members: bytes) -> bytes:
+        """The last events of a complete answer: its usage, when it was asked for, and `[DONE]`."""
         if self._call.include_usage and self._usage_raw != NULL:
-            out.append(b"data: %b\n\n" % self._usage_chunk(members))
-        out.append(DONE_EVENT)
-        self.done = True
+            return b"data: %b\n\n%b" % (self._usage_chunk(members), DONE_EVENT)
+        return DONE_EVENT
 
     def _learn_model(self, payload: bytes, model: Raw) -> bytes:
         if model != NULL:
@@ -547,6 +626,10 @@ class _Gathered:
                 entry["function"]["name"] = call.function.name
             entry["function"]["arguments"] += call.function.arguments or ""
 
+    def texts(self) -> list[str]:
+        called = [text for call in self.calls.values() for text in call["function"].values()]
+        return [*self.reasoning, *self.content, *self.refusal, *called]
+
     def message(self, prefill: str) -> dict[str, Any]:
         content: str | None = "".join(self.content).removeprefix(prefill)
         calls = [self.calls[index] for index in sorted(self.calls)]
@@ -606,14 +689,27 @@ class ChatAssembler:
                 gathered = self._choices[choice.index] = _Gathered()
             gathered.take(choice)
 
-    def close(self, settle: Settle) -> bytes:
-        """The complete answer with its cost. Raises UpstreamCut when a choice has no finish reason."""
+    @property
+    def usage(self) -> Usage | None:
+        return _usage(self._usage_raw)
+
+    def delivered(self) -> str:
+        """Everything that the model has written so far."""
+        return "".join(text for one in self._choices.values() for text in one.texts())
+
+    def finish(self) -> bytes:
+        """Raises UpstreamCut when a choice has no finish reason. There is nothing to be sent before `end`."""
         if not self._done:
             self.feed(b"\n\n")
-        head = self._head
         finished = [one for one in self._choices.values() if one.finish_reason is not None]
-        if head is None or len(finished) < self._call.choices:
+        if self._head is None or len(finished) < self._call.choices:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        return b""
+
+    def end(self, members: bytes) -> bytes:
+        """The complete answer, its usage with these members."""
+        head = self._head
+        assert head is not None
         answer: dict[str, Any] = {
             "id": head.id,
             "object": "chat.completion",
@@ -631,7 +727,6 @@ class ChatAssembler:
                 for index in sorted(self._choices)
             ],
         }
-        members = _settled(settle, self._usage_raw)
         if self._usage_raw != NULL:
             answer["usage"] = Raw(bytes(self._usage_raw)[:-1] + members + b"}") if members else self._usage_raw
         if head.service_tier is not None:

@@ -13,7 +13,6 @@ from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 
 Headers = Sequence[tuple[bytes, bytes]]
-Settle = Callable[[Usage | None], bytes]
 
 
 class Call(Protocol):
@@ -29,37 +28,49 @@ class Call(Protocol):
     def dropped(self) -> tuple[str, ...]: ...
 
 
-class Relay(Protocol):
-    """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen."""
+class Answer(Protocol):
+    """What an upstream has answered so far. `usage`: what it reported, None when that is nothing usable."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    def delivered(self) -> str: ...
+
+    def end(self, members: bytes) -> bytes: ...
+
+
+class Relay(Answer, Protocol):
+    """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen.
+
+    `finish` gives what is left of the answer, or raises UpstreamCut; `end` what comes after it, with the members that
+    its usage gets.
+    """
 
     done: bool
 
     def feed(self, data: bytes) -> bytes: ...
 
-    def close(self) -> bytes: ...
+    def finish(self) -> bytes: ...
 
 
-class Assembler(Protocol):
-    """Collects the upstream's stream into one complete answer."""
+class Assembler(Answer, Protocol):
+    """Collects the upstream's stream into one complete answer, which `end` gives; `finish` raises UpstreamCut."""
 
     def feed(self, data: bytes) -> None: ...
 
-    def close(self, settle: Settle) -> bytes: ...
+    def finish(self) -> bytes: ...
 
 
 class Adapter(Protocol):
-    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network.
-
-    `settle` is called once, before the end of a complete answer, and gives the members that its usage gets.
-    """
+    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network."""
 
     def to_vendor(self, request: ChatRequest) -> Any: ...
 
-    def relay(self, call: Any, settle: Settle) -> Relay: ...
+    def relay(self, call: Any) -> Relay: ...
 
     def assembler(self, call: Any) -> Assembler: ...
 
-    def plain(self, call: Any, body: bytes, settle: Settle) -> bytes: ...
+    def plain(self, call: Any, body: bytes) -> Answer: ...
 
     def error(self, status: int, headers: Headers, body: bytes) -> FairleadError: ...
 
@@ -75,7 +86,11 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call."""
+    """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
+
+    `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
+    waits for it any more. `family`: whose tokenizer counts what it does not report.
+    """
 
     deployment: Deployment
     adapter: Adapter
@@ -83,6 +98,9 @@ class Upstream:
     path: bytes
     headers: bytes
     answer_headers: bytes
+    costs: bool = True
+    bills_cut: bool = False
+    family: str | None = None
     gate: Gate | None = None
     translate: Callable[[FairleadError], FairleadError] | None = None
 

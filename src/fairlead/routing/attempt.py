@@ -1,0 +1,83 @@
+"""One try of one candidate, and how each of its endings is written on the bill: the rule of docs/hang-ups.md."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fairlead.errors import CallerGone, FairleadError
+from fairlead.http.client import Exchange
+from fairlead.http.request import Response
+from fairlead.ledger.ledger import Bill
+from fairlead.ledger.record import EMPTY
+from fairlead.routing.counting import Prompt, count
+from fairlead.routing.upstream import Answer, Upstream
+
+# An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
+LOOKED_AT_TOKENS = 16
+
+
+class HangUp(NamedTuple):
+    """How far an answer is read for nobody, because its provider bills it anyway."""
+
+    seconds: float = 60.0
+    tokens: int = 16_384
+
+
+class Attempt:
+    """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
+
+    __slots__ = ("answer", "bill", "exchange", "prompt", "response", "upstream")
+
+    def __init__(self, upstream: Upstream, prompt: Prompt, bill: Bill, response: Response) -> None:
+        self.upstream = upstream
+        self.prompt = prompt
+        self.bill = bill
+        self.response = response
+        self.exchange: Exchange | None = None
+        self.answer: Answer | None = None
+
+    def cancel(self) -> None:
+        """Closes the upstream's connection, unless the answer is complete."""
+        if self.exchange is not None:
+            self.exchange.cancel()
+
+    async def settle(self) -> int:
+        """The answer is complete: what it costs the caller, in picodollars."""
+        answer, sheet = self.answer, self.upstream.deployment.sheet
+        assert answer is not None
+        usage = answer.usage
+        outcome = CallerGone.code if self.response.gone else "served"
+        if usage is not None:
+            if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
+                outcome = EMPTY
+            return self.bill.settle(sheet, usage, outcome)
+        if not self.upstream.costs:
+            return self.bill.settle(sheet, None, outcome, missing=True)
+        text = answer.delivered()
+        counted = await count(self.upstream, self.prompt, text)
+        return self.bill.settle(
+            sheet, counted.usage, outcome if text else EMPTY, counted.state, counted.prompt_state, missing=True
+        )
+
+    async def failed(self, error: FairleadError) -> None:
+        """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's
+        cost. When the caller has hung up in the meantime, nobody failed."""
+        if self.bill.closed:
+            return
+        if self.response.gone:
+            await self.cut_off()
+            return
+        text = self.answer.delivered() if self.answer is not None and self.upstream.bills_cut else ""
+        counted = await count(self.upstream, self.prompt, text) if text else None
+        self.bill.failed(self.upstream.deployment.sheet, error.code, None if counted is None else counted.usage)
+
+    async def cut_off(self) -> None:
+        """The caller hung up and the answer ends here: what was made of it is counted, and charged."""
+        if self.bill.closed or self.answer is None or not self.upstream.costs:
+            return
+        text = self.answer.delivered()
+        if text:
+            counted = await count(self.upstream, self.prompt, text)
+            self.bill.settle(
+                self.upstream.deployment.sheet, counted.usage, CallerGone.code, counted.state, counted.prompt_state
+            )

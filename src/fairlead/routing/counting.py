@@ -1,0 +1,54 @@
+"""What an answer used when its provider does not say: counted by the tokenizer of the model, in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from fairlead.routing.upstream import Upstream
+from fairlead.tokens import Counted, count_chat, count_text
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.usage import TokenClasses, Usage
+
+# The text of a longer prompt is not kept while its answer is streamed: thousands of streams may be open for an hour.
+KEPT_PROMPT_BYTES = 16_384
+
+
+class Prompt(NamedTuple):
+    """What is kept of a prompt while it is answered: its JSON, or only how long it was."""
+
+    messages: Raw | None
+    tools: Raw | None
+    length: int
+
+
+class Count(NamedTuple):
+    usage: Usage
+    state: Literal["counted", "estimated"]
+    prompt_state: str  # where it differs
+
+
+def kept_prompt(request: ChatRequest) -> Prompt:
+    tools = request.given.get("tools")
+    length = len(request.messages) + (len(tools) if tools is not None else 0)
+    return Prompt(request.messages, tools, length) if length <= KEPT_PROMPT_BYTES else Prompt(None, None, length)
+
+
+async def count(upstream: Upstream, prompt: Prompt, text: str) -> Count:
+    """The usage of a call whose answer was `text`."""
+    return await asyncio.get_running_loop().run_in_executor(None, _count, upstream.family, prompt, text)
+
+
+def _count(family: str | None, prompt: Prompt, text: str) -> Count:
+    given = Counted(-(-prompt.length // 4), "estimated")
+    if prompt.messages is not None:
+        try:
+            given = count_chat(family, prompt.messages, prompt.tools)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+    made = count_text(family, text)
+    usage = Usage(TokenClasses(given.tokens, output=made.tokens, request=1), given.tokens, made.tokens)
+    return Count(usage, made.provenance, "" if given.provenance == made.provenance else given.provenance)

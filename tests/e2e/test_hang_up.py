@@ -1,0 +1,182 @@
+"""A caller hangs up, at every frame: one record, charged by the rule of docs/hang-ups.md."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from fairlead.testing import Fault, Reply, ScriptedUpstream
+from fairlead.tokens import count_text
+
+from .conftest import Served, eventually, fairlead, model, provider, serving
+from .test_credit import ask
+
+HELLO: Any = [{"role": "user", "content": "Hello!"}]
+WORDS = [f"word{number} " for number in range(40)]
+PROMPT = 5  # of `HELLO`, as mistral-common counts it
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = "[ledger]\nhang_up_seconds = 3\nhang_up_tokens = 100\n"
+    config += provider(upstream.url, name="own", dialect="vllm") + provider(
+        upstream.url, name="hosted", dialect="openai"
+    )
+    config += model("own", name="own/mistral-small") + model("hosted", name="hosted/mistral-small")
+    config += model("own", name="own/free").replace('price = { input = "0.10", output = "0.30" }', 'price = "free"')
+    with serving(tmp_path_factory.mktemp("hang_up"), config) as running:
+        yield running
+
+
+def leave(served: Served, name: str, frames: int, *, stream: bool = True, reset: bool = False) -> str:
+    """A call that is left after so many events; gives its generation id ("": nothing was seen of it)."""
+    body = json.dumps({"model": name, "messages": HELLO, "stream": stream}).encode()
+    with socket.create_connection(("127.0.0.1", served.port)) as caller:
+        caller.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (served.key.encode(), len(body), body)
+        )
+        got = b""
+        while got.count(b"data: ") < frames:
+            got += caller.recv(65536)
+        if not frames:
+            time.sleep(0.15)  # in the middle of the upstream's answer
+        if reset:
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    found = re.search(rb"x-fairlead-generation-id: (\S+)", got)
+    return found[1].decode() if found else ""
+
+
+def receipt_of(served: Served, name: str) -> Any:
+    eventually(lambda: ask(served, served.key, f"/v1/receipts/{name}")[0] == 200)
+    return ask(served, served.key, f"/v1/receipts/{name}")[1]
+
+
+def records(served: Served) -> int:
+    found = re.match(r"Records: ([\d,]+)", fairlead("verify", data=served.data).stdout)
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
+def test_an_engine_of_our_own_is_stopped_and_what_it_wrote_is_counted_at_every_frame(
+    served: Served, upstream: ScriptedUpstream
+) -> None:
+    reply = Reply(text="".join(WORDS), chunk_delay_seconds=0.01)
+    names: dict[int, str] = {}
+
+    def one(frames: int) -> None:
+        names[frames] = leave(served, "own/mistral-small", frames, reset=frames % 2 == 0)
+
+    before = records(served)
+    upstream.enqueue(*[reply] * 40)
+    threads = [threading.Thread(target=one, args=(frames,)) for frames in range(1, 41)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for frames, name in names.items():
+        receipt = receipt_of(served, name)
+        output = receipt["usage"]["completion_tokens"]
+        state = receipt["usage"]["state"]
+        if receipt["outcome"] == "served":
+            assert frames > 38  # all had been said
+            continue
+        assert receipt["outcome"] == "caller_gone"
+        if not output:
+            assert (frames, state, receipt["charged_usd"]) == (1, "none", "0")  # the first event says nothing yet
+            continue
+        assert state == "counted"
+        # What had been written when it was stopped: at least what the caller had, at most all.
+        assert output >= count_text("tekken", "".join(WORDS[: max(0, frames - 2)])).tokens - 1
+        assert output <= count_text("tekken", "".join(WORDS)).tokens
+        assert receipt["usage"]["prompt_tokens"] == PROMPT
+        price = PROMPT * 100_000 + output * 300_000
+        assert receipt["charged_usd"] == f"{price / 1e12:.7f}".rstrip("0")
+    assert len(set(names.values())) == 40
+    assert records(served) == before + 40
+    assert fairlead("verify", data=served.data).returncode == 0
+
+
+def test_a_hosted_answer_is_read_to_its_end_and_charged_as_reported(served: Served, upstream: ScriptedUpstream) -> None:
+    for stream, frames in ((True, 1), (True, 7), (False, 0)):
+        upstream.enqueue(
+            Reply(
+                text="".join(WORDS),
+                chunk_delay_seconds=0.01,
+                delay_seconds=0.3 if not stream else 0,
+                prompt_tokens=5,
+                completion_tokens=120,
+            )
+        )
+        before = records(served)
+        name = leave(served, "hosted/mistral-small", frames, stream=stream, reset=stream)
+        if name:
+            receipt = receipt_of(served, name)
+            assert (receipt["outcome"], receipt["usage"]["state"]) == ("caller_gone", "reported")
+            assert receipt["usage"]["completion_tokens"] == 120
+            assert receipt["charged_usd"] == f"{(5 * 100_000 + 120 * 300_000) / 1e12:.7f}".rstrip("0")
+        eventually(lambda before=before: records(served) == before + 1)
+
+
+def test_reading_on_ends_at_its_bounds(served: Served, upstream: ScriptedUpstream) -> None:
+    upstream.enqueue(Reply(text="x " * 400, chunk_delay_seconds=0.002))
+    receipt = receipt_of(served, leave(served, "hosted/mistral-small", 3))
+    assert (receipt["outcome"], receipt["usage"]["state"]) == ("caller_gone", "counted")
+    assert 90 <= receipt["usage"]["completion_tokens"] <= 220  # 100 events after the hang-up
+    upstream.enqueue(Reply(text="x " * 40, fault=Fault.HANG_IN_THE_MIDDLE))
+    name = leave(served, "hosted/mistral-small", 2, reset=True)
+    began = time.monotonic()
+    eventually(lambda: ask(served, served.key, f"/v1/receipts/{name}")[0] == 200, 10)
+    assert time.monotonic() - began > 1
+    assert receipt_of(served, name)["outcome"] == "caller_gone"
+
+
+def test_nobody_is_charged_for_an_answer_without_a_word_or_of_a_free_model(
+    served: Served, upstream: ScriptedUpstream
+) -> None:
+    upstream.enqueue(Reply(text="", prompt_tokens=900, completion_tokens=1))
+    before = records(served)
+    assert ask(served, served.key, "/v1/chat/completions", {"model": "own/mistral-small", "messages": HELLO})[0] == 200
+    assert records(served) == before + 1
+    upstream.enqueue(Reply(text="".join(WORDS), chunk_delay_seconds=0.01))
+    receipt = receipt_of(served, leave(served, "own/free", 4))
+    assert (receipt["outcome"], receipt["charged_usd"]) == ("caller_gone", "0")
+
+
+def test_a_failed_attempt_that_the_provider_bills_is_the_operators(upstream: ScriptedUpstream, tmp_path: Any) -> None:
+    config = provider(upstream.url, name="hosted", dialect="openai") + model("hosted", name="m/mistral-small")
+    config = config.replace("price = {", 'cost = { input = "0.05", output = "0.20" }\nprice = {')
+    with serving(tmp_path, config) as served:
+        upstream.enqueue(Reply(text="".join(WORDS), fault=Fault.RESET))
+        body = {"model": "m/mistral-small", "messages": HELLO, "stream": True}
+        sent = json.dumps(body).encode()
+        with socket.create_connection(("127.0.0.1", served.port)) as caller:
+            caller.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b" % (served.key.encode(), len(sent), sent)
+            )
+            got = b""
+            while block := caller.recv(65536):
+                got += block
+        found = re.search(rb"x-fairlead-generation-id: (\S+)", got)
+        assert found is not None
+        receipt = receipt_of(served, found[1].decode())
+        assert (receipt["outcome"], receipt["charged_usd"]) == ("upstream_cut", "0")
+        (attempt,) = receipt["attempts"]
+        assert float(attempt["cost_usd"]) > 0
+    checked = fairlead("verify", data=served.data)
+    assert checked.returncode == 0, checked.stderr
