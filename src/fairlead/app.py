@@ -55,7 +55,7 @@ from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.upstream import Servable, Upstream
-from fairlead.settings import ServerSettings, Settings
+from fairlead.settings import ServerSettings, Settings, database_url
 from fairlead.store import Store, open_store
 from fairlead.tokens import family_of
 
@@ -84,7 +84,7 @@ def serve(
     Raises ConfigurationError or CannotListen before anything is served.
     """
     prepare_process()
-    store = open_store(data_dir)
+    store = open_store(data_dir, database_url(settings))
     try:
         spec = gguf if gguf is not None else demo_spec() if engine else None
         own = None if spec is None else Engine(spec, data_dir)

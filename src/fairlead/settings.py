@@ -136,18 +136,27 @@ class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     hang_up_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 16_384
 
 
+class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    url: str | EnvironmentKey | None = None
+
+    def __repr__(self) -> str:  # it may hold a password
+        return "DatabaseSettings()"
+
+
 class Settings(Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
     proxy: ProxySettings = ProxySettings()
     ledger: LedgerSettings = LedgerSettings()
+    database: DatabaseSettings = DatabaseSettings()
     source: Source | None = None
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
+    database: DatabaseSettings = DatabaseSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -217,7 +226,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
-    return Settings(file.server, file.providers, file.models, proxy, file.ledger, source)
+    return Settings(file.server, file.providers, file.models, proxy, file.ledger, file.database, source)
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
@@ -236,6 +245,22 @@ def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = 
             f"The key of provider {provider.id!r} has spaces or characters that no header may hold."
         )
     return key or ""
+
+
+def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
+    """FAIRLEAD_DATABASE_URL, else [database] url, else None: SQLite. Raises ConfigurationError."""
+    environment = os.environ if environment is None else environment
+    if named := environment.get("FAIRLEAD_DATABASE_URL"):
+        return named
+    url = settings.database.url
+    if isinstance(url, EnvironmentKey):
+        value = environment.get(url.env)
+        if not value:
+            raise ConfigurationError(
+                f"The environment variable {url.env} is not set; it should hold the address of the database."
+            )
+        return value
+    return url
 
 
 def data_directory(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
@@ -288,6 +313,8 @@ def _struct_at(path: str) -> type[Struct]:
         "": _File,
         "server": ServerSettings,
         "ledger": LedgerSettings,
+        "database": DatabaseSettings,
+        "database.url": EnvironmentKey,
         "providers": ProviderSettings,
         "providers.api_key": EnvironmentKey,
         "models": ModelSettings,

@@ -23,7 +23,7 @@ from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
 from fairlead.http.server import Server
-from fairlead.settings import Settings
+from fairlead.settings import Settings, database_url
 from fairlead.store import open_store
 from fairlead.team import Member, Team
 
@@ -46,7 +46,7 @@ def serve(
     own = None if spec is None else Engine(spec, data_dir)
     flags = mmap.mmap(-1, 1 + workers)  # the engine's state, and for each worker whether it serves
     shared = None if own is None else SharedEngine(own, flags)
-    store = open_store(data_dir)
+    store = open_store(data_dir, database_url(settings))
     try:
         # What is wrong with the configuration, the address or the database is said once, and before there are many.
         service = Service(settings, store, shared)
@@ -89,7 +89,7 @@ def _work(
     own = sockets[at]
     _close(sockets[:at] + sockets[at + 1 :])  # whoever holds a socket keeps its queue open
     flags[1 + at] = 0
-    store = open_store(data_dir)
+    store = open_store(data_dir, database_url(settings))
     try:
         service = Service(settings, store, engine)
 

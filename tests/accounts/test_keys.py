@@ -22,8 +22,8 @@ from fairlead.store.tables import api_keys
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path)
+def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
+    opened = open_store(tmp_path, database_url)
     yield opened
     opened.close()
 
@@ -82,8 +82,8 @@ def test_a_revoked_key_is_gone_and_stays_listed(store: Store) -> None:
     assert not revoke_key(store, "key_nothing")
 
 
-def test_a_ring_that_watches_follows_changes_within_a_second(store: Store) -> None:
-    other = open_store(store.directory)
+def test_a_ring_that_watches_follows_changes_within_a_second(store: Store, database_url: str | None) -> None:
+    other = open_store(store.directory, database_url)
 
     async def main() -> float:
         ring = KeyRing(store)

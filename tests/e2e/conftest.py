@@ -23,7 +23,8 @@ START_SECONDS = 30
 class Served:
     """A running gateway: its URL, the key it printed, its process and everything it has said."""
 
-    def __init__(self, process: subprocess.Popen[str], data: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], data: Path, database: str | None = None) -> None:
+        self.database = database
         self.process = process
         self.data = data
         self.lines: list[str] = []
@@ -73,6 +74,7 @@ def serving(
     engine: bool = False,
     command: tuple[str, ...] = ("serve",),
     workers: int = 1,
+    database: str | None = None,
 ) -> Iterator[Served]:
     data = tmp / "data"
     argv = [sys.executable, "-m", "fairlead", *command, "--port", "0", "--data", str(data), "--workers", str(workers)]
@@ -83,10 +85,12 @@ def serving(
     if not engine and command == ("serve",):
         argv.append("--no-engine")
     environment = {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
+    if database is not None:
+        environment["FAIRLEAD_DATABASE_URL"] = database
     process = subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
     )
-    served = Served(process, data)
+    served = Served(process, data, database)
     try:
         served.wait_ready()
         yield served
@@ -99,7 +103,7 @@ def serving(
             raise
 
 
-def fairlead(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
+def fairlead(*arguments: str, data: Path, database: str | None = None) -> subprocess.CompletedProcess[str]:
     """One command of the CLI on the same data directory."""
     return subprocess.run(
         [sys.executable, "-m", "fairlead", *arguments, "--data", str(data)],
@@ -107,7 +111,7 @@ def fairlead(*arguments: str, data: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONPATH": "src"},
+        env={**os.environ, "PYTHONPATH": "src", **({"FAIRLEAD_DATABASE_URL": database} if database else {})},
     )
 
 

@@ -49,10 +49,11 @@ def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory)
 
 
 def new_key(served: Served, *options: str) -> str:
-    made = fairlead("keys", "create", "--name", "test", *options, data=served.data)
+    made = fairlead("keys", "create", "--name", "test", *options, data=served.data, database=served.database)
     assert made.returncode == 0, made.stderr
     key = made.stdout.split()[-1]
     eventually(lambda: ask(served, key, "/v1/generation?id=x")[0] == 404)
+    time.sleep(0.5)  # by now every worker knows it
     return key
 
 
@@ -146,10 +147,10 @@ def test_free_models_need_no_credit(upstream: ScriptedUpstream, tmp_path: Path) 
 
 @pytest.mark.parametrize("workers", [1, 8])
 def test_a_thousand_calls_spend_a_hundred_calls_credit_exactly(
-    upstream: ScriptedUpstream, tmp_path: Path, workers: int
+    upstream: ScriptedUpstream, tmp_path: Path, workers: int, database_url: str | None
 ) -> None:
     config = provider(upstream.url) + FLAT
-    with serving(tmp_path, config, workers=workers) as served:
+    with serving(tmp_path, config, workers=workers, database=database_url) as served:
         key = new_key(served, "--credit", "1.00")
         found = race(served, key, 1000)
         assert found[200] <= 100
@@ -161,10 +162,38 @@ def test_a_thousand_calls_spend_a_hundred_calls_credit_exactly(
         again = race(served, key, 120 - found[200])
         assert found[200] + again[200] == 100
         assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 402
-    ((_, granted, spent, leased),) = funds(served)
-    assert (granted, spent, leased) == (10**12, 10**12, 0)
-    checked = fairlead("verify", data=served.data)
+    shown = fairlead("credit", "balance", data=served.data, database=database_url).stdout
+    assert [line.split()[-3:] for line in shown.splitlines() if " test " in line] == [["1.00", "1.00", "0.00"]]
+    checked = fairlead("verify", data=served.data, database=database_url)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_database_server_that_goes_away_during_calls_loses_nothing(
+    upstream: ScriptedUpstream, tmp_path: Path, postgres: Any
+) -> None:
+    url = postgres.new_database()
+    with serving(tmp_path, provider(upstream.url) + FLAT + model(), database=url) as served:
+        key = new_key(served, "--credit", "1.00")
+        assert race(served, key, 10, 4) == {200: 10}
+        postgres.stop()
+        try:
+            # The slice is spent on; callers without credit of their own are served all the time.
+            assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] in (200, 503)
+            for _ in range(20):
+                assert ask(served, served.key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
+            eventually(lambda: "takes no usage records" in str(ask(served, key, "/readyz")[1]["warnings"]), 10)
+        finally:
+            postgres.start()
+        eventually(lambda: ask(served, key, "/readyz")[1]["warnings"] == [], 15)
+        assert fairlead("keys", "list", "--json", data=served.data, database=url).returncode == 0
+        first = ask(served, served.key, "/v1/key")[1]["data"]
+        assert first["usage_usd"] == "0.2"
+        assert fairlead("keys", "revoke", first["key"], data=served.data, database=url).returncode == 0
+        assert eventually(lambda: ask(served, served.key, "/v1/key")[0] == 401) < 1
+    checked = fairlead("verify", data=served.data, database=url)
+    assert checked.returncode == 0, checked.stderr
+    assert "Still in the spool: 0." in checked.stdout
+    assert fairlead("verify", data=served.data).returncode == 2  # without the address it is not taken for an empty one
 
 
 def race(served: Served, key: str, calls: int, at_once: int = 50) -> Counter[int]:

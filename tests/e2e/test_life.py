@@ -56,7 +56,9 @@ def read_until(connection: socket.socket, text: bytes) -> bytes:
 def test_a_caller_who_hangs_up_ends_the_providers_work_within_half_a_second(
     tmp_path: Path, dialect: str, stream: bool
 ) -> None:
-    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url, dialect=dialect) + model()) as served:
+    extra = 'hang_up = "cancel"' if dialect == "generic" else ""
+    config = provider("{url}", dialect=dialect, extra=extra) + model()
+    with ScriptedUpstream() as upstream, serving(tmp_path, config.replace("{url}", upstream.url)) as served:
         upstream.default = Reply(text="word " * 400, chunk_delay_seconds=0.05, delay_seconds=0 if stream else 10)
         connection = send(served, {"model": MODEL, "messages": HELLO, "stream": stream})
         if stream:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.books import keep_sheets, post
@@ -42,8 +43,8 @@ def record(number: int, account: str = "acc_1") -> bytes:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(tmp_path)
+def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
+    opened = open_store(tmp_path, database_url)
     with opened.write() as connection:
         keep_sheets(connection, [SHEET])
     yield opened
@@ -174,6 +175,6 @@ def test_missing_usage_is_a_state_of_its_own_and_never_a_silent_zero(store: Stor
     name = asyncio.run(one())
     with store.read() as connection:
         found = verify(connection)
-        body = connection.exec_driver_sql("SELECT body FROM usage_records WHERE id = ?", (name,)).scalar()
+        body = connection.execute(text("SELECT body FROM usage_records WHERE id = :name"), {"name": name}).scalar()
     assert (found.records, found.missing, found.charged) == (1, 1, 0)
     assert decode(body).usage == "usage_missing"

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def test_a_new_directory_is_private_and_its_database_safe(tmp_path: Path) -> Non
         store.close()
 
 
-def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
+def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path, database_url: str | None) -> None:
+    store = open_store(tmp_path, database_url)
     try:
         with store.read() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -51,11 +52,13 @@ def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> N
     assert script.get_current_head() == HEAD
 
 
-def test_a_failed_block_leaves_nothing(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
+def test_a_failed_block_leaves_nothing(tmp_path: Path, database_url: str | None) -> None:
+    store = open_store(tmp_path, database_url)
     try:
         with pytest.raises(ZeroDivisionError), store.write() as connection:
-            connection.exec_driver_sql("INSERT INTO accounts (id, name, created_at, prepaid) VALUES ('a', 'b', 1, 0)")
+            connection.exec_driver_sql(
+                "INSERT INTO accounts (id, name, created_at, prepaid) VALUES ('a', 'b', 1, false)"
+            )
             raise ZeroDivisionError
         with store.read() as connection:
             assert connection.exec_driver_sql("SELECT count(*) FROM accounts").scalar() == 0
@@ -68,8 +71,8 @@ def test_another_process_is_noticed(tmp_path: Path) -> None:
     try:
         before = store.version()
         assert store.version() == before
-        other = sqlite3.connect(store.path)
-        other.execute("INSERT INTO accounts (id, name, created_at, prepaid) VALUES ('a', 'b', 1, 0)")
+        other = sqlite3.connect(store.directory / "fairlead.db")
+        other.execute("INSERT INTO accounts (id, name, created_at, prepaid) VALUES ('a', 'b', 1, false)")
         other.commit()
         other.close()
         assert store.version() != before
@@ -136,3 +139,54 @@ def test_what_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="cannot be used"):
         open_store(tmp_path / "file" / "data")
+
+
+def test_two_nodes_that_start_at_once_make_one_database(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    url = new_database()
+    script = (
+        "import sys, pathlib; from fairlead.store import open_store; open_store(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    )
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / str(number)), url],
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        )
+        for number in range(4)
+    ]
+    assert [node.wait(60) for node in nodes] == [0, 0, 0, 0]
+
+
+def test_a_database_elsewhere_is_named_without_its_password_and_never_mistaken(
+    tmp_path: Path, new_database: Callable[[], str]
+) -> None:
+    store = open_store(tmp_path / "a", new_database())
+    version = store.version()
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE versions SET number = number + 1")
+    assert store.version() == version + 1
+    store.close()
+    with pytest.raises(ConfigurationError, match=r"belongs to the database postgresql.*FAIRLEAD_DATABASE_URL"):
+        open_store(tmp_path / "a")
+    open_store(tmp_path / "b").close()
+    with pytest.raises(ConfigurationError, match="holds a SQLite database already"):
+        open_store(tmp_path / "b", new_database())
+    for number, (url, words) in enumerate(
+        {
+            "postgresql://me:s3cret@127.0.0.1:1/x": "cannot be used: .*refused",
+            "mysql://me:s3cret@127.0.0.1/x": "begins with postgresql://",
+            "not an address": "is like postgresql://",
+        }.items()
+    ):
+        with pytest.raises(ConfigurationError, match=words) as refused:
+            open_store(tmp_path / f"c{number}", url)
+        assert "s3cret" not in str(refused.value)
+
+
+def test_a_newer_database_elsewhere_is_refused(tmp_path: Path, new_database: Callable[[], str]) -> None:
+    url = new_database()
+    store = open_store(tmp_path / "a", url)
+    with store.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    store.close()
+    with pytest.raises(ConfigurationError, match="made by a newer Fairlead"):
+        open_store(tmp_path / "b", url)

@@ -174,10 +174,14 @@ class KeyRing:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                if self._store.version() != self._version:
-                    self.reload()
+                # In a thread: a database across the network may take its time, and calls go on.
+                await asyncio.get_running_loop().run_in_executor(None, self._follow)
             except (sqlite3.Error, DatabaseError) as error:
                 log.warning("The keys could not be read again: %s", error)
+
+    def _follow(self) -> None:
+        if self._store.version() != self._version:
+            self.reload()
 
 
 def _caller(row: Any) -> Caller:

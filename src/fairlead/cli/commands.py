@@ -16,7 +16,7 @@ import click
 from fairlead import __version__
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.money import Picodollars
-from fairlead.settings import configuration_file, data_directory, load_settings
+from fairlead.settings import configuration_file, data_directory, database_url, load_settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -105,13 +105,13 @@ def opened(data: Path | None) -> Iterator[Store]:
     """The database for one command. A locked or damaged one is a sentence."""
     from sqlalchemy.exc import DatabaseError
 
-    from fairlead.store import open_store
+    from fairlead.store import open_store, reason
 
-    store = open_store(data_directory(data))
+    store = open_store(data_directory(data), database_url(load_settings(configuration_file(None))))
     try:
         yield store
     except DatabaseError as error:
-        raise click.ClickException(f"The database {store.path} cannot be used: {error.orig}.") from None
+        raise click.ClickException(f"The database {store.shown} cannot be used: {reason(error)}.") from None
     finally:
         store.close()
 

@@ -43,15 +43,21 @@ def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
         )
 
 
-# The records of a batch as rows, in one statement: SQLite takes them apart by itself, while the event loop goes on.
-# Row by row Python's lock would change hands twice per record, which cost a call as much CPU as all the rest of it.
-_POST_RECORDS = text("""
+# The columns of a record that its JSON is searched by.
+_COLUMNS = """
     INSERT INTO usage_records (id, at, account_id, key_id, model, sheet_id, price, cost, entry_id, body)
-    SELECT value ->> 'id', value ->> 'at', value ->> 'account', value ->> 'key', value ->> 'model', value ->> 'sheet',
-           coalesce(value ->> 'price', 0), value ->> 'cost', :entry, value
-    FROM json_each(:batch) WHERE true
+    SELECT value ->> 'id', CAST(value ->> 'at' AS BIGINT), value ->> 'account', value ->> 'key', value ->> 'model',
+           value ->> 'sheet', CAST(coalesce(value ->> 'price', '0') AS BIGINT), CAST(value ->> 'cost' AS BIGINT),
+           CAST(:entry AS BIGINT), CAST(value AS TEXT)
+    FROM {source} WHERE true
     ON CONFLICT (id) DO NOTHING
-""")
+"""
+# A batch is one statement: the database takes it apart by itself, while the event loop goes on.
+# Row by row Python's lock would change hands twice per record, which cost a call as much CPU as all the rest of it.
+_POST_RECORDS = {
+    "sqlite": text(_COLUMNS.format(source="json_each(:batch)")),
+    "postgresql": text(_COLUMNS.format(source="json_array_elements(CAST(:batch AS json)) AS batch(value)")),
+}
 
 
 def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int:
@@ -63,7 +69,7 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
         insert(entries).values(kind="settle", at=int(time.time() * 1000), note="usage")
     ).inserted_primary_key[0]  # type: ignore[index]
     rows = (b"[%b]" % b",".join(batch)).decode()
-    new = connection.execute(_POST_RECORDS, {"entry": entry, "batch": rows}).rowcount
+    new = connection.execute(_POST_RECORDS[connection.dialect.name], {"entry": entry, "batch": rows}).rowcount
     if not new:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
@@ -183,11 +189,12 @@ def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
 
 def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[int, UsageRecord]]]]:
     """Entry by entry: its records beside the price in their own column. `since`: milliseconds since 1970."""
-    rows = connection.execution_options(yield_per=READ_ROWS).execute(
+    rows = connection.execute(
         select(usage_records.c.entry_id, usage_records.c.price, usage_records.c.body)
         .join(entries, entries.c.id == usage_records.c.entry_id)
         .where(entries.c.at >= since)
         .order_by(usage_records.c.entry_id)
+        .execution_options(yield_per=READ_ROWS)
     )
     current, found = -1, list[tuple[int, UsageRecord]]()
     for row in rows:

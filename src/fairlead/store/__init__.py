@@ -1,5 +1,5 @@
-"""The database: connections and migrations. SQLite for now."""
+"""The database: connections and migrations; SQLite or PostgreSQL."""
 
-from fairlead.store.database import Store, open_store
+from fairlead.store.database import Store, open_store, reason
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "reason"]

@@ -1,4 +1,4 @@
-"""Opens the data directory: its mode, its lock, its SQLite database, brought to the newest migration."""
+"""Opens the database: SQLite in the data directory, or PostgreSQL by its URL; brought to the newest migration."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, event
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from fairlead.errors import ConfigurationError
 
 # The newest migration. Alembic is only loaded (a third of a second) when the database is not there yet.
 HEAD = "0003"
 BUSY_MILLISECONDS = 10_000
+CONNECT_SECONDS = 5
 DATABASE = "fairlead.db"
+# Names the server that a data directory belongs to, so that no command takes the SQLite file beside it for the books.
+MARK = "database"
+MIGRATION_LOCK = 0x6661_6972  # a number that only Fairlead's migrations lock
 
 
 class Store:
-    """The database of one data directory; usable from any thread."""
+    """The database of one data directory; usable from any thread. `shown` names it without its password."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, engine: Engine, shown: str) -> None:
         self.directory = directory
-        self.path = directory / DATABASE
-        self._engine = create_engine(f"sqlite:///{self.path}", pool_pre_ping=False)
-        event.listen(self._engine, "connect", _prepare)
+        self.shown = shown
+        self._engine = engine
         self._watcher: sqlite3.Connection | None = None
 
     @contextlib.contextmanager
@@ -42,9 +45,15 @@ class Store:
             yield connection
 
     def version(self) -> int:
-        """A number that changes when another connection has committed something."""
+        """A number that changes with keys and accounts. May wait for the database: not for an event loop."""
+        if self._engine.dialect.name != "sqlite":
+            with self.read() as connection:
+                number = connection.execute(text("SELECT number FROM versions WHERE name = 'keys'"))
+                return int(number.scalar_one())
+        # Cheaper, and it changes with everything that another connection commits.
         if self._watcher is None:
-            self._watcher = sqlite3.connect(self.path, timeout=0, check_same_thread=False)
+            path = self.directory / DATABASE
+            self._watcher = sqlite3.connect(path, timeout=0, check_same_thread=False)
         row = self._watcher.execute("PRAGMA data_version").fetchone()
         return int(row[0])
 
@@ -55,17 +64,18 @@ class Store:
         self._engine.dispose()
 
 
-def open_store(directory: Path) -> Store:
-    """Makes or opens a data directory (mode 0700). Raises ConfigurationError when that cannot be done."""
+def open_store(directory: Path, url: str | None = None) -> Store:
+    """Makes or opens a data directory (mode 0700) and its database: SQLite's, or the PostgreSQL server at `url`.
+
+    Raises ConfigurationError when that cannot be done.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if directory.stat().st_uid == os.getuid():
             directory.chmod(0o700)
         with (directory / "migrate.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once must not both create the tables
-            # Made before SQLite does, which gives its mode to the files beside it.
-            os.close(os.open(directory / DATABASE, os.O_RDWR | os.O_CREAT, 0o600))
-            store = Store(directory)
+            store = _sqlite(directory) if url is None else _postgresql(directory, url)
             try:
                 _migrate(store)
             except BaseException:
@@ -73,9 +83,67 @@ def open_store(directory: Path) -> Store:
                 raise
     except OSError as error:
         raise ConfigurationError(f"The data directory {directory} cannot be used: {error.strerror}.") from None
-    except DatabaseError as error:
-        raise ConfigurationError(f"The database {directory / DATABASE} cannot be used: {error.orig}.") from None
+    except SQLAlchemyError as error:
+        shown = directory / DATABASE if url is None else _shown(_url(url))
+        raise ConfigurationError(f"The database {shown} cannot be used: {reason(error)}.") from None
     return store
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What the database said, in one line."""
+    cause = getattr(error, "orig", None) or error
+    return " ".join(str(cause).split()).rstrip(".")
+
+
+def _sqlite(directory: Path) -> Store:
+    mark = directory / MARK
+    if mark.exists():
+        raise ConfigurationError(
+            f"{directory} belongs to the database {mark.read_text('utf-8').strip()}. Set FAIRLEAD_DATABASE_URL to its "
+            "address, or FAIRLEAD_CONFIG to the file that has it."
+        )
+    # Made before SQLite does, which gives its mode to the files beside it.
+    os.close(os.open(directory / DATABASE, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(f"sqlite:///{directory / DATABASE}", pool_pre_ping=False)
+    event.listen(engine, "connect", _prepare)
+    return Store(directory, engine, str(directory / DATABASE))
+
+
+def _postgresql(directory: Path, url: str) -> Store:
+    address = _url(url)
+    if (directory / DATABASE).exists():
+        raise ConfigurationError(
+            f"{directory} holds a SQLite database already. Use another data directory for {_shown(address)}."
+        )
+    engine = create_engine(
+        address,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "application_name": "fairlead",
+            "options": f"-c statement_timeout={BUSY_MILLISECONDS} -c lock_timeout={BUSY_MILLISECONDS} "
+            f"-c idle_in_transaction_session_timeout={3 * BUSY_MILLISECONDS} -c timezone=UTC",
+        },
+    )
+    (directory / MARK).write_text(_shown(address) + "\n", "utf-8")
+    return Store(directory, engine, _shown(address))
+
+
+def _url(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError("The address of the database is like postgresql://user:password@host/name.") from None
+    if address.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ConfigurationError(
+            f"The address of a database begins with postgresql://, not with {address.drivername}://. "
+            "Without an address it is SQLite in the data directory."
+        )
+    return address.set(drivername="postgresql+psycopg")
+
+
+def _shown(address: URL) -> str:
+    return address.set(drivername="postgresql").render_as_string()
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:
@@ -90,17 +158,12 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 def _migrate(store: Store) -> None:
     with store.read() as connection:
-        found = connection.exec_driver_sql(
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
-        ).first()
-        version = (
-            None if found is None else connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        )
+        version = _version(connection)
     if version == HEAD:
         return
     if version is not None and version > HEAD:
         raise ConfigurationError(
-            f"The database in {store.directory} was made by a newer Fairlead "
+            f"The database {store.shown} was made by a newer Fairlead "
             f"(migration {version}; this one knows {HEAD}). "
             "Start that version."
         )
@@ -110,7 +173,20 @@ def _migrate(store: Store) -> None:
     config = Config()
     config.set_main_option("script_location", "fairlead.store:migrations")
     with store.write() as connection:
-        # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if connection.dialect.name == "sqlite":
+            # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            # Other nodes may start at the same moment.
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATION_LOCK})
+            if _version(connection) == HEAD:
+                return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
