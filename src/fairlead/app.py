@@ -20,6 +20,7 @@ import uvloop
 
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing, first_start
+from fairlead.accounts.limits import LimitBook, Limits
 from fairlead.api.chat import ChatCompletions
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch
@@ -55,7 +56,7 @@ from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.upstream import Servable, Upstream
-from fairlead.settings import ServerSettings, Settings, database_url
+from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url
 from fairlead.store import Store, open_store
 from fairlead.tokens import family_of
 
@@ -192,11 +193,11 @@ class Service:
 
     def _server(self, keys: KeyRing, ledger: Ledger) -> Server:
         hang_up = HangUp(self._settings.ledger.hang_up_seconds, self._settings.ledger.hang_up_tokens)
-        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger, hang_up)
+        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger, hang_up, self._limits())
         self._gateway = gateway
         receipts = Receipts(ledger, keys)
         credit = Credit(ledger, keys)
-        models = Models(self._snapshot.models.values())
+        models = Models(self._snapshot.models.values(), keys)
         health = HealthChecks(self._obstacles, self._warnings)
         site = LazySite(self._snapshot, self._obstacle)
         dispatch = Dispatch(
@@ -221,6 +222,14 @@ class Service:
             refuse=dispatch.refusal,
             on_error=dispatch.answer_error,
             tls=self._tls,
+        )
+
+    def _limits(self) -> LimitBook:
+        given = self._settings.limits
+        return LimitBook(
+            _limits_from(given),
+            _limits_from(given.free),
+            {model.id: _limits_from(model.limits) for model in self._settings.models},
         )
 
     def _servables(self) -> dict[str, Servable]:
@@ -355,6 +364,10 @@ class LazySite:
 
             self._bridge = AsgiBridge(site(self._snapshot.models.values(), self._obstacle), self.on_error)
         self._bridge.handle(request, response)
+
+
+def _limits_from(given: LimitSettings) -> Limits:
+    return Limits(**{name: getattr(given, name) for name in Limits.__struct_fields__})
 
 
 def _not_set(_request: Request, _response: Response, error: BaseException) -> None:

@@ -12,6 +12,7 @@ FairleadError
 │   ├── NotFound               404  not_found
 │   │   └── ModelNotFound      404  model_not_found
 │   ├── MethodNotAllowed       405  method_not_allowed
+│   ├── RateLimited            429  rate_limit_exceeded: of the key, the account or the model; says when to come back
 │   └── UpstreamRefused        4xx  upstream_refused: a provider says that this request is wrong
 ├── ServiceError                    this service cannot serve it now
 │   ├── InternalError          500  internal_error
@@ -51,6 +52,7 @@ class FairleadError(Exception):
     type = "api_error"
     another_may_help = False
 
+    headers = b""  # more lines for the answer's head
     details: Mapping[str, object] | None = None  # more members for the error's body, for programs
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: int | None = None) -> None:
@@ -117,6 +119,12 @@ class ModelNotFound(NotFound):
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"
+
+
+class RateLimited(CallerError):
+    status = 429
+    code = "rate_limit_exceeded"
+    type = "rate_limit_error"
 
 
 class UpstreamRefused(CallerError):

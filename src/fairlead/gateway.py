@@ -13,11 +13,13 @@ from functools import partial
 from urllib.parse import quote
 
 from fairlead.accounts.keys import Caller
+from fairlead.accounts.limits import LimitBook, Limited
 from fairlead.errors import (
     BudgetExceeded,
     CallerGone,
     EngineStarting,
     FairleadError,
+    Forbidden,
     InsufficientCredit,
     InternalError,
     ModelNotFound,
@@ -35,7 +37,7 @@ from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.ledger.wallets import Hold, Scope, Shortage
 from fairlead.money import dollars
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of
+from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of, tokens_foreseen
 from fairlead.routing.counting import kept_prompt
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
@@ -56,7 +58,7 @@ STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control:
 class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
-    __slots__ = ("_clock", "_hang_up", "_health", "_ledger", "_open", "_servables")
+    __slots__ = ("_clock", "_hang_up", "_health", "_ledger", "_limits", "_open", "_servables")
 
     def __init__(
         self,
@@ -65,7 +67,9 @@ class Gateway:
         clock: Callable[[], float],
         ledger: Ledger,
         hang_up: HangUp | None = None,
+        limits: LimitBook | None = None,
     ) -> None:
+        self._limits = limits or LimitBook()
         self._ledger = ledger
         self._servables = servables
         self._health = health
@@ -87,7 +91,26 @@ class Gateway:
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
-        servable = self._admit(request)
+        servable = self._admit(request, caller)
+        if caller.limited is None and not self._limits.everybody:
+            await self._charged(servable, request, response, caller)
+            return
+        whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
+        admission = self._limits.admit(
+            whose, request.model, tokens_foreseen(request), self._clock(), free=not servable.paid
+        )
+        if admission is None:
+            await self._charged(servable, request, response, caller)
+            return
+        response.extra += admission.headers(self._clock())
+        used = 0
+        try:
+            used = await self._charged(servable, request, response, caller)
+        finally:
+            admission.settle(used, self._clock())
+
+    async def _charged(self, servable: Servable, request: ChatRequest, response: Response, caller: Caller) -> int:
+        """Holds, serves and charges a call that was let through; gives the tokens of its answer."""
         hold = None
         if servable.paid and (caller.prepaid or caller.budgets):
             hold = await self._hold(servable, request, caller)
@@ -110,6 +133,7 @@ class Gateway:
         finally:
             self._open -= 1
             bill.release(outcome)
+        return bill.tokens
 
     async def _serve(
         self, upstreams: tuple[Upstream, ...], request: ChatRequest, response: Response, bill: Bill
@@ -256,12 +280,14 @@ class Gateway:
             cap(request, ceiling.output)
         return hold
 
-    def _admit(self, request: ChatRequest) -> Servable:
+    def _admit(self, request: ChatRequest, caller: Caller) -> Servable:
         servable = self._servables.get(request.model)
         if servable is None:
             raise ModelNotFound(
                 f"The model '{request.model}' does not exist here. GET /v1/models lists what there is.", param="model"
             )
+        if caller.models is not None and not caller.may_use(request.model):
+            raise Forbidden(f"This API key may not use '{request.model}'.", param="model")
         if not servable.upstreams:
             raise NoDeployment(
                 f"No deployment serves '{request.model}' yet: add one under [[models]] in the configuration file "

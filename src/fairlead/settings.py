@@ -23,6 +23,7 @@ LARGEST_FILE_BYTES = 4 * 1024 * 1024
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+Limit = Annotated[int, Meta(ge=1, le=10**15)]
 ModelId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$")]
 
 
@@ -98,6 +99,20 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     cost: PriceSettings | Literal["free"] | None = None
 
 
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    requests_per_minute: Limit | None = None
+    requests_per_day: Limit | None = None
+    tokens_per_minute: Limit | None = None
+    tokens_per_day: Limit | None = None
+    concurrent_requests: Limit | None = None
+
+
+class DefaultLimitSettings(LimitSettings, frozen=True, forbid_unknown_fields=True):
+    """For every key that has no limits of its own; `free`: for each account's calls of models that cost nothing."""
+
+    free: LimitSettings = LimitSettings()
+
+
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     id: ModelId
     name: str | None = None
@@ -107,6 +122,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     input_modalities: tuple[str, ...] | None = None
     markup: str = "1"
+    limits: LimitSettings = LimitSettings()
     deployments: tuple[DeploymentSettings, ...] = ()
 
 
@@ -150,6 +166,7 @@ class Settings(Struct, frozen=True):
     proxy: ProxySettings = ProxySettings()
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    limits: DefaultLimitSettings = DefaultLimitSettings()
     source: Source | None = None
 
 
@@ -157,6 +174,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
+    limits: DefaultLimitSettings = DefaultLimitSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -226,7 +244,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
-    return Settings(file.server, file.providers, file.models, proxy, file.ledger, file.database, source)
+    return Settings(file.server, file.providers, file.models, proxy, file.ledger, file.database, file.limits, source)
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
@@ -315,6 +333,9 @@ def _struct_at(path: str) -> type[Struct]:
         "ledger": LedgerSettings,
         "database": DatabaseSettings,
         "database.url": EnvironmentKey,
+        "limits": DefaultLimitSettings,
+        "limits.free": LimitSettings,
+        "models.limits": LimitSettings,
         "providers": ProviderSettings,
         "providers.api_key": EnvironmentKey,
         "models": ModelSettings,

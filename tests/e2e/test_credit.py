@@ -196,7 +196,7 @@ def test_a_database_server_that_goes_away_during_calls_loses_nothing(
     assert fairlead("verify", data=served.data).returncode == 2  # without the address it is not taken for an empty one
 
 
-def race(served: Served, key: str, calls: int, at_once: int = 50) -> Counter[int]:
+def race(served: Served, key: str, calls: int, at_once: int = 50, *, model: str = "flat") -> Counter[int]:
     """So many calls, by so many callers at once, each on its own connection; how often each status came."""
     found: Counter[int] = Counter()
     lock = threading.Lock()
@@ -210,7 +210,7 @@ def race(served: Served, key: str, calls: int, at_once: int = 50) -> Counter[int
                         return
                 answer = http.post(
                     served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"},
-                    json={"model": "flat", "messages": HELLO},
+                    json={"model": model, "messages": HELLO},
                 )  # fmt: skip
                 with lock:
                     found[answer.status_code] += 1

@@ -63,6 +63,8 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
         settings.ProviderSettings,
         settings.ModelSettings,
         settings.DeploymentSettings,
+        settings.LedgerSettings,
+        settings.DatabaseSettings,
     ):
         for field in msgspec.structs.fields(kind):
             rows = [line for line in text.splitlines() if line.startswith(f"| `{field.name}` |")]

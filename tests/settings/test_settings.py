@@ -76,7 +76,9 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     file.write_text(example[1])
     settings = load_settings(file, {})
     model = settings.models[0]
-    for section in (settings.server, settings.providers[0], model, model.deployments[0]):
+    for section in (
+        settings.server, settings.ledger, settings.database, settings.providers[0], model, model.deployments[0],
+    ):  # fmt: skip
         for field in msgspec.structs.fields(section):
             assert getattr(section, field.name) != field.default, field.name
     assert settings.server.cors_origins == ("https://chat.example.org",)

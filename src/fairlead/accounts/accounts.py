@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -91,10 +91,10 @@ def list_accounts(connection: Connection) -> list[AccountInfo]:
     ]
 
 
-def set_account_budgets(connection: Connection, account_id: str, budgets: Mapping[str, Picodollars]) -> None:
-    """Replaces the budgets of an account; none: no limit. Raises ConfigurationError."""
+def change_account(connection: Connection, account_id: str, columns: Mapping[str, Any]) -> None:
+    """Changes budgets and limits of an account, as `options.as_columns` gives them. Raises ConfigurationError."""
     account_info(connection, account_id)
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(budgets=budgets_as_json(budgets)))
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(**columns))
     changed(connection)
 
 

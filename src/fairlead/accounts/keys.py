@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import logging
 import secrets
 import sqlite3
@@ -22,13 +23,14 @@ from sqlalchemy.exc import DatabaseError
 
 from fairlead.accounts.accounts import (
     Budget,
-    budgets_as_json,
     budgets_from_json,
     changed,
     check_name,
     first_account,
 )
-from fairlead.money import Picodollars
+from fairlead.accounts.limits import Limited
+from fairlead.accounts.options import Network, is_inside, read_limits, read_list
+from fairlead.errors import Forbidden, Unauthenticated
 from fairlead.store import Store
 from fairlead.store.tables import accounts, api_keys, versions
 
@@ -53,6 +55,22 @@ class Caller:
     name: str = ""
     prepaid: bool = False
     budgets: tuple[Budget, ...] = ()
+    limited: Limited | None = None
+    models: frozenset[str] | None = None
+    # Set when the key has to be looked at again at every call: it ends one day, or is bound to networks.
+    restricted: bool = False
+    expires_at: int | None = None
+    networks: tuple[Network, ...] | None = None
+
+    def check(self, address: str | None) -> None:
+        """Raises Unauthenticated for a key that has ended, Forbidden for a caller from another network."""
+        if self.expires_at is not None and time.time() >= self.expires_at:
+            raise Unauthenticated("This API key has expired.")
+        if self.networks is not None and (address is None or not is_inside(address, self.networks)):
+            raise Forbidden(f"This API key may not be used from {address or 'here'}.")
+
+    def may_use(self, model: str) -> bool:
+        return self.models is None or model in self.models
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +85,11 @@ class KeyInfo:
     revoked_at: int | None
 
 
-def add_key(
-    connection: Connection, name: str, account_id: str, *, budgets: Mapping[str, Picodollars] | None = None
-) -> str:
-    """Makes a key of this account and gives it; it cannot be shown again. Raises ConfigurationError."""
+def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
+    """Makes a key of this account and gives it; it cannot be shown again. `columns`: see `options.as_columns`.
+
+    Raises ConfigurationError.
+    """
     check_name(name)
     prefix = "".join(secrets.choice(_LETTERS) for _ in range(PREFIX_LETTERS))
     key = KEY_START + prefix + secrets.token_urlsafe(SECRET_BYTES)
@@ -82,7 +101,7 @@ def add_key(
             prefix=prefix,
             digest=_digest(key.encode()),
             created_at=int(time.time()),
-            budgets=budgets_as_json(budgets),
+            **(columns or {}),
         )
     )
     changed(connection)
@@ -134,6 +153,14 @@ def revoke_key(store: Store, key_id: str) -> bool:
     return True
 
 
+def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> bool:
+    """Changes what a key may do, within a second; False when there is no such key."""
+    with store.write() as connection:
+        found = connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**columns)).rowcount
+        changed(connection)
+    return bool(found)
+
+
 class KeyRing:
     """The keys in force, in memory. `watch` follows the database, whoever changes it."""
 
@@ -162,7 +189,12 @@ class KeyRing:
                 self._version = version
                 return
             rows = connection.execute(
-                select(api_keys, accounts.c.prepaid, accounts.c.budgets.label("account_budgets"))
+                select(
+                    api_keys,
+                    accounts.c.prepaid,
+                    accounts.c.budgets.label("account_budgets"),
+                    accounts.c.limits.label("account_limits"),
+                )
                 .join(accounts, accounts.c.id == api_keys.c.account_id)
                 .where(api_keys.c.revoked_at.is_(None))
             ).all()
@@ -189,7 +221,20 @@ def _caller(row: Any) -> Caller:
         *budgets_from_json(f"key/{row.id}", row.budgets),
         *budgets_from_json(f"account/{row.account_id}", row.account_budgets),
     )
-    return Caller(row.account_id, row.id, row.name, row.prepaid, budgets)
+    own, account = read_limits(row.limits), read_limits(row.account_limits)
+    models, networks = read_list(row.models), read_list(row.networks)
+    return Caller(
+        row.account_id,
+        row.id,
+        row.name,
+        row.prepaid,
+        budgets,
+        Limited(row.id, row.account_id, own, account) if own is not None or account is not None else None,
+        None if models is None else frozenset(models),
+        row.expires_at is not None or networks is not None,
+        row.expires_at,
+        None if networks is None else tuple(map(ipaddress.ip_network, networks)),
+    )
 
 
 def _digest(key: bytes) -> bytes:

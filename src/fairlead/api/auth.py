@@ -17,4 +17,6 @@ def authenticate(request: Request, keys: KeyRing) -> Caller:
     caller = keys.find(value[7:].strip())
     if caller is None:
         raise Unauthenticated("This API key is not known here, or it was revoked.")
+    if caller.restricted:
+        caller.check(None if request.peer is None else request.peer[0])
     return caller

@@ -26,7 +26,9 @@ JSON_HEAD = b"content-type: application/json\r\n"
 DATA_PLANE_PREFIX = "/v1/"
 ALLOWED_HEADERS = b"authorization, content-type, x-request-id"
 EXPOSED_HEADERS = (
-    b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after"
+    b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )
 
 
@@ -113,7 +115,7 @@ class Dispatch:
             response.write(error_event(error))
             response.end()
             return
-        head = JSON_HEAD
+        head = JSON_HEAD + error.headers
         if error.retry_after_seconds is not None:
             head += b"retry-after: %d\r\n" % error.retry_after_seconds
         if isinstance(error, MethodNotAllowed):

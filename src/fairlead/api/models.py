@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from fairlead.accounts.keys import KeyRing
 from fairlead.catalogue.snapshot import Model
 from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
@@ -18,15 +19,29 @@ PREFIX = "/v1/models/"
 
 
 class Models:
-    __slots__ = ("_all", "_one")
+    """A key is not needed; one that may use some models only sees those."""
 
-    def __init__(self, models: Iterable[Model]) -> None:
+    __slots__ = ("_all", "_keys", "_one")
+
+    def __init__(self, models: Iterable[Model], keys: KeyRing) -> None:
+        self._keys = keys
         entries = [entry(model) for model in models]
         self._all = msgspec.json.encode(ModelList(data=tuple(entries)))
         self._one = {item.id: msgspec.json.encode(item) for item in entries}
 
-    def list(self, _request: Request, response: Response) -> None:
-        response.send(200, JSON_HEAD, self._all)
+    def list(self, request: Request, response: Response) -> None:
+        allowed = self._allowed(request)
+        if allowed is None:
+            response.send(200, JSON_HEAD, self._all)
+            return
+        entries = b",".join(body for name, body in self._one.items() if name in allowed)
+        response.send(200, JSON_HEAD, b'{"object":"list","data":[%b]}' % entries)
+
+    def _allowed(self, request: Request) -> frozenset[str] | None:
+        """The models of the key that came with the request; None: all."""
+        value = request.header(b"authorization")
+        caller = None if value is None else self._keys.find(value[7:].strip())
+        return None if caller is None else caller.models
 
     def one(self, request: Request, response: Response) -> None:
         model_id = unquote(request.path.removeprefix(PREFIX))

@@ -116,6 +116,30 @@ def opened(data: Path | None) -> Iterator[Store]:
         store.close()
 
 
+budget_option = click.option(
+    "--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Most per day, week, month or in total."
+)
+limit_option = click.option(
+    "--limit",
+    "limits",
+    metavar="[MODEL:]NAME=N",
+    multiple=True,
+    help="requests_per_minute, requests_per_day, tokens_per_minute, tokens_per_day or concurrent_requests.",
+)
+
+
+def limiting_options(command: Command) -> Command:
+    for option in (
+        click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or 30d, or 12h from now."),
+        click.option("--model", "models", metavar="ID", multiple=True, help="May use this model, and no other."),
+        click.option("--network", "networks", metavar="CIDR", multiple=True, help="May be used from here only."),
+        limit_option,
+        budget_option,
+    ):
+        command = option(command)
+    return command
+
+
 @cli.group()
 def keys() -> None:
     """API keys. Changes are in force within a second, also while the server runs."""
@@ -129,18 +153,16 @@ def keys() -> None:
     metavar="USD",
     help="Credit to spend, as a decimal number of dollars. Without --account: a prepaid account of its own.",
 )
-@click.option("--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Most per day, week, month or in total.")
+@limiting_options
 @data_option
-def keys_create(
-    name: str, account_id: str | None, credit: str | None, budgets: tuple[str, ...], data: Path | None
-) -> None:
+def keys_create(name: str, account_id: str | None, credit: str | None, data: Path | None, **given: Any) -> None:
     """Make a key. It is the last line printed, and is never shown again."""
     from fairlead.accounts.accounts import account_info, add_account, first_account
     from fairlead.accounts.keys import add_key
     from fairlead.ledger.funds import grant
 
     amount = None if credit is None else amount_of("--credit", credit)
-    allowed = budgets_of(budgets)
+    columns = columns_of(**given)
     with opened(data) as store, store.write() as connection:
         if account_id is not None:
             account = account_info(connection, account_id).id
@@ -149,9 +171,116 @@ def keys_create(
         else:
             account = first_account(connection)
         if amount is not None:
+            prepaid_account(connection, account)
             grant(connection, account, amount.value, "credit of a new key")
-        key = add_key(connection, name, account, budgets=allowed)
+        key = add_key(connection, name, account, columns)
     click.echo(key)
+
+
+@keys.command("set")
+@click.argument("key_id", metavar="ID")
+@limiting_options
+@data_option
+def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
+    """Change what a key may do. An option that is given replaces what was there; an empty one ("") takes it away."""
+    from fairlead.accounts.keys import change_key
+
+    columns = columns_of(**given)
+    if not columns:
+        raise click.UsageError("Say what to change: --expires, --model, --network, --limit or --budget.")
+    with opened(data) as store:
+        known = change_key(store, key_id, columns)
+    if not known:
+        raise click.ClickException(f"There is no key {key_id!r}. `fairlead keys list` shows the ids.")
+    click.echo(f"{key_id} is changed.")
+
+
+def columns_of(
+    *,
+    budgets: tuple[str, ...],
+    limits: tuple[str, ...],
+    expires: str | None = None,
+    models: tuple[str, ...] = (),
+    networks: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """What the limiting options say, as the columns of a key or an account; those that were not given are left out."""
+    from fairlead.accounts.options import as_columns
+
+    return as_columns(
+        expires=expires,
+        models=models or None,
+        networks=networks or None,
+        budgets=budgets_of(budgets) if budgets else None,
+        given_limits=limits or None,
+    )
+
+
+@cli.group()
+def accounts() -> None:
+    """Accounts: who pays."""
+
+
+@accounts.command("create")
+@click.option("--name", required=True, help="Whose it is.")
+@click.option("--credit", metavar="USD", default="0", help="Credit to begin with.")
+@data_option
+def accounts_create(name: str, credit: str, data: Path | None) -> None:
+    """Make a prepaid account. Its id is the last line printed."""
+    from fairlead.accounts.accounts import add_account
+    from fairlead.ledger.funds import grant
+
+    amount = amount_of("--credit", credit)
+    with opened(data) as store, store.write() as connection:
+        account = add_account(connection, name, prepaid=True)
+        grant(connection, account, amount.value, "credit of a new account")
+    click.echo(account)
+
+
+@accounts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@data_option
+def accounts_list(as_json: bool, data: Path | None) -> None:
+    """List the accounts. What they have: `fairlead credit balance`."""
+    from fairlead.accounts.accounts import list_accounts
+
+    with opened(data) as store, store.read() as connection:
+        found = list_accounts(connection)
+    if as_json:
+        entries = [
+            {
+                "id": account.id,
+                "name": account.name,
+                "prepaid": account.prepaid,
+                "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in account.budgets},
+                "created_at": account.created_at,
+            }
+            for account in found
+        ]
+        click.echo(json.dumps(entries, indent=2))
+        return
+    rows = [("ID", "NAME", "KIND", "BUDGETS", "CREATED")]
+    for account in found:
+        budgets = " ".join(f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in account.budgets) or "-"
+        kind = "prepaid" if account.prepaid else "unlimited"
+        rows.append((account.id, account.name, kind, budgets, _day(account.created_at)))
+    table(rows)
+
+
+@accounts.command("set")
+@click.argument("account_id", metavar="ID")
+@budget_option
+@limit_option
+@data_option
+def accounts_set(account_id: str, data: Path | None, **given: Any) -> None:
+    """Change the budgets and limits of an account. What is given replaces what was there; "" takes it away."""
+    from fairlead.accounts.accounts import change_account
+
+    columns = columns_of(**given)
+    if not columns:
+        raise click.UsageError("Say what to change: --budget or --limit.")
+    with opened(data) as store, store.write() as connection:
+        change_account(connection, account_id, columns)
+    click.echo(f"{account_id} is changed.")
 
 
 def amount_of(option: str, text: str) -> Picodollars:
@@ -164,7 +293,7 @@ def amount_of(option: str, text: str) -> Picodollars:
 def budgets_of(given: tuple[str, ...]) -> dict[str, Picodollars]:
     """From options such as "day=5.00"."""
     found = {}
-    for text in given:
+    for text in filter(None, given):
         period, equals, amount = text.partition("=")
         if not equals:
             raise ConfigurationError(f"--budget is a period and dollars, such as day=5.00, not {text!r}.")

@@ -67,6 +67,7 @@ class Bill:
         "closed",
         "id",
         "price",
+        "tokens",
     )
 
     def __init__(
@@ -82,6 +83,7 @@ class Bill:
         self.id = generation_id
         self.closed = False
         self.price = 0
+        self.tokens = 0  # those of the answer that was charged
         self._account = account
         self._key = key
         self._model = model
@@ -125,6 +127,7 @@ class Bill:
             )  # fmt: skip
         else:
             made = amounts(sheet, usage)
+            self.tokens = usage.prompt + usage.completion
             price = 0 if outcome == EMPTY else made.price
             cost = made.cost if not self._wasted else (made.cost or 0) + self._wasted
             if price + (cost or 0) > MOST_PICODOLLARS:
