@@ -184,7 +184,13 @@ class Bill:
 class Ledger:
     """`open` and `Bill` run on the event loop and touch no database; `run` drains in a thread."""
 
-    def __init__(self, store: Store, sheets: Iterable[PriceSheet], most_bytes: int = MOST_SPOOL_BYTES) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sheets: Iterable[PriceSheet],
+        most_bytes: int = MOST_SPOOL_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._root = store.directory / SPOOL
         name = os.urandom(8).hex()
@@ -195,7 +201,7 @@ class Ledger:
         self._spool = Spool(self._root, name, most_bytes)
         self._reader = self._spool.reader()
         self._name = name
-        self._wallets = Wallets(store, name)
+        self._wallets = Wallets(store, name, clock)
         self._trouble: str | None = None
         self._draining = asyncio.Lock()
 
@@ -246,7 +252,11 @@ class Ledger:
                 await loop.run_in_executor(None, self.adopt)
             await asyncio.sleep(DRAIN_SECONDS)
             await self.flush()
-            await self._wallets.tick()
+            await self.tick()
+
+    async def tick(self) -> None:
+        """Gives back credit that is idle or wanted elsewhere."""
+        await self._wallets.tick()
 
     async def flush(self) -> None:
         """Everything that is in the spool now goes into the database. Trouble is noted, not raised."""
