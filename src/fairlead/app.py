@@ -159,7 +159,7 @@ class Service:
         """Serves what `listen` makes the server accept, until SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
         keys = KeyRing(self._store)
-        self._ledger = ledger = Ledger(self._store, self._sheets())
+        self._ledger = ledger = Ledger(self._store, self._sheets(), power=self._settings.ledger.durability == "power")
         server = self._server(keys, ledger)
         await listen(server)
         keys.reload()

@@ -38,7 +38,7 @@ from fairlead.ledger.wallets import Hold, Scope, Shortage
 from fairlead.money import dollars
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of, tokens_foreseen
-from fairlead.routing.counting import kept_prompt
+from fairlead.routing.counting import counted_ceiling, kept_prompt
 from fairlead.routing.health import Health
 from fairlead.routing.plan import plan
 from fairlead.routing.upstream import Call, Gate, Servable, Upstream
@@ -269,16 +269,26 @@ class Gateway:
         most = ceiling.picodollars(servable)
         hold = self._ledger.hold_at_once(scopes, most)
         if hold is None:
-            least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
             try:
-                hold = await self._ledger.hold(scopes, most, least)
-            except Shortage as short:
-                raise _shortage(short, most, ceiling, servable) from None
+                hold = await self._hold_up_to(scopes, ceiling, servable)
+            except Shortage:
+                # Bytes are many more than tokens: before a call is refused for its prompt, that is counted.
+                ceiling = await counted_ceiling(ceiling, servable, request)
+                most = ceiling.picodollars(servable)
+                try:
+                    hold = await self._hold_up_to(scopes, ceiling, servable)
+                except Shortage as short:
+                    raise _shortage(short, most, ceiling, servable) from None
         if hold.amount < most:
             cap(request, ceiling.output_that_fits(servable, hold.amount))
         elif not ceiling.known:
             cap(request, ceiling.output)
         return hold
+
+    async def _hold_up_to(self, scopes: list[Scope], ceiling: Ceiling, servable: Servable) -> Hold:
+        most = ceiling.picodollars(servable)
+        least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
+        return await self._ledger.hold(scopes, most, least)
 
     def _admit(self, request: ChatRequest, caller: Caller) -> Servable:
         servable = self._servables.get(request.model)

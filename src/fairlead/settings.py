@@ -146,8 +146,9 @@ class ProxySettings(Struct, frozen=True):
 
 
 class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """How far an answer is read for a caller who hung up, where its provider bills it anyway."""
+    """What usage records survive, and how far an answer is read for a caller who hung up, where it is billed anyway."""
 
+    durability: Literal["process", "power"] = "process"
     hang_up_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60
     hang_up_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 16_384
 

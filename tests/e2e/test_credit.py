@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ import openai
 import pytest
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
+from fairlead.tokens import count_chat
 
 from .conftest import Served, eventually, fairlead, model, provider, serving
 
@@ -95,6 +97,16 @@ def test_a_call_beyond_the_credit_is_refused_with_what_would_fit(served: Served,
         answer = sdk.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=largest)
         assert answer.usage is not None
         assert answer.usage.cost_usd != "0"  # type: ignore[attr-defined]
+
+
+def test_a_prompt_is_counted_before_a_call_is_refused_for_it(served: Served) -> None:
+    key = new_key(served, "--credit", "0.0004")
+    long: Any = [{"role": "user", "content": "the quick brown fox " * 400}]  # 8,000 bytes, 1,600 tokens
+    assert chat(served, key, messages=long, max_tokens=500)[0] == 200
+    status, body = chat(served, key, messages=long, max_tokens=2000)
+    assert status == 402
+    tokens = count_chat("tekken", json.dumps(long).encode()).tokens
+    assert f"({tokens + 32 + tokens // 32} tokens in, 2000 out" in body["error"]["message"]
 
 
 def test_without_a_cap_the_cap_shrinks_to_the_credit(served: Served, upstream: ScriptedUpstream) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,3 +180,37 @@ def test_missing_usage_is_a_state_of_its_own_and_never_a_silent_zero(store: Stor
         body = connection.execute(text("SELECT body FROM usage_records WHERE id = :name"), {"name": name}).scalar()
     assert (found.records, found.missing, found.charged) == (1, 1, 0)
     assert decode(body).usage == "usage_missing"
+
+
+def test_with_power_no_answer_ends_before_its_record_is_on_the_disk(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        calls.append("begun")
+        time.sleep(0.05)
+        real(file)
+        calls.append("ended")
+
+    async def one(ledger: Ledger) -> None:
+        bill = ledger.open("acc_1", "key_1", "m", stream=False, paid=True)
+        bill.settle(SHEET, USAGE)
+        before = calls.count("begun")
+        assert bill.synced is not None
+        await bill.synced()
+        assert calls.count("ended") > before  # an fsync that began after the record was written
+
+    async def many() -> None:
+        ledger = Ledger(store, [SHEET], power=True)
+        monkeypatch.setattr(os, "fsync", fsync)
+        began = time.monotonic()
+        await asyncio.gather(*[one(ledger) for _ in range(200)])
+        assert calls.count("begun") <= 8  # file and directory, a few times, for two hundred answers
+        assert time.monotonic() - began < 5
+        await ledger.close()
+
+    asyncio.run(many())
+    with store.read() as connection:
+        assert verify(connection).records == 200

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -64,7 +63,8 @@ class Process:
 
 
 class Money(RuleBasedStateMachine):
-    """`granted`, `charged` and `refunded` are what a book-keeper with a pencil would have."""
+    """No rule has a precondition: what is there depends on when threads ran, and that must not change what is drawn.
+    `granted`, `charged` and `refunded` are what a book-keeper with a pencil would have."""
 
     open_database: Any = None
 
@@ -146,7 +146,6 @@ class Money(RuleBasedStateMachine):
         self.open.append((process, bill, held.amount))
         return True
 
-    @precondition(lambda self: self.open)
     @rule(answers=st.lists(st.tuples(st.integers(0, 99), st.integers(0, 20)), min_size=1, max_size=4))
     def calls_are_answered(self, answers: list[tuple[int, int]]) -> None:
         for which, tokens in answers:
@@ -160,9 +159,10 @@ class Money(RuleBasedStateMachine):
         self.charged[bill.id] = price
         self.ended.add(bill.id)
 
-    @precondition(lambda self: self.open)
     @rule(which=st.integers(0, 99), outcome=st.sampled_from(["caller_gone", "upstream_cut"]))
     def a_call_comes_to_nothing(self, which: int, outcome: str) -> None:
+        if not self.open:
+            return
         _, bill, _ = self.open.pop(which % len(self.open))
         bill.release(outcome)
         self.ended.add(bill.id)
@@ -180,9 +180,10 @@ class Money(RuleBasedStateMachine):
         process.now += seconds
         self.run(process.ledger.tick())
 
-    @precondition(lambda self: self.replays)
     @rule(which=st.integers(0, 99))
     def records_come_again(self, which: int) -> None:
+        if not self.replays:
+            return
         name, records = self.replays[which % len(self.replays)]
         stored = self.stored()
         again = [record for record in records if any(known.encode() in record for known in stored)]
@@ -216,9 +217,10 @@ class Money(RuleBasedStateMachine):
                 self.ended.add(bill.id)
         self.open = [call for call in self.open if call[0] is not process]
 
-    @precondition(lambda self: self.charged)
     @rule(which=st.integers(0, 99), amount=st.one_of(st.none(), st.integers(1, 30)))
     def a_call_is_refunded(self, which: int, amount: int | None) -> None:
+        if not self.charged:
+            return
         name = sorted(self.charged)[which % len(self.charged)]
         if name not in self.stored():
             return

@@ -137,3 +137,55 @@ def test_a_spool_at_its_bound_is_full_until_it_is_drained(tmp_path: Path) -> Non
     spool.drained(spool.waiting)
     assert not spool.full
     spool.close(empty=True)
+
+
+def test_a_failed_fsync_is_not_believed_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, "p", MOST, power=True)
+    for at in range(3):
+        spool.append(b"record %d" % at)
+    real, failing = os.fsync, [True]
+
+    def fsync(file: int) -> None:
+        if failing and failing.pop():
+            raise OSError(errno.EIO, "Input/output error")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool.sync()
+    assert not spool.full
+    assert spool.synced == 3
+    spool.append(b"record 3")
+    spool.sync()
+    # The records that may have been dropped stand in a second file, whole; whoever reads both takes each once.
+    assert list(read_segment(tmp_path / "p" / "00000001.spool")) == [b"record %d" % at for at in range(4)]
+    failing[:] = [True, True]
+    spool.append(b"record 4")
+    spool.sync()
+    assert spool.full  # nothing is promised any more, nothing paid is taken
+    assert spool.synced == 4
+    spool.sync()
+    assert not spool.full
+    assert set(everything(spool.reader())) == {b"record %d" % at for at in range(5)}
+    spool.close(empty=False)
+
+
+def test_segments_that_end_before_they_are_synced_are_synced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 100)
+    synced: set[str] = set()
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{file}").readlink().name)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    spool = Spool(tmp_path, "p", MOST, power=True)
+    for at in range(50):
+        spool.append(b"record %d" % at)
+    spool.sync()
+    assert {path.name for path in (tmp_path / "p").glob("*.spool")} <= synced
+    assert "p" in synced  # and the directory that names them
+    assert len(everything(spool.reader())) == 50
+    spool.close(empty=True)

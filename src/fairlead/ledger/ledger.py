@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -67,6 +67,7 @@ class Bill:
         "closed",
         "id",
         "price",
+        "synced",
         "tokens",
     )
 
@@ -79,7 +80,9 @@ class Bill:
         stream: bool,
         append: Callable[[bytes], None],
         hold: Hold | None = None,
+        synced: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self.synced = synced  # to be awaited before the last byte leaves, where records must survive a power failure
         self.id = generation_id
         self.closed = False
         self.price = 0
@@ -190,6 +193,8 @@ class Ledger:
         sheets: Iterable[PriceSheet],
         most_bytes: int = MOST_SPOOL_BYTES,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        power: bool = False,
     ) -> None:
         self._store = store
         self._root = store.directory / SPOOL
@@ -198,7 +203,9 @@ class Ledger:
         self._number = itertools.count(1)
         with store.write() as connection:
             keep_sheets(connection, sheets)
-        self._spool = Spool(self._root, name, most_bytes)
+        self._spool = Spool(self._root, name, most_bytes, power=power)
+        self._syncing: asyncio.Task[None] | None = None
+        self._synced = self._wait_for_disk if power else None
         self._reader = self._spool.reader()
         self._name = name
         self._wallets = Wallets(store, name, clock)
@@ -228,7 +235,21 @@ class Ledger:
                     "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
                     retry_after_seconds=5,
                 )
-        return Bill(self._id % next(self._number), account, key, model, stream, self._spool.append, hold)
+        return Bill(self._id % next(self._number), account, key, model, stream, self._spool.append, hold, self._synced)
+
+    async def _wait_for_disk(self) -> None:
+        """Returns when everything that was appended so far is on the disk: one fsync for all who wait."""
+        target = self._spool.appended
+        while self._spool.synced < target and not self._spool.full:
+            if self._syncing is None:
+                self._syncing = asyncio.get_running_loop().create_task(self._sync())
+            await self._syncing
+
+    async def _sync(self) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._spool.sync)
+        finally:
+            self._syncing = None
 
     @property
     def waiting_bytes(self) -> int:
@@ -262,6 +283,8 @@ class Ledger:
         """Everything that is in the spool now goes into the database. Trouble is noted, not raised."""
         async with self._draining:
             self._spool.retry()
+            if self._synced is not None and self._spool.synced < self._spool.appended and self._syncing is None:
+                await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
                 self._spool.drained(await loop.run_in_executor(None, self._drain, self._reader, self._name))

@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import struct
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,12 +27,20 @@ _HEAD = struct.Struct("<II")
 class Spool:
     """`full` says that no further paid call may begin: the bound is reached, or the disk takes nothing.
 
-    `append` is called by one thread, `read` and `drained` by another one.
+    `append` is called by one thread, `read` and `drained` by another one, `sync` by a third. `power`: records are kept
+    in memory until `sync` has seen them to the disk.
     """
 
-    def __init__(self, root: Path, name: str, most_bytes: int) -> None:
+    def __init__(self, root: Path, name: str, most_bytes: int, *, power: bool = False) -> None:
         self.name = name
         self.waiting = 0
+        self.appended = 0
+        self.synced = 0
+        self._power = power
+        self._unsynced: list[bytes] = []
+        self._to_close: list[int] = []
+        self._sync_failed = False
+        self._files = threading.Lock()
         self._most_bytes = most_bytes
         self._directory = root / name
         self._directory.mkdir(mode=0o700, parents=True)
@@ -43,12 +52,22 @@ class Spool:
 
     @property
     def full(self) -> bool:
-        return bool(self._held) or self.waiting >= self._most_bytes
+        return bool(self._held) or self.waiting >= self._most_bytes or self._sync_failed
 
     def append(self, record: bytes) -> None:
         """Writes a record. What the disk does not take is kept in memory and written with the next one."""
+        if self._power:
+            with self._files:  # `sync` may be about to change the segment
+                self._append(record)
+        else:
+            self._append(record)
+
+    def _append(self, record: bytes) -> None:
         data = _HEAD.pack(len(record), zlib.crc32(record)) + record
         self.waiting += len(data)
+        self.appended += 1
+        if self._power:
+            self._unsynced.append(data)
         if self._held:
             self._held.append(data)
             self.retry()
@@ -74,9 +93,62 @@ class Spool:
             raise OSError("short write")
         self._written += written
         if self._written >= SEGMENT_BYTES:
+            self._next_segment()
+
+    def _next_segment(self) -> None:
+        if self._power:
+            self._to_close.append(self._file)
+        else:
             os.close(self._file)
-            self._number += 1
-            self._open()
+        self._number += 1
+        self._open()
+
+    def sync(self) -> None:
+        """Everything that was appended before this call is on the disk when it returns, or `full` says that it is not.
+
+        After a failed fsync the kernel may have dropped what it could not write and call it clean: another fsync would
+        tell a lie. So the records are written again, from memory, to a new segment; whoever reads both takes one.
+        """
+        with self._files:
+            count, target = len(self._unsynced), self.appended
+            files, self._to_close = [*self._to_close, self._file], []
+        try:
+            self._sync_files(files)
+        except OSError as error:
+            log.error("The usage spool cannot be written to the disk: %s.", error.strerror)
+            try:
+                with self._files:
+                    os.close(self._file)
+                    self._number += 1
+                    self._open()
+                    again = b"".join(self._unsynced[:count])
+                    if os.write(self._file, again) != len(again):
+                        raise OSError("short write")
+                    self._written += len(again)
+                    self.waiting += len(again)
+                    files = [self._file]
+                self._sync_files(files)
+            except OSError:
+                self._sync_failed = True
+                return
+        self._sync_failed = False
+        with self._files:
+            del self._unsynced[:count]
+        self.synced = target
+
+    def _sync_files(self, files: list[int]) -> None:
+        """The last one stays open."""
+        try:
+            for file in files:
+                os.fsync(file)
+            directory = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(directory)
+            finally:
+                os.close(directory)
+        finally:
+            for file in files[:-1]:
+                os.close(file)
 
     def _open(self) -> None:
         path = self._directory / f"{self._number:08d}.spool"
@@ -91,7 +163,8 @@ class Spool:
 
     def close(self, *, empty: bool) -> None:
         """Lets go of the lock; the directory stays unless everything is in the database."""
-        os.close(self._file)
+        for file in (*self._to_close, self._file):
+            os.close(file)
         if empty and not self._held:
             shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._lock)

@@ -42,7 +42,13 @@ class Attempt:
             self.exchange.cancel()
 
     async def settle(self) -> int:
-        """The answer is complete: what it costs the caller, in picodollars."""
+        """The answer is complete: what it costs the caller, in picodollars. On record when this returns."""
+        price = await self._settle()
+        if self.bill.synced is not None:
+            await self.bill.synced()
+        return price
+
+    async def _settle(self) -> int:
         answer, sheet = self.answer, self.upstream.deployment.sheet
         assert answer is not None
         usage = answer.usage

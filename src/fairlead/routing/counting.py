@@ -8,13 +8,16 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Raw
 
-from fairlead.routing.upstream import Upstream
+from fairlead.routing.ceiling import Ceiling
+from fairlead.routing.upstream import Servable, Upstream
 from fairlead.tokens import Counted, count_chat, count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
 # The text of a longer prompt is not kept while its answer is streamed: thousands of streams may be open for an hour.
 KEPT_PROMPT_BYTES = 16_384
+# What an engine's template may add to a prompt that was counted; and one token in 32.
+SPARE_TOKENS = 32
 
 
 class Prompt(NamedTuple):
@@ -35,6 +38,22 @@ def kept_prompt(request: ChatRequest) -> Prompt:
     tools = request.given.get("tools")
     length = len(request.messages) + (len(tools) if tools is not None else 0)
     return Prompt(request.messages, tools, length) if length <= KEPT_PROMPT_BYTES else Prompt(None, None, length)
+
+
+async def counted_ceiling(ceiling: Ceiling, servable: Servable, request: ChatRequest) -> Ceiling:
+    """The ceiling with the prompt counted by the tokenizers of all deployments, and something to spare for templates
+    that add to it; as it was where one of them is not known."""
+    families = {upstream.family for upstream in servable.upstreams}
+    if None in families or request.has_images:
+        return ceiling
+    tools = request.given.get("tools")
+
+    def work() -> int:
+        found = [count_chat(family, request.messages, tools) for family in families]
+        return max(one.tokens if one.provenance == "counted" else ceiling.prompt for one in found)
+
+    tokens = await asyncio.get_running_loop().run_in_executor(None, work)
+    return ceiling._replace(prompt=min(ceiling.prompt, tokens + SPARE_TOKENS + tokens // 32))
 
 
 async def count(upstream: Upstream, prompt: Prompt, text: str) -> Count:
