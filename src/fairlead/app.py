@@ -25,6 +25,7 @@ from fairlead.api.chat import ChatCompletions
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch
 from fairlead.api.health import HealthChecks
+from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
@@ -200,6 +201,21 @@ class Service:
         models = Models(self._snapshot.models.values(), keys)
         health = HealthChecks(self._obstacles, self._warnings)
         site = LazySite(self._snapshot, self._obstacle)
+        server: Server | None = None
+        metrics = Metrics(
+            (
+                Gauge(
+                    "fairlead_requests_in_flight", "Requests being answered.", lambda: server.in_flight if server else 0
+                ),
+                Gauge("fairlead_connections", "Connections of callers.", lambda: len(server.open) if server else 0),
+                Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: gateway.open_bills),
+                Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
+                Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
+                Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
+                Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
+            ),
+            {"process": ledger.name},
+        )
         dispatch = Dispatch(
             {
                 "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
@@ -210,19 +226,21 @@ class Service:
                 "/v1/credits/redeem": {"POST": credit.redeem},
                 "/healthz": {"GET": health.process},
                 "/readyz": {"GET": health.ready},
+                **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
             },
             {MODELS_PREFIX: {"GET": models.one}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
             site.handle,
             frozenset(self._settings.server.cors_origins),
         )
         site.on_error = dispatch.answer_error
-        return Server(
+        server = Server(
             dispatch,
             limits=_server_limits(self._settings.server),
             refuse=dispatch.refusal,
             on_error=dispatch.answer_error,
             tls=self._tls,
         )
+        return server
 
     def _limits(self) -> LimitBook:
         given = self._settings.limits

@@ -38,6 +38,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: Count = 20_000
     max_requests_in_flight: Count = 10_000
     cors_origins: tuple[str, ...] = ()
+    metrics: bool = True
     tls_certificate: str | None = None
     tls_key: str | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -197,3 +198,26 @@ def test_answers_with_durability_power_are_as_good_as_others(upstream: ScriptedU
                 )
                 assert text.strip() == REPLY.text
     assert "Records: 2." in fairlead("verify", data=tmp_path / "data").stdout
+
+
+def test_metrics_and_export_tell_the_same_story(
+    served: Served, upstream: ScriptedUpstream, client: openai.OpenAI
+) -> None:
+    upstream.enqueue(REPLY)
+    client.chat.completions.create(model=MODEL, messages=HELLO)
+    with httpx2.Client(trust_env=False) as http:
+        eventually(lambda: re.search(r"fairlead_spool_waiting_bytes.* 0.0", http.get(served.url + "/metrics").text))
+        found = http.get(served.url + "/metrics")
+    assert found.headers["content-type"].startswith("text/plain")
+    for name, value in (
+        ("ready", "1.0"),
+        ("spool_full", "0.0"),
+        ("database_trouble", "0.0"),
+        ("requests_in_flight", "1.0"),
+    ):
+        assert re.search(rf'^fairlead_{name}{{process="[0-9a-f]+"}} {value}$', found.text, re.MULTILINE), found.text
+    out = fairlead("usage", "export", "--format", "jsonl", data=served.data)
+    assert out.returncode == 0, out.stderr
+    last = json.loads(out.stdout.splitlines()[-1])
+    assert (last["charged_usd"], last["input_tokens"], last["usage"]) == (PRICE, 11, "reported")
+    assert fairlead("usage", "export", "--format", "parquet", data=served.data).returncode == 2

@@ -473,7 +473,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
     from fairlead.ledger.verify import total_records, verify_spools
     from fairlead.ledger.verify import verify as check
 
-    start = 0 if since is None else int(since.replace(tzinfo=UTC).timestamp() * 1000)
+    start = 0 if since is None else _milliseconds(since)
     with opened(data) as store, store.read() as connection:
         total = total_records(connection, start)
         with click.progressbar(length=total, label=f"{total:,} records", file=sys.stderr) as bar:
@@ -488,6 +488,49 @@ def verify(since: datetime | None, data: Path | None) -> None:
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
         f"Answers without usage, which cost nothing: {found.missing:,}. Still in the spool: {waiting:,}."
     )
+
+
+@cli.group()
+def usage() -> None:
+    """What was used."""
+
+
+@usage.command("export")
+@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC).")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day (UTC).")
+@click.option("--account", "account_id", metavar="ID", help="Only this account's.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file. Default: standard output.")
+@data_option
+def usage_export(
+    kind: str,
+    since: datetime | None,
+    until: datetime | None,
+    account_id: str | None,
+    output: Path | None,
+    data: Path | None,
+) -> None:
+    """Write every usage record, oldest first. Amounts are exact: dollars as decimals, and picodollars."""
+    from fairlead.ledger.export import rows, write, write_file
+
+    if kind == "parquet" and output is None:
+        raise click.UsageError("Parquet needs --output FILE.")
+    first = 0 if since is None else _milliseconds(since)
+    last = None if until is None else _milliseconds(until) + 86_400_000
+    with opened(data) as store, store.read() as connection:
+        found = rows(connection, first, last, account_id)
+        try:
+            if output is None:
+                write(found, kind, sys.stdout.buffer)
+                return
+            count = write_file(found, kind, output)
+        except OSError as error:
+            raise click.ClickException(f"{output or 'standard output'} cannot be written: {error.strerror}.") from None
+    click.echo(f"{count:,} records are in {output}.", err=True)
+
+
+def _milliseconds(day: datetime) -> int:
+    return int(day.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 @cli.command()

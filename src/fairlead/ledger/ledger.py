@@ -257,6 +257,11 @@ class Ledger:
         return self._spool.waiting
 
     @property
+    def name(self) -> str:
+        """The name of this process in leases and generation ids."""
+        return self._name
+
+    @property
     def full(self) -> bool:
         return self._spool.full
 

@@ -1,0 +1,52 @@
+"""GET /metrics: figures for Prometheus, read when they are asked for. Nothing here is on the path of a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from fairlead.http.request import Request, Response
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric
+
+
+class Gauge:
+    """One figure: what it means, and where it is read."""
+
+    __slots__ = ("help", "name", "read")
+
+    def __init__(self, name: str, help_: str, read: Callable[[], float]) -> None:
+        self.name = name
+        self.help = help_
+        self.read = read
+
+
+class Metrics:
+    """`labels` stand on every figure: which of several workers answered, for instance."""
+
+    __slots__ = ("_gauges", "_labels", "_registry")
+
+    def __init__(self, gauges: Iterable[Gauge], labels: Mapping[str, str] | None = None) -> None:
+        self._gauges = tuple(gauges)
+        self._labels = dict(labels or {})
+        self._registry: CollectorRegistry | None = None
+
+    def __call__(self, _request: Request, response: Response) -> None:
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+        if self._registry is None:
+            self._registry = CollectorRegistry(auto_describe=False)
+            self._registry.register(self)
+        head = f"content-type: {CONTENT_TYPE_LATEST}\r\ncache-control: no-store\r\n".encode()
+        response.send(200, head, generate_latest(self._registry))
+
+    def collect(self) -> Iterable[Metric]:
+        """What the registry asks for."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        for gauge in self._gauges:
+            family = GaugeMetricFamily(gauge.name, gauge.help, labels=list(self._labels))
+            family.add_metric(list(self._labels.values()), gauge.read())
+            yield family
