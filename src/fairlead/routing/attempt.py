@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fairlead.errors import CallerGone, FairleadError
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
+from fairlead.routing.continuation import charged
 from fairlead.routing.counting import Prompt, count
 from fairlead.routing.upstream import Answer, Upstream
 
@@ -23,10 +24,29 @@ class HangUp(NamedTuple):
     tokens: int = 16_384
 
 
+class Observed(NamedTuple):
+    """One attempt as it went. `outcome`: "served" or the code of its error; `first_token_seconds`: None when it was no
+    stream or none came; `seconds`: all of it; `tokens`: of the answer, 0 when nobody knows."""
+
+    deployment: str
+    model: str
+    outcome: str
+    first_token_seconds: float | None
+    seconds: float
+    tokens: int
+    probe: bool = False
+
+
+class Recorder(Protocol):
+    """Who wants to know of every attempt, when it is over. Called on the path of the call."""
+
+    def attempted(self, observed: Observed) -> None: ...
+
+
 class Attempt:
     """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
 
-    __slots__ = ("answer", "bill", "exchange", "prompt", "response", "upstream")
+    __slots__ = ("answer", "bill", "exchange", "first_at", "prompt", "response", "spliced", "tokens", "upstream")
 
     def __init__(self, upstream: Upstream, prompt: Prompt, bill: Bill, response: Response) -> None:
         self.upstream = upstream
@@ -35,6 +55,13 @@ class Attempt:
         self.response = response
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
+        self.first_at = 0.0  # when the first words of a stream came
+        self.spliced = 0  # tokens of the answer's beginning, which another one wrote
+        self.tokens = 0  # that it wrote itself
+
+    def observed(self, outcome: str, began: float, now: float) -> Observed:
+        first = self.first_at - began if self.first_at else None
+        return Observed(self.upstream.deployment.id, self.upstream.model_id, outcome, first, now - began, self.tokens)
 
     def cancel(self) -> None:
         """Closes the upstream's connection, unless the answer is complete."""
@@ -54,6 +81,10 @@ class Attempt:
         usage = answer.usage
         outcome = CallerGone.code if self.response.gone else "served"
         if usage is not None:
+            self.tokens = usage.completion
+            if self.spliced:
+                # Partly counted here: the beginning, which was no prompt of the caller's.
+                return self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
             if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
                 outcome = EMPTY
             return self.bill.settle(sheet, usage, outcome)
@@ -61,8 +92,11 @@ class Attempt:
             return self.bill.settle(sheet, None, outcome, missing=True)
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
+        self.tokens = counted.usage.completion
+        said = text or self.spliced
+        usage = charged(counted.usage, self.spliced)
         return self.bill.settle(
-            sheet, counted.usage, outcome if text else EMPTY, counted.state, counted.prompt_state, missing=True
+            sheet, usage, outcome if said else EMPTY, counted.state, counted.prompt_state, missing=True
         )
 
     async def failed(self, error: FairleadError) -> None:
@@ -82,8 +116,9 @@ class Attempt:
         if self.bill.closed or self.answer is None or not self.upstream.costs:
             return
         text = self.answer.delivered()
-        if text:
+        if text or self.spliced:
             counted = await count(self.upstream, self.prompt, text)
+            usage = charged(counted.usage, self.spliced)
             self.bill.settle(
-                self.upstream.deployment.sheet, counted.usage, CallerGone.code, counted.state, counted.prompt_state
+                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state
             )
