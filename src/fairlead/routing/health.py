@@ -168,13 +168,13 @@ class Health:
             standing.row = 0
             if standing.last_error != UpstreamRateLimited.code:
                 standing.blocked_until = 0.0
-            if standing.state is not CLOSED:
+            if standing.trial and standing.state is not CLOSED:  # what was under way before says nothing new
                 self._close(standing, now)
         provider = standing.provider
         if provider is not None and (provider.row or provider.state is not CLOSED or provider.blocked_until):
             provider.row = 0
             provider.blocked_until = 0.0
-            if provider.state is not CLOSED:
+            if provider.trial and provider.state is not CLOSED:
                 self._close(provider, now)
 
     def failed(self, standing: Standing, error: FairleadError, now: float) -> None:
@@ -363,7 +363,7 @@ class Health:
                 "" if one.provider is None else one.id,
                 one.provider_id,
                 one.state,
-                max(0.0, max(one.until if one.state is OPEN else 0.0, one.blocked_until) - now),
+                max(0.0, (one.blocked_until if one.state is CLOSED else one.until) - now),
                 one.open_seconds,
                 one.last_error,
             )
