@@ -177,11 +177,12 @@ def served(
         for kind in ("plain", "stream"):
             url = places[case.reply] if isinstance(case.reply, str) else a.url
             config += provider(url, name=f"a{at}{kind}", extra=QUICK) + deployments(f"{kind}{at}", f"a{at}{kind}", "b")
-    for name in ("lone", "slow", "bad", "tools", "json", "capped", *SPLICED):
+    for name in ("lone", "slow", "bad", "tools", "json", "capped", "explained", "fallen", *SPLICED):
         config += provider(a.url, name=f"a-{name}", extra=QUICK)
     config += deployments("lone", "a-lone") + deployments("slow", "a-slow") + deployments("bad", "a-bad", "b")
     config += deployments("tools", "a-tools", "b") + deployments("json", "a-json", "b")
-    config += deployments("capped", "a-capped", "b")
+    config += deployments("capped", "a-capped", "b") + deployments("explained", "a-explained", "a-lone", "b")
+    config += deployments("fallen", "a-fallen") + deployments("other", "b")
     for name in SPLICED:
         config += deployments(name, f"a-{name}", "b")
     with serving(tmp_path_factory.mktemp("faults"), config) as running:
@@ -351,3 +352,61 @@ def test_a_lone_deployment_is_tried_once_more_after_a_pause(
     assert len(a.requests) == before + 2
     a.enqueue(Reply(status=401))
     assert ask(served, "lone").status == 502, "a refused credential is refused again"
+
+
+def test_explain_replays_how_a_call_was_routed(
+    served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    upstreams[0].default = Reply(text=TEXT, fault=Fault.EOF, after_chunks=3)
+    answer = ask(served, "explained", stream=True, provider={"ignore": ["a-lone"]})
+    assert answer.text == TEXT
+    name = answer.headers["x-fairlead-generation-id"]
+    eventually(lambda: fairlead("explain", name, "--json", data=served.data).returncode == 0)
+    time.sleep(0.7)
+    found = json.loads(fairlead("explain", name, "--json", data=served.data).stdout)
+    assert [one["deployment"] for one in found["candidates"]] == ["a-explained/x", "b/x"]
+    assert [(one["deployment"], one["reason"]) for one in found["rejected"]] == [("a-lone/x", "ignored")]
+    assert [one["outcome"] for one in found["attempts"]] == ["upstream_cut", "served"]
+    assert found["continued_at_character"] == len("One two  ")
+    text = fairlead("explain", name, data=served.data).stdout
+    assert "a-lone/x was left out: ignored" in text
+    assert "went on elsewhere at character 9" in text
+    assert fairlead("explain", "gen_nothing", data=served.data).returncode == 1
+
+
+def test_a_plan_is_told_and_nothing_is_called(
+    served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    before = [len(one.requests) for one in upstreams]
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    body = {"model": "bad", "messages": HELLO, "provider": {"max_price": {"prompt": 5}, "ignore": ["a-bad"]}}
+    try:
+        connection.request("POST", "/v1/plan", json.dumps(body).encode(), {"Authorization": f"Bearer {served.key}"})
+        found = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    assert (found["model"], found["strategy"]) == ("bad", "priority")
+    assert [one["deployment"] for one in found["candidates"]] == ["b/x"]
+    assert [(one["provider"], one["reason"]) for one in found["rejected"]] == [("a-bad", "ignored")]
+    assert [len(one.requests) for one in upstreams] == before
+
+
+def test_preferences_that_nobody_meets_are_404_with_the_reasons(served: Served) -> None:
+    answer = ask(served, "bad", provider={"data_collection": "deny"})
+    assert answer.status == 404
+    error = json.loads(answer.body)["error"]
+    assert error["code"] == "no_candidate"
+    assert "b/x: data_policy (not known)" in error["message"]
+
+
+def test_a_model_to_fall_back_on_serves_when_the_first_cannot(
+    served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    upstreams[0].default = Reply(status=503)
+    answer = ask(served, "fallen", models=["fallen", "other"])
+    assert answer.text == TEXT
+    assert json.loads(answer.body)["model"] == "other", "the answer says who wrote it"
+    assert answer.headers["x-fairlead-deployment"] == "b/x"
+    assert ask(served, "other:floor").text == TEXT
+    assert ask(served, "other:free").status == 404
+    assert ask(served, "other:unknown").status == 404
