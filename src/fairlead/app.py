@@ -53,7 +53,7 @@ from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
-from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
@@ -213,8 +213,8 @@ class Service:
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
         self._keeper = Keeper(self._store, health, gateway.take_decisions, clock)
         self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
+        receipts = Receipts(ledger, keys, self._keeper.routed)
         self._probes = Probes(upstreams, health, clock)
-        receipts = Receipts(ledger, keys)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
         checks = HealthChecks(self._obstacles, self._warnings)
@@ -297,6 +297,7 @@ class Service:
             context=deployment.context_length or model.context_length,
             unit_price=unit_price(deployment.sheet),
             continues="prefill" not in deployment.lacks,
+            translated=_translated(dialect),
         )
 
     def _reach(self, provider: Provider) -> Reach:
@@ -460,6 +461,15 @@ def _engine_error(error: FairleadError) -> FairleadError:
     if isinstance(error, UpstreamCut | UpstreamUnreachable):
         return EngineCrashed("The engine crashed; it is being restarted.", retry_after_seconds=1)
     return error
+
+
+def _translated(dialect: Dialect) -> frozenset[str]:
+    names = set(dialect.renames)
+    if dialect.tool_choice != "as_is":
+        names.add("tool_choice")
+    if dialect.structured != "as_is":
+        names.add("structured_outputs")
+    return frozenset(names)
 
 
 def _options(given: RoutingSettings) -> Options:

@@ -32,6 +32,7 @@ FairleadError
 │   ├── UpstreamDenied         502  upstream_denied: 401, 402 or 403 of our credential there
 │   ├── UpstreamFailed         502  upstream_failed: its 5xx
 │   ├── UpstreamInvalid        502  upstream_invalid: an answer that breaks the protocol
+│   │   └── AnswerInvalid      502  answer_invalid: it does not conform to the schema that was asked for
 │   └── UpstreamCut            502  upstream_cut: the answer ended before it was complete
 │       └── EngineCrashed      502  engine_crashed
 ├── CallerGone             499  caller_gone: hung up before the answer was complete; nobody is told, it is recorded
@@ -225,6 +226,10 @@ class UpstreamFailed(UpstreamError):
 
 class UpstreamInvalid(UpstreamError):
     code = "upstream_invalid"
+
+
+class AnswerInvalid(UpstreamInvalid):
+    code = "answer_invalid"
 
 
 class UpstreamCut(UpstreamError):

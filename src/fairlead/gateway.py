@@ -12,7 +12,6 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from urllib.parse import quote
 
 from fairlead.accounts.keys import Caller
 from fairlead.accounts.limits import LimitBook, Limited
@@ -40,9 +39,13 @@ from fairlead.routing.ceiling import tokens_foreseen
 from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close, kept_prompt
 from fairlead.routing.decision import Decided, decided
+from fairlead.routing.emulate import Emulated, emulated, inner_request
+from fairlead.routing.emulating import make_up
 from fairlead.routing.health import Health
 from fairlead.routing.holding import hold
+from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
+from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Call, Gate, Servable, Upstream
@@ -55,7 +58,6 @@ GATE_WAIT_SECONDS = 8.0
 GATE_RETRY_SECONDS = 0.05
 # After the last event of a stream: how long its connection may take to say that it was the last.
 END_SECONDS = 1.0
-DROPPED_NAMES_SHOWN = 32
 # A deadline that passes while the call is at work right now is looked at again.
 DEADLINE_RETRY_SECONDS = 0.01
 MOST_DECISIONS = 10_000
@@ -69,7 +71,19 @@ STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control:
 class Calling:
     """One call under way: what all its attempts share."""
 
-    __slots__ = ("bill", "clamped", "plan", "request", "response", "sent", "splice", "timer", "tries", "until")
+    __slots__ = (
+        "bill",
+        "clamped",
+        "parameters",
+        "plan",
+        "request",
+        "response",
+        "sent",
+        "splice",
+        "timer",
+        "tries",
+        "until",
+    )
 
     def __init__(self, request: ChatRequest, response: Response, bill: Bill, found: Plan) -> None:
         self.request = request
@@ -81,7 +95,8 @@ class Calling:
         self.splice: Splice | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.until = math.inf
-        self.clamped = False
+        self.clamped: tuple[str, ...] = ()
+        self.parameters: Parameters | None = None  # what became of them, where that is worth telling
 
     def settle_now(self) -> None:
         """The answer is complete: no deadline takes its bill away any more."""
@@ -180,13 +195,12 @@ class Gateway:
         if not found.candidates:
             raise refusal(found, request, self._health, self._clock())
         held = None
+        clamped: tuple[str, ...] = ()
         if paid and (caller.prepaid or caller.budgets):
             whole = offers[0] if len(offers) == 1 else merged(offers)
-            asked = len(request.given)
+            asked = set(request.given)
             held = await hold(self._ledger, whole, request, caller)
-            clamped = len(request.given) != asked
-        else:
-            clamped = False
+            clamped = tuple(name for name in request.given if name not in asked)
         bill = self._ledger.open(
             caller.account_id,
             caller.key_id,
@@ -214,8 +228,8 @@ class Gateway:
             self._open -= 1
             calling.settle_now()
             bill.release(outcome)
-            if found.rejected or calling.tries is not None:
-                self._decided.append(decided(bill.id, found, calling.tries, calling.splice))
+            if found.rejected or calling.tries is not None or calling.parameters is not None:
+                self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
         return bill.tokens
 
     def _expire(self, calling: Calling) -> None:
@@ -292,16 +306,30 @@ class Gateway:
         """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
         has shown is known to `Health` and to the recorder."""
         request, response, health = calling.request, calling.response, self._health
-        call = upstream.adapter.to_vendor(request)
+        wanted = None
+        if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
+            wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
+        inner = request if wanted is None else inner_request(request, wanted)
+        call = upstream.adapter.to_vendor(inner)
         attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
+        if wanted is not None or call.dropped or calling.clamped or request.reports:
+            names = () if wanted is None else wanted.names
+            calling.parameters = parameters(request, call, upstream, calling.clamped, names)
+            if request.reports:
+                attempt.report = header(calling.parameters)
+        if request.fallbacks:
+            calling.bill.answered_by(upstream.model_id)
         if calling.splice is not None:
             attempt.spliced = calling.splice.tokens
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         outcome = "served"
         try:
-            await self._exchange(attempt, call, calling)
+            if wanted is None:
+                await self._exchange(attempt, call, calling)
+            else:
+                await self._emulate(attempt, inner, call, calling, wanted)
             now = self._clock()
             health.served(standing, now)
             if attempt.first_at and attempt.tokens:
@@ -379,12 +407,29 @@ class Gateway:
             attempt.answer = upstream.adapter.plain(call, await exchange.read())
         calling.settle_now()
         members = _cost_members(await attempt.settle())
-        response.send(200, _head(JSON_HEAD, upstream, call, attempt.bill), attempt.answer.end(members))
+        response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
+
+    async def _emulate(
+        self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
+    ) -> None:
+        """Answers what the deployment lacks by more calls, whole, and then as the caller wants it."""
+        calling.response.on_gone = None  # no word has been delivered before the last one has come
+        made = await make_up(attempt, inner, call, wanted)
+        attempt.answer = made
+        calling.settle_now()
+        members = _cost_members(await attempt.settle())
+        mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
+        response = calling.response
+        if calling.request.stream:
+            response.start(200, _head(STREAM_HEAD + mark, attempt, call))
+            response.end(made.stream(members, include_usage=calling.request.include_usage))
+        else:
+            response.send(200, _head(JSON_HEAD + mark, attempt, call, attempt.bill), made.end(members))
 
     async def _relay(self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling) -> None:
         upstream, response = attempt.upstream, calling.response
         relay = attempt.answer = upstream.adapter.relay(call)
-        head = _head(STREAM_HEAD, upstream, call)
+        head = _head(STREAM_HEAD, attempt, call)
         exchange.headers = []
         call.body.clear()
         splice = calling.splice
@@ -520,19 +565,11 @@ def _cost_members(picodollars: int) -> bytes:
     return f',"cost":{picodollars / 1e12!r},"cost_usd":"{dollars(picodollars)}"'.encode()
 
 
-def _head(head: bytes, upstream: Upstream, call: Call, bill: Bill | None = None) -> bytes:
+def _head(head: bytes, attempt: Attempt, call: Call, bill: Bill | None = None) -> bytes:
     """`bill` when it is settled already: its amount goes into the head."""
-    head += upstream.answer_headers
+    head += attempt.upstream.answer_headers + attempt.report
     if bill is not None:
         head += b"x-fairlead-cost: %b\r\n" % dollars(bill.price).encode()
     if call.dropped:
-        head += b"x-fairlead-dropped: " + _names(call.dropped) + b"\r\n"
+        head += b"x-fairlead-dropped: " + shown(call.dropped) + b"\r\n"
     return head
-
-
-def _names(dropped: tuple[str, ...]) -> bytes:
-    """Names as the caller wrote them may hold anything, line ends too: percent-encoded, and bounded."""
-    shown = [quote(name[:64], safe="") for name in dropped[:DROPPED_NAMES_SHOWN]]
-    if len(dropped) > DROPPED_NAMES_SHOWN:
-        shown.append(f"and%20{len(dropped) - DROPPED_NAMES_SHOWN}%20more")
-    return ", ".join(shown).encode()

@@ -46,7 +46,18 @@ class Recorder(Protocol):
 class Attempt:
     """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
 
-    __slots__ = ("answer", "bill", "exchange", "first_at", "prompt", "response", "spliced", "tokens", "upstream")
+    __slots__ = (
+        "answer",
+        "bill",
+        "exchange",
+        "first_at",
+        "prompt",
+        "report",
+        "response",
+        "spliced",
+        "tokens",
+        "upstream",
+    )
 
     def __init__(self, upstream: Upstream, prompt: Prompt, bill: Bill, response: Response) -> None:
         self.upstream = upstream
@@ -58,6 +69,7 @@ class Attempt:
         self.first_at = 0.0  # when the first words of a stream came
         self.spliced = 0  # tokens of the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
+        self.report = b""  # a line for the head: what became of the parameters
 
     def observed(self, outcome: str, began: float, now: float) -> Observed:
         first = self.first_at - began if self.first_at else None

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fairlead.routing.continuation import Splice
+from fairlead.routing.parameters import Parameters
 from fairlead.routing.plan import Plan
 from fairlead.routing.retries import Tried, Tries
 
@@ -18,11 +19,18 @@ class Decided(NamedTuple):
     plan: Plan
     tried: tuple[Tried, ...]
     continued_at: int | None
+    parameters: Parameters | None = None
 
 
-def decided(generation_id: str, plan: Plan, tries: Tries | None, splice: Splice | None) -> Decided:
+def decided(
+    generation_id: str,
+    plan: Plan,
+    tries: Tries | None,
+    splice: Splice | None,
+    parameters: Parameters | None = None,
+) -> Decided:
     tried = () if tries is None else tuple(tries.tried)
-    return Decided(generation_id, plan, tried, None if splice is None else len(splice.text))
+    return Decided(generation_id, plan, tried, None if splice is None else len(splice.text), parameters)
 
 
 def shown(plan: Plan) -> dict[str, Any]:
@@ -63,5 +71,6 @@ def body(decision: Decided) -> bytes:
                 for one in decision.tried
             ],
             "continued_at_character": decision.continued_at,
+            "parameters": None if decision.parameters is None else decision.parameters._asdict(),
         }
     )

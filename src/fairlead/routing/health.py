@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from fairlead.errors import (
+    AnswerInvalid,
     CallerError,
     EngineStarting,
     FairleadError,
@@ -179,7 +180,7 @@ class Health:
 
     def failed(self, standing: Standing, error: FairleadError, now: float) -> None:
         """An attempt failed. Our own full queue and an engine that is starting are no fault of it."""
-        if isinstance(error, CallerError | UpstreamBusy | EngineStarting):
+        if isinstance(error, CallerError | UpstreamBusy | EngineStarting | AnswerInvalid):
             return
         standing.last_error = error.code
         if isinstance(error, UpstreamRateLimited):

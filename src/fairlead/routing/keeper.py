@@ -17,6 +17,7 @@ from fairlead.store.health import (
     Decision,
     HealthEvent,
     KeptHealth,
+    decision,
     forget_old,
     keep_decisions,
     keep_events,
@@ -40,7 +41,6 @@ class Keeper:
         self._health = health
         self._decisions = decisions
         self._clock = clock
-        self._kept: list[KeptHealth] = []
 
     def restore(self, known: Mapping[str, Deployment]) -> None:
         """Takes up what the process before this one knew."""
@@ -56,12 +56,27 @@ class Keeper:
         loop = asyncio.get_running_loop()
         for turn in itertools.count():
             await asyncio.sleep(KEEP_SECONDS)
-            events, decisions = self._health.take_events(), self._decisions()
-            if events or decisions:
-                kept = self._health.kept(self._clock()) if events else None
-                await loop.run_in_executor(None, self._keep, events, kept, decisions)
+            await self._flush()
             if turn % FORGET_TURNS == 0:
                 await loop.run_in_executor(None, self._forget)
+
+    async def _flush(self) -> None:
+        events, decisions = self._health.take_events(), self._decisions()
+        if events or decisions:
+            kept = self._health.kept(self._clock()) if events else None
+            await asyncio.get_running_loop().run_in_executor(None, self._keep, events, kept, decisions)
+
+    async def routed(self, generation_id: str) -> str | None:
+        """How a call was routed, as JSON; None when there was nothing to decide."""
+        await self._flush()
+        return await asyncio.get_running_loop().run_in_executor(None, self._decision, generation_id)
+
+    def _decision(self, generation_id: str) -> str | None:
+        try:
+            with self._store.read() as connection:
+                return decision(connection, generation_id)
+        except SQLAlchemyError:
+            return None
 
     def close(self) -> None:
         """Stores what is left."""

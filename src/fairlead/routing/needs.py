@@ -15,6 +15,7 @@ CAPABILITY_BITS: Mapping[str, int] = {name: 1 << at for at, name in enumerate(CA
 TOOLS, PARALLEL_TOOLS, JSON_SCHEMA, JSON_OBJECT, IMAGES, PREFILL, LOGPROBS, CHOICES = CAPABILITY_BITS.values()
 # Without these an answer would be another one than was asked for; the others are left out, and said so.
 HARD = TOOLS | PARALLEL_TOOLS | JSON_SCHEMA | JSON_OBJECT | IMAGES | PREFILL | CHOICES
+MAY_BE_EMULATED = JSON_SCHEMA | JSON_OBJECT | CHOICES
 PARAMETER_BITS: Mapping[str, int] = {name: 1 << (16 + at) for at, name in enumerate(sorted(PARAMETERS))}
 UNKNOWN_PARAMETER = 1 << 15
 ALL_PARAMETERS = sum(PARAMETER_BITS.values()) | UNKNOWN_PARAMETER

@@ -120,12 +120,13 @@ class _Asked:
     def __init__(
         self, request: ChatRequest, needs: int, wanted: Preferences | None, rules: Rules, prompt_tokens: int | None
     ) -> None:
-        hard = needs & HARD & ~rules.emulated
+        made_up = rules.emulated if request.emulate and not request.strict else 0
+        hard = needs & HARD & ~made_up
         if request.strict or (wanted is not None and wanted.require_parameters):
             hard = needs
-        if rules.emulated & JSON_SCHEMA:
+        elif made_up & JSON_SCHEMA:
             # JSON of any shape is checked in the same way.
-            hard &= ~JSON_OBJECT if not request.strict else -1
+            hard &= ~JSON_OBJECT
         self.hard = hard
         self.wanted = wanted
         self.prompt = len(request.messages) // 4 if prompt_tokens is None else prompt_tokens

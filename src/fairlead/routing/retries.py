@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fairlead.errors import (
+    AnswerInvalid,
     EngineCrashed,
     EngineStarting,
     FairleadError,
@@ -42,6 +43,7 @@ RULES: dict[type[FairleadError], Rule] = {
     UpstreamCut: Rule(elsewhere=True, again=True),
     UpstreamRateLimited: Rule(elsewhere=True, again=True),
     UpstreamInvalid: Rule(elsewhere=True, again=False),  # it does not speak our language, and will not learn it now
+    AnswerInvalid: Rule(elsewhere=True, again=False),
     UpstreamTimeout: Rule(elsewhere=True, again=False),  # the caller has waited long enough
     UpstreamDenied: Rule(elsewhere=True, again=False),
     UpstreamBusy: Rule(elsewhere=True, again=False),  # it has waited in the queue already

@@ -94,6 +94,8 @@ class Upstream:
     prompt and answer, None: not known; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
     `continues`: its dialect can go on from the beginning of an answer, so that it may take over a stream.
 
+    `translated`: parameters that it gets under another name or in another shape.
+
     `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
     waits for it any more. `family`: whose tokenizer counts what it does not report.
     """
@@ -114,6 +116,7 @@ class Upstream:
     context: int | None = None
     unit_price: int = 0
     continues: bool = True
+    translated: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,9 +94,15 @@ class _StreamOptions(Struct, frozen=True):
 
 
 class _Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped."""
+    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped. `parameters`: the answer says what became
+    of each. `emulate`: what a deployment lacks may be made up for."""
 
     strict: bool = False
+    parameters: bool = False
+    emulate: bool = True
+
+
+_NO_OPTIONS = _Options()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +257,8 @@ class ChatRequest(Struct, gc=False):
     preferences: Preferences | None = None
     fallbacks: tuple[str, ...] = ()  # models to try after `model`
     opening: Raw = NULL  # what the conversation began with: the first user message
+    reports: bool = False  # the answer is to say what became of each parameter
+    emulate: bool = True
 
     def release(self) -> None:
         """Lets go of the caller's bytes, once they will not be sent again."""
@@ -270,7 +278,8 @@ def parse_chat(body: bytes) -> ChatRequest:
     else:
         model = _check("model", _MODEL, _required(fields, "model"))
     messages = _required(fields, "messages")
-    stream = include_usage = strict = False
+    stream = include_usage = False
+    options = _NO_OPTIONS
     choices = 1
     given: dict[str, Raw] = {}
     unknown: list[str] = []
@@ -283,7 +292,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         if parameter is None:
             if name in _OURS:
                 if name == "fairlead":
-                    strict = _check(name, _FAIRLEAD, raw).strict
+                    options = _check(name, _FAIRLEAD, raw)
                 elif name == "provider":
                     preferences = _check(name, _PROVIDER, raw)
                 continue
@@ -301,7 +310,7 @@ def parse_chat(body: bytes) -> ChatRequest:
             given[name] = raw
             if name == "n":
                 choices = value
-    if strict and unknown:
+    if options.strict and unknown:
         raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
     if not stream and fields.get("stream_options", NULL) != NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
@@ -309,8 +318,9 @@ def parse_chat(body: bytes) -> ChatRequest:
         _check_together(given)
     has_images, has_tool_history, prefill, opening = _check_messages(messages)
     return ChatRequest(
-        model, messages, given, tuple(unknown), stream, include_usage, strict, has_images, has_tool_history, prefill,
-        choices, preferences, tuple(dict.fromkeys(name for name in models if name != model)) if models else (), opening,
+        model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
+        prefill, choices, preferences, tuple(dict.fromkeys(name for name in models if name != model)) if models else (),
+        opening, options.parameters, options.emulate,
     )  # fmt: skip
 
 
