@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -22,7 +22,7 @@ from fairlead.ledger.books import charged, keep_sheets, post, stored_record, sto
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
 from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
-from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
+from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet
@@ -40,6 +40,8 @@ ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
 FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
+# What may keep records out of the database; they stay in the spool.
+TROUBLE = (SQLAlchemyError, OSError, msgspec.DecodeError)
 
 
 class Found(NamedTuple):
@@ -214,6 +216,7 @@ class Ledger:
         self._name = name
         self._wallets = Wallets(store, name, clock)
         self._trouble: str | None = None
+        self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
 
     def hold_at_once(self, scopes: Sequence[Scope], amount: int) -> Hold | None:
@@ -296,30 +299,54 @@ class Ledger:
                 await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                self._spool.drained(await loop.run_in_executor(None, self._drain, self._reader, self._name))
+                fresh, until = self._spool.take_fresh()
+                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, until))
 
-    def _drain(self, reader: Reader, process_id: str) -> int:
+    def _drain_own(self, fresh: list[bytes] | None, until: Position) -> int:
+        """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
+        from the spool again. Gives the bytes that are in the database now."""
+        if fresh is None or not self._level:
+            done = self._drain(self._reader, self._name, until)
+            self._level = self._trouble is None
+            return done
+        try:
+            for batch in _batches(fresh):
+                self._post(batch, self._name)
+        except TROUBLE as error:
+            self._level = False
+            self._cannot_store(error)
+            return 0
+        self._reader.move_to(until)
+        return sum(map(len, fresh)) + RECORD_HEAD_BYTES * len(fresh)
+
+    def _drain(self, reader: Reader, process_id: str, until: Position | None = None) -> int:
         """Bytes that are in the database now."""
         done = 0
         try:
             while True:
-                batch, size = reader.next_batch(BATCH_RECORDS)
+                batch, size = reader.next_batch(BATCH_RECORDS, until)
                 if batch:
-                    with self._store.write() as connection:
-                        post(connection, batch, process_id)
+                    self._post(batch, process_id)
                 reader.advance()
                 done += size
                 if len(batch) < BATCH_RECORDS:
                     break
-        except (SQLAlchemyError, OSError, msgspec.DecodeError) as error:
-            if self._trouble is None:
-                log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
-            self._trouble = str(getattr(error, "orig", None) or error)
+        except TROUBLE as error:
+            self._cannot_store(error)
             return done
         if self._trouble is not None:
             log.warning("Usage records are stored again.")
             self._trouble = None
         return done
+
+    def _post(self, batch: Sequence[bytes], process_id: str) -> None:
+        with self._store.write() as connection:
+            post(connection, batch, process_id)
+
+    def _cannot_store(self, error: Exception) -> None:
+        if self._trouble is None:
+            log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
+        self._trouble = str(getattr(error, "orig", None) or error)
 
     def adopt(self) -> None:
         """Drains the spools of processes that have died, and gives back what they had leased."""
@@ -402,6 +429,11 @@ class Ledger:
             except SQLAlchemyError as error:
                 self._trouble = str(getattr(error, "orig", None) or error)
         self._spool.close(empty=self._trouble is None)
+
+
+def _batches(records: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(records), BATCH_RECORDS):
+        yield records[start : start + BATCH_RECORDS]
 
 
 def spool_directories(directory: Path) -> list[Path]:
