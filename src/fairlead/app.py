@@ -474,7 +474,9 @@ def _translated(dialect: Dialect) -> frozenset[str]:
 
 def _options(given: RoutingSettings) -> Options:
     emulated = (JSON_SCHEMA if given.emulate_json_schema else 0) | (CHOICES if given.emulate_choices else 0)
-    return Options(Rules(given.strategy, emulated), given.timeout_seconds, given.retries, given.continue_streams)
+    return Options(
+        Rules(given.strategy, emulated), given.timeout_seconds, given.retries, given.continue_streams, given.hedge
+    )
 
 
 def _server_limits(settings: ServerSettings) -> ServerLimits:

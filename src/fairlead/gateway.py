@@ -25,10 +25,8 @@ from fairlead.errors import (
     ModelNotFound,
     NoDeployment,
     UnsupportedContent,
-    UpstreamCut,
     UpstreamError,
     UpstreamInvalid,
-    UpstreamUnreachable,
 )
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
@@ -41,21 +39,20 @@ from fairlead.routing.counting import counted_when_close, kept_prompt
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.emulate import Emulated, emulated, inner_request
 from fairlead.routing.emulating import make_up
+from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health
+from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed, race
 from fairlead.routing.holding import hold
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Call, Gate, Servable, Upstream
+from fairlead.routing.upstream import Call, Servable, Upstream
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
 
-# How long a call waits for a local engine that is starting, before the next candidate or a 503.
-GATE_WAIT_SECONDS = 8.0
-GATE_RETRY_SECONDS = 0.05
 # After the last event of a stream: how long its connection may take to say that it was the last.
 END_SECONDS = 1.0
 # A deadline that passes while the call is at work right now is looked at again.
@@ -252,20 +249,50 @@ class Gateway:
     async def _serve(self, calling: Calling) -> None:
         upstream = calling.plan.candidates[0]
         first = True
+        entry: Entry | None = None
         while True:
             began = self._clock()
+            if first and self._options.hedge:
+                entry = await self._hedged(calling, upstream, began)
+                upstream = upstream if entry is None else entry.upstream
             try:
-                await self._attempt(upstream, calling, began, first)
+                await self._attempt(upstream, calling, began, first, entry)
             except (UpstreamError, EngineStarting) as error:
                 if calling.response.gone:
                     raise CallerGone("The caller hung up.") from error
                 upstream = await self._next(calling, upstream, error, began)
-                first = False
+                first, entry = False, None
             else:
                 key = calling.plan.key
                 if key:
                     self._health.remember(key, upstream.deployment.id, self._clock())
                 return
+
+    async def _hedged(self, calling: Calling, upstream: Upstream, began: float) -> Entry | None:
+        """The call to the first candidate, or to the second when that one answers first; None: nothing is hedged."""
+        found, health, request = calling.plan, self._health, calling.request
+        standing = health.standing(upstream.deployment)
+        if len(found.candidates) - found.resting < 2 or standing.measured < LEAST_MEASURED:
+            return None
+        second = found.candidates[1]
+        if any(one.gate is not None or one.lacks & found.needs & MAY_BE_EMULATED for one in (upstream, second)):
+            return None
+
+        def enter(one: Upstream) -> Entry:
+            call: Call = one.adapter.to_vendor(request)
+            return Entry(one, call, one.pool.request(b"POST", one.path, one.headers, call.body))
+
+        def company() -> Entry | None:
+            allowed = health.take_retry(health.standing(second.deployment), self._clock())
+            return enter(second) if allowed else None
+
+        raced = await race(enter(upstream), company, standing.late)
+        if raced.loser is not None:
+            sheet, loser = raced.loser.upstream.deployment.sheet, raced.loser.upstream
+            calling.bill.failed(sheet, HEDGED, may_be_billed(request) if loser.bills_cut else None)
+            if loser is upstream:
+                health.first_token(standing, self._clock() - began, self._clock())
+        return raced.winner
 
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
@@ -302,7 +329,9 @@ class Gateway:
         calling.splice = Splice(sent, origin, whole, tokens, tail)
         return True
 
-    async def _attempt(self, upstream: Upstream, calling: Calling, began: float, first: bool) -> None:
+    async def _attempt(
+        self, upstream: Upstream, calling: Calling, began: float, first: bool, entry: Entry | None
+    ) -> None:
         """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
         has shown is known to `Health` and to the recorder."""
         request, response, health = calling.request, calling.response, self._health
@@ -310,7 +339,7 @@ class Gateway:
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
             wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
         inner = request if wanted is None else inner_request(request, wanted)
-        call = upstream.adapter.to_vendor(inner)
+        call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
         if wanted is not None or call.dropped or calling.clamped or request.reports:
@@ -327,7 +356,7 @@ class Gateway:
         outcome = "served"
         try:
             if wanted is None:
-                await self._exchange(attempt, call, calling)
+                await self._exchange(attempt, call, calling, entry)
             else:
                 await self._emulate(attempt, inner, call, calling, wanted)
             now = self._clock()
@@ -383,12 +412,14 @@ class Gateway:
             exchange.resume()
             asyncio.get_running_loop().call_later(self._hang_up.seconds, running.interrupt, gone)
 
-    async def _exchange(self, attempt: Attempt, call: Call, calling: Calling) -> None:
+    async def _exchange(self, attempt: Attempt, call: Call, calling: Calling, entry: Entry | None) -> None:
         upstream, request, response = attempt.upstream, calling.request, calling.response
-        if upstream.gate is None:
+        if entry is not None:
+            exchange = entry.exchange
+        elif upstream.gate is None:
             exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
         else:
-            exchange = await _through_gate(upstream, upstream.gate, call)
+            exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
         status = await exchange.head()
         if status != 200:
@@ -397,6 +428,9 @@ class Gateway:
             if request.stream:
                 await self._relay(attempt, call, exchange, calling)
                 return
+            health = self._health
+            begun = exchange.head_at - exchange.sent_at
+            health.first_token(health.standing(upstream.deployment), begun, exchange.head_at)
             assembler = attempt.answer = upstream.adapter.assembler(call)
             await exchange.relay(assembler.feed)
             assembler.finish()
@@ -527,32 +561,6 @@ class Gateway:
         if caller.models is not None and not caller.may_use(name):
             raise Forbidden(f"This API key may not use '{name}'.", param="model")
         return servable
-
-
-async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
-    """The exchange with a local engine, begun when the engine is up.
-
-    An engine that has just died is not known to be dead yet: what cannot be delivered waits for the next one.
-    """
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + GATE_WAIT_SECONDS
-    cut = False
-    while await gate.wait_ready(max(0.0, give_up - loop.time())):
-        exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
-        try:
-            await exchange.head()
-        except (UpstreamUnreachable, UpstreamCut) as error:
-            # Cut without a byte of answer may be this request's own doing: once more, and no oftener.
-            if cut or loop.time() > give_up:
-                raise
-            cut = isinstance(error, UpstreamCut)
-            await asyncio.sleep(GATE_RETRY_SECONDS)
-        except BaseException:
-            exchange.cancel()
-            raise
-        else:
-            return exchange
-    raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)
 
 
 def _is_event_stream(exchange: Exchange) -> bool:

@@ -107,6 +107,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     emulate_json_schema: bool = True
     emulate_choices: bool = True
     probes: bool = True
+    hedge: bool = False
 
 
 class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):

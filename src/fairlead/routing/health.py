@@ -42,6 +42,7 @@ RATE_REST_SECONDS, LONGEST_REST_SECONDS = 5.0, 3600.0
 # Time in which an old first-token time is worth a third; and how many tokens per second are blended in per call.
 EWMA_SECONDS = 10.0
 SPEED_SHARE = 0.2
+LATE_STEP = 0.2
 # Retries that a deployment may get: a share of the calls that it gets first-hand, a few per second besides, and so many
 # at once when nothing has gone wrong for long.
 RETRY_SHARE, RETRIES_PER_SECOND, RETRY_BURST = 0.2, 2.0, 100.0
@@ -65,7 +66,7 @@ class Standing:
 
     __slots__ = (
         "bad", "bad_now", "blocked_until", "first_token", "first_token_at", "good", "good_now", "id", "in_flight",
-        "last_error", "open_seconds", "provider", "provider_id", "reliability", "retries_at",
+        "last_error", "late", "measured", "open_seconds", "provider", "provider_id", "reliability", "retries_at",
         "retries_left", "row", "slot", "speed", "state", "trial", "until",
     )  # fmt: skip
 
@@ -83,6 +84,8 @@ class Standing:
         self.last_error = ""
         self.first_token = 0.0  # peak EWMA, seconds; 0: never measured
         self.first_token_at = 0.0
+        self.late = 0.0  # about the 95th percentile of first-token times
+        self.measured = 0
         self.speed = 0.0  # tokens per second; 0: never measured
         self.reliability = 1.0
         self.retries_left = RETRY_BURST
@@ -325,6 +328,12 @@ class Health:
             share = EWMA_SECONDS / (EWMA_SECONDS + max(0.05, now - standing.first_token_at))
             standing.first_token = old * share + seconds * (1 - share)
         standing.first_token_at = now
+        standing.measured += 1
+        late = standing.late
+        if not late:
+            standing.late = seconds
+        else:  # moves up 19 times as far as down, so that it comes to rest where one of twenty is above it
+            standing.late = late + late * LATE_STEP * (0.95 if seconds > late else -0.05)
 
     def speed(self, standing: Standing, tokens: int, seconds: float) -> None:
         if tokens > 1 and seconds > 0.001:

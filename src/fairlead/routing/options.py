@@ -14,3 +14,4 @@ class Options(NamedTuple):
     timeout_seconds: float | None = None
     retries: int = 1
     continue_streams: bool = True
+    hedge: bool = False
