@@ -106,7 +106,7 @@ class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
     __slots__ = (
-        "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_open", "_options", "_recorder",
+        "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options", "_recorder",
         "_servables", "chance",
     )  # fmt: skip
 
@@ -124,6 +124,7 @@ class Gateway:
         self._limits = limits or LimitBook()
         self._ledger = ledger
         self._servables = servables
+        self._offers = _offers(servables)
         self._health = health
         self._clock = clock
         self._hang_up = hang_up or HangUp()
@@ -135,6 +136,7 @@ class Gateway:
 
     def replace(self, servables: Mapping[str, Servable]) -> None:
         self._servables = servables
+        self._offers = _offers(servables)
 
     @property
     def open_bills(self) -> int:
@@ -188,7 +190,10 @@ class Gateway:
         until: float,
     ) -> int:
         """Plans, holds, serves and charges a call that was let through; gives the tokens of its answer."""
-        found = await self._plan(offers, request)
+        if offers[0].least_context is None:
+            found = plan(request, offers, self._health, self._clock(), self._options.rules, self.chance)
+        else:
+            found = await self._plan(offers, request)
         if not found.candidates:
             raise refusal(found, request, self._health, self._clock())
         held = None
@@ -531,6 +536,9 @@ class Gateway:
 
     def _admit(self, request: ChatRequest, caller: Caller) -> Sequence[Servable]:
         """The model that is asked for, and those to fall back on."""
+        known = self._offers.get(request.model)
+        if known is not None and caller.models is None and not request.fallbacks and not request.has_images:
+            return known
         offers = [self._offer(request, request.model, caller)]
         for name in request.fallbacks:
             offers.append(self._offer(request, name, caller))
@@ -561,6 +569,11 @@ class Gateway:
         if caller.models is not None and not caller.may_use(name):
             raise Forbidden(f"This API key may not use '{name}'.", param="model")
         return servable
+
+
+def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]]:
+    """What a call for just one model is offered, made once."""
+    return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
 def _is_event_stream(exchange: Exchange) -> bool:

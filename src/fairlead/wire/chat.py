@@ -271,12 +271,15 @@ def parse_chat(body: bytes) -> ChatRequest:
     fields = _split(body)
     preferences: Preferences | None = None
     models: list[str] = []
+    fallbacks: tuple[str, ...] = ()
     if "models" in fields and fields["models"] != NULL:
         models = _check("models", _MODELS, fields["models"])
     if models and fields.get("model", NULL) == NULL:
         model = models[0]
     else:
         model = _check("model", _MODEL, _required(fields, "model"))
+    if models:
+        fallbacks = tuple(dict.fromkeys(name for name in models if name != model))
     messages = _required(fields, "messages")
     stream = include_usage = False
     options = _NO_OPTIONS
@@ -319,8 +322,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     has_images, has_tool_history, prefill, opening = _check_messages(messages)
     return ChatRequest(
         model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
-        prefill, choices, preferences, tuple(dict.fromkeys(name for name in models if name != model)) if models else (),
-        opening, options.parameters, options.emulate,
+        prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
 
 
