@@ -2,8 +2,8 @@
 
 A record is in the kernel's hands before the last byte of its answer leaves, so a killed process loses none: segments
 are mapped into memory, and what is written there belongs to the kernel at once, without a call to it. A record is a
-length, a CRC-32 and the bytes, the length written last; a torn tail is left out. A directory belongs to the process that holds its lock; one
-whose process has died is adopted by the next.
+length, a CRC-32 and the bytes, the length written last; a torn tail is left out. A directory belongs to the process
+that holds its lock; one whose process has died is adopted by the next.
 """
 
 from __future__ import annotations
@@ -271,7 +271,8 @@ def _unread(path: Path, offset: int) -> int:
 
 
 def read_segment(path: Path, offset: int = 0, most: int | None = None, end: int | None = None) -> Iterator[bytes]:
-    """The whole records of a segment from an offset, to an end if one is given. A torn or damaged one ends it: nothing behind it is trusted."""
+    """The whole records of a segment from an offset, to an end if one is given. A torn or damaged one ends it: nothing
+    behind it is trusted."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
