@@ -26,7 +26,9 @@ MODULES = (
     "providers/openai_chat",
     "providers/sse",
     "routing/attempt",
+    "routing/health",
     "routing/plan",
+    "routing/strategies",
     "wire/chat",
 )
 
