@@ -28,6 +28,7 @@ from fairlead.telemetry.cells import (
 )
 from fairlead.telemetry.layout import Counts, merged
 from fairlead.telemetry.recorder import MinuteCell, Recorder
+from fairlead.telemetry.shared import SharedTotals
 
 log = logging.getLogger("fairlead.telemetry")
 
@@ -66,6 +67,7 @@ class Keeper:
         self._stored: dict[tuple[SeriesName, int], bytes] = {}
         self._ids: dict[SeriesName, int] = {}
         self._totals: dict[SeriesName, Counts] = {}
+        self._shared = SharedTotals(store.directory, self._writer)
         self._flushing = asyncio.Lock()
         self._trouble: str | None = None
         self.lost = 0
@@ -95,8 +97,11 @@ class Keeper:
         """Stores what has been counted until now. Trouble is noted, not raised: what is not stored waits."""
         async with self._flushing:
             over, still_open = self._recorder.cells()
-            if over or still_open or self._waiting:
-                await asyncio.get_running_loop().run_in_executor(None, self._flush, over, still_open)
+            await asyncio.get_running_loop().run_in_executor(None, self._flush, over, still_open)
+
+    async def close(self) -> None:
+        await self.flush()
+        self._shared.remove()
 
     def totals(self) -> dict[SeriesName, Counts]:
         """Everything that this process has counted since it began."""
@@ -105,11 +110,16 @@ class Keeper:
             found[cell.name] = merged((found.get(cell.name, {}), cell.nonzero()))
         return found
 
+    def all_totals(self) -> dict[str, dict[SeriesName, Counts]]:
+        """The same of every process on this data directory, by their names. Reads files."""
+        return {self._writer: self.totals(), **self._shared.others()}
+
     def _flush(self, over: list[MinuteCell], still_open: list[MinuteCell]) -> None:
         for cell in over:
             counts = cell.nonzero()
             self._waiting[cell.name, cell.start] = pack(counts)
             self._totals[cell.name] = merged((self._totals.get(cell.name, {}), counts))
+        self._shared.write(self.totals())
         self._give_up_the_oldest()
         batch = dict(self._waiting)
         # Still being counted in: what is stored now is replaced by more in a few seconds.
