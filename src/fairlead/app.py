@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import uvloop
@@ -57,16 +58,19 @@ from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
-from fairlead.routing.upstream import Servable, Upstream
-from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url
+from fairlead.routing.upstream import Measured, Servable, Upstream
+from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.exposition import families
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
-from fairlead.telemetry.recorder import Recorder
+from fairlead.telemetry.recorder import Recorder, Series
 from fairlead.tokens import family_of
+
+if TYPE_CHECKING:
+    from fairlead.telemetry.otel import Sender
 
 log = logging.getLogger("fairlead")
 
@@ -139,6 +143,7 @@ class Service:
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
         self._recorder = Recorder()
+        self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
         self._ledger: Ledger | None = None
         self._gateway: Gateway | None = None
 
@@ -176,6 +181,7 @@ class Service:
             Keeping(kept.minutes_kept_days, kept.kept_days, kept.flush_seconds),
             writer=ledger.name,
         )
+        sender = self._sender()
         server = self._server(keys, ledger, keeper)
         await listen(server)
         keys.reload()
@@ -203,8 +209,35 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await keeper.close()
+        if sender is not None:
+            await loop.run_in_executor(None, sender.close)
         await ledger.close()
         return 0
+
+    def _sender(self) -> Sender | None:
+        """What tells OpenTelemetry's receiver of attempts, where one is configured."""
+        given = self._settings.telemetry
+        if given.otlp_endpoint is None:
+            return None
+        from fairlead.telemetry.otel import Sender, Subject
+
+        sender = Sender(given.otlp_endpoint, otlp_headers(given), given.otlp_service_name, __version__)
+
+        def traced(series: Series, model: Model, deployment: Deployment) -> Measured:
+            provider = self._snapshot.providers[deployment.provider]
+            parts = urlsplit(provider.base_url)
+            address = parts.hostname or parts.path
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+            return sender.traced(
+                series, Subject(model.id, deployment.upstream_model, provider.id, provider.dialect, address, port)
+            )
+
+        self._traced = traced
+        return sender
+
+    def _measured(self, model: Model, deployment: Deployment) -> Measured:
+        series = self._recorder.series(TRAFFIC, model.id, deployment.id)
+        return series if self._traced is None else self._traced(series, model, deployment)
 
     def _sheets(self) -> list[PriceSheet]:
         return [deployment.sheet for model in self._snapshot.models.values() for deployment in model.deployments]
@@ -299,7 +332,7 @@ class Service:
             family=family_of(deployment.upstream_model) or family_of(model.id),
             gate=reach.engine,
             translate=None if reach.engine is None else _engine_error,
-            measured=self._recorder.series(TRAFFIC, model.id, deployment.id),
+            measured=self._measured(model, deployment),
         )
 
     def _reach(self, provider: Provider) -> Reach:

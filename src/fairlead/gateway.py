@@ -193,7 +193,10 @@ class Gateway:
         finally:
             attempt.cancel()
             if upstream.measured is not None:
-                attempt.measure(upstream.measured, 0.0 if attempt.exchange is None else attempt.exchange.sent_at)
+                if not attempt.ended_at:
+                    attempt.ended_at = self._clock()
+                exchange = attempt.exchange
+                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
         return attempt
 
     def _drain(self, attempt: Attempt) -> None:

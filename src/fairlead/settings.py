@@ -167,7 +167,7 @@ class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     flush_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5
     minutes_kept_days: Annotated[int, Meta(ge=2, le=90)] = 3
     kept_days: Annotated[int, Meta(ge=31, le=3650)] = 90
-    otlp_endpoint: str | None = None
+    otlp_endpoint: Annotated[str, Meta(pattern="^https?://.")] | None = None
     otlp_headers: dict[str, str | EnvironmentKey] = {}
     otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128)] = "fairlead"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from fairlead.store import Store
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.recorder import Recorder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,29 @@ def test_several_workers_that_flush_at_any_time_add_up_to_one_that_saw_everythin
         assert marked(connection) == {"hour": set(), "day": set()}
     for level in ("hours", "days"):
         assert stored(store, level) == expected, f"{level}, all added up"
+
+
+def test_workers_that_write_and_add_up_at_the_same_moment_lose_nothing(store: Store) -> None:
+    def work(seed: int) -> int:
+        clock, source = Clock(), random.Random(seed)
+        worker = Writer(store, clock)
+
+        async def run() -> None:
+            for turn in range(25):
+                clock.now = MONDAY + turn * 10 * MINUTE
+                worker.recorder.series(TRAFFIC, source.choice("abc")).add("served", 0.1, 1, 1, 1)
+                await worker.keeper.flush()
+                worker.keeper.tidy()
+            await worker.keeper.close()
+
+        asyncio.run(run())
+        assert worker.keeper.trouble is None
+        return 25
+
+    with ThreadPoolExecutor(4) as pool:
+        told = sum(pool.map(work, range(4)))
+    for level in ("minutes", "hours", "days"):
+        assert sum(counts[SERVED] for counts in stored(store, level).values()) == told, level
 
 
 def test_minutes_that_come_after_their_hour_was_added_up_are_in_it_all_the_same(store: Store) -> None:
