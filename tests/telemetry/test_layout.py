@@ -22,6 +22,7 @@ from fairlead.telemetry.layout import (
     SLOTS,
     SPEED,
     Scale,
+    filled,
     merged,
     quantiles,
     samples,
@@ -37,7 +38,7 @@ def histogram(scale: Scale, values: list[float]) -> dict[int, int]:
 @given(st.lists(TIMES, min_size=1, max_size=200), st.sampled_from([0.05, 0.5, 0.95, 0.99, 1.0]))
 def test_a_quantile_is_within_the_stated_error_of_the_exact_one(values: list[float], share: float) -> None:
     exact = sorted(values)[math.ceil(share * len(values)) - 1]
-    (found,) = quantiles(histogram(LATENCY, values), LATENCY, [share])
+    (found,) = quantiles(filled(histogram(LATENCY, values), LATENCY), LATENCY, [share])
     assert abs(found - exact) <= (GREATEST_ERROR + 1e-9) * exact
 
 
@@ -48,7 +49,7 @@ def test_the_error_is_below_five_percent() -> None:
 def test_many_samples_are_told_much_closer_than_the_bound() -> None:
     source = random.Random(11)
     values = [source.lognormvariate(5, 0.6) for _ in range(20_000)]
-    found = quantiles(histogram(LATENCY, values), LATENCY, [0.5, 0.95])
+    found = quantiles(filled(histogram(LATENCY, values), LATENCY), LATENCY, [0.5, 0.95])
     for share, value in zip([0.5, 0.95], found, strict=True):
         exact = sorted(values)[int(share * len(values)) - 1]
         assert abs(value - exact) / exact < 0.01
@@ -69,7 +70,7 @@ def test_values_beyond_the_scale_are_counted_at_its_ends() -> None:
 
 
 def test_a_speed_of_one_token_in_two_seconds_is_on_the_scale() -> None:
-    (half,) = quantiles({SPEED.slot(0.5): 1}, SPEED, [1.0])
+    (half,) = quantiles(filled({SPEED.slot(0.5): 1}, SPEED), SPEED, [1.0])
     assert abs(half - 0.5) <= GREATEST_ERROR * 0.5
 
 
