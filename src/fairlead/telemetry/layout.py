@@ -49,15 +49,50 @@ OUTCOMES = (
     "upstream_cut",
     "engine_crashed",
     "other",
+    "no_candidate",
+    "candidates_resting",
+    "deadline_exceeded",
 )
 OUTCOME_SLOTS: Mapping[str, int] = {code: slot for slot, code in enumerate(OUTCOMES)}
 SERVED = OUTCOME_SLOTS["served"]
 EMPTY = OUTCOME_SLOTS["empty"]
 CALLER_GONE = OUTCOME_SLOTS["caller_gone"]
 OTHER = OUTCOME_SLOTS["other"]
+
+
+def _slots(*codes: str) -> frozenset[int]:
+    return frozenset(OUTCOME_SLOTS[code] for code in codes)
+
+
 OK = frozenset({SERVED, EMPTY})
 # Whoever sends these would get them from any deployment.
-CALLER_FAULTS = frozenset(range(OUTCOME_SLOTS["invalid_request"], OUTCOME_SLOTS["upstream_refused"] + 1))
+CALLER_FAULTS = _slots(
+    "invalid_request",
+    "context_length_exceeded",
+    "unsupported_content",
+    "invalid_api_key",
+    "insufficient_credit",
+    "budget_exceeded",
+    "forbidden",
+    "not_found",
+    "model_not_found",
+    "method_not_allowed",
+    "rate_limit_exceeded",
+    "upstream_refused",
+    "no_candidate",
+)
+# What happens before a deployment is asked, or whatever it does, is not its fault.
+OURS = _slots(
+    "internal_error",
+    "no_deployment",
+    "overloaded",
+    "ledger_unavailable",
+    "shutting_down",
+    "upstream_busy",
+    "candidates_resting",
+    "deadline_exceeded",
+)
+FAULTS = frozenset(range(OUTCOME_SLOTS["invalid_request"], OUTCOME_SLOTS["upstream_refused"] + 1))
 # A deployment is not to blame for what happens before it is asked, or for a request that it was right to refuse.
 OURS = frozenset(range(OUTCOME_SLOTS["internal_error"], OUTCOME_SLOTS["shutting_down"] + 1)) - {
     OUTCOME_SLOTS["engine_starting"]
