@@ -205,6 +205,21 @@ def test_a_thousand_visitors_cost_one_reading_every_few_seconds(store: Store, cl
     asyncio.run(visit())
 
 
+def test_whoever_asks_for_everything_does_not_fill_the_memory(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairlead.telemetry.board.MOST_SHOWN", 3)
+    board = Board(Reader(store, clock), Clock(0))
+
+    async def visit() -> None:
+        for number in range(6):
+            await board.performance(f"model-{number}", "1h")
+        assert [board.latest(f"model-{number}", "1h") is not None for number in range(6)] == [False] * 3 + [True] * 3
+        await asyncio.gather(*(board.performance(f"model-{number}", "1h") for number in range(3)))
+
+    asyncio.run(visit())
+
+
 def test_an_unreadable_database_is_an_error_for_everyone_who_waits_and_no_longer(
     store: Store, clock: Clock, writer: Writer
 ) -> None:

@@ -20,6 +20,8 @@ FRESH_SECONDS = 5.0
 LONG_FRESH_SECONDS = 30.0
 # Threads that read at once: the rest of the database's time belongs to calls.
 READERS = 2
+# Kept at once, those read last: some 100 KB each.
+MOST_SHOWN = 256
 
 
 class Shown(Generic[T]):
@@ -85,7 +87,10 @@ class Board:
         try:
             async with self._places:
                 shown = await asyncio.get_running_loop().run_in_executor(None, self._make, read)
+            self._shown.pop(key, None)
             self._shown[key] = shown
+            if len(self._shown) > MOST_SHOWN:  # whoever asks for everything there is must not fill the memory
+                del self._shown[next(iter(self._shown))]
             return shown
         finally:
             del self._reading[key]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.store import Store
@@ -134,7 +135,7 @@ class Keeper:
                     write(connection, self._writer, [Cell(name, start, body) for (name, start), body in part], ids)
                 self._ids = ids
                 self._stored.update(part)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError, msgspec.DecodeError) as error:
             self._say(error)
             return
         self._waiting.clear()
@@ -169,10 +170,10 @@ class Keeper:
             with self._store.write() as connection:
                 minutes_before = int(now) // HOUR * HOUR - self._keeping.minutes_days * DAY
                 forget(connection, minutes_before, int(now) // DAY * DAY - self._keeping.days * DAY)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError, msgspec.DecodeError) as error:
             self._say(error)
 
-    def _say(self, error: SQLAlchemyError) -> None:
+    def _say(self, error: Exception) -> None:
         cause = str(getattr(error, "orig", None) or error)
         if self._trouble is None:
             log.warning("Telemetry cannot be stored now: %s", cause)
