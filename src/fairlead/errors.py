@@ -11,12 +11,15 @@ FairleadError
 │   ├── Forbidden              403  forbidden
 │   ├── NotFound               404  not_found
 │   │   └── ModelNotFound      404  model_not_found
+│   ├── NoCandidate            404  no_candidate: no deployment is what the request wants; says why of each
 │   ├── MethodNotAllowed       405  method_not_allowed
 │   ├── RateLimited            429  rate_limit_exceeded: of the key, the account or the model; says when to come back
 │   └── UpstreamRefused        4xx  upstream_refused: a provider says that this request is wrong
 ├── ServiceError                    this service cannot serve it now
 │   ├── InternalError          500  internal_error
 │   ├── NoDeployment           503  no_deployment
+│   ├── CandidatesResting      503  candidates_resting: all who could serve it are out of order
+│   ├── DeadlineExceeded       504  deadline_exceeded: the time that the caller gave has passed
 │   ├── EngineStarting         503  engine_starting
 │   ├── Overloaded             503  overloaded
 │   ├── LedgerUnavailable      503  ledger_unavailable: usage cannot be recorded, so nothing paid is served
@@ -116,6 +119,11 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class NoCandidate(CallerError):
+    status = 404
+    code = "no_candidate"
+
+
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"
@@ -152,6 +160,16 @@ class InternalError(ServiceError):
 
 class NoDeployment(ServiceError):
     code = "no_deployment"
+
+
+class CandidatesResting(ServiceError):
+    code = "candidates_resting"
+
+
+class DeadlineExceeded(ServiceError):
+    status = 504
+    code = "deadline_exceeded"
+    type = "timeout_error"
 
 
 class EngineStarting(ServiceError):

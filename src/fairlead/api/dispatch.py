@@ -24,7 +24,7 @@ Routes = dict[str, dict[str, Endpoint]]
 
 JSON_HEAD = b"content-type: application/json\r\n"
 DATA_PLANE_PREFIX = "/v1/"
-ALLOWED_HEADERS = b"authorization, content-type, x-request-id"
+ALLOWED_HEADERS = b"authorization, content-type, x-request-id, x-fairlead-timeout"
 EXPOSED_HEADERS = (
     b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.wire.preferences import Preferences
 
 TRUE = Raw(b"true")
 NULL = Raw(b"null")
@@ -183,6 +184,13 @@ PARAMETERS: Mapping[str, Parameter] = {
 }
 REMOVED = {"functions": "tools", "function_call": "tool_choice"}
 _FAIRLEAD = _of(_Options, 'an object such as {"strict": true}', nested=True)
+_PROVIDER = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
+_MODELS = _of(
+    Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=16)],
+    "a list of up to 16 ids of models",
+)
+# Members for the gateway itself, never forwarded.
+_OURS = frozenset({"fairlead", "provider", "models"})
 _MODEL = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
 
 
@@ -240,17 +248,27 @@ class ChatRequest(Struct, gc=False):
     has_tool_history: bool = False
     prefill: str | None = None
     choices: int = 1
+    preferences: Preferences | None = None
+    fallbacks: tuple[str, ...] = ()  # models to try after `model`
+    opening: Raw = NULL  # what the conversation began with: the first user message
 
     def release(self) -> None:
         """Lets go of the caller's bytes, once they will not be sent again."""
-        self.messages = NULL
+        self.messages = self.opening = NULL
         self.given = {}
 
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent."""
     fields = _split(body)
-    model = _check("model", _MODEL, _required(fields, "model"))
+    preferences: Preferences | None = None
+    models: list[str] = []
+    if "models" in fields and fields["models"] != NULL:
+        models = _check("models", _MODELS, fields["models"])
+    if models and fields.get("model", NULL) == NULL:
+        model = models[0]
+    else:
+        model = _check("model", _MODEL, _required(fields, "model"))
     messages = _required(fields, "messages")
     stream = include_usage = strict = False
     choices = 1
@@ -263,8 +281,11 @@ def parse_chat(body: bytes) -> ChatRequest:
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
-            if name == "fairlead":
-                strict = _check(name, _FAIRLEAD, raw).strict
+            if name in _OURS:
+                if name == "fairlead":
+                    strict = _check(name, _FAIRLEAD, raw).strict
+                elif name == "provider":
+                    preferences = _check(name, _PROVIDER, raw)
                 continue
             if name in REMOVED:
                 raise InvalidRequest(f"{name} is no longer supported: use {REMOVED[name]}.", param=name)
@@ -286,10 +307,10 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
         _check_together(given)
-    has_images, has_tool_history, prefill = _check_messages(messages)
+    has_images, has_tool_history, prefill, opening = _check_messages(messages)
     return ChatRequest(
         model, messages, given, tuple(unknown), stream, include_usage, strict, has_images, has_tool_history, prefill,
-        choices,
+        choices, preferences, tuple(dict.fromkeys(name for name in models if name != model)) if models else (), opening,
     )  # fmt: skip
 
 
@@ -427,8 +448,8 @@ def tool_choice(raw: Raw) -> Any:
     return PARAMETERS["tool_choice"].decoder.decode(raw)
 
 
-def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
-    """(has images, has tool calls or results, text of a last assistant message)."""
+def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
+    """(has images, has tool calls or results, text of a last assistant message, the first user message)."""
     try:
         messages = _messages.decode(raw)
     except msgspec.DecodeError as error:
@@ -439,8 +460,11 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
     has_images = has_tools = False
     text: str | None = None
+    opening = NULL
     for at, message in enumerate(messages):
         first = _first(message.content)
+        if opening is NULL and message.role == "user":
+            opening = message.content
         where = f"messages[{at}]"
         if message.tool_calls or message.role == "tool":
             has_tools = True
@@ -459,7 +483,7 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
         text = _text_of(last)
-    return has_images, has_tools, text
+    return has_images, has_tools, text, opening
 
 
 def _first(raw: Raw) -> int:
