@@ -32,7 +32,7 @@ from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.money import dollars
-from fairlead.routing.attempt import Attempt, HangUp, Recorder
+from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import tokens_foreseen
 from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close, kept_prompt
@@ -106,7 +106,7 @@ class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
     __slots__ = (
-        "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options", "_recorder",
+        "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options",
         "_servables", "chance",
     )  # fmt: skip
 
@@ -119,7 +119,6 @@ class Gateway:
         hang_up: HangUp | None = None,
         limits: LimitBook | None = None,
         options: Options | None = None,
-        recorder: Recorder | None = None,
     ) -> None:
         self._limits = limits or LimitBook()
         self._ledger = ledger
@@ -129,7 +128,6 @@ class Gateway:
         self._clock = clock
         self._hang_up = hang_up or HangUp()
         self._options = options or Options()
-        self._recorder = recorder
         self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
         self._open = 0
         self.chance: Callable[[], float] = random.random
@@ -214,7 +212,9 @@ class Gateway:
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
         calling = Calling(request, response, bill, found)
         calling.clamped = clamped
-        outcome = InternalError.code
+        outcome = kind = InternalError.code
+        began = self._clock()
+        served: Attempt | None = None
         self._open += 1
         if until != math.inf:
             calling.until = until
@@ -222,14 +222,20 @@ class Gateway:
                 max(0.0, until - self._clock()), self._expire, calling
             )
         try:
-            await self._serve(calling)
+            served = await self._serve(calling)
         except FairleadError as error:
-            outcome = error.code
+            outcome, kind = error.code, type(error).code
             raise
         finally:
             self._open -= 1
             calling.settle_now()
             bill.release(outcome)
+            measured = offers[0].measured
+            if measured is not None:
+                if served is not None:
+                    served.measure(measured, began)
+                else:
+                    measured.add(kind, 0.0, 0.0, 0, 0)
             if found.rejected or calling.tries is not None or calling.parameters is not None:
                 self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
         return bill.tokens
@@ -251,7 +257,7 @@ class Gateway:
             prompt = await counted_when_close(offers, request)
         return plan(request, offers, self._health, self._clock(), rules, self.chance, prompt)
 
-    async def _serve(self, calling: Calling) -> None:
+    async def _serve(self, calling: Calling) -> Attempt:
         upstream = calling.plan.candidates[0]
         first = True
         entry: Entry | None = None
@@ -261,7 +267,7 @@ class Gateway:
                 entry = await self._hedged(calling, upstream, began)
                 upstream = upstream if entry is None else entry.upstream
             try:
-                await self._attempt(upstream, calling, began, first, entry)
+                attempt = await self._attempt(upstream, calling, began, first, entry)
             except (UpstreamError, EngineStarting) as error:
                 if calling.response.gone:
                     raise CallerGone("The caller hung up.") from error
@@ -271,7 +277,7 @@ class Gateway:
                 key = calling.plan.key
                 if key:
                     self._health.remember(key, upstream.deployment.id, self._clock())
-                return
+                return attempt
 
     async def _hedged(self, calling: Calling, upstream: Upstream, began: float) -> Entry | None:
         """The call to the first candidate, or to the second when that one answers first; None: nothing is hedged."""
@@ -336,9 +342,9 @@ class Gateway:
 
     async def _attempt(
         self, upstream: Upstream, calling: Calling, began: float, first: bool, entry: Entry | None
-    ) -> None:
+    ) -> Attempt:
         """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
-        has shown is known to `Health` and to the recorder."""
+        has shown is known to `Health` and counted."""
         request, response, health = calling.request, calling.response, self._health
         wanted = None
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
@@ -358,7 +364,6 @@ class Gateway:
             attempt.spliced = calling.splice.tokens
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
-        outcome = "served"
         try:
             if wanted is None:
                 await self._exchange(attempt, call, calling, entry)
@@ -374,7 +379,7 @@ class Gateway:
             shown: FairleadError = error
             if isinstance(error, UpstreamError) and upstream.translate is not None:
                 shown = upstream.translate(error)
-            outcome = shown.code
+            attempt.outcome = CallerGone.code if response.gone else shown.code
             if isinstance(error, UpstreamError) and not response.gone:
                 health.failed(standing, shown, self._clock())
             elif not attempt.first_at:
@@ -385,24 +390,28 @@ class Gateway:
                 raise
             raise shown from error
         except EngineStarting as error:
-            outcome = error.code
+            attempt.outcome = error.code
             calling.bill.failed(upstream.deployment.sheet, error.code)
             raise
         except CallerGone as error:
-            outcome = error.code
+            attempt.outcome = error.code
             attempt.cancel()
             await attempt.cut_off()
             raise
         except FairleadError as error:
             # The caller's own mistake: it was understood, so the deployment works.
-            outcome = error.code
+            attempt.outcome = type(error).code  # not the code that the provider gave it
             health.served(standing, self._clock())
             raise
         finally:
             attempt.cancel()
             health.end(standing)
-            if self._recorder is not None:
-                self._recorder.attempted(attempt.observed(outcome, began, self._clock()))
+            if upstream.measured is not None:
+                if not attempt.ended_at:
+                    attempt.ended_at = self._clock()
+                exchange = attempt.exchange
+                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
+        return attempt
 
     def _drain(self, attempt: Attempt) -> None:
         """The caller has hung up, and the provider bills the answer to its end: so it is read to its end, within
@@ -437,13 +446,20 @@ class Gateway:
             begun = exchange.head_at - exchange.sent_at
             health.first_token(health.standing(upstream.deployment), begun, exchange.head_at)
             assembler = attempt.answer = upstream.adapter.assembler(call)
-            await exchange.relay(assembler.feed)
+
+            def gather(data: bytes) -> None:
+                assembler.feed(data)
+                if not attempt.said_at and assembler.delivered():
+                    attempt.said_at = self._clock()
+
+            await exchange.relay(gather)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
         else:
             # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
             attempt.answer = upstream.adapter.plain(call, await exchange.read())
+        attempt.ended_at = self._clock()
         calling.settle_now()
         members = _cost_members(await attempt.settle())
         response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
@@ -455,6 +471,7 @@ class Gateway:
         calling.response.on_gone = None  # no word has been delivered before the last one has come
         made = await make_up(attempt, inner, call, wanted)
         attempt.answer = made
+        attempt.ended_at = self._clock()
         calling.settle_now()
         members = _cost_members(await attempt.settle())
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
@@ -485,6 +502,8 @@ class Gateway:
                     attempt.first_at = clock()
                     self._begin(attempt, head, calling)
                 response.write(out)
+                if not attempt.said_at and relay.delivered():
+                    attempt.said_at = self._clock()
                 if calling.sent is not None:
                     calling.sent.add(out)
             if relay.done:
@@ -503,6 +522,7 @@ class Gateway:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
             rest = relay.finish()
+            attempt.ended_at = self._clock()
             calling.settle_now()
             members = _cost_members(await attempt.settle())
         finally:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from fairlead.errors import CallerGone, FairleadError
+from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
 from fairlead.routing.continuation import charged
 from fairlead.routing.counting import Prompt, count
-from fairlead.routing.upstream import Answer, Upstream
+from fairlead.routing.upstream import Answer, Measured, Upstream
+from fairlead.wire.usage import Usage
 
 # An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
 LOOKED_AT_TOKENS = 16
@@ -24,36 +25,21 @@ class HangUp(NamedTuple):
     tokens: int = 16_384
 
 
-class Observed(NamedTuple):
-    """One attempt as it went. `outcome`: "served" or the code of its error; `first_token_seconds`: None when it was no
-    stream or none came; `seconds`: all of it; `tokens`: of the answer, 0 when nobody knows."""
-
-    deployment: str
-    model: str
-    outcome: str
-    first_token_seconds: float | None
-    seconds: float
-    tokens: int
-    probe: bool = False
-
-
-class Recorder(Protocol):
-    """Who wants to know of every attempt, when it is over. Called on the path of the call."""
-
-    def attempted(self, observed: Observed) -> None: ...
-
-
 class Attempt:
     """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
 
     __slots__ = (
         "answer",
         "bill",
+        "ended_at",
         "exchange",
         "first_at",
+        "outcome",
         "prompt",
+        "prompt_tokens",
         "report",
         "response",
+        "said_at",
         "spliced",
         "tokens",
         "upstream",
@@ -66,14 +52,24 @@ class Attempt:
         self.response = response
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
-        self.first_at = 0.0  # when the first words of a stream came
+        self.first_at = 0.0  # when the first event of a stream came
         self.spliced = 0  # tokens of the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
         self.report = b""  # a line for the head: what became of the parameters
+        # For telemetry: the first word and the last, in the loop's clock, and what came of it.
+        self.said_at = self.ended_at = 0.0
+        self.outcome = InternalError.code
+        self.prompt_tokens = 0
 
-    def observed(self, outcome: str, began: float, now: float) -> Observed:
-        first = self.first_at - began if self.first_at else None
-        return Observed(self.upstream.deployment.id, self.upstream.model_id, outcome, first, now - began, self.tokens)
+    def measure(self, measured: Measured, began: float) -> None:
+        """Counts this attempt as something that began then (in the loop's clock)."""
+        measured.add(
+            self.outcome,
+            self.said_at - began if self.said_at else 0.0,
+            self.ended_at - began,
+            self.prompt_tokens,
+            self.tokens,
+        )
 
     def cancel(self) -> None:
         """Closes the upstream's connection, unless the answer is complete."""
@@ -93,23 +89,28 @@ class Attempt:
         usage = answer.usage
         outcome = CallerGone.code if self.response.gone else "served"
         if usage is not None:
-            self.tokens = usage.completion
             if self.spliced:
+                self._made(outcome, usage)
                 # Partly counted here: the beginning, which was no prompt of the caller's.
                 return self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
             if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
                 outcome = EMPTY
+            self._made(outcome, usage)
             return self.bill.settle(sheet, usage, outcome)
         if not self.upstream.costs:
+            self.outcome = outcome
             return self.bill.settle(sheet, None, outcome, missing=True)
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
-        self.tokens = counted.usage.completion
         said = text or self.spliced
+        outcome = outcome if said else EMPTY
+        self._made(outcome, counted.usage)
         usage = charged(counted.usage, self.spliced)
-        return self.bill.settle(
-            sheet, usage, outcome if said else EMPTY, counted.state, counted.prompt_state, missing=True
-        )
+        return self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
+
+    def _made(self, outcome: str, usage: Usage) -> None:
+        self.outcome = outcome
+        self.prompt_tokens, self.tokens = usage.prompt, usage.completion
 
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's

@@ -11,7 +11,6 @@ import msgspec
 from fairlead.errors import FairleadError, UpstreamInvalid, UpstreamTimeout
 from fairlead.http.client import Exchange
 from fairlead.http.eager import run
-from fairlead.routing.attempt import Observed, Recorder
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.upstream import Upstream
 from fairlead.wire.chat import parse_chat
@@ -30,12 +29,10 @@ class Probes:
         upstreams: Mapping[str, Upstream],
         health: Health,
         clock: Callable[[], float],
-        recorder: Recorder | None = None,
     ) -> None:
         self._upstreams = upstreams
         self._health = health
         self._clock = clock
-        self._recorder = recorder
         self._under_way: set[str] = set()
 
     async def run(self) -> None:
@@ -60,11 +57,8 @@ class Probes:
                 error = UpstreamInvalid("The probe failed.")
             now = self._clock()
             self._health.probed(standing, error, now)
-            if self._recorder is not None:
-                outcome = "served" if error is None else error.code
-                self._recorder.attempted(
-                    Observed(upstream.deployment.id, upstream.model_id, outcome, None, now - began, 0, probe=True)
-                )
+            if upstream.probed is not None:
+                upstream.probed.add("served" if error is None else type(error).code, 0.0, now - began, 0, 0)
 
         running = run(probe(upstream), done)
         if not running.finished:

@@ -86,6 +86,14 @@ class Gate(Protocol):
     async def wait_ready(self, seconds: float) -> bool: ...
 
 
+class Measured(Protocol):
+    """Where it is counted how calls or attempts ended, and how long they took."""
+
+    def add(
+        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+    ) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
@@ -117,6 +125,8 @@ class Upstream:
     unit_price: int = 0
     continues: bool = True
     translated: frozenset[str] = frozenset()
+    measured: Measured | None = None
+    probed: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +142,10 @@ class Servable:
     paid: bool
     simple: bool = False
     least_context: int | None = None
+    measured: Measured | None = None
 
 
-def servable(model: Model, upstreams: Sequence[Upstream]) -> Servable:
+def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | None = None) -> Servable:
     """A model and its deployments, with what is known of them once and for all."""
     contexts = [upstream.context for upstream in upstreams if upstream.context is not None]
     only = upstreams[0] if len(upstreams) == 1 else None
@@ -146,6 +157,7 @@ def servable(model: Model, upstreams: Sequence[Upstream]) -> Servable:
         paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
         simple=only is not None and not only.lacks & looked_at and only.deployment.max_concurrent is None,
         least_context=min(contexts) if contexts and len(upstreams) > 1 else None,
+        measured=measured,
     )
 
 
