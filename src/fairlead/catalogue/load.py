@@ -175,7 +175,23 @@ def _configured(
         if any(name == other.id for other in deployments):
             raise _error(source, here, f"the deployment {name!r} is there twice.")
         sheet = _sheet(name, wanted, given.markup, here, source)
-        deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, sheet))
+        deployments.append(
+            Deployment(
+                name,
+                wanted.provider,
+                wanted.upstream_model,
+                sheet,
+                weight=wanted.weight,
+                priority=wanted.priority,
+                region=wanted.region,
+                quantization=wanted.quantization,
+                keeps_data=wanted.keeps_data,
+                max_concurrent=wanted.max_concurrent,
+                context_length=wanted.context_length,
+                parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
+                lacks=wanted.lacks,
+            )
+        )
     changes: dict[str, Any] = {
         name: getattr(given, name)
         for name in ("name", "vendor", "description", "context_length", "max_output_tokens", "input_modalities")
