@@ -48,7 +48,7 @@ from fairlead.routing.options import Options
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Call, Servable, Upstream
+from fairlead.routing.upstream import Assembler, Call, Relay, Servable, Upstream
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
@@ -102,6 +102,67 @@ class Calling:
             self.timer = None
 
 
+class Gathering:
+    """Takes the stream of an answer that is sent whole."""
+
+    __slots__ = ("_assembler", "_attempt", "_clock")
+
+    def __init__(self, assembler: Assembler, attempt: Attempt, clock: Callable[[], float]) -> None:
+        self._assembler = assembler
+        self._attempt = attempt
+        self._clock = clock
+
+    def take(self, data: bytes) -> None:
+        self._assembler.feed(data)
+        if not self._attempt.said_at and self._assembler.delivered():
+            self._attempt.said_at = self._clock()
+
+
+class Relaying:
+    """Takes the stream of an answer block by block, on the stack of the upstream's read callback, and sends it on."""
+
+    __slots__ = (
+        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_feed", "_gateway", "_head", "_most", "_relay",
+        "_response",
+    )  # fmt: skip
+
+    def __init__(
+        self, gateway: Gateway, attempt: Attempt, relay: Relay, exchange: Exchange, calling: Calling, head: bytes
+    ) -> None:
+        self._gateway = gateway
+        self._attempt = attempt
+        self._relay = relay
+        self._exchange = exchange
+        self._calling = calling
+        self._head = head
+        self._response = calling.response
+        self._clock = gateway.clock
+        self._most = gateway.hang_up.tokens
+        self._drained = 0
+        self._feed = relay.feed if calling.splice is None else calling.splice.spliced(relay.feed)
+
+    def take(self, data: bytes) -> None:
+        """The status is settled by the first event that says something: until then another candidate may serve."""
+        out = self._feed(data)
+        response = self._response
+        if out:
+            attempt = self._attempt
+            if not attempt.first_at:
+                attempt.first_at = self._clock()
+                self._gateway.begin(attempt, self._head, self._calling)
+            response.write(out)
+            if not attempt.said_at and self._relay.delivered():
+                attempt.said_at = self._clock()
+            if self._calling.sent is not None:
+                self._calling.sent.add(out)
+        if self._relay.done:
+            self._exchange.hurry(END_SECONDS)
+        elif response.gone:
+            self._drained += out.count(b"\n\n")
+            if self._drained > self._most:
+                raise CallerGone("The caller hung up.")
+
+
 class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
@@ -131,6 +192,14 @@ class Gateway:
         self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
         self._open = 0
         self.chance: Callable[[], float] = random.random
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self._clock
+
+    @property
+    def hang_up(self) -> HangUp:
+        return self._hang_up
 
     def replace(self, servables: Mapping[str, Servable]) -> None:
         self._servables = servables
@@ -446,13 +515,7 @@ class Gateway:
             begun = exchange.head_at - exchange.sent_at
             health.first_token(health.standing(upstream.deployment), begun, exchange.head_at)
             assembler = attempt.answer = upstream.adapter.assembler(call)
-
-            def gather(data: bytes) -> None:
-                assembler.feed(data)
-                if not attempt.said_at and assembler.delivered():
-                    attempt.said_at = self._clock()
-
-            await exchange.relay(gather)
+            await exchange.relay(Gathering(assembler, attempt, self._clock).take)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
@@ -489,35 +552,12 @@ class Gateway:
         exchange.headers = []
         call.body.clear()
         splice = calling.splice
-        feed = relay.feed if splice is None else splice.spliced(relay.feed)
-        drained = 0
-        clock = self._clock
-
-        def first(data: bytes) -> None:
-            # The status is settled by the first event that says something: until then another candidate may serve.
-            nonlocal drained
-            out = feed(data)
-            if out:
-                if not attempt.first_at:
-                    attempt.first_at = clock()
-                    self._begin(attempt, head, calling)
-                response.write(out)
-                if not attempt.said_at and relay.delivered():
-                    attempt.said_at = self._clock()
-                if calling.sent is not None:
-                    calling.sent.add(out)
-            if relay.done:
-                exchange.hurry(END_SECONDS)
-            elif response.gone:
-                drained += out.count(b"\n\n")
-                if drained > self._hang_up.tokens:
-                    raise CallerGone("The caller hung up.")
-
+        relaying = Relaying(self, attempt, relay, exchange, calling, head)
         response.on_pause = exchange.pause
         response.on_resume = exchange.resume
         try:
             try:
-                await exchange.relay(first)
+                await exchange.relay(relaying.take)
             except UpstreamError:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
@@ -532,7 +572,7 @@ class Gateway:
         rest += relay.end(members)
         response.end(rest if splice is None else splice.change(rest))
 
-    def _begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
+    def begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
         """The first words of a stream have come."""
         health, exchange = self._health, attempt.exchange
         assert exchange is not None
