@@ -48,7 +48,7 @@ from fairlead.routing.options import Options
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Assembler, Call, Relay, Servable, Upstream
+from fairlead.routing.upstream import Assembler, Call, Relay, Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
@@ -360,7 +360,7 @@ class Gateway:
 
         def enter(one: Upstream) -> Entry:
             call: Call = one.adapter.to_vendor(request)
-            return Entry(one, call, one.pool.request(b"POST", one.path, one.headers, call.body))
+            return Entry(one, call, send(one, call))
 
         def company() -> Entry | None:
             allowed = health.take_retry(health.standing(second.deployment), self._clock())
@@ -500,14 +500,14 @@ class Gateway:
         if entry is not None:
             exchange = entry.exchange
         elif upstream.gate is None:
-            exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+            exchange = send(upstream, call)
         else:
             exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if call.stream and _is_event_stream(exchange):
+        if call.stream and is_stream(exchange):
             if request.stream:
                 await self._relay(attempt, call, exchange, calling)
                 return
@@ -634,11 +634,6 @@ class Gateway:
 def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]]:
     """What a call for just one model is offered, made once."""
     return {name: (one,) for name, one in servables.items() if one.upstreams}
-
-
-def _is_event_stream(exchange: Exchange) -> bool:
-    kind = exchange.header(b"content-type")
-    return kind is not None and kind.lower().startswith(b"text/event-stream")
 
 
 def _cost_members(picodollars: int) -> bytes:

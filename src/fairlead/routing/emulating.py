@@ -20,7 +20,7 @@ from fairlead.routing.emulate import (
     with_output,
     without_fence,
 )
-from fairlead.routing.upstream import Answer, Call
+from fairlead.routing.upstream import Answer, Call, is_stream, send
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 
@@ -52,7 +52,7 @@ async def _wholes(attempt: Attempt, call: Call, calls: int) -> list[Whole]:
         raise EngineStarting(
             "The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2
         )
-    exchanges = [upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body) for _ in range(calls)]
+    exchanges = [send(upstream, call) for _ in range(calls)]
     attempt.exchange = exchanges[0]
     try:
         return [await _whole(attempt, call, exchange) for exchange in exchanges]
@@ -66,9 +66,8 @@ async def _whole(attempt: Attempt, call: Call, exchange: Exchange) -> Whole:
     status = await exchange.head()
     if status != 200:
         raise adapter.error(status, exchange.headers, await exchange.read())
-    kind = exchange.header(b"content-type") or b""
     answer: Answer
-    if call.stream and kind.lower().startswith(b"text/event-stream"):
+    if call.stream and is_stream(exchange):
         assembler = adapter.assembler(call)
         await exchange.relay(assembler.feed)
         assembler.finish()

@@ -6,7 +6,7 @@ import asyncio
 
 from fairlead.errors import EngineStarting, UpstreamCut, UpstreamUnreachable
 from fairlead.http.client import Exchange
-from fairlead.routing.upstream import Call, Gate, Upstream
+from fairlead.routing.upstream import Call, Gate, Upstream, send
 
 # How long a call waits for a local engine that is starting, before the next candidate or a 503.
 GATE_WAIT_SECONDS = 8.0
@@ -22,7 +22,7 @@ async def through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
     give_up = loop.time() + GATE_WAIT_SECONDS
     cut = False
     while await gate.wait_ready(max(0.0, give_up - loop.time())):
-        exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+        exchange = send(upstream, call)
         try:
             await exchange.head()
         except (UpstreamUnreachable, UpstreamCut) as error:

@@ -9,10 +9,9 @@ from functools import partial
 import msgspec
 
 from fairlead.errors import FairleadError, UpstreamInvalid, UpstreamTimeout
-from fairlead.http.client import Exchange
 from fairlead.http.eager import run
 from fairlead.routing.health import Health, Standing
-from fairlead.routing.upstream import Upstream
+from fairlead.routing.upstream import Upstream, is_stream, send
 from fairlead.wire.chat import parse_chat
 
 LOOK_SECONDS = 0.5
@@ -70,13 +69,12 @@ async def probe(upstream: Upstream) -> None:
     """Asks for one word. Raises a FairleadError when none comes. Runs on `http.eager`."""
     body = {"model": upstream.model_id, "messages": [{"role": "user", "content": "Say OK."}], "max_tokens": 1}
     call = upstream.adapter.to_vendor(parse_chat(msgspec.json.encode(body)))
-    exchange: Exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers + MARK, call.body)
+    exchange = send(upstream, call, MARK)
     try:
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        kind = exchange.header(b"content-type") or b""
-        if call.stream and kind.lower().startswith(b"text/event-stream"):
+        if call.stream and is_stream(exchange):
             assembler = upstream.adapter.assembler(call)
             await exchange.relay(assembler.feed)
             assembler.finish()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.errors import FairleadError
-from fairlead.http.client import Pool
+from fairlead.http.client import Exchange, Pool
 from fairlead.prices import PriceSheet
 from fairlead.routing.needs import HARD, IMAGES
 from fairlead.wire.chat import ChatRequest
@@ -127,6 +127,17 @@ class Upstream:
     translated: frozenset[str] = frozenset()
     measured: Measured | None = None
     probed: Measured | None = None
+
+
+def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
+    """Begins a call; `more_headers` are ready lines."""
+    return upstream.pool.request(b"POST", upstream.path, upstream.headers + more_headers, call.body)
+
+
+def is_stream(exchange: Exchange) -> bool:
+    """Whether what comes is a stream of events, as it was asked for."""
+    kind = exchange.header(b"content-type")
+    return kind is not None and kind.lower().startswith(b"text/event-stream")
 
 
 @dataclass(frozen=True, slots=True)
