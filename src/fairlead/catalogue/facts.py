@@ -1,7 +1,7 @@
 """What is known of a model: every fact with the source that says it, and what other sources say instead.
 
 The names of facts are these words, and a dotted word for each member of a family:
-`name`, `description`, `family`, `released`, `knowledge_cutoff`, `licence`, `weights`, `size`, `context_length`,
+`name`, `description`, `family`, `released`, `knowledge_cutoff`, `licence`, `weights`, `open_weights`, `size`, `context_length`,
 `max_output_tokens`, `input_modalities`, `output_modalities`, `tokenizer`, `quantization`, `mode`, `status`, `retires`,
 `successor`, `capability.NAME`, `parameter.NAME`, `default.NAME`, `range.NAME`, `link.NAME`.
 """
@@ -65,10 +65,13 @@ class Fact(Struct, frozen=True):
 
 class ListPrice(Struct, frozen=True):
     """What a source lists, in US dollars per million tokens as decimal strings (`request`: per request). For reference only: nothing is billed
-    by it. Classes are named as in a price sheet."""
+    by it. Classes are named as in a price sheet. `long_rates` hold for the whole call when its prompt is above
+    `long_above` tokens."""
 
     source: str
     rates: dict[str, str]
+    long_rates: dict[str, str] = {}
+    long_above: int | None = None
 
 
 class Change(Struct, frozen=True):

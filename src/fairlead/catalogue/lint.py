@@ -13,7 +13,7 @@ from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
 
 KNOWN_FACTS = frozenset({
-    "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "size", "context_length",
+    "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size", "context_length",
     "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization", "mode", "status", "retires",
     "successor",
 })  # fmt: skip
@@ -76,9 +76,15 @@ def _modalities_and_capabilities(model: ModelFacts) -> Iterator[tuple[str, tuple
             has = needed in model.words(kind)
             if has and capability.value is not True:
                 said = "does not have" if capability.value is False else "is not said to have"
-                yield f"{kind} has {needed!r}, and the model {said} the capability {row.name!r}.", (modalities, capability)
+                yield (
+                    f"{kind} has {needed!r}, and the model {said} the capability {row.name!r}.",
+                    (modalities, capability),
+                )
             elif not has and capability.value is True:
-                yield f"the model has the capability {row.name!r}, and {kind} lacks {needed!r}.", (capability, modalities)
+                yield (
+                    f"the model has the capability {row.name!r}, and {kind} lacks {needed!r}.",
+                    (capability, modalities),
+                )
 
 
 def _capability_without_support(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:

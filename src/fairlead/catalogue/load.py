@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.catalogue.built import Catalogue, load_catalogue
-from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Source as Said, Value
+from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value
+from fairlead.catalogue.facts import Source as Said
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES
 from fairlead.errors import ConfigurationError
@@ -30,7 +31,6 @@ from fairlead.settings import (
     api_key,
 )
 from fairlead.wire.usage import CLASSES, TokenClasses
-
 
 OPERATOR = "operator"
 # The settings of a model that are facts of it.
@@ -49,7 +49,7 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
         providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, environment)
-    catalogue = load_catalogue(_directory(settings))
+    catalogue = load_catalogue(catalogue_directory(settings))
     models = catalogue_models(catalogue)
     seen: set[str] = set()
     for at, model in enumerate(settings.models):
@@ -64,7 +64,7 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
     return Snapshot(models, providers, catalogue.vendors, aliases)
 
 
-def _directory(settings: Settings) -> Path | None:
+def catalogue_directory(settings: Settings) -> Path | None:
     """The operator's own catalogue; a relative path is taken from the configuration file."""
     named = settings.catalogue.directory
     if named is None:
