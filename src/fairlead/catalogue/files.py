@@ -1,4 +1,4 @@
-"""A model's file: what each source says, in the order in which the sources are believed, and decisions where they differ.
+"""A model's file: what each source says, in the order in which they are believed, and decisions where they differ.
 
 `docs/catalogue.md` describes the form. `resolve` makes of it what the pages show.
 """
@@ -39,8 +39,9 @@ Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$")]
 Words = tuple[str, ...]
 SCALARS = (
-    "name", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size", "context_length", "max_output_tokens",
-    "input_modalities", "output_modalities", "tokenizer", "quantization", "mode", "status", "retires", "successor",
+    "name", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size",
+    "context_length", "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization",
+    "mode", "status", "retires", "successor",
 )  # fmt: skip
 UNKNOWN = "unknown"
 
@@ -164,7 +165,7 @@ def model_files(directory: Path | Traversable) -> Iterator[tuple[str, str]]:
 
 
 def resolve(file: ModelFile) -> ModelFacts:
-    """Every fact with its source. The first source that says something is believed, or the one that a decision names."""
+    """Every fact with its source: the first that says something, or the one that a decision names."""
     claims: dict[str, list[Claim]] = {}
     for key, statements in file.sources.items():
         for name, value in statements.facts():

@@ -13,9 +13,9 @@ from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
 
 KNOWN_FACTS = frozenset({
-    "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size", "context_length",
-    "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization", "mode", "status", "retires",
-    "successor",
+    "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size",
+    "context_length", "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization",
+    "mode", "status", "retires", "successor",
 })  # fmt: skip
 REASONING_PARAMETERS = ("reasoning", "include_reasoning", "reasoning_effort")
 
@@ -96,7 +96,7 @@ def _capability_without_support(model: ModelFacts) -> Iterator[tuple[str, tuple[
             denied = tuple(claim for claim in fact.others if claim.value is False)
             if denied and fact.why.endswith("comes first among the sources of this model."):
                 yield (
-                    f"the capability {name!r} is claimed by one source and denied by another; a decision must say which is right.",
+                    f"the capability {name!r} is claimed by one source and denied by another; decide which is right.",
                     (fact, *(Fact(False, claim.source) for claim in denied)),
                 )
     for name in REASONING_PARAMETERS:

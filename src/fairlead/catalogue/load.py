@@ -174,6 +174,8 @@ def _configured(
             raise _error(source, here, f"the deployment {name!r} is there twice.")
         sheet = _sheet(name, wanted, given.markup, here, source)
         limits = wanted.context_length, wanted.max_output_tokens
+        if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
+            raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
         deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, sheet, *limits))
     model = replace(model, deployments=tuple(deployments))
     if model.context_length and model.max_output_tokens and model.max_output_tokens > model.context_length:

@@ -57,7 +57,8 @@ def entries(files: Iterable[tuple[str, str]]) -> list[Entry]:
 def updates(
     known: Iterable[Entry], reading: Reading, on: date, additions: Mapping[str, tuple[str, str]] | None = None
 ) -> list[Update]:
-    """What the reading changes. A model is found by the id that its file gives for that source, else by its own id or an alias, exactly.
+    """What the reading changes. A model is found by the id that its file gives for that source, else by its own id or
+    an alias, exactly.
 
     `additions`: source id -> (our id, vendor), for models that get a file."""
     made = [_update(entry, reading, statements, on) for entry in known if (statements := _said_of(entry.file, reading))]

@@ -1,4 +1,4 @@
-"""A model's deployments seen together: who supports a parameter, what prices and limits there are. Pure, for the pages."""
+"""A model's deployments seen together: who supports a parameter, what prices and limits there are. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Carries = Callable[[Deployment], frozenset[str] | None]
 
 
 class ParameterRow(Struct, frozen=True):
-    """`supported` by the model; `by` the deployments that carry it: `everywhere`, `somewhere`, `nowhere`, or `none` when there is no deployment."""
+    """`supported` by the model; `by`: the deployments that carry it; `where`: how many of them or `none` there are."""
 
     name: str
     supported: Fact

@@ -27,7 +27,7 @@ def catalogue() -> None:
 
 directory_option = click.option(
     "--into", "directory", type=click.Path(path_type=Path, file_okay=False),
-    help="Directory of model files. Default: [catalogue] directory of the configuration, else catalogue/ in the data directory.",
+    help="Directory of model files. Default: [catalogue] directory, else DATA/catalogue.",
 )  # fmt: skip
 config_option = click.option(
     "--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration (TOML). Default: $FAIRLEAD_CONFIG."

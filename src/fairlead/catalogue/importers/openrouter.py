@@ -15,8 +15,8 @@ KEY = "openrouter"
 URL = "https://openrouter.ai/api/v1/models"
 PARAMETER_CAPABILITIES = {"reasoning": "reasoning", "tools": "tools", "structured_outputs": "structured_outputs"}
 RATES = {
-    "prompt": "input", "completion": "output", "input_cache_read": "cached_input", "input_cache_write": "cache_write_5m",
-    "internal_reasoning": "reasoning", "audio": "audio_input",
+    "prompt": "input", "completion": "output", "input_cache_read": "cached_input",
+    "input_cache_write": "cache_write_5m", "internal_reasoning": "reasoning", "audio": "audio_input",
 }  # fmt: skip
 
 

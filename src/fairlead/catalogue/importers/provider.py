@@ -1,4 +1,7 @@
-"""Any provider's `/v1/models` in OpenAI's form, with what engines add: vLLM's and SGLang's `max_model_len`, llama.cpp's `meta`, our own and OpenRouter's fields."""
+"""Any provider's `/v1/models` in OpenAI's form, with what engines add.
+
+vLLM, SGLang: `max_model_len`; llama.cpp: `meta`; Mistral: `max_context_length`; Groq: `context_window`.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,8 @@ def read(body: bytes, read_on: date, key: str, title: str, url: str | None) -> R
         if context and output and output > context:
             dropped[model.id] = (f"max_output_tokens {output} is above its own context_length {context}",)
             output = None
-        taken = given = ()
+        taken: tuple[str, ...] = ()
+        given: tuple[str, ...] = ()
         can: list[str] = []
         cannot: list[str] = []
         if model.architecture is not None:
