@@ -153,6 +153,7 @@ def test_the_list_of_any_provider_is_read_with_what_engines_add(folder: Path) ->
     add(folder)
     shown, _ = run(folder, "list.json", "models", "--as", "gpu_one", "--apply")
     assert "[sources.gpu_one]" in shown
+    assert "context_length = 4096" in run(folder, "list.json", "models", "--as", "b", "--add", "other=acme/m-1")[0]
     facts = resolve(read_model((folder / "acme" / "m-1.toml").read_text(), "m-1.toml"))
     assert {claim.value for claim in facts.get("context_length").others} == {32768}
 

@@ -60,9 +60,18 @@ def updates(
     """What the reading changes. A model is found by the id that its file gives for that source, else by its own id or
     an alias, exactly.
 
-    `additions`: source id -> (our id, vendor), for models that get a file."""
-    made = [_update(entry, reading, statements, on) for entry in known if (statements := _said_of(entry.file, reading))]
-    for theirs, (id_, vendor) in (additions or {}).items():
+    `additions`: source id -> (our id, vendor): for models that get a file, or that this source calls otherwise."""
+    known = list(known)
+    additions = dict(additions or {})
+    tied = {id_: theirs for theirs, (id_, _) in additions.items() if any(entry.file.id == id_ for entry in known)}
+    made = [
+        _update(entry, reading, statements, on)
+        for entry in known
+        if (statements := _said_of(entry.file, reading, tied.get(entry.file.id)))
+    ]
+    for theirs, (id_, vendor) in additions.items():
+        if id_ in tied:
+            continue
         aliases = (theirs,) if theirs != id_ and reading.key != "models_dev" else ()
         text = new_file(id_, vendor, on, aliases)
         name = f"{vendor}/{id_.replace('/', '--').lower()}.toml"
@@ -88,7 +97,9 @@ def write(directory: Path, made: Iterable[Update]) -> None:
         file.write_text(update.after, "utf-8")
 
 
-def _said_of(file: ModelFile, reading: Reading) -> Statements | None:
+def _said_of(file: ModelFile, reading: Reading, tied: str | None) -> Statements | None:
+    if tied is not None:
+        return reading.models[tied]
     own = file.sources.get(reading.key)
     if own is not None and own.id is not None:
         return reading.models.get(own.id)
