@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.catalogue.built import Catalogue, load_catalogue
-from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value
+from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, same
 from fairlead.catalogue.facts import Source as Said
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES
@@ -190,22 +190,29 @@ def _stated(given: ModelSettings, facts: ModelFacts, source: Source | None) -> M
         for row in CAPABILITIES.values():
             if row.takes is not None:
                 stated[f"capability.{row.name}"] = row.takes in given.input_modalities
-    if not stated and given.vendor is None:
-        return facts
+    output = facts.whole("max_output_tokens")
+    if given.context_length is not None and given.max_output_tokens is None and output is not None:
+        stated["max_output_tokens"] = min(output, given.context_length)
+    if given.vendor is not None:
+        facts = msgspec.structs.replace(facts, vendor=given.vendor)
     title = f"Configuration of this server ({Path(source.name).name})" if source else "Configuration of this server"
-    said = Said(OPERATOR, title, "operator", str(datetime.now(UTC).date()))
-    changed = {name: _overruled(facts.get(name), value) for name, value in stated.items()}
+    return with_statements(facts, Said(OPERATOR, title, "operator", str(datetime.now(UTC).date())), stated)
+
+
+def with_statements(facts: ModelFacts, said: Said, stated: Mapping[str, Value]) -> ModelFacts:
+    """The facts with what one more source says, which is believed before all others."""
+    if not stated:
+        return facts
+    changed = {name: _overruled(facts.get(name), said, value) for name, value in stated.items()}
     return msgspec.structs.replace(
-        facts,
-        vendor=given.vendor or facts.vendor,
-        sources={OPERATOR: said, **facts.sources},
-        facts={**facts.facts, **changed},
-    )
+        facts, sources={said.key: said, **facts.sources}, facts={**facts.facts, **changed}
+    )  # fmt: skip
 
 
-def _overruled(before: Fact, value: Value) -> Fact:
-    others = before.others if before.value is None else (Claim(before.source, before.value), *before.others)
-    return Fact(value, OPERATOR, "The operator of this server says so." if others else "", others)
+def _overruled(before: Fact, said: Said, value: Value) -> Fact:
+    claims = before.others if before.value is None else (Claim(before.source, before.value), *before.others)
+    others = tuple(claim for claim in claims if not same(claim.value, value))
+    return Fact(value, said.key, f"{said.title} comes before all other sources here." if others else "", others)
 
 
 def _sheet(name: str, given: DeploymentSettings, markup: str, path: str, source: Source | None) -> PriceSheet:
