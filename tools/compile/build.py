@@ -15,7 +15,6 @@ MODULES = (
     "api/auth",
     "api/chat",
     "api/dispatch",
-    "gateway",
     "http/client",
     "http/eager",
     "http/request",
@@ -25,8 +24,6 @@ MODULES = (
     "ledger/wallets",
     "providers/openai_chat",
     "providers/sse",
-    "routing/attempt",
-    "routing/plan",
     "wire/chat",
 )
 
