@@ -124,6 +124,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     context_length: Annotated[int, Meta(ge=1)] | None = None
     parameters: tuple[str, ...] | None = None
     lacks: tuple[Capability, ...] = ()
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -187,6 +188,12 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return "DatabaseSettings()"
 
 
+class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A directory of model files that add to those that come along, or stand in their place."""
+
+    directory: str | None = None
+
+
 class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long figures are kept, and where OpenTelemetry's go besides (`otlp_endpoint`: an OTLP/HTTP receiver)."""
 
@@ -212,6 +219,7 @@ class Settings(Struct, frozen=True):
     telemetry: TelemetrySettings = TelemetrySettings()
     routing: RoutingSettings = RoutingSettings()
     source: Source | None = None
+    catalogue: CatalogueSettings = CatalogueSettings()
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -219,6 +227,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     routing: RoutingSettings = RoutingSettings()
     providers: tuple[ProviderSettings, ...] = ()
@@ -301,6 +310,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file.telemetry,
         file.routing,
         source,
+        file.catalogue,
     )
 
 
