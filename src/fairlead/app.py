@@ -13,6 +13,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -379,8 +380,10 @@ class LazySite:
     def handle(self, request: Request, response: Response) -> None:
         if self._bridge is None:
             from fairlead.site.app import site
+            from fairlead.site.sources import Sources
 
-            self._bridge = AsgiBridge(site(self._snapshot.models.values(), self._obstacle), self.on_error)
+            sources = Sources(lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC))
+            self._bridge = AsgiBridge(site(sources), self.on_error)
         self._bridge.handle(request, response)
 
 

@@ -57,7 +57,7 @@ def test_a_path_that_is_none_is_a_page_for_people_and_json_for_programs(served: 
 
 
 def test_the_static_parts_are_there(served: Served) -> None:
-    for path in ("/style.css", "/favicon.svg", "/robots.txt"):
+    for path in ("/static/site.css", "/static/site.js", "/favicon.svg", "/robots.txt"):
         assert raw(served, "GET", path)[0] == 200
     assert raw(served, "HEAD", "/")[2] == b""
 
