@@ -435,7 +435,11 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
         if not model.deployments
         else model.input_modalities,
     )
-    return Snapshot({**snapshot.models, model.id: model}, {**snapshot.providers, provider.id: provider})
+    return replace(
+        snapshot,
+        models={**snapshot.models, model.id: model},
+        providers={**snapshot.providers, provider.id: provider},
+    )
 
 
 def _engine_error(error: FairleadError) -> FairleadError:

@@ -98,6 +98,8 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream_model: Annotated[str, Meta(min_length=1, max_length=256)]
     price: PriceSettings | Literal["free"] | None = None
     cost: PriceSettings | Literal["free"] | None = None
+    context_length: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,6 +163,12 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return "DatabaseSettings()"
 
 
+class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A directory of model files that add to those that come along, or stand in their place."""
+
+    directory: str | None = None
+
+
 class Settings(Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     providers: tuple[ProviderSettings, ...] = ()
@@ -170,6 +178,7 @@ class Settings(Struct, frozen=True):
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
     source: Source | None = None
+    catalogue: CatalogueSettings = CatalogueSettings()
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,6 +186,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -246,7 +256,9 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
-    return Settings(file.server, file.providers, file.models, proxy, file.ledger, file.database, file.limits, source)
+    return Settings(
+        file.server, file.providers, file.models, proxy, file.ledger, file.database, file.limits, source, file.catalogue
+    )  # fmt: skip
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
