@@ -153,3 +153,53 @@ credit_codes = Table(
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=True),
     CheckConstraint("amount > 0", name="credit_codes_amount"),
 )
+
+# Whose calls a cell counts: a deployment's attempts, or with deployment '' a model's calls. kind: "traffic", "probe".
+telemetry_series = Table(
+    "telemetry_series",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("deployment", String(512), nullable=False),
+    UniqueConstraint("kind", "model", "deployment", name="telemetry_series_name"),
+)
+
+# Cells: counts by slot as MessagePack. Times are seconds since 1970. A process writes the whole of its own minute
+# again and again; what is added up of all of them is an hour, and of hours a day.
+telemetry_minutes = Table(
+    "telemetry_minutes",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("telemetry_series.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("writer", String(32), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("telemetry_minutes_start", "start"),
+)
+
+telemetry_hours = Table(
+    "telemetry_hours",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("telemetry_series.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("telemetry_hours_start", "start"),
+)
+
+telemetry_days = Table(
+    "telemetry_days",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("telemetry_series.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("telemetry_days_start", "start"),
+)
+
+# An hour ("hour") or a day ("day") whose parts have changed since it was added up.
+telemetry_marks = Table(
+    "telemetry_marks",
+    metadata,
+    Column("span", String(8), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("changes", BigInteger, nullable=False),
+)
