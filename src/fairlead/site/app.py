@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from fairlead.site import compare, finding, forms, guides, models, rankings, status
 from fairlead.site.desk import Desk
 from fairlead.site.front import front
+from fairlead.site.language import Remember, languages
 from fairlead.site.press import Press
 from fairlead.site.sources import Sources
 
@@ -20,10 +22,29 @@ def _(message: str) -> str:
 
 
 # What every page leads to. A page that does not exist is not in it.
-NAVIGATION: tuple[tuple[str, str], ...] = ()
+NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("/models", _("Models")),
+    ("/compare", _("Compare")),
+    ("/rankings", _("Rankings")),
+    ("/status", _("Status")),
+    ("/docs", _("Documentation")),
+)
 
 ROUTES = [
     Route("/", front),
+    *forms.routes("/models", models.models),
+    Route("/search.json", models.index),
+    *forms.routes("/models/{vendor}", models.vendor),
+    *forms.routes("/compare", compare.choose),
+    *forms.routes("/compare/{models:path}", compare.compare),
+    *forms.routes("/rankings", rankings.rankings),
+    *forms.routes("/status", status.status),
+    Route("/status.atom", status.feed),
+    *forms.routes("/docs", guides.docs),
+    *forms.routes("/docs/{name:path}", guides.docs),
+    Route("/sitemap.xml", finding.sitemap),
+    Route("/robots.txt", finding.robots),
+    Route("/llms.txt", finding.llms),
 ]
 
 
@@ -34,11 +55,14 @@ def site(sources: Sources, public_url: str | None = None) -> Starlette:
             *ROUTES,
             Route("/static/{name}", static),
             Route("/favicon.svg", static),
-            Route("/robots.txt", robots),
         ],
         exception_handlers={HTTPException: error},
     )
-    app.state.desk = Desk(sources, Press(NAVIGATION, public_url))
+    known = languages()
+    press = Press(NAVIGATION, public_url, words=models.globals_for_templates(), languages=known)
+    app.state.desk = Desk(sources, press, known)
+    app.state.guides = guides.Guides()
+    app.add_middleware(Remember, codes=[language.code for language in known])
     return app
 
 
@@ -48,10 +72,6 @@ async def static(request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     return found
-
-
-async def robots(_request: Request) -> Response:
-    return Response("User-agent: *\nDisallow: /v1/\n", media_type="text/plain")
 
 
 async def error(request: Request, problem: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -10,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fairlead.catalogue.snapshot import Snapshot
-from fairlead.site.language import ENGLISH, Language
+from fairlead.site.language import ENGLISH, Language, chosen
+from fairlead.site.listing import Entry
 from fairlead.site.press import Press, Visit
+from fairlead.site.records import Fresh
 from fairlead.site.sources import Sources
 
 
@@ -20,6 +23,8 @@ class Desk:
     sources: Sources
     press: Press
     languages: tuple[Language, ...] = (ENGLISH,)
+    fresh: Fresh = field(default_factory=Fresh)
+    listed: tuple[Hashable, tuple[Entry, ...]] | None = None
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _seen: tuple[Snapshot, int] | None = None
 
@@ -28,7 +33,7 @@ class Desk:
         return cast("Desk", request.app.state.desk)
 
     def visit(self, request: Request) -> Visit:
-        return self.press.visit(request, self.languages[0])
+        return self.press.visit(request, chosen(request, self.languages))
 
     def version(self) -> int:
         """Another number for every snapshot: what pages of the catalogue depend on."""

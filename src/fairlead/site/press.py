@@ -35,6 +35,8 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
+# One address has a page in every language.
+VARY = "accept-encoding, accept-language, cookie"
 MARKDOWN = "text/markdown; charset=utf-8"
 # Structured data for search engines is the only thing between script tags; its hash goes into the policy.
 _DATA_BLOCK = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
@@ -114,6 +116,8 @@ class Press:
 
     navigation: tuple[tuple[str, str], ...] = ()
     public_url: str | None = None
+    words: Mapping[str, object] = field(default_factory=dict)
+    languages: tuple[Language, ...] = ()
     _environments: dict[str, Environment] = field(default_factory=dict)
     _prints: OrderedDict[Hashable, Print] = field(default_factory=OrderedDict)
     _bytes: int = 0
@@ -145,7 +149,10 @@ class Press:
             given = values()
             text = self._environment(visit.language).get_template(template).render(visit=visit, **given)
             return Print.of(
-                text.encode(), HTML, "no-cache", {"content-security-policy": policy(text), **SECURITY_HEADERS}
+                text.encode(),
+                HTML,
+                "no-cache",
+                {"content-security-policy": policy(text), "vary": VARY, **SECURITY_HEADERS},
             )
 
         return self._printed((template, visit, depends), html).answer(request, status)
@@ -204,6 +211,7 @@ class Press:
             found.policies["ext.i18n.trimmed"] = True
             found.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
             found.globals.update(static=self.static, navigation=self.navigation, fairlead_version=__version__)
+            found.globals.update(languages=self.languages, **self.words)
             found.filters.update(shown.filters(language))
             self._environments[language.code] = found
         return found

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from fairlead.catalogue.snapshot import Snapshot
+from fairlead.site.records import NoRecords, Records
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """`snapshot()`: what is served now; a change is another object. `obstacle(model id)`: why that model cannot be
-    called now, or None. `now()`: the time, in UTC."""
+    called now, or None. `now()`: the time, in UTC. `records`: what was measured and counted of this server's
+    own traffic."""
 
     snapshot: Callable[[], Snapshot]
     obstacle: Callable[[str], str | None]
     now: Callable[[], datetime]
+    records: Records = field(default_factory=NoRecords)
