@@ -29,6 +29,7 @@ from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
+from fairlead.api.openapi import OpenApi
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
 from fairlead.catalogue.load import build
@@ -227,6 +228,7 @@ class Service:
                 "/v1/credits/redeem": {"POST": credit.redeem},
                 "/healthz": {"GET": health.process},
                 "/readyz": {"GET": health.ready},
+                "/openapi.json": {"GET": OpenApi(lambda: dispatch.tables)},
                 **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
             },
             {MODELS_PREFIX: {"GET": models.one}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},

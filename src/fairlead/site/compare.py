@@ -85,7 +85,7 @@ async def choose(request: Request) -> Response:
 
     return give(request, "compare.html", (desk.version(), tuple(chosen)), values,
                 lambda values: {"models": [entry.id for entry in values["entries"]]},
-                lambda values: "# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n")  # fmt: skip
+                lambda _: "# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n")  # fmt: skip
 
 
 def address(names: Sequence[str]) -> str:
@@ -122,7 +122,7 @@ async def compare(request: Request) -> Response:
         }
 
     return give(request, "compare.html", (desk.listed and desk.listed[0], tuple(names), tuple(numbers)), values,
-                lambda values: _data(values), lambda values: _text(values))  # fmt: skip
+                _data, _text)  # fmt: skip
 
 
 async def _measured(desk: Desk, name: str) -> tuple[int, Performance | None]:
@@ -198,8 +198,8 @@ def scatter(models: Sequence[Model], measured: Sequence[Performance | None]) -> 
     most_price, most_speed = _round_up(max(point[2] / 1e6 for point in points)), _round_up(max(p[3] for p in points))
     across, up = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     dots = tuple(
-        Dot(LEFT + across * price / 1e6 / most_price, TOP + up * (1 - speed / most_speed), model, deployment, price, speed,
-            samples, series)
+        Dot(LEFT + across * price / 1e6 / most_price, TOP + up * (1 - speed / most_speed), model, deployment, price,
+            speed, samples, series)
         for model, deployment, price, speed, samples, series in points
     )  # fmt: skip
     return Scatter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
@@ -81,14 +81,14 @@ async def llms(request: Request) -> Response:
     )
 
 
-def _llms(origin: str, entries: Sequence[Entry], titles: Iterable[str] | dict[str, str]) -> str:
+def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str]) -> str:
     shown = select(entries, Query())[:MOST_IN_LLMS]
     lines = [
         "# Fairlead",
         "",
         "> A gateway to language models: one OpenAI-compatible API and one key for many models, with exact bills.",
         "",
-        f"The base address of the API is {origin}/v1. Send a key as `Authorization: Bearer KEY`. "
+        f"The base address of the API is {origin}/v1. Send a key as `Authorization: Bearer KEY`.",
         "Every page is also data: add .json or .md to its path.",
         "",
         "## API",
@@ -102,8 +102,7 @@ def _llms(origin: str, entries: Sequence[Entry], titles: Iterable[str] | dict[st
     ]
     lines += [f"- [{entry.id}]({origin}{quote(entry.path)}.md): {_summary(entry)}" for entry in shown]
     lines += ["", "## Documentation", ""]
-    pairs = titles.items() if isinstance(titles, dict) else [(name, name) for name in titles]
-    lines += [f"- [{title}]({origin}/docs/{name}.md)" for name, title in pairs if "/" not in name]
+    lines += [f"- [{title}]({origin}/docs/{name}.md)" for name, title in titles.items() if "/" not in name]
     return "\n".join([*lines, ""])
 
 
