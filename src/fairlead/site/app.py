@@ -32,6 +32,8 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
 
 ROUTES = [
     Route("/", front),
+    Route("/index.json", front),
+    Route("/index.md", front),
     *forms.routes("/models", models.models),
     Route("/search.json", models.index),
     *forms.routes("/models/{vendor}", models.vendor),

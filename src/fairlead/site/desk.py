@@ -25,6 +25,8 @@ class Desk:
     languages: tuple[Language, ...] = (ENGLISH,)
     fresh: Fresh = field(default_factory=Fresh)
     listed: tuple[Hashable, tuple[Entry, ...]] | None = None
+    listed_at: float = 0.0
+    listed_from: Snapshot | None = None
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _seen: tuple[Snapshot, int] | None = None
 

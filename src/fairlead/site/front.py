@@ -1,48 +1,54 @@
-"""The first page: the models with their state, and a curl to copy."""
+"""The first page: what this gateway is, a search, a curl to copy, and the models that can be called."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fairlead.catalogue.snapshot import Model
 from fairlead.site.desk import Desk
+from fairlead.site.forms import Values, give
+from fairlead.site.listing import Query, select
+from fairlead.site.models import data_of, listed, text_of
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A model as the front page shows it. Prices in picodollars per token."""
-
-    model: Model
-    path: str
-    state: str  # "up" | "down" | "none"
-    state_text: str
-    input: int | None
-    output: int | None
+MOST_ROWS = 10
 
 
 async def front(request: Request) -> Response:
     desk = Desk.of(request)
-    visit = desk.visit(request)
-    models = tuple(desk.sources.snapshot().models.values())
-    obstacles = tuple(desk.sources.obstacle(model.id) for model in models)
+    entries = listed(desk)
+    api = desk.visit(request).api
+    models = desk.sources.snapshot().models
 
-    def values() -> dict[str, object]:
-        rows = [_row(model, obstacle) for model, obstacle in zip(models, obstacles, strict=True)]
-        return {"rows": rows, "example": next((row.model.id for row in rows if row.state == "up"), "fairlead-demo")}
+    def values() -> Values:
+        found = select(entries, Query())
+        deployed = [entry for entry in found if entry.state != "none"]
+        ready = [entry for entry in deployed if entry.state == "up"]
+        example = min(ready, key=lambda entry: models[entry.id].demonstration, default=None)
+        return {
+            "entries": (deployed or found)[:MOST_ROWS],
+            "example": example.id if example else "fairlead-demo",
+            "total": len(found),
+            "ready": len(ready),
+            "deployed": len(deployed),
+            "providers": len({name for entry in deployed for name in entry.provider}),
+        }
 
-    return desk.press.page(request, visit, "front.html", (desk.version(), obstacles), values)
+    return give(request, "front.html", desk.listed and desk.listed[0], values, lambda values: _data(values, api),
+                lambda values: _text(values, api))  # fmt: skip
 
 
-def _row(model: Model, obstacle: str | None) -> Row:
-    rates = model.deployments[0].sheet.price.rates if model.deployments else None
-    return Row(
-        model=model,
-        path=f"/models/{model.vendor}/{model.id}",
-        state="none" if not model.deployments else "down" if obstacle else "up",
-        state_text=obstacle or "can be called",
-        input=rates.input if rates else None,
-        output=rates.output if rates else None,
+def _data(values: Values, api: str) -> object:
+    return {
+        "api": api,
+        "models": values["total"],
+        "models_ready": values["ready"],
+        "providers": values["providers"],
+        "shown": data_of(values["entries"]),
+    }
+
+
+def _text(values: Values, api: str) -> str:
+    return (
+        f"# Fairlead\n\nOne OpenAI-compatible API for many models, at {api}. {values['total']} models are in the "
+        f"catalogue, {values['ready']} can be called now.\n\n#{text_of('Models', values['entries'])}"
     )

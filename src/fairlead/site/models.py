@@ -32,10 +32,16 @@ from fairlead.site.press import JSON, Visit
 from fairlead.site.shown import price, tokens
 from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, SORT_TITLES, STATE_TITLES
 
+LOOK_SECONDS = 1.0
+
 
 def listed(desk: Desk) -> tuple[Entry, ...]:
-    """The list as of now; made again only when the snapshot or a state has changed."""
+    """The list as of now; looked at at most once in a second, made again when the snapshot or a state has changed."""
     snapshot = desk.sources.snapshot()
+    now = desk.fresh.clock()
+    if desk.listed is not None and desk.listed_from is snapshot and now - desk.listed_at < LOOK_SECONDS:
+        return desk.listed[1]
+    desk.listed_at, desk.listed_from = now, snapshot
     obstacles = {model.id: desk.sources.obstacle(model.id) for model in snapshot.models.values() if model.deployments}
     key = (desk.version(), tuple(obstacles.values()))
     if desk.listed is None or desk.listed[0] != key:
@@ -67,7 +73,7 @@ async def models(request: Request) -> Response:
         }
 
     return give(request, "models.html", (desk.listed and desk.listed[0], query.address(page=query.page)), values,
-                lambda values: _data(values["found"]), lambda values: _text("Models", values["found"]))  # fmt: skip
+                lambda values: data_of(values["found"]), lambda values: text_of("Models", values["found"]))  # fmt: skip
 
 
 async def vendor(request: Request) -> Response:
@@ -94,7 +100,7 @@ async def vendor(request: Request) -> Response:
         }
 
     return give(request, "vendor.html", (desk.listed and desk.listed[0], slug), values,
-                lambda values: _data(values["entries"]), lambda values: _text(values["name"], found))  # fmt: skip
+                lambda values: data_of(values["entries"]), lambda values: text_of(values["name"], found))  # fmt: skip
 
 
 async def index(request: Request) -> Response:
@@ -165,7 +171,7 @@ def globals_for_templates() -> dict[str, object]:
     }
 
 
-def _data(entries: Sequence[Entry]) -> object:
+def data_of(entries: Sequence[Entry]) -> object:
     return {
         "models": [
             {
@@ -182,7 +188,7 @@ def _million(value: int | None) -> str | None:
     return None if value is None else Picodollars(value).per_million()
 
 
-def _text(title: str, entries: Sequence[Entry]) -> str:
+def text_of(title: str, entries: Sequence[Entry]) -> str:
     rows = [
         (
             f"[{entry.id}]({entry.path})",
