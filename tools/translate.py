@@ -32,7 +32,7 @@ def words() -> Catalog:
     return found
 
 
-KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "ngettext": (1, 2)}
+KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "ngettext": (1, 2), "_n": (1, 2)}
 
 
 def catalogue(language: str, template: Catalog) -> Catalog:

@@ -10,6 +10,17 @@ def _(message: str) -> str:
     return message
 
 
+def _n(one: str, many: str) -> tuple[str, str]:
+    """Marks a word that depends on a number."""
+    return one, many
+
+
+AGO = (
+    _n("%(num)s year ago", "%(num)s years ago"),
+    _n("%(num)s month ago", "%(num)s months ago"),
+    _n("%(num)s day ago", "%(num)s days ago"),
+    _n("%(num)s hour ago", "%(num)s hours ago"),
+)
 STATE_TITLES: Mapping[str, str] = {"up": _("Up"), "down": _("Down"), "none": _("Not deployed")}
 MODALITY_TITLES: Mapping[str, str] = {
     "text": _("Text"),
