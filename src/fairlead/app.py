@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import uvloop
@@ -30,6 +31,7 @@ from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
 from fairlead.api.openapi import OpenApi
+from fairlead.api.performance import Performances
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
 from fairlead.catalogue.load import build
@@ -58,10 +60,19 @@ from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
-from fairlead.routing.upstream import Servable, Upstream
-from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url
+from fairlead.routing.upstream import Measured, Servable, Upstream
+from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
+from fairlead.telemetry.board import Board
+from fairlead.telemetry.cells import TRAFFIC
+from fairlead.telemetry.exposition import families
+from fairlead.telemetry.keeper import Keeper, Keeping
+from fairlead.telemetry.reader import Reader
+from fairlead.telemetry.recorder import Recorder, Series
 from fairlead.tokens import family_of
+
+if TYPE_CHECKING:
+    from fairlead.telemetry.otel import Sender
 
 log = logging.getLogger("fairlead")
 
@@ -133,6 +144,8 @@ class Service:
         self._snapshot = snapshot
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
+        self._recorder = Recorder()
+        self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
         self._ledger: Ledger | None = None
         self._gateway: Gateway | None = None
 
@@ -163,13 +176,22 @@ class Service:
         loop = asyncio.get_running_loop()
         keys = KeyRing(self._store)
         self._ledger = ledger = Ledger(self._store, self._sheets(), power=self._settings.ledger.durability == "power")
-        server = self._server(keys, ledger)
+        kept = self._settings.telemetry
+        keeper = Keeper(
+            self._store,
+            self._recorder,
+            Keeping(kept.minutes_kept_days, kept.kept_days, kept.flush_seconds),
+            writer=ledger.name,
+        )
+        sender = self._sender()
+        server = self._server(keys, ledger, keeper)
         await listen(server)
         keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         watching = loop.create_task(keys.watch())
         draining = loop.create_task(ledger.run())
+        measuring = loop.create_task(keeper.run())
         # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
         gc.collect()
         gc.freeze()
@@ -184,23 +206,53 @@ class Service:
         give_up = loop.time() + LAST_BILLS_SECONDS
         while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in (watching, draining):
+        for task in (watching, draining, measuring):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await keeper.close()
+        if sender is not None:
+            await loop.run_in_executor(None, sender.close)
         await ledger.close()
         return 0
+
+    def _sender(self) -> Sender | None:
+        """What tells OpenTelemetry's receiver of attempts, where one is configured."""
+        given = self._settings.telemetry
+        if given.otlp_endpoint is None:
+            return None
+        from fairlead.telemetry.otel import Sender, Subject
+
+        sender = Sender(given.otlp_endpoint, otlp_headers(given), given.otlp_service_name, __version__)
+
+        def traced(series: Series, model: Model, deployment: Deployment) -> Measured:
+            provider = self._snapshot.providers[deployment.provider]
+            parts = urlsplit(provider.base_url)
+            address = parts.hostname or parts.path
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+            return sender.traced(
+                series, Subject(model.id, deployment.upstream_model, provider.id, provider.dialect, address, port)
+            )
+
+        self._traced = traced
+        return sender
+
+    def _measured(self, model: Model, deployment: Deployment) -> Measured:
+        series = self._recorder.series(TRAFFIC, model.id, deployment.id)
+        return series if self._traced is None else self._traced(series, model, deployment)
 
     def _sheets(self) -> list[PriceSheet]:
         return [deployment.sheet for model in self._snapshot.models.values() for deployment in model.deployments]
 
-    def _server(self, keys: KeyRing, ledger: Ledger) -> Server:
+    def _server(self, keys: KeyRing, ledger: Ledger, keeper: Keeper) -> Server:
         hang_up = HangUp(self._settings.ledger.hang_up_seconds, self._settings.ledger.hang_up_tokens)
         gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger, hang_up, self._limits())
         self._gateway = gateway
         receipts = Receipts(ledger, keys)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
+        board = Board(Reader(self._store))
+        performance = Performances(self._snapshot.models.values(), board, self._obstacle)
         health = HealthChecks(self._obstacles, self._warnings)
         site = LazySite(self._snapshot, self._obstacle)
         server: Server | None = None
@@ -214,9 +266,11 @@ class Service:
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
+                Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
                 Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
             ),
             {"process": ledger.name},
+            lambda: families(keeper.all_totals()),
         )
         dispatch = Dispatch(
             {
@@ -231,7 +285,7 @@ class Service:
                 "/openapi.json": {"GET": OpenApi(lambda: dispatch.tables)},
                 **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
             },
-            {MODELS_PREFIX: {"GET": models.one}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
+            {MODELS_PREFIX: {"GET": performance.or_else(models.one)}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
             site.handle,
             frozenset(self._settings.server.cors_origins),
         )
@@ -259,6 +313,7 @@ class Service:
                 model,
                 tuple(self._upstream(model, deployment) for deployment in model.deployments),
                 paid=any(not deployment.sheet.free for deployment in model.deployments),
+                measured=self._recorder.series(TRAFFIC, model.id),
             )
             for model in self._snapshot.models.values()
         }
@@ -280,6 +335,7 @@ class Service:
             family=family_of(deployment.upstream_model) or family_of(model.id),
             gate=reach.engine,
             translate=None if reach.engine is None else _engine_error,
+            measured=self._measured(model, deployment),
         )
 
     def _reach(self, provider: Provider) -> Reach:

@@ -16,6 +16,7 @@ from fairlead.accounts.keys import Caller
 from fairlead.accounts.limits import LimitBook, Limited
 from fairlead.errors import (
     BudgetExceeded,
+    CallerError,
     CallerGone,
     EngineStarting,
     FairleadError,
@@ -123,25 +124,32 @@ class Gateway:
             hold=hold,
         )
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
-        outcome = InternalError.code
+        outcome = kind = InternalError.code
+        began = self._clock()
+        served: Attempt | None = None
         self._open += 1
         try:
-            await self._serve(servable.upstreams, request, response, bill)
+            served = await self._serve(servable.upstreams, request, response, bill)
         except FairleadError as error:
-            outcome = error.code
+            outcome, kind = error.code, type(error).code
             raise
         finally:
             self._open -= 1
             bill.release(outcome)
+            if servable.measured is not None:
+                if served is not None:
+                    served.measure(servable.measured, began)
+                else:
+                    servable.measured.add(kind, 0.0, 0.0, 0, 0)
         return bill.tokens
 
     async def _serve(
         self, upstreams: tuple[Upstream, ...], request: ChatRequest, response: Response, bill: Bill
-    ) -> None:
+    ) -> Attempt:
         failure: FairleadError | None = None
         for upstream in plan(upstreams, self._health.rests, self._clock()):
             try:
-                await self._attempt(upstream, request, response, bill)
+                attempt = await self._attempt(upstream, request, response, bill)
             except (UpstreamError, EngineStarting) as error:
                 self._health.failed(upstream.deployment.id, error, self._clock())
                 failure = error
@@ -152,11 +160,11 @@ class Gateway:
             else:
                 if self._health.rests:
                     self._health.served(upstream.deployment.id)
-                return
+                return attempt
         assert failure is not None
         raise failure
 
-    async def _attempt(self, upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> None:
+    async def _attempt(self, upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> Attempt:
         """One try of one candidate. On any way out the exchange is over, and its part of the bill is written."""
         call = upstream.adapter.to_vendor(request)
         attempt = Attempt(upstream, kept_prompt(request), bill, response)
@@ -167,17 +175,29 @@ class Gateway:
         except UpstreamError as error:
             attempt.cancel()
             shown = error if upstream.translate is None else upstream.translate(error)
+            attempt.outcome = CallerGone.code if response.gone else shown.code
             await attempt.failed(shown)
             raise shown from error
         except EngineStarting as error:
+            attempt.outcome = error.code
             bill.failed(upstream.deployment.sheet, error.code)
             raise
-        except CallerGone:
+        except CallerGone as error:
+            attempt.outcome = error.code
             attempt.cancel()
             await attempt.cut_off()
             raise
+        except CallerError as error:
+            attempt.outcome = type(error).code  # not the code that the provider gave it
+            raise
         finally:
             attempt.cancel()
+            if upstream.measured is not None:
+                if not attempt.ended_at:
+                    attempt.ended_at = self._clock()
+                exchange = attempt.exchange
+                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
+        return attempt
 
     def _drain(self, attempt: Attempt) -> None:
         """The caller has hung up, and the provider bills the answer to its end: so it is read to its end, within
@@ -207,13 +227,20 @@ class Gateway:
                 await self._relay(attempt, call, exchange, request)
                 return
             assembler = attempt.answer = upstream.adapter.assembler(call)
-            await exchange.relay(assembler.feed)
+
+            def gather(data: bytes) -> None:
+                assembler.feed(data)
+                if not attempt.first_at and assembler.delivered():
+                    attempt.first_at = self._clock()
+
+            await exchange.relay(gather)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
         else:
             # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
             attempt.answer = upstream.adapter.plain(call, await exchange.read())
+        attempt.ended_at = self._clock()
         members = _cost_members(await attempt.settle())
         response.send(200, _head(JSON_HEAD, upstream, call, attempt.bill), attempt.answer.end(members))
 
@@ -236,6 +263,8 @@ class Gateway:
                     # Not sent again from here on: a stream may be open for an hour, and thousands of them.
                     request.release()
                 response.write(out)
+                if not attempt.first_at and relay.delivered():
+                    attempt.first_at = self._clock()
             if relay.done:
                 exchange.hurry(END_SECONDS)
             elif response.gone:
@@ -252,6 +281,7 @@ class Gateway:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
             rest = relay.finish()
+            attempt.ended_at = self._clock()
             members = _cost_members(await attempt.settle())
         finally:
             response.on_pause = response.on_resume = None

@@ -169,6 +169,20 @@ class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     directory: str | None = None
 
 
+class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long figures are kept, and where OpenTelemetry's go besides (`otlp_endpoint`: an OTLP/HTTP receiver)."""
+
+    flush_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5
+    minutes_kept_days: Annotated[int, Meta(ge=2, le=90)] = 3
+    kept_days: Annotated[int, Meta(ge=31, le=3650)] = 90
+    otlp_endpoint: Annotated[str, Meta(pattern="^https?://.")] | None = None
+    otlp_headers: dict[str, str | EnvironmentKey] = {}
+    otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128)] = "fairlead"
+
+    def __repr__(self) -> str:  # the headers may hold a key
+        return "TelemetrySettings()"
+
+
 class Settings(Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     providers: tuple[ProviderSettings, ...] = ()
@@ -177,6 +191,7 @@ class Settings(Struct, frozen=True):
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     source: Source | None = None
     catalogue: CatalogueSettings = CatalogueSettings()
 
@@ -187,6 +202,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -257,8 +273,17 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
     return Settings(
-        file.server, file.providers, file.models, proxy, file.ledger, file.database, file.limits, source, file.catalogue
-    )  # fmt: skip
+        file.server,
+        file.providers,
+        file.models,
+        proxy,
+        file.ledger,
+        file.database,
+        file.limits,
+        file.telemetry,
+        source,
+        file.catalogue,
+    )
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
@@ -277,6 +302,21 @@ def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = 
             f"The key of provider {provider.id!r} has spaces or characters that no header may hold."
         )
     return key or ""
+
+
+def otlp_headers(settings: TelemetrySettings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers for OpenTelemetry's receiver. Raises ConfigurationError when a variable is not set."""
+    environment = os.environ if environment is None else environment
+    found = {}
+    for name, value in settings.otlp_headers.items():
+        if isinstance(value, EnvironmentKey):
+            if not environment.get(value.env):
+                raise ConfigurationError(
+                    f"The environment variable {value.env} is not set; it should hold the OTLP header {name!r}."
+                )
+            value = environment[value.env]
+        found[name] = value
+    return found
 
 
 def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
@@ -350,6 +390,8 @@ def _struct_at(path: str) -> type[Struct]:
         "limits": DefaultLimitSettings,
         "limits.free": LimitSettings,
         "models.limits": LimitSettings,
+        "telemetry": TelemetrySettings,
+        "telemetry.otlp_headers": EnvironmentKey,
         "providers": ProviderSettings,
         "providers.api_key": EnvironmentKey,
         "models": ModelSettings,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fairlead.errors import CallerGone, FairleadError
+from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
 from fairlead.routing.counting import Prompt, count
-from fairlead.routing.upstream import Answer, Upstream
+from fairlead.routing.upstream import Answer, Measured, Upstream
+from fairlead.wire.usage import Usage
 
 # An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
 LOOKED_AT_TOKENS = 16
@@ -26,7 +27,19 @@ class HangUp(NamedTuple):
 class Attempt:
     """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
 
-    __slots__ = ("answer", "bill", "exchange", "prompt", "response", "upstream")
+    __slots__ = (
+        "answer",
+        "bill",
+        "ended_at",
+        "exchange",
+        "first_at",
+        "outcome",
+        "output_tokens",
+        "prompt",
+        "prompt_tokens",
+        "response",
+        "upstream",
+    )
 
     def __init__(self, upstream: Upstream, prompt: Prompt, bill: Bill, response: Response) -> None:
         self.upstream = upstream
@@ -35,6 +48,20 @@ class Attempt:
         self.response = response
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
+        # For telemetry: the first token and the last, in the loop's clock, and what came of it.
+        self.first_at = self.ended_at = 0.0
+        self.outcome = InternalError.code
+        self.prompt_tokens = self.output_tokens = 0
+
+    def measure(self, measured: Measured, began: float) -> None:
+        """Counts this attempt as something that began then (in the loop's clock)."""
+        measured.add(
+            self.outcome,
+            self.first_at - began if self.first_at else 0.0,
+            self.ended_at - began,
+            self.prompt_tokens,
+            self.output_tokens,
+        )
 
     def cancel(self) -> None:
         """Closes the upstream's connection, unless the answer is complete."""
@@ -56,14 +83,20 @@ class Attempt:
         if usage is not None:
             if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
                 outcome = EMPTY
+            self._made(outcome, usage)
             return self.bill.settle(sheet, usage, outcome)
         if not self.upstream.costs:
+            self.outcome = outcome
             return self.bill.settle(sheet, None, outcome, missing=True)
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
-        return self.bill.settle(
-            sheet, counted.usage, outcome if text else EMPTY, counted.state, counted.prompt_state, missing=True
-        )
+        outcome = outcome if text else EMPTY
+        self._made(outcome, counted.usage)
+        return self.bill.settle(sheet, counted.usage, outcome, counted.state, counted.prompt_state, missing=True)
+
+    def _made(self, outcome: str, usage: Usage) -> None:
+        self.outcome = outcome
+        self.prompt_tokens, self.output_tokens = usage.prompt, usage.completion
 
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's

@@ -84,6 +84,14 @@ class Gate(Protocol):
     async def wait_ready(self, seconds: float) -> bool: ...
 
 
+class Measured(Protocol):
+    """Where it is counted how calls or attempts ended, and how long they took."""
+
+    def add(
+        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+    ) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
@@ -103,6 +111,7 @@ class Upstream:
     family: str | None = None
     gate: Gate | None = None
     translate: Callable[[FairleadError], FairleadError] | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +121,4 @@ class Servable:
     model: Model
     upstreams: tuple[Upstream, ...]
     paid: bool
+    measured: Measured | None = None

@@ -88,23 +88,29 @@ postings = Table(
     CheckConstraint("amount <> 0", name="postings_move_something"),
 )
 
+# In the order in which they came: those of one entry stand together.
 usage_records = Table(
     "usage_records",
     metadata,
-    Column("id", String(48), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String(48), nullable=False, unique=True),
     Column("at", BigInteger, nullable=False),
     Column("account_id", String(32), nullable=False),
     Column("key_id", String(32), nullable=False),
-    Column("model", String(256), nullable=False),
-    Column("sheet_id", String(32), ForeignKey("price_sheets.id"), nullable=True),
     Column("price", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=True),
     Column("entry_id", BigInteger, ForeignKey("entries.id"), nullable=False),
     Column("body", Text, nullable=False),  # the whole record as JSON
     CheckConstraint("price >= 0", name="usage_records_price"),
-    CheckConstraint("cost IS NULL OR cost >= 0", name="usage_records_cost"),
-    Index("usage_records_account", "account_id", "at"),
-    Index("usage_records_entry", "entry_id"),
+)
+
+# What each key was charged so far: the sum of its records.
+charges = Table(
+    "charges",
+    metadata,
+    Column("account_id", String(32), primary_key=True),
+    Column("key_id", String(32), primary_key=True),
+    Column("charged", BigInteger, nullable=False),
+    CheckConstraint("charged >= 0", name="charges_charged"),
 )
 
 # What may be spent: an account's credit (`account/ID`) and every budget (`key/ID/day/2026-01-31`). A process takes

@@ -53,12 +53,8 @@ class Cell(NamedTuple):
 Read = dict[tuple[int, int], Counts]
 
 
-def pack(cell: Sequence[int]) -> bytes:
-    return _encode({slot: count for slot, count in enumerate(cell) if count})
-
-
-def unpack(body: bytes) -> Counts:
-    return _decode(body)
+def pack(counts: Counts) -> bytes:
+    return _encode(counts)
 
 
 def write(connection: Connection, writer: str, cells: Sequence[Cell], ids: dict[SeriesName, int]) -> None:

@@ -23,8 +23,8 @@ from fairlead.telemetry.layout import (
     SPEED,
     Counts,
     Scale,
+    filled,
     quantiles,
-    samples,
     sum_of,
 )
 
@@ -45,6 +45,15 @@ class Measure(Struct, frozen=True):
     p5: float | None = None
     mean: float | None = None
     reason: str | None = None
+
+
+class Band(Struct, frozen=True):
+    """A measure at one step of a chart: the median and what lies around it, in the unit of the whole measure."""
+
+    samples: int
+    p50: float | None = None
+    p95: float | None = None
+    p5: float | None = None
 
 
 class Rate(Struct, frozen=True):
@@ -82,9 +91,9 @@ class Point(Struct, frozen=True):
     calls: int
     ok: int
     faults: int
-    first_token: Measure
-    speed: Measure
-    latency: Measure
+    first_token: Band
+    speed: Band
+    latency: Band
 
 
 class Served(Struct, frozen=True):
@@ -155,22 +164,28 @@ def point(at: int, counts: Counts, deployment: bool) -> Point:
         sum_of(counts, range(MOST_OUTCOMES)),
         sum_of(counts, OK),
         sum_of(counts, DEPLOYMENT_FAULTS if deployment else FAULTS),
-        measure(counts, FIRST_TOKEN),
-        measure(counts, SPEED),
-        measure(counts, LATENCY),
+        band(counts, FIRST_TOKEN),
+        band(counts, SPEED),
+        band(counts, LATENCY),
     )
 
 
 def measure(counts: Mapping[int, int], scale: Scale) -> Measure:
-    number = samples(counts, scale)
+    shown = band(counts, scale)
+    if shown.p50 is None:
+        return Measure(scale.unit, shown.samples, reason=_too_few(shown.samples, LEAST_FOR_MEDIAN))
+    mean = round(counts.get(scale.sum_slot, 0) / 1000 / shown.samples, 3)
+    reason = _too_few(shown.samples, LEAST_FOR_P95) if shown.p95 is None else None
+    return Measure(scale.unit, shown.samples, shown.p50, shown.p95, shown.p5, mean, reason)
+
+
+def band(counts: Mapping[int, int], scale: Scale) -> Band:
+    buckets = filled(counts, scale)
+    number = sum(count for _, count in buckets)
     if number < LEAST_FOR_MEDIAN:
-        return Measure(scale.unit, number, reason=_too_few(number, LEAST_FOR_MEDIAN))
-    mean = round(counts.get(scale.sum_slot, 0) / 1000 / number, 3)
-    if number < LEAST_FOR_P95:
-        (p50,) = quantiles(counts, scale, (0.5,))
-        return Measure(scale.unit, number, round(p50, 3), mean=mean, reason=_too_few(number, LEAST_FOR_P95))
-    p5, p50, p95 = (round(value, 3) for value in quantiles(counts, scale, (0.05, 0.5, 0.95)))
-    return Measure(scale.unit, number, p50, p95, p5, mean)
+        return Band(number)
+    p5, p50, p95 = (round(value, 3) for value in quantiles(buckets, scale, (0.05, 0.5, 0.95)))
+    return Band(number, p50) if number < LEAST_FOR_P95 else Band(number, p50, p95, p5)
 
 
 def success(ok: int, faults: int) -> Rate:

@@ -6,7 +6,7 @@ in the gaps. Histograms are on a logarithmic scale of 16 buckets per doubling, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import log2
 from typing import NamedTuple
 
@@ -49,15 +49,50 @@ OUTCOMES = (
     "upstream_cut",
     "engine_crashed",
     "other",
+    "no_candidate",
+    "candidates_resting",
+    "deadline_exceeded",
 )
 OUTCOME_SLOTS: Mapping[str, int] = {code: slot for slot, code in enumerate(OUTCOMES)}
 SERVED = OUTCOME_SLOTS["served"]
 EMPTY = OUTCOME_SLOTS["empty"]
 CALLER_GONE = OUTCOME_SLOTS["caller_gone"]
 OTHER = OUTCOME_SLOTS["other"]
+
+
+def _slots(*codes: str) -> frozenset[int]:
+    return frozenset(OUTCOME_SLOTS[code] for code in codes)
+
+
 OK = frozenset({SERVED, EMPTY})
 # Whoever sends these would get them from any deployment.
-CALLER_FAULTS = frozenset(range(OUTCOME_SLOTS["invalid_request"], OUTCOME_SLOTS["upstream_refused"] + 1))
+CALLER_FAULTS = _slots(
+    "invalid_request",
+    "context_length_exceeded",
+    "unsupported_content",
+    "invalid_api_key",
+    "insufficient_credit",
+    "budget_exceeded",
+    "forbidden",
+    "not_found",
+    "model_not_found",
+    "method_not_allowed",
+    "rate_limit_exceeded",
+    "upstream_refused",
+    "no_candidate",
+)
+# What happens before a deployment is asked, or whatever it does, is not its fault.
+OURS = _slots(
+    "internal_error",
+    "no_deployment",
+    "overloaded",
+    "ledger_unavailable",
+    "shutting_down",
+    "upstream_busy",
+    "candidates_resting",
+    "deadline_exceeded",
+)
+FAULTS = frozenset(range(OUTCOME_SLOTS["invalid_request"], OUTCOME_SLOTS["upstream_refused"] + 1))
 # A deployment is not to blame for what happens before it is asked, or for a request that it was right to refuse.
 OURS = frozenset(range(OUTCOME_SLOTS["internal_error"], OUTCOME_SLOTS["shutting_down"] + 1)) - {
     OUTCOME_SLOTS["engine_starting"]
@@ -124,29 +159,32 @@ def sum_of(counts: Mapping[int, int], slots: Iterable[int]) -> int:
     return sum(counts.get(slot, 0) for slot in slots)
 
 
+def filled(counts: Mapping[int, int], scale: Scale) -> list[tuple[int, int]]:
+    """The buckets of a histogram that hold something, ascending, and how many."""
+    first = scale.first_slot
+    end = first + BUCKETS
+    return sorted((slot - first, count) for slot, count in counts.items() if first <= slot < end)
+
+
 def samples(counts: Mapping[int, int], scale: Scale) -> int:
-    return sum(counts.get(slot, 0) for slot in range(scale.first_slot, scale.first_slot + BUCKETS))
+    return sum(count for _, count in filled(counts, scale))
 
 
-def quantiles(counts: Mapping[int, int], scale: Scale, shares: Iterable[float]) -> list[float]:
-    """The values below which these shares (ascending, 0 to 1) of the samples lie; none when there are no samples.
+def quantiles(buckets: Sequence[tuple[int, int]], scale: Scale, shares: Iterable[float]) -> list[float]:
+    """The values below which these shares (ascending, 0 to 1) of the samples in `filled` buckets lie.
 
     Between the edges of a bucket its samples are taken to be spread evenly on the logarithmic scale; the error is at
     most GREATEST_ERROR of the value, for values within the scale.
     """
-    slots = range(scale.first_slot, scale.first_slot + BUCKETS)
-    filled = [(slot - scale.first_slot, counts[slot]) for slot in slots if slot in counts]
-    total = sum(count for _, count in filled)
-    if not total:
-        return []
+    total = sum(count for _, count in buckets)
     found = []
     before, at = 0, 0
     for share in shares:
         rank = share * total
-        while before + filled[at][1] < rank:
-            before += filled[at][1]
+        while before + buckets[at][1] < rank:
+            before += buckets[at][1]
             at += 1
-        bucket, count = filled[at]
+        bucket, count = buckets[at]
         found.append(scale.edge(bucket + (rank - before) / count))
     return found
 
