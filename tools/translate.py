@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog, Message
@@ -18,6 +19,7 @@ from babel.messages.pofile import read_po, write_po
 
 SITE = Path(__file__).resolve().parents[1] / "src" / "fairlead" / "site"
 LOCALE = SITE / "locale"
+NO_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 LANGUAGES = ("de", "zh")
 PLACE = re.compile(r"%\((\w+)\)s|\{(\w+)\}|</?(\w+)")
 
@@ -45,6 +47,8 @@ def catalogue(language: str, template: Catalog) -> Catalog:
         found = Catalog(locale=language, charset="utf-8", project="Fairlead")
     found.update(template, no_fuzzy_matching=True)
     found.obsolete.clear()
+    # Files that do not change with the clock.
+    found.creation_date = found.revision_date = NO_TIME
     return found
 
 
@@ -71,7 +75,6 @@ def compiled(found: Catalog) -> bytes:
 
 
 def written(found: Catalog) -> bytes:
-    found.revision_date = found.creation_date  # a file that does not change with the clock
     out = io.BytesIO()
     write_po(out, found, width=120, sort_output=True, omit_header=False, no_location=True)
     lines = [

@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing, first_start
@@ -43,6 +44,7 @@ from fairlead.errors import (
     ConfigurationError,
     EngineCrashed,
     FairleadError,
+    Overloaded,
     ServiceError,
     UpstreamCut,
     UpstreamUnreachable,
@@ -66,14 +68,17 @@ from fairlead.store import Store, open_store
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.exposition import families
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder, Series
 from fairlead.tokens import family_of
 
 if TYPE_CHECKING:
+    from fairlead.site.records import Event
     from fairlead.telemetry.otel import Sender
 
+T = TypeVar("T")
 log = logging.getLogger("fairlead")
 
 CHAT_PATH = b"/chat/completions"
@@ -254,7 +259,7 @@ class Service:
         board = Board(Reader(self._store))
         performance = Performances(self._snapshot.models.values(), board, self._obstacle)
         health = HealthChecks(self._obstacles, self._warnings)
-        site = LazySite(self._snapshot, self._obstacle)
+        site = LazySite(self._snapshot, self._obstacle, Recorded(board))
         server: Server | None = None
         metrics = Metrics(
             (
@@ -426,12 +431,38 @@ class Service:
         print("\n".join(lines), flush=True)
 
 
+class Recorded:
+    """What the pages show of this server's own traffic."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    async def model_days(self, days: int) -> tuple[ModelDay, ...]:
+        return (await self._read(self._board.model_days(days))).value
+
+    async def day_bars(self, model: str, deployment: str = "") -> tuple[DayBar, ...]:
+        return (await self._read(self._board.day_bars(model, deployment))).value
+
+    async def performance(self, model: str, window: str) -> Performance | None:
+        return (await self._read(self._board.performance(model, window))).value
+
+    async def events(self, since_ms: int) -> tuple[Event, ...]:  # noqa: ARG002 - no breaker keeps any yet
+        return ()
+
+    async def _read(self, reading: Awaitable[T]) -> T:
+        try:
+            return await reading
+        except SQLAlchemyError:
+            raise Overloaded("What was measured cannot be read now.", retry_after_seconds=5) from None
+
+
 class LazySite:
     """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
 
-    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None]) -> None:
+    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None], records: Recorded) -> None:
         self._snapshot = snapshot
         self._obstacle = obstacle
+        self._records = records
         self._bridge: AsgiBridge | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
 
@@ -440,7 +471,7 @@ class LazySite:
             from fairlead.site.app import site
             from fairlead.site.sources import Sources
 
-            sources = Sources(lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC))
+            sources = Sources(lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC), self._records)
             self._bridge = AsgiBridge(site(sources), self.on_error)
         self._bridge.handle(request, response)
 

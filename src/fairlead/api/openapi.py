@@ -28,7 +28,8 @@ _OBJECT: dict[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A method of a path. `body` and `answer`: the name of a schema, or ""; `query`: names with what they mean."""
+    """A method of a path. `body` and `answer`: the name of a schema, or ""; `query`: names with what they mean,
+    `optional` when none of them is needed."""
 
     summary: str
     key: bool
@@ -37,6 +38,7 @@ class Operation:
     body: str = ""
     media_type: str = "application/json"
     query: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
     statuses: tuple[int, ...] = ()
 
 
@@ -51,6 +53,17 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/v1/models"): Operation("Lists the models.", False, "Models", "ModelList"),
     ("GET", "/v1/models/{id}"): Operation("Shows one model.", False, "Models", "ModelEntry", statuses=(404,)),
+    ("GET", "/v1/models/{id}/performance"): Operation(
+        "Shows what was measured of a model and its deployments.",
+        False,
+        "Models",
+        query={"window": "1h, 24h, 7d or 30d."},
+        optional=True,
+        statuses=(400, 404, 503),
+    ),
+    ("GET", "/v1/models/{id}/endpoints"): Operation(
+        "Lists the deployments of a model in OpenRouter's shape.", False, "Models", statuses=(404,)
+    ),
     ("GET", "/v1/generation"): Operation(
         "Shows what a call of your account used and cost.",
         True,
@@ -162,6 +175,10 @@ def document(routes: Table, prefixes: Table) -> dict[str, Any]:
     for prefix, methods in prefixes.items():
         path = f"{prefix}{{{PATH_MEMBERS.get(prefix, 'id')}}}"
         paths[path] = {method.lower(): _operation(method, path) for method in methods}
+        # What a prefix answers further down, such as /v1/models/{id}/endpoints.
+        for method, further in OPERATIONS:
+            if further.startswith(f"{path}/") and method in methods:
+                paths[further] = {method.lower(): _operation(method, further)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -186,7 +203,13 @@ def _operation(method: str, path: str) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "description": "May have slashes."}
         for name in members
     ] + [
-        {"name": name, "in": "query", "required": True, "schema": {"type": "string"}, "description": meaning}
+        {
+            "name": name,
+            "in": "query",
+            "required": not row.optional,
+            "schema": {"type": "string"},
+            "description": meaning,
+        }
         for name, meaning in row.query.items()
     ]
     content: dict[str, Any] = {row.media_type: {"schema": _reference(row.answer)}}
