@@ -35,7 +35,8 @@ from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
-from fairlead.catalogue.load import build
+from fairlead.catalogue.facts import ModelFacts, Source, Value
+from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec
@@ -502,33 +503,42 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
         queue_seconds=60,
     )
     known = snapshot.models.get(spec.model_id)
-    model = known or Model(
-        id=spec.model_id,
-        name=spec.model_id,
-        vendor="unknown",
-        description=f"Served from {spec.gguf.name} by the embedded engine.",
-        created=0,
-        context_length=spec.context_tokens,
-        max_output_tokens=spec.context_tokens,
-    )
+    model = known if known is not None else model_of(_facts_of_file(spec))
     name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
-    deployment = Deployment(name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE))
-    model = replace(
-        model,
-        deployments=(*model.deployments, deployment),
-        context_length=spec.context_tokens if not model.deployments else model.context_length,
-        max_output_tokens=spec.context_tokens if not model.deployments else model.max_output_tokens,
-        input_modalities=("text", "image")
-        if spec.images
-        else ("text",)
-        if not model.deployments
-        else model.input_modalities,
+    deployment = Deployment(
+        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), spec.context_tokens, spec.context_tokens
     )
+    if not model.deployments:  # nobody else serves it: it holds and takes what the engine does
+        model = replace(
+            model,
+            context_length=spec.context_tokens,
+            max_output_tokens=spec.context_tokens,
+            input_modalities=("text", "image") if spec.images else ("text",),
+        )
+    elif spec.images:
+        model = replace(model, input_modalities=("text", "image"))
+    model = replace(model, deployments=(*model.deployments, deployment))
     return replace(
         snapshot,
         models={**snapshot.models, model.id: model},
         providers={**snapshot.providers, provider.id: provider},
     )
+
+
+def _facts_of_file(spec: EngineSpec) -> ModelFacts:
+    """What is known of a model of which there is only its file."""
+    said = Source("engine", f"{spec.gguf.name} in the embedded engine", "measurement", str(datetime.now(UTC).date()))
+    stated: dict[str, Value] = {
+        "name": spec.model_id,
+        "description": f"Served from {spec.gguf.name} by the embedded engine.",
+        "context_length": spec.context_tokens,
+        "max_output_tokens": spec.context_tokens,
+        "input_modalities": ("text", "image") if spec.images else ("text",),
+        "output_modalities": ("text",),
+        "capability.vision": bool(spec.images),
+        "mode": "chat",
+    }
+    return with_statements(ModelFacts(spec.model_id, "unknown", {}, {}), said, stated)
 
 
 def _engine_error(error: FairleadError) -> FairleadError:

@@ -97,24 +97,26 @@ def test_calls_show_in_the_figures_of_their_model_and_deployment(
 def test_what_went_wrong_is_told_by_its_code_and_by_whose_fault_it_was(tmp_path: Path) -> None:
     with ScriptedUpstream() as broken, ScriptedUpstream() as good:
         good.default = TALE
+        broken.default = Reply(status=500, body="{}")
         config = FAST + provider(broken.url, name="broken") + provider(good.url, name="good")
-        config += model("broken", "good") + model("good", name="single")
+        config += model("broken", name="down") + model("good", name="up")
         with serving(tmp_path, config) as served:
-            broken.default = Reply(status=500, body="{}")
-            call(served, 2, stream=True)
+            with pytest.raises(openai.InternalServerError):
+                call(served, 1, "down", stream=True)
+            call(served, 2, "up", stream=True)
             good.default = Reply(status=400)
             with pytest.raises(openai.BadRequestError):
-                call(served, 1, "single", stream=False)
-            eventually(lambda: performance(served)["total"]["traffic"]["calls"] == 2, 15)
-            shown = performance(served)
-            assert shown["total"]["traffic"]["outcomes"] == {"served": 2}, "callers saw nothing of it"
-            by_name = {one["deployment"].partition("/")[0]: one["traffic"] for one in shown["deployments"]}
-            assert by_name["broken"]["outcomes"]["upstream_failed"] >= 1
-            assert by_name["broken"]["faults"] == by_name["broken"]["calls"]
-            assert by_name["good"]["outcomes"] == {"served": 2}
-            eventually(lambda: performance(served, name="single")["total"]["traffic"]["calls"] == 1, 15)
-            refused = performance(served, name="single")["total"]["traffic"]
-            assert (refused["caller_faults"], refused["faults"], refused["success"]["of"]) == (1, 0, 0)
+                call(served, 1, "up", stream=False)
+            eventually(lambda: performance(served, name="up")["total"]["traffic"]["calls"] == 3, 15)
+            shown = performance(served, name="up")
+            for figures in (shown["total"]["traffic"], shown["deployments"][0]["traffic"]):
+                assert figures["outcomes"] == {"served": 2, "upstream_refused": 1}
+                assert (figures["caller_faults"], figures["faults"], figures["success"]["of"]) == (1, 0, 2)
+            shown = performance(served, name="down")
+            assert shown["total"]["traffic"]["outcomes"] == {"upstream_failed": 1}
+            tried = shown["deployments"][0]["traffic"]
+            assert tried["faults"] == tried["outcomes"]["upstream_failed"] == tried["calls"] >= 1
+            assert (shown["total"]["traffic"]["uptime"]["value"], tried["uptime"]["value"]) == (0, 0)
 
 
 def test_a_caller_who_hangs_up_is_counted_apart(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
         settings.DeploymentSettings,
         settings.LedgerSettings,
         settings.DatabaseSettings,
+        settings.CatalogueSettings,
         settings.TelemetrySettings,
     ):
         for field in msgspec.structs.fields(kind):

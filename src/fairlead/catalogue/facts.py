@@ -1,9 +1,9 @@
 """What is known of a model: every fact with the source that says it, and what other sources say instead.
 
-The names of facts are these words, and a dotted word for each member of a family:
-`name`, `description`, `family`, `released`, `knowledge_cutoff`, `licence`, `weights`, `size`, `context_length`,
-`max_output_tokens`, `input_modalities`, `output_modalities`, `tokenizer`, `quantization`, `mode`, `status`, `retires`,
-`successor`, `capability.NAME`, `parameter.NAME`, `default.NAME`, `range.NAME`, `link.NAME`.
+The names of facts are these words, and a dotted word for each member of a family: `name`, `description`, `family`,
+`released`, `knowledge_cutoff`, `licence`, `weights`, `open_weights`, `size`, `context_length`, `max_output_tokens`,
+`input_modalities`, `output_modalities`, `tokenizer`, `quantization`, `mode`, `status`, `retires`, `successor`,
+`capability.NAME`, `parameter.NAME`, `default.NAME`, `range.NAME`, `link.NAME`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Vendor(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(Struct, frozen=True):
-    """Who says something. `read`: the day on which we read it; `edition`: the newest date in what we read, where it has one.
+    """Who says something. `read`: the day on which we read it; `edition`: the newest date in what we read.
 
     `kind`: `vendor` (the maker's documentation or own API), `card` (the model card beside the weights), `provider` (who
     serves it), `collection` (who collects what others say), `measurement` (we tried it), `operator` (this server's
@@ -64,11 +64,15 @@ class Fact(Struct, frozen=True):
 
 
 class ListPrice(Struct, frozen=True):
-    """What a source lists, in US dollars per million tokens as decimal strings (`request`: per request). For reference only: nothing is billed
-    by it. Classes are named as in a price sheet."""
+    """What a source lists, in US dollars per million tokens as decimal strings (`request`: per request).
+
+    For reference only: nothing is billed by it. Classes are named as in a price sheet. `long_rates` hold for the whole
+    call when its prompt is above `long_above` tokens."""
 
     source: str
     rates: dict[str, str]
+    long_rates: dict[str, str] = {}
+    long_above: int | None = None
 
 
 class Change(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""A model's file: what each source says, in the order in which the sources are believed, and decisions where they differ.
+"""A model's file: what each source says, in the order in which they are believed, and decisions where they differ.
 
 `docs/catalogue.md` describes the form. `resolve` makes of it what the pages show.
 """
@@ -11,12 +11,24 @@ from datetime import date
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from fairlead.catalogue.facts import Change, Claim, Fact, ListPrice, ModelFacts, Scalar, Source, SourceKind, Value, Vendor, same
+from fairlead.catalogue.facts import (
+    Change,
+    Claim,
+    Fact,
+    ListPrice,
+    ModelFacts,
+    Scalar,
+    Source,
+    SourceKind,
+    Value,
+    Vendor,
+    same,
+)
 from fairlead.errors import ConfigurationError
 
 OURS = "ours"
@@ -27,8 +39,9 @@ Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$")]
 Words = tuple[str, ...]
 SCALARS = (
-    "name", "family", "released", "knowledge_cutoff", "licence", "weights", "size", "context_length", "max_output_tokens",
-    "input_modalities", "output_modalities", "tokenizer", "quantization", "mode", "status", "retires", "successor",
+    "name", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size",
+    "context_length", "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization",
+    "mode", "status", "retires", "successor",
 )  # fmt: skip
 UNKNOWN = "unknown"
 
@@ -50,6 +63,7 @@ class Statements(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     knowledge_cutoff: PartialDate | None = None
     licence: str | None = None
     weights: str | None = None
+    open_weights: bool | None = None
     size: str | None = None
     context_length: Count | None = None
     max_output_tokens: Count | None = None
@@ -69,6 +83,8 @@ class Statements(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     ranges: dict[str, tuple[float, float]] = {}
     links: dict[str, str] = {}
     price: dict[str, str] = {}
+    long_price: dict[str, str] = {}
+    long_price_above: Count | None = None
 
     def facts(self) -> Iterator[tuple[str, Value]]:
         for name in SCALARS:
@@ -149,7 +165,7 @@ def model_files(directory: Path | Traversable) -> Iterator[tuple[str, str]]:
 
 
 def resolve(file: ModelFile) -> ModelFacts:
-    """Every fact with its source. The first source that says something is believed, or the one that a decision names."""
+    """Every fact with its source: the first that says something, or the one that a decision names."""
     claims: dict[str, list[Claim]] = {}
     for key, statements in file.sources.items():
         for name, value in statements.facts():
@@ -167,7 +183,11 @@ def resolve(file: ModelFile) -> ModelFacts:
         sources=sources,
         facts=facts,
         aliases=file.aliases,
-        prices=tuple(ListPrice(key, said.price) for key, said in file.sources.items() if said.price),
+        prices=tuple(
+            ListPrice(key, said.price, said.long_price, said.long_price_above)
+            for key, said in file.sources.items()
+            if said.price
+        ),
         history=tuple(_change(entry) for entry in file.history),
         added=str(file.added),
         sent=file.sent,
@@ -198,9 +218,3 @@ def _source(key: str, said: Statements) -> Source:
 def _change(entry: Changed) -> Change:
     before, after = (None if value is UNSET else value for value in (entry.before, entry.after))
     return Change(str(entry.on), entry.fact, before, after, entry.source)
-
-
-def as_dict(statements: Statements) -> dict[str, Any]:
-    """What a source says as its table in a file, without what it does not say."""
-    found: dict[str, Any] = msgspec.to_builtins(statements, builtin_types=(date,))
-    return {name: value for name, value in found.items() if value is not None}

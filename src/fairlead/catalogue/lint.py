@@ -13,9 +13,9 @@ from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
 
 KNOWN_FACTS = frozenset({
-    "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "size", "context_length",
-    "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization", "mode", "status", "retires",
-    "successor",
+    "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size",
+    "context_length", "max_output_tokens", "input_modalities", "output_modalities", "tokenizer", "quantization",
+    "mode", "status", "retires", "successor",
 })  # fmt: skip
 REASONING_PARAMETERS = ("reasoning", "include_reasoning", "reasoning_effort")
 
@@ -76,9 +76,15 @@ def _modalities_and_capabilities(model: ModelFacts) -> Iterator[tuple[str, tuple
             has = needed in model.words(kind)
             if has and capability.value is not True:
                 said = "does not have" if capability.value is False else "is not said to have"
-                yield f"{kind} has {needed!r}, and the model {said} the capability {row.name!r}.", (modalities, capability)
+                yield (
+                    f"{kind} has {needed!r}, and the model {said} the capability {row.name!r}.",
+                    (modalities, capability),
+                )
             elif not has and capability.value is True:
-                yield f"the model has the capability {row.name!r}, and {kind} lacks {needed!r}.", (capability, modalities)
+                yield (
+                    f"the model has the capability {row.name!r}, and {kind} lacks {needed!r}.",
+                    (capability, modalities),
+                )
 
 
 def _capability_without_support(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
@@ -90,7 +96,7 @@ def _capability_without_support(model: ModelFacts) -> Iterator[tuple[str, tuple[
             denied = tuple(claim for claim in fact.others if claim.value is False)
             if denied and fact.why.endswith("comes first among the sources of this model."):
                 yield (
-                    f"the capability {name!r} is claimed by one source and denied by another; a decision must say which is right.",
+                    f"the capability {name!r} is claimed by one source and denied by another; decide which is right.",
                     (fact, *(Fact(False, claim.source) for claim in denied)),
                 )
     for name in REASONING_PARAMETERS:

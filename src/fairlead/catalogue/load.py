@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.catalogue.built import Catalogue, load_catalogue
-from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Source as Said, Value
+from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, same
+from fairlead.catalogue.facts import Source as Said
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES
 from fairlead.errors import ConfigurationError
@@ -30,7 +31,6 @@ from fairlead.settings import (
     api_key,
 )
 from fairlead.wire.usage import CLASSES, TokenClasses
-
 
 OPERATOR = "operator"
 # The settings of a model that are facts of it.
@@ -49,7 +49,7 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
         providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, environment)
-    catalogue = load_catalogue(_directory(settings))
+    catalogue = load_catalogue(catalogue_directory(settings))
     models = catalogue_models(catalogue)
     seen: set[str] = set()
     for at, model in enumerate(settings.models):
@@ -64,7 +64,7 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
     return Snapshot(models, providers, catalogue.vendors, aliases)
 
 
-def _directory(settings: Settings) -> Path | None:
+def catalogue_directory(settings: Settings) -> Path | None:
     """The operator's own catalogue; a relative path is taken from the configuration file."""
     named = settings.catalogue.directory
     if named is None:
@@ -174,6 +174,8 @@ def _configured(
             raise _error(source, here, f"the deployment {name!r} is there twice.")
         sheet = _sheet(name, wanted, given.markup, here, source)
         limits = wanted.context_length, wanted.max_output_tokens
+        if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
+            raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
         deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, sheet, *limits))
     model = replace(model, deployments=tuple(deployments))
     if model.context_length and model.max_output_tokens and model.max_output_tokens > model.context_length:
@@ -188,22 +190,29 @@ def _stated(given: ModelSettings, facts: ModelFacts, source: Source | None) -> M
         for row in CAPABILITIES.values():
             if row.takes is not None:
                 stated[f"capability.{row.name}"] = row.takes in given.input_modalities
-    if not stated and given.vendor is None:
-        return facts
+    output = facts.whole("max_output_tokens")
+    if given.context_length is not None and given.max_output_tokens is None and output is not None:
+        stated["max_output_tokens"] = min(output, given.context_length)
+    if given.vendor is not None:
+        facts = msgspec.structs.replace(facts, vendor=given.vendor)
     title = f"Configuration of this server ({Path(source.name).name})" if source else "Configuration of this server"
-    said = Said(OPERATOR, title, "operator", str(datetime.now(UTC).date()))
-    changed = {name: _overruled(facts.get(name), value) for name, value in stated.items()}
+    return with_statements(facts, Said(OPERATOR, title, "operator", str(datetime.now(UTC).date())), stated)
+
+
+def with_statements(facts: ModelFacts, said: Said, stated: Mapping[str, Value]) -> ModelFacts:
+    """The facts with what one more source says, which is believed before all others."""
+    if not stated:
+        return facts
+    changed = {name: _overruled(facts.get(name), said, value) for name, value in stated.items()}
     return msgspec.structs.replace(
-        facts,
-        vendor=given.vendor or facts.vendor,
-        sources={OPERATOR: said, **facts.sources},
-        facts={**facts.facts, **changed},
-    )
+        facts, sources={said.key: said, **facts.sources}, facts={**facts.facts, **changed}
+    )  # fmt: skip
 
 
-def _overruled(before: Fact, value: Value) -> Fact:
-    others = before.others if before.value is None else (Claim(before.source, before.value), *before.others)
-    return Fact(value, OPERATOR, "The operator of this server says so." if others else "", others)
+def _overruled(before: Fact, said: Said, value: Value) -> Fact:
+    claims = before.others if before.value is None else (Claim(before.source, before.value), *before.others)
+    others = tuple(claim for claim in claims if not same(claim.value, value))
+    return Fact(value, said.key, f"{said.title} comes before all other sources here." if others else "", others)
 
 
 def _sheet(name: str, given: DeploymentSettings, markup: str, path: str, source: Source | None) -> PriceSheet:

@@ -50,7 +50,7 @@ class Model:
     """What calls need of a model, and `facts`: all that is known of it, for the pages.
 
     `defaults` are values, as JSON, for parameters that a caller leaves out. None: not known. `aliases` are other exact
-    ids under which it can be called."""
+    ids by which it is known elsewhere; it is called by its `id`."""
 
     id: str
     name: str
@@ -77,7 +77,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`aliases`: other exact ids, and the model that each means."""
+    """`vendors` by slug; `aliases`: ids by which models are known elsewhere, and the model that each means."""
 
     models: Mapping[str, Model]
     providers: Mapping[str, Provider]

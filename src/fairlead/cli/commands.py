@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fairlead import __version__
+from fairlead.cli.catalogue import catalogue
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.money import Picodollars
 from fairlead.settings import configuration_file, data_directory, database_url, load_settings
@@ -53,6 +54,9 @@ def serve_options(command: Command) -> Command:
 @click.version_option(__version__, prog_name="fairlead")
 def cli() -> None:
     """A self-hosted LLM router: one OpenAI-compatible API and one key for many models."""
+
+
+cli.add_command(catalogue)
 
 
 @cli.command()

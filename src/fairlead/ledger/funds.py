@@ -68,8 +68,8 @@ def take(
     wanted: int,
     lease_seconds: float,
 ) -> Taken:
-    """Leases a slice: at least `need` when there is so much, else all there is; up to `wanted` when that is a small part
-    of what is free. `granted`: what a budget is now."""
+    """Leases a slice: at least `need` when there is so much, else all there is; up to `wanted` when that is a small
+    part of what is free. `granted`: what a budget is now."""
     now = _now()
     row = _locked(connection, scope, granted)
     if row is None:

@@ -2,8 +2,8 @@
 
 A record is in the kernel's hands before the last byte of its answer leaves, so a killed process loses none: segments
 are mapped into memory, and what is written there belongs to the kernel at once, without a call to it. A record is a
-length, a CRC-32 and the bytes, the length written last; a torn tail is left out. A directory belongs to the process that holds its lock; one
-whose process has died is adopted by the next.
+length, a CRC-32 and the bytes, the length written last; a torn tail is left out. A directory belongs to the process
+that holds its lock; one whose process has died is adopted by the next.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ log = logging.getLogger("fairlead.ledger")
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 LONGEST_RECORD = 1024 * 1024
+# Records that are kept at hand until they are drained; behind so many they are read from the segments again.
+MOST_FRESH = 20_000
+Position = tuple[int, int]  # segment, offset
 _HEAD = struct.Struct("<II")
+RECORD_HEAD_BYTES = _HEAD.size
 
 
 class Spool:
@@ -52,6 +56,7 @@ class Spool:
         self._map: mmap.mmap | None = None
         self._file = -1
         self._held: list[bytes] = []
+        self._fresh: list[bytes] | None = []
         self._next_segment(0)
 
     @property
@@ -101,6 +106,11 @@ class Spool:
         mapped[start:end] = record
         _HEAD.pack_into(mapped, self._written, len(record), zlib.crc32(record))
         self._written = end
+        fresh = self._fresh
+        if fresh is not None:
+            fresh.append(record)
+            if len(fresh) > MOST_FRESH:
+                self._fresh = None
 
     def _next_segment(self, needed: int) -> None:
         """Raises OSError when the disk has no room for it; then the old one stays. The room is taken now, because a
@@ -170,6 +180,11 @@ class Spool:
             for file in files[:-1]:
                 os.close(file)
 
+    def take_fresh(self) -> tuple[list[bytes] | None, Position]:
+        """What was written since the last call, unless it was too much, and where it ends."""
+        fresh, self._fresh = self._fresh, []
+        return fresh, (self._number, self._written)
+
     def reader(self) -> Reader:
         return Reader(self._directory)
 
@@ -197,20 +212,22 @@ class Reader:
         self._offset = 0
         self._next: tuple[int, int] = (0, 0)
 
-    def next_batch(self, most: int) -> tuple[list[bytes], int]:
-        """Up to `most` records and the bytes that they take in the spool. `advance` confirms them."""
+    def next_batch(self, most: int, until: Position | None = None) -> tuple[list[bytes], int]:
+        """Up to `most` records, none behind `until`, and the bytes that they take in the spool. `advance` confirms
+        them."""
         records: list[bytes] = []
         taken = 0
         segment, offset = self._segment, self._offset
         while len(records) < most:
-            found = list(read_segment(self._path(segment), offset, most - len(records)))
+            end = until[1] if until is not None and segment == until[0] else None
+            found = list(read_segment(self._path(segment), offset, most - len(records), end))
             for record in found:
                 offset += _HEAD.size + len(record)
                 taken += _HEAD.size + len(record)
             records += found
             if found:
                 continue
-            if not self._path(segment + 1).exists():
+            if end is not None or not self._path(segment + 1).exists():
                 break
             if rest := _unread(self._path(segment), offset):
                 log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), rest)
@@ -220,7 +237,11 @@ class Reader:
 
     def advance(self) -> None:
         """The last batch is in the database: segments that are done are removed."""
-        segment, offset = self._next
+        self.move_to(self._next)
+
+    def move_to(self, position: Position) -> None:
+        """Everything before it is in the database."""
+        segment, offset = position
         for number in range(self._segment, segment):
             self._path(number).unlink(missing_ok=True)
         self._segment, self._offset = segment, offset
@@ -249,15 +270,16 @@ def _unread(path: Path, offset: int) -> int:
         return len(file.read().rstrip(b"\0"))
 
 
-def read_segment(path: Path, offset: int = 0, most: int | None = None) -> Iterator[bytes]:
-    """The whole records of a segment from an offset. A torn or damaged one ends it: nothing behind it is trusted."""
+def read_segment(path: Path, offset: int = 0, most: int | None = None, end: int | None = None) -> Iterator[bytes]:
+    """The whole records of a segment from an offset, to an end if one is given. A torn or damaged one ends it: nothing
+    behind it is trusted."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return
     with file:
         file.seek(offset)
-        while most is None or most > 0:
+        while (most is None or most > 0) and (end is None or offset < end):
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:
                 return
@@ -265,6 +287,7 @@ def read_segment(path: Path, offset: int = 0, most: int | None = None) -> Iterat
             record = file.read(length) if 0 < length <= LONGEST_RECORD else b""
             if len(record) != length or not record or zlib.crc32(record) != checksum:
                 return
+            offset += _HEAD.size + length
             yield record
             if most is not None:
                 most -= 1

@@ -59,7 +59,13 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
         progress(len(found))
     entry_id = unbalanced_entry(connection)
     wrong = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
-    wrong = wrong or wrong_refund(connection) or wrong_charges(connection) or unequal_balance(connection) or overdrawn(connection)
+    wrong = (
+        wrong
+        or wrong_refund(connection)
+        or wrong_charges(connection)
+        or unequal_balance(connection)
+        or overdrawn(connection)
+    )
     return Verified(records, len(sheets), charged, missing, wrong)
 
 

@@ -14,12 +14,27 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.wire.chat_shapes import (
+    NULL,
+    ChatRequest,
+    ImageUrl,
+    Json,
+    Message,
+    Options,
+    Part,
+    ResponseFormat,
+    StreamOptions,
+    StructuredOutputs,
+    Tool,
+    ToolChoiceObject,
+)
+
+__all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
 
 TRUE = Raw(b"true")
-NULL = Raw(b"null")
 MOST_STOPS = 16
 MOST_TOOLS = 128
 MOST_CHOICES = 128
@@ -27,75 +42,6 @@ MOST_CHOICES = 128
 SKELETON_BYTES = 65_536
 LONG_VALUE_BYTES = 256
 IMAGE_URL_START = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
-
-_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
-_Json = dict[str, Raw]
-
-
-class _Function(Struct, frozen=True):
-    name: _Name
-    description: str | None = None
-    parameters: _Json | None = None
-    strict: bool | None = None
-
-
-class Tool(Struct, frozen=True):
-    type: Literal["function"]
-    function: _Function
-
-
-class _Named(Struct, frozen=True):
-    name: _Name
-
-
-class _ToolReference(Struct, frozen=True):
-    type: Literal["function"]
-    function: _Named
-
-
-class _AllowedTools(Struct, frozen=True):
-    mode: Literal["auto", "required"]
-    tools: Annotated[list[_ToolReference], Meta(min_length=1)]
-
-
-class _ToolChoiceObject(Struct, frozen=True):
-    type: Literal["function", "allowed_tools"]
-    function: _Named | None = None
-    allowed_tools: _AllowedTools | None = None
-
-
-class _JsonSchema(Struct, frozen=True):
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
-    description: str | None = None
-    schema: _Json | None = None
-    strict: bool | None = None
-
-
-class _ResponseFormat(Struct, frozen=True):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
-
-
-class StructuredOutputs(Struct, frozen=True, forbid_unknown_fields=True):
-    """vLLM's constraint on the answer: exactly one of these."""
-
-    json: _Json | str | None = None
-    regex: str | None = None
-    choice: list[str] | None = None
-    grammar: str | None = None
-    json_object: bool | None = None
-    structural_tag: str | None = None
-
-
-class _StreamOptions(Struct, frozen=True):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class _Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped."""
-
-    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +68,7 @@ def _integer(low: int, high: int, wanted: str) -> Parameter:
 _INT64 = 2**63 - 1
 _bool = _of(bool, "true or false")
 _text = _of(str, "a string")
-_object = _of(_Json, "an object")
+_object = _of(Json, "an object")
 
 # Every parameter of the API except `model`, `messages` and `fairlead`. The table of docs/wire.md is checked against it.
 PARAMETERS: Mapping[str, Parameter] = {
@@ -147,7 +93,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "reasoning_effort": _text,
     "repetition_penalty": _number(0, 2, "a number above 0 and up to 2", above=True),
     "response_format": _of(
-        _ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True
+        ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True
     ),
     "safety_identifier": _text,
     "seed": _integer(-_INT64 - 1, _INT64, "a whole number of 64 bits"),
@@ -159,7 +105,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "store": _bool,
     "stream": _bool,
-    "stream_options": _of(_StreamOptions, 'an object such as {"include_usage": true}'),
+    "stream_options": _of(StreamOptions, 'an object such as {"include_usage": true}'),
     "structured_outputs": _of(
         StructuredOutputs,
         "an object with one of json, regex, choice, grammar, json_object, structural_tag",
@@ -167,7 +113,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "temperature": _number(0, 2, "a number from 0 to 2"),
     "tool_choice": _of(
-        Literal["none", "auto", "required"] | _ToolChoiceObject,
+        Literal["none", "auto", "required"] | ToolChoiceObject,
         "'none', 'auto', 'required' or an object that names a function",
         nested=True,
     ),
@@ -182,69 +128,16 @@ PARAMETERS: Mapping[str, Parameter] = {
     "web_search_options": _object,
 }
 REMOVED = {"functions": "tools", "function_call": "tool_choice"}
-_FAIRLEAD = _of(_Options, 'an object such as {"strict": true}', nested=True)
+_FAIRLEAD = _of(Options, 'an object such as {"strict": true}', nested=True)
 _MODEL = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
-
-
-class _CallFunction(Struct, frozen=True):
-    name: str
-    arguments: str
-
-
-class _Call(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1)]
-    function: _CallFunction
-    type: Literal["function"] = "function"
-
-
-class Message(Struct, frozen=True):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Raw = NULL
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-
-
-class _Part(Struct, frozen=True):
-    type: str
-    text: str | None = None
-    image_url: Raw = NULL
-
-
-class _ImageUrl(Struct, frozen=True):
-    url: str
-    detail: Literal["auto", "low", "high"] | None = None
 
 
 _body = msgspec.json.Decoder(dict[str, Raw])
 _messages = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
 _string = msgspec.json.Decoder(str)
 _parts = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
-_part = msgspec.json.Decoder(_Part)
-_image_url = msgspec.json.Decoder(_ImageUrl)
-
-
-class ChatRequest(Struct, gc=False):
-    """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
-    `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
-    `prefill`: the text of a last assistant message, which the answer is to continue."""
-
-    model: str
-    messages: Raw
-    given: dict[str, Raw]
-    unknown: tuple[str, ...] = ()
-    stream: bool = False
-    include_usage: bool = False
-    strict: bool = False
-    has_images: bool = False
-    has_tool_history: bool = False
-    prefill: str | None = None
-    choices: int = 1
-
-    def release(self) -> None:
-        """Lets go of the caller's bytes, once they will not be sent again."""
-        self.messages = NULL
-        self.given = {}
+_part = msgspec.json.Decoder(Part)
+_image_url = msgspec.json.Decoder(ImageUrl)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -509,7 +402,7 @@ def _check_parts(message: Message, where: str) -> bool:
     return has_images
 
 
-def _check_image(part: _Part, raw: bytes, role: str, here: str) -> None:
+def _check_image(part: Part, raw: bytes, role: str, here: str) -> None:
     if role != "user":
         raise UnsupportedContent("Only user messages may hold images.", param=here)
     # An engine that reads the other of two members of one name would see an address that was never checked.
