@@ -472,9 +472,14 @@ class LazySite:
             from fairlead.site.app import site
             from fairlead.site.sources import Sources
 
-            sources = Sources(lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC), self._records)
+            sources = Sources(
+                lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC), self._records, self._carries
+            )
             self._bridge = AsgiBridge(site(sources), self.on_error)
         self._bridge.handle(request, response)
+
+    def _carries(self, deployment: Deployment) -> frozenset[str] | None:
+        return DIALECTS[self._snapshot.providers[deployment.provider].dialect].carries
 
 
 def _limits_from(given: LimitSettings) -> Limits:

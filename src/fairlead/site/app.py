@@ -12,6 +12,7 @@ from fairlead.site import compare, finding, forms, guides, models, rankings, sta
 from fairlead.site.desk import Desk
 from fairlead.site.front import front
 from fairlead.site.language import Remember, languages
+from fairlead.site.model.page import model, new_key
 from fairlead.site.press import Press
 from fairlead.site.sources import Sources
 
@@ -37,6 +38,8 @@ ROUTES = [
     *forms.routes("/models", models.models),
     Route("/search.json", models.index),
     *forms.routes("/models/{vendor}", models.vendor),
+    Route("/models/{vendor}/{model:path}", model),
+    Route("/keys/new", new_key),
     *forms.routes("/compare", compare.choose),
     *forms.routes("/compare/{models:path}", compare.compare),
     *forms.routes("/rankings", rankings.rankings),
