@@ -67,6 +67,7 @@ class Incident:
         return None if self.end is None else max(1, round((self.end - self.start) / 60_000))
 
 
+NO_HISTORY = History("", (), None, 0)
 Histories = dict[str, tuple[History, ...]]
 
 
@@ -106,9 +107,11 @@ async def _read(desk: Desk) -> tuple[int, tuple[Histories, tuple[Incident, ...]]
 
     async def read() -> tuple[Histories, tuple[Incident, ...]]:
         records = desk.sources.records
-        names = [(model, one) for model, deployments in served.items() for one in ("", *deployments)]
+        # Only what had calls is read further: with thousands of models most have none.
+        called = {day.model for day in await records.model_days(DAYS)}
+        names = [(model, one) for model in served if model in called for one in ("", *served[model])]
         found = await asyncio.gather(*(_history(records, model, one) for model, one in names))
-        histories: Histories = {}
+        histories: Histories = {model: (NO_HISTORY,) for model in served if model not in called}
         for (model, _), history in zip(names, found, strict=True):
             histories[model] = (*histories.get(model, ()), history)
         return histories, incidents_of(await records.events(since))
