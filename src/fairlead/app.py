@@ -33,6 +33,7 @@ from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
 from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
+from fairlead.api.plan import Plans
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
 from fairlead.catalogue.facts import ModelFacts, Source, Value
@@ -59,15 +60,21 @@ from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
-from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
-from fairlead.routing.upstream import Measured, Servable, Upstream
-from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url, otlp_headers
+from fairlead.routing.keeper import Keeper as RoutingKeeper
+from fairlead.routing.needs import CHOICES, JSON_SCHEMA, lacks_of
+from fairlead.routing.options import Options
+from fairlead.routing.plan import Rules
+from fairlead.routing.probes import Probes
+from fairlead.routing.upstream import Measured, Servable, Upstream, servable, unit_price
+from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
+from fairlead.store.health import events_since
 from fairlead.telemetry.board import Board
-from fairlead.telemetry.cells import TRAFFIC
+from fairlead.telemetry.cells import PROBE, TRAFFIC
 from fairlead.telemetry.exposition import families
 from fairlead.telemetry.figures import DayBar, ModelDay, Performance
 from fairlead.telemetry.keeper import Keeper, Keeping
@@ -154,6 +161,8 @@ class Service:
         self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
         self._ledger: Ledger | None = None
         self._gateway: Gateway | None = None
+        self._keeper: RoutingKeeper
+        self._probes: Probes
 
     async def run(self, host: str, port: int, engine: Engine | None) -> int:
         """Serves alone, with an engine of its own. Raises CannotListen."""
@@ -198,6 +207,8 @@ class Service:
         watching = loop.create_task(keys.watch())
         draining = loop.create_task(ledger.run())
         measuring = loop.create_task(keeper.run())
+        keeping = loop.create_task(self._keeper.run())
+        probing = loop.create_task(self._probes.run())
         # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
         gc.collect()
         gc.freeze()
@@ -212,10 +223,11 @@ class Service:
         give_up = loop.time() + LAST_BILLS_SECONDS
         while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in (watching, draining, measuring):
+        for task in (watching, draining, measuring, keeping, probing):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await loop.run_in_executor(None, self._keeper.close)
         await keeper.close()
         if sender is not None:
             await loop.run_in_executor(None, sender.close)
@@ -252,15 +264,22 @@ class Service:
 
     def _server(self, keys: KeyRing, ledger: Ledger, keeper: Keeper) -> Server:
         hang_up = HangUp(self._settings.ledger.hang_up_seconds, self._settings.ledger.hang_up_tokens)
-        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger, hang_up, self._limits())
+        servables = self._servables()
+        clock = asyncio.get_running_loop().time
+        health = Health(probed=self._settings.routing.probes)
+        gateway = Gateway(servables, health, clock, ledger, hang_up, self._limits(), _options(self._settings.routing))
         self._gateway = gateway
-        receipts = Receipts(ledger, keys)
+        upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
+        self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)
+        self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
+        receipts = Receipts(ledger, keys, self._keeper.routed)
+        self._probes = Probes(upstreams, health, clock)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
         board = Board(Reader(self._store))
         performance = Performances(self._snapshot.models.values(), board, self._obstacle)
-        health = HealthChecks(self._obstacles, self._warnings)
-        site = LazySite(self._snapshot, self._obstacle, Recorded(board))
+        checks = HealthChecks(self._obstacles, self._warnings)
+        site = LazySite(self._snapshot, self._obstacle, Recorded(board, self._store))
         server: Server | None = None
         metrics = Metrics(
             (
@@ -281,13 +300,14 @@ class Service:
         dispatch = Dispatch(
             {
                 "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
+                "/v1/plan": {"POST": Plans(gateway, keys)},
                 "/v1/models": {"GET": models.list},
                 "/v1/generation": {"GET": receipts.generation},
                 "/v1/key": {"GET": credit.key},
                 "/v1/credits": {"GET": credit.credits},
                 "/v1/credits/redeem": {"POST": credit.redeem},
-                "/healthz": {"GET": health.process},
-                "/readyz": {"GET": health.ready},
+                "/healthz": {"GET": checks.process},
+                "/readyz": {"GET": checks.ready},
                 "/openapi.json": {"GET": OpenApi(lambda: dispatch.tables)},
                 **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
             },
@@ -315,11 +335,10 @@ class Service:
 
     def _servables(self) -> dict[str, Servable]:
         return {
-            model.id: Servable(
+            model.id: servable(
                 model,
-                tuple(self._upstream(model, deployment) for deployment in model.deployments),
-                paid=any(not deployment.sheet.free for deployment in model.deployments),
-                measured=self._recorder.series(TRAFFIC, model.id),
+                [self._upstream(model, deployment) for deployment in model.deployments],
+                self._recorder.series(TRAFFIC, model.id),
             )
             for model in self._snapshot.models.values()
         }
@@ -342,6 +361,13 @@ class Service:
             gate=reach.engine,
             translate=None if reach.engine is None else _engine_error,
             measured=self._measured(model, deployment),
+            probed=self._recorder.series(PROBE, model.id, deployment.id),
+            model_id=model.id,
+            lacks=lacks_of(model, deployment, dialect.carries, dialect.passes_unknown),
+            context=deployment.context_length or model.context_length,
+            unit_price=unit_price(deployment.sheet),
+            continues="prefill" not in deployment.lacks,
+            translated=_translated(dialect),
         )
 
     def _reach(self, provider: Provider) -> Reach:
@@ -435,8 +461,9 @@ class Service:
 class Recorded:
     """What the pages show of this server's own traffic."""
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, store: Store) -> None:
         self._board = board
+        self._store = store
 
     async def model_days(self, days: int) -> tuple[ModelDay, ...]:
         return (await self._read(self._board.model_days(days))).value
@@ -447,8 +474,16 @@ class Recorded:
     async def performance(self, model: str, window: str) -> Performance | None:
         return (await self._read(self._board.performance(model, window))).value
 
-    async def events(self, since_ms: int) -> tuple[Event, ...]:  # noqa: ARG002 - no breaker keeps any yet
-        return ()
+    async def events(self, since_ms: int) -> tuple[Event, ...]:
+        loop = asyncio.get_running_loop()
+        return await self._read(loop.run_in_executor(None, self._events, since_ms))
+
+    def _events(self, since_ms: int) -> tuple[Event, ...]:
+        from fairlead.site.records import Event
+
+        with self._store.read() as connection:
+            found = events_since(connection, since_ms)
+        return tuple(Event(one.deployment, one.provider, one.event, one.reason, one.at) for one in found)
 
     async def _read(self, reading: Awaitable[T]) -> T:
         try:
@@ -551,6 +586,22 @@ def _engine_error(error: FairleadError) -> FairleadError:
     if isinstance(error, UpstreamCut | UpstreamUnreachable):
         return EngineCrashed("The engine crashed; it is being restarted.", retry_after_seconds=1)
     return error
+
+
+def _translated(dialect: Dialect) -> frozenset[str]:
+    names = set(dialect.renames)
+    if dialect.tool_choice != "as_is":
+        names.add("tool_choice")
+    if dialect.structured != "as_is":
+        names.add("structured_outputs")
+    return frozenset(names)
+
+
+def _options(given: RoutingSettings) -> Options:
+    emulated = (JSON_SCHEMA if given.emulate_json_schema else 0) | (CHOICES if given.emulate_choices else 0)
+    return Options(
+        Rules(given.strategy, emulated), given.timeout_seconds, given.retries, given.continue_streams, given.hedge
+    )
 
 
 def _server_limits(settings: ServerSettings) -> ServerLimits:

@@ -93,12 +93,37 @@ class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
     tiers: tuple[TierSettings, ...] = ()
 
 
+Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
+Capability = Literal["tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n"]
+
+
+class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a deployment is chosen for a call, and what is done when it fails."""
+
+    strategy: Strategy = "balanced"
+    timeout_seconds: Seconds | None = None
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    continue_streams: bool = True
+    emulate_json_schema: bool = True
+    emulate_choices: bool = True
+    probes: bool = True
+    hedge: bool = False
+
+
 class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     upstream_model: Annotated[str, Meta(min_length=1, max_length=256)]
     price: PriceSettings | Literal["free"] | None = None
     cost: PriceSettings | Literal["free"] | None = None
+    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1
+    priority: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    region: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    quantization: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    keeps_data: bool | None = None
+    max_concurrent: Count | None = None
     context_length: Annotated[int, Meta(ge=1)] | None = None
+    parameters: tuple[str, ...] | None = None
+    lacks: tuple[Capability, ...] = ()
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
@@ -192,6 +217,7 @@ class Settings(Struct, frozen=True):
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    routing: RoutingSettings = RoutingSettings()
     source: Source | None = None
     catalogue: CatalogueSettings = CatalogueSettings()
 
@@ -203,6 +229,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     limits: DefaultLimitSettings = DefaultLimitSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    routing: RoutingSettings = RoutingSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -281,6 +308,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file.database,
         file.limits,
         file.telemetry,
+        file.routing,
         source,
         file.catalogue,
     )
@@ -389,6 +417,7 @@ def _struct_at(path: str) -> type[Struct]:
         "database.url": EnvironmentKey,
         "limits": DefaultLimitSettings,
         "limits.free": LimitSettings,
+        "routing": RoutingSettings,
         "models.limits": LimitSettings,
         "telemetry": TelemetrySettings,
         "telemetry.otlp_headers": EnvironmentKey,

@@ -64,6 +64,7 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
         settings.ModelSettings,
         settings.DeploymentSettings,
         settings.LedgerSettings,
+        settings.RoutingSettings,
         settings.DatabaseSettings,
         settings.CatalogueSettings,
         settings.TelemetrySettings,

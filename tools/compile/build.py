@@ -15,6 +15,7 @@ MODULES = (
     "api/auth",
     "api/chat",
     "api/dispatch",
+    "gateway",
     "http/client",
     "http/eager",
     "http/request",
@@ -24,6 +25,10 @@ MODULES = (
     "ledger/wallets",
     "providers/openai_chat",
     "providers/sse",
+    "routing/attempt",
+    "routing/health",
+    "routing/plan",
+    "routing/strategies",
     "wire/chat",
 )
 

@@ -51,6 +51,13 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "ChatRequest",
         statuses=(400, 402, 403, 404, 429, 502, 503, 504),
     ),
+    ("POST", "/v1/plan"): Operation(
+        "Says which deployments would serve a chat, in order, and why the others would not.",
+        True,
+        "Chat",
+        body="ChatRequest",
+        statuses=(400, 403, 404),
+    ),
     ("GET", "/v1/models"): Operation("Lists the models.", False, "Models", "ModelList"),
     ("GET", "/v1/models/{id}"): Operation("Shows one model.", False, "Models", "ModelEntry", statuses=(404,)),
     ("GET", "/v1/models/{id}/performance"): Operation(
@@ -213,7 +220,7 @@ def _operation(method: str, path: str) -> dict[str, Any]:
         for name, meaning in row.query.items()
     ]
     content: dict[str, Any] = {row.media_type: {"schema": _reference(row.answer)}}
-    if row.body == "ChatRequest":
+    if row.answer == "ChatCompletion":
         content["text/event-stream"] = {"schema": {"type": "string"}}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     for status in (*((401,) if row.key else ()), *row.statuses):

@@ -173,10 +173,26 @@ def _configured(
         if any(name == other.id for other in deployments):
             raise _error(source, here, f"the deployment {name!r} is there twice.")
         sheet = _sheet(name, wanted, given.markup, here, source)
-        limits = wanted.context_length, wanted.max_output_tokens
         if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
             raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
-        deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, sheet, *limits))
+        deployments.append(
+            Deployment(
+                name,
+                wanted.provider,
+                wanted.upstream_model,
+                sheet,
+                weight=wanted.weight,
+                priority=wanted.priority,
+                region=wanted.region,
+                quantization=wanted.quantization,
+                keeps_data=wanted.keeps_data,
+                max_concurrent=wanted.max_concurrent,
+                context_length=wanted.context_length,
+                max_output_tokens=wanted.max_output_tokens,
+                parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
+                lacks=wanted.lacks,
+            )
+        )
     model = replace(model, deployments=tuple(deployments))
     if model.context_length and model.max_output_tokens and model.max_output_tokens > model.context_length:
         raise _error(source, path, "max_output_tokens is larger than context_length.")

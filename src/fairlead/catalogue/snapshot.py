@@ -35,13 +35,25 @@ class Provider:
 class Deployment:
     """A model as one provider serves it. `id` is `provider/upstream model`; `sheet` says what a call costs.
 
-    `context_length` and `max_output_tokens`: this deployment's own limits; None: the model's."""
+    What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
+    provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
+    capabilities that it has not. None: not known. `context_length` and
+    `max_output_tokens` are this deployment's own limits; None: the model's.
+    """
 
     id: str
     provider: str
     upstream_model: str
     sheet: PriceSheet
+    weight: float = 1.0
+    priority: int = 0
+    region: str | None = None
+    quantization: str | None = None
+    keeps_data: bool | None = None
+    max_concurrent: int | None = None
     context_length: int | None = None
+    parameters: frozenset[str] | None = None
+    lacks: tuple[str, ...] = ()
     max_output_tokens: int | None = None
 
 

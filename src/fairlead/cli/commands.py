@@ -494,6 +494,25 @@ def verify(since: datetime | None, data: Path | None) -> None:
     )
 
 
+@cli.command()
+@click.argument("generation")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_option
+def explain(generation: str, as_json: bool, data: Path | None) -> None:
+    """Tell why a call went where it went: candidates, reasons, attempts."""
+    from fairlead.ledger.books import bodies_of
+    from fairlead.ledger.record import decode
+    from fairlead.routing.explain import explained, sentences
+    from fairlead.store.health import decision
+
+    with opened(data) as store, store.read() as connection:
+        body = bodies_of(connection, [generation]).get(generation)
+        found = explained(None if body is None else decode(body), decision(connection, generation))
+    if found is None:
+        raise click.ClickException(f"Nothing is known of {generation}; records come with a moment's delay.")
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(sentences(found)))
+
+
 @cli.group()
 def usage() -> None:
     """What was used."""

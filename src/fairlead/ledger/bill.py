@@ -61,6 +61,10 @@ class Bill:
         self._wasted = 0
         self._hold = hold
 
+    def answered_by(self, model: str) -> None:
+        """Another model than the one that was asked for serves."""
+        self._model = model
+
     def failed(self, sheet: PriceSheet, outcome: str, counted: Usage | None = None) -> None:
         """An attempt that came to nothing. `outcome` is the code of its error; `counted` what its provider bills all
         the same."""

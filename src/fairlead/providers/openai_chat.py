@@ -94,7 +94,8 @@ class OpenAIChat:
         if "repeat_penalty" in members:
             members.setdefault("repeat_last_n", Raw(b"-1"))  # the whole context, as the others do it
         if dropped and request.strict:
-            raise InvalidRequest(f"This model's provider cannot carry {dropped[0]!r} (strict mode).", param=dropped[0])
+            names = ", ".join(repr(name) for name in dropped)
+            raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])
         messages = request.messages
         if request.has_tool_history and row.short_tool_ids:
             messages = with_short_ids(messages)

@@ -9,6 +9,7 @@ from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
+from fairlead.routing.continuation import charged
 from fairlead.routing.counting import Prompt, count
 from fairlead.routing.upstream import Answer, Measured, Upstream
 from fairlead.wire.usage import Usage
@@ -34,10 +35,13 @@ class Attempt:
         "exchange",
         "first_at",
         "outcome",
-        "output_tokens",
         "prompt",
         "prompt_tokens",
+        "report",
         "response",
+        "said_at",
+        "spliced",
+        "tokens",
         "upstream",
     )
 
@@ -48,19 +52,23 @@ class Attempt:
         self.response = response
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
-        # For telemetry: the first token and the last, in the loop's clock, and what came of it.
-        self.first_at = self.ended_at = 0.0
+        self.first_at = 0.0  # when the first event of a stream came
+        self.spliced = 0  # tokens of the answer's beginning, which another one wrote
+        self.tokens = 0  # that it wrote itself
+        self.report = b""  # a line for the head: what became of the parameters
+        # For telemetry: the first word and the last, in the loop's clock, and what came of it.
+        self.said_at = self.ended_at = 0.0
         self.outcome = InternalError.code
-        self.prompt_tokens = self.output_tokens = 0
+        self.prompt_tokens = 0
 
     def measure(self, measured: Measured, began: float) -> None:
         """Counts this attempt as something that began then (in the loop's clock)."""
         measured.add(
             self.outcome,
-            self.first_at - began if self.first_at else 0.0,
+            self.said_at - began if self.said_at else 0.0,
             self.ended_at - began,
             self.prompt_tokens,
-            self.output_tokens,
+            self.tokens,
         )
 
     def cancel(self) -> None:
@@ -81,6 +89,10 @@ class Attempt:
         usage = answer.usage
         outcome = CallerGone.code if self.response.gone else "served"
         if usage is not None:
+            if self.spliced:
+                self._made(outcome, usage)
+                # Partly counted here: the beginning, which was no prompt of the caller's.
+                return self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
             if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
                 outcome = EMPTY
             self._made(outcome, usage)
@@ -90,13 +102,15 @@ class Attempt:
             return self.bill.settle(sheet, None, outcome, missing=True)
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
-        outcome = outcome if text else EMPTY
+        said = text or self.spliced
+        outcome = outcome if said else EMPTY
         self._made(outcome, counted.usage)
-        return self.bill.settle(sheet, counted.usage, outcome, counted.state, counted.prompt_state, missing=True)
+        usage = charged(counted.usage, self.spliced)
+        return self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
 
     def _made(self, outcome: str, usage: Usage) -> None:
         self.outcome = outcome
-        self.prompt_tokens, self.output_tokens = usage.prompt, usage.completion
+        self.prompt_tokens, self.tokens = usage.prompt, usage.completion
 
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's
@@ -115,8 +129,9 @@ class Attempt:
         if self.bill.closed or self.answer is None or not self.upstream.costs:
             return
         text = self.answer.delivered()
-        if text:
+        if text or self.spliced:
             counted = await count(self.upstream, self.prompt, text)
+            usage = charged(counted.usage, self.spliced)
             self.bill.settle(
-                self.upstream.deployment.sheet, counted.usage, CallerGone.code, counted.state, counted.prompt_state
+                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state
             )

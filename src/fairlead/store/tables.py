@@ -209,3 +209,38 @@ telemetry_marks = Table(
     Column("start", BigInteger, primary_key=True),
     Column("changes", BigInteger, nullable=False),
 )
+
+# What has become of deployments and providers, for status pages.
+health_events = Table(
+    "health_events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("deployment", String(512), nullable=False),  # "": the whole provider
+    Column("provider", String(128), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("reason", String(128), nullable=False),
+    Index("health_events_at", "at"),
+)
+
+# Who is open or rests, so that a restart does not forget it.
+deployment_health = Table(
+    "deployment_health",
+    metadata,
+    Column("deployment", String(512), primary_key=True),  # "": the whole provider
+    Column("provider", String(128), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("open_seconds", Integer, nullable=False),
+    Column("reason", String(128), nullable=False),
+)
+
+# How calls were routed, where there was something to decide.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", String(48), primary_key=True),  # of the generation
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index("decisions_at", "at"),
+)

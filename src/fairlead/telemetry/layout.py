@@ -52,6 +52,7 @@ OUTCOMES = (
     "no_candidate",
     "candidates_resting",
     "deadline_exceeded",
+    "answer_invalid",
 )
 OUTCOME_SLOTS: Mapping[str, int] = {code: slot for slot, code in enumerate(OUTCOMES)}
 SERVED = OUTCOME_SLOTS["served"]

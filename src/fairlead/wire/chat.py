@@ -31,6 +31,7 @@ from fairlead.wire.chat_shapes import (
     Tool,
     ToolChoiceObject,
 )
+from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
 
@@ -128,6 +129,14 @@ PARAMETERS: Mapping[str, Parameter] = {
     "web_search_options": _object,
 }
 REMOVED = {"functions": "tools", "function_call": "tool_choice"}
+_PROVIDER = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
+_MODELS = _of(
+    Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=16)],
+    "a list of up to 16 ids of models",
+)
+# Members for the gateway itself, never forwarded.
+_OURS = frozenset({"fairlead", "provider", "models"})
+_NO_OPTIONS = Options()
 _FAIRLEAD = _of(Options, 'an object such as {"strict": true}', nested=True)
 _MODEL = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
 
@@ -143,9 +152,20 @@ _image_url = msgspec.json.Decoder(ImageUrl)
 def parse_chat(body: bytes) -> ChatRequest:
     """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent."""
     fields = _split(body)
-    model = _check("model", _MODEL, _required(fields, "model"))
+    preferences: Preferences | None = None
+    models: list[str] = []
+    fallbacks: tuple[str, ...] = ()
+    if "models" in fields and fields["models"] != NULL:
+        models = _check("models", _MODELS, fields["models"])
+    if models and fields.get("model", NULL) == NULL:
+        model = models[0]
+    else:
+        model = _check("model", _MODEL, _required(fields, "model"))
+    if models:
+        fallbacks = tuple(dict.fromkeys(name for name in models if name != model))
     messages = _required(fields, "messages")
-    stream = include_usage = strict = False
+    stream = include_usage = False
+    options = _NO_OPTIONS
     choices = 1
     given: dict[str, Raw] = {}
     unknown: list[str] = []
@@ -156,8 +176,11 @@ def parse_chat(body: bytes) -> ChatRequest:
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
-            if name == "fairlead":
-                strict = _check(name, _FAIRLEAD, raw).strict
+            if name in _OURS:
+                if name == "fairlead":
+                    options = _check(name, _FAIRLEAD, raw)
+                elif name == "provider":
+                    preferences = _check(name, _PROVIDER, raw)
                 continue
             if name in REMOVED:
                 raise InvalidRequest(f"{name} is no longer supported: use {REMOVED[name]}.", param=name)
@@ -173,16 +196,16 @@ def parse_chat(body: bytes) -> ChatRequest:
             given[name] = raw
             if name == "n":
                 choices = value
-    if strict and unknown:
+    if options.strict and unknown:
         raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
     if not stream and fields.get("stream_options", NULL) != NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
         _check_together(given)
-    has_images, has_tool_history, prefill = _check_messages(messages)
+    has_images, has_tool_history, prefill, opening = _check_messages(messages)
     return ChatRequest(
-        model, messages, given, tuple(unknown), stream, include_usage, strict, has_images, has_tool_history, prefill,
-        choices,
+        model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
+        prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
 
 
@@ -320,8 +343,8 @@ def tool_choice(raw: Raw) -> Any:
     return PARAMETERS["tool_choice"].decoder.decode(raw)
 
 
-def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
-    """(has images, has tool calls or results, text of a last assistant message)."""
+def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
+    """(has images, has tool calls or results, text of a last assistant message, the first user message)."""
     try:
         messages = _messages.decode(raw)
     except msgspec.DecodeError as error:
@@ -332,8 +355,11 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
     has_images = has_tools = False
     text: str | None = None
+    opening = NULL
     for at, message in enumerate(messages):
         first = _first(message.content)
+        if opening is NULL and message.role == "user":
+            opening = message.content
         where = f"messages[{at}]"
         if message.tool_calls or message.role == "tool":
             has_tools = True
@@ -352,7 +378,7 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
         text = _text_of(last)
-    return has_images, has_tools, text
+    return has_images, has_tools, text, opening
 
 
 def _first(raw: Raw) -> int:

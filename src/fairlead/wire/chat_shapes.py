@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
+from fairlead.wire.preferences import Preferences
+
 NULL = Raw(b"null")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 Json = dict[str, Raw]
@@ -72,9 +74,12 @@ class StreamOptions(Struct, frozen=True):
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped."""
+    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped. `parameters`: the answer says what became
+    of each. `emulate`: what a deployment lacks may be made up for."""
 
     strict: bool = False
+    parameters: bool = False
+    emulate: bool = True
 
 
 class CallFunction(Struct, frozen=True):
@@ -123,8 +128,13 @@ class ChatRequest(Struct, gc=False):
     has_tool_history: bool = False
     prefill: str | None = None
     choices: int = 1
+    preferences: Preferences | None = None
+    fallbacks: tuple[str, ...] = ()  # models to try after `model`
+    opening: Raw = NULL  # what the conversation began with: the first user message
+    reports: bool = False  # the answer is to say what became of each parameter
+    emulate: bool = True
 
     def release(self) -> None:
         """Lets go of the caller's bytes, once they will not be sent again."""
-        self.messages = NULL
+        self.messages = self.opening = NULL
         self.given = {}
