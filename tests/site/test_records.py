@@ -37,7 +37,8 @@ def test_models_are_ranked_by_the_tokens_of_the_period_and_compared_with_the_one
 
 def test_an_incident_lasts_from_the_first_opening_to_the_closing() -> None:
     events = [
-        Event("p/m", "p", "closed", "", 9_000), Event("p/m", "p", "open", "again", 5_000), Event("p/m", "p", "half_open", "", 4_000),
+        Event("p/m", "p", "closed", "", 9_000), Event("p/m", "p", "open", "again", 5_000),
+        Event("p/m", "p", "half_open", "", 4_000),
         Event("p/m", "p", "open", "upstream_failed", 1_000), Event("", "q", "open", "upstream_denied", 7_000),
     ]  # fmt: skip
     still, over = incidents_of(events)
