@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -218,7 +218,7 @@ def test_a_language_is_chosen_by_the_browser_or_the_switch_and_remembered(served
 
 def test_programs_find_the_site(served: Served) -> None:
     space = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
-    root = ElementTree.fromstring(raw(served, "GET", "/sitemap.xml")[2])
+    root = ET.fromstring(raw(served, "GET", "/sitemap.xml")[2])
     found = {one.findtext(f"{space}loc") for one in root}
     assert {
         f"{served.url}/models/mistralai/mistral-small-3.2",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from fairlead.site.compare import _round_up
 from fairlead.site.rankings import rank
@@ -48,7 +48,7 @@ def test_an_incident_lasts_from_the_first_opening_to_the_closing() -> None:
 
 def test_the_feed_is_well_formed_and_every_entry_has_its_own_id() -> None:
     events = [Event("p/<m>", "p", "open", "a & b", 1_000), Event("", "q", "open", "x", 2_000)]
-    root = ElementTree.fromstring(atom(incidents_of(events), "https://x.example"))
+    root = ET.fromstring(atom(incidents_of(events), "https://x.example"))
     space = "{http://www.w3.org/2005/Atom}"
     ids = [entry.findtext(f"{space}id") for entry in root.findall(f"{space}entry")]
     assert len(ids) == len(set(ids)) == 2
