@@ -31,7 +31,6 @@ from fairlead.errors import (
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
-from fairlead.money import dollars
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import tokens_foreseen
 from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
@@ -555,7 +554,7 @@ class Gateway:
             attempt.answer = upstream.adapter.plain(call, await exchange.read())
         attempt.ended_at = self._clock()
         calling.settle_now()
-        members = _cost_members(await attempt.settle())
+        members = _cost_members(await attempt.settle(), attempt.bill.usd)
         response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
 
     async def _emulate(
@@ -567,7 +566,7 @@ class Gateway:
         attempt.answer = made
         attempt.ended_at = self._clock()
         calling.settle_now()
-        members = _cost_members(await attempt.settle())
+        members = _cost_members(await attempt.settle(), attempt.bill.usd)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
         if calling.request.stream:
@@ -595,7 +594,7 @@ class Gateway:
             rest = relay.finish()
             attempt.ended_at = self._clock()
             calling.settle_now()
-            members = _cost_members(await attempt.settle())
+            members = _cost_members(await attempt.settle(), attempt.bill.usd)
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:
@@ -667,16 +666,16 @@ def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]
     return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
-def _cost_members(picodollars: int) -> bytes:
+def _cost_members(picodollars: int, usd: str) -> bytes:
     """What the usage of an answer gets: the float that SDKs expect, and beside it every digit."""
-    return f',"cost":{picodollars / 1e12!r},"cost_usd":"{dollars(picodollars)}"'.encode()
+    return f',"cost":{picodollars / 1e12!r},"cost_usd":"{usd}"'.encode()
 
 
 def _head(head: bytes, attempt: Attempt, call: Call, bill: Bill | None = None) -> bytes:
     """`bill` when it is settled already: its amount goes into the head."""
     head += attempt.upstream.answer_headers + attempt.report
     if bill is not None:
-        head += b"x-fairlead-cost: %b\r\n" % dollars(bill.price).encode()
+        head += b"x-fairlead-cost: %b\r\n" % bill.usd.encode()
     if call.dropped:
         head += b"x-fairlead-dropped: " + shown(call.dropped) + b"\r\n"
     return head
