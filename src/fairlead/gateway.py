@@ -195,14 +195,17 @@ class Gateway:
     async def _exchange(self, attempt: Attempt, call: Call, request: ChatRequest, response: Response) -> None:
         upstream = attempt.upstream
         if upstream.gate is None:
-            exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
+            path, headers = upstream.path, upstream.headers
+            if call.path is not None:
+                path, headers = call.path, headers + call.headers
+            exchange = upstream.pool.request(b"POST", path, headers, call.body)
         else:
             exchange = await _through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if call.stream and _is_event_stream(exchange):
+        if call.stream and _is_stream(exchange, upstream.stream_type):
             if request.stream:
                 await self._relay(attempt, call, exchange, request)
                 return
@@ -367,9 +370,9 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
     )
 
 
-def _is_event_stream(exchange: Exchange) -> bool:
+def _is_stream(exchange: Exchange, stream_type: bytes) -> bool:
     kind = exchange.header(b"content-type")
-    return kind is not None and kind.lower().startswith(b"text/event-stream")
+    return kind is not None and kind.lower().startswith(stream_type)
 
 
 def _cost_members(picodollars: int) -> bytes:

@@ -16,7 +16,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Call(Protocol):
-    """One request in an upstream's words."""
+    """One request in an upstream's words. `path` is None where the upstream's own path and headers serve every call;
+    else it stands instead of the upstream's, and `headers` (ready lines, such as a signature) are added."""
 
     @property
     def body(self) -> list[bytes | memoryview]: ...
@@ -26,6 +27,12 @@ class Call(Protocol):
 
     @property
     def dropped(self) -> tuple[str, ...]: ...
+
+    @property
+    def path(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> bytes: ...
 
 
 class Answer(Protocol):
@@ -62,7 +69,7 @@ class Assembler(Answer, Protocol):
 
 
 class Adapter(Protocol):
-    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network."""
+    """An upstream dialect, bound to one deployment. It touches no network; one that signs is given a clock."""
 
     def to_vendor(self, request: ChatRequest) -> Any: ...
 
@@ -88,7 +95,7 @@ class Gate(Protocol):
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
 
-    `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
+    `stream_type`: how the content type of a streamed answer begins. `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
     waits for it any more. `family`: whose tokenizer counts what it does not report.
     """
 
@@ -98,6 +105,7 @@ class Upstream:
     path: bytes
     headers: bytes
     answer_headers: bytes
+    stream_type: bytes = b"text/event-stream"
     costs: bool = True
     bills_cut: bool = False
     family: str | None = None
