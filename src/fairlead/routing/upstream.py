@@ -53,7 +53,8 @@ class Relay(Answer, Protocol):
     its usage gets.
     """
 
-    done: bool
+    @property
+    def done(self) -> bool: ...
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -95,8 +96,9 @@ class Gate(Protocol):
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
 
-    `stream_type`: how the content type of a streamed answer begins. `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
-    waits for it any more. `family`: whose tokenizer counts what it does not report.
+    `stream_type`: how the content type of a streamed answer begins. `costs`: it has a price or a cost. `bills_cut`:
+    that, and the provider bills an answer to its end although nobody waits for it any more. `family`: whose tokenizer
+    counts what it does not report.
     """
 
     deployment: Deployment
