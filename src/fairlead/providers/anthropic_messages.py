@@ -34,7 +34,8 @@ from fairlead.providers.translated import (
     Whole,
     decoded,
 )
-from fairlead.wire.chat import NULL, ChatRequest
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_anthropic
 
 # `max_tokens` must be said: this when neither the caller nor the catalogue does.

@@ -37,7 +37,8 @@ from fairlead.providers.translated import (
     Whole,
     decoded,
 )
-from fairlead.wire.chat import NULL, ChatRequest
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_bedrock
 
 FINISHES = {

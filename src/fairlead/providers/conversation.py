@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest
-from fairlead.wire.chat import NULL, PARAMETERS, ChatRequest, Tool, named_tools
+from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
+from fairlead.wire.chat_shapes import NULL, Tool
 
 
 class Text(Struct, frozen=True):

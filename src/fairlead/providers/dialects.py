@@ -34,13 +34,17 @@ class Dialect:
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
     who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it (hosted
     ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
-    of a stream. `key_header`: the lines that its key stands in. `lacks`: what it refuses although `carries` is None.
+    of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
+    `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: it goes on from a last
+    assistant message, letter by letter.
     """
 
     name: str
     carries: frozenset[str] | None
     speaks: Literal["openai", "anthropic", "gemini", "bedrock"] = "openai"
     lacks: frozenset[str] = frozenset()
+    incapable: frozenset[str] = frozenset()
+    continues: bool = True
     key_header: str = "authorization: Bearer {key}"
     headers: bytes = b""
     path: bytes = b"/chat/completions"
@@ -146,6 +150,8 @@ DIALECTS: Mapping[str, Dialect] = {
             headers=b"anthropic-version: 2023-06-01\r\n",
             path=b"/messages",
             bills_cut=True,
+            incapable=frozenset({"json_object"}),
+            continues=False,  # it takes no white space at the end
         ),
         Dialect(
             "gemini",
@@ -153,6 +159,8 @@ DIALECTS: Mapping[str, Dialect] = {
             speaks="gemini",
             key_header="x-goog-api-key: {key}",
             bills_cut=True,
+            incapable=frozenset({"prefill"}),
+            continues=False,
         ),
         Dialect(
             "bedrock",
@@ -160,6 +168,8 @@ DIALECTS: Mapping[str, Dialect] = {
             speaks="bedrock",
             stream_type=b"application/vnd.amazon.eventstream",
             bills_cut=True,
+            incapable=frozenset({"json_object"}),
+            continues=False,
         ),
     )
 }

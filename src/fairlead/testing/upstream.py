@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
-from fairlead.testing.rendering import dumps, error_body, events, whole
+from fairlead.testing.rendering import dumps, error_body, events, rest_of, whole
 from fairlead.testing.replies import Fault, Reply
 
 BACKLOG = 4096
@@ -168,6 +169,8 @@ async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> boo
     if not isinstance(asked, dict):
         await wire.send(_complete(request, 400, error_body(400, "The body is no JSON object.")))
         return False
+    if reply.continues:
+        reply = replace(reply, text=rest_of(reply.text, asked))
     if asked.get("stream") is True:
         await _stream(request, asked, reply, wire, number)
     else:
