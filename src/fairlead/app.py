@@ -497,7 +497,8 @@ def _bedrock(dialect: Dialect, model: Model, deployment: Deployment, provider: P
     parts = urlsplit(provider.base_url)
     signer = None
     if provider.aws_keys is not None:
-        signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=parts.netloc)
+        host = parts.netloc.rpartition("@")[2]  # as it stands in the request
+        signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=host)
     return BedrockConverse(
         dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time, signer=signer,
         prefix=parts.path, most_output=model.max_output_tokens,
