@@ -605,6 +605,8 @@ def _engine_error(error: FairleadError) -> FairleadError:
 
 
 def _translated(dialect: Dialect) -> frozenset[str]:
+    if dialect.speaks != "openai":
+        return dialect.carries or frozenset()
     names = set(dialect.renames)
     if dialect.tool_choice != "as_is":
         names.add("tool_choice")

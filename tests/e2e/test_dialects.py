@@ -286,3 +286,16 @@ def test_several_answers_come_by_several_calls_where_the_dialect_has_no_word_for
 def test_what_was_dropped_is_named(client: openai.OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(model="anthropic/text", messages=case("text"), seed=3)
     assert raw.headers["x-fairlead-dropped"] == "seed"
+    raw = client.chat.completions.with_raw_response.create(
+        model="anthropic/text", messages=case("text"), temperature=1.7, max_tokens=50,
+        extra_headers={"x-fairlead-parameters": "true"},
+    )  # fmt: skip
+    assert raw.headers["x-fairlead-parameters"] == "translated=max_tokens; dropped=temperature.above_1"
+
+
+def test_a_beginning_that_gemini_would_not_go_on_from_is_not_sent(client: openai.OpenAI, vendors: Vendors) -> None:
+    begun: Any = [*case("text"), {"role": "assistant", "content": "Hé"}]
+    before = len(vendors.bodies)
+    with pytest.raises(openai.APIStatusError, match="prefill"):
+        client.chat.completions.create(model="gemini/text", messages=begun)
+    assert len(vendors.bodies) == before

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -232,7 +233,7 @@ def test_effort_is_a_budget_a_word_or_a_level_as_the_model_takes_it() -> None:
 def test_a_temperature_that_claude_refuses_is_clamped_and_said_so() -> None:
     body, call = sent("anthropic", temperature=1.7)
     assert body["temperature"] == 1
-    assert call.dropped == ("temperature>1",)
+    assert call.dropped == ("temperature.above_1",)
     assert sent("gemini", temperature=1.7)[0]["generationConfig"]["temperature"] == 1.7
 
 
@@ -264,6 +265,30 @@ def test_geminis_signature_goes_back_with_the_call_that_bore_it() -> None:
     unsigned, _ = sent("gemini", "gemini-3-pro-preview", messages=CONVERSATION, tools=TOOLS)
     parts = [part for part in unsigned["contents"][1]["parts"] if "functionCall" in part]
     assert parts[0]["thoughtSignature"] == "skip_thought_signature_validator"
+
+
+def test_ids_of_other_vendors_are_made_such_as_this_one_takes() -> None:
+    call = {"id": "functions.get_time:0", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
+    messages = [
+        *CONVERSATION[:2],
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "noon"},
+    ]
+    use, result = (one["content"][0] for one in sent("anthropic", messages=messages)[0]["messages"][1:])
+    assert use["id"] == result["tool_use_id"]
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", use["id"])
+    use, result = (one["content"][0] for one in sent("bedrock", messages=messages)[0]["messages"][1:])
+    assert use["toolUse"]["toolUseId"] == result["toolResult"]["toolUseId"]
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", use["toolUse"]["toolUseId"])
+
+
+def test_a_prefill_for_claude_ends_without_white_space() -> None:
+    hello = {"role": "user", "content": "Hello"}
+    for dialect in ("anthropic", "bedrock"):
+        body, _ = sent(dialect, messages=[hello, {"role": "assistant", "content": "Good day, \n"}])
+        assert body["messages"][-1]["content"][0]["text"] == "Good day,"
+        body, _ = sent(dialect, messages=[hello, {"role": "assistant", "content": " \n"}])
+        assert [message["role"] for message in body["messages"]] == ["user"]
 
 
 def test_arguments_that_are_no_object_are_told_to_the_caller() -> None:
