@@ -48,7 +48,7 @@ from fairlead.routing.options import Options
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Assembler, Call, Relay, Servable, Upstream, is_stream, send
+from fairlead.routing.upstream import Assembler, Call, Measured, Relay, Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
@@ -76,6 +76,7 @@ class Calling:
         "request",
         "response",
         "sent",
+        "served",
         "splice",
         "timer",
         "tries",
@@ -87,6 +88,7 @@ class Calling:
         self.response = response
         self.bill = bill
         self.plan = found
+        self.served: Attempt | None = None  # the one that gave the answer
         self.tries: Tries | None = None
         self.sent: Sent | None = None  # what a stream has brought, while it may have to be continued
         self.splice: Splice | None = None
@@ -94,6 +96,15 @@ class Calling:
         self.until = math.inf
         self.clamped: tuple[str, ...] = ()
         self.parameters: Parameters | None = None  # what became of them, where that is worth telling
+
+    def measure(self, measured: Measured, kind: str, began: float) -> None:
+        """Counts the call as something that began then (in the loop's clock). `kind`: what it ended with, unless it was
+        served."""
+        served = self.served
+        if served is not None:
+            served.measure(measured, began)
+        else:
+            measured.add(kind, 0.0, 0.0, 0, 0)
 
     def settle_now(self) -> None:
         """The answer is complete: no deadline takes its bill away any more."""
@@ -283,7 +294,6 @@ class Gateway:
         calling.clamped = clamped
         outcome = kind = InternalError.code
         began = self._clock()
-        served: Attempt | None = None
         self._open += 1
         if until != math.inf:
             calling.until = until
@@ -291,7 +301,7 @@ class Gateway:
                 max(0.0, until - self._clock()), self._expire, calling
             )
         try:
-            served = await self._serve(calling)
+            calling.served = await self._serve(calling)
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
             raise
@@ -301,10 +311,7 @@ class Gateway:
             bill.release(outcome)
             measured = offers[0].measured
             if measured is not None:
-                if served is not None:
-                    served.measure(measured, began)
-                else:
-                    measured.add(kind, 0.0, 0.0, 0, 0)
+                calling.measure(measured, kind, began)
             if found.rejected or calling.tries is not None or calling.parameters is not None:
                 self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
         return bill.tokens

@@ -288,7 +288,7 @@ def test_what_was_dropped_is_named(client: openai.OpenAI) -> None:
     assert raw.headers["x-fairlead-dropped"] == "seed"
     raw = client.chat.completions.with_raw_response.create(
         model="anthropic/text", messages=case("text"), temperature=1.7, max_tokens=50,
-        extra_headers={"x-fairlead-parameters": "true"},
+        extra_body={"fairlead": {"parameters": True}},
     )  # fmt: skip
     assert raw.headers["x-fairlead-parameters"] == "translated=max_tokens; dropped=temperature.above_1"
 
