@@ -11,7 +11,8 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,16 +61,21 @@ from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
+from fairlead.providers.anthropic_messages import AnthropicMessages
+from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS, Dialect
+from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.presets import with_presets
+from fairlead.providers.sigv4 import Signer
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.keeper import Keeper as RoutingKeeper
-from fairlead.routing.needs import CHOICES, JSON_SCHEMA, lacks_of
+from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, lacks_of
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
 from fairlead.routing.probes import Probes
-from fairlead.routing.upstream import Measured, Servable, Upstream, servable, unit_price
+from fairlead.routing.upstream import Adapter, Measured, Servable, Upstream, servable, unit_price
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
 from fairlead.store.health import events_since
@@ -81,6 +87,7 @@ from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder, Series
 from fairlead.tokens import family_of
+from fairlead.wire.chat import PARAMETERS
 
 if TYPE_CHECKING:
     from fairlead.site.records import Event
@@ -89,7 +96,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger("fairlead")
 
-CHAT_PATH = b"/chat/completions"
+# The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
+AZURE_API_VERSION = "2024-10-21"
 ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
 # How long a stop waits for what is still being counted of answers that were cut.
@@ -150,7 +158,7 @@ class Service:
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
-        snapshot = build(settings, frozenset(DIALECTS))
+        snapshot = build(with_presets(settings), frozenset(DIALECTS))
         self._engine = engine
         if engine is not None:
             snapshot = _with_engine(snapshot, engine)
@@ -350,11 +358,12 @@ class Service:
         costs = not deployment.sheet.free or deployment.sheet.cost is not None
         return Upstream(
             deployment=deployment,
-            adapter=OpenAIChat(dialect, model.id, deployment.upstream_model, model.defaults),
+            adapter=ADAPTERS[dialect.speaks](dialect, model, deployment, provider),
             pool=reach.pool,
-            path=CHAT_PATH,
+            path=_path(dialect, deployment, provider),
             headers=reach.headers,
             answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
+            stream_type=dialect.stream_type,
             costs=costs,
             bills_cut=costs and (dialect.bills_cut if provider.bills_cut is None else provider.bills_cut),
             family=family_of(deployment.upstream_model) or family_of(model.id),
@@ -363,10 +372,10 @@ class Service:
             measured=self._measured(model, deployment),
             probed=self._recorder.series(PROBE, model.id, deployment.id),
             model_id=model.id,
-            lacks=lacks_of(model, deployment, dialect.carries, dialect.passes_unknown),
+            lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
             unit_price=unit_price(deployment.sheet),
-            continues="prefill" not in deployment.lacks,
+            continues=dialect.continues and "prefill" not in deployment.lacks,
             translated=_translated(dialect),
         )
 
@@ -393,8 +402,10 @@ class Service:
             proxy=proxy,
         )
         headers = b"content-type: application/json\r\nuser-agent: fairlead/%b\r\n" % __version__.encode()
+        dialect = DIALECTS[provider.dialect]
+        headers += dialect.headers
         if provider.api_key:
-            headers += b"authorization: Bearer %b\r\n" % provider.api_key.encode()
+            headers += dialect.key_header.format(key=provider.api_key).encode() + b"\r\n"
         return Reach(pool, headers, engine)
 
     def _obstacle(self, model_id: str) -> str | None:
@@ -517,6 +528,61 @@ class LazySite:
         return DIALECTS[self._snapshot.providers[deployment.provider].dialect].carries
 
 
+def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
+    return OpenAIChat(dialect, model.id, deployment.upstream_model, model.defaults)
+
+
+def _anthropic(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
+    return AnthropicMessages(
+        dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time,
+        most_output=model.max_output_tokens,
+    )  # fmt: skip
+
+
+def _gemini(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
+    return Gemini(dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time)
+
+
+def _bedrock(dialect: Dialect, model: Model, deployment: Deployment, provider: Provider) -> Adapter:
+    parts = urlsplit(provider.base_url)
+    signer = None
+    if provider.aws_keys is not None:
+        host = parts.netloc.rpartition("@")[2]  # as it stands in the request
+        signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=host)
+    return BedrockConverse(
+        dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time, signer=signer,
+        prefix=parts.path, most_output=model.max_output_tokens,
+    )  # fmt: skip
+
+
+# Who speaks each family of dialects.
+ADAPTERS: Mapping[str, Callable[[Dialect, Model, Deployment, Provider], Adapter]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "bedrock": _bedrock,
+}
+
+
+def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
+    carries, passes_unknown = dialect.carries, dialect.passes_unknown
+    if carries is None and dialect.lacks:
+        carries, passes_unknown = frozenset(PARAMETERS) - dialect.lacks, True
+    bits = lacks_of(model, deployment, carries, passes_unknown)
+    for name in dialect.incapable:
+        bits |= CAPABILITY_BITS[name]
+    return bits
+
+
+def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:
+    """What follows the base URL. Azure's has the deployment in it; Gemini's and Bedrock's calls bring their own."""
+    if dialect.name != "azure":
+        return dialect.path
+    version = provider.api_version or AZURE_API_VERSION
+    name = quote(deployment.upstream_model, safe="")
+    return f"/openai/deployments/{name}/chat/completions?api-version={version}".encode()
+
+
 def _limits_from(given: LimitSettings) -> Limits:
     return Limits(**{name: getattr(given, name) for name in Limits.__struct_fields__})
 
@@ -589,6 +655,8 @@ def _engine_error(error: FairleadError) -> FairleadError:
 
 
 def _translated(dialect: Dialect) -> frozenset[str]:
+    if dialect.speaks != "openai":
+        return dialect.carries or frozenset()
     names = set(dialect.renames)
     if dialect.tool_choice != "as_is":
         names.add("tool_choice")

@@ -537,7 +537,7 @@ class Gateway:
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if call.stream and is_stream(exchange):
+        if call.stream and is_stream(upstream, exchange):
             if request.stream:
                 await self._relay(attempt, call, exchange, calling)
                 return

@@ -50,10 +50,18 @@ class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a `preset` gives need not be said; a provider without one needs `base_url`."""
+
     id: Id
-    base_url: str
-    dialect: str = "generic"
+    base_url: str | None = None
+    dialect: str | None = None
     api_key: str | EnvironmentKey | None = None
+    preset: str | None = None
+    region: Annotated[str, Meta(pattern=r"^[a-z0-9\-]{1,32}$")] | None = None
+    api_version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-]{1,32}$")] | None = None
+    access_key_id: str | EnvironmentKey | None = None
+    secret_access_key: str | EnvironmentKey | None = None
+    session_token: str | EnvironmentKey | None = None
     connect_timeout_seconds: Seconds = 5
     first_byte_timeout_seconds: Seconds = 120
     idle_timeout_seconds: Seconds = 120
@@ -221,6 +229,10 @@ class Settings(Struct, frozen=True):
     source: Source | None = None
     catalogue: CatalogueSettings = CatalogueSettings()
 
+    def error(self, path: str, sentence: str) -> ConfigurationError:
+        """The error for a setting found wrong later, with its line where there is a file."""
+        return ConfigurationError(sentence) if self.source is None else self.source.error(path, sentence)
+
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
@@ -299,6 +311,9 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
+    for at, provider in enumerate(file.providers):
+        if provider.base_url is None and provider.preset is None:
+            raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")
     return Settings(
         file.server,
         file.providers,
@@ -316,8 +331,23 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
     """The key of a provider, "" when it needs none. Raises ConfigurationError when its variable is not set."""
+    return _secret(provider, provider.api_key, environment)
+
+
+def aws_keys(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> tuple[str, str, str] | None:
+    """(access key id, secret access key, session token or "") of a provider whose requests are signed; None when they
+    are not. Raises ConfigurationError."""
+    if provider.access_key_id is None and provider.secret_access_key is None:
+        return None
+    given = (provider.access_key_id, provider.secret_access_key, provider.session_token)
+    key_id, secret, token = (_secret(provider, key, environment) for key in given)
+    if not key_id or not secret:
+        raise ConfigurationError(f"Provider {provider.id!r} needs access_key_id and secret_access_key, both.")
+    return key_id, secret, token
+
+
+def _secret(provider: ProviderSettings, key: str | EnvironmentKey | None, environment: Mapping[str, str] | None) -> str:
     environment = os.environ if environment is None else environment
-    key = provider.api_key
     if isinstance(key, EnvironmentKey):
         value = environment.get(key.env)
         if not value:
@@ -423,6 +453,9 @@ def _struct_at(path: str) -> type[Struct]:
         "telemetry.otlp_headers": EnvironmentKey,
         "providers": ProviderSettings,
         "providers.api_key": EnvironmentKey,
+        "providers.access_key_id": EnvironmentKey,
+        "providers.secret_access_key": EnvironmentKey,
+        "providers.session_token": EnvironmentKey,
         "models": ModelSettings,
         "models.deployments": DeploymentSettings,
         "models.deployments.price": PriceSettings,

@@ -29,6 +29,7 @@ from fairlead.settings import (
     Settings,
     Source,
     api_key,
+    aws_keys,
 )
 from fairlead.wire.usage import CLASSES, TokenClasses
 
@@ -116,20 +117,27 @@ def _provider(
 ) -> Provider:
     if given.id in others:
         raise _error(source, f"{path}.id", f"the provider {given.id!r} is there twice.")
-    if given.dialect not in dialects:
-        near = difflib.get_close_matches(given.dialect, dialects, 1, 0.4)
+    dialect, base_url = given.dialect or "generic", given.base_url or ""
+    if dialect not in dialects:
+        near = difflib.get_close_matches(dialect, dialects, 1, 0.4)
         help_ = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(dialects))}."
-        raise _error(source, f"{path}.dialect", f"there is no dialect {given.dialect!r}; {help_}")
-    _check_url(given.base_url, f"{path}.base_url", source)
+        raise _error(source, f"{path}.dialect", f"there is no dialect {dialect!r}; {help_}")
+    _check_url(base_url, f"{path}.base_url", source)
     try:
         key = api_key(given, environment)
+        aws = aws_keys(given, environment)
     except ConfigurationError as error:
         raise _error(source, f"{path}.api_key", error.message) from None
+    if aws is not None and not given.region:
+        raise _error(source, path, 'requests signed with access_key_id need a region, such as "us-east-1".')
     return Provider(
         id=given.id,
-        base_url=given.base_url.rstrip("/"),
-        dialect=given.dialect,
+        base_url=base_url.rstrip("/"),
+        dialect=dialect,
         api_key=key,
+        region=given.region or "",
+        api_version=given.api_version or "",
+        aws_keys=aws,
         connect_seconds=given.connect_timeout_seconds,
         first_byte_seconds=given.first_byte_timeout_seconds,
         idle_seconds=given.idle_timeout_seconds,

@@ -15,7 +15,8 @@ NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Who serves models, and how it is reached. Times in seconds. `bills_cut`: see `Dialect`; None: as its dialect."""
+    """Who serves models, and how it is reached. Times in seconds. `bills_cut`: see `Dialect`; None: as its dialect.
+    `aws_keys`: what its requests are signed with, where they are."""
 
     id: str
     base_url: str
@@ -29,6 +30,9 @@ class Provider:
     queue: int = 1_000
     queue_seconds: float = 30
     bills_cut: bool | None = None
+    region: str = ""
+    api_version: str = ""
+    aws_keys: tuple[str, str, str] | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True, slots=True)

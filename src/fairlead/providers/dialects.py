@@ -1,6 +1,7 @@
-"""The rows of everyone who speaks OpenAI's dialect: where each of them differs.
+"""The rows of all dialects: where those who speak OpenAI's differ, and what the others can carry.
 
-Sources: the engines' own documentation and source, and trials against llama.cpp's server.
+Sources: the engines' own documentation and source, and trials against llama.cpp's server; for vendors the pages named
+in their own files and in `presets.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ _OPENAI_ONLY = frozenset({
     "audio", "metadata", "modalities", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier",
     "service_tier", "store", "verbosity", "web_search_options",
 })  # fmt: skip
+_TRANSLATED = frozenset({
+    "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop",
+    "structured_outputs", "temperature", "tool_choice", "tools", "top_k", "top_p",
+})  # fmt: skip
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 
@@ -29,11 +34,21 @@ class Dialect:
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
     who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it (hosted
     ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
-    of a stream.
+    of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
+    `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: it goes on from a last
+    assistant message, letter by letter.
     """
 
     name: str
     carries: frozenset[str] | None
+    speaks: Literal["openai", "anthropic", "gemini", "bedrock"] = "openai"
+    lacks: frozenset[str] = frozenset()
+    incapable: frozenset[str] = frozenset()
+    continues: bool = True
+    key_header: str = "authorization: Bearer {key}"
+    headers: bytes = b""
+    path: bytes = b"/chat/completions"
+    stream_type: bytes = b"text/event-stream"
     passes_unknown: bool = False
     renames: Mapping[str, str] = field(default_factory=dict)
     neutral: Mapping[str, bytes] = field(default_factory=dict)
@@ -101,6 +116,60 @@ DIALECTS: Mapping[str, Dialect] = {
             short_tool_ids=True,
             parses_control_tokens=True,
             keeps_connections=False,  # it closes after every stream, unannounced
+        ),
+        Dialect(
+            "azure",
+            carries=_STANDARD | _OPENAI_ONLY - {"service_tier", "prompt_cache_retention"} | {"structured_outputs"},
+            key_header="api-key: {key}",
+            renames={"max_tokens": "max_completion_tokens"},
+            bills_cut=True,
+            structured="response_format",
+        ),
+        # https://console.groq.com/docs/openai: these are answered with 400
+        Dialect("groq", carries=None, lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}), bills_cut=True),
+        # https://inference-docs.cerebras.ai/resources/openai
+        Dialect(
+            "cerebras",
+            carries=None,
+            lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
+            bills_cut=True,
+        ),
+        # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
+        Dialect(
+            "cohere",
+            carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
+            renames={"max_completion_tokens": "max_tokens"},
+            bills_cut=True,
+            asks_usage=False,
+        ),
+        Dialect(
+            "anthropic",
+            carries=_TRANSLATED | {"safety_identifier", "user"},
+            speaks="anthropic",
+            key_header="x-api-key: {key}",
+            headers=b"anthropic-version: 2023-06-01\r\n",
+            path=b"/messages",
+            bills_cut=True,
+            incapable=frozenset({"json_object"}),
+            continues=False,  # it takes no white space at the end
+        ),
+        Dialect(
+            "gemini",
+            carries=_TRANSLATED | {"frequency_penalty", "n", "presence_penalty", "seed"},
+            speaks="gemini",
+            key_header="x-goog-api-key: {key}",
+            bills_cut=True,
+            incapable=frozenset({"prefill"}),
+            continues=False,
+        ),
+        Dialect(
+            "bedrock",
+            carries=_TRANSLATED,
+            speaks="bedrock",
+            stream_type=b"application/vnd.amazon.eventstream",
+            bills_cut=True,
+            incapable=frozenset({"json_object"}),
+            continues=False,
         ),
     )
 }

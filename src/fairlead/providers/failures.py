@@ -23,15 +23,21 @@ LONGEST_MESSAGE = 1000
 LONGEST_RETRY_SECONDS = 86_400
 _CONTEXT = re.compile(
     r"context[ _]length|context[ _]size|context window|maximum context|too many tokens|prompt is too long|"
-    r"longer than the (?:maximum )?(?:model|context)|exceed_context_size",
+    r"longer than the (?:maximum )?(?:model|context)|exceed_context_size|exceed context limit|input is too long|"
+    r"exceeds the maximum number of (?:input )?tokens",
     re.IGNORECASE,
 )
+# A 400 that is no fault of the request: Anthropic's account without credit, Gemini's wrong key.
+_DENIED = re.compile(r"credit balance is too low|API key not valid|API key expired", re.IGNORECASE)
+_RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,6})(?:\.\d+)?s"')  # google.rpc.RetryInfo
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
     """The error of our tree for a provider's answer with a status other than 200."""
     message, code, param = _details(body)
+    if status == 400 and _DENIED.search(message):
+        status = 401
     if status in (400, 413, 422):
         if code in ("context_length_exceeded", "exceed_context_size_error") or _CONTEXT.search(message):
             return ContextTooLong(message or "Prompt and answer are longer than the model's context.", param="messages")
@@ -42,7 +48,8 @@ def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: by
         return UpstreamDenied(f"The provider refused this gateway's credential or account (status {status}).")
     if status in (408, 429):
         return UpstreamRateLimited(
-            "The provider limits how often this gateway may call.", retry_after_seconds=retry_after(headers)
+            "The provider limits how often this gateway may call.",
+            retry_after_seconds=retry_after(headers) or _retry_delay(body),
         )
     return UpstreamFailed(f"The provider failed (status {status}).", retry_after_seconds=retry_after(headers))
 
@@ -77,12 +84,19 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
     return None
 
 
+def _retry_delay(body: bytes) -> int | None:
+    found = _RETRY_DELAY.search(body)
+    return None if found is None else min(int(found[1]) + 1, LONGEST_RETRY_SECONDS)
+
+
 def _details(body: bytes) -> tuple[str, str | None, str | None]:
-    """(message, code, param) of OpenAI's, vLLM's, Mistral's and FastAPI's error shapes."""
+    """(message, code, param) of the error shapes of OpenAI, vLLM, Mistral, FastAPI, Anthropic, Google and AWS."""
     try:
         answer: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return "", None, None
+    if isinstance(answer, list) and answer:  # Gemini's, where a stream was asked for without alt=sse
+        answer = answer[0]
     if not isinstance(answer, dict):
         return "", None, None
     error = answer.get("error", answer)
@@ -90,7 +104,7 @@ def _details(body: bytes) -> tuple[str, str | None, str | None]:
         return _bounded(error), None, None
     if not isinstance(error, dict):
         return "", None, None
-    message = error.get("message") or error.get("detail") or ""
+    message = error.get("message") or error.get("detail") or error.get("Message") or ""
     if not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
     code, kind, param = error.get("code"), error.get("type"), error.get("param")

@@ -17,6 +17,8 @@ class UpstreamCall(Struct, frozen=True, gc=False):
     include_usage: bool
     choices: int
     prefill: str  # what the upstream will repeat and the caller must not get again
+    path: bytes | None = None
+    headers: bytes = b""
 
 
 class Kind(Struct):

@@ -18,7 +18,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Call(Protocol):
-    """One request in an upstream's words."""
+    """One request in an upstream's words. `path`: instead of the upstream's own, None where that serves every call.
+    `headers`: ready lines beside the upstream's, such as a signature."""
 
     @property
     def body(self) -> list[bytes | memoryview]: ...
@@ -28,6 +29,12 @@ class Call(Protocol):
 
     @property
     def dropped(self) -> tuple[str, ...]: ...
+
+    @property
+    def path(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> bytes: ...
 
 
 class Answer(Protocol):
@@ -48,7 +55,8 @@ class Relay(Answer, Protocol):
     its usage gets.
     """
 
-    done: bool
+    @property
+    def done(self) -> bool: ...
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -64,7 +72,7 @@ class Assembler(Answer, Protocol):
 
 
 class Adapter(Protocol):
-    """An upstream dialect, bound to one deployment. All of it is pure: no clock, no network."""
+    """An upstream dialect, bound to one deployment. It touches no network; one that signs is given a clock."""
 
     def to_vendor(self, request: ChatRequest) -> Any: ...
 
@@ -98,6 +106,8 @@ class Measured(Protocol):
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
 
+    `stream_type`: how the content type of a streamed answer begins.
+
     `model_id`: what it is called here; `lacks`: what it is known not to have (`needs`); `context`: the most tokens of
     prompt and answer, None: not known; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
     `continues`: its dialect can go on from the beginning of an answer, so that it may take over a stream.
@@ -114,6 +124,7 @@ class Upstream:
     path: bytes
     headers: bytes
     answer_headers: bytes
+    stream_type: bytes = b"text/event-stream"
     costs: bool = True
     bills_cut: bool = False
     family: str | None = None
@@ -131,13 +142,14 @@ class Upstream:
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
     """Begins a call; `more_headers` are ready lines."""
-    return upstream.pool.request(b"POST", upstream.path, upstream.headers + more_headers, call.body)
+    path = upstream.path if call.path is None else call.path
+    return upstream.pool.request(b"POST", path, upstream.headers + call.headers + more_headers, call.body)
 
 
-def is_stream(exchange: Exchange) -> bool:
+def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
     """Whether what comes is a stream of events, as it was asked for."""
     kind = exchange.header(b"content-type")
-    return kind is not None and kind.lower().startswith(b"text/event-stream")
+    return kind is not None and kind.lower().startswith(upstream.stream_type)
 
 
 @dataclass(frozen=True, slots=True)

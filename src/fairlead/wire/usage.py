@@ -74,12 +74,31 @@ class _CacheCreation(Struct):
     ephemeral_1h_input_tokens: _Count = 0
 
 
+class _OutputDetails(Struct):
+    thinking_tokens: _Count = 0
+
+
 class _Anthropic(Struct):
     input_tokens: _Count | None = None
     output_tokens: _Count | None = None
     cache_creation_input_tokens: _Count | None = None
     cache_read_input_tokens: _Count | None = None
     cache_creation: _CacheCreation | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _CacheDetail(Struct, rename="camel"):
+    ttl: str = "5m"
+    input_tokens: _Count = 0
+
+
+class _Bedrock(Struct, rename="camel"):
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    total_tokens: _Count | None = None
+    cache_read_input_tokens: _Count | None = None
+    cache_write_input_tokens: _Count | None = None
+    cache_details: list[_CacheDetail] | None = None
 
 
 class _Modality(Struct, rename="camel"):
@@ -102,6 +121,7 @@ class _Gemini(Struct, rename="camel"):
 _openai = msgspec.json.Decoder(_OpenAI)
 _anthropic = msgspec.json.Decoder(_Anthropic)
 _gemini = msgspec.json.Decoder(_Gemini)
+_bedrock = msgspec.json.Decoder(_Bedrock)
 
 
 def usage_from_openai(raw: bytes | Raw) -> Usage | None:
@@ -159,7 +179,47 @@ def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:
     prompt = fresh + read + short + long
     if not prompt and not output:
         return None
-    return _normal(TokenClasses(fresh, read, short, long, output=output, request=1), prompt, output, balanced)
+    thought = given.output_tokens_details.thinking_tokens if given.output_tokens_details is not None else 0
+    tokens = TokenClasses(fresh, read, short, long, output=output - thought, reasoning=thought, request=1)
+    return _normal(tokens, prompt, output, balanced)
+
+
+def usage_from_bedrock(raw: bytes | Raw) -> Usage | None:
+    """Converse's `usage`: `inputTokens` are the fresh ones alone. None as above."""
+    try:
+        given = _bedrock.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    fresh, output = given.input_tokens or 0, given.output_tokens or 0
+    read, written = given.cache_read_input_tokens or 0, given.cache_write_input_tokens or 0
+    long = sum(detail.input_tokens for detail in given.cache_details or () if detail.ttl == "1h")
+    prompt = fresh + read + written
+    if not prompt and not output:
+        return None
+    balanced = given.total_tokens is None or given.total_tokens in (prompt + output, fresh + output)
+    return _normal(TokenClasses(fresh, read, written - long, long, output=output, request=1), prompt, output, balanced)
+
+
+def usage_as_openai(usage: Usage) -> bytes:
+    """The normal form as OpenAI's `usage`, with OpenRouter's `cache_write_tokens`."""
+    tokens = usage.tokens
+    return msgspec.json.encode(
+        {
+            "prompt_tokens": usage.prompt,
+            "completion_tokens": usage.completion,
+            "total_tokens": usage.prompt + usage.completion,
+            "prompt_tokens_details": {
+                "cached_tokens": tokens.cached_input,
+                "cache_write_tokens": tokens.cache_write_5m + tokens.cache_write_1h,
+                "audio_tokens": tokens.audio_input,
+                "image_tokens": tokens.image,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": tokens.reasoning,
+                "audio_tokens": tokens.audio_output,
+            },
+        }
+    )
 
 
 def usage_from_gemini(raw: bytes | Raw) -> Usage | None:

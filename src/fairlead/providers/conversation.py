@@ -1,0 +1,300 @@
+"""A chat request read into turns and wishes, for dialects whose messages are not OpenAI's. Pure.
+
+Thoughts and signatures travel in `reasoning_details` of a message (OpenRouter's shape) and, for Gemini, in
+`extra_content.google.thought_signature` of a tool call (Google's own shape in its OpenAI-compatible API).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fairlead.errors import InvalidRequest
+from fairlead.providers.messages import short_id
+from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
+from fairlead.wire.chat_shapes import NULL, Tool
+
+
+class Text(Struct, frozen=True):
+    """`cache`: a cache breakpoint stands behind it, as `cache_control` in the part says."""
+
+    text: str
+    cache: Raw = NULL
+
+
+class Image(Struct, frozen=True):
+    kind: str  # png, jpeg, webp, gif
+    data: str  # base64
+    cache: Raw = NULL
+
+
+class ToolUse(Struct, frozen=True):
+    id: str
+    name: str
+    arguments: dict[str, Raw]
+    signature: str | None = None
+
+
+class ToolResult(Struct, frozen=True):
+    id: str
+    name: str
+    text: str
+    cache: Raw = NULL
+
+
+class Thought(Struct, frozen=True):
+    """What the model thought before: words with the vendor's signature, or an encrypted block in `data`."""
+
+    text: str = ""
+    signature: str = ""
+    data: str = ""
+
+
+Part = Text | Image | ToolUse | ToolResult | Thought
+
+
+class Turn(Struct, frozen=True):
+    role: Literal["user", "assistant"]
+    parts: list[Part]
+
+
+class Conversation(Struct, frozen=True):
+    """Turns alternate: messages of one role that follow each other are one turn."""
+
+    system: list[Text]
+    turns: list[Turn]
+
+    @property
+    def tool_names(self) -> list[str]:
+        """The tools that were called before, each once."""
+        return list(dict.fromkeys(p.name for turn in self.turns for p in turn.parts if isinstance(p, ToolUse)))
+
+
+class Wishes(Struct, frozen=True):
+    """The parameters that a dialect carries, decoded. `tools` are those that `tool_choice` allows."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int = 1
+    user: str | None = None
+    reasoning_effort: str | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: Literal["none", "auto", "required"] | None = None
+    forced_tool: str | None = None
+    parallel_tool_calls: bool = True
+    json_object: bool = False
+    schema: dict[str, Raw] | None = None
+    schema_name: str = "answer"
+
+
+class _Function(Struct):
+    name: str
+    arguments: str = ""
+
+
+class _Google(Struct):
+    thought_signature: str | None = None
+
+
+class _Extra(Struct):
+    google: _Google = msgspec.field(default_factory=_Google)
+
+
+class _Call(Struct):
+    id: str
+    function: _Function
+    extra_content: _Extra = msgspec.field(default_factory=_Extra)
+
+
+class _Detail(Struct):
+    type: str = ""
+    text: str | None = None
+    signature: str | None = None
+    data: str | None = None
+
+
+class _Message(Struct):
+    role: str
+    content: Raw = NULL
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+    reasoning_details: list[_Detail] | None = None
+
+
+class _ImageUrl(Struct):
+    url: str
+
+
+class _Part(Struct):
+    type: str
+    text: str = ""
+    refusal: str = ""
+    image_url: _ImageUrl | None = None
+    cache_control: Raw = NULL
+
+
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_messages = msgspec.json.Decoder(list[_Message])
+_parts = msgspec.json.Decoder(list[_Part])
+_string = msgspec.json.Decoder(str)
+_object = msgspec.json.Decoder(dict[str, Raw])
+
+
+def read_conversation(request: ChatRequest) -> Conversation:
+    """The messages as turns. Raises InvalidRequest for what no dialect but OpenAI's own could take."""
+    try:
+        messages = _messages.decode(request.messages)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidRequest(f"messages cannot be translated: {str(error)[:200]}.", param="messages") from None
+    system: list[Text] = []
+    turns: list[Turn] = []
+    names: dict[str, str] = {}
+    for at, message in enumerate(messages):
+        if message.role in ("system", "developer"):
+            system += [part for part in _content(message.content) if isinstance(part, Text)]
+            continue
+        parts: list[Part]
+        if message.role == "tool":
+            parts = [_result(message, names)]
+        else:
+            parts = [*_thoughts(message), *_content(message.content)]
+            for call in message.tool_calls or ():
+                names[call.id] = call.function.name
+                parts.append(_use(call, at))
+        role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
+        if turns and turns[-1].role == role:
+            turns[-1].parts.extend(parts)
+        elif parts:
+            turns.append(Turn(role, parts))
+    return Conversation(system, turns)
+
+
+def _content(raw: Raw) -> list[Part]:
+    if raw == NULL:
+        return []
+    if memoryview(raw)[0] == 0x22:
+        text = _decoded(_string, raw)
+        return [Text(text)] if text else []
+    found: list[Part] = []
+    for part in _decoded(_parts, raw):
+        if part.image_url is not None:
+            head, _, data = part.image_url.url.partition(",")
+            kind = head.removeprefix("data:image/").removesuffix(";base64")
+            found.append(Image("jpeg" if kind == "jpg" else kind, data, part.cache_control))
+        elif part.text or part.refusal:
+            found.append(Text(part.text or part.refusal, part.cache_control))
+    return found
+
+
+def _result(message: _Message, names: Mapping[str, str]) -> ToolResult:
+    texts = [part for part in _content(message.content) if isinstance(part, Text)]
+    cache = texts[-1].cache if texts else NULL
+    tool_id = message.tool_call_id or ""
+    return ToolResult(tool_id, names.get(tool_id, tool_id), "".join(part.text for part in texts), cache)
+
+
+def _use(call: _Call, at: int) -> ToolUse:
+    try:
+        arguments = _object.decode(call.function.arguments) if call.function.arguments.strip() else {}
+    except (msgspec.DecodeError, RecursionError):
+        where = f"messages[{at}].tool_calls"
+        raise InvalidRequest(
+            f"{where}: the arguments of {call.function.name!r} are not a JSON object.", param=where
+        ) from None
+    return ToolUse(call.id, call.function.name, arguments, call.extra_content.google.thought_signature)
+
+
+def _thoughts(message: _Message) -> list[Part]:
+    """Only what a vendor has signed or encrypted goes back: it refuses everything else."""
+    return [
+        Thought(detail.text or "", detail.signature or "", detail.data or "")
+        for detail in message.reasoning_details or ()
+        if detail.signature or detail.data
+    ]
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: Raw) -> Any:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidRequest("A message cannot be translated for this model's provider.", param="messages") from None
+
+
+def read_wishes(request: ChatRequest, defaults: Mapping[str, Raw], carries: frozenset[str]) -> tuple[Wishes, list[str]]:
+    """What the caller and the catalogue want, and the names of what this dialect has no word for."""
+    dropped = [name[:64] for name in request.given if name not in carries]
+    raws = {name: raw for name, raw in defaults.items() if name in carries and name not in request.given}
+    if "top_p" in request.given:
+        raws.pop("temperature", None)  # vendors want one of them; a caller's word goes before a default
+    raws.update((name, raw) for name, raw in request.given.items() if name in carries)
+    values: dict[str, Any] = {name: PARAMETERS[name].decoder.decode(raw) for name, raw in raws.items()}
+    limit = values.pop("max_completion_tokens", None)
+    if limit is not None:
+        values["max_tokens"] = limit
+    if "stop" in values:
+        values["stop"] = (values["stop"],) if isinstance(values["stop"], str) else tuple(values["stop"])
+    if values.get("top_k", 1) <= 0:
+        del values["top_k"]
+    if "safety_identifier" in values:
+        values.setdefault("user", values.pop("safety_identifier"))
+        values.pop("safety_identifier", None)
+    _read_shape(values, dropped)
+    _read_tools(values)
+    return Wishes(**values), dropped
+
+
+def _read_shape(values: dict[str, Any], dropped: list[str]) -> None:
+    shape = values.pop("response_format", None)
+    if shape is not None and shape.type == "json_object":
+        values["json_object"] = True
+    elif shape is not None and shape.type == "json_schema":
+        values["schema"] = shape.json_schema.schema or {}
+        values["schema_name"] = shape.json_schema.name
+    wanted = values.pop("structured_outputs", None)
+    if wanted is None:
+        return
+    if wanted.json is not None:
+        values["schema"] = _decoded(_object, Raw(wanted.json.encode())) if isinstance(wanted.json, str) else wanted.json
+    elif wanted.json_object:
+        values["json_object"] = True
+    else:
+        named = [name for name in wanted.__struct_fields__ if getattr(wanted, name) is not None]
+        dropped.append(f"structured_outputs.{named[0]}")
+
+
+def _read_tools(values: dict[str, Any]) -> None:
+    values["tools"] = tuple(values.get("tools", ()))
+    choice = values.pop("tool_choice", None)
+    if choice is None or isinstance(choice, str):
+        values["tool_choice"] = choice
+        return
+    names = named_tools(choice)
+    if choice.type == "function":
+        values["tool_choice"] = "required"
+        values["forced_tool"] = names[0]
+    else:
+        values["tools"] = tuple(tool for tool in values["tools"] if tool.function.name in names)
+        values["tool_choice"] = choice.allowed_tools.mode
+
+
+def plain_id(tool_id: str) -> str:
+    """A tool call's id as Anthropic and Bedrock take it, always the same for the same id: other vendors' ids have dots
+    and colons."""
+    return tool_id if _PLAIN_ID.fullmatch(tool_id) else short_id(tool_id)
+
+
+def refuse_when_strict(request: ChatRequest, dropped: list[str]) -> None:
+    """Raises InvalidRequest in strict mode when something would be dropped."""
+    if dropped and request.strict:
+        names = ", ".join(repr(name) for name in dropped)
+        raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])

@@ -1,0 +1,83 @@
+"""Hosted providers by name, and the page that lists them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fairlead.catalogue.load import build
+from fairlead.catalogue.snapshot import Provider
+from fairlead.errors import ConfigurationError
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.presets import PRESETS, with_presets
+from fairlead.settings import load_settings
+
+PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
+
+
+def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider:
+    file = tmp_path / "c.toml"
+    file.write_text(f'[[providers]]\nid = "it"\n{text}\n')
+    settings = with_presets(load_settings(file, environment), environment)
+    return build(settings, frozenset(DIALECTS), environment).providers["it"]
+
+
+def test_the_page_lists_every_preset_as_it_is() -> None:
+    rows = [
+        f"| `{row.id}` | {row.name} | {f'`{row.base_url}`' if row.base_url else 'your own'} | `{row.key_variable}` "
+        f"| {row.dialect} | {row.note} | {row.source} |"
+        for row in PRESETS.values()
+    ]
+    section = PAGE.read_text("utf-8").partition("## Presets")[2].partition("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
+
+
+def test_every_preset_names_a_dialect_an_address_a_key_and_a_source() -> None:
+    assert len(PRESETS) >= 30
+    for row in PRESETS.values():
+        assert row.dialect in DIALECTS, row.id
+        assert re.fullmatch(r"https://[^/\s]+(/[^\s]*[^/\s])?", row.base_url) or row.id == "azure", row.id
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]+", row.key_variable), row.id
+        assert row.source.startswith("https://"), row.id
+
+
+def test_a_preset_is_a_whole_provider(tmp_path: Path) -> None:
+    it = provider(tmp_path, 'preset = "groq"', {"GROQ_API_KEY": "k"})
+    assert (it.base_url, it.dialect, it.api_key) == ("https://api.groq.com/openai/v1", "groq", "k")
+
+
+def test_what_is_said_goes_before_the_preset(tmp_path: Path) -> None:
+    text = 'preset = "anthropic"\nbase_url = "https://proxy.example/v1/"\napi_key = "mine"'
+    it = provider(tmp_path, text, {})
+    assert (it.base_url, it.dialect, it.api_key) == ("https://proxy.example/v1", "anthropic", "mine")
+
+
+def test_bedrock_takes_an_api_key_or_signs(tmp_path: Path) -> None:
+    it = provider(tmp_path, 'preset = "bedrock"', {"AWS_BEARER_TOKEN_BEDROCK": "b", "AWS_REGION": "eu-west-1"})
+    assert (it.base_url, it.api_key, it.aws_keys) == ("https://bedrock-runtime.eu-west-1.amazonaws.com", "b", None)
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
+    it = provider(tmp_path, 'preset = "bedrock"\nregion = "us-east-1"', keys)
+    assert (it.api_key, it.aws_keys, it.region) == ("", ("id", "secret", "token"), "us-east-1")
+    assert "secret" not in repr(it)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "words"),
+    [
+        ('preset = "grok"', {}, "did you mean 'groq'"),
+        ('preset = "groq"', {}, "GROQ_API_KEY"),
+        ('preset = "azure"', {"AZURE_API_KEY": "k"}, "https://RESOURCE.openai.azure.com"),
+        ('preset = "bedrock"', {"AWS_BEARER_TOKEN_BEDROCK": "b"}, "needs a region"),
+        ('preset = "bedrock"\nregion = "us-east-1"\naccess_key_id = "a"', {}, "secret_access_key"),
+        ('base_url = "https://x.example"\ndialect = "bedrock"\naccess_key_id = "a"\nsecret_access_key = "b"', {}, "region"),
+        ('dialect = "openai"', {}, "'base_url' is missing"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_told_with_its_place(
+    tmp_path: Path, text: str, environment: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
+        provider(tmp_path, text, environment)
+    assert "c.toml" in caught.value.message
