@@ -11,6 +11,7 @@ import pytest
 from fairlead.catalogue.load import build
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.presets import with_presets
 from fairlead.settings import (
     EnvironmentKey,
     PriceSettings,
@@ -77,16 +78,23 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     settings = load_settings(file, {})
     model = settings.models[0]
     for section in (
-        settings.server, settings.ledger, settings.database, settings.providers[0], model, model.deployments[0],
+        settings.server, settings.ledger, settings.database, model, model.deployments[0],
     ):  # fmt: skip
         for field in msgspec.structs.fields(section):
             assert getattr(section, field.name) != field.default, field.name
+    for field in msgspec.structs.fields(ProviderSettings):
+        assert any(getattr(one, field.name) != field.default for one in settings.providers), field.name
     assert settings.server.cors_origins == ("https://chat.example.org",)
     assert settings.providers[0].api_key == EnvironmentKey("BIG_API_KEY")
     assert model.deployments[0].price == PriceSettings(
         "0.10", "0.30", cached_input="0.025", tiers=(TierSettings("0.20", "0.60", above_prompt_tokens=200_000),)
     )
-    snapshot = build(settings, frozenset(DIALECTS), {"BIG_API_KEY": "k"})
+    names = ("BIG_API_KEY", "MY_GROQ_KEY", "MY_AZURE_KEY", "MY_AWS_KEY_ID", "MY_AWS_SECRET", "MY_AWS_TOKEN")
+    environment = dict.fromkeys(names, "k")
+    snapshot = build(with_presets(settings, environment), frozenset(DIALECTS), environment)
+    assert snapshot.providers["groq"].base_url == "https://api.groq.com/openai/v1"
+    assert snapshot.providers["bedrock"].base_url == "https://bedrock-runtime.eu-central-1.amazonaws.com"
+    assert snapshot.providers["bedrock"].aws_keys == ("k", "k", "k")
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 
 
