@@ -14,7 +14,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import uvloop
@@ -29,9 +31,12 @@ from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
+from fairlead.api.performance import Performances
+from fairlead.api.plan import Plans
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
-from fairlead.catalogue.load import build
+from fairlead.catalogue.facts import ModelFacts, Source, Value
+from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec
@@ -53,7 +58,7 @@ from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
-from fairlead.providers.anthropic_messages import AnthropicMessages
+from fairlead.providers.anthropic_messages import AnthropicMessages, takes_prefill
 from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.gemini import Gemini
@@ -62,10 +67,24 @@ from fairlead.providers.presets import with_presets
 from fairlead.providers.sigv4 import Signer
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
-from fairlead.routing.upstream import Adapter, Servable, Upstream
-from fairlead.settings import LimitSettings, ServerSettings, Settings, database_url
+from fairlead.routing.keeper import Keeper as RoutingKeeper
+from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, lacks_of
+from fairlead.routing.options import Options
+from fairlead.routing.plan import Rules
+from fairlead.routing.probes import Probes
+from fairlead.routing.upstream import Adapter, Measured, Servable, Upstream, servable, unit_price
+from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
+from fairlead.telemetry.board import Board
+from fairlead.telemetry.cells import PROBE, TRAFFIC
+from fairlead.telemetry.exposition import families
+from fairlead.telemetry.keeper import Keeper, Keeping
+from fairlead.telemetry.reader import Reader
+from fairlead.telemetry.recorder import Recorder, Series
 from fairlead.tokens import family_of
+
+if TYPE_CHECKING:
+    from fairlead.telemetry.otel import Sender
 
 log = logging.getLogger("fairlead")
 
@@ -138,8 +157,12 @@ class Service:
         self._snapshot = snapshot
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
+        self._recorder = Recorder()
+        self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
         self._ledger: Ledger | None = None
         self._gateway: Gateway | None = None
+        self._keeper: RoutingKeeper
+        self._probes: Probes
 
     async def run(self, host: str, port: int, engine: Engine | None) -> int:
         """Serves alone, with an engine of its own. Raises CannotListen."""
@@ -168,13 +191,24 @@ class Service:
         loop = asyncio.get_running_loop()
         keys = KeyRing(self._store)
         self._ledger = ledger = Ledger(self._store, self._sheets(), power=self._settings.ledger.durability == "power")
-        server = self._server(keys, ledger)
+        kept = self._settings.telemetry
+        keeper = Keeper(
+            self._store,
+            self._recorder,
+            Keeping(kept.minutes_kept_days, kept.kept_days, kept.flush_seconds),
+            writer=ledger.name,
+        )
+        sender = self._sender()
+        server = self._server(keys, ledger, keeper)
         await listen(server)
         keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         watching = loop.create_task(keys.watch())
         draining = loop.create_task(ledger.run())
+        measuring = loop.create_task(keeper.run())
+        keeping = loop.create_task(self._keeper.run())
+        probing = loop.create_task(self._probes.run())
         # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
         gc.collect()
         gc.freeze()
@@ -189,24 +223,62 @@ class Service:
         give_up = loop.time() + LAST_BILLS_SECONDS
         while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in (watching, draining):
+        for task in (watching, draining, measuring, keeping, probing):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await loop.run_in_executor(None, self._keeper.close)
+        await keeper.close()
+        if sender is not None:
+            await loop.run_in_executor(None, sender.close)
         await ledger.close()
         return 0
+
+    def _sender(self) -> Sender | None:
+        """What tells OpenTelemetry's receiver of attempts, where one is configured."""
+        given = self._settings.telemetry
+        if given.otlp_endpoint is None:
+            return None
+        from fairlead.telemetry.otel import Sender, Subject
+
+        sender = Sender(given.otlp_endpoint, otlp_headers(given), given.otlp_service_name, __version__)
+
+        def traced(series: Series, model: Model, deployment: Deployment) -> Measured:
+            provider = self._snapshot.providers[deployment.provider]
+            parts = urlsplit(provider.base_url)
+            address = parts.hostname or parts.path
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+            return sender.traced(
+                series, Subject(model.id, deployment.upstream_model, provider.id, provider.dialect, address, port)
+            )
+
+        self._traced = traced
+        return sender
+
+    def _measured(self, model: Model, deployment: Deployment) -> Measured:
+        series = self._recorder.series(TRAFFIC, model.id, deployment.id)
+        return series if self._traced is None else self._traced(series, model, deployment)
 
     def _sheets(self) -> list[PriceSheet]:
         return [deployment.sheet for model in self._snapshot.models.values() for deployment in model.deployments]
 
-    def _server(self, keys: KeyRing, ledger: Ledger) -> Server:
+    def _server(self, keys: KeyRing, ledger: Ledger, keeper: Keeper) -> Server:
         hang_up = HangUp(self._settings.ledger.hang_up_seconds, self._settings.ledger.hang_up_tokens)
-        gateway = Gateway(self._servables(), Health(), asyncio.get_running_loop().time, ledger, hang_up, self._limits())
+        servables = self._servables()
+        clock = asyncio.get_running_loop().time
+        health = Health(probed=self._settings.routing.probes)
+        gateway = Gateway(servables, health, clock, ledger, hang_up, self._limits(), _options(self._settings.routing))
         self._gateway = gateway
-        receipts = Receipts(ledger, keys)
+        upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
+        self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)
+        self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
+        receipts = Receipts(ledger, keys, self._keeper.routed)
+        self._probes = Probes(upstreams, health, clock)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
-        health = HealthChecks(self._obstacles, self._warnings)
+        board = Board(Reader(self._store))
+        performance = Performances(self._snapshot.models.values(), board, self._obstacle)
+        checks = HealthChecks(self._obstacles, self._warnings)
         site = LazySite(self._snapshot, self._obstacle)
         server: Server | None = None
         metrics = Metrics(
@@ -219,23 +291,26 @@ class Service:
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
+                Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
                 Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
             ),
             {"process": ledger.name},
+            lambda: families(keeper.all_totals()),
         )
         dispatch = Dispatch(
             {
                 "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
+                "/v1/plan": {"POST": Plans(gateway, keys)},
                 "/v1/models": {"GET": models.list},
                 "/v1/generation": {"GET": receipts.generation},
                 "/v1/key": {"GET": credit.key},
                 "/v1/credits": {"GET": credit.credits},
                 "/v1/credits/redeem": {"POST": credit.redeem},
-                "/healthz": {"GET": health.process},
-                "/readyz": {"GET": health.ready},
+                "/healthz": {"GET": checks.process},
+                "/readyz": {"GET": checks.ready},
                 **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
             },
-            {MODELS_PREFIX: {"GET": models.one}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
+            {MODELS_PREFIX: {"GET": performance.or_else(models.one)}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
             site.handle,
             frozenset(self._settings.server.cors_origins),
         )
@@ -259,10 +334,10 @@ class Service:
 
     def _servables(self) -> dict[str, Servable]:
         return {
-            model.id: Servable(
+            model.id: servable(
                 model,
-                tuple(self._upstream(model, deployment) for deployment in model.deployments),
-                paid=any(not deployment.sheet.free for deployment in model.deployments),
+                [self._upstream(model, deployment) for deployment in model.deployments],
+                self._recorder.series(TRAFFIC, model.id),
             )
             for model in self._snapshot.models.values()
         }
@@ -272,6 +347,7 @@ class Service:
         provider = self._snapshot.providers[deployment.provider]
         dialect = DIALECTS[provider.dialect]
         costs = not deployment.sheet.free or deployment.sheet.cost is not None
+        lacks = _lacks(dialect, deployment)
         return Upstream(
             deployment=deployment,
             adapter=ADAPTERS[dialect.speaks](dialect, model, deployment, provider),
@@ -285,6 +361,15 @@ class Service:
             family=family_of(deployment.upstream_model) or family_of(model.id),
             gate=reach.engine,
             translate=None if reach.engine is None else _engine_error,
+            measured=self._measured(model, deployment),
+            probed=self._recorder.series(PROBE, model.id, deployment.id),
+            model_id=model.id,
+            lacks=lacks_of(model, deployment, dialect.carries, dialect.passes_unknown)
+            | sum(CAPABILITY_BITS[name] for name in lacks),
+            context=deployment.context_length or model.context_length,
+            unit_price=unit_price(deployment.sheet),
+            continues="prefill" not in lacks and "prefill" not in deployment.lacks,
+            translated=_translated(dialect),
         )
 
     def _reach(self, provider: Provider) -> Reach:
@@ -464,29 +549,42 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
         queue_seconds=60,
     )
     known = snapshot.models.get(spec.model_id)
-    model = known or Model(
-        id=spec.model_id,
-        name=spec.model_id,
-        vendor="unknown",
-        description=f"Served from {spec.gguf.name} by the embedded engine.",
-        created=0,
-        context_length=spec.context_tokens,
-        max_output_tokens=spec.context_tokens,
-    )
+    model = known if known is not None else model_of(_facts_of_file(spec))
     name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
-    deployment = Deployment(name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE))
-    model = replace(
-        model,
-        deployments=(*model.deployments, deployment),
-        context_length=spec.context_tokens if not model.deployments else model.context_length,
-        max_output_tokens=spec.context_tokens if not model.deployments else model.max_output_tokens,
-        input_modalities=("text", "image")
-        if spec.images
-        else ("text",)
-        if not model.deployments
-        else model.input_modalities,
+    deployment = Deployment(
+        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), spec.context_tokens, spec.context_tokens
     )
-    return Snapshot({**snapshot.models, model.id: model}, {**snapshot.providers, provider.id: provider})
+    if not model.deployments:  # nobody else serves it: it holds and takes what the engine does
+        model = replace(
+            model,
+            context_length=spec.context_tokens,
+            max_output_tokens=spec.context_tokens,
+            input_modalities=("text", "image") if spec.images else ("text",),
+        )
+    elif spec.images:
+        model = replace(model, input_modalities=("text", "image"))
+    model = replace(model, deployments=(*model.deployments, deployment))
+    return replace(
+        snapshot,
+        models={**snapshot.models, model.id: model},
+        providers={**snapshot.providers, provider.id: provider},
+    )
+
+
+def _facts_of_file(spec: EngineSpec) -> ModelFacts:
+    """What is known of a model of which there is only its file."""
+    said = Source("engine", f"{spec.gguf.name} in the embedded engine", "measurement", str(datetime.now(UTC).date()))
+    stated: dict[str, Value] = {
+        "name": spec.model_id,
+        "description": f"Served from {spec.gguf.name} by the embedded engine.",
+        "context_length": spec.context_tokens,
+        "max_output_tokens": spec.context_tokens,
+        "input_modalities": ("text", "image") if spec.images else ("text",),
+        "output_modalities": ("text",),
+        "capability.vision": bool(spec.images),
+        "mode": "chat",
+    }
+    return with_statements(ModelFacts(spec.model_id, "unknown", {}, {}), said, stated)
 
 
 def _engine_error(error: FairleadError) -> FairleadError:
@@ -494,6 +592,30 @@ def _engine_error(error: FairleadError) -> FairleadError:
     if isinstance(error, UpstreamCut | UpstreamUnreachable):
         return EngineCrashed("The engine crashed; it is being restarted.", retry_after_seconds=1)
     return error
+
+
+def _lacks(dialect: Dialect, deployment: Deployment) -> frozenset[str]:
+    """The capabilities for which the dialect, or the model in it, has no word."""
+    claude = dialect.speaks in ("anthropic", "bedrock") and not takes_prefill(deployment.upstream_model)
+    return dialect.lacks | {"prefill"} if claude else dialect.lacks
+
+
+def _translated(dialect: Dialect) -> frozenset[str]:
+    if dialect.speaks != "openai":
+        return dialect.carries or frozenset()
+    names = set(dialect.renames)
+    if dialect.tool_choice != "as_is":
+        names.add("tool_choice")
+    if dialect.structured != "as_is":
+        names.add("structured_outputs")
+    return frozenset(names)
+
+
+def _options(given: RoutingSettings) -> Options:
+    emulated = (JSON_SCHEMA if given.emulate_json_schema else 0) | (CHOICES if given.emulate_choices else 0)
+    return Options(
+        Rules(given.strategy, emulated), given.timeout_seconds, given.retries, given.continue_streams, given.hedge
+    )
 
 
 def _server_limits(settings: ServerSettings) -> ServerLimits:

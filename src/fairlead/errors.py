@@ -11,12 +11,15 @@ FairleadError
 │   ├── Forbidden              403  forbidden
 │   ├── NotFound               404  not_found
 │   │   └── ModelNotFound      404  model_not_found
+│   ├── NoCandidate            404  no_candidate: no deployment is what the request wants; says why of each
 │   ├── MethodNotAllowed       405  method_not_allowed
 │   ├── RateLimited            429  rate_limit_exceeded: of the key, the account or the model; says when to come back
 │   └── UpstreamRefused        4xx  upstream_refused: a provider says that this request is wrong
 ├── ServiceError                    this service cannot serve it now
 │   ├── InternalError          500  internal_error
 │   ├── NoDeployment           503  no_deployment
+│   ├── CandidatesResting      503  candidates_resting: all who could serve it are out of order
+│   ├── DeadlineExceeded       504  deadline_exceeded: the time that the caller gave has passed
 │   ├── EngineStarting         503  engine_starting
 │   ├── Overloaded             503  overloaded
 │   ├── LedgerUnavailable      503  ledger_unavailable: usage cannot be recorded, so nothing paid is served
@@ -29,6 +32,7 @@ FairleadError
 │   ├── UpstreamDenied         502  upstream_denied: 401, 402 or 403 of our credential there
 │   ├── UpstreamFailed         502  upstream_failed: its 5xx
 │   ├── UpstreamInvalid        502  upstream_invalid: an answer that breaks the protocol
+│   │   └── AnswerInvalid      502  answer_invalid: it does not conform to the schema that was asked for
 │   └── UpstreamCut            502  upstream_cut: the answer ended before it was complete
 │       └── EngineCrashed      502  engine_crashed
 ├── CallerGone             499  caller_gone: hung up before the answer was complete; nobody is told, it is recorded
@@ -116,6 +120,11 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
+class NoCandidate(CallerError):
+    status = 404
+    code = "no_candidate"
+
+
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"
@@ -152,6 +161,16 @@ class InternalError(ServiceError):
 
 class NoDeployment(ServiceError):
     code = "no_deployment"
+
+
+class CandidatesResting(ServiceError):
+    code = "candidates_resting"
+
+
+class DeadlineExceeded(ServiceError):
+    status = 504
+    code = "deadline_exceeded"
+    type = "timeout_error"
 
 
 class EngineStarting(ServiceError):
@@ -207,6 +226,10 @@ class UpstreamFailed(UpstreamError):
 
 class UpstreamInvalid(UpstreamError):
     code = "upstream_invalid"
+
+
+class AnswerInvalid(UpstreamInvalid):
+    code = "answer_invalid"
 
 
 class UpstreamCut(UpstreamError):

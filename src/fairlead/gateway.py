@@ -7,58 +7,169 @@ through the dialect's relay to the caller's transport.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from urllib.parse import quote
 
 from fairlead.accounts.keys import Caller
 from fairlead.accounts.limits import LimitBook, Limited
 from fairlead.errors import (
-    BudgetExceeded,
     CallerGone,
+    DeadlineExceeded,
     EngineStarting,
     FairleadError,
     Forbidden,
-    InsufficientCredit,
     InternalError,
     ModelNotFound,
     NoDeployment,
     UnsupportedContent,
-    UpstreamCut,
     UpstreamError,
     UpstreamInvalid,
-    UpstreamUnreachable,
 )
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
-from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Bill, Ledger
-from fairlead.ledger.wallets import Hold, Scope, Shortage
 from fairlead.money import dollars
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of, tokens_foreseen
-from fairlead.routing.counting import counted_ceiling, kept_prompt
+from fairlead.routing.ceiling import tokens_foreseen
+from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
+from fairlead.routing.counting import counted_when_close, kept_prompt
+from fairlead.routing.decision import Decided, decided
+from fairlead.routing.emulate import Emulated, emulated, inner_request
+from fairlead.routing.emulating import make_up
+from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health
-from fairlead.routing.plan import plan
-from fairlead.routing.upstream import Call, Gate, Servable, Upstream
+from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed, race
+from fairlead.routing.holding import hold
+from fairlead.routing.needs import MAY_BE_EMULATED
+from fairlead.routing.options import Options
+from fairlead.routing.parameters import Parameters, header, parameters, shown
+from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
+from fairlead.routing.retries import Tries
+from fairlead.routing.upstream import Assembler, Call, Relay, Servable, Upstream, is_stream, send
+from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.preferences import SUFFIXES
 
-# How long a call waits for a local engine that is starting, before the next candidate or a 503.
-GATE_WAIT_SECONDS = 8.0
-GATE_RETRY_SECONDS = 0.05
 # After the last event of a stream: how long its connection may take to say that it was the last.
 END_SECONDS = 1.0
-DROPPED_NAMES_SHOWN = 32
+# A deadline that passes while the call is at work right now is looked at again.
+DEADLINE_RETRY_SECONDS = 0.01
+MOST_DECISIONS = 10_000
+# The request of a stream that might have to be continued is kept, unless it is longer.
+CONTINUED_PROMPT_BYTES = 65_536
 
 JSON_HEAD = b"content-type: application/json\r\n"
 STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
+class Calling:
+    """One call under way: what all its attempts share."""
+
+    __slots__ = (
+        "bill",
+        "clamped",
+        "parameters",
+        "plan",
+        "request",
+        "response",
+        "sent",
+        "splice",
+        "timer",
+        "tries",
+        "until",
+    )
+
+    def __init__(self, request: ChatRequest, response: Response, bill: Bill, found: Plan) -> None:
+        self.request = request
+        self.response = response
+        self.bill = bill
+        self.plan = found
+        self.tries: Tries | None = None
+        self.sent: Sent | None = None  # what a stream has brought, while it may have to be continued
+        self.splice: Splice | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.until = math.inf
+        self.clamped: tuple[str, ...] = ()
+        self.parameters: Parameters | None = None  # what became of them, where that is worth telling
+
+    def settle_now(self) -> None:
+        """The answer is complete: no deadline takes its bill away any more."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+
+class Gathering:
+    """Takes the stream of an answer that is sent whole."""
+
+    __slots__ = ("_assembler", "_attempt", "_clock")
+
+    def __init__(self, assembler: Assembler, attempt: Attempt, clock: Callable[[], float]) -> None:
+        self._assembler = assembler
+        self._attempt = attempt
+        self._clock = clock
+
+    def take(self, data: bytes) -> None:
+        self._assembler.feed(data)
+        if not self._attempt.said_at and self._assembler.delivered():
+            self._attempt.said_at = self._clock()
+
+
+class Relaying:
+    """Takes the stream of an answer block by block, on the stack of the upstream's read callback, and sends it on."""
+
+    __slots__ = (
+        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_feed", "_gateway", "_head", "_most", "_relay",
+        "_response",
+    )  # fmt: skip
+
+    def __init__(
+        self, gateway: Gateway, attempt: Attempt, relay: Relay, exchange: Exchange, calling: Calling, head: bytes
+    ) -> None:
+        self._gateway = gateway
+        self._attempt = attempt
+        self._relay = relay
+        self._exchange = exchange
+        self._calling = calling
+        self._head = head
+        self._response = calling.response
+        self._clock = gateway.clock
+        self._most = gateway.hang_up.tokens
+        self._drained = 0
+        self._feed = relay.feed if calling.splice is None else calling.splice.spliced(relay.feed)
+
+    def take(self, data: bytes) -> None:
+        """The status is settled by the first event that says something: until then another candidate may serve."""
+        out = self._feed(data)
+        response = self._response
+        if out:
+            attempt = self._attempt
+            if not attempt.first_at:
+                attempt.first_at = self._clock()
+                self._gateway.begin(attempt, self._head, self._calling)
+            response.write(out)
+            if not attempt.said_at and self._relay.delivered():
+                attempt.said_at = self._clock()
+            if self._calling.sent is not None:
+                self._calling.sent.add(out)
+        if self._relay.done:
+            self._exchange.hurry(END_SECONDS)
+        elif response.gone:
+            self._drained += out.count(b"\n\n")
+            if self._drained > self._most:
+                raise CallerGone("The caller hung up.")
+
+
 class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
-    __slots__ = ("_clock", "_hang_up", "_health", "_ledger", "_limits", "_open", "_servables")
+    __slots__ = (
+        "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options",
+        "_servables", "chance",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -68,116 +179,308 @@ class Gateway:
         ledger: Ledger,
         hang_up: HangUp | None = None,
         limits: LimitBook | None = None,
+        options: Options | None = None,
     ) -> None:
         self._limits = limits or LimitBook()
         self._ledger = ledger
         self._servables = servables
+        self._offers = _offers(servables)
         self._health = health
         self._clock = clock
         self._hang_up = hang_up or HangUp()
+        self._options = options or Options()
+        self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
         self._open = 0
+        self.chance: Callable[[], float] = random.random
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        return self._clock
+
+    @property
+    def hang_up(self) -> HangUp:
+        return self._hang_up
 
     def replace(self, servables: Mapping[str, Servable]) -> None:
         self._servables = servables
+        self._offers = _offers(servables)
 
     @property
     def open_bills(self) -> int:
         """Calls that have not ended yet, those included whose caller has hung up."""
         return self._open
 
-    async def chat(self, request: ChatRequest, response: Response, caller: Caller) -> None:
+    def take_decisions(self) -> list[Decided]:
+        """How calls were routed since this was asked last: those where there was something to decide."""
+        found = list(self._decided)
+        self._decided.clear()
+        return found
+
+    async def plan(self, request: ChatRequest, caller: Caller) -> Plan:
+        """How this request would be routed now. Nothing is called, held or recorded."""
+        return await self._plan(self._admit(request, caller), request)
+
+    async def chat(
+        self, request: ChatRequest, response: Response, caller: Caller, timeout_seconds: float | None = None
+    ) -> None:
         """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
 
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
-        servable = self._admit(request, caller)
+        offers = self._admit(request, caller)
+        paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)
+        seconds = timeout_seconds or self._options.timeout_seconds
+        until = math.inf if seconds is None else self._clock() + seconds
         if caller.limited is None and not self._limits.everybody:
-            await self._charged(servable, request, response, caller)
+            await self._charged(offers, paid, request, response, caller, until)
             return
         whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
-        admission = self._limits.admit(
-            whose, request.model, tokens_foreseen(request), self._clock(), free=not servable.paid
-        )
+        admission = self._limits.admit(whose, request.model, tokens_foreseen(request), self._clock(), free=not paid)
         if admission is None:
-            await self._charged(servable, request, response, caller)
+            await self._charged(offers, paid, request, response, caller, until)
             return
         response.extra += admission.headers(self._clock())
         used = 0
         try:
-            used = await self._charged(servable, request, response, caller)
+            used = await self._charged(offers, paid, request, response, caller, until)
         finally:
             admission.settle(used, self._clock())
 
-    async def _charged(self, servable: Servable, request: ChatRequest, response: Response, caller: Caller) -> int:
-        """Holds, serves and charges a call that was let through; gives the tokens of its answer."""
-        hold = None
-        if servable.paid and (caller.prepaid or caller.budgets):
-            hold = await self._hold(servable, request, caller)
+    async def _charged(
+        self,
+        offers: Sequence[Servable],
+        paid: bool,
+        request: ChatRequest,
+        response: Response,
+        caller: Caller,
+        until: float,
+    ) -> int:
+        """Plans, holds, serves and charges a call that was let through; gives the tokens of its answer."""
+        if offers[0].least_context is None:
+            found = plan(request, offers, self._health, self._clock(), self._options.rules, self.chance)
+        else:
+            found = await self._plan(offers, request)
+        if not found.candidates:
+            raise refusal(found, request, self._health, self._clock())
+        held = None
+        clamped: tuple[str, ...] = ()
+        if paid and (caller.prepaid or caller.budgets):
+            whole = offers[0] if len(offers) == 1 else merged(offers)
+            asked = set(request.given)
+            held = await hold(self._ledger, whole, request, caller)
+            clamped = tuple(name for name in request.given if name not in asked)
         bill = self._ledger.open(
             caller.account_id,
             caller.key_id,
             request.model,
             stream=request.stream,
-            paid=servable.paid,
-            hold=hold,
+            paid=paid,
+            hold=held,
         )
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
-        outcome = InternalError.code
+        calling = Calling(request, response, bill, found)
+        calling.clamped = clamped
+        outcome = kind = InternalError.code
+        began = self._clock()
+        served: Attempt | None = None
         self._open += 1
+        if until != math.inf:
+            calling.until = until
+            calling.timer = asyncio.get_running_loop().call_later(
+                max(0.0, until - self._clock()), self._expire, calling
+            )
         try:
-            await self._serve(servable.upstreams, request, response, bill)
+            served = await self._serve(calling)
         except FairleadError as error:
-            outcome = error.code
+            outcome, kind = error.code, type(error).code
             raise
         finally:
             self._open -= 1
+            calling.settle_now()
             bill.release(outcome)
+            measured = offers[0].measured
+            if measured is not None:
+                if served is not None:
+                    served.measure(measured, began)
+                else:
+                    measured.add(kind, 0.0, 0.0, 0, 0)
+            if found.rejected or calling.tries is not None or calling.parameters is not None:
+                self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
         return bill.tokens
 
-    async def _serve(
-        self, upstreams: tuple[Upstream, ...], request: ChatRequest, response: Response, bill: Bill
-    ) -> None:
-        failure: FairleadError | None = None
-        for upstream in plan(upstreams, self._health.rests, self._clock()):
-            try:
-                await self._attempt(upstream, request, response, bill)
-            except (UpstreamError, EngineStarting) as error:
-                self._health.failed(upstream.deployment.id, error, self._clock())
-                failure = error
-                if response.gone:
-                    raise CallerGone("The caller hung up.") from error
-                if response.started:
-                    raise
-            else:
-                if self._health.rests:
-                    self._health.served(upstream.deployment.id)
-                return
-        assert failure is not None
-        raise failure
+    def _expire(self, calling: Calling) -> None:
+        """The deadline has passed: whatever the call waits for ends here. A caller who has gone waits for nothing."""
+        running = calling.response.running
+        calling.timer = None
+        if calling.response.gone or running is None:
+            return
+        if not running.interrupt(DeadlineExceeded("The answer was not complete within the time that was given.")):
+            calling.timer = asyncio.get_running_loop().call_later(DEADLINE_RETRY_SECONDS, self._expire, calling)
 
-    async def _attempt(self, upstream: Upstream, request: ChatRequest, response: Response, bill: Bill) -> None:
-        """One try of one candidate. On any way out the exchange is over, and its part of the bill is written."""
-        call = upstream.adapter.to_vendor(request)
-        attempt = Attempt(upstream, kept_prompt(request), bill, response)
+    async def _plan(self, offers: Sequence[Servable], request: ChatRequest) -> Plan:
+        rules = self._options.rules
+        least = offers[0].least_context
+        prompt = None
+        if least is not None and len(request.messages) > least and not request.has_images:
+            prompt = await counted_when_close(offers, request)
+        return plan(request, offers, self._health, self._clock(), rules, self.chance, prompt)
+
+    async def _serve(self, calling: Calling) -> Attempt:
+        upstream = calling.plan.candidates[0]
+        first = True
+        entry: Entry | None = None
+        while True:
+            began = self._clock()
+            if first and self._options.hedge:
+                entry = await self._hedged(calling, upstream, began)
+                upstream = upstream if entry is None else entry.upstream
+            try:
+                attempt = await self._attempt(upstream, calling, began, first, entry)
+            except (UpstreamError, EngineStarting) as error:
+                if calling.response.gone:
+                    raise CallerGone("The caller hung up.") from error
+                upstream = await self._next(calling, upstream, error, began)
+                first, entry = False, None
+            else:
+                key = calling.plan.key
+                if key:
+                    self._health.remember(key, upstream.deployment.id, self._clock())
+                return attempt
+
+    async def _hedged(self, calling: Calling, upstream: Upstream, began: float) -> Entry | None:
+        """The call to the first candidate, or to the second when that one answers first; None: nothing is hedged."""
+        found, health, request = calling.plan, self._health, calling.request
+        standing = health.standing(upstream.deployment)
+        if len(found.candidates) - found.resting < 2 or standing.measured < LEAST_MEASURED:
+            return None
+        second = found.candidates[1]
+        if any(one.gate is not None or one.lacks & found.needs & MAY_BE_EMULATED for one in (upstream, second)):
+            return None
+
+        def enter(one: Upstream) -> Entry:
+            call: Call = one.adapter.to_vendor(request)
+            return Entry(one, call, send(one, call))
+
+        def company() -> Entry | None:
+            allowed = health.take_retry(health.standing(second.deployment), self._clock())
+            return enter(second) if allowed else None
+
+        raced = await race(enter(upstream), company, standing.late)
+        if raced.loser is not None:
+            sheet, loser = raced.loser.upstream.deployment.sheet, raced.loser.upstream
+            calling.bill.failed(sheet, HEDGED, may_be_billed(request) if loser.bills_cut else None)
+            if loser is upstream:
+                health.first_token(standing, self._clock() - began, self._clock())
+        return raced.winner
+
+    async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
+        """Who is tried after this failure. Raises it when the caller is to be told."""
+        if calling.tries is None:
+            calling.tries = Tries(calling.plan, self._health, self._options.retries, self.chance)
+        started = calling.response.started
+        step = calling.tries.after(upstream, error, began, self._clock(), started=started, until=calling.until)
+        if step is None:
+            raise error
+        if step.pause_seconds:
+            await asyncio.sleep(step.pause_seconds)
+        if started and not await self._continue(calling, upstream):
+            raise error
+        return step.upstream
+
+    async def _continue(self, calling: Calling, upstream: Upstream) -> bool:
+        """Makes the request go on from what the caller has. False when that cannot be done."""
+        sent = calling.sent
+        text = None if sent is None else sent.text
+        if sent is None or text is None:
+            return False
+        tokens = 0
+        if text:
+            counted = await asyncio.get_running_loop().run_in_executor(None, count_text, upstream.family, text)
+            tokens = counted.tokens
+        before = calling.splice
+        whole, origin = text, calling.request
+        if before is not None:
+            origin = before.origin
+        made = continued(origin, whole, tokens) if whole else (origin, "")
+        if made is None:
+            return False
+        calling.request, tail = made
+        calling.splice = Splice(sent, origin, whole, tokens, tail)
+        return True
+
+    async def _attempt(
+        self, upstream: Upstream, calling: Calling, began: float, first: bool, entry: Entry | None
+    ) -> Attempt:
+        """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
+        has shown is known to `Health` and counted."""
+        request, response, health = calling.request, calling.response, self._health
+        wanted = None
+        if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
+            wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
+        inner = request if wanted is None else inner_request(request, wanted)
+        call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
+        attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
+        standing = health.begin(upstream.deployment, began, first=first)
+        if wanted is not None or call.dropped or calling.clamped or request.reports:
+            names = () if wanted is None else wanted.names
+            calling.parameters = parameters(request, call, upstream, calling.clamped, names)
+            if request.reports:
+                attempt.report = header(calling.parameters)
+        if request.fallbacks:
+            calling.bill.answered_by(upstream.model_id)
+        if calling.splice is not None:
+            attempt.spliced = calling.splice.tokens
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         try:
-            await self._exchange(attempt, call, request, response)
-        except UpstreamError as error:
+            if wanted is None:
+                await self._exchange(attempt, call, calling, entry)
+            else:
+                await self._emulate(attempt, inner, call, calling, wanted)
+            now = self._clock()
+            health.served(standing, now)
+            if attempt.first_at and attempt.tokens:
+                health.speed(standing, attempt.tokens, now - attempt.first_at)
+        except (UpstreamError, DeadlineExceeded) as error:
             attempt.cancel()
-            shown = error if upstream.translate is None else upstream.translate(error)
+            response.on_gone = None
+            shown: FairleadError = error
+            if isinstance(error, UpstreamError) and upstream.translate is not None:
+                shown = upstream.translate(error)
+            attempt.outcome = CallerGone.code if response.gone else shown.code
+            if isinstance(error, UpstreamError) and not response.gone:
+                health.failed(standing, shown, self._clock())
+            elif not attempt.first_at:
+                # Not known to be broken, but known to be this slow.
+                health.first_token(standing, self._clock() - began, self._clock())
             await attempt.failed(shown)
+            if shown is error:
+                raise
             raise shown from error
         except EngineStarting as error:
-            bill.failed(upstream.deployment.sheet, error.code)
+            attempt.outcome = error.code
+            calling.bill.failed(upstream.deployment.sheet, error.code)
             raise
-        except CallerGone:
+        except CallerGone as error:
+            attempt.outcome = error.code
             attempt.cancel()
             await attempt.cut_off()
             raise
+        except FairleadError as error:
+            # The caller's own mistake: it was understood, so the deployment works.
+            attempt.outcome = type(error).code  # not the code that the provider gave it
+            health.served(standing, self._clock())
+            raise
         finally:
             attempt.cancel()
+            health.end(standing)
+            if upstream.measured is not None:
+                if not attempt.ended_at:
+                    attempt.ended_at = self._clock()
+                exchange = attempt.exchange
+                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
+        return attempt
 
     def _drain(self, attempt: Attempt) -> None:
         """The caller has hung up, and the provider bills the answer to its end: so it is read to its end, within
@@ -192,187 +495,145 @@ class Gateway:
             exchange.resume()
             asyncio.get_running_loop().call_later(self._hang_up.seconds, running.interrupt, gone)
 
-    async def _exchange(self, attempt: Attempt, call: Call, request: ChatRequest, response: Response) -> None:
-        upstream = attempt.upstream
-        if upstream.gate is None:
-            path, headers = upstream.path, upstream.headers
-            if call.path is not None:
-                path, headers = call.path, headers + call.headers
-            exchange = upstream.pool.request(b"POST", path, headers, call.body)
+    async def _exchange(self, attempt: Attempt, call: Call, calling: Calling, entry: Entry | None) -> None:
+        upstream, request, response = attempt.upstream, calling.request, calling.response
+        if entry is not None:
+            exchange = entry.exchange
+        elif upstream.gate is None:
+            exchange = send(upstream, call)
         else:
-            exchange = await _through_gate(upstream, upstream.gate, call)
+            exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if call.stream and _is_stream(exchange, upstream.stream_type):
+        if call.stream and is_stream(exchange, upstream):
             if request.stream:
-                await self._relay(attempt, call, exchange, request)
+                await self._relay(attempt, call, exchange, calling)
                 return
+            health = self._health
+            begun = exchange.head_at - exchange.sent_at
+            health.first_token(health.standing(upstream.deployment), begun, exchange.head_at)
             assembler = attempt.answer = upstream.adapter.assembler(call)
-            await exchange.relay(assembler.feed)
+            await exchange.relay(Gathering(assembler, attempt, self._clock).take)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
         else:
             # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
             attempt.answer = upstream.adapter.plain(call, await exchange.read())
+        attempt.ended_at = self._clock()
+        calling.settle_now()
         members = _cost_members(await attempt.settle())
-        response.send(200, _head(JSON_HEAD, upstream, call, attempt.bill), attempt.answer.end(members))
+        response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
 
-    async def _relay(self, attempt: Attempt, call: Call, exchange: Exchange, request: ChatRequest) -> None:
-        upstream, response = attempt.upstream, attempt.response
+    async def _emulate(
+        self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
+    ) -> None:
+        """Answers what the deployment lacks by more calls, whole, and then as the caller wants it."""
+        calling.response.on_gone = None  # no word has been delivered before the last one has come
+        made = await make_up(attempt, inner, call, wanted)
+        attempt.answer = made
+        attempt.ended_at = self._clock()
+        calling.settle_now()
+        members = _cost_members(await attempt.settle())
+        mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
+        response = calling.response
+        if calling.request.stream:
+            response.start(200, _head(STREAM_HEAD + mark, attempt, call))
+            response.end(made.stream(members, include_usage=calling.request.include_usage))
+        else:
+            response.send(200, _head(JSON_HEAD + mark, attempt, call, attempt.bill), made.end(members))
+
+    async def _relay(self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling) -> None:
+        upstream, response = attempt.upstream, calling.response
         relay = attempt.answer = upstream.adapter.relay(call)
-        head = _head(STREAM_HEAD, upstream, call)
+        head = _head(STREAM_HEAD, attempt, call)
         exchange.headers = []
         call.body.clear()
-        feed = relay.feed
-        drained = 0
-
-        def first(data: bytes) -> None:
-            # The status is settled by the first event that says something: until then another candidate may serve.
-            nonlocal drained
-            out = feed(data)
-            if out:
-                if not response.started:
-                    response.start(200, head)
-                    # Not sent again from here on: a stream may be open for an hour, and thousands of them.
-                    request.release()
-                response.write(out)
-            if relay.done:
-                exchange.hurry(END_SECONDS)
-            elif response.gone:
-                drained += out.count(b"\n\n")
-                if drained > self._hang_up.tokens:
-                    raise CallerGone("The caller hung up.")
-
+        splice = calling.splice
+        relaying = Relaying(self, attempt, relay, exchange, calling, head)
         response.on_pause = exchange.pause
         response.on_resume = exchange.resume
         try:
             try:
-                await exchange.relay(first)
+                await exchange.relay(relaying.take)
             except UpstreamError:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
             rest = relay.finish()
+            attempt.ended_at = self._clock()
+            calling.settle_now()
             members = _cost_members(await attempt.settle())
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:
             response.start(200, head)
-        response.end(rest + relay.end(members))
+        rest += relay.end(members)
+        response.end(rest if splice is None else splice.change(rest))
 
-    async def _hold(self, servable: Servable, request: ChatRequest, caller: Caller) -> Hold:
-        """Sets aside what the call may come to. Without a cap of the caller's, the cap shrinks to what there is.
+    def begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
+        """The first words of a stream have come."""
+        health, exchange = self._health, attempt.exchange
+        assert exchange is not None
+        health.first_token(
+            health.standing(attempt.upstream.deployment), attempt.first_at - exchange.sent_at, attempt.first_at
+        )
+        response, request = calling.response, calling.request
+        if response.started:
+            return
+        response.start(200, head)
+        if (
+            len(calling.plan.candidates) > 1
+            and self._options.continue_streams
+            and len(request.messages) <= CONTINUED_PROMPT_BYTES
+            and may_be_continued(request)
+        ):
+            calling.sent = Sent()
+        else:
+            # Not sent again from here on: a stream may be open for an hour, and thousands of them.
+            request.release()
 
-        Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
-        """
-        scopes = scopes_of(caller)
-        ceiling = ceiling_of(servable, request)
-        most = ceiling.picodollars(servable)
-        hold = self._ledger.hold_at_once(scopes, most)
-        if hold is None:
-            try:
-                hold = await self._hold_up_to(scopes, ceiling, servable)
-            except Shortage:
-                # Bytes are many more than tokens: before a call is refused for its prompt, that is counted.
-                ceiling = await counted_ceiling(ceiling, servable, request)
-                most = ceiling.picodollars(servable)
-                try:
-                    hold = await self._hold_up_to(scopes, ceiling, servable)
-                except Shortage as short:
-                    raise _shortage(short, most, ceiling, servable) from None
-        if hold.amount < most:
-            cap(request, ceiling.output_that_fits(servable, hold.amount))
-        elif not ceiling.known:
-            cap(request, ceiling.output)
-        return hold
-
-    async def _hold_up_to(self, scopes: list[Scope], ceiling: Ceiling, servable: Servable) -> Hold:
-        most = ceiling.picodollars(servable)
-        least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
-        return await self._ledger.hold(scopes, most, least)
-
-    def _admit(self, request: ChatRequest, caller: Caller) -> Servable:
-        servable = self._servables.get(request.model)
-        if servable is None:
-            raise ModelNotFound(
-                f"The model '{request.model}' does not exist here. GET /v1/models lists what there is.", param="model"
-            )
-        if caller.models is not None and not caller.may_use(request.model):
-            raise Forbidden(f"This API key may not use '{request.model}'.", param="model")
-        if not servable.upstreams:
+    def _admit(self, request: ChatRequest, caller: Caller) -> Sequence[Servable]:
+        """The model that is asked for, and those to fall back on."""
+        known = self._offers.get(request.model)
+        if known is not None and caller.models is None and not request.fallbacks and not request.has_images:
+            return known
+        offers = [self._offer(request, request.model, caller)]
+        for name in request.fallbacks:
+            offers.append(self._offer(request, name, caller))
+        if not any(offer.upstreams for offer in offers):
             raise NoDeployment(
                 f"No deployment serves '{request.model}' yet: add one under [[models]] in the configuration file "
                 "(a provider, its upstream_model and a price), then restart.",
                 param="model",
             )
-        if request.has_images and "image" not in servable.model.input_modalities:
+        if request.has_images and not any("image" in offer.model.input_modalities for offer in offers):
             raise UnsupportedContent(f"'{request.model}' takes no images.", param="messages")
+        return offers
+
+    def _offer(self, request: ChatRequest, name: str, caller: Caller) -> Servable:
+        servable = self._servables.get(name)
+        if servable is None and name.endswith(SUFFIXES):
+            known = name[: name.rindex(":")]
+            servable = self._servables.get(known)
+            if servable is not None:
+                request.preferences = with_suffix(request.preferences, name[len(known) :])
+                if name == request.model:
+                    request.model = known
+                name = known
+        if servable is None:
+            raise ModelNotFound(
+                f"The model '{name}' does not exist here. GET /v1/models lists what there is.", param="model"
+            )
+        if caller.models is not None and not caller.may_use(name):
+            raise Forbidden(f"This API key may not use '{name}'.", param="model")
         return servable
 
 
-async def _through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
-    """The exchange with a local engine, begun when the engine is up.
-
-    An engine that has just died is not known to be dead yet: what cannot be delivered waits for the next one.
-    """
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + GATE_WAIT_SECONDS
-    cut = False
-    while await gate.wait_ready(max(0.0, give_up - loop.time())):
-        exchange = upstream.pool.request(b"POST", upstream.path, upstream.headers, call.body)
-        try:
-            await exchange.head()
-        except (UpstreamUnreachable, UpstreamCut) as error:
-            # Cut without a byte of answer may be this request's own doing: once more, and no oftener.
-            if cut or loop.time() > give_up:
-                raise
-            cut = isinstance(error, UpstreamCut)
-            await asyncio.sleep(GATE_RETRY_SECONDS)
-        except BaseException:
-            exchange.cancel()
-            raise
-        else:
-            return exchange
-    raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)
-
-
-def scopes_of(caller: Caller) -> list[Scope]:
-    """What the calls of this caller are taken from: the account's credit and every budget."""
-    scopes = [Scope(credit_scope(caller.account_id))] if caller.prepaid else []
-    if caller.budgets:
-        today = datetime.now(UTC).date()
-        scopes += [Scope(budget.scope(today), budget.picodollars) for budget in caller.budgets]
-    return scopes
-
-
-def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable) -> InsufficientCredit:
-    fits = max(0, ceiling.output_that_fits(servable, short.available))
-    budget = short.scope.granted is not None
-    there = (
-        f"of the budget {short.scope.name} {dollars(short.available)} USD are left"
-        if budget
-        else (f"the account has {dollars(short.available)} USD of credit")
-    )
-    advice = (
-        f"The largest max_tokens that would fit is {fits}." if fits else "No max_tokens would fit beside this prompt."
-    )
-    return (BudgetExceeded if budget else InsufficientCredit)(
-        f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} tokens in, "
-        f"{ceiling.output * ceiling.choices} out, both at most); {there}. {advice}",
-        {
-            "needed_usd": dollars(needed),
-            "available_usd": dollars(short.available),
-            "largest_max_tokens": fits,
-        },
-        param="max_tokens" if fits else None,
-    )
-
-
-def _is_stream(exchange: Exchange, stream_type: bytes) -> bool:
-    kind = exchange.header(b"content-type")
-    return kind is not None and kind.lower().startswith(stream_type)
+def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]]:
+    """What a call for just one model is offered, made once."""
+    return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
 def _cost_members(picodollars: int) -> bytes:
@@ -380,19 +641,11 @@ def _cost_members(picodollars: int) -> bytes:
     return f',"cost":{picodollars / 1e12!r},"cost_usd":"{dollars(picodollars)}"'.encode()
 
 
-def _head(head: bytes, upstream: Upstream, call: Call, bill: Bill | None = None) -> bytes:
+def _head(head: bytes, attempt: Attempt, call: Call, bill: Bill | None = None) -> bytes:
     """`bill` when it is settled already: its amount goes into the head."""
-    head += upstream.answer_headers
+    head += attempt.upstream.answer_headers + attempt.report
     if bill is not None:
         head += b"x-fairlead-cost: %b\r\n" % dollars(bill.price).encode()
     if call.dropped:
-        head += b"x-fairlead-dropped: " + _names(call.dropped) + b"\r\n"
+        head += b"x-fairlead-dropped: " + shown(call.dropped) + b"\r\n"
     return head
-
-
-def _names(dropped: tuple[str, ...]) -> bytes:
-    """Names as the caller wrote them may hold anything, line ends too: percent-encoded, and bounded."""
-    shown = [quote(name[:64], safe="") for name in dropped[:DROPPED_NAMES_SHOWN]]
-    if len(dropped) > DROPPED_NAMES_SHOWN:
-        shown.append(f"and%20{len(dropped) - DROPPED_NAMES_SHOWN}%20more")
-    return ", ".join(shown).encode()

@@ -101,11 +101,38 @@ class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
     tiers: tuple[TierSettings, ...] = ()
 
 
+Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
+Capability = Literal["tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n"]
+
+
+class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a deployment is chosen for a call, and what is done when it fails."""
+
+    strategy: Strategy = "balanced"
+    timeout_seconds: Seconds | None = None
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    continue_streams: bool = True
+    emulate_json_schema: bool = True
+    emulate_choices: bool = True
+    probes: bool = True
+    hedge: bool = False
+
+
 class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     provider: str
     upstream_model: Annotated[str, Meta(min_length=1, max_length=256)]
     price: PriceSettings | Literal["free"] | None = None
     cost: PriceSettings | Literal["free"] | None = None
+    weight: Annotated[float, Meta(gt=0, le=1_000_000)] = 1
+    priority: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    region: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    quantization: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    keeps_data: bool | None = None
+    max_concurrent: Count | None = None
+    context_length: Annotated[int, Meta(ge=1)] | None = None
+    parameters: tuple[str, ...] | None = None
+    lacks: tuple[Capability, ...] = ()
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -169,6 +196,26 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
         return "DatabaseSettings()"
 
 
+class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A directory of model files that add to those that come along, or stand in their place."""
+
+    directory: str | None = None
+
+
+class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long figures are kept, and where OpenTelemetry's go besides (`otlp_endpoint`: an OTLP/HTTP receiver)."""
+
+    flush_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5
+    minutes_kept_days: Annotated[int, Meta(ge=2, le=90)] = 3
+    kept_days: Annotated[int, Meta(ge=31, le=3650)] = 90
+    otlp_endpoint: Annotated[str, Meta(pattern="^https?://.")] | None = None
+    otlp_headers: dict[str, str | EnvironmentKey] = {}
+    otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128)] = "fairlead"
+
+    def __repr__(self) -> str:  # the headers may hold a key
+        return "TelemetrySettings()"
+
+
 class Settings(Struct, frozen=True):
     server: ServerSettings = ServerSettings()
     providers: tuple[ProviderSettings, ...] = ()
@@ -177,7 +224,10 @@ class Settings(Struct, frozen=True):
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    routing: RoutingSettings = RoutingSettings()
     source: Source | None = None
+    catalogue: CatalogueSettings = CatalogueSettings()
 
     def error(self, path: str, sentence: str) -> ConfigurationError:
         """The error for a setting found wrong later, with its line where there is a file."""
@@ -189,6 +239,9 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: LedgerSettings = LedgerSettings()
     database: DatabaseSettings = DatabaseSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    routing: RoutingSettings = RoutingSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 
@@ -261,7 +314,19 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")
-    return Settings(file.server, file.providers, file.models, proxy, file.ledger, file.database, file.limits, source)
+    return Settings(
+        file.server,
+        file.providers,
+        file.models,
+        proxy,
+        file.ledger,
+        file.database,
+        file.limits,
+        file.telemetry,
+        file.routing,
+        source,
+        file.catalogue,
+    )
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:
@@ -295,6 +360,21 @@ def _secret(provider: ProviderSettings, key: str | EnvironmentKey | None, enviro
             f"The key of provider {provider.id!r} has spaces or characters that no header may hold."
         )
     return key or ""
+
+
+def otlp_headers(settings: TelemetrySettings, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The headers for OpenTelemetry's receiver. Raises ConfigurationError when a variable is not set."""
+    environment = os.environ if environment is None else environment
+    found = {}
+    for name, value in settings.otlp_headers.items():
+        if isinstance(value, EnvironmentKey):
+            if not environment.get(value.env):
+                raise ConfigurationError(
+                    f"The environment variable {value.env} is not set; it should hold the OTLP header {name!r}."
+                )
+            value = environment[value.env]
+        found[name] = value
+    return found
 
 
 def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
@@ -367,7 +447,10 @@ def _struct_at(path: str) -> type[Struct]:
         "database.url": EnvironmentKey,
         "limits": DefaultLimitSettings,
         "limits.free": LimitSettings,
+        "routing": RoutingSettings,
         "models.limits": LimitSettings,
+        "telemetry": TelemetrySettings,
+        "telemetry.otlp_headers": EnvironmentKey,
         "providers": ProviderSettings,
         "providers.api_key": EnvironmentKey,
         "providers.access_key_id": EnvironmentKey,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from fairlead.catalogue.load import build, catalogue_models
 from fairlead.catalogue.snapshot import Snapshot
+from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.errors import ConfigurationError
 from fairlead.settings import load_settings
 from fairlead.wire.chat import PARAMETERS
 
-ROOT = Path(__file__).parents[2]
 DIALECTS = frozenset({"generic", "vllm"})
 GOOD = """\
 [[providers]]
@@ -38,20 +36,17 @@ def made(tmp_path: Path, text: str) -> Snapshot:
     return build(load_settings(file, {}), DIALECTS, {})
 
 
-def test_the_models_that_come_along_have_facts_with_a_source() -> None:
+def test_the_models_that_come_along_are_ready_for_calls() -> None:
     models = catalogue_models()
-    assert set(models) == {"mistral-small-3.2", "fairlead-demo"}
     mistral = models["mistral-small-3.2"]
     assert mistral.context_length == 131_072
-    assert bytes(mistral.defaults["temperature"]) == b"0.3"
-    assert "image" in mistral.input_modalities
+    assert {name: bytes(value) for name, value in mistral.defaults.items()} == {"temperature": b"0.3"}
+    assert mistral.input_modalities == ("text", "image")
+    assert mistral.path == "/models/mistralai/mistral-small-3.2"
     for model in models.values():
-        assert set(model.parameters) <= set(PARAMETERS)
         assert model.demonstration == (model.id == "fairlead-demo")
         assert model.deployments == ()
-    for entry in (files("fairlead.catalogue") / "models").iterdir():
-        source = tomllib.loads(entry.read_text("utf-8"))["facts"]["source"]
-        assert source.startswith("https://") or (ROOT / source).is_file(), entry.name
+        assert set(model.defaults) <= set(PARAMETERS)
 
 
 def test_deployments_prices_and_new_models_arrive(tmp_path: Path) -> None:
@@ -129,3 +124,55 @@ def test_the_key_of_a_provider_is_not_in_its_repr(tmp_path: Path) -> None:
     snapshot = made(tmp_path, GOOD.replace('id = "a"', 'id = "a"\napi_key = "sk-secret"'))
     assert snapshot.providers["a"].api_key == "sk-secret"
     assert "sk-secret" not in repr(snapshot)
+
+
+def test_what_the_operator_says_of_a_model_is_a_fact_with_the_operator_as_its_source(tmp_path: Path) -> None:
+    text = GOOD.replace(
+        'id = "mistral-small-3.2"', 'id = "mistral-small-3.2"\ncontext_length = 32768\nmax_output_tokens = 8192'
+    )
+    facts = made(tmp_path, text).models["mistral-small-3.2"].facts
+    fact = facts.get("context_length")
+    assert (fact.value, facts.sources[fact.source].kind) == (32_768, "operator")
+    assert {claim.value for claim in fact.others} == {131_072, 128_000}
+    assert facts.get("licence").value == "Apache-2.0"
+
+
+def test_a_deployment_has_limits_of_its_own(tmp_path: Path) -> None:
+    own = 'upstream_model = "m"\ncontext_length = 16384\nmax_output_tokens = 4096'
+    model = made(tmp_path, GOOD.replace('upstream_model = "m"', own)).models["mistral-small-3.2"]
+    assert limits(model, model.deployments[0]) == (16_384, 4_096)
+    assert (model.context_length, model.max_output_tokens) == (131_072, 131_072)
+    with pytest.raises(ConfigurationError, match=r"c\.toml:10: max_output_tokens is larger"):
+        made(tmp_path, GOOD.replace('upstream_model = "m"', own.replace("16384", "1024")))
+
+
+def test_the_view_of_all_deployments_tells_who_carries_a_parameter_and_the_range_of_prices(tmp_path: Path) -> None:
+    second = (
+        '[[models.deployments]]\nprovider = "a"\nupstream_model = "n"\nprice = { input = "0.05", output = "0.40" }\n'
+    )
+    model = made(tmp_path, GOOD.replace('[[models]]\nid = "org/new"', second + '[[models]]\nid = "org/new"')).models[
+        "mistral-small-3.2"
+    ]
+    carries = {"a/m": None, "a/n": frozenset({"temperature"})}
+    rows = {row.name: row for row in parameter_rows(model, lambda deployment: carries[deployment.id])}
+    assert (rows["temperature"].where, rows["temperature"].by) == ("everywhere", ("a/m", "a/n"))
+    assert (rows["min_p"].where, rows["min_p"].by) == ("somewhere", ("a/m",))
+    assert (rows["temperature"].default.value, rows["temperature"].sent, rows["min_p"].sent) == (0.3, True, False)
+    assert rows["temperature"].range.value == (0, 2)
+    assert {row.name: (row.least, row.most) for row in price_ranges(model)}["output"] == (300_000, 400_000)
+
+
+def test_an_operators_own_files_add_to_the_catalogue_and_stand_before_it(tmp_path: Path) -> None:
+    folder = tmp_path / "facts"
+    folder.mkdir()
+    (folder / "ours.toml").write_text(
+        'id = "ours"\nvendor = "us"\nadded = 2026-01-02\n[sources.us]\ntitle = "Us"\nkind = "vendor"\nread = 2026-01-02\n'
+        "context_length = 4096\n"
+    )
+    with pytest.raises(ConfigurationError, match="no vendor 'us'"):
+        made(tmp_path, '[catalogue]\ndirectory = "facts"\n')
+    (folder / "vendors.toml").write_text('[us]\nname = "Us"\n')
+    snapshot = made(tmp_path, '[catalogue]\ndirectory = "facts"\n')
+    assert snapshot.models["ours"].context_length == 4096
+    assert snapshot.vendors["us"].name == "Us"
+    assert "mistral-small-3.2" in snapshot.models

@@ -115,6 +115,12 @@ def fairlead(*arguments: str, data: Path, database: str | None = None) -> subpro
     )
 
 
+# Deployments are tried in the order in which they stand in the file.
+IN_ORDER = '[routing]\nstrategy = "priority"\n'
+# A lone deployment that fails is not tried again: one scripted fault is what the caller gets.
+AT_ONCE = "[routing]\nretries = 0\n"
+
+
 def provider(url: str, *, dialect: str = "vllm", name: str = "mock", extra: str = "") -> str:
     return f'[[providers]]\nid = "{name}"\nbase_url = "{url}"\ndialect = "{dialect}"\napi_key = "sk-up"\n{extra}\n'
 

@@ -21,7 +21,7 @@ import pytest
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 
-from .conftest import Served, eventually, fairlead, model, provider, serving
+from .conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
 
 MODEL = "mistral-small-3.2"
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
@@ -37,7 +37,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = provider(upstream.url) + provider(upstream.url, name="plain", dialect="generic")
+    config = AT_ONCE + provider(upstream.url) + provider(upstream.url, name="plain", dialect="generic")
     config += model() + model("plain", name="by/generic")
     with serving(tmp_path_factory.mktemp("bill"), config) as running:
         yield running

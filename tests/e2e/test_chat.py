@@ -245,6 +245,9 @@ def test_image_urls_never_reach_a_provider(served: Served, upstream: ScriptedUps
 def test_models_are_listed_with_limits_parameters_and_exact_prices(client: openai.OpenAI, served: Served) -> None:
     listed = {entry.id: entry for entry in client.models.list()}
     assert {MODEL, "plain", "by/generic"} <= set(listed)
+    assert "gpt-5" not in listed, "what cannot be called here is in no client's menu"
+    everything = json.loads(raw(served, "GET", "/v1/models?all=true")[2])["data"]
+    assert {"gpt-5", MODEL} <= {entry["id"] for entry in everything}
     one = client.models.retrieve(MODEL).model_dump()
     assert one["context_length"] == 131072
     assert one["default_parameters"] == {"temperature": 0.3}

@@ -22,7 +22,7 @@ import pytest
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import count_chat
 
-from .conftest import Served, eventually, fairlead, model, provider, serving
+from .conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
 
 MODEL = "mistral-small-3.2"
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
@@ -45,7 +45,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = provider(upstream.url) + model() + FLAT
+    config = AT_ONCE + provider(upstream.url) + model() + FLAT
     with serving(tmp_path_factory.mktemp("credit"), config) as running:
         yield running
 

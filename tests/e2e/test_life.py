@@ -20,7 +20,7 @@ import trustme
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 
-from .conftest import Served, eventually, fairlead, model, provider, serving
+from .conftest import IN_ORDER, Served, eventually, fairlead, model, provider, serving
 
 MODEL = "mistral-small-3.2"
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
@@ -123,7 +123,7 @@ def test_the_next_deployment_serves_when_the_first_fails_before_a_byte(
     with ScriptedUpstream() as first, ScriptedUpstream() as second:
         first.default = broken
         second.default = Reply(text="from the second")
-        config = provider(first.url, name="a", extra="first_byte_timeout_seconds = 0.5")
+        config = IN_ORDER + provider(first.url, name="a", extra="first_byte_timeout_seconds = 0.5")
         config += provider(second.url, name="b") + model("a", "b")
         with serving(tmp_path, config) as served, sdk(served) as client:
             if stream:
@@ -159,7 +159,7 @@ def test_a_callers_own_mistake_is_not_tried_elsewhere(tmp_path: Path) -> None:
         first.default = Reply(
             status=400, body='{"error": {"message": "bad tool", "type": "BadRequestError", "code": 400}}'
         )
-        config = provider(first.url, name="a") + provider(second.url, name="b") + model("a", "b")
+        config = IN_ORDER + provider(first.url, name="a") + provider(second.url, name="b") + model("a", "b")
         with serving(tmp_path, config) as served, sdk(served) as client:
             with pytest.raises(openai.BadRequestError, match="bad tool"):
                 client.chat.completions.create(model=MODEL, messages=HELLO)

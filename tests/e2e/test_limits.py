@@ -15,7 +15,7 @@ import pytest
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 
-from .conftest import Served, eventually, fairlead, model, provider, serving
+from .conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
 from .test_credit import ask, new_key, race
 
 MODEL = "mistral-small-3.2"
@@ -31,7 +31,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = "[limits.free]\nrequests_per_day = 3\n" + provider(upstream.url) + model() + FREE
+    config = AT_ONCE + "[limits.free]\nrequests_per_day = 3\n" + provider(upstream.url) + model() + FREE
     config += model(name="crowded").replace(
         "[[models.deployments]]", "limits = { requests_per_minute = 2 }\n[[models.deployments]]"
     )

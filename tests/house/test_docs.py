@@ -64,7 +64,10 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
         settings.ModelSettings,
         settings.DeploymentSettings,
         settings.LedgerSettings,
+        settings.RoutingSettings,
         settings.DatabaseSettings,
+        settings.CatalogueSettings,
+        settings.TelemetrySettings,
     ):
         for field in msgspec.structs.fields(kind):
             rows = [line for line in text.splitlines() if line.startswith(f"| `{field.name}` |")]

@@ -69,12 +69,14 @@ def test_a_torn_or_damaged_tail_is_left_out(
 ) -> None:
     root = tmp_path_factory.mktemp("spool")
     spool = Spool(root, "a", MOST)
+    spool_file = root / "a" / "00000000.spool"
     ends = [0]
     for record in records:
         spool.append(record)
         ends.append(spool.waiting)
-    file = root / "a" / "00000000.spool"
-    whole = file.read_bytes()
+    file = root / "copy"
+    file.write_bytes(spool_file.read_bytes())
+    whole = file.read_bytes()[: spool.waiting]
     cut = data.draw(st.integers(0, len(whole)))
     file.write_bytes(whole[:cut])
     assert list(read_segment(file)) == records[: sum(end <= cut for end in ends) - 1]
@@ -107,25 +109,34 @@ def test_segments_follow_each_other_and_go_when_they_are_drained(
 def test_a_full_disk_keeps_the_record_and_stops_paid_calls_until_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 64)
     spool = Spool(tmp_path, "a", MOST)
     spool.append(b"first")
-    write = os.write
+    real = os.posix_fallocate
 
-    def half(file: int, data: bytes) -> int:
-        return write(file, data[:5])
-
-    def none(_file: int, _data: bytes) -> int:
+    def none(_file: int, _at: int, _size: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for broken in (half, none):
-        monkeypatch.setattr(os, "write", broken)
-        spool.append(b"with " + broken.__name__.encode())
+    monkeypatch.setattr(os, "posix_fallocate", none)
+    for record in (b"second" * 9, b"third" * 9):
+        spool.append(record)
         assert spool.full
         assert list(read_segment(tmp_path / "a" / "00000000.spool")) == [b"first"]
-    monkeypatch.setattr(os, "write", write)
+        assert len(list((tmp_path / "a").glob("*.spool"))) == 1
+    monkeypatch.setattr(os, "posix_fallocate", real)
     spool.append(b"last")
     assert not spool.full
-    assert everything(spool.reader()) == [b"first", b"with half", b"with none", b"last"]
+    assert everything(spool.reader()) == [b"first", b"second" * 9, b"third" * 9, b"last"]
+    spool.close(empty=True)
+
+
+def test_a_record_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 64)
+    spool = Spool(tmp_path, "a", MOST)
+    records = [b"a", b"b" * 500, b"c", b"d" * 56, b"e" * 57]
+    for record in records:
+        spool.append(record)
+    assert everything(spool.reader()) == records
     spool.close(empty=True)
 
 

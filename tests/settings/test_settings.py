@@ -76,9 +76,10 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     file = tmp_path / "c.toml"
     file.write_text(example[1])
     settings = load_settings(file, {})
+    (tmp_path / "catalogue").mkdir()
     model = settings.models[0]
     for section in (
-        settings.server, settings.ledger, settings.database, model, model.deployments[0],
+        settings.server, settings.ledger, settings.routing, settings.catalogue, settings.database, model, model.deployments[0],
     ):  # fmt: skip
         for field in msgspec.structs.fields(section):
             assert getattr(section, field.name) != field.default, field.name

@@ -167,7 +167,7 @@ def test_any_layout_without_a_double_is_taken() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_no_object_without_doubles_is_taken_for_one_with_them(members: dict[str, Any], layout: tuple[str, str]) -> None:
-    for name in [*PARAMETERS, "fairlead", "functions", "function_call"]:
+    for name in [*PARAMETERS, "fairlead", "provider", "models", "functions", "function_call"]:
         members.pop(name, None)
     text = json.dumps({**members, "model": "m", "messages": HELLO}, separators=layout, ensure_ascii=False)
     try:

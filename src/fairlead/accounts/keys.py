@@ -16,7 +16,7 @@ import string
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DatabaseError
@@ -161,6 +161,13 @@ def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> bool:
     return bool(found)
 
 
+class Known(NamedTuple):
+    """A caller who was found, and the keys that were in force then."""
+
+    keys: Mapping[bytes, tuple[bytes, Caller]]
+    caller: Caller
+
+
 class KeyRing:
     """The keys in force, in memory. `watch` follows the database, whoever changes it."""
 
@@ -180,6 +187,15 @@ class KeyRing:
         if hmac.compare_digest(entry[0], _digest(key)):
             return entry[1]
         return None
+
+    @property
+    def now(self) -> Mapping[bytes, tuple[bytes, Caller]]:
+        """The keys that are in force at this moment; another object after each change."""
+        return self._keys
+
+    def in_force(self, known: Known) -> bool:
+        """Whether no key has changed since: a caller need not be looked up again."""
+        return known.keys is self._keys
 
     def reload(self) -> None:
         version = self._store.version()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Coroutine
 from typing import Any
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
+from fairlead.errors import InvalidRequest
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.wire.chat import parse_chat
+
+TIMEOUT = b"x-fairlead-timeout"
+LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 
 class ChatCompletions:
@@ -22,5 +27,21 @@ class ChatCompletions:
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
         caller = authenticate(request, self._keys)
         chat = parse_chat(request.body)
+        given = request.header(TIMEOUT)
+        seconds = None if given is None else timeout_of(given)
         request.release()
-        return self._gateway.chat(chat, response, caller)
+        return self._gateway.chat(chat, response, caller, seconds)
+
+
+def timeout_of(given: bytes) -> float:
+    """The seconds of `x-fairlead-timeout`. Raises InvalidRequest."""
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        raise InvalidRequest(
+            f"x-fairlead-timeout must be a number of seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:g}.",
+            param="x-fairlead-timeout",
+        )
+    return seconds

@@ -9,11 +9,11 @@ import msgspec
 from fairlead.accounts.keys import Caller, KeyRing
 from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest
-from fairlead.gateway import scopes_of
 from fairlead.http.request import Request, Response
 from fairlead.ledger.funds import Balance, credit_scope
 from fairlead.ledger.ledger import Ledger
 from fairlead.money import dollars
+from fairlead.routing.holding import scopes_of
 
 JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
 

@@ -24,9 +24,10 @@ Routes = dict[str, dict[str, Endpoint]]
 
 JSON_HEAD = b"content-type: application/json\r\n"
 DATA_PLANE_PREFIX = "/v1/"
-ALLOWED_HEADERS = b"authorization, content-type, x-request-id"
+ALLOWED_HEADERS = b"authorization, content-type, x-request-id, x-fairlead-timeout"
 EXPOSED_HEADERS = (
-    b"x-request-id, x-fairlead-dropped, x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
+    b"x-request-id, x-fairlead-dropped, x-fairlead-parameters, x-fairlead-emulated, "
+    b"x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )

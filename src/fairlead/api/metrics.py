@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -24,23 +25,31 @@ class Gauge:
 
 
 class Metrics:
-    """`labels` stand on every figure: which of several workers answered, for instance."""
+    """`labels` stand on every gauge: which of several workers answered, for instance. `families` gives what else there
+    is, whole; it may read files, and is asked in a thread."""
 
-    __slots__ = ("_gauges", "_labels", "_registry")
+    __slots__ = ("_families", "_gauges", "_labels", "_registry")
 
-    def __init__(self, gauges: Iterable[Gauge], labels: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        gauges: Iterable[Gauge],
+        labels: Mapping[str, str] | None = None,
+        families: Callable[[], Iterable[Metric]] = tuple,
+    ) -> None:
+        self._families = families
         self._gauges = tuple(gauges)
         self._labels = dict(labels or {})
         self._registry: CollectorRegistry | None = None
 
-    def __call__(self, _request: Request, response: Response) -> None:
+    async def __call__(self, _request: Request, response: Response) -> None:
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
         if self._registry is None:
             self._registry = CollectorRegistry(auto_describe=False)
             self._registry.register(self)
         head = f"content-type: {CONTENT_TYPE_LATEST}\r\ncache-control: no-store\r\n".encode()
-        response.send(200, head, generate_latest(self._registry))
+        body = await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
+        response.send(200, head, body)
 
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""
@@ -50,3 +59,4 @@ class Metrics:
             family = GaugeMetricFamily(gauge.name, gauge.help, labels=list(self._labels))
             family.add_metric(list(self._labels.values()), gauge.read())
             yield family
+        yield from self._families()

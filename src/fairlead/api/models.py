@@ -19,22 +19,28 @@ PREFIX = "/v1/models/"
 
 
 class Models:
-    """A key is not needed; one that may use some models only sees those."""
+    """Lists what can be called here; `?all=true` adds the rest of the catalogue. A key is not needed; one that may use
+    some models only sees those."""
 
-    __slots__ = ("_all", "_keys", "_one")
+    __slots__ = ("_all", "_callable", "_callable_ids", "_keys", "_one")
 
     def __init__(self, models: Iterable[Model], keys: KeyRing) -> None:
         self._keys = keys
         entries = [entry(model) for model in models]
+        servable = tuple(item for item in entries if item.deployments)
         self._all = msgspec.json.encode(ModelList(data=tuple(entries)))
+        self._callable = msgspec.json.encode(ModelList(data=servable))
+        self._callable_ids = frozenset(item.id for item in servable)
         self._one = {item.id: msgspec.json.encode(item) for item in entries}
 
     def list(self, request: Request, response: Response) -> None:
         allowed = self._allowed(request)
+        everything = "all=true" in request.query.split("&")
         if allowed is None:
-            response.send(200, JSON_HEAD, self._all)
+            response.send(200, JSON_HEAD, self._all if everything else self._callable)
             return
-        entries = b",".join(body for name, body in self._one.items() if name in allowed)
+        shown = allowed if everything else allowed & self._callable_ids
+        entries = b",".join(body for name, body in self._one.items() if name in shown)
         response.send(200, JSON_HEAD, b'{"object":"list","data":[%b]}' % entries)
 
     def _allowed(self, request: Request) -> frozenset[str] | None:
@@ -69,6 +75,8 @@ def entry(model: Model) -> ModelEntry:
         pricing=_pricing(model),
         deployments=len(model.deployments),
         demonstration=model.demonstration,
+        aliases=model.aliases,
+        knowledge_cutoff=model.facts.text("knowledge_cutoff"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -19,9 +20,12 @@ PREFIX = "/v1/receipts/"
 
 
 class Receipts:
-    __slots__ = ("_keys", "_ledger")
+    """`routed` gives how a call was routed, as JSON, where there was something to decide."""
 
-    def __init__(self, ledger: Ledger, keys: KeyRing) -> None:
+    __slots__ = ("_keys", "_ledger", "_routed")
+
+    def __init__(self, ledger: Ledger, keys: KeyRing, routed: Callable[[str], Awaitable[str | None]]) -> None:
+        self._routed = routed
         self._ledger = ledger
         self._keys = keys
 
@@ -34,7 +38,9 @@ class Receipts:
 
     async def receipt(self, request: Request, response: Response) -> None:
         found = await self._found(request, unquote(request.path.removeprefix(PREFIX)))
-        _send(response, receipt(found.record, found.sheet, found.refunded))
+        routed = await self._routed(found.record.id)
+        routing = None if routed is None else msgspec.Raw(routed.encode())
+        _send(response, {**receipt(found.record, found.sheet, found.refunded), "routing": routing})
 
     async def _found(self, request: Request, generation_id: str) -> Found:
         caller = authenticate(request, self._keys)

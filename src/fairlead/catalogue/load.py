@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
-from importlib.resources import files
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
+from fairlead.catalogue.built import Catalogue, load_catalogue
+from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, same
+from fairlead.catalogue.facts import Source as Said
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
+from fairlead.catalogue.vocabulary import CAPABILITIES
 from fairlead.errors import ConfigurationError
 from fairlead.prices import FREE, PriceSheet, Schedule, Tier, rates_from
 from fairlead.settings import (
@@ -30,39 +33,15 @@ from fairlead.settings import (
 )
 from fairlead.wire.usage import CLASSES, TokenClasses
 
-
-class Fact(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the facts of a file come from, and when they were read."""
-
-    source: str
-    read: date
+OPERATOR = "operator"
+# The settings of a model that are facts of it.
+STATED = ("name", "description", "context_length", "max_output_tokens", "input_modalities")
 
 
-class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
-    id: str
-    name: str
-    vendor: str
-    description: str
-    released: date
-    facts: Fact
-    context_length: Annotated[int, Meta(ge=1)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
-    input_modalities: tuple[str, ...] = ("text",)
-    output_modalities: tuple[str, ...] = ("text",)
-    capabilities: tuple[str, ...] = ()
-    parameters: tuple[str, ...] = ()
-    defaults: dict[str, Any] = {}
-    demonstration: bool = False
-
-
-def catalogue_models() -> dict[str, Model]:
+def catalogue_models(catalogue: Catalogue | None = None) -> dict[str, Model]:
     """The models that this version knows, without deployments."""
-    found = {}
-    for entry in sorted((files("fairlead.catalogue") / "models").iterdir(), key=lambda item: item.name):
-        if entry.name.endswith(".toml"):
-            file = msgspec.convert(tomllib.loads(entry.read_text("utf-8")), ModelFile)
-            found[file.id] = _model(file)
-    return found
+    catalogue = load_catalogue() if catalogue is None else catalogue
+    return {name: model_of(facts) for name, facts in catalogue.models.items()}
 
 
 def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str, str] | None = None) -> Snapshot:
@@ -71,7 +50,8 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
         providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, environment)
-    models = catalogue_models()
+    catalogue = load_catalogue(catalogue_directory(settings))
+    models = catalogue_models(catalogue)
     seen: set[str] = set()
     for at, model in enumerate(settings.models):
         path = f"models[{at}]"
@@ -81,25 +61,50 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
             )
         seen.add(model.id)
         models[model.id] = _configured(model, models.get(model.id), path, providers, source)
-    return Snapshot(models, providers)
+    aliases = {alias: model.id for model in models.values() for alias in model.aliases if alias not in models}
+    return Snapshot(models, providers, catalogue.vendors, aliases)
 
 
-def _model(file: ModelFile) -> Model:
+def catalogue_directory(settings: Settings) -> Path | None:
+    """The operator's own catalogue; a relative path is taken from the configuration file."""
+    named = settings.catalogue.directory
+    if named is None:
+        return None
+    beside = Path(settings.source.name).parent if settings.source is not None else Path()
+    return beside / Path(named).expanduser()
+
+
+def model_of(facts: ModelFacts) -> Model:
+    """What calls need of a model's facts."""
+    released = facts.text("released")
+    defaults = facts.family("default")
     return Model(
-        id=file.id,
-        name=file.name,
-        vendor=file.vendor,
-        description=file.description,
-        created=int(datetime.combine(file.released, time(), UTC).timestamp()),
-        context_length=file.context_length,
-        max_output_tokens=file.max_output_tokens,
-        input_modalities=file.input_modalities,
-        output_modalities=file.output_modalities,
-        capabilities=file.capabilities,
-        parameters=file.parameters,
-        defaults={name: Raw(msgspec.json.encode(value)) for name, value in file.defaults.items()},
-        demonstration=file.demonstration,
+        id=facts.id,
+        name=facts.text("name") or facts.id,
+        vendor=facts.vendor,
+        description=facts.text("description") or "",
+        created=_seconds(released) if released else 0,
+        context_length=facts.whole("context_length"),
+        max_output_tokens=facts.whole("max_output_tokens"),
+        input_modalities=facts.words("input_modalities") or ("text",),
+        output_modalities=facts.words("output_modalities") or ("text",),
+        capabilities=facts.capabilities,
+        parameters=facts.parameters,
+        defaults={
+            name: Raw(msgspec.json.encode(fact.value))
+            for name, fact in defaults.items()
+            if fact.value is not None and name in facts.sent
+        },
+        demonstration=facts.demonstration,
+        aliases=facts.aliases,
+        facts=facts,
     )
+
+
+def _seconds(day: str) -> int:
+    """The first second of a day, month or year."""
+    year, month, first = (int(part) for part in (day + "-01-01")[:10].split("-"))
+    return int(datetime(year, month, first, tzinfo=UTC).timestamp())
 
 
 def _provider(
@@ -163,15 +168,8 @@ def _check_url(url: str, path: str, source: Source | None) -> None:
 def _configured(
     given: ModelSettings, known: Model | None, path: str, providers: Mapping[str, Provider], source: Source | None
 ) -> Model:
-    model = known or Model(
-        id=given.id,
-        name=given.id,
-        vendor="unknown",
-        description="",
-        created=0,
-        context_length=None,
-        max_output_tokens=None,
-    )
+    facts = _stated(given, known.facts if known else ModelFacts(given.id, given.vendor or "unknown", {}, {}), source)
+    model = model_of(facts)
     deployments: list[Deployment] = []
     for at, wanted in enumerate(given.deployments):
         here = f"{path}.deployments[{at}]"
@@ -183,16 +181,62 @@ def _configured(
         if any(name == other.id for other in deployments):
             raise _error(source, here, f"the deployment {name!r} is there twice.")
         sheet = _sheet(name, wanted, given.markup, here, source)
-        deployments.append(Deployment(name, wanted.provider, wanted.upstream_model, sheet))
-    changes: dict[str, Any] = {
-        name: getattr(given, name)
-        for name in ("name", "vendor", "description", "context_length", "max_output_tokens", "input_modalities")
-        if getattr(given, name) is not None
-    }
-    model = replace(model, deployments=tuple(deployments), **changes)
+        if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
+            raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
+        deployments.append(
+            Deployment(
+                name,
+                wanted.provider,
+                wanted.upstream_model,
+                sheet,
+                weight=wanted.weight,
+                priority=wanted.priority,
+                region=wanted.region,
+                quantization=wanted.quantization,
+                keeps_data=wanted.keeps_data,
+                max_concurrent=wanted.max_concurrent,
+                context_length=wanted.context_length,
+                max_output_tokens=wanted.max_output_tokens,
+                parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
+                lacks=wanted.lacks,
+            )
+        )
+    model = replace(model, deployments=tuple(deployments))
     if model.context_length and model.max_output_tokens and model.max_output_tokens > model.context_length:
         raise _error(source, path, "max_output_tokens is larger than context_length.")
     return model
+
+
+def _stated(given: ModelSettings, facts: ModelFacts, source: Source | None) -> ModelFacts:
+    """The facts with what the operator's configuration says, which is believed before everything else."""
+    stated: dict[str, Value] = {name: value for name in STATED if (value := getattr(given, name)) is not None}
+    if given.input_modalities is not None:
+        for row in CAPABILITIES.values():
+            if row.takes is not None:
+                stated[f"capability.{row.name}"] = row.takes in given.input_modalities
+    output = facts.whole("max_output_tokens")
+    if given.context_length is not None and given.max_output_tokens is None and output is not None:
+        stated["max_output_tokens"] = min(output, given.context_length)
+    if given.vendor is not None:
+        facts = msgspec.structs.replace(facts, vendor=given.vendor)
+    title = f"Configuration of this server ({Path(source.name).name})" if source else "Configuration of this server"
+    return with_statements(facts, Said(OPERATOR, title, "operator", str(datetime.now(UTC).date())), stated)
+
+
+def with_statements(facts: ModelFacts, said: Said, stated: Mapping[str, Value]) -> ModelFacts:
+    """The facts with what one more source says, which is believed before all others."""
+    if not stated:
+        return facts
+    changed = {name: _overruled(facts.get(name), said, value) for name, value in stated.items()}
+    return msgspec.structs.replace(
+        facts, sources={said.key: said, **facts.sources}, facts={**facts.facts, **changed}
+    )  # fmt: skip
+
+
+def _overruled(before: Fact, said: Said, value: Value) -> Fact:
+    claims = before.others if before.value is None else (Claim(before.source, before.value), *before.others)
+    others = tuple(claim for claim in claims if not same(claim.value, value))
+    return Fact(value, said.key, f"{said.title} comes before all other sources here." if others else "", others)
 
 
 def _sheet(name: str, given: DeploymentSettings, markup: str, path: str, source: Source | None) -> PriceSheet:

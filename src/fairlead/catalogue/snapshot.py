@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from msgspec import Raw
 
+from fairlead.catalogue.facts import ModelFacts, Vendor
 from fairlead.prices import PriceSheet
+
+NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,36 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A model as one provider serves it. `id` is `provider/upstream model`; `sheet` says what a call costs."""
+    """A model as one provider serves it. `id` is `provider/upstream model`; `sheet` says what a call costs.
+
+    What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
+    provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
+    capabilities that it has not. None: not known. `context_length` and
+    `max_output_tokens` are this deployment's own limits; None: the model's.
+    """
 
     id: str
     provider: str
     upstream_model: str
     sheet: PriceSheet
+    weight: float = 1.0
+    priority: int = 0
+    region: str | None = None
+    quantization: str | None = None
+    keeps_data: bool | None = None
+    max_concurrent: int | None = None
+    context_length: int | None = None
+    parameters: frozenset[str] | None = None
+    lacks: tuple[str, ...] = ()
+    max_output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """`defaults` are values, as JSON, for parameters that a caller leaves out. None: not known."""
+    """What calls need of a model, and `facts`: all that is known of it, for the pages.
+
+    `defaults` are values, as JSON, for parameters that a caller leaves out. None: not known. `aliases` are other exact
+    ids by which it is known elsewhere; it is called by its `id`."""
 
     id: str
     name: str
@@ -60,9 +82,20 @@ class Model:
     defaults: Mapping[str, Raw] = field(default_factory=dict)
     deployments: tuple[Deployment, ...] = ()
     demonstration: bool = False
+    aliases: tuple[str, ...] = ()
+    facts: ModelFacts = NO_FACTS
+
+    @property
+    def path(self) -> str:
+        """Where its page is: /models/{vendor}/{id}. An id may have slashes of its own."""
+        return f"/models/{self.vendor}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """`vendors` by slug; `aliases`: ids by which models are known elsewhere, and the model that each means."""
+
     models: Mapping[str, Model]
     providers: Mapping[str, Provider]
+    vendors: Mapping[str, Vendor] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)

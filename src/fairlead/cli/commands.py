@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fairlead import __version__
+from fairlead.cli.catalogue import catalogue
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.money import Picodollars
 from fairlead.settings import configuration_file, data_directory, database_url, load_settings
@@ -53,6 +54,9 @@ def serve_options(command: Command) -> Command:
 @click.version_option(__version__, prog_name="fairlead")
 def cli() -> None:
     """A self-hosted LLM router: one OpenAI-compatible API and one key for many models."""
+
+
+cli.add_command(catalogue)
 
 
 @cli.command()
@@ -488,6 +492,25 @@ def verify(since: datetime | None, data: Path | None) -> None:
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
         f"Answers without usage, which cost nothing: {found.missing:,}. Still in the spool: {waiting:,}."
     )
+
+
+@cli.command()
+@click.argument("generation")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_option
+def explain(generation: str, as_json: bool, data: Path | None) -> None:
+    """Tell why a call went where it went: candidates, reasons, attempts."""
+    from fairlead.ledger.books import bodies_of
+    from fairlead.ledger.record import decode
+    from fairlead.routing.explain import explained, sentences
+    from fairlead.store.health import decision
+
+    with opened(data) as store, store.read() as connection:
+        body = bodies_of(connection, [generation]).get(generation)
+        found = explained(None if body is None else decode(body), decision(connection, generation))
+    if found is None:
+        raise click.ClickException(f"Nothing is known of {generation}; records come with a moment's delay.")
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(sentences(found)))
 
 
 @cli.group()

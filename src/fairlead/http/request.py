@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -17,10 +18,69 @@ BODILESS = frozenset({204, 304})
 JOIN_BYTES = 65_536
 
 
+class KnownHead:
+    """The head of an earlier request of a connection. Callers send the same one again and again: what was found out
+    about it holds for the next request whose head is the same, byte for byte, but for the digits of its Content-Length.
+
+    `memo` is for the handler: whatever it wants to remember of requests with this head.
+    """
+
+    __slots__ = ("after", "before", "headers", "length_at", "memo", "method", "path", "query", "target")
+
+    def __init__(self, request: Request, before: bytes, after: bytes) -> None:
+        self.before = before  # up to the digits
+        self.after = after  # behind them
+        self.method = request.method
+        self.target = request.target
+        self.path = request.path
+        self.query = request.query
+        self.headers = request.headers
+        self.length_at = [name for name, _ in request.headers].index(b"content-length")
+        self.memo: object = None
+
+    @classmethod
+    def learn(cls, head: bytes, request: Request) -> KnownHead | None:
+        """None for a head without exactly one plain Content-Length, or with something else that decides how its
+        message ends or is answered."""
+        names = [name for name, _ in request.headers]
+        if names.count(b"content-length") != 1 or not _DECIDING.isdisjoint(names) or request.version != "1.1":
+            return None
+        found = _LENGTH.search(head)
+        if found is None or len(head) - len(found[1]) > LONGEST_KNOWN_HEAD:
+            return None
+        return cls(request, head[: found.start(1)], head[found.end(1) :])
+
+    def body_of(self, data: bytes) -> bytes | None:
+        """The body when `data` is one whole message with this head, and nothing else."""
+        before = self.before
+        if not data.startswith(before):
+            return None
+        digits = len(before)
+        end = data.find(b"\r", digits, digits + 11)
+        if end <= digits or not data.startswith(self.after, end):
+            return None
+        length = data[digits:end]
+        start = end + len(self.after)
+        if not length.isdigit() or len(data) - start != int(length):
+            return None
+        return data[start:]
+
+    def again(self, body: bytes, peer: tuple[str, int] | None, secure: bool) -> Request:
+        """The request with this head and another body."""
+        headers = self.headers.copy()
+        headers[self.length_at] = (b"content-length", b"%d" % len(body))
+        return Request(self.method, self.target, headers, body, "1.1", peer, secure, self)
+
+
+LONGEST_KNOWN_HEAD = 4_096
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,10})\r\n")
+_DECIDING = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+
+
 class Request:
     """`path` is the target without its query, percent-encoding untouched; header names are lower-case."""
 
-    __slots__ = ("body", "headers", "method", "path", "peer", "query", "secure", "target", "version")
+    __slots__ = ("body", "headers", "known", "method", "path", "peer", "query", "secure", "target", "version")
 
     def __init__(
         self,
@@ -31,19 +91,26 @@ class Request:
         version: str,
         peer: tuple[str, int] | None = None,
         secure: bool = False,
+        known: KnownHead | None = None,
     ) -> None:
         self.method = method
         self.target = target
-        text = target.decode("latin-1")
-        if text[:1] != "/" and "://" in text:  # absolute-form, as proxies send it
-            rest = text.split("://", 1)[1]
-            text = rest[rest.find("/") :] if "/" in rest else "/"
-        self.path, _, self.query = text.partition("?")
         self.headers = headers
         self.body = body
         self.version = version
         self.peer = peer
         self.secure = secure
+        self.known = known
+        self.path: str
+        self.query: str
+        if known is not None:
+            self.path, self.query = known.path, known.query
+            return
+        text = target.decode("latin-1")
+        if text[:1] != "/" and "://" in text:  # absolute-form, as proxies send it
+            rest = text.split("://", 1)[1]
+            text = rest[rest.find("/") :] if "/" in rest else "/"
+        self.path, _, self.query = text.partition("?")
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or None."""
@@ -55,6 +122,7 @@ class Request:
     def release(self) -> None:
         """Lets go of headers and body: a stream may be open for an hour, and thousands of them."""
         self.headers = []
+        self.known = None
         self.body = b""
 
 

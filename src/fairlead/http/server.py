@@ -18,7 +18,7 @@ import httptools
 
 from fairlead.errors import CallerGone
 from fairlead.http.eager import Running
-from fairlead.http.request import STATUS_LINES, Request, Response
+from fairlead.http.request import STATUS_LINES, KnownHead, Request, Response
 
 Handler = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Refusal = Callable[[int, str, str], tuple[bytes, bytes]]
@@ -98,7 +98,8 @@ class Server:
         """Starts to accept; gives the address, with the real port when 0 was asked."""
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {} if self.tls is None else {"ssl_handshake_timeout": self.limits.head_seconds}
-        listener = await loop.create_server(
+        # uvloop's sockets are a list, against what asyncio says of them.
+        listener: Any = await loop.create_server(
             partial(Connection, self, loop), host, port, backlog=BACKLOG, ssl=self.tls, reuse_address=True, **options
         )
         self._listeners.append(listener)
@@ -159,8 +160,10 @@ class Connection(asyncio.Protocol):
         "_continue_owed",
         "_eof",
         "_fed",
+        "_first_block",
         "_headers",
         "_in_head",
+        "_known",
         "_length_known",
         "_lingering",
         "_loop",
@@ -190,6 +193,8 @@ class Connection(asyncio.Protocol):
         self._body_bytes = 0
         self._fed = 0
         self._in_head = True
+        self._first_block = b""
+        self._known: KnownHead | None = None
         self._length_known = False
         self._response: Response | None = None
         self._queue: deque[tuple[Request, bool]] | None = None
@@ -291,7 +296,14 @@ class Connection(asyncio.Protocol):
             return
         if self._in_head:
             if not self._fed and self._response is None:
+                known = self._known
+                if known is not None and not self._reading_paused:
+                    body = known.body_of(data)
+                    if body is not None and len(body) <= self.server.limits.body_bytes:
+                        self._hand_over(known.again(body, self._peer, self.server.tls is not None), True)
+                        return
                 self.deadline = self._loop.time() + self.server.limits.head_seconds
+                self._first_block = data
             self._fed += len(data)
         rest: bytes | memoryview = data
         try:
@@ -401,6 +413,8 @@ class Connection(asyncio.Protocol):
             self.server.tls is not None,
         )
         keep_alive = parser.should_keep_alive()
+        if self._first_block:
+            self._learn(request, keep_alive)
         self._target = b""
         self._headers = []
         if body:
@@ -418,6 +432,13 @@ class Connection(asyncio.Protocol):
         if len(queue) >= PIPELINED_REQUESTS or self._queued_bytes > PIPELINED_BYTES:
             self._reading_paused = True
             self.transport.pause_reading()
+
+    def _learn(self, request: Request, keep_alive: bool) -> None:
+        """Remembers the head of a request that came in one piece and alone, for the next one."""
+        block, self._first_block = self._first_block, b""
+        end = block.find(b"\r\n\r\n") + 4
+        if keep_alive and len(block) - end == len(request.body):
+            self._known = request.known = KnownHead.learn(block[:end], request)
 
     # --- answering
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,7 @@ from sqlalchemy import Connection, delete, func, insert, select, text, update
 from fairlead.ledger.funds import spend
 from fairlead.ledger.record import Attempt, UsageRecord, decode
 from fairlead.prices import PriceSheet
-from fairlead.store.tables import entries, funds, postings, price_sheets, usage_records, versions
+from fairlead.store.tables import charges, entries, funds, postings, price_sheets, usage_records, versions
 
 READ_ROWS = 1_000
 
@@ -43,21 +44,14 @@ def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
         )
 
 
-# The columns of a record that its JSON is searched by.
-_COLUMNS = """
-    INSERT INTO usage_records (id, at, account_id, key_id, model, sheet_id, price, cost, entry_id, body)
-    SELECT value ->> 'id', CAST(value ->> 'at' AS BIGINT), value ->> 'account', value ->> 'key', value ->> 'model',
-           value ->> 'sheet', CAST(coalesce(value ->> 'price', '0') AS BIGINT), CAST(value ->> 'cost' AS BIGINT),
-           CAST(:entry AS BIGINT), CAST(value AS TEXT)
-    FROM {source} WHERE true
-    ON CONFLICT (id) DO NOTHING
-"""
-# A batch is one statement: the database takes it apart by itself, while the event loop goes on.
-# Row by row Python's lock would change hands twice per record, which cost a call as much CPU as all the rest of it.
-_POST_RECORDS = {
-    "sqlite": text(_COLUMNS.format(source="json_each(:batch)")),
-    "postgresql": text(_COLUMNS.format(source="json_array_elements(CAST(:batch AS json)) AS batch(value)")),
-}
+# Many rows are one statement: SQLite lets go of Python's lock once per statement, and every change of hands costs a
+# call that is being served more than a row costs here.
+ROWS_PER_STATEMENT = 500
+_COLUMNS = ("id", "at", "account_id", "key_id", "price", "entry_id", "body")
+_CHARGE = text(
+    "INSERT INTO charges (account_id, key_id, charged) VALUES (:account, :key, :amount) "
+    "ON CONFLICT (account_id, key_id) DO UPDATE SET charged = charges.charged + excluded.charged"
+)
 
 
 def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int:
@@ -65,23 +59,50 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """
-    entry = connection.execute(
+    entry: int = connection.execute(
         insert(entries).values(kind="settle", at=int(time.time() * 1000), note="usage")
     ).inserted_primary_key[0]  # type: ignore[index]
-    rows = (b"[%b]" % b",".join(batch)).decode()
-    new = connection.execute(_POST_RECORDS[connection.dialect.name], {"entry": entry, "batch": rows}).rowcount
-    if not new:
+    last = connection.execute(select(func.coalesce(func.max(usage_records.c.number), 0))).scalar_one()
+    records = _batch.decode(b"[%b]" % b",".join(batch))
+    new = _keep_records(connection, batch, records, entry)
+    if new < len(batch):  # replayed after a crash: only those that were not there before count
+        mine = (usage_records.c.number > last) & (usage_records.c.entry_id == entry)
+        kept = connection.execute(select(usage_records.c.body).where(mine)).scalars()
+        records = [_moved.decode(body) for body in kept]
+    if not records:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
-    # Replayed records were in the books before: then only those that are new count.
-    records = batch if new == len(batch) else _bodies_of_entry(connection, entry)
-    sums, spent = _sums(records)
-    if sums:
+    books, spent, charged_by_key = _sums(records)
+    if books:
         connection.execute(
-            insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in sums.items()]
+            insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in books.items()]
         )
+    for (account, key), amount in sorted(charged_by_key.items()):  # in one order, so that no two processes wait
+        connection.execute(_CHARGE, {"account": account, "key": key, "amount": amount})
     spend(connection, process_id, spent)
     return new
+
+
+def _keep_records(connection: Connection, batch: Sequence[bytes], records: Sequence[_Moved], entry: int) -> int:
+    """How many of them were new."""
+    new = 0
+    for start in range(0, len(batch), ROWS_PER_STATEMENT):
+        values: list[object] = []
+        chunk = records[start : start + ROWS_PER_STATEMENT]
+        for record, body in zip(chunk, batch[start : start + ROWS_PER_STATEMENT], strict=True):
+            values += (record.id, record.at, record.account, record.key, record.price, entry, body.decode())
+        new += connection.exec_driver_sql(_insert(connection.dialect.name, len(chunk)), tuple(values)).rowcount
+    return new
+
+
+@cache
+def _insert(dialect: str, count: int) -> str:
+    mark = "?" if dialect == "sqlite" else "%s"
+    row = f"({', '.join([mark] * len(_COLUMNS))})"
+    return (
+        f"INSERT INTO usage_records ({', '.join(_COLUMNS)}) VALUES {', '.join([row] * count)} "  # noqa: S608
+        "ON CONFLICT (id) DO NOTHING"
+    )
 
 
 class _Spent(Struct, gc=False):
@@ -92,25 +113,31 @@ class _Spent(Struct, gc=False):
 
 
 class _Moved(_Spent, kw_only=True, gc=False):
+    id: str
+    at: int
     account: str
+    key: str
     price: int = 0
     scopes: tuple[str, ...] = ()
     attempts: tuple[_Spent, ...] = ()
 
 
 _moved = msgspec.json.Decoder(_Moved)
+_batch = msgspec.json.Decoder(list[_Moved])
 
 
-def _sums(records: Iterable[bytes | str]) -> tuple[dict[str, int], dict[str, int]]:
-    """Postings by book, and what is taken from credit and budgets by scope."""
+def _sums(records: Iterable[_Moved]) -> tuple[dict[str, int], dict[str, int], dict[tuple[str, str], int]]:
+    """Postings by book, what is taken from credit and budgets by scope, and what is charged by account and key."""
     books: Counter[str] = Counter()
     spent: Counter[str] = Counter()
-    for body in records:
-        record = _moved.decode(body)
-        _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
-        for scope in record.scopes:
-            spent[scope] += record.price
-    return _without_zero(books), _without_zero(spent)
+    keys: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        if record.price or record.cost:
+            _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
+            keys[record.account, record.key] += record.price
+            for scope in record.scopes:
+                spent[scope] += record.price
+    return _without_zero(books), _without_zero(spent), keys
 
 
 def _move(
@@ -146,18 +173,31 @@ def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
     return _without_zero(books)
 
 
-def _bodies_of_entry(connection: Connection, entry: int) -> list[str]:
-    rows = connection.execute(select(usage_records.c.body).where(usage_records.c.entry_id == entry))
-    return [row.body for row in rows]
-
-
 def charged(connection: Connection, account_id: str, key_id: str | None) -> int:
     """Picodollars that all calls of an account, or of one key of it, were charged."""
-    which = usage_records.c.account_id == account_id
+    which = charges.c.account_id == account_id
     if key_id is not None:
-        which &= usage_records.c.key_id == key_id
-    total = connection.execute(select(func.coalesce(func.sum(usage_records.c.price), 0)).where(which))
-    return int(total.scalar_one())
+        which &= charges.c.key_id == key_id
+    return int(connection.execute(select(func.coalesce(func.sum(charges.c.charged), 0)).where(which)).scalar_one())
+
+
+def wrong_charges(connection: Connection) -> str | None:
+    """The first key whose sum is not what its records were charged."""
+    made = (
+        select(usage_records.c.account_id, usage_records.c.key_id, func.sum(usage_records.c.price).label("total"))
+        .group_by(usage_records.c.account_id, usage_records.c.key_id)
+        .having(func.sum(usage_records.c.price) > 0)
+        .subquery()
+    )
+    both = (made.c.account_id == charges.c.account_id) & (made.c.key_id == charges.c.key_id)
+    rows = connection.execute(
+        select(charges, func.coalesce(made.c.total, 0).label("total"))
+        .outerjoin(made, both)
+        .where(func.coalesce(made.c.total, 0) != charges.c.charged)
+        .order_by(charges.c.account_id, charges.c.key_id)
+        .limit(1)
+    ).first()
+    return None if rows is None else f"{rows.key_id} was charged {rows.total} picodollars; its sum says {rows.charged}."
 
 
 def stored_record(connection: Connection, record_id: str, account_id: str) -> UsageRecord | None:
@@ -189,11 +229,15 @@ def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
 
 def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[int, UsageRecord]]]]:
     """Entry by entry: its records beside the price in their own column. `since`: milliseconds since 1970."""
+    # SQLite lets one process write at a time, so the order of arrival is that of the entries.
+    order = [usage_records.c.number]
+    if connection.dialect.name != "sqlite":
+        order.insert(0, usage_records.c.entry_id)
     rows = connection.execute(
         select(usage_records.c.entry_id, usage_records.c.price, usage_records.c.body)
         .join(entries, entries.c.id == usage_records.c.entry_id)
         .where(entries.c.at >= since)
-        .order_by(usage_records.c.entry_id)
+        .order_by(*order)
         .execution_options(yield_per=READ_ROWS)
     )
     current, found = -1, list[tuple[int, UsageRecord]]()

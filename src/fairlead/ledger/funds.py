@@ -16,9 +16,8 @@ from fairlead.errors import ConfigurationError
 from fairlead.money import MOST_PICODOLLARS
 from fairlead.store.tables import entries, funds, leases, postings
 
-# A slice is at most this part of what is free, and at most this many times what is needed now.
+# A slice is at most this part of what is free, unless more is needed now.
 SLICE_PART = 8
-SLICE_TIMES = 64
 # How long after a process found too little the others give back what they hold and do not use.
 WANTED_MILLISECONDS = 1_000
 
@@ -61,9 +60,16 @@ def grant(connection: Connection, account_id: str, picodollars: int, note: str) 
 
 
 def take(
-    connection: Connection, process_id: str, scope: str, granted: int | None, need: int, lease_seconds: float
+    connection: Connection,
+    process_id: str,
+    scope: str,
+    granted: int | None,
+    need: int,
+    wanted: int,
+    lease_seconds: float,
 ) -> Taken:
-    """Leases a slice: at least `need` when there is so much, else all there is. `granted`: what a budget is now."""
+    """Leases a slice: at least `need` when there is so much, else all there is; up to `wanted` when that is a small
+    part of what is free. `granted`: what a budget is now."""
     now = _now()
     row = _locked(connection, scope, granted)
     if row is None:
@@ -73,7 +79,7 @@ def take(
         select(leases.c.remaining).where(leases.c.process_id == process_id, leases.c.scope == scope)
     ).scalar()
     others = row.leased - (own or 0)
-    amount = max(0, min(free, max(need, min(free // SLICE_PART, need * SLICE_TIMES))))
+    amount = max(0, min(free, max(need, min(free // SLICE_PART, wanted))))
     if amount:
         taken = connection.execute(
             update(funds)

@@ -7,27 +7,27 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
+from fairlead.ledger.bill import Bill
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
-from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
-from fairlead.ledger.spool import Orphan, Reader, Spool, orphans
+from fairlead.ledger.record import UsageRecord
+from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
 from fairlead.ledger.wallets import Hold, Scope, Wallets
-from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
-from fairlead.wire.usage import Usage
+
+__all__ = ["Bill", "Found", "Ledger", "spool_directories"]
 
 log = logging.getLogger("fairlead.ledger")
 
@@ -40,6 +40,8 @@ ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
 FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
+# What may keep records out of the database; they stay in the spool.
+TROUBLE = (SQLAlchemyError, OSError, msgspec.DecodeError)
 
 
 class Found(NamedTuple):
@@ -48,140 +50,6 @@ class Found(NamedTuple):
     record: UsageRecord
     sheet: PriceSheet | None
     refunded: int
-
-
-class Bill:
-    """One call's bill, closed exactly once: by `settle` with what was used, or by `release` with nothing to pay."""
-
-    __slots__ = (
-        "_account",
-        "_append",
-        "_at",
-        "_attempts",
-        "_hold",
-        "_key",
-        "_model",
-        "_since",
-        "_stream",
-        "_wasted",
-        "closed",
-        "id",
-        "price",
-        "synced",
-        "tokens",
-    )
-
-    def __init__(
-        self,
-        generation_id: str,
-        account: str,
-        key: str,
-        model: str,
-        stream: bool,
-        append: Callable[[bytes], None],
-        hold: Hold | None = None,
-        synced: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
-        self.synced = synced  # to be awaited before the last byte leaves, where records must survive a power failure
-        self.id = generation_id
-        self.closed = False
-        self.price = 0
-        self.tokens = 0  # those of the answer that was charged
-        self._account = account
-        self._key = key
-        self._model = model
-        self._stream = stream
-        self._append = append
-        self._at = self._since = time.time_ns() // 1_000_000
-        self._attempts: tuple[Attempt, ...] = ()
-        self._wasted = 0
-        self._hold = hold
-
-    def failed(self, sheet: PriceSheet, outcome: str, counted: Usage | None = None) -> None:
-        """An attempt that came to nothing. `outcome` is the code of its error; `counted` what its provider bills all
-        the same."""
-        now = time.time_ns() // 1_000_000
-        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
-        if counted is not None and sheet.cost is not None:
-            cost = sheet.cost.charge(counted.tokens, counted.prompt)
-            attempt = replace(attempt, tokens=counted.tokens, prompt=counted.prompt, cost=cost)
-            self._wasted += cost
-        self._attempts += (attempt,)
-        self._since = now
-
-    def settle(
-        self,
-        sheet: PriceSheet,
-        usage: Usage | None,
-        outcome: str = "served",
-        state: UsageState = "reported",
-        prompt_state: str = "",
-        *,
-        missing: bool = False,
-    ) -> int:
-        """There is an answer: what it costs the caller, in picodollars. Written when this returns."""
-        assert not self.closed
-        now = time.time_ns() // 1_000_000
-        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, outcome, now - self._since))
-        if usage is None:
-            record = UsageRecord(
-                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-                "usage_missing", sheet.deployment, sheet.id, cost=self._wasted or None, attempts=attempts, missing=True,
-            )  # fmt: skip
-        else:
-            made = amounts(sheet, usage)
-            self.tokens = usage.prompt + usage.completion
-            price = 0 if outcome == EMPTY else made.price
-            cost = made.cost if not self._wasted else (made.cost or 0) + self._wasted
-            if price + (cost or 0) > MOST_PICODOLLARS:
-                raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
-            record = UsageRecord(
-                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-                state, sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
-                price, cost, attempts, prompt_usage=prompt_state, missing=missing,
-            )  # fmt: skip
-        self.closed = True
-        if self._hold is not None:
-            record = self._held(record, self._hold)
-        self.price = record.price
-        self._append(encode(record))
-        return self.price
-
-    @staticmethod
-    def _held(record: UsageRecord, hold: Hold) -> UsageRecord:
-        """The record with what its hold allows to be charged."""
-        amount, scopes = hold.amount, hold.scopes
-        charged = hold.settle(record.price)
-        return replace(record, price=charged, shortfall=record.price - charged, hold=amount, scopes=scopes)
-
-    def release(self, outcome: str) -> None:
-        """The call ended without a complete answer: it costs nothing, and is recorded. Does nothing once closed."""
-        if self.closed:
-            return
-        self.closed = True
-        if self._hold is not None:
-            self._hold.settle(0)
-        now = time.time_ns() // 1_000_000
-        last = self._attempts[-1] if self._attempts else None
-        self._append(
-            encode(
-                UsageRecord(
-                    self.id,
-                    self._at,
-                    now,
-                    self._account,
-                    self._key,
-                    self._model,
-                    outcome,
-                    self._stream,
-                    "none",
-                    last.deployment if last else "",
-                    last.sheet if last else "",
-                    cost=self._wasted or None,
-                    attempts=self._attempts,
-                )
-            )
-        )
 
 
 class Ledger:
@@ -210,6 +78,7 @@ class Ledger:
         self._name = name
         self._wallets = Wallets(store, name, clock)
         self._trouble: str | None = None
+        self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
 
     def hold_at_once(self, scopes: Sequence[Scope], amount: int) -> Hold | None:
@@ -292,30 +161,54 @@ class Ledger:
                 await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                self._spool.drained(await loop.run_in_executor(None, self._drain, self._reader, self._name))
+                fresh, until = self._spool.take_fresh()
+                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, until))
 
-    def _drain(self, reader: Reader, process_id: str) -> int:
+    def _drain_own(self, fresh: list[bytes] | None, until: Position) -> int:
+        """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
+        from the spool again. Gives the bytes that are in the database now."""
+        if fresh is None or not self._level:
+            done = self._drain(self._reader, self._name, until)
+            self._level = self._trouble is None
+            return done
+        try:
+            for batch in _batches(fresh):
+                self._post(batch, self._name)
+        except TROUBLE as error:
+            self._level = False
+            self._cannot_store(error)
+            return 0
+        self._reader.move_to(until)
+        return sum(map(len, fresh)) + RECORD_HEAD_BYTES * len(fresh)
+
+    def _drain(self, reader: Reader, process_id: str, until: Position | None = None) -> int:
         """Bytes that are in the database now."""
         done = 0
         try:
             while True:
-                batch, size = reader.next_batch(BATCH_RECORDS)
+                batch, size = reader.next_batch(BATCH_RECORDS, until)
                 if batch:
-                    with self._store.write() as connection:
-                        post(connection, batch, process_id)
+                    self._post(batch, process_id)
                 reader.advance()
                 done += size
                 if len(batch) < BATCH_RECORDS:
                     break
-        except (SQLAlchemyError, OSError, msgspec.DecodeError) as error:
-            if self._trouble is None:
-                log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
-            self._trouble = str(getattr(error, "orig", None) or error)
+        except TROUBLE as error:
+            self._cannot_store(error)
             return done
         if self._trouble is not None:
             log.warning("Usage records are stored again.")
             self._trouble = None
         return done
+
+    def _post(self, batch: Sequence[bytes], process_id: str) -> None:
+        with self._store.write() as connection:
+            post(connection, batch, process_id)
+
+    def _cannot_store(self, error: Exception) -> None:
+        if self._trouble is None:
+            log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
+        self._trouble = str(getattr(error, "orig", None) or error)
 
     def adopt(self) -> None:
         """Drains the spools of processes that have died, and gives back what they had leased."""
@@ -398,6 +291,11 @@ class Ledger:
             except SQLAlchemyError as error:
                 self._trouble = str(getattr(error, "orig", None) or error)
         self._spool.close(empty=self._trouble is None)
+
+
+def _batches(records: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(records), BATCH_RECORDS):
+        yield records[start : start + BATCH_RECORDS]
 
 
 def spool_directories(directory: Path) -> list[Path]:

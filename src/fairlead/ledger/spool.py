@@ -1,14 +1,16 @@
 """The usage spool: an append-only file per process that keeps records until the database has them.
 
-A record is in the kernel's hands before the last byte of its answer leaves, so a killed process loses none. It is a
-length, a CRC-32 and the bytes; a torn tail is left out. A directory belongs to the process that holds its lock; one
-whose process has died is adopted by the next.
+A record is in the kernel's hands before the last byte of its answer leaves, so a killed process loses none: segments
+are mapped into memory, and what is written there belongs to the kernel at once, without a call to it. A record is a
+length, a CRC-32 and the bytes, the length written last; a torn tail is left out. A directory belongs to the process
+that holds its lock; one whose process has died is adopted by the next.
 """
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import mmap
 import os
 import shutil
 import struct
@@ -19,9 +21,13 @@ from pathlib import Path
 
 log = logging.getLogger("fairlead.ledger")
 
-SEGMENT_BYTES = 8 * 1024 * 1024
+SEGMENT_BYTES = 4 * 1024 * 1024
 LONGEST_RECORD = 1024 * 1024
+# Records that are kept at hand until they are drained; behind so many they are read from the segments again.
+MOST_FRESH = 20_000
+Position = tuple[int, int]  # segment, offset
 _HEAD = struct.Struct("<II")
+RECORD_HEAD_BYTES = _HEAD.size
 
 
 class Spool:
@@ -45,10 +51,13 @@ class Spool:
         self._directory = root / name
         self._directory.mkdir(mode=0o700, parents=True)
         self._lock = _lock(self._directory)
-        self._number = 0
-        self._written = 0
+        self._number = -1
+        self._written = self._size = 0
+        self._map: mmap.mmap | None = None
+        self._file = -1
         self._held: list[bytes] = []
-        self._open()
+        self._fresh: list[bytes] | None = []
+        self._next_segment(0)
 
     @property
     def full(self) -> bool:
@@ -58,24 +67,23 @@ class Spool:
         """Writes a record. What the disk does not take is kept in memory and written with the next one."""
         if self._power:
             with self._files:  # `sync` may be about to change the segment
+                self.appended += 1
+                self._unsynced.append(record)
                 self._append(record)
         else:
+            self.appended += 1
             self._append(record)
 
     def _append(self, record: bytes) -> None:
-        data = _HEAD.pack(len(record), zlib.crc32(record)) + record
-        self.waiting += len(data)
-        self.appended += 1
-        if self._power:
-            self._unsynced.append(data)
+        self.waiting += _HEAD.size + len(record)
         if self._held:
-            self._held.append(data)
+            self._held.append(record)
             self.retry()
             return
         try:
-            self._write(data)
+            self._write(record)
         except OSError:
-            self._held.append(data)
+            self._held.append(record)
 
     def retry(self) -> None:
         """Writes what the disk did not take before."""
@@ -86,22 +94,47 @@ class Spool:
                 return
             self._held.pop(0)
 
-    def _write(self, data: bytes) -> None:
-        written = os.write(self._file, data)
-        if written != len(data):  # the disk is full in the middle of a record: as if it had never been
-            os.ftruncate(self._file, self._written)
-            raise OSError("short write")
-        self._written += written
-        if self._written >= SEGMENT_BYTES:
-            self._next_segment()
+    def _write(self, record: bytes) -> None:
+        start = self._written + _HEAD.size
+        end = start + len(record)
+        if end > self._size:
+            self._next_segment(len(record))
+            start = _HEAD.size
+            end = start + len(record)
+        mapped = self._map
+        assert mapped is not None
+        mapped[start:end] = record
+        _HEAD.pack_into(mapped, self._written, len(record), zlib.crc32(record))
+        self._written = end
+        fresh = self._fresh
+        if fresh is not None:
+            fresh.append(record)
+            if len(fresh) > MOST_FRESH:
+                self._fresh = None
 
-    def _next_segment(self) -> None:
-        if self._power:
-            self._to_close.append(self._file)
-        else:
-            os.close(self._file)
+    def _next_segment(self, needed: int) -> None:
+        """Raises OSError when the disk has no room for it; then the old one stays. The room is taken now, because a
+        full disk would end the process that writes to a mapping."""
+        size = max(SEGMENT_BYTES, _HEAD.size + needed)
+        file = os.open(self._path(self._number + 1), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            _take_room(file, size)
+            mapped = mmap.mmap(file, size)
+        except BaseException:
+            os.close(file)
+            self._path(self._number + 1).unlink(missing_ok=True)
+            raise
+        if self._map is not None:
+            self._map.close()
+            if self._power:
+                self._to_close.append(self._file)
+            else:
+                os.close(self._file)
         self._number += 1
-        self._open()
+        self._file, self._map, self._size, self._written = file, mapped, size, 0
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"{number:08d}.spool"
 
     def sync(self) -> None:
         """Everything that was appended before this call is on the disk when it returns, or `full` says that it is not.
@@ -118,15 +151,12 @@ class Spool:
             log.error("The usage spool cannot be written to the disk: %s.", error.strerror)
             try:
                 with self._files:
-                    os.close(self._file)
-                    self._number += 1
-                    self._open()
-                    again = b"".join(self._unsynced[:count])
-                    if os.write(self._file, again) != len(again):
-                        raise OSError("short write")
-                    self._written += len(again)
-                    self.waiting += len(again)
-                    files = [self._file]
+                    again = self._unsynced[:count]
+                    self._next_segment(sum(_HEAD.size + len(record) for record in again))
+                    files, self._to_close = [*self._to_close, self._file], []
+                    for record in again:
+                        self._write(record)
+                        self.waiting += _HEAD.size + len(record)
                 self._sync_files(files)
             except OSError:
                 self._sync_failed = True
@@ -150,10 +180,10 @@ class Spool:
             for file in files[:-1]:
                 os.close(file)
 
-    def _open(self) -> None:
-        path = self._directory / f"{self._number:08d}.spool"
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._written = 0
+    def take_fresh(self) -> tuple[list[bytes] | None, Position]:
+        """What was written since the last call, unless it was too much, and where it ends."""
+        fresh, self._fresh = self._fresh, []
+        return fresh, (self._number, self._written)
 
     def reader(self) -> Reader:
         return Reader(self._directory)
@@ -163,6 +193,9 @@ class Spool:
 
     def close(self, *, empty: bool) -> None:
         """Lets go of the lock; the directory stays unless everything is in the database."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
         for file in (*self._to_close, self._file):
             os.close(file)
         if empty and not self._held:
@@ -179,30 +212,36 @@ class Reader:
         self._offset = 0
         self._next: tuple[int, int] = (0, 0)
 
-    def next_batch(self, most: int) -> tuple[list[bytes], int]:
-        """Up to `most` records and the bytes that they take in the spool. `advance` confirms them."""
+    def next_batch(self, most: int, until: Position | None = None) -> tuple[list[bytes], int]:
+        """Up to `most` records, none behind `until`, and the bytes that they take in the spool. `advance` confirms
+        them."""
         records: list[bytes] = []
         taken = 0
         segment, offset = self._segment, self._offset
         while len(records) < most:
-            found = list(read_segment(self._path(segment), offset, most - len(records)))
+            end = until[1] if until is not None and segment == until[0] else None
+            found = list(read_segment(self._path(segment), offset, most - len(records), end))
             for record in found:
                 offset += _HEAD.size + len(record)
                 taken += _HEAD.size + len(record)
             records += found
             if found:
                 continue
-            if not self._path(segment + 1).exists():
+            if end is not None or not self._path(segment + 1).exists():
                 break
-            if (size := self._path(segment).stat().st_size) > offset:
-                log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), size - offset)
+            if rest := _unread(self._path(segment), offset):
+                log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), rest)
             segment, offset = segment + 1, 0
         self._next = (segment, offset)
         return records, taken
 
     def advance(self) -> None:
         """The last batch is in the database: segments that are done are removed."""
-        segment, offset = self._next
+        self.move_to(self._next)
+
+    def move_to(self, position: Position) -> None:
+        """Everything before it is in the database."""
+        segment, offset = position
         for number in range(self._segment, segment):
             self._path(number).unlink(missing_ok=True)
         self._segment, self._offset = segment, offset
@@ -216,15 +255,31 @@ class Reader:
         self._segment = int(names[0]) if names else 0
 
 
-def read_segment(path: Path, offset: int = 0, most: int | None = None) -> Iterator[bytes]:
-    """The whole records of a segment from an offset. A torn or damaged one ends it: nothing behind it is trusted."""
+def _take_room(file: int, size: int) -> None:
+    """Zeros for which the disk has room. Raises OSError."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    elif os.write(file, bytes(size)) != size:  # macOS
+        raise OSError("short write")
+
+
+def _unread(path: Path, offset: int) -> int:
+    """Bytes behind an offset up to the last that is not zero: a segment is made of zeros."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return len(file.read().rstrip(b"\0"))
+
+
+def read_segment(path: Path, offset: int = 0, most: int | None = None, end: int | None = None) -> Iterator[bytes]:
+    """The whole records of a segment from an offset, to an end if one is given. A torn or damaged one ends it: nothing
+    behind it is trusted."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
         return
     with file:
         file.seek(offset)
-        while most is None or most > 0:
+        while (most is None or most > 0) and (end is None or offset < end):
             head = file.read(_HEAD.size)
             if len(head) < _HEAD.size:
                 return
@@ -232,6 +287,7 @@ def read_segment(path: Path, offset: int = 0, most: int | None = None) -> Iterat
             record = file.read(length) if 0 < length <= LONGEST_RECORD else b""
             if len(record) != length or not record or zlib.crc32(record) != checksum:
                 return
+            offset += _HEAD.size + length
             yield record
             if most is not None:
                 most -= 1

@@ -19,6 +19,7 @@ from fairlead.ledger.books import (
     records_by_entry,
     unbalanced_entry,
     unequal_balance,
+    wrong_charges,
 )
 from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
@@ -58,7 +59,13 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
         progress(len(found))
     entry_id = unbalanced_entry(connection)
     wrong = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
-    wrong = wrong or wrong_refund(connection) or unequal_balance(connection) or overdrawn(connection)
+    wrong = (
+        wrong
+        or wrong_refund(connection)
+        or wrong_charges(connection)
+        or unequal_balance(connection)
+        or overdrawn(connection)
+    )
     return Verified(records, len(sheets), charged, missing, wrong)
 
 

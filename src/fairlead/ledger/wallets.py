@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.funds import Taken, give_back, release, renew, take, wanted
+from fairlead.money import MOST_PICODOLLARS
 from fairlead.store import Store
 
 log = logging.getLogger("fairlead.ledger")
@@ -29,6 +30,9 @@ RETRY_SECONDS = 0.1
 BELIEF_SECONDS = 0.05
 # A slice that nobody used for so long goes back.
 IDLE_SECONDS = 1.0
+# A slice is for this many calls, and for twice as many when it was used up within so many seconds.
+SLICE_CALLS = 64
+SOON_SECONDS = 1.0
 # How long a lease lasts without its process being heard of, and how often it is heard of.
 LEASE_SECONDS = 3600.0
 RENEW_SECONDS = 60.0
@@ -52,7 +56,7 @@ class Shortage(Exception):
 
 
 class Wallet:
-    __slots__ = ("asked_at", "flight", "free", "held", "left", "others", "scope", "used_at")
+    __slots__ = ("asked_at", "flight", "free", "held", "left", "others", "scope", "slice", "used_at")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -61,6 +65,7 @@ class Wallet:
         self.left = 0  # what the database had left when it was last asked
         self.others = 0  # and what other processes had leased
         self.asked_at = float("-inf")
+        self.slice = 0  # what it asked for last
         self.used_at = 0.0
         self.flight: asyncio.Task[None] | None = None
 
@@ -148,15 +153,22 @@ class Wallets:
             fresh = self._clock() - wallet.asked_at < BELIEF_SECONDS
             if missing <= 0 or (fresh and wallet.left == 0):
                 return True
-            wallet.flight = asyncio.get_running_loop().create_task(self._lease(wallet, scope, missing))
+            wallet.flight = asyncio.get_running_loop().create_task(self._lease(wallet, scope, missing, need))
         await wallet.flight
         return True
 
-    async def _lease(self, wallet: Wallet, scope: Scope, need: int) -> None:
+    async def _lease(self, wallet: Wallet, scope: Scope, missing: int, call: int) -> None:
+        """`missing` must be there, or all there is; a slice serves many calls like this one."""
         started = self._clock()
+        # Asked for again so soon: the slices are too small for the traffic, and each costs a trip.
+        soon = started - wallet.asked_at < SOON_SECONDS
+        wallet.slice = max(call * SLICE_CALLS, wallet.slice * 2 if soon else 0)
+        wanted = min(wallet.slice, MOST_PICODOLLARS)
         try:
             taken = await self._in_transaction(
-                lambda connection: take(connection, self._process_id, scope.name, scope.granted, need, LEASE_SECONDS)
+                lambda connection: take(
+                    connection, self._process_id, scope.name, scope.granted, missing, wanted, LEASE_SECONDS
+                )
             )
         except SQLAlchemyError as error:
             raise _unavailable(error) from None

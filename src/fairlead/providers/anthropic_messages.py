@@ -35,7 +35,8 @@ from fairlead.providers.translated import (
     arguments_of,
     decoded,
 )
-from fairlead.wire.chat import NULL, ChatRequest
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_anthropic
 
 # `max_tokens` must be said: this when neither the caller nor the catalogue does.
@@ -74,6 +75,12 @@ def version_of(model: str) -> tuple[int, int] | None:
     """(4, 5) for claude-sonnet-4-5-20250929; None for a model that is not Claude."""
     found = _VERSION.search(model)
     return None if found is None else (int(found[1]), int(found[2] or 0))
+
+
+def takes_prefill(model: str) -> bool:
+    """Claude does not from 4.6 on: https://platform.claude.com/docs/en/api/errors"""
+    version = version_of(model)
+    return version is None or version < (4, 6)
 
 
 def thinking_of(

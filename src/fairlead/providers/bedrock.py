@@ -38,7 +38,8 @@ from fairlead.providers.translated import (
     arguments_of,
     decoded,
 )
-from fairlead.wire.chat import NULL, ChatRequest
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_bedrock
 
 FINISHES = {

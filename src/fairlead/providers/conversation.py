@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest
-from fairlead.wire.chat import NULL, PARAMETERS, ChatRequest, Tool, named_tools
+from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
+from fairlead.wire.chat_shapes import NULL, Tool
 
 
 class Text(Struct, frozen=True):
@@ -286,4 +287,5 @@ def _read_tools(values: dict[str, Any]) -> None:
 def refuse_when_strict(request: ChatRequest, dropped: list[str]) -> None:
     """Raises InvalidRequest in strict mode when something would be dropped."""
     if dropped and request.strict:
-        raise InvalidRequest(f"This model's provider cannot carry {dropped[0]!r} (strict mode).", param=dropped[0])
+        names = ", ".join(repr(name) for name in dropped)
+        raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])

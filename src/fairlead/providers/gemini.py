@@ -37,7 +37,8 @@ from fairlead.providers.translated import (
     arguments_of,
     decoded,
 )
-from fairlead.wire.chat import NULL, ChatRequest
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_gemini
 
 # Google's own table for reasoning_effort: https://ai.google.dev/gemini-api/docs/openai

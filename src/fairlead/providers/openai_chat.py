@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import FairleadError, InvalidRequest, UpstreamCut, UpstreamInvalid
 from fairlead.providers.dialects import Dialect
@@ -18,15 +18,29 @@ from fairlead.providers.messages import (
     with_prefix_mark,
     with_short_ids,
 )
+from fairlead.providers.openai_shapes import (
+    NULL,
+    CallDelta,
+    Chunk,
+    FullChoice,
+    FullChunk,
+    Kind,
+    Plain,
+    PlainChoice,
+    ToolEntry,
+    UpstreamCall,
+    Words,
+)
 from fairlead.providers.sse import EventReader
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools, tool_choice
 from fairlead.wire.usage import Usage, usage_from_openai
+
+__all__ = ["ChatAssembler", "ChatRelay", "OpenAIChat", "PlainAnswer", "UpstreamCall"]
 
 DONE = b"[DONE]"
 # What a stream says is kept as it came for so many events; then only its words are.
 FRESH_DELTAS = 32
 DONE_EVENT = b"data: [DONE]\n\n"
-NULL = Raw(b"null")
 JSON_OBJECT = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
 ANY_OBJECT = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
@@ -35,19 +49,6 @@ _NAMES = {
     name: b',"%b":' % name.encode()
     for name in (*PARAMETERS, "random_seed", "repeat_penalty", "repeat_last_n", "continue_final_message")
 }
-
-
-class UpstreamCall(Struct, frozen=True, gc=False):
-    """One request in the upstream's words: `body` is written as it is, piece by piece."""
-
-    body: list[bytes | memoryview]
-    stream: bool
-    dropped: tuple[str, ...]
-    include_usage: bool
-    choices: int
-    prefill: str  # what the upstream will repeat and the caller must not get again
-    path: bytes | None = None
-    headers: bytes = b""
 
 
 class OpenAIChat:
@@ -77,9 +78,7 @@ class OpenAIChat:
         members = {name: raw for name, raw in self._defaults.items() if name not in given}
         carries = row.carries
         for name, raw in given.items():
-            if (name not in row.lacks if carries is None else name in carries) or (
-                row.passes_unknown and name in request.unknown
-            ):
+            if carries is None or name in carries or (row.passes_unknown and name in request.unknown):
                 members[row.renames.get(name, name)] = raw
             else:
                 dropped.append(name[:64])
@@ -95,7 +94,8 @@ class OpenAIChat:
         if "repeat_penalty" in members:
             members.setdefault("repeat_last_n", Raw(b"-1"))  # the whole context, as the others do it
         if dropped and request.strict:
-            raise InvalidRequest(f"This model's provider cannot carry {dropped[0]!r} (strict mode).", param=dropped[0])
+            names = ", ".join(repr(name) for name in dropped)
+            raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])
         messages = request.messages
         if request.has_tool_history and row.short_tool_ids:
             messages = with_short_ids(messages)
@@ -184,7 +184,7 @@ def _rewrite_structured(row: Dialect, members: dict[str, Raw]) -> list[str]:
 
 
 def _rewrite_json_object(members: dict[str, Raw]) -> None:
-    if msgspec.json.decode(members["response_format"], type=_Kind).type == "json_object":
+    if msgspec.json.decode(members["response_format"], type=Kind).type == "json_object":
         members["response_format"] = ANY_OBJECT
 
 
@@ -221,48 +221,16 @@ def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
         members["tool_choice"] = Raw(b'"required"' if required else b'"auto"')
 
 
-class _Kind(Struct):
-    type: str
-
-
-class _ToolName(Struct):
-    name: str
-
-
-class _ToolEntry(Struct):
-    function: _ToolName
-
-
 def _keep_tools(members: dict[str, Raw], names: list[str]) -> None:
     tools = msgspec.json.decode(members["tools"], type=list[Raw])
-    kept = [tool for tool in tools if msgspec.json.decode(tool, type=_ToolEntry).function.name in names]
+    kept = [tool for tool in tools if msgspec.json.decode(tool, type=ToolEntry).function.name in names]
     members["tools"] = Raw(_encode(kept))
 
 
 # --- answers
 
 
-class _Plain(Struct):
-    choices: list[Raw] = []
-    model: Raw = NULL
-    usage: Raw = NULL
-    error: Raw = NULL
-
-
-class _Words(Struct, gc=False):
-    """What a model wrote, undecoded: providers have more than one shape for each."""
-
-    content: Raw = NULL
-    reasoning_content: Raw = NULL
-    reasoning: Raw = NULL
-    tool_calls: Raw = NULL
-
-
-class _PlainChoice(Struct):
-    message: _Words = msgspec.field(default_factory=_Words)
-
-
-def _said(words: _Words) -> list[str]:
+def _said(words: Words) -> list[str]:
     said = [
         _text(raw)
         for raw in (words.content, words.reasoning_content if words.reasoning_content != NULL else words.reasoning)
@@ -270,7 +238,7 @@ def _said(words: _Words) -> list[str]:
     ]
     if words.tool_calls != NULL:
         try:
-            for call in msgspec.json.decode(words.tool_calls, type=list[_CallDelta]):
+            for call in msgspec.json.decode(words.tool_calls, type=list[CallDelta]):
                 if call.function is not None:
                     said += (call.function.name or "", call.function.arguments or "")
         except msgspec.DecodeError:
@@ -286,23 +254,8 @@ def _text(raw: Raw) -> str:
         return bytes(raw).decode("utf-8", "replace")
 
 
-class _Choice(Struct):
-    index: int = 0
-    finish_reason: str | None = None
-    delta: _Words | None = None
-
-
-class _Chunk(Struct):
-    """As little of an event as the relay must know."""
-
-    choices: list[_Choice] = []
-    model: Raw = NULL
-    usage: Raw = NULL
-    error: Raw = NULL
-
-
-_plain = msgspec.json.Decoder(_Plain)
-_chunk = msgspec.json.Decoder(_Chunk)
+_plain = msgspec.json.Decoder(Plain)
+_chunk = msgspec.json.Decoder(Chunk)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -329,7 +282,7 @@ class PlainAnswer:
 
     __slots__ = ("_answer", "_body")
 
-    def __init__(self, body: bytes, answer: _Plain) -> None:
+    def __init__(self, body: bytes, answer: Plain) -> None:
         self._body = body
         self._answer = answer
 
@@ -342,7 +295,7 @@ class PlainAnswer:
         said = []
         for choice in self._answer.choices:
             try:
-                message = msgspec.json.decode(choice, type=_PlainChoice).message
+                message = msgspec.json.decode(choice, type=PlainChoice).message
             except msgspec.DecodeError:
                 continue
             said += _said(message)
@@ -374,7 +327,7 @@ def _check_utf8(payload: bytes) -> None:
             raise UpstreamInvalid("The provider sent an event that is not valid UTF-8.") from None
 
 
-def _decode_chunk(payload: bytes) -> _Chunk:
+def _decode_chunk(payload: bytes) -> Chunk:
     _check_utf8(payload)
     try:
         chunk = _chunk.decode(payload)
@@ -412,7 +365,7 @@ class ChatRelay:
         self._public = public
         self._call = call
         self._said: list[str] = []
-        self._fresh: list[_Words] = []
+        self._fresh: list[Words] = []
         self._reader = EventReader()
         self._needle = b""
         self._replacement = b'"model":' + public
@@ -492,7 +445,7 @@ class ChatRelay:
                     return payload.replace(needle, self._replacement, 1)
         return _with_model(payload, model, self._public)
 
-    def _take_usage(self, payload: bytes, chunk: _Chunk) -> bytes:
+    def _take_usage(self, payload: bytes, chunk: Chunk) -> bytes:
         """Keeps the usage for the end, when its cost is known. Beside choices it is taken out, because OpenAI's SDKs
         expect it last and alone."""
         self._usage_raw = Raw(bytes(chunk.usage))
@@ -544,49 +497,7 @@ def _without_null_usage(payload: bytes) -> bytes:
     return payload
 
 
-class _CallDelta(Struct):
-    class Function(Struct):
-        name: str | None = None
-        arguments: str | None = None
-
-    index: int = 0
-    id: str | None = None
-    type: str | None = None
-    function: Function | None = None
-
-
-class _Delta(Struct):
-    role: str | None = None
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[_CallDelta] | None = None
-
-
-class _LogProbs(Struct):
-    content: list[Raw] | None = None
-    refusal: list[Raw] | None = None
-
-
-class _FullChoice(Struct):
-    index: int = 0
-    delta: _Delta | None = None
-    finish_reason: str | None = None
-    logprobs: _LogProbs | None = None
-
-
-class _FullChunk(Struct):
-    id: str = ""
-    created: int = 0
-    choices: list[_FullChoice] = []
-    system_fingerprint: str | None = None
-    service_tier: str | None = None
-    usage: Raw = NULL
-    error: Raw = NULL
-
-
-_full_chunk = msgspec.json.Decoder(_FullChunk)
+_full_chunk = msgspec.json.Decoder(FullChunk)
 
 
 class _Gathered:
@@ -602,7 +513,7 @@ class _Gathered:
         self.logprobs: list[Raw] | None = None
         self.finish_reason: str | None = None
 
-    def take(self, choice: _FullChoice) -> None:
+    def take(self, choice: FullChoice) -> None:
         delta = choice.delta
         if delta is not None:
             if delta.content is not None:
@@ -619,7 +530,7 @@ class _Gathered:
         if choice.finish_reason is not None:
             self.finish_reason = choice.finish_reason
 
-    def _take_call(self, call: _CallDelta) -> None:
+    def _take_call(self, call: CallDelta) -> None:
         entry = self.calls.setdefault(
             call.index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
         )
@@ -656,7 +567,7 @@ class ChatAssembler:
         self._call = call
         self._reader = EventReader()
         self._choices: dict[int, _Gathered] = {}
-        self._head: _FullChunk | None = None
+        self._head: FullChunk | None = None
         self._usage_raw = NULL
         self._done = False
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fairlead.errors import CallerGone, FairleadError
+from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
+from fairlead.routing.continuation import charged
 from fairlead.routing.counting import Prompt, count
-from fairlead.routing.upstream import Answer, Upstream
+from fairlead.routing.upstream import Answer, Measured, Upstream
+from fairlead.wire.usage import Usage
 
 # An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
 LOOKED_AT_TOKENS = 16
@@ -26,7 +28,22 @@ class HangUp(NamedTuple):
 class Attempt:
     """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
 
-    __slots__ = ("answer", "bill", "exchange", "prompt", "response", "upstream")
+    __slots__ = (
+        "answer",
+        "bill",
+        "ended_at",
+        "exchange",
+        "first_at",
+        "outcome",
+        "prompt",
+        "prompt_tokens",
+        "report",
+        "response",
+        "said_at",
+        "spliced",
+        "tokens",
+        "upstream",
+    )
 
     def __init__(self, upstream: Upstream, prompt: Prompt, bill: Bill, response: Response) -> None:
         self.upstream = upstream
@@ -35,6 +52,24 @@ class Attempt:
         self.response = response
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
+        self.first_at = 0.0  # when the first event of a stream came
+        self.spliced = 0  # tokens of the answer's beginning, which another one wrote
+        self.tokens = 0  # that it wrote itself
+        self.report = b""  # a line for the head: what became of the parameters
+        # For telemetry: the first word and the last, in the loop's clock, and what came of it.
+        self.said_at = self.ended_at = 0.0
+        self.outcome = InternalError.code
+        self.prompt_tokens = 0
+
+    def measure(self, measured: Measured, began: float) -> None:
+        """Counts this attempt as something that began then (in the loop's clock)."""
+        measured.add(
+            self.outcome,
+            self.said_at - began if self.said_at else 0.0,
+            self.ended_at - began,
+            self.prompt_tokens,
+            self.tokens,
+        )
 
     def cancel(self) -> None:
         """Closes the upstream's connection, unless the answer is complete."""
@@ -54,16 +89,28 @@ class Attempt:
         usage = answer.usage
         outcome = CallerGone.code if self.response.gone else "served"
         if usage is not None:
+            if self.spliced:
+                self._made(outcome, usage)
+                # Partly counted here: the beginning, which was no prompt of the caller's.
+                return self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
             if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
                 outcome = EMPTY
+            self._made(outcome, usage)
             return self.bill.settle(sheet, usage, outcome)
         if not self.upstream.costs:
+            self.outcome = outcome
             return self.bill.settle(sheet, None, outcome, missing=True)
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
-        return self.bill.settle(
-            sheet, counted.usage, outcome if text else EMPTY, counted.state, counted.prompt_state, missing=True
-        )
+        said = text or self.spliced
+        outcome = outcome if said else EMPTY
+        self._made(outcome, counted.usage)
+        usage = charged(counted.usage, self.spliced)
+        return self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
+
+    def _made(self, outcome: str, usage: Usage) -> None:
+        self.outcome = outcome
+        self.prompt_tokens, self.tokens = usage.prompt, usage.completion
 
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's
@@ -82,8 +129,9 @@ class Attempt:
         if self.bill.closed or self.answer is None or not self.upstream.costs:
             return
         text = self.answer.delivered()
-        if text:
+        if text or self.spliced:
             counted = await count(self.upstream, self.prompt, text)
+            usage = charged(counted.usage, self.spliced)
             self.bill.settle(
-                self.upstream.deployment.sheet, counted.usage, CallerGone.code, counted.state, counted.prompt_state
+                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state
             )

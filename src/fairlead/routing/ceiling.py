@@ -62,6 +62,15 @@ def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
     return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, request.choices, named, known)
 
 
+def named_cap(request: ChatRequest) -> int | None:
+    """The cap of an answer that the caller gave."""
+    for name in _CAPS:
+        raw = request.given.get(name)
+        if raw is not None:
+            return msgspec.json.decode(raw, type=int)
+    return None
+
+
 def tokens_foreseen(request: ChatRequest) -> int:
     """About how many tokens a call will use, for limits on tokens: a quarter of its bytes, and its cap when it has one.
     The real number takes its place when the call has ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -54,6 +55,23 @@ async def counted_ceiling(ceiling: Ceiling, servable: Servable, request: ChatReq
 
     tokens = await asyncio.get_running_loop().run_in_executor(None, work)
     return ceiling._replace(prompt=min(ceiling.prompt, tokens + SPARE_TOKENS + tokens // 32))
+
+
+async def counted_when_close(offers: Sequence[Servable], request: ChatRequest) -> int | None:
+    """The tokens of a prompt whose length alone does not say whether it fits everywhere; None when that is not worth
+    counting, or cannot be counted."""
+    estimated = len(request.messages) // 4
+    close = [
+        upstream
+        for offer in offers
+        for upstream in offer.upstreams
+        if upstream.context is not None and estimated * 3 >= upstream.context and estimated <= upstream.context * 3
+    ]
+    if not close or close[0].family is None:
+        return None
+    family, messages, tools = close[0].family, request.messages, request.given.get("tools")
+    counted = await asyncio.get_running_loop().run_in_executor(None, count_chat, family, messages, tools)
+    return counted.tokens if counted.provenance == "counted" else None
 
 
 async def count(upstream: Upstream, prompt: Prompt, text: str) -> Count:

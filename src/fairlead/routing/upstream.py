@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.errors import FairleadError
-from fairlead.http.client import Pool
+from fairlead.http.client import Exchange, Pool
+from fairlead.prices import PriceSheet
+from fairlead.routing.needs import HARD, IMAGES
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 
@@ -92,13 +94,28 @@ class Gate(Protocol):
     async def wait_ready(self, seconds: float) -> bool: ...
 
 
+class Measured(Protocol):
+    """Where it is counted how calls or attempts ended, and how long they took."""
+
+    def add(
+        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+    ) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
 
-    `stream_type`: how the content type of a streamed answer begins. `costs`: it has a price or a cost. `bills_cut`:
-    that, and the provider bills an answer to its end although nobody waits for it any more. `family`: whose tokenizer
-    counts what it does not report.
+    `stream_type`: how the content type of a streamed answer begins.
+
+    `model_id`: what it is called here; `lacks`: what it is known not to have (`needs`); `context`: the most tokens of
+    prompt and answer, None: not known; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
+    `continues`: its dialect can go on from the beginning of an answer, so that it may take over a stream.
+
+    `translated`: parameters that it gets under another name or in another shape.
+
+    `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
+    waits for it any more. `family`: whose tokenizer counts what it does not report.
     """
 
     deployment: Deployment
@@ -113,12 +130,62 @@ class Upstream:
     family: str | None = None
     gate: Gate | None = None
     translate: Callable[[FairleadError], FairleadError] | None = None
+    model_id: str = ""
+    lacks: int = 0
+    context: int | None = None
+    unit_price: int = 0
+    continues: bool = True
+    translated: frozenset[str] = frozenset()
+    measured: Measured | None = None
+    probed: Measured | None = None
+
+
+def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
+    """Begins a call; `more_headers` are ready lines."""
+    path = call.path
+    if path is not None:
+        return upstream.pool.request(b"POST", path, upstream.headers + call.headers + more_headers, call.body)
+    return upstream.pool.request(b"POST", upstream.path, upstream.headers + more_headers, call.body)
+
+
+def is_stream(exchange: Exchange, upstream: Upstream) -> bool:
+    """Whether what comes is a stream of events, as it was asked for."""
+    kind = exchange.header(b"content-type")
+    return kind is not None and kind.lower().startswith(upstream.stream_type)
 
 
 @dataclass(frozen=True, slots=True)
 class Servable:
-    """A model with everything that can serve it, in the configured order. `paid`: some of it has a price."""
+    """A model with everything that can serve it, in the configured order. `paid`: some of it has a price.
+
+    `simple`: there is one deployment, which has all that a call may need, so that there is nothing to decide.
+    `least_context`: of the deployments whose context is known.
+    """
 
     model: Model
     upstreams: tuple[Upstream, ...]
     paid: bool
+    simple: bool = False
+    least_context: int | None = None
+    measured: Measured | None = None
+
+
+def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | None = None) -> Servable:
+    """A model and its deployments, with what is known of them once and for all."""
+    contexts = [upstream.context for upstream in upstreams if upstream.context is not None]
+    only = upstreams[0] if len(upstreams) == 1 else None
+    # That a model takes no images is told before anything is planned.
+    looked_at = HARD if "image" in model.input_modalities else HARD & ~IMAGES
+    return Servable(
+        model,
+        tuple(upstreams),
+        paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
+        simple=only is not None and not only.lacks & looked_at and only.deployment.max_concurrent is None,
+        least_context=min(contexts) if contexts and len(upstreams) > 1 else None,
+        measured=measured,
+    )
+
+
+def unit_price(sheet: PriceSheet) -> int:
+    rates = sheet.price.rates
+    return rates.input * 1000 + rates.output * 300 + rates.request

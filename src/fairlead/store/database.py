@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from fairlead.errors import ConfigurationError
 
 # The newest migration. Alembic is only loaded (a third of a second) when the database is not there yet.
-HEAD = "0003"
+HEAD = "0010"
 BUSY_MILLISECONDS = 10_000
 CONNECT_SECONDS = 5
 DATABASE = "fairlead.db"

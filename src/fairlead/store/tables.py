@@ -88,23 +88,29 @@ postings = Table(
     CheckConstraint("amount <> 0", name="postings_move_something"),
 )
 
+# In the order in which they came: those of one entry stand together.
 usage_records = Table(
     "usage_records",
     metadata,
-    Column("id", String(48), primary_key=True),
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("id", String(48), nullable=False, unique=True),
     Column("at", BigInteger, nullable=False),
     Column("account_id", String(32), nullable=False),
     Column("key_id", String(32), nullable=False),
-    Column("model", String(256), nullable=False),
-    Column("sheet_id", String(32), ForeignKey("price_sheets.id"), nullable=True),
     Column("price", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=True),
     Column("entry_id", BigInteger, ForeignKey("entries.id"), nullable=False),
     Column("body", Text, nullable=False),  # the whole record as JSON
     CheckConstraint("price >= 0", name="usage_records_price"),
-    CheckConstraint("cost IS NULL OR cost >= 0", name="usage_records_cost"),
-    Index("usage_records_account", "account_id", "at"),
-    Index("usage_records_entry", "entry_id"),
+)
+
+# What each key was charged so far: the sum of its records.
+charges = Table(
+    "charges",
+    metadata,
+    Column("account_id", String(32), primary_key=True),
+    Column("key_id", String(32), primary_key=True),
+    Column("charged", BigInteger, nullable=False),
+    CheckConstraint("charged >= 0", name="charges_charged"),
 )
 
 # What may be spent: an account's credit (`account/ID`) and every budget (`key/ID/day/2026-01-31`). A process takes
@@ -152,4 +158,89 @@ credit_codes = Table(
     Column("redeemed_at", BigInteger, nullable=True),
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=True),
     CheckConstraint("amount > 0", name="credit_codes_amount"),
+)
+
+# Whose calls a cell counts: a deployment's attempts, or with deployment '' a model's calls. kind: "traffic", "probe".
+telemetry_series = Table(
+    "telemetry_series",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("model", String(256), nullable=False),
+    Column("deployment", String(512), nullable=False),
+    UniqueConstraint("kind", "model", "deployment", name="telemetry_series_name"),
+)
+
+# Cells: counts by slot as MessagePack. Times are seconds since 1970. A process writes the whole of its own minute
+# again and again; what is added up of all of them is an hour, and of hours a day.
+telemetry_minutes = Table(
+    "telemetry_minutes",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("telemetry_series.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("writer", String(32), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("telemetry_minutes_start", "start"),
+)
+
+telemetry_hours = Table(
+    "telemetry_hours",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("telemetry_series.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("telemetry_hours_start", "start"),
+)
+
+telemetry_days = Table(
+    "telemetry_days",
+    metadata,
+    Column("series_id", BigInteger, ForeignKey("telemetry_series.id"), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Index("telemetry_days_start", "start"),
+)
+
+# An hour ("hour") or a day ("day") whose parts have changed since it was added up.
+telemetry_marks = Table(
+    "telemetry_marks",
+    metadata,
+    Column("span", String(8), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("changes", BigInteger, nullable=False),
+)
+
+# What has become of deployments and providers, for status pages.
+health_events = Table(
+    "health_events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("deployment", String(512), nullable=False),  # "": the whole provider
+    Column("provider", String(128), nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("reason", String(128), nullable=False),
+    Index("health_events_at", "at"),
+)
+
+# Who is open or rests, so that a restart does not forget it.
+deployment_health = Table(
+    "deployment_health",
+    metadata,
+    Column("deployment", String(512), primary_key=True),  # "": the whole provider
+    Column("provider", String(128), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("open_seconds", Integer, nullable=False),
+    Column("reason", String(128), nullable=False),
+)
+
+# How calls were routed, where there was something to decide.
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", String(48), primary_key=True),  # of the generation
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index("decisions_at", "at"),
 )

@@ -57,6 +57,13 @@ def text_of(reply: Reply) -> str:
     return reply.text
 
 
+def rest_of(text: str, request: dict[str, Any]) -> str:
+    """What is left of `text` behind a prefill; all of it when there is none, or another one."""
+    last = request["messages"][-1] if request.get("messages") else {}
+    begun = last.get("content") if last.get("role") == "assistant" else None
+    return text.removeprefix(begun) if isinstance(begun, str) else text
+
+
 def finish_reason(reply: Reply) -> str:
     return reply.finish_reason or ("tool_calls" if reply.tool_calls else "stop")
 

@@ -6,11 +6,12 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
-from fairlead.testing.rendering import dumps, error_body, events, whole
+from fairlead.testing.rendering import dumps, error_body, events, rest_of, whole
 from fairlead.testing.replies import Fault, Reply
 
 BACKLOG = 4096
@@ -21,7 +22,8 @@ HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body><
 class Script:
     """What to answer next, and what was asked: the part of the upstream that needs no socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, any_path: bool = False) -> None:
+        self._any_path = any_path
         self.default = Reply()
         self.requests: list[Received] = []
         self.cancelled = 0
@@ -43,7 +45,7 @@ class Script:
         if path.endswith("/health") and request.method == "GET":
             await wire.send(_complete(request, 200, b""))
             return False
-        if not path.endswith("/chat/completions"):
+        if not self._any_path and not path.endswith("/chat/completions"):
             await wire.send(_complete(request, 404, error_body(404, f"Nothing is at {path}.")))
             return False
         if request.method != "POST":
@@ -61,11 +63,12 @@ class ScriptedUpstream(Script):
     """A running scripted upstream; a context manager that listens on a free port of the loopback.
 
     `url` ends with "/v1". `requests` are all requests read so far, `cancelled` counts callers who hung up before their
-    answer was complete, `connections` are open now, `accepted` were opened ever.
+    answer was complete, `connections` are open now, `accepted` were opened ever. `any_path`: replies are given wherever
+    a POST goes, so that with `body` and a content type it stands for a vendor with another dialect.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        super().__init__()
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, any_path: bool = False) -> None:
+        super().__init__(any_path=any_path)
         self._host = host
         self._port = port
         self._open: set[Connection] = set()
@@ -168,6 +171,8 @@ async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> boo
     if not isinstance(asked, dict):
         await wire.send(_complete(request, 400, error_body(400, "The body is no JSON object.")))
         return False
+    if reply.continues:
+        reply = replace(reply, text=rest_of(reply.text, asked))
     if asked.get("stream") is True:
         await _stream(request, asked, reply, wire, number)
     else:

@@ -14,12 +14,28 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.wire.chat_shapes import (
+    NULL,
+    ChatRequest,
+    ImageUrl,
+    Json,
+    Message,
+    Options,
+    Part,
+    ResponseFormat,
+    StreamOptions,
+    StructuredOutputs,
+    Tool,
+    ToolChoiceObject,
+)
+from fairlead.wire.preferences import Preferences
+
+__all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
 
 TRUE = Raw(b"true")
-NULL = Raw(b"null")
 MOST_STOPS = 16
 MOST_TOOLS = 128
 MOST_CHOICES = 128
@@ -27,75 +43,6 @@ MOST_CHOICES = 128
 SKELETON_BYTES = 65_536
 LONG_VALUE_BYTES = 256
 IMAGE_URL_START = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
-
-_Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
-_Json = dict[str, Raw]
-
-
-class _Function(Struct, frozen=True):
-    name: _Name
-    description: str | None = None
-    parameters: _Json | None = None
-    strict: bool | None = None
-
-
-class Tool(Struct, frozen=True):
-    type: Literal["function"]
-    function: _Function
-
-
-class _Named(Struct, frozen=True):
-    name: _Name
-
-
-class _ToolReference(Struct, frozen=True):
-    type: Literal["function"]
-    function: _Named
-
-
-class _AllowedTools(Struct, frozen=True):
-    mode: Literal["auto", "required"]
-    tools: Annotated[list[_ToolReference], Meta(min_length=1)]
-
-
-class _ToolChoiceObject(Struct, frozen=True):
-    type: Literal["function", "allowed_tools"]
-    function: _Named | None = None
-    allowed_tools: _AllowedTools | None = None
-
-
-class _JsonSchema(Struct, frozen=True):
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
-    description: str | None = None
-    schema: _Json | None = None
-    strict: bool | None = None
-
-
-class _ResponseFormat(Struct, frozen=True):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: _JsonSchema | None = None
-
-
-class StructuredOutputs(Struct, frozen=True, forbid_unknown_fields=True):
-    """vLLM's constraint on the answer: exactly one of these."""
-
-    json: _Json | str | None = None
-    regex: str | None = None
-    choice: list[str] | None = None
-    grammar: str | None = None
-    json_object: bool | None = None
-    structural_tag: str | None = None
-
-
-class _StreamOptions(Struct, frozen=True):
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-
-
-class _Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped."""
-
-    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +69,7 @@ def _integer(low: int, high: int, wanted: str) -> Parameter:
 _INT64 = 2**63 - 1
 _bool = _of(bool, "true or false")
 _text = _of(str, "a string")
-_object = _of(_Json, "an object")
+_object = _of(Json, "an object")
 
 # Every parameter of the API except `model`, `messages` and `fairlead`. The table of docs/wire.md is checked against it.
 PARAMETERS: Mapping[str, Parameter] = {
@@ -147,7 +94,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "reasoning_effort": _text,
     "repetition_penalty": _number(0, 2, "a number above 0 and up to 2", above=True),
     "response_format": _of(
-        _ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True
+        ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True
     ),
     "safety_identifier": _text,
     "seed": _integer(-_INT64 - 1, _INT64, "a whole number of 64 bits"),
@@ -159,7 +106,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "store": _bool,
     "stream": _bool,
-    "stream_options": _of(_StreamOptions, 'an object such as {"include_usage": true}'),
+    "stream_options": _of(StreamOptions, 'an object such as {"include_usage": true}'),
     "structured_outputs": _of(
         StructuredOutputs,
         "an object with one of json, regex, choice, grammar, json_object, structural_tag",
@@ -167,7 +114,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     ),
     "temperature": _number(0, 2, "a number from 0 to 2"),
     "tool_choice": _of(
-        Literal["none", "auto", "required"] | _ToolChoiceObject,
+        Literal["none", "auto", "required"] | ToolChoiceObject,
         "'none', 'auto', 'required' or an object that names a function",
         nested=True,
     ),
@@ -182,77 +129,43 @@ PARAMETERS: Mapping[str, Parameter] = {
     "web_search_options": _object,
 }
 REMOVED = {"functions": "tools", "function_call": "tool_choice"}
-_FAIRLEAD = _of(_Options, 'an object such as {"strict": true}', nested=True)
+_PROVIDER = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
+_MODELS = _of(
+    Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=16)],
+    "a list of up to 16 ids of models",
+)
+# Members for the gateway itself, never forwarded.
+_OURS = frozenset({"fairlead", "provider", "models"})
+_NO_OPTIONS = Options()
+_FAIRLEAD = _of(Options, 'an object such as {"strict": true}', nested=True)
 _MODEL = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
-
-
-class _CallFunction(Struct, frozen=True):
-    name: str
-    arguments: str
-
-
-class _Call(Struct, frozen=True):
-    id: Annotated[str, Meta(min_length=1)]
-    function: _CallFunction
-    type: Literal["function"] = "function"
-
-
-class Message(Struct, frozen=True):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Raw = NULL
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str | None = None
-    name: str | None = None
-
-
-class _Part(Struct, frozen=True):
-    type: str
-    text: str | None = None
-    image_url: Raw = NULL
-
-
-class _ImageUrl(Struct, frozen=True):
-    url: str
-    detail: Literal["auto", "low", "high"] | None = None
 
 
 _body = msgspec.json.Decoder(dict[str, Raw])
 _messages = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
 _string = msgspec.json.Decoder(str)
 _parts = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
-_part = msgspec.json.Decoder(_Part)
-_image_url = msgspec.json.Decoder(_ImageUrl)
-
-
-class ChatRequest(Struct, gc=False):
-    """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
-    `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
-    `prefill`: the text of a last assistant message, which the answer is to continue."""
-
-    model: str
-    messages: Raw
-    given: dict[str, Raw]
-    unknown: tuple[str, ...] = ()
-    stream: bool = False
-    include_usage: bool = False
-    strict: bool = False
-    has_images: bool = False
-    has_tool_history: bool = False
-    prefill: str | None = None
-    choices: int = 1
-
-    def release(self) -> None:
-        """Lets go of the caller's bytes, once they will not be sent again."""
-        self.messages = NULL
-        self.given = {}
+_part = msgspec.json.Decoder(Part)
+_image_url = msgspec.json.Decoder(ImageUrl)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent."""
     fields = _split(body)
-    model = _check("model", _MODEL, _required(fields, "model"))
+    preferences: Preferences | None = None
+    models: list[str] = []
+    fallbacks: tuple[str, ...] = ()
+    if "models" in fields and fields["models"] != NULL:
+        models = _check("models", _MODELS, fields["models"])
+    if models and fields.get("model", NULL) == NULL:
+        model = models[0]
+    else:
+        model = _check("model", _MODEL, _required(fields, "model"))
+    if models:
+        fallbacks = tuple(dict.fromkeys(name for name in models if name != model))
     messages = _required(fields, "messages")
-    stream = include_usage = strict = False
+    stream = include_usage = False
+    options = _NO_OPTIONS
     choices = 1
     given: dict[str, Raw] = {}
     unknown: list[str] = []
@@ -263,8 +176,11 @@ def parse_chat(body: bytes) -> ChatRequest:
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
-            if name == "fairlead":
-                strict = _check(name, _FAIRLEAD, raw).strict
+            if name in _OURS:
+                if name == "fairlead":
+                    options = _check(name, _FAIRLEAD, raw)
+                elif name == "provider":
+                    preferences = _check(name, _PROVIDER, raw)
                 continue
             if name in REMOVED:
                 raise InvalidRequest(f"{name} is no longer supported: use {REMOVED[name]}.", param=name)
@@ -280,16 +196,16 @@ def parse_chat(body: bytes) -> ChatRequest:
             given[name] = raw
             if name == "n":
                 choices = value
-    if strict and unknown:
+    if options.strict and unknown:
         raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
     if not stream and fields.get("stream_options", NULL) != NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
         _check_together(given)
-    has_images, has_tool_history, prefill = _check_messages(messages)
+    has_images, has_tool_history, prefill, opening = _check_messages(messages)
     return ChatRequest(
-        model, messages, given, tuple(unknown), stream, include_usage, strict, has_images, has_tool_history, prefill,
-        choices,
+        model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
+        prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
 
 
@@ -427,8 +343,8 @@ def tool_choice(raw: Raw) -> Any:
     return PARAMETERS["tool_choice"].decoder.decode(raw)
 
 
-def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
-    """(has images, has tool calls or results, text of a last assistant message)."""
+def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
+    """(has images, has tool calls or results, text of a last assistant message, the first user message)."""
     try:
         messages = _messages.decode(raw)
     except msgspec.DecodeError as error:
@@ -439,8 +355,11 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
     has_images = has_tools = False
     text: str | None = None
+    opening = NULL
     for at, message in enumerate(messages):
         first = _first(message.content)
+        if opening is NULL and message.role == "user":
+            opening = message.content
         where = f"messages[{at}]"
         if message.tool_calls or message.role == "tool":
             has_tools = True
@@ -459,7 +378,7 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None]:
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
         text = _text_of(last)
-    return has_images, has_tools, text
+    return has_images, has_tools, text, opening
 
 
 def _first(raw: Raw) -> int:
@@ -509,7 +428,7 @@ def _check_parts(message: Message, where: str) -> bool:
     return has_images
 
 
-def _check_image(part: _Part, raw: bytes, role: str, here: str) -> None:
+def _check_image(part: Part, raw: bytes, role: str, here: str) -> None:
     if role != "user":
         raise UnsupportedContent("Only user messages may hold images.", param=here)
     # An engine that reads the other of two members of one name would see an address that was never checked.

@@ -6,6 +6,8 @@ import msgspec
 
 from fairlead.errors import FairleadError
 
+_LAST_CHOICE = b',"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}'
+
 
 def error_body(error: FairleadError) -> bytes:
     """The JSON document `{"error": {...}}`: OpenAI's four members, and the error's details beside them."""
@@ -14,5 +16,5 @@ def error_body(error: FairleadError) -> bytes:
 
 
 def error_event(error: FairleadError) -> bytes:
-    """The same as the last event of a stream that has begun; no `[DONE]` follows it."""
-    return b"data: %b\n\n" % error_body(error)
+    """The same as the last event of a stream that has begun, which ends for this reason; no `[DONE]` follows it."""
+    return b"data: %b%b\n\n" % (error_body(error)[:-1], _LAST_CHOICE)

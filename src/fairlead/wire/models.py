@@ -39,6 +39,8 @@ class ModelEntry(msgspec.Struct, frozen=True):
     pricing: Pricing | None
     deployments: int
     demonstration: bool
+    aliases: tuple[str, ...] = ()
+    knowledge_cutoff: str | None = None
     object: str = "model"
 
 

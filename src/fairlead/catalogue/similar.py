@@ -1,0 +1,140 @@
+"""Which models are like another one, by what they take, can, hold and cost, with the reason in words. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+
+from msgspec import Struct
+
+from fairlead.catalogue.facts import ModelFacts
+
+# What counts how much; the sum of all is 1. A fact that one of the two lacks counts as half a difference.
+MODALITY, CAPABILITY, CONTEXT, PRICE, FAMILY, VENDOR = 0.2, 0.2, 0.15, 0.2, 0.15, 0.1
+# Contexts and prices that differ by this factor or more are as different as can be.
+WIDEST = math.log(64)
+
+
+class Similar(Struct, frozen=True):
+    """`distance` from 0 (the same) to 1. `reasons` begin with what tells the two apart or binds them most."""
+
+    model: ModelFacts
+    distance: float
+    reasons: tuple[str, ...]
+
+
+def similar(model: ModelFacts, others: Iterable[ModelFacts], most: int = 6) -> list[Similar]:
+    """The nearest ones first; equally near ones by release, the newest first. Demonstrations are like nothing else."""
+    found = [
+        Similar(other, distance(model, other), reasons(model, other))
+        for other in others
+        if other.id != model.id and not other.demonstration
+    ]
+    found.sort(key=lambda row: row.model.text("released") or "", reverse=True)
+    found.sort(key=lambda row: row.distance)
+    return found[:most]
+
+
+def distance(one: ModelFacts, other: ModelFacts) -> float:
+    return (
+        MODALITY * _sets(_modalities(one), _modalities(other))
+        + CAPABILITY * _capabilities(one, other)
+        + CONTEXT * _scale(one.whole("context_length"), other.whole("context_length"))
+        + PRICE * _scale(list_price(one), list_price(other))
+        + FAMILY * (one.text("family") is None or one.text("family") != other.text("family"))
+        + VENDOR * (one.vendor != other.vendor)
+    )
+
+
+def list_price(model: ModelFacts) -> float | None:
+    """Dollars per million tokens, three of input to one of output, as the first source lists it."""
+    for price in model.prices:
+        if "input" in price.rates and "output" in price.rates:
+            return float((3 * Decimal(price.rates["input"]) + Decimal(price.rates["output"])) / 4)
+    return None
+
+
+def reasons(model: ModelFacts, other: ModelFacts) -> tuple[str, ...]:
+    """Why somebody who looks at `model` may want `other`."""
+    found = []
+    if model.text("family") is not None and model.text("family") == other.text("family"):
+        found.append("same family")
+    elif model.vendor == other.vendor:
+        found.append("same vendor")
+    found += _price_words(list_price(model), list_price(other))
+    found += _more("also takes", model.words("input_modalities"), other.words("input_modalities"), "takes no")
+    mine, theirs = set(model.capabilities), set(other.capabilities)
+    if "reasoning" in theirs - mine:
+        found.append("reasons before it answers")
+    elif "reasoning" in mine - theirs:
+        found.append("answers without reasoning")
+    found += _context_words(model.whole("context_length"), other.whole("context_length"))
+    if model.get("open_weights").value is False and other.get("open_weights").value is True:
+        found.append("open weights")
+    return tuple(found) or ("the same abilities",)
+
+
+def _modalities(model: ModelFacts) -> set[str]:
+    return {f"in {word}" for word in model.words("input_modalities")} | {
+        f"out {word}" for word in model.words("output_modalities")
+    }
+
+
+def _sets(one: set[str], other: set[str]) -> float:
+    return 0.5 if not one or not other else 1 - len(one & other) / len(one | other)
+
+
+def _capabilities(one: ModelFacts, other: ModelFacts) -> float:
+    """Over the capabilities that are known of either."""
+    mine, theirs = one.family("capability"), other.family("capability")
+    names = {*mine, *theirs}
+    if not names:
+        return 0.5
+    total = 0.0
+    for name in names:
+        a, b = (row[name].value if name in row else None for row in (mine, theirs))
+        total += 0.5 if a is None or b is None else float(a != b)
+    return total / len(names)
+
+
+def _scale(one: float | None, other: float | None) -> float:
+    if one is None or other is None:
+        return 0.5
+    if one <= 0 or other <= 0:
+        return 0.0 if one == other else 1.0
+    return min(1.0, abs(math.log(one / other)) / WIDEST)
+
+
+def _price_words(mine: float | None, theirs: float | None) -> list[str]:
+    if mine is None or theirs is None or mine == theirs:
+        return []
+    if theirs == 0:
+        return ["listed as free"]
+    if mine == 0:
+        return []
+    ratio = theirs / mine
+    if 0.45 <= ratio <= 0.55:
+        return ["half the price"]
+    if ratio < 0.9:
+        return [f"{round(100 * (1 - ratio))} % cheaper"]
+    if ratio <= 1.1:
+        return ["about the same price"]
+    return [f"{ratio:.1f} times the price" if ratio < 10 else f"{ratio:.0f} times the price"]
+
+
+def _context_words(mine: int | None, theirs: int | None) -> list[str]:
+    if mine is None or theirs is None:
+        return []
+    if theirs >= 1.5 * mine:
+        return [f"{theirs / mine:.1f} times the context".replace(".0 ", " ")]
+    return ["a shorter context"] if theirs * 1.5 <= mine else []
+
+
+def _more(also: str, mine: tuple[str, ...], theirs: tuple[str, ...], lacks: str) -> list[str]:
+    words = {"image": "images", "audio": "audio", "video": "video", "file": "files", "text": "text"}
+    if not mine or not theirs:
+        return []
+    more = [words.get(word, word) for word in theirs if word not in mine]
+    less = [words.get(word, word) for word in mine if word not in theirs]
+    return ([f"{also} {' and '.join(more)}"] if more else []) + ([f"{lacks} {' or '.join(less)}"] if less else [])

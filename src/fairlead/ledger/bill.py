@@ -1,0 +1,152 @@
+"""One call's bill, from its first attempt to the record of its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
+from fairlead.ledger.wallets import Hold
+from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
+from fairlead.prices import PriceSheet
+from fairlead.wire.usage import Usage
+
+
+class Bill:
+    """One call's bill, closed exactly once: by `settle` with what was used, or by `release` with nothing to pay."""
+
+    __slots__ = (
+        "_account",
+        "_append",
+        "_at",
+        "_attempts",
+        "_hold",
+        "_key",
+        "_model",
+        "_since",
+        "_stream",
+        "_wasted",
+        "closed",
+        "id",
+        "price",
+        "synced",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        generation_id: str,
+        account: str,
+        key: str,
+        model: str,
+        stream: bool,
+        append: Callable[[bytes], None],
+        hold: Hold | None = None,
+        synced: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.synced = synced  # to be awaited before the last byte leaves, where records must survive a power failure
+        self.id = generation_id
+        self.closed = False
+        self.price = 0
+        self.tokens = 0  # those of the answer that was charged
+        self._account = account
+        self._key = key
+        self._model = model
+        self._stream = stream
+        self._append = append
+        self._at = self._since = time.time_ns() // 1_000_000
+        self._attempts: tuple[Attempt, ...] = ()
+        self._wasted = 0
+        self._hold = hold
+
+    def answered_by(self, model: str) -> None:
+        """Another model than the one that was asked for serves."""
+        self._model = model
+
+    def failed(self, sheet: PriceSheet, outcome: str, counted: Usage | None = None) -> None:
+        """An attempt that came to nothing. `outcome` is the code of its error; `counted` what its provider bills all
+        the same."""
+        now = time.time_ns() // 1_000_000
+        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
+        if counted is not None and sheet.cost is not None:
+            cost = sheet.cost.charge(counted.tokens, counted.prompt)
+            attempt = replace(attempt, tokens=counted.tokens, prompt=counted.prompt, cost=cost)
+            self._wasted += cost
+        self._attempts += (attempt,)
+        self._since = now
+
+    def settle(
+        self,
+        sheet: PriceSheet,
+        usage: Usage | None,
+        outcome: str = "served",
+        state: UsageState = "reported",
+        prompt_state: str = "",
+        *,
+        missing: bool = False,
+    ) -> int:
+        """There is an answer: what it costs the caller, in picodollars. Written when this returns."""
+        assert not self.closed
+        now = time.time_ns() // 1_000_000
+        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, outcome, now - self._since))
+        if usage is None:
+            record = UsageRecord(
+                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
+                "usage_missing", sheet.deployment, sheet.id, cost=self._wasted or None, attempts=attempts, missing=True,
+            )  # fmt: skip
+        else:
+            made = amounts(sheet, usage)
+            self.tokens = usage.prompt + usage.completion
+            price = 0 if outcome == EMPTY else made.price
+            cost = made.cost if not self._wasted else (made.cost or 0) + self._wasted
+            if price + (cost or 0) > MOST_PICODOLLARS:
+                raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
+            record = UsageRecord(
+                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
+                state, sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
+                price, cost, attempts, prompt_usage=prompt_state, missing=missing,
+            )  # fmt: skip
+        self.closed = True
+        if self._hold is not None:
+            record = self._held(record, self._hold)
+        self.price = record.price
+        self._append(encode(record))
+        return self.price
+
+    @staticmethod
+    def _held(record: UsageRecord, hold: Hold) -> UsageRecord:
+        """The record with what its hold allows to be charged."""
+        amount, scopes = hold.amount, hold.scopes
+        charged = hold.settle(record.price)
+        return replace(record, price=charged, shortfall=record.price - charged, hold=amount, scopes=scopes)
+
+    def release(self, outcome: str) -> None:
+        """The call ended without a complete answer: it costs nothing, and is recorded. Does nothing once closed."""
+        if self.closed:
+            return
+        self.closed = True
+        if self._hold is not None:
+            self._hold.settle(0)
+        now = time.time_ns() // 1_000_000
+        last = self._attempts[-1] if self._attempts else None
+        self._append(
+            encode(
+                UsageRecord(
+                    self.id,
+                    self._at,
+                    now,
+                    self._account,
+                    self._key,
+                    self._model,
+                    outcome,
+                    self._stream,
+                    "none",
+                    last.deployment if last else "",
+                    last.sheet if last else "",
+                    cost=self._wasted or None,
+                    attempts=self._attempts,
+                )
+            )
+        )

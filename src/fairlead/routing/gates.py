@@ -1,0 +1,39 @@
+"""A call to a local engine begins when the engine is up."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fairlead.errors import EngineStarting, UpstreamCut, UpstreamUnreachable
+from fairlead.http.client import Exchange
+from fairlead.routing.upstream import Call, Gate, Upstream, send
+
+# How long a call waits for a local engine that is starting, before the next candidate or a 503.
+GATE_WAIT_SECONDS = 8.0
+GATE_RETRY_SECONDS = 0.05
+
+
+async def through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
+    """The exchange with a local engine, begun when the engine is up.
+
+    An engine that has just died is not known to be dead yet: what cannot be delivered waits for the next one.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + GATE_WAIT_SECONDS
+    cut = False
+    while await gate.wait_ready(max(0.0, give_up - loop.time())):
+        exchange = send(upstream, call)
+        try:
+            await exchange.head()
+        except (UpstreamUnreachable, UpstreamCut) as error:
+            # Cut without a byte of answer may be this request's own doing: once more, and no oftener.
+            if cut or loop.time() > give_up:
+                raise
+            cut = isinstance(error, UpstreamCut)
+            await asyncio.sleep(GATE_RETRY_SECONDS)
+        except BaseException:
+            exchange.cancel()
+            raise
+        else:
+            return exchange
+    raise EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)

@@ -1,0 +1,82 @@
+"""What a call may come to is set aside before it is made, where its account is prepaid or has a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from fairlead.accounts.keys import Caller
+from fairlead.errors import BudgetExceeded, InsufficientCredit
+from fairlead.ledger.funds import credit_scope
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.wallets import Hold, Scope, Shortage
+from fairlead.money import dollars
+from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of
+from fairlead.routing.counting import counted_ceiling
+from fairlead.routing.upstream import Servable
+from fairlead.wire.chat import ChatRequest
+
+
+async def hold(ledger: Ledger, servable: Servable, request: ChatRequest, caller: Caller) -> Hold:
+    """Sets aside what the call may come to. Without a cap of the caller's, the cap shrinks to what there is.
+
+    Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
+    """
+    scopes = scopes_of(caller)
+    ceiling = ceiling_of(servable, request)
+    most = ceiling.picodollars(servable)
+    found = ledger.hold_at_once(scopes, most)
+    if found is None:
+        try:
+            found = await _hold_up_to(ledger, scopes, ceiling, servable)
+        except Shortage:
+            # Bytes are many more than tokens: before a call is refused for its prompt, that is counted.
+            ceiling = await counted_ceiling(ceiling, servable, request)
+            most = ceiling.picodollars(servable)
+            try:
+                found = await _hold_up_to(ledger, scopes, ceiling, servable)
+            except Shortage as short:
+                raise _shortage(short, most, ceiling, servable) from None
+    if found.amount < most:
+        cap(request, ceiling.output_that_fits(servable, found.amount))
+    elif not ceiling.known:
+        cap(request, ceiling.output)
+    return found
+
+
+async def _hold_up_to(ledger: Ledger, scopes: Sequence[Scope], ceiling: Ceiling, servable: Servable) -> Hold:
+    most = ceiling.picodollars(servable)
+    least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
+    return await ledger.hold(scopes, most, least)
+
+
+def scopes_of(caller: Caller) -> list[Scope]:
+    """What the calls of this caller are taken from: the account's credit and every budget."""
+    scopes = [Scope(credit_scope(caller.account_id))] if caller.prepaid else []
+    if caller.budgets:
+        today = datetime.now(UTC).date()
+        scopes += [Scope(budget.scope(today), budget.picodollars) for budget in caller.budgets]
+    return scopes
+
+
+def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable) -> InsufficientCredit:
+    fits = max(0, ceiling.output_that_fits(servable, short.available))
+    budget = short.scope.granted is not None
+    there = (
+        f"of the budget {short.scope.name} {dollars(short.available)} USD are left"
+        if budget
+        else (f"the account has {dollars(short.available)} USD of credit")
+    )
+    advice = (
+        f"The largest max_tokens that would fit is {fits}." if fits else "No max_tokens would fit beside this prompt."
+    )
+    return (BudgetExceeded if budget else InsufficientCredit)(
+        f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} tokens in, "
+        f"{ceiling.output * ceiling.choices} out, both at most); {there}. {advice}",
+        {
+            "needed_usd": dollars(needed),
+            "available_usd": dollars(short.available),
+            "largest_max_tokens": fits,
+        },
+        param="max_tokens" if fits else None,
+    )

@@ -1,0 +1,17 @@
+"""What the operator chose about routing, for one process."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fairlead.routing.plan import Rules
+
+
+class Options(NamedTuple):
+    """`timeout_seconds`: for calls that bring none of their own. `retries`: rounds after all candidates have failed."""
+
+    rules: Rules = Rules()
+    timeout_seconds: float | None = None
+    retries: int = 1
+    continue_streams: bool = True
+    hedge: bool = False

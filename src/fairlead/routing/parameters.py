@@ -1,0 +1,54 @@
+"""What became of each parameter of a request: forwarded as it was, translated, clamped, made up for, or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import quote
+
+from fairlead.routing.upstream import Call, Upstream
+from fairlead.wire.chat import ChatRequest
+
+NAMES_SHOWN = 32
+
+
+class Parameters(NamedTuple):
+    forwarded: tuple[str, ...]
+    translated: tuple[str, ...]
+    clamped: tuple[str, ...]
+    emulated: tuple[str, ...]
+    dropped: tuple[str, ...]
+
+
+def parameters(
+    request: ChatRequest, call: Call, upstream: Upstream, clamped: tuple[str, ...], emulated: tuple[str, ...]
+) -> Parameters:
+    dropped = call.dropped
+    gone = {name.partition(".")[0] for name in dropped} | set(clamped) | _made_up(emulated)
+    kept = [name for name in request.given if name[:64] not in gone]
+    return Parameters(
+        tuple(name for name in kept if name not in upstream.translated),
+        tuple(name for name in kept if name in upstream.translated),
+        clamped,
+        emulated,
+        dropped,
+    )
+
+
+def _made_up(emulated: tuple[str, ...]) -> set[str]:
+    return {"response_format" if name != "n" else name for name in emulated}
+
+
+def header(found: Parameters) -> bytes:
+    """The line `x-fairlead-parameters: forwarded=temperature, top_p; dropped=min_p`."""
+    parts = [b"%b=%b" % (kind.encode(), shown(names)) for kind, names in found._asdict().items() if names]
+    return b"x-fairlead-parameters: %b\r\n" % (b"; ".join(parts) or b"none")
+
+
+def shown(names: Iterable[str]) -> bytes:
+    """Names as the caller wrote them may hold anything, line ends too: percent-encoded, and bounded."""
+    listed = list(names)
+    out = [quote(name[:64], safe="") for name in listed[:NAMES_SHOWN]]
+    if len(listed) > NAMES_SHOWN:
+        out.append(f"and%20{len(listed) - NAMES_SHOWN}%20more")
+    return ", ".join(out).encode()

@@ -1,0 +1,127 @@
+"""What is done about a failed attempt: tried elsewhere, tried there again after a pause, or told to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fairlead.errors import (
+    AnswerInvalid,
+    EngineCrashed,
+    EngineStarting,
+    FairleadError,
+    UpstreamBusy,
+    UpstreamCut,
+    UpstreamDenied,
+    UpstreamFailed,
+    UpstreamInvalid,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from fairlead.routing.health import Health
+from fairlead.routing.plan import Plan
+from fairlead.routing.upstream import Upstream
+
+# A pause is drawn between half of this and all of it, and doubles with every round.
+PAUSE_SECONDS = 0.4
+# A caller who would wait longer than this for a rate limit is told so instead.
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Rule(NamedTuple):
+    """`elsewhere`: the next candidate is tried at once. `again`: when none is left, this one is, after a pause."""
+
+    elsewhere: bool
+    again: bool
+
+
+# What is not named here, above all a caller's own mistake, is told to the caller.
+RULES: dict[type[FairleadError], Rule] = {
+    UpstreamUnreachable: Rule(elsewhere=True, again=True),
+    UpstreamFailed: Rule(elsewhere=True, again=True),
+    UpstreamCut: Rule(elsewhere=True, again=True),
+    UpstreamRateLimited: Rule(elsewhere=True, again=True),
+    UpstreamInvalid: Rule(elsewhere=True, again=False),  # it does not speak our language, and will not learn it now
+    AnswerInvalid: Rule(elsewhere=True, again=False),
+    UpstreamTimeout: Rule(elsewhere=True, again=False),  # the caller has waited long enough
+    UpstreamDenied: Rule(elsewhere=True, again=False),
+    UpstreamBusy: Rule(elsewhere=True, again=False),  # it has waited in the queue already
+    EngineStarting: Rule(elsewhere=True, again=False),
+    EngineCrashed: Rule(elsewhere=True, again=False),  # the gate has tried it again already
+}
+_NEVER = Rule(elsewhere=False, again=False)
+
+
+class Step(NamedTuple):
+    upstream: Upstream
+    pause_seconds: float
+
+
+class Tried(NamedTuple):
+    """One failed attempt, for the record."""
+
+    deployment: str
+    outcome: str
+    seconds: float
+
+
+class Tries:
+    """What is left to try for one call. Made when its first attempt fails."""
+
+    __slots__ = ("_again", "_chance", "_health", "_most", "_queue", "_round", "tried")
+
+    def __init__(self, plan: Plan, health: Health, retries: int, chance: Callable[[], float]) -> None:
+        self._queue = list(plan.candidates[1:])
+        self._again: list[tuple[Upstream, FairleadError]] = []
+        self._health = health
+        self._most = retries
+        self._round = 0
+        self._chance = chance
+        self.tried: list[Tried] = []
+
+    def after(
+        self, upstream: Upstream, error: FairleadError, began: float, now: float, *, started: bool, until: float
+    ) -> Step | None:
+        """The next step after this failure, None when the caller is to be told. `started`: the caller has had a part of
+        the answer, so that only who can continue it comes into question. `until`: nothing may begin after that."""
+        self.tried.append(Tried(upstream.deployment.id, error.code, now - began))
+        rule = RULES.get(type(error), _NEVER)
+        if rule.again and not started:
+            self._again.append((upstream, error))
+        if not rule.elsewhere:
+            return None
+        queue = self._queue
+        while queue:
+            candidate = queue.pop(0)
+            if started and not candidate.continues:
+                continue
+            standing = self._health.standing(candidate.deployment)
+            provider = standing.provider
+            if queue and not (
+                self._health.may_try(standing, now) and (provider is None or self._health.may_try(provider, now))
+            ):
+                continue  # found out of order since the plan was made; the last one is tried all the same
+            if self._health.take_retry(standing, now):
+                return Step(candidate, 0.0)
+        return self._once_more(now, until)
+
+    def _once_more(self, now: float, until: float) -> Step | None:
+        if not self._again or self._round >= self._most:
+            return None
+        pause = PAUSE_SECONDS * 2**self._round * (0.5 + self._chance() / 2)
+        while self._again:
+            upstream, error = self._again.pop(0)
+            wait = pause
+            if error.retry_after_seconds is not None:
+                wait = max(pause, float(error.retry_after_seconds))
+            elif isinstance(error, UpstreamRateLimited):
+                continue
+            if wait > LONGEST_PAUSE_SECONDS or now + wait >= until:
+                continue
+            if self._health.take_retry(self._health.standing(upstream.deployment), now):
+                self._round += 1
+                self._queue = [one for one, _ in self._again]
+                self._again = []
+                return Step(upstream, wait)
+        return None

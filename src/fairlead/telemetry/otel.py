@@ -1,0 +1,171 @@
+"""Attempts as OpenTelemetry's spans and metrics, by its conventions for generative AI, sent by OTLP over HTTP.
+
+Only loaded when a receiver is configured. The event loop puts a tuple into a queue; the rest is done in a thread.
+Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from fairlead.errors import ConfigurationError
+from fairlead.telemetry.layout import CALLER_GONE, OK, OUTCOME_SLOTS, OUTCOMES
+from fairlead.telemetry.recorder import Series
+
+try:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.trace import SpanKind, Status, StatusCode
+except ImportError:
+    raise ConfigurationError("[telemetry] otlp_endpoint needs OpenTelemetry: pip install 'fairlead[otel]'.") from None
+
+# Attempts that wait to be made into spans; more are dropped, and counted.
+MOST_WAITING = 10_000
+EXPORT_SECONDS = 5
+# The conventions' advice for the edges of buckets.
+DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+# Their names for providers, by our dialects; for all others a provider's own name here.
+PROVIDER_NAMES: Mapping[str, str] = {"openai": "openai", "mistral": "mistral_ai"}
+
+
+class Subject(NamedTuple):
+    """What attempts are of. `model` as callers know it, `upstream_model` as the provider does."""
+
+    model: str
+    upstream_model: str
+    provider: str
+    dialect: str
+    address: str
+    port: int | None
+
+
+class _Ended(NamedTuple):
+    subject: Subject
+    ended_ns: int
+    outcome: str
+    first_seconds: float
+    total_seconds: float
+    prompt_tokens: int
+    output_tokens: int
+
+
+class Traced:
+    """A series whose attempts become spans besides."""
+
+    __slots__ = ("_queue", "_sender", "_series", "_subject")
+
+    def __init__(self, series: Series, subject: Subject, sender: Sender) -> None:
+        self._series = series
+        self._subject = subject
+        self._sender = sender
+        self._queue = sender.queue
+
+    def add(
+        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+    ) -> None:
+        self._series.add(outcome, first_seconds, total_seconds, prompt_tokens, output_tokens)
+        if self._queue.qsize() < MOST_WAITING:
+            self._queue.put(
+                _Ended(
+                    self._subject, time.time_ns(), outcome, first_seconds, total_seconds, prompt_tokens, output_tokens
+                )
+            )
+        else:
+            self._sender.dropped += 1
+
+
+class Sender:
+    """Of one process. To be made after it was forked: it has threads."""
+
+    def __init__(self, endpoint: str, headers: Mapping[str, str], service_name: str, version: str) -> None:
+        resource = Resource.create({"service.name": service_name, "service.version": version})
+        base = endpoint.rstrip("/")
+        given = dict(headers)
+        self.queue: SimpleQueue[_Ended | None] = SimpleQueue()
+        self.dropped = 0
+        self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._traces.add_span_processor(
+            BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces", headers=given, timeout=EXPORT_SECONDS))
+        )
+        self._metrics = MeterProvider(
+            [
+                PeriodicExportingMetricReader(
+                    OTLPMetricExporter(f"{base}/v1/metrics", headers=given, timeout=EXPORT_SECONDS)
+                )
+            ],
+            resource,
+            shutdown_on_exit=False,
+        )
+        self._tracer = self._traces.get_tracer("fairlead", version)
+        meter = self._metrics.get_meter("fairlead", version)
+        self._duration = meter.create_histogram(
+            "gen_ai.client.operation.duration", "s", "GenAI operation duration.",
+            explicit_bucket_boundaries_advisory=DURATIONS,
+        )  # fmt: skip
+        self._first = meter.create_histogram(
+            "gen_ai.client.operation.time_to_first_chunk", "s", "Time to receive the first chunk.",
+            explicit_bucket_boundaries_advisory=DURATIONS,
+        )  # fmt: skip
+        self._tokens = meter.create_histogram(
+            "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.",
+            explicit_bucket_boundaries_advisory=TOKENS,
+        )  # fmt: skip
+        self._thread = threading.Thread(target=self._work, name="otel", daemon=True)
+        self._thread.start()
+
+    def traced(self, series: Series, subject: Subject) -> Traced:
+        return Traced(series, subject, self)
+
+    def close(self) -> None:
+        """Sends what is left. Takes a few seconds at most when nobody takes it; not for the event loop."""
+        self.queue.put(None)
+        self._thread.join(EXPORT_SECONDS)
+        self._traces.shutdown()
+        self._metrics.shutdown(EXPORT_SECONDS * 1000)
+
+    def _work(self) -> None:
+        while (ended := self.queue.get()) is not None:
+            self._tell(ended)
+
+    def _tell(self, ended: _Ended) -> None:
+        subject = ended.subject
+        shared: dict[str, str | int | float | bool] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": PROVIDER_NAMES.get(subject.dialect, subject.provider),
+            "gen_ai.request.model": subject.upstream_model,
+            "server.address": subject.address,
+        }
+        if subject.port is not None:
+            shared["server.port"] = subject.port
+        slot = OUTCOME_SLOTS.get(ended.outcome)
+        failed = slot not in OK and slot != CALLER_GONE
+        if failed:
+            shared["error.type"] = ended.outcome if ended.outcome in OUTCOMES else "_OTHER"
+        self._duration.record(ended.total_seconds, shared)
+        attributes = {**shared, "fairlead.model": subject.model, "fairlead.outcome": ended.outcome}
+        if ended.first_seconds > 0:
+            self._first.record(ended.first_seconds, shared)
+            attributes["gen_ai.response.time_to_first_chunk"] = ended.first_seconds
+        for kind, tokens in (("input", ended.prompt_tokens), ("output", ended.output_tokens)):
+            if tokens:
+                self._tokens.record(tokens, {**shared, "gen_ai.token.type": kind})
+                attributes[f"gen_ai.usage.{kind}_tokens"] = tokens
+        span = self._tracer.start_span(
+            f"chat {subject.upstream_model}",
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=ended.ended_ns - int(ended.total_seconds * 1e9),
+        )
+        if failed:
+            span.set_status(Status(StatusCode.ERROR, ended.outcome))
+        span.end(ended.ended_ns)

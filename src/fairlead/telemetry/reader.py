@@ -1,0 +1,141 @@
+"""From windows of time to figures. Reads the database: for threads, not for an event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from fairlead.store import Store
+from fairlead.telemetry.cells import (
+    DAY,
+    HOUR,
+    MINUTE,
+    PROBE,
+    TRAFFIC,
+    Read,
+    SeriesName,
+    read_days,
+    read_hours,
+    read_minutes,
+    series_of,
+)
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Served, figures, point
+from fairlead.telemetry.layout import MOST_OUTCOMES, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
+
+
+class Window(NamedTuple):
+    """`step`: seconds between points. Whole steps are read, the one that has just begun among them."""
+
+    seconds: int
+    step: int
+    read: Callable[[Connection, Mapping[int, SeriesName], int, int], Read]
+
+
+WINDOWS: Mapping[str, Window] = {
+    "30m": Window(30 * MINUTE, MINUTE, read_minutes),
+    "1h": Window(HOUR, 2 * MINUTE, read_minutes),
+    "24h": Window(DAY, HOUR, read_hours),
+    "7d": Window(7 * DAY, 6 * HOUR, read_hours),
+    "30d": Window(30 * DAY, DAY, read_days),
+}
+DAYS_SHOWN = 90
+
+
+class Reader:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    def performance(self, model: str, window: str) -> Performance:
+        """The figures of a model and its deployments, those included that it once had; `window`: one of WINDOWS."""
+        chosen = WINDOWS[window]
+        now = int(self._clock())
+        end = now // chosen.step * chosen.step + chosen.step
+        start = end - chosen.seconds
+        with self._store.read() as connection:
+            names = series_of(connection, model)
+            cells = chosen.read(connection, names, start, end) if names else {}
+        steps = range(start, end, chosen.step)
+        by_name: dict[SeriesName, dict[int, Counts]] = {}
+        for (series, at), counts in cells.items():
+            step = start + (at - start) // chosen.step * chosen.step
+            add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
+        deployments = sorted({name.deployment for name in by_name if name.deployment})
+        return Performance(
+            model,
+            window,
+            start,
+            end,
+            chosen.step,
+            now,
+            _served(model, "", by_name, steps),
+            tuple(_served(model, deployment, by_name, steps) for deployment in deployments),
+        )
+
+    def day_bars(self, model: str, deployment: str = "", days: int = DAYS_SHOWN) -> tuple[DayBar, ...]:
+        """One bar per day, the oldest first, today's (UTC) last."""
+        start, end = self._days(days)
+        with self._store.read() as connection:
+            names = series_of(connection, model)
+            wanted = [number for number, name in names.items() if name == (TRAFFIC, model, deployment)]
+            cells = read_days(connection, wanted, start, end) if wanted else {}
+        by_day = {at: counts for (_, at), counts in cells.items()}
+        return tuple(_bar(at, by_day.get(at, {}), deployment) for at in range(start, end, DAY))
+
+    def model_days(self, days: int = DAYS_SHOWN) -> tuple[ModelDay, ...]:
+        """The tokens of every model's traffic on each day that it had some, the oldest first."""
+        start, end = self._days(days)
+        with self._store.read() as connection:
+            names = {
+                number: name
+                for number, name in series_of(connection).items()
+                if name.kind == TRAFFIC and not name.deployment
+            }
+            cells = read_days(connection, names, start, end) if names else {}
+        found = [
+            ModelDay(
+                names[series].model,
+                _date(at).isoformat(),
+                sum_of(counts, range(MOST_OUTCOMES)),
+                counts.get(PROMPT_TOKENS, 0),
+                counts.get(OUTPUT_TOKENS, 0),
+            )
+            for (series, at), counts in cells.items()
+        ]
+        return tuple(sorted(found, key=lambda one: (one.date, one.model)))
+
+    def _days(self, days: int) -> tuple[int, int]:
+        end = int(self._clock()) // DAY * DAY + DAY
+        return end - days * DAY, end
+
+
+def _served(model: str, deployment: str, cells: Mapping[SeriesName, Mapping[int, Counts]], steps: range) -> Served:
+    traffic = cells.get(SeriesName(TRAFFIC, model, deployment), {})
+    probes = cells.get(SeriesName(PROBE, model, deployment), {})
+    is_deployment = bool(deployment)
+    return Served(
+        deployment,
+        figures(_total(traffic), is_deployment),
+        figures(_total(probes), is_deployment),
+        tuple(point(at, traffic.get(at, {}), is_deployment) for at in steps),
+    )
+
+
+def _total(cells: Mapping[int, Counts]) -> Counts:
+    total: Counts = {}
+    for counts in cells.values():
+        add(total, counts)
+    return total
+
+
+def _bar(at: int, counts: Counts, deployment: str) -> DayBar:
+    shown = figures(counts, bool(deployment))
+    return DayBar(_date(at).isoformat(), shown.calls, shown.success, shown.uptime)
+
+
+def _date(at: int) -> date:
+    return datetime.fromtimestamp(at, UTC).date()

@@ -1,0 +1,151 @@
+"""Counting, on the path of a call: a few additions to a list that was made once a minute. No clock but the one given.
+
+All of it runs on the event loop's thread; a flusher takes what is there by `cells` between two calls.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from math import log2
+
+from fairlead.telemetry.cells import MINUTE, SeriesName
+from fairlead.telemetry.layout import (
+    BUCKETS,
+    FIRST_TOKEN,
+    LATENCY,
+    OTHER,
+    OUTCOME_SLOTS,
+    OUTPUT_TOKENS,
+    PER_DOUBLING,
+    PROMPT_TOKENS,
+    SLOTS,
+    SPEED,
+    Counts,
+)
+
+# A speed is only measured over so many tokens, and over so long: an answer that comes in one piece has none.
+LEAST_TOKENS = 16
+LEAST_SECONDS = 0.005
+
+_FIRST = FIRST_TOKEN.first_slot
+_SPEED = SPEED.first_slot
+_LATENCY = LATENCY.first_slot
+_LAST = BUCKETS - 1
+_SPEED_LOWEST = SPEED.lowest
+_FIRST_SUM = FIRST_TOKEN.sum_slot
+_SPEED_SUM = SPEED.sum_slot
+_LATENCY_SUM = LATENCY.sum_slot
+
+
+class MinuteCell:
+    """What was counted of a series in a minute; `start` in seconds since 1970."""
+
+    __slots__ = ("counts", "name", "start")
+
+    def __init__(self, name: SeriesName, start: int) -> None:
+        self.name = name
+        self.start = start
+        self.counts = [0] * SLOTS
+
+    def nonzero(self) -> Counts:
+        return {slot: count for slot, count in enumerate(self.counts) if count}
+
+
+class Series:
+    """The attempts of one deployment, or the calls of one model: kept by whoever reports them."""
+
+    __slots__ = ("_counts", "_ends", "_recorder", "name")
+
+    def __init__(self, recorder: Recorder, name: SeriesName) -> None:
+        self.name = name
+        self._recorder = recorder
+        self._counts: list[int] = []
+        self._ends = 0.0  # when the minute of _counts is over
+
+    def add(
+        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+    ) -> None:
+        """One attempt or call that has ended. `first_seconds`: until the first token, 0 when that is not known.
+
+        Durations count of answers only: how soon something failed says nothing about how fast it is.
+        """
+        now = self._recorder.clock()
+        if now >= self._ends:
+            self._turn(now)
+        counts = self._counts
+        slot = OUTCOME_SLOTS.get(outcome, OTHER)
+        counts[slot] += 1
+        if prompt_tokens or output_tokens:
+            counts[PROMPT_TOKENS] += prompt_tokens
+            counts[OUTPUT_TOKENS] += output_tokens
+        if slot:  # all but "served"
+            return
+        value = total_seconds * 1000
+        counts[_LATENCY_SUM] += int(value * 1000)
+        bucket = int(log2(value) * PER_DOUBLING) if value > 1 else 0
+        counts[_LATENCY + (bucket if bucket < BUCKETS else _LAST)] += 1
+        if first_seconds <= 0:
+            return
+        value = first_seconds * 1000
+        counts[_FIRST_SUM] += int(value * 1000)
+        bucket = int(log2(value) * PER_DOUBLING) if value > 1 else 0
+        counts[_FIRST + (bucket if bucket < BUCKETS else _LAST)] += 1
+        seconds = total_seconds - first_seconds
+        if output_tokens >= LEAST_TOKENS and seconds >= LEAST_SECONDS:
+            speed = output_tokens / seconds
+            counts[_SPEED_SUM] += int(speed * 1000)
+            value = speed / _SPEED_LOWEST
+            bucket = int(log2(value) * PER_DOUBLING) if value > 1 else 0
+            counts[_SPEED + (bucket if bucket < BUCKETS else _LAST)] += 1
+
+    def _turn(self, now: float) -> None:
+        cell = self._recorder.open(self.name, int(now) // MINUTE * MINUTE)
+        self._ends = float(cell.start + MINUTE)
+        self._counts = cell.counts
+
+    def cut(self) -> None:
+        """The minute has been taken away: the next call begins another."""
+        self._ends = 0.0
+
+
+class Recorder:
+    """`clock` gives seconds since 1970."""
+
+    __slots__ = ("_first_minute", "_open", "_series", "clock")
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self._open: dict[tuple[SeriesName, int], MinuteCell] = {}
+        self._series: dict[SeriesName, Series] = {}
+        self._first_minute = 0
+
+    def series(self, kind: str, model: str, deployment: str = "") -> Series:
+        """The same for the same name, so that a new snapshot goes on counting."""
+        name = SeriesName(kind, model, deployment)
+        found = self._series.get(name)
+        if found is None:
+            found = self._series[name] = Series(self, name)
+        return found
+
+    def open(self, name: SeriesName, start: int) -> MinuteCell:
+        # A minute that was taken is never begun again, even when the clock is set back: it would replace the first.
+        start = max(start, self._first_minute)
+        cell = self._open.get((name, start))
+        if cell is None:
+            cell = self._open[name, start] = MinuteCell(name, start)
+        return cell
+
+    @property
+    def open_cells(self) -> list[MinuteCell]:
+        return list(self._open.values())
+
+    def cells(self) -> tuple[list[MinuteCell], list[MinuteCell]]:
+        """Those of minutes that are over, which are the caller's from now on, and those still being counted in."""
+        minute = int(self.clock()) // MINUTE * MINUTE
+        self._first_minute = max(self._first_minute, minute)
+        over = [cell for cell in self._open.values() if cell.start < minute]
+        for cell in over:
+            del self._open[cell.name, cell.start]
+            self._series[cell.name].cut()
+        return over, self.open_cells

@@ -1,0 +1,140 @@
+"""The shapes inside a chat request, as msgspec decodes and checks them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Raw, Struct
+
+from fairlead.wire.preferences import Preferences
+
+NULL = Raw(b"null")
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
+Json = dict[str, Raw]
+
+
+class Function(Struct, frozen=True):
+    name: Name
+    description: str | None = None
+    parameters: Json | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct, frozen=True):
+    type: Literal["function"]
+    function: Function
+
+
+class Named(Struct, frozen=True):
+    name: Name
+
+
+class ToolReference(Struct, frozen=True):
+    type: Literal["function"]
+    function: Named
+
+
+class AllowedTools(Struct, frozen=True):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ToolReference], Meta(min_length=1)]
+
+
+class ToolChoiceObject(Struct, frozen=True):
+    type: Literal["function", "allowed_tools"]
+    function: Named | None = None
+    allowed_tools: AllowedTools | None = None
+
+
+class JsonSchema(Struct, frozen=True):
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
+    description: str | None = None
+    schema: Json | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, frozen=True):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class StructuredOutputs(Struct, frozen=True, forbid_unknown_fields=True):
+    """vLLM's constraint on the answer: exactly one of these."""
+
+    json: Json | str | None = None
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+    json_object: bool | None = None
+    structural_tag: str | None = None
+
+
+class StreamOptions(Struct, frozen=True):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped. `parameters`: the answer says what became
+    of each. `emulate`: what a deployment lacks may be made up for."""
+
+    strict: bool = False
+    parameters: bool = False
+    emulate: bool = True
+
+
+class CallFunction(Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class Call(Struct, frozen=True):
+    id: Annotated[str, Meta(min_length=1)]
+    function: CallFunction
+    type: Literal["function"] = "function"
+
+
+class Message(Struct, frozen=True):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Raw = NULL
+    tool_calls: list[Call] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class Part(Struct, frozen=True):
+    type: str
+    text: str | None = None
+    image_url: Raw = NULL
+
+
+class ImageUrl(Struct, frozen=True):
+    url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class ChatRequest(Struct, gc=False):
+    """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
+    `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
+    `prefill`: the text of a last assistant message, which the answer is to continue."""
+
+    model: str
+    messages: Raw
+    given: dict[str, Raw]
+    unknown: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    strict: bool = False
+    has_images: bool = False
+    has_tool_history: bool = False
+    prefill: str | None = None
+    choices: int = 1
+    preferences: Preferences | None = None
+    fallbacks: tuple[str, ...] = ()  # models to try after `model`
+    opening: Raw = NULL  # what the conversation began with: the first user message
+    reports: bool = False  # the answer is to say what became of each parameter
+    emulate: bool = True
+
+    def release(self) -> None:
+        """Lets go of the caller's bytes, once they will not be sent again."""
+        self.messages = self.opening = NULL
+        self.given = {}

@@ -1,0 +1,89 @@
+"""The linter finds contradictions and names the sources of both sides, those of the reference page among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from fairlead.catalogue.facts import Vendor
+from fairlead.catalogue.files import read_model, resolve
+from fairlead.catalogue.lint import Problem, lint
+
+VENDORS = {"mistralai": Vendor("mistralai", "Mistral AI")}
+HEAD = 'id = "m"\nvendor = "mistralai"\nadded = 2026-01-02\n'
+# What the reference page shows, and what the model's card says of the same.
+CARD = 'released = "2025-06-20"\ncannot = ["reasoning"]'
+
+
+def source(key: str, facts: str) -> str:
+    return f'[sources.{key}]\ntitle = "the {key}"\nkind = "collection"\nread = 2026-01-02\n{facts}\n'
+
+
+def problems(*texts: str) -> list[Problem]:
+    return lint([resolve(read_model(text, "m.toml")) for text in texts], VENDORS)
+
+
+@pytest.mark.parametrize(
+    ("page", "card", "rule", "words"),
+    [
+        ("max_output_tokens = 131100", "context_length = 120000", "output_within_context", "131100 is above the context 120000"),
+        ('can = ["reasoning"]', CARD, "capability_without_support", "'reasoning' is claimed by one source and denied"),
+        ('input_modalities = ["image", "text"]', 'cannot = ["vision"]', "modalities_and_capabilities", "does not have the capability 'vision'"),
+        ('parameters = ["reasoning"]', 'cannot = ["reasoning"]', "capability_without_support", "does not reason"),
+        ("defaults = { temperature = 0.3 }", 'no_parameters = ["temperature"]', "defaults_and_ranges", "is not supported"),
+        ('defaults = { temperature = 0.3 }\nparameters = ["temperature"]', "ranges = { temperature = [0.5, 1] }", "defaults_and_ranges", "outside its range 0.5 to 1"),
+        ('knowledge_cutoff = "2025-07"', CARD, "days", "2025-07 is after the release 2025-06-20"),
+        ('can = ["vision"]', 'input_modalities = ["text"]', "modalities_and_capabilities", "input_modalities lacks 'image'"),
+        ('parameters = ["tools"]', 'cannot = ["tools"]', "parameters_fit_capabilities", "lacks the capability 'tools'"),
+        ('can = ["parallel_tools"]', 'cannot = ["tools"]', "capability_without_support", "calls no functions"),
+        ('retires = "2025-01-01"', CARD, "days", "before its release"),
+    ],
+)  # fmt: skip
+def test_a_contradiction_names_both_sources(page: str, card: str, rule: str, words: str) -> None:
+    found = [row for row in problems(HEAD + source("page", page) + source("card", card)) if words in row.sentence]
+    assert [row.rule for row in found] == [rule]
+    assert set(found[0].sources) == {"the page", "the card"}
+    assert "the page" in str(found[0])
+    assert "the card" in str(found[0])
+
+
+def test_the_reference_page_put_into_a_file_shows_each_of_its_contradictions() -> None:
+    page = source(
+        "page",
+        'context_length = 120000\nmax_output_tokens = 131100\ninput_modalities = ["image", "text"]\n'
+        'output_modalities = ["text"]\ncan = ["reasoning", "tools", "structured_outputs", "prefill"]',
+    )
+    rules = {row.rule for row in problems(HEAD + page + source("card", CARD))}
+    assert {"output_within_context", "modalities_and_capabilities", "capability_without_support"} <= rules
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ('input_modalities = ["image", "text"]', "is not said to have the capability 'vision'"),
+        ('price = { input = "-1", output = "1" }', "negative"),
+        ('price = { input = "1,5", output = "1" }', "'1,5'"),
+        ('price = { inptu = "1" }', "no class"),
+        ('can = ["telepathy"]', "no capability 'telepathy'"),
+        ('parameters = ["temprature"]', "no parameter 'temprature'"),
+        ('mode = "talk"', "mode is 'talk'"),
+        ('input_modalities = ["smell"]', "no modality"),
+        ('parameters = ["temperature"]\ndefaults = { temperature = 3 }', "outside its range 0 to 2"),
+        ("ranges = { temperature = [2, 1] }", "begins above its end"),
+    ],
+)
+def test_what_is_wrong_by_itself_is_found_too(facts: str, words: str) -> None:
+    assert [
+        row for row in problems(HEAD + source("page", facts)) if words in row.sentence and row.sources == ("the page",)
+    ]
+
+
+def test_a_vendor_that_is_not_known_and_an_alias_that_is_taken_are_refused() -> None:
+    assert "no vendor 'nobody'" in str(problems(HEAD.replace("mistralai", "nobody") + source("a", ""))[0])
+    other = HEAD.replace('id = "m"', 'id = "n"\naliases = ["m"]') + source("a", "")
+    assert [(row.model, row.rule) for row in problems(HEAD + source("a", ""), other)] == [("n", "alias")]
+
+
+def test_a_decision_settles_a_badge_that_one_source_denies() -> None:
+    text = HEAD + source("page", 'can = ["reasoning"]') + source("card", CARD)
+    assert problems(text)
+    assert problems(text + '[decisions]\n"capability.reasoning" = { use = "card", why = "The card is right." }\n') == []

@@ -1,0 +1,26 @@
+"""A clock that is set, and writers and readers around it."""
+
+from __future__ import annotations
+
+from fairlead.store import Store
+from fairlead.telemetry.keeper import Keeper, Keeping
+from fairlead.telemetry.recorder import Recorder
+
+# A Monday, at the beginning of a day.
+MONDAY = 1_767_571_200
+
+
+class Clock:
+    def __init__(self, now: float = MONDAY) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Writer:
+    """What one worker process has of telemetry."""
+
+    def __init__(self, store: Store, clock: Clock, keeping: Keeping | None = None, name: str | None = None) -> None:
+        self.recorder = Recorder(clock)
+        self.keeper = Keeper(store, self.recorder, keeping, clock, name)
