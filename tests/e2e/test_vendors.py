@@ -12,7 +12,7 @@ import pytest
 
 from fairlead.testing import Received, Reply, ScriptedUpstream
 
-from ..providers.support import document_of, stream_of
+from ..providers.support import document_of, stream_of  # noqa: TID252 - the recordings stand beside their dialects
 from .conftest import Served, fairlead, serving
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
