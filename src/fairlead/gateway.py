@@ -40,7 +40,7 @@ from fairlead.routing.decision import Decided, decided
 from fairlead.routing.emulate import Emulated, emulated, inner_request
 from fairlead.routing.emulating import make_up
 from fairlead.routing.gates import through_gate
-from fairlead.routing.health import Health
+from fairlead.routing.health import Health, Standing
 from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed, race
 from fairlead.routing.holding import hold
 from fairlead.routing.needs import MAY_BE_EMULATED
@@ -335,18 +335,20 @@ class Gateway:
             if first and self._options.hedge:
                 entry = await self._hedged(calling, upstream, began)
                 upstream = upstream if entry is None else entry.upstream
+            failure: FairleadError | None = None
             try:
                 attempt = await self._attempt(upstream, calling, began, first, entry)
             except (UpstreamError, EngineStarting) as error:
-                if calling.response.gone:
-                    raise CallerGone("The caller hung up.") from error
-                upstream = await self._next(calling, upstream, error, began)
-                first, entry = False, None
-            else:
+                failure = error
+            if failure is None:
                 key = calling.plan.key
                 if key:
                     self._health.remember(key, upstream.deployment.id, self._clock())
                 return attempt
+            if calling.response.gone:
+                raise CallerGone("The caller hung up.") from failure
+            upstream = await self._next(calling, upstream, failure, began)
+            first, entry = False, None
 
     async def _hedged(self, calling: Calling, upstream: Upstream, began: float) -> Entry | None:
         """The call to the first candidate, or to the second when that one answers first; None: nothing is hedged."""
@@ -434,44 +436,13 @@ class Gateway:
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         try:
-            if wanted is None:
-                await self._exchange(attempt, call, calling, entry)
-            else:
-                await self._emulate(attempt, inner, call, calling, wanted)
+            failure = await self._try(attempt, inner, call, calling, wanted, entry)
+            if failure is not None:
+                raise await self._failed(failure, attempt, calling, standing, began)
             now = self._clock()
             health.served(standing, now)
             if attempt.first_at and attempt.tokens:
                 health.speed(standing, attempt.tokens, now - attempt.first_at)
-        except (UpstreamError, DeadlineExceeded) as error:
-            attempt.cancel()
-            response.on_gone = None
-            shown: FairleadError = error
-            if isinstance(error, UpstreamError) and upstream.translate is not None:
-                shown = upstream.translate(error)
-            attempt.outcome = CallerGone.code if response.gone else shown.code
-            if isinstance(error, UpstreamError) and not response.gone:
-                health.failed(standing, shown, self._clock())
-            elif not attempt.first_at:
-                # Not known to be broken, but known to be this slow.
-                health.first_token(standing, self._clock() - began, self._clock())
-            await attempt.failed(shown)
-            if shown is error:
-                raise
-            raise shown from error
-        except EngineStarting as error:
-            attempt.outcome = error.code
-            calling.bill.failed(upstream.deployment.sheet, error.code)
-            raise
-        except CallerGone as error:
-            attempt.outcome = error.code
-            attempt.cancel()
-            await attempt.cut_off()
-            raise
-        except FairleadError as error:
-            # The caller's own mistake: it was understood, so the deployment works.
-            attempt.outcome = type(error).code  # not the code that the provider gave it
-            health.served(standing, self._clock())
-            raise
         finally:
             attempt.cancel()
             health.end(standing)
@@ -481,6 +452,59 @@ class Gateway:
                 exchange = attempt.exchange
                 attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
         return attempt
+
+    async def _try(
+        self,
+        attempt: Attempt,
+        inner: ChatRequest,
+        call: Call,
+        calling: Calling,
+        wanted: Emulated | None,
+        entry: Entry | None,
+    ) -> FairleadError | None:
+        """What went wrong. Given and not raised: an error that is being handled is no place to wait in (what mypyc
+        makes of that loses references)."""
+        try:
+            if wanted is None:
+                await self._exchange(attempt, call, calling, entry)
+            else:
+                await self._emulate(attempt, inner, call, calling, wanted)
+        except FairleadError as error:
+            return error
+        return None
+
+    async def _failed(
+        self, error: FairleadError, attempt: Attempt, calling: Calling, standing: Standing, began: float
+    ) -> FairleadError:
+        """Writes down what has come of an attempt that failed; gives the error as others are to see it."""
+        upstream, health, response = attempt.upstream, self._health, calling.response
+        shown = error
+        if isinstance(error, UpstreamError | DeadlineExceeded):
+            attempt.cancel()
+            response.on_gone = None
+            if isinstance(error, UpstreamError) and upstream.translate is not None:
+                shown = upstream.translate(error)
+                if shown is not error:
+                    shown.__cause__ = error
+            attempt.outcome = CallerGone.code if response.gone else shown.code
+            if isinstance(error, UpstreamError) and not response.gone:
+                health.failed(standing, shown, self._clock())
+            elif not attempt.first_at:
+                # Not known to be broken, but known to be this slow.
+                health.first_token(standing, self._clock() - began, self._clock())
+            await attempt.failed(shown)
+        elif isinstance(error, EngineStarting):
+            attempt.outcome = error.code
+            calling.bill.failed(upstream.deployment.sheet, error.code)
+        elif isinstance(error, CallerGone):
+            attempt.outcome = error.code
+            attempt.cancel()
+            await attempt.cut_off()
+        else:
+            # The caller's own mistake: it was understood, so the deployment works.
+            attempt.outcome = type(error).code  # not the code that the provider gave it
+            health.served(standing, self._clock())
+        return shown
 
     def _drain(self, attempt: Attempt) -> None:
         """The caller has hung up, and the provider bills the answer to its end: so it is read to its end, within
