@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlsplit
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing, first_start
@@ -31,6 +32,7 @@ from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
+from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
@@ -45,6 +47,7 @@ from fairlead.errors import (
     ConfigurationError,
     EngineCrashed,
     FairleadError,
+    Overloaded,
     ServiceError,
     UpstreamCut,
     UpstreamUnreachable,
@@ -58,7 +61,7 @@ from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
 from fairlead.prices import FREE, PriceSheet
-from fairlead.providers.anthropic_messages import AnthropicMessages, takes_prefill
+from fairlead.providers.anthropic_messages import AnthropicMessages
 from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.gemini import Gemini
@@ -75,17 +78,22 @@ from fairlead.routing.probes import Probes
 from fairlead.routing.upstream import Adapter, Measured, Servable, Upstream, servable, unit_price
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
+from fairlead.store.health import events_since
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import PROBE, TRAFFIC
 from fairlead.telemetry.exposition import families
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder, Series
 from fairlead.tokens import family_of
+from fairlead.wire.chat import PARAMETERS
 
 if TYPE_CHECKING:
+    from fairlead.site.records import Event
     from fairlead.telemetry.otel import Sender
 
+T = TypeVar("T")
 log = logging.getLogger("fairlead")
 
 # The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
@@ -279,7 +287,7 @@ class Service:
         board = Board(Reader(self._store))
         performance = Performances(self._snapshot.models.values(), board, self._obstacle)
         checks = HealthChecks(self._obstacles, self._warnings)
-        site = LazySite(self._snapshot, self._obstacle)
+        site = LazySite(self._snapshot, self._obstacle, Recorded(board, self._store))
         server: Server | None = None
         metrics = Metrics(
             (
@@ -308,6 +316,7 @@ class Service:
                 "/v1/credits/redeem": {"POST": credit.redeem},
                 "/healthz": {"GET": checks.process},
                 "/readyz": {"GET": checks.ready},
+                "/openapi.json": {"GET": OpenApi(lambda: dispatch.tables)},
                 **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
             },
             {MODELS_PREFIX: {"GET": performance.or_else(models.one)}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
@@ -347,7 +356,6 @@ class Service:
         provider = self._snapshot.providers[deployment.provider]
         dialect = DIALECTS[provider.dialect]
         costs = not deployment.sheet.free or deployment.sheet.cost is not None
-        lacks = _lacks(dialect, deployment)
         return Upstream(
             deployment=deployment,
             adapter=ADAPTERS[dialect.speaks](dialect, model, deployment, provider),
@@ -364,11 +372,10 @@ class Service:
             measured=self._measured(model, deployment),
             probed=self._recorder.series(PROBE, model.id, deployment.id),
             model_id=model.id,
-            lacks=lacks_of(model, deployment, dialect.carries, dialect.passes_unknown)
-            | sum(CAPABILITY_BITS[name] for name in lacks),
+            lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
             unit_price=unit_price(deployment.sheet),
-            continues="prefill" not in lacks and "prefill" not in deployment.lacks,
+            continues=dialect.continues and "prefill" not in deployment.lacks,
             translated=_translated(dialect),
         )
 
@@ -462,21 +469,63 @@ class Service:
         print("\n".join(lines), flush=True)
 
 
+class Recorded:
+    """What the pages show of this server's own traffic."""
+
+    def __init__(self, board: Board, store: Store) -> None:
+        self._board = board
+        self._store = store
+
+    async def model_days(self, days: int) -> tuple[ModelDay, ...]:
+        return (await self._read(self._board.model_days(days))).value
+
+    async def day_bars(self, model: str, deployment: str = "") -> tuple[DayBar, ...]:
+        return (await self._read(self._board.day_bars(model, deployment))).value
+
+    async def performance(self, model: str, window: str) -> Performance | None:
+        return (await self._read(self._board.performance(model, window))).value
+
+    async def events(self, since_ms: int) -> tuple[Event, ...]:
+        loop = asyncio.get_running_loop()
+        return await self._read(loop.run_in_executor(None, self._events, since_ms))
+
+    def _events(self, since_ms: int) -> tuple[Event, ...]:
+        from fairlead.site.records import Event
+
+        with self._store.read() as connection:
+            found = events_since(connection, since_ms)
+        return tuple(Event(one.deployment, one.provider, one.event, one.reason, one.at) for one in found)
+
+    async def _read(self, reading: Awaitable[T]) -> T:
+        try:
+            return await reading
+        except SQLAlchemyError:
+            raise Overloaded("What was measured cannot be read now.", retry_after_seconds=5) from None
+
+
 class LazySite:
     """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
 
-    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None]) -> None:
+    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None], records: Recorded) -> None:
         self._snapshot = snapshot
         self._obstacle = obstacle
+        self._records = records
         self._bridge: AsgiBridge | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
 
     def handle(self, request: Request, response: Response) -> None:
         if self._bridge is None:
             from fairlead.site.app import site
+            from fairlead.site.sources import Sources
 
-            self._bridge = AsgiBridge(site(self._snapshot.models.values(), self._obstacle), self.on_error)
+            sources = Sources(
+                lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC), self._records, self._carries
+            )
+            self._bridge = AsgiBridge(site(sources), self.on_error)
         self._bridge.handle(request, response)
+
+    def _carries(self, deployment: Deployment) -> frozenset[str] | None:
+        return DIALECTS[self._snapshot.providers[deployment.provider].dialect].carries
 
 
 def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
@@ -498,7 +547,8 @@ def _bedrock(dialect: Dialect, model: Model, deployment: Deployment, provider: P
     parts = urlsplit(provider.base_url)
     signer = None
     if provider.aws_keys is not None:
-        signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=parts.netloc)
+        host = parts.netloc.rpartition("@")[2]  # as it stands in the request
+        signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=host)
     return BedrockConverse(
         dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time, signer=signer,
         prefix=parts.path, most_output=model.max_output_tokens,
@@ -512,6 +562,16 @@ ADAPTERS: Mapping[str, Callable[[Dialect, Model, Deployment, Provider], Adapter]
     "gemini": _gemini,
     "bedrock": _bedrock,
 }
+
+
+def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
+    carries, passes_unknown = dialect.carries, dialect.passes_unknown
+    if carries is None and dialect.lacks:
+        carries, passes_unknown = frozenset(PARAMETERS) - dialect.lacks, True
+    bits = lacks_of(model, deployment, carries, passes_unknown)
+    for name in dialect.incapable:
+        bits |= CAPABILITY_BITS[name]
+    return bits
 
 
 def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:
@@ -592,12 +652,6 @@ def _engine_error(error: FairleadError) -> FairleadError:
     if isinstance(error, UpstreamCut | UpstreamUnreachable):
         return EngineCrashed("The engine crashed; it is being restarted.", retry_after_seconds=1)
     return error
-
-
-def _lacks(dialect: Dialect, deployment: Deployment) -> frozenset[str]:
-    """The capabilities for which the dialect, or the model in it, has no word."""
-    claude = dialect.speaks in ("anthropic", "bedrock") and not takes_prefill(deployment.upstream_model)
-    return dialect.lacks | {"prefill"} if claude else dialect.lacks
 
 
 def _translated(dialect: Dialect) -> frozenset[str]:

@@ -31,7 +31,6 @@ from fairlead.errors import (
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
-from fairlead.money import dollars
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import tokens_foreseen
 from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
@@ -48,7 +47,7 @@ from fairlead.routing.options import Options
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Assembler, Call, Relay, Servable, Upstream, is_stream, send
+from fairlead.routing.upstream import Assembler, Call, Measured, Relay, Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
@@ -76,6 +75,7 @@ class Calling:
         "request",
         "response",
         "sent",
+        "served",
         "splice",
         "timer",
         "tries",
@@ -87,6 +87,7 @@ class Calling:
         self.response = response
         self.bill = bill
         self.plan = found
+        self.served: Attempt | None = None  # the one that gave the answer
         self.tries: Tries | None = None
         self.sent: Sent | None = None  # what a stream has brought, while it may have to be continued
         self.splice: Splice | None = None
@@ -94,6 +95,15 @@ class Calling:
         self.until = math.inf
         self.clamped: tuple[str, ...] = ()
         self.parameters: Parameters | None = None  # what became of them, where that is worth telling
+
+    def measure(self, measured: Measured, kind: str, began: float) -> None:
+        """Counts the call as something that began then (in the loop's clock). `kind`: what it ended with, unless it was
+        served."""
+        served = self.served
+        if served is not None:
+            served.measure(measured, began)
+        else:
+            measured.add(kind, 0.0, 0.0, 0, 0)
 
     def settle_now(self) -> None:
         """The answer is complete: no deadline takes its bill away any more."""
@@ -283,7 +293,6 @@ class Gateway:
         calling.clamped = clamped
         outcome = kind = InternalError.code
         began = self._clock()
-        served: Attempt | None = None
         self._open += 1
         if until != math.inf:
             calling.until = until
@@ -291,7 +300,7 @@ class Gateway:
                 max(0.0, until - self._clock()), self._expire, calling
             )
         try:
-            served = await self._serve(calling)
+            calling.served = await self._serve(calling)
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
             raise
@@ -301,10 +310,7 @@ class Gateway:
             bill.release(outcome)
             measured = offers[0].measured
             if measured is not None:
-                if served is not None:
-                    served.measure(measured, began)
-                else:
-                    measured.add(kind, 0.0, 0.0, 0, 0)
+                calling.measure(measured, kind, began)
             if found.rejected or calling.tries is not None or calling.parameters is not None:
                 self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
         return bill.tokens
@@ -531,7 +537,7 @@ class Gateway:
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if call.stream and is_stream(exchange, upstream):
+        if call.stream and is_stream(upstream, exchange):
             if request.stream:
                 await self._relay(attempt, call, exchange, calling)
                 return
@@ -548,7 +554,7 @@ class Gateway:
             attempt.answer = upstream.adapter.plain(call, await exchange.read())
         attempt.ended_at = self._clock()
         calling.settle_now()
-        members = _cost_members(await attempt.settle())
+        members = _cost_members(await attempt.settle(), attempt.bill.usd)
         response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
 
     async def _emulate(
@@ -560,7 +566,7 @@ class Gateway:
         attempt.answer = made
         attempt.ended_at = self._clock()
         calling.settle_now()
-        members = _cost_members(await attempt.settle())
+        members = _cost_members(await attempt.settle(), attempt.bill.usd)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
         if calling.request.stream:
@@ -588,7 +594,7 @@ class Gateway:
             rest = relay.finish()
             attempt.ended_at = self._clock()
             calling.settle_now()
-            members = _cost_members(await attempt.settle())
+            members = _cost_members(await attempt.settle(), attempt.bill.usd)
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:
@@ -660,16 +666,16 @@ def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]
     return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
-def _cost_members(picodollars: int) -> bytes:
+def _cost_members(picodollars: int, usd: str) -> bytes:
     """What the usage of an answer gets: the float that SDKs expect, and beside it every digit."""
-    return f',"cost":{picodollars / 1e12!r},"cost_usd":"{dollars(picodollars)}"'.encode()
+    return f',"cost":{picodollars / 1e12!r},"cost_usd":"{usd}"'.encode()
 
 
 def _head(head: bytes, attempt: Attempt, call: Call, bill: Bill | None = None) -> bytes:
     """`bill` when it is settled already: its amount goes into the head."""
     head += attempt.upstream.answer_headers + attempt.report
     if bill is not None:
-        head += b"x-fairlead-cost: %b\r\n" % dollars(bill.price).encode()
+        head += b"x-fairlead-cost: %b\r\n" % bill.usd.encode()
     if call.dropped:
         head += b"x-fairlead-dropped: " + shown(call.dropped) + b"\r\n"
     return head

@@ -40,7 +40,7 @@ def test_the_page_shows_the_models_and_a_curl_that_fits_this_server(served: Serv
 
 
 def test_names_are_text_and_never_markup(served: Served) -> None:
-    text = raw(served, "GET", "/")[2].decode()
+    text = raw(served, "GET", "/models?q=alert")[2].decode()
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
 
@@ -57,7 +57,7 @@ def test_a_path_that_is_none_is_a_page_for_people_and_json_for_programs(served: 
 
 
 def test_the_static_parts_are_there(served: Served) -> None:
-    for path in ("/style.css", "/favicon.svg", "/robots.txt"):
+    for path in ("/static/site.css", "/static/site.js", "/favicon.svg", "/robots.txt"):
         assert raw(served, "GET", path)[0] == 200
     assert raw(served, "HEAD", "/")[2] == b""
 

@@ -9,9 +9,12 @@ from msgspec.structs import replace
 
 from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
 from fairlead.ledger.wallets import Hold
-from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
+from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, dollars
 from fairlead.prices import PriceSheet
-from fairlead.wire.usage import Usage
+from fairlead.wire.usage import TokenClasses, Usage
+
+NOTHING = Usage(TokenClasses(), 0, 0)
+NO_SCOPES: tuple[str, ...] = ()
 
 
 class Bill:
@@ -33,6 +36,7 @@ class Bill:
         "price",
         "synced",
         "tokens",
+        "usd",
     )
 
     def __init__(
@@ -50,6 +54,7 @@ class Bill:
         self.id = generation_id
         self.closed = False
         self.price = 0
+        self.usd = "0"  # the price in dollars, every digit of it
         self.tokens = 0  # those of the answer that was charged
         self._account = account
         self._key = key
@@ -91,11 +96,9 @@ class Bill:
         assert not self.closed
         now = time.time_ns() // 1_000_000
         attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, outcome, now - self._since))
+        price, cost = 0, self._wasted or None
         if usage is None:
-            record = UsageRecord(
-                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-                "usage_missing", sheet.deployment, sheet.id, cost=self._wasted or None, attempts=attempts, missing=True,
-            )  # fmt: skip
+            state, prompt_state, missing = "usage_missing", "", True
         else:
             made = amounts(sheet, usage)
             self.tokens = usage.prompt + usage.completion
@@ -103,24 +106,27 @@ class Bill:
             cost = made.cost if not self._wasted else (made.cost or 0) + self._wasted
             if price + (cost or 0) > MOST_PICODOLLARS:
                 raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
-            record = UsageRecord(
-                self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-                state, sheet.deployment, sheet.id, usage.tokens, usage.prompt, usage.completion, usage.balanced,
-                price, cost, attempts, prompt_usage=prompt_state, missing=missing,
-            )  # fmt: skip
         self.closed = True
-        if self._hold is not None:
-            record = self._held(record, self._hold)
-        self.price = record.price
-        self._append(encode(record))
-        return self.price
-
-    @staticmethod
-    def _held(record: UsageRecord, hold: Hold) -> UsageRecord:
-        """The record with what its hold allows to be charged."""
-        amount, scopes = hold.amount, hold.scopes
-        charged = hold.settle(record.price)
-        return replace(record, price=charged, shortfall=record.price - charged, hold=amount, scopes=scopes)
+        held, scopes, shortfall = 0, NO_SCOPES, 0
+        hold = self._hold
+        if hold is not None:
+            held, scopes = hold.amount, hold.scopes
+            charged = hold.settle(price)
+            shortfall = price - charged
+            price = charged
+        self.price = price
+        self.usd = dollars(price)
+        tokens, prompt, completion, balanced = usage or NOTHING
+        self._append(
+            encode(
+                UsageRecord(
+                    self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
+                    state, sheet.deployment, sheet.id, tokens, prompt, completion, balanced,
+                    price, cost, attempts, held, scopes, shortfall, prompt_state, missing,
+                )
+            )
+        )  # fmt: skip
+        return price
 
     def release(self, outcome: str) -> None:
         """The call ended without a complete answer: it costs nothing, and is recorded. Does nothing once closed."""

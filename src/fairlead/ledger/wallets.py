@@ -81,11 +81,13 @@ class Hold:
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        return tuple(wallet.scope.name for wallet in self._wallets)
+        return tuple([wallet.scope.name for wallet in self._wallets])
 
     def settle(self, price: int) -> int:
         """Ends the hold; gives what can be charged: the price, or all there is when it is more than was foreseen."""
-        charged = min(price, self.amount + max(0, min(wallet.free for wallet in self._wallets)))
+        charged = price
+        for wallet in self._wallets:
+            charged = min(charged, self.amount + max(0, wallet.free))
         for wallet in self._wallets:
             wallet.held -= self.amount
             wallet.free += self.amount - charged

@@ -17,7 +17,9 @@ from fairlead.providers.conversation import (
     Text,
     ToolResult,
     ToolUse,
+    Turn,
     Wishes,
+    plain_id,
     read_conversation,
     read_wishes,
     refuse_when_strict,
@@ -32,7 +34,6 @@ from fairlead.providers.translated import (
     TranslatedCall,
     TranslatedRelay,
     Whole,
-    arguments_of,
     decoded,
 )
 from fairlead.wire.chat import ChatRequest
@@ -77,12 +78,6 @@ def version_of(model: str) -> tuple[int, int] | None:
     return None if found is None else (int(found[1]), int(found[2] or 0))
 
 
-def takes_prefill(model: str) -> bool:
-    """Claude does not from 4.6 on: https://platform.claude.com/docs/en/api/errors"""
-    version = version_of(model)
-    return version is None or version < (4, 6)
-
-
 def thinking_of(
     wishes: Wishes, model: str, most: int, prefilled: bool, dropped: list[str]
 ) -> tuple[dict[str, Any] | None, str | None]:
@@ -122,7 +117,7 @@ def sampling_of(wishes: Wishes, model: str, thinks: bool, dropped: list[str]) ->
         dropped.append("top_p")
         del found["top_p"]
     if found.get("temperature", 0) > 1:
-        dropped.append("temperature>1")
+        dropped.append("temperature.above_1")
         found["temperature"] = 1
     return found
 
@@ -132,19 +127,16 @@ def to_body(
 ) -> dict[str, Any]:
     """The request in Anthropic's words; what it cannot carry is added to `dropped`."""
     limit = wishes.max_tokens or most
+    messages = turns_for_claude(conversation)
     prefilled = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
     thinking, effort = thinking_of(wishes, model, limit, prefilled, dropped)
     thinks = thinking is not None and thinking["type"] != "disabled"
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": limit,
-        "messages": [
-            {"role": turn.role, "content": [_block(part) for part in turn.parts]} for turn in conversation.turns
-        ],
+        "messages": [{"role": turn.role, "content": [_block(part) for part in turn.parts]} for turn in messages],
         **sampling_of(wishes, model, thinks, dropped),
     }
-    if prefilled:
-        _strip_end(body["messages"][-1]["content"])
     if conversation.system:
         body["system"] = [_block(part) for part in conversation.system]
     if wishes.stop:
@@ -169,12 +161,15 @@ def to_body(
     return body
 
 
-def _strip_end(blocks: list[dict[str, Any]]) -> None:
-    """A prefill must not end with white space."""
-    if blocks and blocks[-1]["type"] == "text":
-        blocks[-1]["text"] = blocks[-1]["text"].rstrip()
-        if not blocks[-1]["text"]:
-            blocks.pop()
+def turns_for_claude(conversation: Conversation) -> list[Turn]:
+    """The turns; a prefill must not end with white space."""
+    turns = conversation.turns
+    if not turns or turns[-1].role != "assistant" or not isinstance(last := turns[-1].parts[-1], Text):
+        return turns
+    text = last.text.rstrip()
+    ending: list[Part] = [Text(text, last.cache)] if text else []
+    parts = [*turns[-1].parts[:-1], *ending]
+    return [*turns[:-1], Turn("assistant", parts)] if parts else turns[:-1]
 
 
 def _block(part: Part) -> dict[str, Any]:
@@ -185,9 +180,9 @@ def _block(part: Part) -> dict[str, Any]:
         source = {"type": "base64", "media_type": f"image/{part.kind}", "data": part.data}
         block = {"type": "image", "source": source}
     elif isinstance(part, ToolUse):
-        return {"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+        return {"type": "tool_use", "id": plain_id(part.id), "name": part.name, "input": part.arguments}
     elif isinstance(part, ToolResult):
-        block = {"type": "tool_result", "tool_use_id": part.id, "content": part.text}
+        block = {"type": "tool_result", "tool_use_id": plain_id(part.id), "content": part.text}
     elif part.data:
         return {"type": "redacted_thinking", "data": part.data}
     else:
@@ -303,7 +298,7 @@ def from_document(body: bytes) -> Whole:
         elif block.type == "redacted_thinking":
             pieces.append(Piece(detail=_redacted_detail(block.data, index)))
         elif block.type == "tool_use":
-            arguments = arguments_of(block.input)
+            arguments = bytes(block.input).decode()
             pieces.append(Piece(call=calls, call_id=block.id, call_name=block.name, arguments=arguments))
             calls += 1
     if message.stop_reason is not None:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
-from fairlead.providers.anthropic_messages import OUTPUT_TOKENS, sampling_of, thinking_of
+from fairlead.providers.anthropic_messages import OUTPUT_TOKENS, sampling_of, thinking_of, turns_for_claude
 from fairlead.providers.conversation import (
     Conversation,
     Image,
@@ -20,6 +20,7 @@ from fairlead.providers.conversation import (
     ToolUse,
     Turn,
     Wishes,
+    plain_id,
     read_conversation,
     read_wishes,
     refuse_when_strict,
@@ -35,7 +36,6 @@ from fairlead.providers.translated import (
     TranslatedCall,
     TranslatedRelay,
     Whole,
-    arguments_of,
     decoded,
 )
 from fairlead.wire.chat import ChatRequest
@@ -80,7 +80,8 @@ def is_claude(model: str) -> bool:
 
 def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, dropped: list[str]) -> dict[str, Any]:
     """The request in Converse's words; what it or the model cannot carry is added to `dropped`."""
-    body: dict[str, Any] = {"messages": [_message(turn) for turn in conversation.turns]}
+    turns = turns_for_claude(conversation) if is_claude(model) else conversation.turns
+    body: dict[str, Any] = {"messages": [_message(turn) for turn in turns]}
     if conversation.system:
         body["system"] = [block for part in conversation.system for block in _with_cache(part, {"text": part.text})]
     extra: dict[str, Any] = {}
@@ -138,10 +139,10 @@ def _blocks(part: Part) -> list[dict[str, Any]]:
     if isinstance(part, Image):
         return _with_cache(part, {"image": {"format": part.kind, "source": {"bytes": part.data}}})
     if isinstance(part, ToolUse):
-        return [{"toolUse": {"toolUseId": part.id, "name": part.name, "input": part.arguments}}]
+        return [{"toolUse": {"toolUseId": plain_id(part.id), "name": part.name, "input": part.arguments}}]
     if isinstance(part, ToolResult):
         content: list[dict[str, Any]] = [{"text": part.text}] if part.text else [{"json": {}}]
-        return _with_cache(part, {"toolResult": {"toolUseId": part.id, "content": content}})
+        return _with_cache(part, {"toolResult": {"toolUseId": plain_id(part.id), "content": content}})
     if part.data:
         return [{"reasoningContent": {"redactedContent": part.data}}]
     return [{"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}]
@@ -264,7 +265,7 @@ def from_document(body: bytes) -> Whole:
     for index, block in enumerate(document.output.message.content):
         if block.tool_use is not None:
             use = block.tool_use
-            arguments = arguments_of(use.input)
+            arguments = bytes(use.input).decode()
             pieces.append(Piece(call=calls, call_id=use.tool_use_id, call_name=use.name, arguments=arguments))
             calls += 1
         elif block.reasoning_content is not None:

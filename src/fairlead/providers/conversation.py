@@ -6,6 +6,7 @@ Thoughts and signatures travel in `reasoning_details` of a message (OpenRouter's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest
+from fairlead.providers.messages import short_id
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
 from fairlead.wire.chat_shapes import NULL, Tool
 
@@ -141,6 +143,7 @@ class _Part(Struct):
     cache_control: Raw = NULL
 
 
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _messages = msgspec.json.Decoder(list[_Message])
 _parts = msgspec.json.Decoder(list[_Part])
 _string = msgspec.json.Decoder(str)
@@ -282,6 +285,12 @@ def _read_tools(values: dict[str, Any]) -> None:
     else:
         values["tools"] = tuple(tool for tool in values["tools"] if tool.function.name in names)
         values["tool_choice"] = choice.allowed_tools.mode
+
+
+def plain_id(tool_id: str) -> str:
+    """A tool call's id as Anthropic and Bedrock take it, always the same for the same id: other vendors' ids have dots
+    and colons."""
+    return tool_id if _PLAIN_ID.fullmatch(tool_id) else short_id(tool_id)
 
 
 def refuse_when_strict(request: ChatRequest, dropped: list[str]) -> None:

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fairlead.wire.chat import PARAMETERS
-
 _STANDARD = frozenset({
     "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls",
     "presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "temperature", "tool_choice", "tools",
@@ -26,7 +24,6 @@ _TRANSLATED = frozenset({
     "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop",
     "structured_outputs", "temperature", "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
-_EVERY = frozenset(PARAMETERS)
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 
@@ -37,13 +34,17 @@ class Dialect:
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
     who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it (hosted
     ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
-    of a stream. `key_header`: the lines that its key stands in. `lacks`: capabilities for which it has no word.
+    of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
+    `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: it goes on from a last
+    assistant message, letter by letter.
     """
 
     name: str
     carries: frozenset[str] | None
     speaks: Literal["openai", "anthropic", "gemini", "bedrock"] = "openai"
     lacks: frozenset[str] = frozenset()
+    incapable: frozenset[str] = frozenset()
+    continues: bool = True
     key_header: str = "authorization: Bearer {key}"
     headers: bytes = b""
     path: bytes = b"/chat/completions"
@@ -125,17 +126,12 @@ DIALECTS: Mapping[str, Dialect] = {
             structured="response_format",
         ),
         # https://console.groq.com/docs/openai: these are answered with 400
-        Dialect(
-            "groq",
-            carries=_EVERY - {"logit_bias", "logprobs", "n", "top_logprobs"},
-            passes_unknown=True,
-            bills_cut=True,
-        ),
+        Dialect("groq", carries=None, lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}), bills_cut=True),
         # https://inference-docs.cerebras.ai/resources/openai
         Dialect(
             "cerebras",
-            carries=_EVERY - {"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"},
-            passes_unknown=True,
+            carries=None,
+            lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
             bills_cut=True,
         ),
         # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
@@ -153,24 +149,27 @@ DIALECTS: Mapping[str, Dialect] = {
             key_header="x-api-key: {key}",
             headers=b"anthropic-version: 2023-06-01\r\n",
             path=b"/messages",
-            lacks=frozenset({"json_object"}),
             bills_cut=True,
+            incapable=frozenset({"json_object"}),
+            continues=False,  # it takes no white space at the end
         ),
         Dialect(
             "gemini",
             carries=_TRANSLATED | {"frequency_penalty", "n", "presence_penalty", "seed"},
             speaks="gemini",
             key_header="x-goog-api-key: {key}",
-            lacks=frozenset({"prefill"}),
             bills_cut=True,
+            incapable=frozenset({"prefill"}),
+            continues=False,
         ),
         Dialect(
             "bedrock",
             carries=_TRANSLATED,
             speaks="bedrock",
             stream_type=b"application/vnd.amazon.eventstream",
-            lacks=frozenset({"json_object"}),
             bills_cut=True,
+            incapable=frozenset({"json_object"}),
+            continues=False,
         ),
     )
 }

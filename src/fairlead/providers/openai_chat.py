@@ -78,7 +78,9 @@ class OpenAIChat:
         members = {name: raw for name, raw in self._defaults.items() if name not in given}
         carries = row.carries
         for name, raw in given.items():
-            if carries is None or name in carries or (row.passes_unknown and name in request.unknown):
+            if (name not in row.lacks if carries is None else name in carries) or (
+                row.passes_unknown and name in request.unknown
+            ):
                 members[row.renames.get(name, name)] = raw
             else:
                 dropped.append(name[:64])

@@ -1,7 +1,7 @@
 """Hosted providers by name: `preset = "groq"` stands for a base URL, a dialect and the variable of the key.
 
-Each row says where it was read (2026-11-24): models.dev's `api` and `env`, the vendor's own page, or, where that page
-was not at hand, the address that many public clients use (`CLIENTS`). None was called.
+Rows marked `models.dev` were read from its `api` and `env` on 2026-11-24 (https://models.dev/api.json); the others from
+the page that they name. None was called.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import msgspec
 
 from fairlead.settings import EnvironmentKey, ProviderSettings, Settings
 
-MODELS_DEV = "https://models.dev/api.json"
-CLIENTS = "public clients"
+MODELS_DEV = "https://models.dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY",
-            "https://deepinfra.com/docs/advanced/openai_api",
+            "https://deepinfra.com/docs/openai_api",
         ),
         Preset("deepseek", "DeepSeek", "https://api.deepseek.com", "DEEPSEEK_API_KEY"),
         Preset(
@@ -97,7 +96,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "hyperbolic", "Hyperbolic", "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY",
-            CLIENTS,
+            "https://docs.hyperbolic.xyz/docs/rest-api",
         ),
         Preset("inference-net", "Inference.net", "https://inference.net/v1", "INFERENCE_API_KEY"),
         Preset("io-net", "IO.NET", "https://api.intelligence.io.solutions/api/v1", "IOINTELLIGENCE_API_KEY"),
@@ -107,7 +106,7 @@ PRESETS: Mapping[str, Preset] = {
             note="speaks Anthropic's dialect here",
         ),
         Preset(
-            "mistral", "Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", CLIENTS,
+            "mistral", "Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "https://docs.mistral.ai/api",
             "mistral",
         ),
         Preset("moonshot", "Moonshot AI", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
@@ -122,29 +121,29 @@ PRESETS: Mapping[str, Preset] = {
         Preset("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
         Preset("ovhcloud", "OVHcloud", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", "OVHCLOUD_API_KEY"),
         Preset(
-            "parasail", "Parasail", "https://api.parasail.io/v1", "PARASAIL_API_KEY", CLIENTS,
+            "parasail", "Parasail", "https://api.parasail.io/v1", "PARASAIL_API_KEY", "https://docs.parasail.io",
         ),
         Preset(
             "perplexity", "Perplexity", "https://api.perplexity.ai", "PERPLEXITY_API_KEY",
-            CLIENTS, note="searches the web; takes no tools",
+            "https://docs.perplexity.ai/guides/chat-completions-guide", note="searches the web; takes no tools",
         ),
         Preset(
             "sambanova", "SambaNova", "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY",
-            CLIENTS,
+            "https://docs.sambanova.ai/docs/en/features/openai-compatibility",
         ),
         Preset("scaleway", "Scaleway", "https://api.scaleway.ai/v1", "SCALEWAY_API_KEY"),
         Preset("siliconflow", "SiliconFlow", "https://api.siliconflow.com/v1", "SILICONFLOW_API_KEY"),
         Preset("stepfun", "StepFun", "https://api.stepfun.com/v1", "STEPFUN_API_KEY"),
         Preset(
             "together", "Together AI", "https://api.together.xyz/v1", "TOGETHER_API_KEY",
-            CLIENTS,
+            "https://docs.together.ai/docs/openai-api-compatibility",
         ),
         Preset("upstage", "Upstage", "https://api.upstage.ai/v1/solar", "UPSTAGE_API_KEY"),
         Preset(
-            "venice", "Venice", "https://api.venice.ai/api/v1", "VENICE_API_KEY", CLIENTS,
+            "venice", "Venice", "https://api.venice.ai/api/v1", "VENICE_API_KEY", "https://docs.venice.ai",
         ),
         Preset("wandb", "Weights & Biases", "https://api.inference.wandb.ai/v1", "WANDB_API_KEY"),
-        Preset("xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY", CLIENTS),
+        Preset("xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY", "https://docs.x.ai/docs/api-reference"),
         Preset("xiaomi", "Xiaomi MiMo", "https://api.xiaomimimo.com/v1", "XIAOMI_API_KEY"),
         Preset("zai", "Z.AI", "https://api.z.ai/api/paas/v4", "ZHIPU_API_KEY", note="mainland China is zhipu"),
         Preset("zhipu", "Zhipu AI", "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY"),

@@ -15,7 +15,6 @@ from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.wire.usage import Usage, usage_as_openai
 
 DONE_EVENT = b"data: [DONE]\n\n"
-Clock = Callable[[], float]
 _encode = msgspec.json.encode
 
 
@@ -72,11 +71,6 @@ class Whole(NamedTuple):
     id: str
     pieces: list[Piece]
     usage: Usage | None
-
-
-def arguments_of(raw: Raw) -> str:
-    """An object of a vendor's document as the compact text that `arguments` holds."""
-    return msgspec.json.format(bytes(raw), indent=-1).decode()
 
 
 def _call_of(piece: Piece) -> dict[str, Any]:
@@ -298,3 +292,6 @@ def decoded(decoder: msgspec.json.Decoder[Any], data: bytes, what: str) -> Any:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamInvalid(f"The provider sent {what} that breaks its protocol.") from None
+
+
+Clock = Callable[[], float]

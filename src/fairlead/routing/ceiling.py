@@ -34,7 +34,10 @@ class Ceiling(NamedTuple):
     def picodollars(self, servable: Servable, output: int | None = None) -> int:
         """What the dearest deployment may charge, with this cap or another one."""
         tokens = (self.output if output is None else output) * self.choices
-        return max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in servable.upstreams)
+        upstreams = servable.upstreams
+        if len(upstreams) == 1:
+            return upstreams[0].deployment.sheet.ceiling(self.prompt, tokens)
+        return max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in upstreams)
 
     def output_that_fits(self, servable: Servable, picodollars: int) -> int:
         """The largest cap that an amount pays for everywhere; 0 or less when none does."""

@@ -67,7 +67,7 @@ async def _whole(attempt: Attempt, call: Call, exchange: Exchange) -> Whole:
     if status != 200:
         raise adapter.error(status, exchange.headers, await exchange.read())
     answer: Answer
-    if call.stream and is_stream(exchange, attempt.upstream):
+    if call.stream and is_stream(attempt.upstream, exchange):
         assembler = adapter.assembler(call)
         await exchange.relay(assembler.feed)
         assembler.finish()

@@ -74,7 +74,7 @@ async def probe(upstream: Upstream) -> None:
         status = await exchange.head()
         if status != 200:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
-        if call.stream and is_stream(exchange, upstream):
+        if call.stream and is_stream(upstream, exchange):
             assembler = upstream.adapter.assembler(call)
             await exchange.relay(assembler.feed)
             assembler.finish()

@@ -18,8 +18,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Call(Protocol):
-    """One request in an upstream's words. `path` is None where the upstream's own path and headers serve every call;
-    else it stands instead of the upstream's, and `headers` (ready lines, such as a signature) are added."""
+    """One request in an upstream's words. `path`: instead of the upstream's own, None where that serves every call.
+    `headers`: ready lines beside the upstream's, such as a signature."""
 
     @property
     def body(self) -> list[bytes | memoryview]: ...
@@ -142,13 +142,11 @@ class Upstream:
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
     """Begins a call; `more_headers` are ready lines."""
-    path = call.path
-    if path is not None:
-        return upstream.pool.request(b"POST", path, upstream.headers + call.headers + more_headers, call.body)
-    return upstream.pool.request(b"POST", upstream.path, upstream.headers + more_headers, call.body)
+    path = upstream.path if call.path is None else call.path
+    return upstream.pool.request(b"POST", path, upstream.headers + call.headers + more_headers, call.body)
 
 
-def is_stream(exchange: Exchange, upstream: Upstream) -> bool:
+def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
     """Whether what comes is a stream of events, as it was asked for."""
     kind = exchange.header(b"content-type")
     return kind is not None and kind.lower().startswith(upstream.stream_type)

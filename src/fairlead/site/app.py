@@ -1,111 +1,91 @@
-"""The pages as one readable list of routes."""
+"""The pages as one readable list of routes. A page is a function in a file of its own; what it needs is on the desk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from importlib.resources import files
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fairlead.catalogue.snapshot import Model
-from fairlead.money import Picodollars
-
-# No scripts, no frames, nothing from elsewhere: the pages are HTML and one style sheet.
-SECURITY_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
+from fairlead.site import compare, finding, forms, guides, models, rankings, status
+from fairlead.site.desk import Desk
+from fairlead.site.front import front
+from fairlead.site.language import Remember, languages
+from fairlead.site.model.page import model, new_key
+from fairlead.site.press import Press
+from fairlead.site.sources import Sources
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A model as the front page shows it."""
-
-    id: str
-    name: str
-    vendor: str
-    context: str
-    state: str  # "up" | "down" | "none"
-    state_text: str
-    input_price: str
-    output_price: str
+def _(message: str) -> str:
+    """Marks a word for translation; it is translated where it is shown."""
+    return message
 
 
-def site(models: Iterable[Model], obstacle: Callable[[str], str | None]) -> Starlette:
-    """`obstacle(model id)`: why that model cannot be called now, or None."""
-    pages = Pages(tuple(models), obstacle)
-    return Starlette(
+# What every page leads to. A page that does not exist is not in it.
+NAVIGATION: tuple[tuple[str, str], ...] = (
+    ("/models", _("Models")),
+    ("/compare", _("Compare")),
+    ("/rankings", _("Rankings")),
+    ("/status", _("Status")),
+    ("/docs", _("Documentation")),
+)
+
+ROUTES = [
+    Route("/", front),
+    Route("/index.json", front),
+    Route("/index.md", front),
+    *forms.routes("/models", models.models),
+    Route("/search.json", models.index),
+    *forms.routes("/models/{vendor}", models.vendor),
+    Route("/models/{vendor}/{model:path}", model),
+    Route("/keys/new", new_key),
+    *forms.routes("/compare", compare.choose),
+    *forms.routes("/compare/{models:path}", compare.compare),
+    *forms.routes("/rankings", rankings.rankings),
+    *forms.routes("/status", status.status),
+    Route("/status.atom", status.feed),
+    *forms.routes("/docs", guides.docs),
+    *forms.routes("/docs/{name:path}", guides.docs),
+    Route("/sitemap.xml", finding.sitemap),
+    Route("/robots.txt", finding.robots),
+    Route("/llms.txt", finding.llms),
+]
+
+
+def site(sources: Sources, public_url: str | None = None) -> Starlette:
+    """The web app. `public_url`: where visitors find it, when that is not the address they ask with."""
+    app = Starlette(
         routes=[
-            Route("/", pages.front),
-            Route("/style.css", pages.style),
-            Route("/favicon.svg", pages.icon),
-            Route("/robots.txt", pages.robots),
+            *ROUTES,
+            Route("/static/{name}", static),
+            Route("/favicon.svg", static),
         ],
-        exception_handlers={HTTPException: pages.error},
+        exception_handlers={HTTPException: error},
     )
+    known = languages()
+    press = Press(NAVIGATION, public_url, words=models.globals_for_templates(), languages=known)
+    app.state.desk = Desk(sources, press, known)
+    app.state.guides = guides.Guides()
+    app.add_middleware(Remember, codes=[language.code for language in known])
+    return app
 
 
-class Pages:
-    def __init__(self, models: tuple[Model, ...], obstacle: Callable[[str], str | None]) -> None:
-        self._models = models
-        self._obstacle = obstacle
-        self._templates = Environment(
-            loader=PackageLoader("fairlead.site"),
-            autoescape=select_autoescape(),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        static = files("fairlead.site") / "static"
-        self._style = (static / "style.css").read_text("utf-8")
-        self._icon = (static / "favicon.svg").read_text("utf-8")
+async def static(request: Request) -> Response:
+    name = request.path_params.get("name", "favicon.svg")
+    found = Desk.of(request).press.static_answer(request, name)
+    if found is None:
+        raise HTTPException(404)
+    return found
 
-    async def front(self, request: Request) -> Response:
-        rows = [self._row(model) for model in self._models]
-        example = next((row.id for row in rows if row.state == "up"), "fairlead-demo")
-        base_url = f"{request.url.scheme}://{request.headers.get('host', 'localhost:8080')}"
-        return self._page("front.html", rows=rows, example=example, base_url=base_url)
 
-    async def style(self, _request: Request) -> Response:
-        return Response(self._style, media_type="text/css", headers={"cache-control": "public, max-age=300"})
-
-    async def icon(self, _request: Request) -> Response:
-        return Response(self._icon, media_type="image/svg+xml", headers={"cache-control": "public, max-age=86400"})
-
-    async def robots(self, _request: Request) -> Response:
-        return Response("User-agent: *\nDisallow: /v1/\n", media_type="text/plain")
-
-    async def error(self, request: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        sentence = "There is no page at this address." if status == 404 else "This page cannot be shown."
-        if "text/html" in request.headers.get("accept", ""):
-            return self._page("error.html", status=status, sentence=sentence)
-        code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal_error")
-        body = {"error": {"message": sentence, "type": "invalid_request_error", "param": None, "code": code}}
-        return JSONResponse(body, status)
-
-    def _page(self, template: str, status: int = 200, **values: object) -> Response:
-        html = self._templates.get_template(template).render(status=status, **values)
-        return HTMLResponse(html, status, headers=SECURITY_HEADERS)
-
-    def _row(self, model: Model) -> Row:
-        obstacle = self._obstacle(model.id)
-        rates = model.deployments[0].sheet.price.rates if model.deployments else None
-        return Row(
-            id=model.id,
-            name=model.name,
-            vendor=model.vendor,
-            context=f"{model.context_length:,}" if model.context_length else "unknown",
-            state="none" if not model.deployments else "down" if obstacle else "up",
-            state_text=obstacle or "can be called",
-            input_price=f"${Picodollars(rates.input).per_million()}" if rates else "–",
-            output_price=f"${Picodollars(rates.output).per_million()}" if rates else "–",
-        )
+async def error(request: Request, problem: Exception) -> Response:
+    status = problem.status_code if isinstance(problem, HTTPException) else 500
+    sentence = _("There is no page at this address.") if status == 404 else _("This page cannot be shown.")
+    if "text/html" in request.headers.get("accept", ""):
+        desk = Desk.of(request)
+        values = {"status": status, "sentence": sentence}
+        return desk.press.page(request, desk.visit(request), "error.html", (status, sentence), lambda: values, status)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal_error")
+    body = {"error": {"message": sentence, "type": "invalid_request_error", "param": None, "code": code}}
+    return JSONResponse(body, status)

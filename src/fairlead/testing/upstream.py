@@ -22,8 +22,7 @@ HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body><
 class Script:
     """What to answer next, and what was asked: the part of the upstream that needs no socket."""
 
-    def __init__(self, *, any_path: bool = False) -> None:
-        self._any_path = any_path
+    def __init__(self) -> None:
         self.default = Reply()
         self.requests: list[Received] = []
         self.cancelled = 0
@@ -45,7 +44,7 @@ class Script:
         if path.endswith("/health") and request.method == "GET":
             await wire.send(_complete(request, 200, b""))
             return False
-        if not self._any_path and not path.endswith("/chat/completions"):
+        if not path.endswith("/chat/completions"):
             await wire.send(_complete(request, 404, error_body(404, f"Nothing is at {path}.")))
             return False
         if request.method != "POST":
@@ -63,12 +62,11 @@ class ScriptedUpstream(Script):
     """A running scripted upstream; a context manager that listens on a free port of the loopback.
 
     `url` ends with "/v1". `requests` are all requests read so far, `cancelled` counts callers who hung up before their
-    answer was complete, `connections` are open now, `accepted` were opened ever. `any_path`: replies are given wherever
-    a POST goes, so that with `body` and a content type it stands for a vendor with another dialect.
+    answer was complete, `connections` are open now, `accepted` were opened ever.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, any_path: bool = False) -> None:
-        super().__init__(any_path=any_path)
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__()
         self._host = host
         self._port = port
         self._open: set[Connection] = set()

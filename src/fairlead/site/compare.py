@@ -1,0 +1,240 @@
+"""/compare/a/b[/c]: models side by side, what differs marked, and price against measured speed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log10
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from fairlead.catalogue.snapshot import Model
+from fairlead.money import Picodollars
+from fairlead.site.desk import Desk
+from fairlead.site.forms import Values, give, segments, table
+from fairlead.site.listing import Entry
+from fairlead.site.models import listed, released
+from fairlead.site.words import CAPABILITY_TITLES, STATE_TITLES
+from fairlead.telemetry.figures import Performance
+
+MOST_MODELS = 3
+WINDOW = "7d"
+FRESH_SECONDS = 30.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 52, 24, 16, 44
+
+
+def _(message: str) -> str:
+    """Marks a word for translation."""
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A fact of each model; None: unknown. `kind` says how it is written."""
+
+    title: str
+    kind: str  # "text" | "tokens" | "price" | "yes" | "ms" | "speed"
+    values: tuple[str | int | float | bool | None, ...]
+
+    @property
+    def differs(self) -> bool:
+        return len(set(self.values)) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One deployment in the chart, in the chart's own coordinates."""
+
+    x: float
+    y: float
+    model: str
+    deployment: str
+    price: int
+    speed: float
+    samples: int
+    series: int
+
+    @property
+    def dollars(self) -> str:
+        return Picodollars(self.price).per_million()
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    dots: tuple[Dot, ...]
+    x_marks: tuple[tuple[float, str], ...]
+    y_marks: tuple[tuple[float, str], ...]
+
+
+async def choose(request: Request) -> Response:
+    """/compare: asks which models; the form's answer is sent on to the address of the comparison."""
+    chosen = [name for name in dict.fromkeys(request.query_params.getlist("model")) if name][:MOST_MODELS]
+    desk = Desk.of(request)
+    models = desk.sources.snapshot().models
+    unknown = tuple(name for name in chosen if name not in models)
+    if len(chosen) >= 2 and not unknown:
+        language = request.query_params.get("lang")
+        return RedirectResponse(address(chosen) + (f"?lang={quote(language, safe='')}" if language else ""), 303)
+    entries = listed(desk)
+
+    def values() -> Values:
+        return {"entries": entries, "chosen": chosen, "unknown": unknown, "models": ()}
+
+    return give(request, "compare.html", (desk.version(), tuple(chosen)), values,
+                lambda values: {"models": [entry.id for entry in values["entries"]]},
+                lambda _: "# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n")  # fmt: skip
+
+
+def address(names: Sequence[str]) -> str:
+    return "/compare/" + "/".join(quote(name, safe="") for name in names)
+
+
+async def compare(request: Request) -> Response:
+    desk = Desk.of(request)
+    names = segments(request)[1:]
+    by_id = {entry.id: entry for entry in listed(desk)}
+    snapshot = desk.sources.snapshot()
+    names = [snapshot.aliases.get(name, name) for name in names]
+    if not 2 <= len(names) <= MOST_MODELS or any(name not in by_id for name in names):
+        raise HTTPException(404)
+    if len(set(names)) < len(names):
+        rest = list(dict.fromkeys(names))
+        return RedirectResponse(address(rest) if len(rest) > 1 else f"/compare?model={quote(rest[0])}", 303)
+    measured, numbers = [], []
+    for name in names:
+        number, found = await _measured(desk, name)
+        measured.append(found)
+        numbers.append(number)
+    entries = [by_id[name] for name in names]
+    models = [snapshot.models[name] for name in names]
+
+    def values() -> Values:
+        return {
+            "models": entries,
+            "entries": tuple(by_id.values()),
+            "chosen": names,
+            "unknown": (),
+            "rows": rows(models, entries, measured),
+            "scatter": scatter(models, measured),
+        }
+
+    return give(request, "compare.html", (desk.listed and desk.listed[0], tuple(names), tuple(numbers)), values,
+                _data, _text)  # fmt: skip
+
+
+async def _measured(desk: Desk, name: str) -> tuple[int, Performance | None]:
+    return await desk.fresh.get(
+        ("performance", name), FRESH_SECONDS, lambda: desk.sources.records.performance(name, WINDOW)
+    )
+
+
+def rows(models: Sequence[Model], entries: Sequence[Entry], measured: Sequence[Performance | None]) -> list[Row]:
+    def row(title: str, kind: str, *values: str | int | float | bool | None) -> Row:
+        return Row(title, kind, values)
+
+    found = [
+        row(_("Vendor"), "text", *(entry.vendor_name for entry in entries)),
+        row(_("State"), "state", *(entry.state for entry in entries)),
+        row(_("Released"), "text", *(released(entry) for entry in entries)),
+        *(
+            row(title, "text", *(model.facts.text(name) for model in models))
+            for title, name in (
+                (_("Knowledge cutoff"), "knowledge_cutoff"),
+                (_("Licence"), "licence"),
+                (_("Tokenizer"), "tokenizer"),
+                (_("Quantisation"), "quantization"),
+            )
+        ),
+        row(_("Context, tokens"), "tokens", *(entry.context for entry in entries)),
+        row(_("Longest answer, tokens"), "tokens", *(entry.max_output for entry in entries)),
+        row(_("Input, per million tokens"), "price", *(entry.price_in for entry in entries)),
+        row(_("Output, per million tokens"), "price", *(entry.price_out for entry in entries)),
+        row(_("First token, median of 7 days"), "ms", *(_first_token(one) for one in measured)),
+        row(_("Speed, median of 7 days"), "speed", *(_speed(one) for one in measured)),
+        row(_("Input"), "words", *(", ".join(sorted(entry.input)) or None for entry in entries)),
+        row(_("Output"), "words", *(", ".join(sorted(entry.output)) or None for entry in entries)),
+        row(_("Providers"), "text", *(", ".join(entry.provider) or None for entry in entries)),
+    ]
+    for name, title in CAPABILITY_TITLES.items():
+        values = tuple(_can(model, entry, name) for model, entry in zip(models, entries, strict=True))
+        if any(value is not None for value in values):
+            found.append(Row(title, "yes", values))
+    parameters = sorted({name for entry in entries for name in entry.parameter})
+    found += [Row(name, "code", tuple(name in entry.parameter for entry in entries)) for name in parameters]
+    return found
+
+
+def _can(model: Model, entry: Entry, name: str) -> bool | None:
+    if name in entry.capability:
+        return True
+    fact = model.facts.family("capability").get(name)
+    return fact.value if fact is not None and isinstance(fact.value, bool) else None
+
+
+def _first_token(one: Performance | None) -> float | None:
+    return None if one is None else one.total.traffic.first_token.p50
+
+
+def _speed(one: Performance | None) -> float | None:
+    return None if one is None else one.total.traffic.speed.p50
+
+
+def scatter(models: Sequence[Model], measured: Sequence[Performance | None]) -> Scatter | None:
+    """Output price of each deployment against its measured speed; None when nothing was measured."""
+    points = []
+    for series, (model, performance) in enumerate(zip(models, measured, strict=True)):
+        prices = {deployment.id: deployment.sheet.price.rates.output for deployment in model.deployments}
+        for served in performance.deployments if performance is not None else ():
+            speed = served.traffic.speed
+            if speed.p50 is not None and served.deployment in prices:
+                points.append(
+                    (model.id, served.deployment, prices[served.deployment], speed.p50, speed.samples, series)
+                )
+    if not points:
+        return None
+    most_price, most_speed = _round_up(max(point[2] / 1e6 for point in points)), _round_up(max(p[3] for p in points))
+    across, up = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    dots = tuple(
+        Dot(LEFT + across * price / 1e6 / most_price, TOP + up * (1 - speed / most_speed), model, deployment, price,
+            speed, samples, series)
+        for model, deployment, price, speed, samples, series in points
+    )  # fmt: skip
+    return Scatter(
+        dots,
+        tuple((LEFT + across * step / 4, f"${most_price * step / 4:g}") for step in range(5)),
+        tuple((TOP + up * (1 - step / 4), f"{most_speed * step / 4:g}") for step in range(5)),
+    )
+
+
+def _round_up(value: float) -> float:
+    """The next 1, 2, 4 or 8 times a power of ten: an axis that begins at zero and has round quarters."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** (ceil(log10(value)) - 1)
+    return next(step * power for step in (1, 2, 4, 8, 10, 20) if step * power >= value * 0.999999)
+
+
+def _plain(row: Row) -> list[object]:
+    if row.kind == "price":
+        return [None if value is None else f"${Picodollars(int(value)).per_million()}" for value in row.values]
+    if row.kind in ("yes", "code"):
+        return [{True: "yes", False: "no", None: None}[value] for value in row.values]  # type: ignore[index]
+    if row.kind == "state":
+        return [STATE_TITLES[str(value)] for value in row.values]
+    return list(row.values)
+
+
+def _data(values: Values) -> object:
+    return {
+        "models": [entry.id for entry in values["models"]],
+        "facts": [{"name": row.title, "differs": row.differs, "values": _plain(row)} for row in values["rows"]],
+    }
+
+
+def _text(values: Values) -> str:
+    names = [entry.id for entry in values["models"]]
+    lines = [(row.title + (" ≠" if row.differs else ""), *_plain(row)) for row in values["rows"]]
+    return f"# {' and '.join(names)}\n\n{table(('Fact', *names), lines)}"

@@ -1,0 +1,67 @@
+"""A page in its three forms: HTML at its path, the same as JSON at path.json and as Markdown at path.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fairlead.site.desk import Desk
+from fairlead.site.press import JSON, MARKDOWN
+
+Values = Mapping[str, Any]
+FORMS = ("json", "md")
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def routes(path: str, endpoint: Callable[[Request], Any]) -> list[Route]:
+    """A page's path and its two other forms."""
+    return [*(Route(f"{path}.{form}", endpoint) for form in FORMS), Route(path, endpoint)]
+
+
+def form_of(request: Request) -> str:
+    """The form that was asked for: "json", "md", or "" for HTML."""
+    ending = request.url.path.rpartition(".")[2]
+    return ending if ending in FORMS else ""
+
+
+def segments(request: Request) -> list[str]:
+    """The parts of the path, each unquoted by itself, so that an id with a slash (%2F) stays one part."""
+    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    path = raw.decode("latin-1").strip("/")
+    form = form_of(request)
+    return [unquote(part) for part in (path.removesuffix(f".{form}") if form else path).split("/")]
+
+
+def give(
+    request: Request,
+    template: str,
+    depends: Hashable,
+    values: Callable[[], Values],
+    data: Callable[[Values], object],
+    text: Callable[[Values], str],
+) -> Response:
+    """The page in the form that was asked for. `data` and `text` are made of the same values as the HTML."""
+    desk = Desk.of(request)
+    visit = desk.visit(request)
+    form = form_of(request)
+    if form == "json":
+        return desk.press.data(request, visit, template, JSON, (form, depends), lambda: _encode(data(values())))
+    if form == "md":
+        return desk.press.data(request, visit, template, MARKDOWN, (form, depends), lambda: text(values()).encode())
+    return desk.press.page(request, visit, template, depends, values)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    return "unknown" if value is None else str(value).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,54 @@
+"""The first page: what this gateway is, a search, a curl to copy, and the models that can be called."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fairlead.site.desk import Desk
+from fairlead.site.forms import Values, give
+from fairlead.site.listing import Query, select
+from fairlead.site.models import data_of, listed, text_of
+
+MOST_ROWS = 10
+
+
+async def front(request: Request) -> Response:
+    desk = Desk.of(request)
+    entries = listed(desk)
+    api = desk.visit(request).api
+    models = desk.sources.snapshot().models
+
+    def values() -> Values:
+        found = select(entries, Query())
+        deployed = [entry for entry in found if entry.state != "none"]
+        ready = [entry for entry in deployed if entry.state == "up"]
+        example = min(ready, key=lambda entry: models[entry.id].demonstration, default=None)
+        return {
+            "entries": (deployed or found)[:MOST_ROWS],
+            "example": example.id if example else "fairlead-demo",
+            "total": len(found),
+            "ready": len(ready),
+            "deployed": len(deployed),
+            "providers": len({name for entry in deployed for name in entry.provider}),
+        }
+
+    return give(request, "front.html", desk.listed and desk.listed[0], values, lambda values: _data(values, api),
+                lambda values: _text(values, api))  # fmt: skip
+
+
+def _data(values: Values, api: str) -> object:
+    return {
+        "api": api,
+        "models": values["total"],
+        "models_ready": values["ready"],
+        "providers": values["providers"],
+        "shown": data_of(values["entries"]),
+    }
+
+
+def _text(values: Values, api: str) -> str:
+    return (
+        f"# Fairlead\n\nOne OpenAI-compatible API for many models, at {api}. {values['total']} models are in the "
+        f"catalogue, {values['ready']} can be called now.\n\n#{text_of('Models', values['entries'])}"
+    )

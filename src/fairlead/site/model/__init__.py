@@ -1,0 +1,1 @@
+"""The page of a model: what it is, whether it works, what it costs, and how to call it."""

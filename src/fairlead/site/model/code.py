@@ -1,0 +1,48 @@
+"""Calls that work as they stand, with a key in FAIRLEAD_API_KEY."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    title: str
+    text: str
+
+
+def curl(api: str, model: str) -> str:
+    body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Hello!"}]}).decode()
+    return (
+        f"curl {api}/chat/completions \\\n"
+        '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'
+        '  -H "Content-Type: application/json" \\\n'
+        f"  -d '{body}'"
+    )
+
+
+def snippets(api: str, model: str) -> tuple[Snippet, ...]:
+    name, base = (msgspec.json.encode(text).decode() for text in (model, api))
+    python = f"""import os
+from openai import OpenAI
+
+client = OpenAI(base_url={base}, api_key=os.environ["FAIRLEAD_API_KEY"])
+answer = client.chat.completions.create(
+    model={name},
+    messages=[{{"role": "user", "content": "Hello!"}}],
+)
+print(answer.choices[0].message.content)"""
+    script = f"""import OpenAI from "openai";
+
+const client = new OpenAI({{
+  baseURL: {base},
+  apiKey: process.env.FAIRLEAD_API_KEY,
+}});
+const answer = await client.chat.completions.create({{
+  model: {name},
+  messages: [{{ role: "user", content: "Hello!" }}],
+}});
+console.log(answer.choices[0].message.content);"""
+    return Snippet("curl", curl(api, model)), Snippet("Python", python), Snippet("TypeScript", script)

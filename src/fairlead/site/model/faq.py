@@ -1,0 +1,80 @@
+"""Questions that people ask of a model, answered from its facts. What is not known is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairlead.catalogue.snapshot import Model
+from fairlead.catalogue.views import PriceRange
+from fairlead.site.language import Language
+from fairlead.site.shown import price, tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    question: str
+    answer: str
+
+
+def questions(model: Model, ranges: list[PriceRange], api: str, language: Language) -> tuple[Question, ...]:
+    _ = language.gettext
+    facts = model.facts
+    found = [
+        Question(_("What does %(name)s cost?") % {"name": model.name}, _cost(ranges, language)),
+        Question(
+            _("How do I call %(name)s?") % {"name": model.name},
+            _(
+                "Send requests to %(api)s/chat/completions with model set to %(id)s and a key of this server. "
+                "Any client of OpenAI's API works."
+            )
+            % {"api": api, "id": model.id},
+        ),
+        Question(_("What is its context window?"), _context(model, language)),
+    ]
+    for name, question in (
+        ("tools", _("Can it call tools?")),
+        ("reasoning", _("Does it reason before it answers?")),
+        ("vision", _("Does it read images?")),
+        ("structured_outputs", _("Can it answer in a JSON schema?")),
+    ):
+        value = facts.get(f"capability.{name}").value
+        answer = _("Yes.") if value is True else _("No.") if value is False else _("That is not known.")
+        found.append(Question(question, answer))
+    cutoff = facts.text("knowledge_cutoff")
+    found.append(Question(_("Until when does its knowledge reach?"),
+                          _("Until %(date)s.") % {"date": cutoff} if cutoff else _("That is not known.")))  # fmt: skip
+    return tuple(found)
+
+
+def _cost(ranges: list[PriceRange], language: Language) -> str:
+    _ = language.gettext
+    if not ranges:
+        return _("It is not deployed on this server, so it has no price here.")
+    by_name = {row.name: row for row in ranges}
+    taken, given = by_name["input"], by_name["output"]
+    if not any(row.most for row in ranges):
+        return _("Nothing on this server.")
+    return _(
+        "Input costs %(input)s and output %(output)s per million tokens. "
+        "Charges are exact to a picodollar; nothing is rounded."
+    ) % {
+        "input": _range(taken, language),
+        "output": _range(given, language),
+    }
+
+
+def _range(row: PriceRange, language: Language) -> str:
+    least, most = price(row.least, language), price(row.most, language)
+    return least if least == most else f"{least} – {most}"
+
+
+def _context(model: Model, language: Language) -> str:
+    _ = language.gettext
+    if model.context_length is None:
+        return _("That is not known.")
+    text = _("%(count)s tokens for prompt and answer together.") % {"count": tokens(model.context_length, language)}
+    if model.max_output_tokens is not None:
+        text += " " + _("An answer has at most %(count)s tokens.") % {
+            "count": tokens(model.max_output_tokens, language)
+        }
+    return text

@@ -1,0 +1,262 @@
+"""/models/{vendor}/{model}: everything that is known of a model, as HTML, JSON and Markdown."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from fairlead.catalogue.facts import Fact, by_source
+from fairlead.catalogue.similar import similar
+from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
+from fairlead.catalogue.views import limits, parameter_rows, price_ranges
+from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
+from fairlead.money import Picodollars
+from fairlead.site.desk import Desk
+from fairlead.site.forms import FORMS, Values, form_of, give, segments, table
+from fairlead.site.listing import vendor_names
+from fairlead.site.model.charts import Chart, chart
+from fairlead.site.model.code import curl, snippets
+from fairlead.site.model.faq import questions
+from fairlead.site.model.prices import plan_of, sums
+from fairlead.site.model.structured import structured
+from fairlead.site.press import Visit
+from fairlead.site.status import History, history
+from fairlead.telemetry.figures import Figures, Performance, Served
+
+FRESH_SECONDS = 10.0
+WINDOWS = ("1h", "24h", "7d", "30d")
+DEFAULT_WINDOW = "24h"
+STATE_WINDOW = "30m"
+# Of the last half hour's calls that tell something; fewer served ones make a model degraded, or down.
+DEGRADED_BELOW, DOWN_BELOW = 0.95, 0.5
+STATS = (
+    "context_length", "max_output_tokens", "mode", "tokenizer", "knowledge_cutoff", "quantization", "size", "family",
+    "licence", "weights", "released", "status", "retires", "successor",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What this server measured of a model: in the chosen window, in the last half hour, and over 90 days."""
+
+    now: Performance | None
+    chosen: Performance | None
+    days: History
+    by_deployment: tuple[History, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A deployment as the page shows it: what is declared, and what was measured (None: no calls in the window)."""
+
+    deployment: Deployment
+    context: int | None
+    output: int | None
+    figures: Figures | None
+    days: History
+    first_token: Chart | None
+    speed: Chart | None
+
+
+async def model(request: Request) -> Response:
+    desk = Desk.of(request)
+    snapshot = desk.sources.snapshot()
+    found = _find(snapshot, request)
+    if found is None:
+        raise HTTPException(404)
+    if isinstance(found, str):
+        return RedirectResponse(found, 301)
+    window = request.query_params.get("window", "")
+    window = window if window in WINDOWS else DEFAULT_WINDOW
+    number, measured = await _measured(desk, found, window)
+    obstacle = desk.sources.obstacle(found.id)
+    plan = plan_of(request.query_params)
+    now = desk.sources.now().replace(second=0, microsecond=0)
+    depends = (desk.version(), found.id, number, obstacle, window, plan, now)
+
+    def values() -> Values:
+        visit = desk.visit(request)
+        vendor = vendor_names(snapshot).get(found.vendor, found.vendor)
+        ranges = price_ranges(found)
+        faq = questions(found, ranges, visit.api, visit.language)
+        state, share = state_of(found, obstacle, measured.now)
+        return {
+            "model": found,
+            "facts": found.facts,
+            "vendor": vendor,
+            "vendor_fact": snapshot.vendors.get(found.vendor),
+            "state": state,
+            "obstacle": obstacle,
+            "share": share,
+            "at": datetime.fromtimestamp(measured.now.at, UTC) if measured.now else now,
+            "now": now,
+            "ranges": ranges,
+            "by_class": {row.name: row for row in ranges},
+            "stats": STATS,
+            "capabilities": CAPABILITIES,
+            "window": window,
+            "windows": WINDOWS,
+            "measured": measured,
+            "total": measured.chosen.total.traffic if measured.chosen else None,
+            "serving": tuple(_serving(found, one, measured) for one in found.deployments),
+            "parameters": parameter_rows(found, desk.sources.carries),
+            "known_parameters": PARAMETERS,
+            "plan": plan,
+            "sums": sums(found, plan),
+            "curl": curl(visit.api, found.id),
+            "snippets": snippets(visit.api, found.id),
+            "faq": faq,
+            "similar": similar(found.facts, [one.facts for one in snapshot.models.values() if one.facts.id]),
+            "by_source": by_source(found.facts),
+            "numbers": {key: at for at, key in enumerate(found.facts.sources, 1)},
+            "structured": structured(found, vendor, visit.origin, ranges, faq),
+        }  # fmt: skip
+
+    return give(request, "model.html", depends, values, lambda one: _data(one, desk.visit(request)), _text)
+
+
+def _find(snapshot: Snapshot, request: Request) -> Model | str | None:
+    """The model of the path; a path to go to when it has another one; None: there is none. Ids may have slashes and
+    dots, so the whole id counts before an ending does."""
+    vendor = segments(request)[1]
+    raw = request.path_params["model"]
+    ending = form_of(request)
+    for name, form in ((raw, ""), (raw.removesuffix(f".{ending}") if ending else raw, ending)):
+        name = snapshot.aliases.get(name, name)
+        found = snapshot.models.get(name)
+        if found is not None:
+            suffix = f".{form}" if form in FORMS and form else ""
+            asked = f"/models/{vendor}/{raw}"
+            return found if asked == found.path + suffix else found.path + suffix
+    return None
+
+
+async def _measured(desk: Desk, model: Model, window: str) -> tuple[int, Measured]:
+    records = desk.sources.records
+
+    async def read() -> Measured:
+        if not model.deployments:
+            return Measured(None, None, history("", ()), ())
+        names = ("", *(one.id for one in model.deployments))
+        now, chosen, days = await asyncio.gather(
+            records.performance(model.id, STATE_WINDOW),
+            records.performance(model.id, window),
+            asyncio.gather(*(records.day_bars(model.id, one) for one in names)),
+        )
+        all_, *each = (history(name, bars) for name, bars in zip(names, days, strict=True))
+        return Measured(now, chosen, all_, tuple(each))
+
+    return await desk.fresh.get(("model", desk.version(), model.id, window), FRESH_SECONDS, read)
+
+
+def state_of(model: Model, obstacle: str | None, now: Performance | None) -> tuple[str, float | None]:
+    """ "up", "degraded", "down" or "none", and the share of the last half hour's calls that were served, if known."""
+    share = None if now is None else now.total.traffic.success.value
+    if not model.deployments:
+        return "none", None
+    if obstacle is not None or (share is not None and share < DOWN_BELOW):
+        return "down", share
+    return ("degraded" if share is not None and share < DEGRADED_BELOW else "up"), share
+
+
+def _serving(model: Model, deployment: Deployment, measured: Measured) -> Serving:
+    chosen = measured.chosen
+    served = _served(chosen, deployment.id)
+    days = next((one for one in measured.by_deployment if one.deployment == deployment.id), history(deployment.id, ()))
+    context, output = limits(model, deployment)
+    if served is None or chosen is None:
+        return Serving(deployment, context, output, None, days, None, None)
+    first = chart(served.series, chosen.end, "ms", lambda point: point.first_token, "p95")
+    speed = chart(served.series, chosen.end, "tokens/s", lambda point: point.speed, "p5")
+    return Serving(deployment, context, output, served.traffic, days, first, speed)
+
+
+def _served(performance: Performance | None, deployment: str) -> Served | None:
+    if performance is None:
+        return None
+    return next((one for one in performance.deployments if one.deployment == deployment), None)
+
+
+def _data(values: Values, visit: Visit) -> object:
+    found: Model = values["model"]
+    facts = found.facts
+    measured: Measured = values["measured"]
+    return {
+        "id": found.id,
+        "name": found.name,
+        "vendor": values["vendor"],
+        "url": visit.origin + found.path,
+        "aliases": found.aliases,
+        "status": {"state": values["state"], "reason": values["obstacle"], "at": values["at"].isoformat()},
+        "description": found.description,
+        "facts": {name: _fact(fact) for name, fact in facts.facts.items()},
+        "sources": facts.sources,
+        "list_prices": facts.prices,
+        "history": facts.history,
+        "prices_per_million_tokens": [
+            {"class": row.name, "least": _dollars(row.name, row.least), "most": _dollars(row.name, row.most)}
+            for row in values["ranges"]
+        ],
+        "deployments": [
+            {
+                "id": one.deployment.id,
+                "context_length": one.context,
+                "max_output_tokens": one.output,
+                "uptime_90_days": one.days.uptime,
+            }
+            for one in values["serving"]
+        ],
+        "parameters": values["parameters"],
+        "performance": measured.chosen,
+        "calculation": {"plan": values["plan"], "sums": values["sums"]},
+        "faq": values["faq"],
+        "similar": [
+            {"id": one.model.id, "distance": round(one.distance, 4), "reasons": one.reasons}
+            for one in values["similar"]
+        ],
+    }
+
+
+def _fact(fact: Fact) -> object:
+    return {"value": fact.value, "source": fact.source, "why": fact.why, "others": fact.others}
+
+
+def _dollars(name: str, picodollars: int) -> str:
+    amount = Picodollars(picodollars)
+    return amount.dollars() if name == "request" else amount.per_million()
+
+
+def _text(values: Values) -> str:
+    found: Model = values["model"]
+    facts = found.facts
+    parts = [
+        f"# {found.name}\n",
+        f"{found.description}\n",
+        f"Status: {values['state']} at {values['at'].isoformat()}\n",
+    ]
+    parts += ["## Facts\n", table(("Fact", "Value", "Source", "Read"), [
+        (name, ", ".join(map(str, fact.value)) if isinstance(fact.value, tuple) else fact.value,
+         source.title if (source := facts.source_of(fact)) else None, source.read if source else None)
+        for name, fact in sorted(facts.facts.items()) if name != "description"
+    ])]  # fmt: skip
+    parts += ["## Prices, US dollars per million tokens\n", table(("Class", "Least", "Most"), [
+        (row.name, _dollars(row.name, row.least), _dollars(row.name, row.most)) for row in values["ranges"]
+    ])]  # fmt: skip
+    parts += ["## Providers\n", table(("Deployment", "Context", "Output"), [
+        (one.deployment.id, one.context, one.output) for one in values["serving"]
+    ])]  # fmt: skip
+    parts += [f"## Call it\n\n```sh\n{values['curl']}\n```\n"]
+    parts += ["## Questions\n", *(f"**{one.question}** {one.answer}\n" for one in values["faq"])]
+    parts += ["## Similar models\n", *(f"- {one.model.id}: {', '.join(one.reasons)}" for one in values["similar"]), ""]
+    return "\n".join(parts)
+
+
+async def new_key(request: Request) -> Response:
+    """/keys/new: until accounts make keys here, the line of the command that does."""
+    desk = Desk.of(request)
+    return desk.press.page(request, desk.visit(request), "key.html", (), dict)

@@ -1,0 +1,205 @@
+"""/models and the pages of vendors: the list of models, with search, filters and an order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from fairlead.money import Picodollars
+from fairlead.site.desk import Desk
+from fairlead.site.forms import Values, give, segments, table
+from fairlead.site.language import Language
+from fairlead.site.listing import (
+    CONTEXTS,
+    PAGE_ROWS,
+    PRICES,
+    SORTS,
+    Entry,
+    Query,
+    entries_of,
+    facets_of,
+    parse,
+    select,
+    vendor_names,
+)
+from fairlead.site.press import JSON, Visit
+from fairlead.site.shown import price, tokens
+from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, SORT_TITLES, STATE_TITLES
+
+LOOK_SECONDS = 1.0
+
+
+def listed(desk: Desk) -> tuple[Entry, ...]:
+    """The list as of now; looked at at most once in a second, made again when the snapshot or a state has changed."""
+    snapshot = desk.sources.snapshot()
+    now = desk.fresh.clock()
+    if desk.listed is not None and desk.listed_from is snapshot and now - desk.listed_at < LOOK_SECONDS:
+        return desk.listed[1]
+    desk.listed_at, desk.listed_from = now, snapshot
+    obstacles = {model.id: desk.sources.obstacle(model.id) for model in snapshot.models.values() if model.deployments}
+    key = (desk.version(), tuple(obstacles.values()))
+    if desk.listed is None or desk.listed[0] != key:
+        desk.listed = key, entries_of(snapshot, obstacles.get)
+    return desk.listed[1]
+
+
+async def models(request: Request) -> Response:
+    desk = Desk.of(request)
+    entries = listed(desk)
+    query = parse(request.query_params.multi_items())
+
+    def values() -> Values:
+        found = select(entries, query)
+        pages = max(1, -(-len(found) // PAGE_ROWS))
+        page = min(query.page, pages)
+        return {
+            "query": query,
+            "entries": found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS],
+            "found": found,
+            "total": len(entries),
+            "page": page,
+            "pages": pages,
+            "facets": facets_of(entries),
+            "vendors": vendor_names(desk.sources.snapshot()),
+            "contexts": CONTEXTS,
+            "prices": PRICES,
+            "sorts": tuple(SORTS),
+        }
+
+    return give(request, "models.html", (desk.listed and desk.listed[0], query.address(page=query.page)), values,
+                lambda values: data_of(values["found"]), lambda values: text_of("Models", values["found"]))  # fmt: skip
+
+
+async def vendor(request: Request) -> Response:
+    """/models/{vendor}: its models, the newest first."""
+    desk = Desk.of(request)
+    slug = segments(request)[1]
+    entries = tuple(entry for entry in listed(desk) if entry.vendor == slug)
+    if not entries:
+        known = desk.sources.snapshot().models.get(slug)
+        if known is not None:  # the id alone: the page of that model
+            return RedirectResponse(f"/models/{known.vendor}/{known.id}", 301)
+        raise HTTPException(404)
+    found = select(entries, Query(sort=("-released",)))
+    about = getattr(desk.sources.snapshot(), "vendors", {}).get(slug)
+
+    def values() -> Values:
+        return {
+            "slug": slug,
+            "name": entries[0].vendor_name,
+            "link": about.url if about else None,
+            "entries": found,
+            "deployed": sum(entry.state != "none" for entry in found),
+            "contexts": max((entry.context or 0 for entry in found), default=0) or None,
+        }
+
+    return give(request, "vendor.html", (desk.listed and desk.listed[0], slug), values,
+                lambda values: data_of(values["entries"]), lambda values: text_of(values["name"], found))  # fmt: skip
+
+
+async def index(request: Request) -> Response:
+    """/search.json: the list in the few figures and words that the script of /models searches and draws."""
+    desk = Desk.of(request)
+    entries = listed(desk)
+    visit = desk.visit(request)
+    return desk.press.data(
+        request, visit, "index", JSON, desk.listed and desk.listed[0], lambda: _index(entries, visit)
+    )
+
+
+def _index(entries: Sequence[Entry], visit: Visit) -> bytes:
+    language = visit.language
+    rows = [
+        {
+            "p": visit.href(entry.path),
+            "i": entry.id,
+            "n": entry.name,
+            "v": entry.vendor_name,
+            "h": entry.haystack,
+            "f": {
+                "input": entry.input,
+                "output": entry.output,
+                "capability": entry.capability,
+                "provider": entry.provider,
+                "parameter": entry.parameter,
+                "vendor": (entry.vendor,),
+            },
+            "k": [figure(entry) for figure in SORTS.values()],
+            "s": entry.state,
+            "t": _texts(entry, language),
+            "d": entry.description,
+        }
+        for entry in select(entries, Query())
+    ]  # fmt: skip
+    return msgspec.json.encode({"sorts": list(SORTS), "rows": rows})
+
+
+def _texts(entry: Entry, language: Language) -> list[str]:
+    """The cells of a row as the template writes them."""
+    return [
+        language.gettext(STATE_TITLES[entry.state]),
+        ", ".join(language.gettext(CAPABILITY_TITLES.get(name, name)) for name in entry.capability),
+        tokens(entry.context, language),
+        _price(entry.price_in, language),
+        _price(entry.price_out, language),
+        released(entry),
+    ]
+
+
+def _price(value: int | None, language: Language) -> str:
+    return "–" if value is None else price(value, language)
+
+
+def released(entry: Entry) -> str:
+    return datetime.fromtimestamp(entry.created, UTC).date().isoformat() if entry.created else "–"
+
+
+def globals_for_templates() -> dict[str, object]:
+    return {
+        "capability_titles": CAPABILITY_TITLES,
+        "modality_titles": MODALITY_TITLES,
+        "sort_titles": SORT_TITLES,
+        "state_titles": STATE_TITLES,
+        "released": released,
+        "page_rows": PAGE_ROWS,
+    }
+
+
+def data_of(entries: Sequence[Entry]) -> object:
+    return {
+        "models": [
+            {
+                **{name: value for name, value in asdict(entry).items() if not name.startswith("price_")},
+                "input_price_usd_per_million": _million(entry.price_in),
+                "output_price_usd_per_million": _million(entry.price_out),
+            }
+            for entry in entries
+        ]
+    }
+
+
+def _million(value: int | None) -> str | None:
+    return None if value is None else Picodollars(value).per_million()
+
+
+def text_of(title: str, entries: Sequence[Entry]) -> str:
+    rows = [
+        (
+            f"[{entry.id}]({entry.path})",
+            entry.vendor_name,
+            {"up": "up", "down": "down", "none": "not deployed"}[entry.state],
+            entry.context,
+            _million(entry.price_in) or "–",
+            _million(entry.price_out) or "–",
+            released(entry),
+        )
+        for entry in entries
+    ]
+    head = ("Model", "Vendor", "State", "Context, tokens", "Input, $ per million", "Output, $ per million", "Released")
+    return f"# {title}\n\n{table(head, rows)}"

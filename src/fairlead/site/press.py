@@ -1,0 +1,226 @@
+"""The press: templates in, answers out. What it has printed once it gives out again, compressed, until it changes."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fairlead import __version__
+from fairlead.site import shown
+from fairlead.site.language import Language
+
+MOST_PRINTS = 1_000
+MOST_BYTES = 32 * 1024 * 1024
+# Below this a compressed answer is no packet fewer.
+LEAST_COMPRESSED_BYTES = 1_000
+STATIC_PREFIX = "/static/"
+YEAR_SECONDS = 31_536_000
+MEDIA_TYPES: Mapping[str, str] = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".txt": "text/plain; charset=utf-8",
+}
+HTML = "text/html; charset=utf-8"
+JSON = "application/json"
+# One address has a page in every language.
+VARY = "accept-encoding, accept-language, cookie"
+MARKDOWN = "text/markdown; charset=utf-8"
+# Structured data for search engines is the only thing between script tags; its hash goes into the policy.
+_DATA_BLOCK = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
+SECURITY_HEADERS: Mapping[str, str] = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+CSP = (
+    "default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What of a request a page may depend on: its language, the address that it was asked at, and its path."""
+
+    language: Language
+    origin: str  # "https://llm.example.org"
+    path: str  # without the language's prefix
+
+    @property
+    def api(self) -> str:
+        return self.origin + "/v1"
+
+    def href(self, path: str) -> str:
+        """A path of this site in the visitor's language."""
+        return self.language.prefix + path
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """A finished answer: plain and compressed, with what its headers say."""
+
+    body: bytes
+    compressed: bytes | None
+    headers: tuple[tuple[bytes, bytes], ...]
+    etag: str
+
+    @classmethod
+    def of(cls, body: bytes, media_type: str, cache: str, more: Mapping[str, str] | None = None) -> Print:
+        packed = gzip.compress(body, 9, mtime=0) if len(body) >= LEAST_COMPRESSED_BYTES else b""
+        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+        lines = {
+            "content-type": media_type,
+            "cache-control": cache,
+            "etag": etag,
+            "vary": "accept-encoding",
+            **(more or {}),
+        }
+        headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items())
+        return cls(body, packed if 0 < len(packed) < len(body) else None, headers, etag)
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.compressed or b"")
+
+    def answer(self, request: Request, status: int = 200) -> Response:
+        headers = request.headers
+        response = Response(status_code=status)
+        response.raw_headers = list(self.headers)
+        if status == 200 and self.etag in headers.get("if-none-match", ""):
+            response.status_code = 304
+        elif self.compressed is not None and "gzip" in headers.get("accept-encoding", ""):
+            response.raw_headers.append((b"content-encoding", b"gzip"))
+            response.body = self.compressed
+        else:
+            response.body = self.body
+        return response
+
+
+@dataclass(slots=True)
+class Press:
+    """`navigation`: the path and the English name of what every page leads to. Prints are kept by what they depend on;
+    the least used go first."""
+
+    navigation: tuple[tuple[str, str], ...] = ()
+    public_url: str | None = None
+    words: Mapping[str, object] = field(default_factory=dict)
+    languages: tuple[Language, ...] = ()
+    _environments: dict[str, Environment] = field(default_factory=dict)
+    _prints: OrderedDict[Hashable, Print] = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _static: dict[str, Print] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for entry in (files("fairlead.site") / "static").iterdir():
+            media_type = MEDIA_TYPES.get(PurePosixPath(entry.name).suffix)
+            if media_type is not None:
+                self._static[entry.name] = Print.of(entry.read_bytes(), media_type, "public, max-age=300")
+
+    def visit(self, request: Request, language: Language) -> Visit:
+        origin = self.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost:8080')}"
+        return Visit(language, origin, request.url.path)
+
+    def page(
+        self,
+        request: Request,
+        visit: Visit,
+        template: str,
+        depends: Hashable,
+        values: Callable[[], Mapping[str, object]],
+        status: int = 200,
+    ) -> Response:
+        """An HTML page. `depends` is all that the page is made of besides the visit: the same again is not printed
+        again, and `values` is not called."""
+
+        def html() -> Print:
+            given = values()
+            text = self._environment(visit.language).get_template(template).render(visit=visit, **given)
+            return Print.of(
+                text.encode(),
+                HTML,
+                "no-cache",
+                {"content-security-policy": policy(text), "vary": VARY, **SECURITY_HEADERS},
+            )
+
+        return self._printed((template, visit, depends), html).answer(request, status)
+
+    def data(
+        self, request: Request, visit: Visit, kind: str, media_type: str, depends: Hashable, body: Callable[[], bytes]
+    ) -> Response:
+        """A page as data (JSON, Markdown, a picture). `kind` keeps its prints apart from others'."""
+        made = self._printed(
+            (kind, visit, depends),
+            lambda: Print.of(body(), media_type, "no-cache", {"x-content-type-options": "nosniff"}),
+        )
+        return made.answer(request)
+
+    def render(self, visit: Visit, template: str, values: Mapping[str, object]) -> str:
+        """A template as text, for `data`."""
+        return self._environment(visit.language).get_template(template).render(visit=visit, **values)
+
+    def static(self, name: str) -> str:
+        """The address of a static file, with its content's hash: it may be kept for ever."""
+        found = self._static[name]
+        return f"{STATIC_PREFIX}{name}?v={found.etag[1:9]}"
+
+    def static_answer(self, request: Request, name: str) -> Response | None:
+        found = self._static.get(name)
+        if found is None:
+            return None
+        response = found.answer(request)
+        if request.url.query == f"v={found.etag[1:9]}":
+            response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+        return response
+
+    def _printed(self, key: Hashable, make: Callable[[], Print]) -> Print:
+        found = self._prints.get(key)
+        if found is not None:
+            self._prints.move_to_end(key)
+            return found
+        made = make()
+        self._prints[key] = made
+        self._bytes += made.size
+        while len(self._prints) > 1 and (len(self._prints) > MOST_PRINTS or self._bytes > MOST_BYTES):
+            self._bytes -= self._prints.popitem(last=False)[1].size
+        return made
+
+    def _environment(self, language: Language) -> Environment:
+        found = self._environments.get(language.code)
+        if found is None:
+            found = Environment(
+                loader=PackageLoader("fairlead.site"),
+                autoescape=select_autoescape(("html", "xml")),
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+                extensions=["jinja2.ext.i18n"],
+            )
+            found.policies["ext.i18n.trimmed"] = True
+            found.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+            found.globals.update(static=self.static, navigation=self.navigation, fairlead_version=__version__)
+            found.globals.update(languages=self.languages, **self.words)
+            found.filters.update(shown.filters(language))
+            self._environments[language.code] = found
+        return found
+
+
+def policy(html: str) -> str:
+    """The content security policy of a page: its own files, and the data blocks that it really has."""
+    hashes = "".join(
+        f" 'sha256-{base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()}'"
+        for block in _DATA_BLOCK.findall(html)
+    )
+    return CSP.format(hashes=hashes)

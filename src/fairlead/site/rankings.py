@@ -1,0 +1,114 @@
+"""/rankings: which models this server's own callers used, in tokens, by day, week and month."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fairlead.site.desk import Desk
+from fairlead.site.forms import Values, give, table
+from fairlead.telemetry.figures import ModelDay
+
+PERIODS = {"day": 1, "week": 7, "month": 30}
+FRESH_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """`before`: its place in the period before; None: it had no calls then. `growth`: of tokens, 1.0 is twice."""
+
+    place: int
+    model: str
+    vendor: str | None
+    calls: int
+    prompt_tokens: int
+    output_tokens: int
+    share: float
+    before: int | None
+    growth: float | None
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.output_tokens
+
+
+async def rankings(request: Request) -> Response:
+    desk = Desk.of(request)
+    period = request.query_params.get("period", "week")
+    if period not in PERIODS:
+        period = "week"
+    number, days = await desk.fresh.get(
+        "model days", FRESH_SECONDS, lambda: desk.sources.records.model_days(2 * PERIODS["month"])
+    )
+    today = desk.sources.now().date()
+    vendors = {model.id: model.vendor for model in desk.sources.snapshot().models.values()}
+
+    def values() -> Values:
+        ranked = rank(days, today, PERIODS[period], vendors)
+        return {"period": period, "ranked": ranked, "start": today - timedelta(PERIODS[period] - 1), "end": today,
+                "total": sum(one.tokens for one in ranked)}  # fmt: skip
+
+    return give(request, "rankings.html", (desk.version(), number, period, today), values, _data, _text)
+
+
+def rank(days: Iterable[ModelDay], today: date, length: int, vendors: dict[str, str]) -> list[Ranked]:
+    """The models by tokens of the last `length` days, today's among them. Pure."""
+    now = _sums(days, today - timedelta(length - 1), today)
+    then = _sums(days, today - timedelta(2 * length - 1), today - timedelta(length))
+    places = {name: place for place, name in enumerate(_order(then), 1)}
+    total = sum(prompt + output for _, prompt, output in now.values())
+    found = []
+    for place, name in enumerate(_order(now), 1):
+        calls, prompt, output = now[name]
+        past = sum(then[name][1:]) if name in then else 0
+        found.append(
+            Ranked(
+                place, name, vendors.get(name), calls, prompt, output,
+                (prompt + output) / total if total else 0.0,
+                places.get(name),
+                (prompt + output) / past - 1 if past else None,
+            )
+        )  # fmt: skip
+    return found
+
+
+def _sums(days: Iterable[ModelDay], first: date, last: date) -> dict[str, tuple[int, int, int]]:
+    found: dict[str, tuple[int, int, int]] = {}
+    for day in days:
+        if first.isoformat() <= day.date <= last.isoformat() and day.prompt_tokens + day.output_tokens:
+            calls, prompt, output = found.get(day.model, (0, 0, 0))
+            found[day.model] = (calls + day.calls, prompt + day.prompt_tokens, output + day.output_tokens)
+    return found
+
+
+def _order(sums: dict[str, tuple[int, int, int]]) -> Sequence[str]:
+    return sorted(sums, key=lambda name: (-sums[name][1] - sums[name][2], name))
+
+
+def _data(values: Values) -> object:
+    return {
+        "period": values["period"],
+        "start": values["start"].isoformat(),
+        "end": values["end"].isoformat(),
+        "total_tokens": values["total"],
+        "models": [
+            {"place": one.place, "model": one.model, "calls": one.calls, "prompt_tokens": one.prompt_tokens,
+             "output_tokens": one.output_tokens, "share": round(one.share, 6), "place_before": one.before}
+            for one in values["ranked"]
+        ],
+    }  # fmt: skip
+
+
+def _text(values: Values) -> str:
+    title = f"# Rankings, {values['start']} to {values['end']}\n\n"
+    if not values["ranked"]:
+        return title + "No tokens were counted in this time.\n"
+    rows = [
+        (one.place, one.model, one.prompt_tokens, one.output_tokens, f"{one.share:.1%}", one.calls)
+        for one in values["ranked"]
+    ]
+    return title + table(("Place", "Model", "Prompt tokens", "Output tokens", "Share", "Calls"), rows)

@@ -1,0 +1,85 @@
+"""How values are written: token counts, prices, times, dates. Unknown is a word, never a blank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+from markupsafe import Markup
+
+from fairlead.money import Picodollars
+from fairlead.site.language import Language
+
+KIBI = 1024
+
+
+def filters(language: Language) -> dict[str, Callable[..., Any]]:
+    """What the templates use, in the words of one language."""
+
+    def day(value: date | None) -> str | Markup:
+        if value is None:
+            return language.gettext("unknown")
+        return Markup('<time datetime="{0}">{0}</time>').format(value.isoformat())
+
+    def moment(value: datetime | None, now: datetime | None = None) -> str | Markup:
+        if value is None:
+            return language.gettext("unknown")
+        title = "" if now is None else ago(now, value, language)
+        value = value.astimezone(UTC)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            value.astimezone(UTC).isoformat(timespec="seconds"),
+            title,
+            value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        )
+
+    return {
+        "count": lambda value: language.gettext("unknown") if value is None else language.number(value),
+        "tokens": lambda value: tokens(value, language),
+        "price": lambda value: price(value, language),
+        "day": day,
+        "moment": moment,
+        "number": language.number,
+    }
+
+
+def short_tokens(value: int) -> str:
+    """ "128K" or "1M" when that is exactly so in binary or in thousands, else ""."""
+    for unit, name in ((KIBI * KIBI, "M"), (KIBI, "K")):
+        if value >= unit and value % unit == 0:
+            return f"{value // unit}{name}"
+    return ""
+
+
+def tokens(value: int | None, language: Language) -> str:
+    """131,072 (128K): the short form only when it is exact, in binary."""
+    if value is None:
+        return language.gettext("unknown")
+    short = short_tokens(value)
+    return f"{language.number(value)} ({short})" if short else language.number(value)
+
+
+def price(picodollars_per_token: int | None, language: Language) -> str:
+    """ "$0.10", dollars per million tokens with all its digits; "free"; "unknown"."""
+    if picodollars_per_token is None:
+        return language.gettext("unknown")
+    if picodollars_per_token == 0:
+        return language.gettext("free")
+    return f"${Picodollars(picodollars_per_token).per_million()}"
+
+
+def ago(now: datetime, then: datetime, language: Language) -> str:
+    """ "5 minutes ago"."""
+    seconds = max(0, int((now - then).total_seconds()))
+    if seconds < 60:
+        return language.gettext("less than a minute ago")
+    for length, one, many in (
+        (31_557_600, "%(num)s year ago", "%(num)s years ago"),
+        (2_629_800, "%(num)s month ago", "%(num)s months ago"),
+        (86_400, "%(num)s day ago", "%(num)s days ago"),
+        (3_600, "%(num)s hour ago", "%(num)s hours ago"),
+    ):
+        if seconds >= length:
+            count = seconds // length
+            return language.ngettext(one, many, count) % {"num": count}
+    return language.ngettext("%(num)s minute ago", "%(num)s minutes ago", seconds // 60) % {"num": seconds // 60}

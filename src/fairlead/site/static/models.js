@@ -1,0 +1,131 @@
+// The list of models while you type: the same search, filters and order as the server's, over /search.json.
+
+const form = document.getElementById("filters"), list = document.getElementById("list");
+const found = document.getElementById("found"), more = document.getElementById("more");
+const step = Number(form.dataset.rows) || 100;
+const any = new Set(["vendor", "provider"]);
+const number = new Intl.NumberFormat(document.documentElement.lang);
+let index = null, matching = [], shown = step;
+
+const load = () => index ??= fetch(form.dataset.index).then(answer => {
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.json();
+});
+
+function asked() {
+  const data = new FormData(form), facets = {};
+  for (const [name, value] of data)
+    if (["input", "output", "capability", "provider", "parameter", "vendor"].includes(name)) (facets[name] ??= []).push(value);
+  return {
+    words: data.get("q").toLowerCase().split(/\s+/).filter(Boolean), facets: Object.entries(facets),
+    context: Number(data.get("context")) || 0, price: data.get("price") ? Number(data.get("price")) * 1e6 : null,
+    free: data.has("free"), available: data.has("available"), view: data.get("view"),
+    sort: data.getAll("sort").filter(Boolean),
+  };
+}
+
+function matches(row, ask) {
+  const [, , context, , input, output] = row.k;
+  if (ask.free && (input !== 0 || output !== 0)) return false;
+  if (ask.available && row.s !== "up") return false;
+  if (context === null ? ask.context : context < ask.context) return false;
+  if (ask.price !== null && (input === null || input > ask.price)) return false;
+  for (const [name, values] of ask.facets) {
+    const has = value => row.f[name].includes(value);
+    if (!(any.has(name) ? values.some(has) : values.every(has))) return false;
+  }
+  return ask.words.every(word => row.h.includes(word));
+}
+
+function order(rows, sorts, keys) {
+  if (!keys.length) return rows; // as they came: callable first, then newest
+  const by = keys.map(key => [sorts.indexOf(key.replace("-", "")), key.startsWith("-") ? -1 : 1]);
+  return rows.sort((one, other) => {
+    for (const [at, way] of by) {
+      const a = one.k[at], b = other.k[at];
+      if (a === b) continue;
+      if (a === null || b === null) return a === null ? 1 : -1;
+      return (a < b ? -1 : 1) * way;
+    }
+    return one.i < other.i ? -1 : 1;
+  });
+}
+
+const make = (name, text, kind) => {
+  const element = document.createElement(name);
+  if (text) element.textContent = text;
+  if (kind) element.className = kind;
+  return element;
+};
+const shapes = { up: '<circle cx="10" cy="10" r="7" fill="currentColor"/>', down: '<path d="M4 4l12 12M16 4L4 16" stroke-width="3"/>', none: '<path d="M3 10h14" stroke-width="3"/>' };
+
+function state(row) {
+  const element = make("span", "", `state ${row.s}`);
+  element.innerHTML = `<svg class="icon" width="12" height="12" viewBox="0 0 20 20" aria-hidden="true">${shapes[row.s]}</svg>`;
+  element.append(row.t[0]);
+  return element;
+}
+
+function named(row) {
+  const link = make("a", row.n), small = make("small");
+  link.href = row.p;
+  small.append(make("code", row.i), ` · ${row.v}`);
+  return [link, small];
+}
+
+function tableRow(row) {
+  const line = make("tr"), head = make("th"), up = make("td");
+  head.scope = "row";
+  head.append(...named(row));
+  up.append(state(row));
+  line.append(head, up, make("td", row.t[1], "small quiet"), ...row.t.slice(2).map(text => make("td", text, "n")));
+  return line;
+}
+
+function card(row) {
+  const item = make("li"), [link, small] = named(row), facts = make("dl");
+  ["context", "input", "output"].forEach((name, at) => {
+    const pair = make("div");
+    pair.append(make("dt", list.dataset[name]), make("dd", row.t[at + 2]));
+    facts.append(pair);
+  });
+  item.append(link, state(row), small, make("p", row.d.length > 140 ? `${row.d.slice(0, 137)}...` : row.d), facts);
+  return item;
+}
+
+function draw(view) {
+  const rows = document.getElementById("rows");
+  rows.replaceChildren(...matching.slice(0, shown).map(view === "cards" ? card : tableRow));
+  more.hidden = matching.length <= shown;
+  const pages = document.querySelector(".pages");
+  if (pages) pages.hidden = true;
+}
+
+function address() {
+  const pairs = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (value && !(name === "view" && value === "table")) pairs.append(name, value);
+  const query = pairs.toString();
+  return location.pathname + (query ? `?${query}` : "");
+}
+
+async function update() {
+  let data;
+  try { data = await load(); } catch { index = null; return; } // the form still works by its button
+  const ask = asked(), wanted = ask.view === "cards";
+  if (wanted !== Boolean(document.querySelector("ul.cards"))) { form.requestSubmit(); return; } // the other view is another page
+  performance.mark("filter");
+  matching = order(data.rows.filter(row => matches(row, ask)), data.sorts, ask.sort);
+  shown = step;
+  draw(ask.view);
+  const text = matching.length === 0 ? found.dataset.none : matching.length === 1 ? found.dataset.one : found.dataset.many;
+  found.textContent = text.replace("{found}", number.format(matching.length)).replace("{total}", number.format(data.rows.length));
+  performance.measure("filtered", "filter");
+  history.replaceState(null, "", address());
+}
+
+form.addEventListener("focusin", () => { load().catch(() => { index = null; }); }, { once: true });
+form.addEventListener("input", update);
+form.addEventListener("submit", event => { for (const part of form.elements) if (part.value === "" || (part.name === "view" && part.value === "table")) part.disabled = true; });
+more.addEventListener("click", () => { shown += step; draw(asked().view); });
+addEventListener("pageshow", () => { for (const part of form.elements) part.disabled = false; });
+form.classList.add("instant");

@@ -1,0 +1,67 @@
+"""The words of the catalogue and of states as people read them; each is translated where it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def _(message: str) -> str:
+    """Marks a word for translation."""
+    return message
+
+
+def _n(one: str, many: str) -> tuple[str, str]:
+    """Marks a word that depends on a number."""
+    return one, many
+
+
+AGO = (
+    _n("%(num)s year ago", "%(num)s years ago"),
+    _n("%(num)s month ago", "%(num)s months ago"),
+    _n("%(num)s day ago", "%(num)s days ago"),
+    _n("%(num)s hour ago", "%(num)s hours ago"),
+)
+STATE_TITLES: Mapping[str, str] = {"up": _("Up"), "down": _("Down"), "none": _("Not deployed")}
+MODALITY_TITLES: Mapping[str, str] = {
+    "text": _("Text"),
+    "image": _("Image"),
+    "audio": _("Audio"),
+    "video": _("Video"),
+    "file": _("File"),
+}
+CAPABILITY_TITLES: Mapping[str, str] = {
+    "reasoning": _("Reasoning"),
+    "tools": _("Tools"),
+    "parallel_tools": _("Parallel tools"),
+    "structured_outputs": _("Structured outputs"),
+    "vision": _("Vision"),
+    "audio_input": _("Audio input"),
+    "audio_output": _("Audio output"),
+    "video_input": _("Video input"),
+    "file_input": _("Files"),
+    "image_output": _("Image output"),
+    "prefill": _("Prefill"),
+    "prompt_caching": _("Prompt caching"),
+    "web_search": _("Web search"),
+}
+SORT_TITLES: Mapping[str, str] = {
+    "": _("Callable first, then newest"),
+    "name": _("Name, A to Z"),
+    "-name": _("Name, Z to A"),
+    "-released": _("Newest"),
+    "released": _("Oldest"),
+    "-context": _("Longest context"),
+    "context": _("Shortest context"),
+    "-output": _("Longest answer"),
+    "output": _("Shortest answer"),
+    "price": _("Cheapest input"),
+    "-price": _("Dearest input"),
+    "output_price": _("Cheapest output"),
+    "-output_price": _("Dearest output"),
+}
+EVENT_TITLES: Mapping[str, str] = {
+    "open": _("Taken out of use"),
+    "half_open": _("Tried again"),
+    "closed": _("Back in use"),
+    "resting": _("Resting"),
+}

@@ -1,0 +1,64 @@
+"""The description of the API is made from what is served."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import validate
+from tests.e2e.conftest import Served, model, provider, serving
+from tests.e2e.test_chat import raw
+
+from fairlead.api.openapi import UNDESCRIBED
+from fairlead.wire.chat import PARAMETERS
+
+API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = "[server]\nmetrics = true\n" + provider("http://127.0.0.1:9/v1") + model()
+    with serving(tmp_path_factory.mktemp("openapi"), config) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def document(served: Served) -> Any:
+    status, headers, body = raw(served, "GET", "/openapi.json")
+    assert status == 200
+    assert headers["content-type"] == "application/json"
+    return json.loads(body)
+
+
+def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
+    assert document["openapi"] == "3.1.0"
+    validate(document)
+
+
+def test_every_route_of_the_documentation_is_in_it_and_the_other_way_round(document: Any) -> None:
+    rows = re.findall(r"^\| `(GET|POST|DELETE|PATCH|PUT) (/[^`?]*)", API_PAGE.read_text("utf-8"), re.MULTILINE)
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert described == set(rows)
+
+
+def test_every_route_says_what_it_does(document: Any) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"] != UNDESCRIBED.summary, f"{method} {path} has no row in OPERATIONS"
+
+
+def test_every_parameter_of_a_chat_is_in_it_with_its_range(document: Any) -> None:
+    properties = document["components"]["schemas"]["ChatRequest"]["properties"]
+    assert set(PARAMETERS) <= set(properties)
+    assert (properties["temperature"]["minimum"], properties["temperature"]["maximum"]) == (0, 2)
+    assert properties["top_logprobs"]["type"] == "integer"
+
+
+def test_asked_again_with_its_tag_it_is_not_sent_again(served: Served) -> None:
+    tag = raw(served, "GET", "/openapi.json")[1]["etag"]
+    status, _, body = raw(served, "GET", "/openapi.json", **{"If-None-Match": tag})
+    assert (status, body) == (304, b"")

@@ -1,0 +1,65 @@
+"""The recorded answers of tests/providers/recordings, as their vendors send them."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+from msgspec import Raw
+
+from fairlead.providers.anthropic_messages import AnthropicMessages
+from fairlead.providers.bedrock import BedrockConverse
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.gemini import Gemini
+from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.routing.upstream import Adapter
+
+HERE = Path(__file__).parent / "recordings"
+CASES = ("text", "tools", "reasoning", "length")
+VENDORS = ("openai", "anthropic", "gemini", "bedrock")
+# Whose recordings each dialect is tried with.
+SPOKEN = {"openai": "openai", "azure": "openai", "anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock"}
+NOW = 1_760_000_000.0
+
+
+def whole(vendor: str, case: str) -> bytes:
+    return (HERE / vendor / f"{case}.json").read_bytes()
+
+
+def events(vendor: str, case: str) -> list[bytes]:
+    """A stream, event by event."""
+    if vendor == "bedrock":
+        return [frame(*one) for one in amazon_events(case)]
+    parts = (HERE / vendor / f"{case}.sse").read_bytes().split(b"\n\n")
+    return [part + b"\n\n" for part in parts if part.strip()]
+
+
+def amazon_events(case: str) -> list[tuple[str, Any]]:
+    lines = (HERE / "bedrock" / f"{case}.frames").read_text("utf-8").splitlines()
+    return [(kind, payload) for kind, payload in map(json.loads, lines)]
+
+
+def frame(kind: str, payload: Any) -> bytes:
+    """One event in Amazon's frame; "!" before its type makes an exception of it."""
+    said = {":exception-type": kind[1:]} if kind.startswith("!") else {":event-type": kind}
+    said |= {":content-type": "application/json", ":message-type": "exception" if kind.startswith("!") else "event"}
+    head = b"".join(
+        bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value)) + value.encode()
+        for name, value in said.items()
+    )
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    prelude = struct.pack(">II", 16 + len(head) + len(body), len(head))
+    rest = prelude + struct.pack(">I", zlib.crc32(prelude)) + head + body
+    return rest + struct.pack(">I", zlib.crc32(rest))
+
+
+def adapter(dialect: str, upstream_model: str = "vendor-model", defaults: dict[str, Raw] | None = None) -> Adapter:
+    row = DIALECTS[dialect]
+    if row.speaks == "openai":
+        return OpenAIChat(row, "public", upstream_model, defaults)
+    kind = {"anthropic": AnthropicMessages, "gemini": Gemini, "bedrock": BedrockConverse}[row.speaks]
+    made: Adapter = kind(row, "public", upstream_model, defaults, clock=lambda: NOW)
+    return made

@@ -1,0 +1,69 @@
+"""Rankings, incidents and charts from what was recorded: pure."""
+
+from __future__ import annotations
+
+from datetime import date
+from xml.etree import ElementTree as ET
+
+from fairlead.site.compare import _round_up
+from fairlead.site.rankings import rank
+from fairlead.site.records import Event
+from fairlead.site.status import atom, history, incidents_of
+from fairlead.telemetry.figures import DayBar, ModelDay, Rate
+
+TODAY = date(2026, 11, 24)
+
+
+def day(model: str, at: str, tokens: int) -> ModelDay:
+    return ModelDay(model, at, 1, tokens, 0)
+
+
+def test_models_are_ranked_by_the_tokens_of_the_period_and_compared_with_the_one_before() -> None:
+    days = [
+        day("a", "2026-11-24", 100),
+        day("a", "2026-11-17", 300),
+        day("b", "2026-11-20", 300),
+        day("c", "2026-11-10", 9),
+    ]
+    ranked = rank(days, TODAY, 7, {"a": "acme"})
+    assert [(one.place, one.model, one.tokens, one.share) for one in ranked] == [
+        (1, "b", 300, 0.75),
+        (2, "a", 100, 0.25),
+    ]
+    assert (ranked[1].before, ranked[1].growth, ranked[1].vendor) == (1, 100 / 300 - 1, "acme")
+    assert (ranked[0].before, ranked[0].growth, ranked[0].vendor) == (None, None, None)
+    assert rank([], TODAY, 7, {}) == []
+
+
+def test_an_incident_lasts_from_the_first_opening_to_the_closing() -> None:
+    events = [
+        Event("p/m", "p", "closed", "", 9_000), Event("p/m", "p", "open", "again", 5_000),
+        Event("p/m", "p", "half_open", "", 4_000),
+        Event("p/m", "p", "open", "upstream_failed", 1_000), Event("", "q", "open", "upstream_denied", 7_000),
+    ]  # fmt: skip
+    still, over = incidents_of(events)
+    assert (still.subject, still.start, still.end) == ("q", 7_000, None)
+    assert (over.subject, over.reason, over.start, over.end) == ("p/m", "upstream_failed", 1_000, 9_000)
+
+
+def test_the_feed_is_well_formed_and_every_entry_has_its_own_id() -> None:
+    events = [Event("p/<m>", "p", "open", "a & b", 1_000), Event("", "q", "open", "x", 2_000)]
+    root = ET.fromstring(atom(incidents_of(events), "https://x.example"))
+    space = "{http://www.w3.org/2005/Atom}"
+    ids = [entry.findtext(f"{space}id") for entry in root.findall(f"{space}entry")]
+    assert len(ids) == len(set(ids)) == 2
+    assert root.findtext(f"{space}updated") == "1970-01-01T00:00:02Z"
+
+
+def test_a_day_without_traffic_is_neither_up_nor_down() -> None:
+    def bar(at: str, uptime: float | None, minutes: int) -> DayBar:
+        return DayBar(at, minutes, Rate(uptime, minutes), Rate(uptime, minutes))
+
+    found = history("", [bar("2026-11-22", None, 0), bar("2026-11-23", 1.0, 300), bar("2026-11-24", 0.5, 100)])
+    assert [one.state for one in found.bars] == ["none", "up", "down"]
+    assert (found.uptime, found.minutes) == (0.875, 400)
+    assert history("", [bar("2026-11-22", None, 0)]).uptime is None
+
+
+def test_axes_end_at_a_round_figure_that_holds_every_value() -> None:
+    assert [_round_up(value) for value in (0, 0.3, 1, 1.01, 9, 90, 81)] == [1, 0.4, 1, 2, 10, 100, 100]
