@@ -161,6 +161,15 @@ def test_parallel_tool_calls_keep_their_order_their_ids_and_their_arguments(dial
 
 
 @pytest.mark.parametrize("dialect", SPOKEN)
+def test_arguments_are_compact_also_when_the_document_is_laid_out_for_people(dialect: str) -> None:
+    document = whole(SPOKEN[dialect], "tools")
+    assert b'"city": "Oslo"' in document or dialect in ("openai", "azure")
+    message, _, _ = shown(plain(dialect, document))
+    found = [call["arguments"] for call in message["calls"].values()]
+    assert found == ['{"city":"Oslo"}', '{"city":"Rome"}']
+
+
+@pytest.mark.parametrize("dialect", SPOKEN)
 def test_thoughts_come_as_reasoning_content_and_signed_ones_can_be_sent_back(dialect: str) -> None:
     message, _, _ = shown(plain(dialect, whole(SPOKEN[dialect], "reasoning")))
     assert message["reasoning"] == "Let me think."

@@ -34,6 +34,7 @@ from fairlead.providers.translated import (
     TranslatedCall,
     TranslatedRelay,
     Whole,
+    arguments_of,
     decoded,
 )
 from fairlead.wire.chat import ChatRequest
@@ -298,7 +299,7 @@ def from_document(body: bytes) -> Whole:
         elif block.type == "redacted_thinking":
             pieces.append(Piece(detail=_redacted_detail(block.data, index)))
         elif block.type == "tool_use":
-            arguments = bytes(block.input).decode()
+            arguments = arguments_of(block.input)
             pieces.append(Piece(call=calls, call_id=block.id, call_name=block.name, arguments=arguments))
             calls += 1
     if message.stop_reason is not None:

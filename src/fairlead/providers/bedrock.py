@@ -36,6 +36,7 @@ from fairlead.providers.translated import (
     TranslatedCall,
     TranslatedRelay,
     Whole,
+    arguments_of,
     decoded,
 )
 from fairlead.wire.chat import ChatRequest
@@ -265,7 +266,7 @@ def from_document(body: bytes) -> Whole:
     for index, block in enumerate(document.output.message.content):
         if block.tool_use is not None:
             use = block.tool_use
-            arguments = bytes(use.input).decode()
+            arguments = arguments_of(use.input)
             pieces.append(Piece(call=calls, call_id=use.tool_use_id, call_name=use.name, arguments=arguments))
             calls += 1
         elif block.reasoning_content is not None:

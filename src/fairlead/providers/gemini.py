@@ -34,6 +34,7 @@ from fairlead.providers.translated import (
     TranslatedCall,
     TranslatedRelay,
     Whole,
+    arguments_of,
     decoded,
 )
 from fairlead.wire.chat import ChatRequest
@@ -249,7 +250,7 @@ class _Candidates:
                 pieces.append(
                     Piece(
                         index, call=number, call_id=call.id or f"call_{self.id}_{number}", call_name=call.name,
-                        arguments=bytes(call.args).decode(), signature=part.thought_signature,
+                        arguments=arguments_of(call.args), signature=part.thought_signature,
                     )
                 )  # fmt: skip
             elif part.text and part.thought:

@@ -1,7 +1,8 @@
 """Hosted providers by name: `preset = "groq"` stands for a base URL, a dialect and the variable of the key.
 
-Rows marked `models.dev` were read from its `api` and `env` on 2026-11-24 (https://models.dev/api.json); the others from
-the page that they name. None was called.
+Rows with models.dev as their source were read from its `api` and `env` on 2026-11-24 (https://models.dev/api.json).
+Of the others the pages of Groq, Cerebras, Cohere and DeepInfra were read; the rest name the vendor's page as the place
+to look, and their address was compared with what public clients use. None was called.
 """
 
 from __future__ import annotations

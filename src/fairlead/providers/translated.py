@@ -73,6 +73,11 @@ class Whole(NamedTuple):
     usage: Usage | None
 
 
+def arguments_of(raw: Raw) -> str:
+    """An object in a vendor's document, which may be laid out for people, as the compact text of `arguments`."""
+    return msgspec.json.format(bytes(raw), indent=-1).decode()
+
+
 def _call_of(piece: Piece) -> dict[str, Any]:
     call: dict[str, Any] = {"index": piece.call}
     if piece.call_id is not None:
