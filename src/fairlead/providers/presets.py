@@ -2,8 +2,8 @@
 
 Rows with models.dev as their source were read from its `api` and `env` on 2026-11-24 (https://models.dev/api.json).
 Of the others the pages of Groq, Cerebras, Cohere and DeepInfra were read; the rest name the vendor's page as the place
-to look; the address of xAI, Together, Perplexity, Venice, Hyperbolic and Parasail was compared with public clients. None
-was called.
+to look; the address of xAI, Together, Perplexity, Venice, Hyperbolic and Parasail was compared with public clients.
+None was called.
 """
 
 from __future__ import annotations
