@@ -30,6 +30,8 @@ ROWS: Mapping[str, str] = {
     "kb_per_stream": "KB per open slow stream (growth of PSS)",
     "cpu_slow_us": "CPU µs/chunk, slow streams",
     "startup_ms": "start to first answer, ms",
+    "site_percent": "calls lost to 50 visitors of the pages, %",
+    "site_pages": "pages per second that they saw",
 }
 
 
@@ -55,6 +57,7 @@ BARS: tuple[Bar, ...] = (
     Bar("paced", "cpu_chunk_us", "CPU per paced chunk", 1.5, RATIO),
     Bar("streams", "kb_per_stream", "memory per open slow stream", 12.0, "KB"),
     Bar("startup", "startup_ms", "start to first answer", 1000.0, "ms"),
+    Bar("site", "site_percent", "throughput lost to 50 visitors", 10.0, "%"),
     Bar("memory", "rss_mb", "gateway process after the loads", 70.0, "MB"),
 )
 

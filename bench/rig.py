@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -26,11 +27,14 @@ from gateways import GATEWAYS, HERE, Gateway, NotInstalledError, Site
 from measure import EVENTS_PER_STREAM, Bench, BenchError, Running, mock_upstream, raise_open_files
 from profiling import profile
 from report import FLOOR, PRODUCT, Samples, Values, table, verdicts
+from visitors import visitors
 
 PACED_STREAMS = 64
 BURST_STREAMS = 16
 STREAM_ROUNDS = 3
 OPENED_PER_10MS = 20
+VISITORS = 50
+WARM_SITE_SECONDS = 6.0
 SLOW_START_SECONDS = 3.0  # what starts slower than this is started twice only
 FEW_STREAMS = 100  # for gateways that cannot hold thousands
 FILES_PER_STREAM = 2  # the gateway's: the caller's socket and the upstream's
@@ -77,6 +81,21 @@ def memory(_bench: Bench, run: Running, _direct: Running) -> Values:
     return {"pss_mb": run.memory_kb("Pss") / 1024, "rss_mb": run.memory_kb("Rss") / 1024}
 
 
+def site(bench: Bench, run: Running, _direct: Running) -> Values:
+    """Plain calls alone, and while visitors look at the pages: what share of the calls do they cost?"""
+    if run.gateway.name != PRODUCT:
+        return {}
+    port = run.gateway.routes["burst"].port
+    with visitors(port, VISITORS):
+        time.sleep(WARM_SITE_SECONDS)  # each page is made once, for everybody
+    alone = bench.plain(run, 32, "1k", bench.secs)["rps"]
+    with visitors(port, VISITORS) as seen:
+        together = bench.plain(run, 32, "1k", bench.secs)["rps"]
+    if seen.failures or not seen.pages:
+        raise BenchError(f"visitors: {seen.pages} pages, {seen.failures[:3]}")
+    return {"site_percent": 100 * (1 - together / alone), "site_pages": seen.pages / bench.secs}
+
+
 Test = Callable[[Bench, Running, Running], Values]
 # Tests of gateways that stay up, in the order of a round; memory comes last, after the largest bodies.
 LOADS: Mapping[str, Test] = {
@@ -87,6 +106,7 @@ LOADS: Mapping[str, Test] = {
     "100k": medium,
     "1m": large,
     "memory": memory,
+    "site": site,
 }
 # Tests that start each gateway afresh: "streams" and "startup".
 TESTS = (*LOADS, "streams", "startup")
@@ -198,16 +218,26 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default 5)")
     parser.add_argument("--secs", type=int, default=2, help="length of each load (default 2; LiteLLM wants 8)")
-    parser.add_argument("--only", type=tests_named, default=list(TESTS), metavar="TEST,...", help=",".join(TESTS))
+    parser.add_argument(
+        "--only",
+        type=tests_named,
+        default=[name for name in TESTS if name != "site"],
+        metavar="TEST,...",
+        help=",".join(TESTS),
+    )
     parser.add_argument("--streams", type=int, default=5000, help="slow streams to hold open (default 5000)")
     parser.add_argument("--with-litellm", action="store_true", help="also LiteLLM, installed under bench/build")
     parser.add_argument("--with-portkey", action="store_true", help="also Portkey, installed under bench/build")
+    parser.add_argument("--with-site", action="store_true", help="also calls while 50 visitors look at the pages")
     parser.add_argument("--no-bars", action="store_true", help="only measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
     parser.add_argument("--docs", type=Path, metavar="PAGE", help="write the table into PAGE (docs/performance.md)")
     parser.add_argument("--cores", default=None, help="core of the gateway, core of mock and load (default: first two)")
     parser.add_argument("--profile", choices=("1k", "100k", "1m", "paced", "burst"), help="where Fairlead's CPU goes")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.with_site and "site" not in args.only:
+        args.only.append("site")
+    return args
 
 
 def chosen_cores(asked: str | None) -> tuple[int, int]:

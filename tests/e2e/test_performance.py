@@ -150,7 +150,9 @@ def test_figures_need_no_key_and_are_not_sent_twice(upstream: ScriptedUpstream, 
 
 
 def test_endpoints_come_in_the_shape_of_openrouter(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    with serving(tmp_path, FAST + provider(upstream.url) + model()) as served:
+    own = 'quantization = "fp8"\ncontext_length = 4096\nparameters = ["temperature", "max_tokens"]\nprice = {'
+    config = FAST + provider(upstream.url) + model().replace("price = {", own)
+    with serving(tmp_path, config) as served:
         call(served, 6, stream=True)
 
         def endpoint() -> Any:
@@ -170,5 +172,6 @@ def test_endpoints_come_in_the_shape_of_openrouter(upstream: ScriptedUpstream, t
         assert shown["uptime_last_30m"] == 100
         assert 0.04 < shown["latency_last_30m"]["p50"] < 5
         assert shown["throughput_last_30m"]["p50"] > 0
-        assert "temperature" in shown["supported_parameters"]
-        assert shown["context_length"]
+        # What this deployment is said to be, and not what its model is.
+        assert shown["supported_parameters"] == ["max_tokens", "temperature"]
+        assert (shown["context_length"], shown["quantization"]) == (4096, "fp8")

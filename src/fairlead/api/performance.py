@@ -112,16 +112,18 @@ def _endpoint(model: Model, deployment: Deployment, recent: Figures | None, dail
         "model_name": model.name,
         "provider_name": deployment.provider,
         "tag": deployment.id,
-        "context_length": model.context_length,
-        "max_completion_tokens": model.max_output_tokens,
-        "quantization": "unknown",
+        "context_length": deployment.context_length or model.context_length,
+        "max_completion_tokens": deployment.max_output_tokens or model.max_output_tokens,
+        "quantization": deployment.quantization or "unknown",
         "pricing": {
             "prompt": Picodollars(rates.input).per_token(),
             "completion": Picodollars(rates.output).per_token(),
             "request": Picodollars(rates.request).per_token(),
             "input_cache_read": Picodollars(rates.cached_input).per_token(),
         },
-        "supported_parameters": model.parameters,
+        "supported_parameters": [
+            name for name in model.parameters if deployment.parameters is None or name in deployment.parameters
+        ],
         "uptime_last_30m": _percent(recent),
         "uptime_last_1d": _percent(daily),
         "latency_last_30m": _first_token(recent),
