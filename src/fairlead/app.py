@@ -275,7 +275,16 @@ class Service:
         servables = self._servables()
         clock = asyncio.get_running_loop().time
         health = Health(probed=self._settings.routing.probes)
-        gateway = Gateway(servables, health, clock, ledger, hang_up, self._limits(), _options(self._settings.routing))
+        gateway = Gateway(
+            servables,
+            health,
+            clock,
+            ledger,
+            hang_up,
+            self._limits(),
+            _options(self._settings.routing),
+            self._snapshot.aliases,
+        )
         self._gateway = gateway
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
         self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)

@@ -177,7 +177,7 @@ class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
     __slots__ = (
-        "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options",
+        "_aliases", "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options",
         "_servables", "chance",
     )  # fmt: skip
 
@@ -190,7 +190,9 @@ class Gateway:
         hang_up: HangUp | None = None,
         limits: LimitBook | None = None,
         options: Options | None = None,
+        aliases: Mapping[str, str] | None = None,
     ) -> None:
+        self._aliases = aliases or {}
         self._limits = limits or LimitBook()
         self._ledger = ledger
         self._servables = servables
@@ -652,6 +654,13 @@ class Gateway:
                 if name == request.model:
                     request.model = known
                 name = known
+        if servable is None and name in self._aliases:
+            # Everything from here on - permissions, limits, the bill - goes by the model's own id.
+            known = self._aliases[name]
+            servable = self._servables.get(known)
+            if name == request.model:
+                request.model = known
+            name = known
         if servable is None:
             raise ModelNotFound(
                 f"The model '{name}' does not exist here. GET /v1/models lists what there is.", param="model"

@@ -279,3 +279,12 @@ def test_a_prefilled_answer_is_continued_by_flag(client: openai.OpenAI, upstream
     assert client.chat.completions.create(model=MODEL, messages=messages).choices[0].message.content == " is Oslo."
     sent = upstream.requests[-1].json
     assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
+
+
+def test_a_model_answers_to_the_exact_names_by_which_others_know_it(client: openai.OpenAI) -> None:
+    asked = [{"role": "user", "content": "Hello"}]
+    for alias in ("mistral-small-2506", "mistralai/mistral-small-3.2-24b-instruct"):
+        answer = client.chat.completions.create(model=alias, messages=asked)
+        assert answer.model == "mistral-small-3.2"  # permissions, limits and bills go by its own name
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="mistral-small-25", messages=asked)
