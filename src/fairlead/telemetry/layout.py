@@ -93,11 +93,6 @@ OURS = _slots(
     "candidates_resting",
     "deadline_exceeded",
 )
-FAULTS = frozenset(range(OUTCOME_SLOTS["invalid_request"], OUTCOME_SLOTS["upstream_refused"] + 1))
-# A deployment is not to blame for what happens before it is asked, or for a request that it was right to refuse.
-OURS = frozenset(range(OUTCOME_SLOTS["internal_error"], OUTCOME_SLOTS["shutting_down"] + 1)) - {
-    OUTCOME_SLOTS["engine_starting"]
-} | {OUTCOME_SLOTS["upstream_busy"]}
 FAULTS = frozenset(range(len(OUTCOMES))) - OK - CALLER_FAULTS - {CALLER_GONE}
 DEPLOYMENT_FAULTS = FAULTS - OURS
 
