@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
 from fairlead.http.request import Request, Response
+
+log = logging.getLogger("fairlead.http")
 
 Message = MutableMapping[str, Any]
 App = Callable[
@@ -35,6 +38,8 @@ class AsgiBridge:
         except Exception as error:
             if not response.finished:
                 self._on_error(request, response, error)
+            else:  # the app has answered for itself; the operator wants to know all the same
+                log.error("%s %s failed", request.method, request.path, exc_info=error)
         finally:
             if not response.finished:
                 response.abort()

@@ -174,6 +174,7 @@ class Connection(asyncio.Protocol):
         "_queued_bytes",
         "_reading_paused",
         "_response",
+        "_served_one",
         "_target",
         "_upgrading",
         "deadline",
@@ -195,6 +196,7 @@ class Connection(asyncio.Protocol):
         self._in_head = True
         self._first_block = b""
         self._known: KnownHead | None = None
+        self._served_one = False
         self._length_known = False
         self._response: Response | None = None
         self._queue: deque[tuple[Request, bool]] | None = None
@@ -436,6 +438,9 @@ class Connection(asyncio.Protocol):
     def _learn(self, request: Request, keep_alive: bool) -> None:
         """Remembers the head of a request that came in one piece and alone, for the next one."""
         block, self._first_block = self._first_block, b""
+        if not self._served_one:  # most connections that serve one request serve no second one
+            self._served_one = True
+            return
         end = block.find(b"\r\n\r\n") + 4
         if keep_alive and len(block) - end == len(request.body):
             self._known = request.known = KnownHead.learn(block[:end], request)

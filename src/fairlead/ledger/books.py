@@ -46,7 +46,8 @@ def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
 
 # Many rows are one statement: SQLite lets go of Python's lock once per statement, and every change of hands costs a
 # call that is being served more than a row costs here.
-ROWS_PER_STATEMENT = 500
+# A few sizes only: SQLite's driver keeps every statement that it has prepared, and one of so many rows is large.
+ROWS_PER_STATEMENT = (256, 32, 4, 1)
 _COLUMNS = ("id", "at", "account_id", "key_id", "price", "entry_id", "body")
 _CHARGE = text(
     "INSERT INTO charges (account_id, key_id, charged) VALUES (:account, :key, :amount) "
@@ -85,13 +86,15 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
 
 def _keep_records(connection: Connection, batch: Sequence[bytes], records: Sequence[_Moved], entry: int) -> int:
     """How many of them were new."""
-    new = 0
-    for start in range(0, len(batch), ROWS_PER_STATEMENT):
-        values: list[object] = []
-        chunk = records[start : start + ROWS_PER_STATEMENT]
-        for record, body in zip(chunk, batch[start : start + ROWS_PER_STATEMENT], strict=True):
-            values += (record.id, record.at, record.account, record.key, record.price, entry, body.decode())
-        new += connection.exec_driver_sql(_insert(connection.dialect.name, len(chunk)), tuple(values)).rowcount
+    new = start = 0
+    for size in ROWS_PER_STATEMENT:
+        while len(batch) - start >= size:
+            end = start + size
+            values: list[object] = []
+            for record, body in zip(records[start:end], batch[start:end], strict=True):
+                values += (record.id, record.at, record.account, record.key, record.price, entry, body.decode())
+            new += connection.exec_driver_sql(_insert(connection.dialect.name, size), tuple(values)).rowcount
+            start = end
     return new
 
 

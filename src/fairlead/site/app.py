@@ -61,7 +61,7 @@ def site(sources: Sources, public_url: str | None = None) -> Starlette:
             Route("/static/{name}", static),
             Route("/favicon.svg", static),
         ],
-        exception_handlers={HTTPException: error},
+        exception_handlers={HTTPException: error, Exception: error},
     )
     known = languages()
     press = Press(NAVIGATION, public_url, words=models.globals_for_templates(), languages=known)
