@@ -107,7 +107,7 @@ def test_an_engine_of_our_own_is_stopped_and_what_it_wrote_is_counted_at_every_f
         price = PROMPT * 100_000 + output * 300_000
         assert receipt["charged_usd"] == f"{price / 1e12:.7f}".rstrip("0")
     assert len(set(names.values())) == 40
-    assert records(served) == before + 40
+    eventually(lambda: records(served) == before + 40)
     assert fairlead("verify", data=served.data).returncode == 0
 
 
