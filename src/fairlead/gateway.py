@@ -409,14 +409,12 @@ class Gateway:
             counted = await asyncio.get_running_loop().run_in_executor(None, count_text, upstream.family, text)
             tokens = counted.tokens
         before = calling.splice
-        whole, origin = text, calling.request
-        if before is not None:
-            origin = before.origin
-        made = continued(origin, whole, tokens) if whole else (origin, "")
+        origin = calling.request if before is None else before.origin
+        made = continued(origin, text, tokens) if text else (origin, "")
         if made is None:
             return False
         calling.request, tail = made
-        calling.splice = Splice(sent, origin, whole, tokens, tail)
+        calling.splice = Splice(sent, origin, text, tokens, tail)
         return True
 
     async def _attempt(
