@@ -23,8 +23,8 @@ from fairlead.telemetry.cells import (
     read_minutes,
     series_of,
 )
-from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Served, figures, point
-from fairlead.telemetry.layout import MOST_OUTCOMES, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
+from fairlead.telemetry.figures import DayBar, ModelDay, ModelShare, Performance, Served, figures, point, success
+from fairlead.telemetry.layout import FAULTS, MOST_OUTCOMES, OK, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
 
 
 class Window(NamedTuple):
@@ -107,6 +107,23 @@ class Reader:
             for (series, at), counts in cells.items()
         ]
         return tuple(sorted(found, key=lambda one: (one.date, one.model)))
+
+    def shares(self) -> tuple[ModelShare, ...]:
+        """Of every model that had calls in the last half hour."""
+        end = int(self._clock()) // MINUTE * MINUTE + MINUTE
+        with self._store.read() as connection:
+            names = {
+                number: name.model
+                for number, name in series_of(connection).items()
+                if name.kind == TRAFFIC and not name.deployment
+            }
+            cells = read_minutes(connection, names, end - WINDOWS["30m"].seconds, end) if names else {}
+        totals: dict[str, Counts] = {}
+        for (series, _), counts in cells.items():
+            add(totals.setdefault(names[series], {}), counts)
+        return tuple(
+            ModelShare(model, success(sum_of(counts, OK), sum_of(counts, FAULTS))) for model, counts in totals.items()
+        )
 
     def _days(self, days: int) -> tuple[int, int]:
         end = int(self._clock()) // DAY * DAY + DAY

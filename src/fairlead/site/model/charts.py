@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 
 from fairlead.telemetry.figures import Band, Point
 
-WIDTH, HEIGHT = 640, 120
-LEFT, RIGHT, TOP, BOTTOM = 0, 640, 8, 112
+LEFT, RIGHT, TOP, BOTTOM = 0, 480, 8, 112
 
 
 @dataclass(frozen=True, slots=True)
