@@ -32,7 +32,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("/compare", _("Compare")),
     ("/rankings", _("Rankings")),
     ("/status", _("Status")),
-    ("/docs", _("Documentation")),
+    ("/docs", _("Docs")),
 )
 
 # Statuses of errors, with their code in JSON and their sentence on a page.

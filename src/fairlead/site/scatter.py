@@ -19,7 +19,8 @@ LETTER_WIDTH, LINE_HEIGHT = 6.6, 14.0
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A model of the list; those that are deployed are drawn last, over the others. `deployed` False: the price is what others list. `label` for some: all would overlap."""
+    """A model of the list; those that are deployed are drawn last, over the others. `deployed` False: the price is
+    what others list. `label` for some: all would overlap."""
 
     entry: Entry
     x: float
@@ -89,7 +90,10 @@ def plane(entries: Sequence[Entry], shown: frozenset[str]) -> Plane | None:
     return Plane(
         tuple(replace(dot, label=by_id.get(dot.entry.id)) for dot in sorted(dots, key=lambda dot: dot.deployed)),
         tuple((x_of(power), short_tokens(2**power) or str(2**power)) for power in range(x_least, x_most + 1, step)),
-        tuple((y_of(power), f"${10.0**power:.2f}" if power in (-1, -2) else f"${10.0**power:g}") for power in range(y_least, y_most + 1)),
+        tuple(
+            (y_of(power), f"${10.0**power:.2f}" if power in (-1, -2) else f"${10.0**power:g}")
+            for power in range(y_least, y_most + 1)
+        ),
         free_y,
         left_out,
         more,

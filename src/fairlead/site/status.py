@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fairlead.site.charts import DAYS, History, history
 from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give, table
 from fairlead.site.incidents import atom, time_of
 from fairlead.site.models import listed
 from fairlead.site.records import Records, Unreadable
-from fairlead.site.states import Kind, worst
+from fairlead.site.states import worst
 from fairlead.site.words import STATE_TITLES
-from fairlead.telemetry.figures import DayBar
 
 FRESH_SECONDS = 30.0
-DAYS = 90
 ATOM = "application/atom+xml; charset=utf-8"
-# A day with less uptime than the first is "down", than the second "degraded".
-DOWN_BELOW, DEGRADED_BELOW = 0.9, 0.99
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    date: str
-    state: Kind
-    uptime: float | None
-    calls: int
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """90 days of a model (`deployment` "") or of one of its deployments."""
-
-    deployment: str
-    bars: tuple[Bar, ...]
-    uptime: float | None
-    minutes: int
 
 
 NO_HISTORY = History("", (), None, 0)
@@ -99,8 +76,8 @@ async def _read(desk: Desk) -> tuple[int, Histories]:
         ]
         found = await asyncio.gather(*(_history(records, model, one) for model, one in names))
         histories: Histories = {model: (NO_HISTORY,) for model in served if model not in called}
-        for (model, _), history in zip(names, found, strict=True):
-            histories[model] = (*histories.get(model, ()), history)
+        for (model, _), one in zip(names, found, strict=True):
+            histories[model] = (*histories.get(model, ()), one)
         return histories
 
     nothing: Histories = {}
@@ -109,19 +86,6 @@ async def _read(desk: Desk) -> tuple[int, Histories]:
 
 async def _history(records: Records, model: str, deployment: str) -> History:
     return history(deployment, await records.day_bars(model, deployment))
-
-
-def history(deployment: str, days: Sequence[DayBar]) -> History:
-    bars = tuple(Bar(day.date, _state(day.uptime.value), day.uptime.value, day.calls) for day in days[-DAYS:])
-    minutes = sum(day.uptime.of for day in days if day.uptime.value is not None)
-    up = sum(day.uptime.value * day.uptime.of for day in days if day.uptime.value is not None)
-    return History(deployment, bars, up / minutes if minutes else None, minutes)
-
-
-def _state(uptime: float | None) -> Kind:
-    if uptime is None:
-        return "none"
-    return "down" if uptime < DOWN_BELOW else "degraded" if uptime < DEGRADED_BELOW else "up"
 
 
 def _data(values: Values) -> object:

@@ -78,3 +78,4 @@ REASON_TITLES: Mapping[str, str] = {
 # Why a model cannot be called at all, as the gateway says it.
 OBSTACLES = (_("no deployment configured"), _("the engine is not ready"))
 UNITS = (_("ms"), _("tokens/s"))
+NO_TRAFFIC = _("no traffic")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -14,18 +15,18 @@ from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.money import Picodollars
+from fairlead.site.charts import Chart, History, chart, history
 from fairlead.site.desk import Desk
 from fairlead.site.forms import FORMS, Values, form_of, give, segments, table
 from fairlead.site.listing import vendor_names
 from fairlead.site.model.card import card, card_words
-from fairlead.site.model.charts import Chart, chart
 from fairlead.site.model.code import curl, snippets
 from fairlead.site.model.faq import questions
 from fairlead.site.model.prices import plan_of, shown_prices, sums
+from fairlead.site.model.said import Said
 from fairlead.site.model.structured import structured
 from fairlead.site.press import Visit
 from fairlead.site.states import State
-from fairlead.site.status import History, history
 from fairlead.site.words import STATE_TITLES
 from fairlead.telemetry.figures import Figures, Performance, Served
 
@@ -40,16 +41,17 @@ STATS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What this server measured of a model: in the chosen window, and of each deployment over 90 days. `readable`
-    False: that is not known now."""
+    """What this server measured of a model in the chosen window, and by deployment: 90 days, and the courses of first
+    token and speed. `readable` False: that is not known now."""
 
     chosen: Performance | None
-    by_deployment: tuple[History, ...]
+    by_deployment: Mapping[str, History]
+    charts: Mapping[str, tuple[Chart | None, Chart | None]]
     readable: bool = True
 
 
-UNREADABLE = Measured(None, (), readable=False)
-NOTHING = Measured(None, ())
+UNREADABLE = Measured(None, {}, {}, readable=False)
+NOTHING = Measured(None, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ async def model(request: Request) -> Response:
             "faq": faq,
             "similar": desk.similar(found.facts),
             "by_source": by_source(found.facts),
-            "numbers": {key: at for at, key in enumerate(found.facts.sources, 1)},
+            "said": (said := Said(found.facts, visit.language)),
+            "told": said.told,
             "picture_alt": card_words(found, vendor, ranges, visit.language),
             "structured": structured(found, vendor, visit.origin, ranges, faq),
         }  # fmt: skip
@@ -151,21 +154,28 @@ async def _measured(desk: Desk, model: Model, window: str) -> tuple[int, Measure
             records.performance(model.id, window),
             asyncio.gather(*(records.day_bars(model.id, one) for one in names)),
         )
-        return Measured(chosen, tuple(history(name, bars) for name, bars in zip(names, days, strict=True)))
+        histories = {name: history(name, bars) for name, bars in zip(names, days, strict=True)}
+        return Measured(chosen, histories, {} if chosen is None else _charts(chosen))
 
     return await desk.fresh.get_or(("model", desk.version(), model.id, window), FRESH_SECONDS, read, UNREADABLE)
 
 
 def _serving(model: Model, deployment: Deployment, broken: bool, measured: Measured) -> Serving:
-    chosen = measured.chosen
-    served = _served(chosen, deployment.id)
-    days = next((one for one in measured.by_deployment if one.deployment == deployment.id), history(deployment.id, ()))
+    served = _served(measured.chosen, deployment.id)
+    days = measured.by_deployment.get(deployment.id, history(deployment.id, ()))
     context, output = limits(model, deployment)
-    if served is None or chosen is None:
-        return Serving(deployment, broken, context, output, None, days, None, None)
-    first = chart(served.series, chosen.end, "ms", lambda point: point.first_token, "p95")
-    speed = chart(served.series, chosen.end, "tokens/s", lambda point: point.speed, "p5")
-    return Serving(deployment, broken, context, output, served.traffic, days, first, speed)
+    first, speed = measured.charts.get(deployment.id, (None, None))
+    return Serving(deployment, broken, context, output, served.traffic if served else None, days, first, speed)
+
+
+def _charts(performance: Performance) -> dict[str, tuple[Chart | None, Chart | None]]:
+    return {
+        one.deployment: (
+            chart(one.series, performance.end, "ms", lambda point: point.first_token, "p95"),
+            chart(one.series, performance.end, "tokens/s", lambda point: point.speed, "p5"),
+        )
+        for one in performance.deployments
+    }
 
 
 def _served(performance: Performance | None, deployment: str) -> Served | None:

@@ -72,7 +72,7 @@ function cloud(plot) {
 }
 
 const ready = () => {
-  for (const chart of document.querySelectorAll(".read > svg:not(.cloud)")) prepare(chart);
+  for (const chart of document.querySelectorAll("svg[data-read]")) prepare(chart);
 };
 ready();
 for (const plot of document.querySelectorAll("svg.cloud")) cloud(plot);
