@@ -26,6 +26,7 @@ PAGES = (
     "/",
     "/models",
     "/models?view=cards&capability=tools",
+    "/models?view=chart",
     "/models/mistralai",
     "/compare",
     "/compare/mistral-small-3.2/many-1",

@@ -23,8 +23,8 @@ from fairlead.site import shown
 from fairlead.site.language import Language
 
 MOST_PRINTS = 1_000
-# All prints together: about 600 pages of a model, compressed.
-MOST_BYTES = 4 * 1024 * 1024
+# All prints together: about 300 pages of a model, compressed.
+MOST_BYTES = 2 * 1024 * 1024
 # Nearly all of what there is to win, in a third of the time of 9.
 COMPRESSION = 4
 # What may stand in a Host header: a name or an address, and a port. Anything else is nobody's address.

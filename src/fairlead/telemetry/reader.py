@@ -56,14 +56,16 @@ class Reader:
         now = int(self._clock())
         end = now // chosen.step * chosen.step + chosen.step
         start = end - chosen.seconds
-        with self._store.read() as connection:
-            names = series_of(connection, model)
-            cells = chosen.read(connection, names, start, end) if names else {}
         steps = range(start, end, chosen.step)
         by_name: dict[SeriesName, dict[int, Counts]] = {}
-        for (series, at), counts in cells.items():
-            step = start + (at - start) // chosen.step * chosen.step
-            add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
+        with self._store.read() as connection:
+            names = series_of(connection, model)
+            # Step by step where a step has several cells: all of a week's at once would be 10 MB.
+            stride = chosen.seconds if chosen.read is not read_hours else max(chosen.step, 6 * HOUR)
+            for part in range(start, end, stride) if names else ():
+                for (series, at), counts in chosen.read(connection, names, part, min(part + stride, end)).items():
+                    step = start + (at - start) // chosen.step * chosen.step
+                    add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
         deployments = sorted({name.deployment for name in by_name if name.deployment})
         return Performance(
             model,

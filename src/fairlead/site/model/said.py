@@ -37,7 +37,7 @@ class Said:
         if value is None:
             return self._language.gettext("unknown")
         if isinstance(value, bool):
-            return self._language.gettext("yes" if value else "no")
+            return self._language.gettext("yes") if value else self._language.gettext("no")
         if isinstance(value, int):
             return self._language.number(value)
         return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
