@@ -119,11 +119,11 @@ def _runs(steps: Sequence[int], step: int) -> list[set[int]]:
 
 
 def _nice(value: float) -> float:
-    """The next of 1, 2, 5, 10 ... that is not below."""
+    """The next round figure that is not below."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value)
+    return next(factor * power for factor in (1, 2, 3, 4, 5, 6, 8, 10) if factor * power >= value)
 
 
 def history(deployment: str, days: Sequence[DayBar]) -> History:

@@ -152,8 +152,8 @@ def rows(models: Sequence[Model], entries: Sequence[Entry], measured: Sequence[P
         ),
         row(_("Context, tokens"), "tokens", *(entry.context for entry in entries)),
         row(_("Longest answer, tokens"), "tokens", *(entry.max_output for entry in entries)),
-        row(_("Input, per million tokens"), "price", *(entry.price_in for entry in entries)),
-        row(_("Output, per million tokens"), "price", *(entry.price_out for entry in entries)),
+        row(_("Lowest input price, per million tokens"), "price", *(entry.price_in for entry in entries)),
+        row(_("Lowest output price, per million tokens"), "price", *(entry.price_out for entry in entries)),
         row(_("First token, median of 7 days"), "ms", *(_first_token(one) for one in measured)),
         row(_("Speed, median of 7 days"), "speed", *(_speed(one) for one in measured)),
         row(_("Input"), "words", *(", ".join(sorted(entry.input)) or None for entry in entries)),
@@ -207,9 +207,13 @@ def scatter(models: Sequence[Model], measured: Sequence[Performance | None]) -> 
     labels = spread([(dot.x, dot.y, dot.model) for dot in dots], WIDTH)
     return Scatter(
         tuple(replace(dot, label=label) for dot, label in zip(dots, labels, strict=True)),
-        tuple((LEFT + across * step / 4, f"${most_price * step / 4:g}") for step in range(5)),
+        tuple((LEFT + across * step / 4, _dollars(most_price * step / 4)) for step in range(5)),
         tuple((TOP + up * (1 - step / 4), f"{most_speed * step / 4:g}") for step in range(5)),
     )
+
+
+def _dollars(value: float) -> str:
+    return f"${value:g}" if value == int(value) else f"${value:.2f}" if value >= 0.01 else f"${value:g}"
 
 
 def _round_up(value: float) -> float:
