@@ -75,7 +75,9 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("model"), "[telemetry]\nflush_seconds = 0.1\n" + provider(upstream.url) + model()) as running:
+    with serving(
+        tmp_path_factory.mktemp("model"), "[telemetry]\nflush_seconds = 0.1\n" + provider(upstream.url) + model()
+    ) as running:
         yield running
 
 

@@ -8,11 +8,11 @@ from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
 from fairlead.catalogue.snapshot import Model, Snapshot
+from fairlead.site.shown import PICODOLLARS_PER_DOLLAR_A_MILLION
 from fairlead.site.states import NOT_DEPLOYED, Kind, State
 
 PAGE_ROWS = 100
 MOST_QUERY_LETTERS = 200
-PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
 FACETS = ("input", "output", "capability", "provider", "parameter", "vendor")
 CONTEXTS = (8_192, 32_768, 131_072, 262_144, 1_000_000)
 PRICES = ("0.10", "0.50", "1", "3", "10")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, log2, log10
 
-from fairlead.site.listing import PICODOLLARS_PER_DOLLAR_A_MILLION, Entry
-from fairlead.site.shown import short_tokens
+from fairlead.site.listing import Entry
+from fairlead.site.shown import PICODOLLARS_PER_DOLLAR_A_MILLION, short_tokens
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 960, 480, 64, 24, 24, 52
 # Where those that cost nothing are: a logarithmic axis has no place for them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +15,7 @@ from fairlead.site.charts import bars, dots, rows
 from fairlead.site.language import Language
 
 KIBI = 1024
+PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
 
 
 def filters(language: Language) -> dict[str, Callable[..., Any]]:
@@ -47,6 +49,7 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "bars": lambda history: bars(history, language),
         "plain": lambda value: plain(value, language),
         "per_request": lambda row: per_request(row.least, row.most),
+        "listed": lambda rate: listed(rate, language),
         "reason": lambda reason: said(reason, language),
     }
 
@@ -57,6 +60,14 @@ def plain(value: object, language: Language) -> object:
         return value
     text = f"{value:g}" if abs(value) < 1_000_000 else f"{value:.0f}"
     return text.replace("-", "−").replace(".", language.point)
+
+
+def listed(dollars_per_million: str | None, language: Language) -> str:
+    """A price of the catalogue as ours are written; "–" when the source has none."""
+    if dollars_per_million is None:
+        return "–"
+    picodollars = Decimal(dollars_per_million) * PICODOLLARS_PER_DOLLAR_A_MILLION
+    return price(int(picodollars), language) if picodollars == int(picodollars) else f"${dollars_per_million}"
 
 
 def per_request(least: int, most: int) -> str:

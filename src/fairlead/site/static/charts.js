@@ -9,7 +9,6 @@ function show(chart, at) {
   const where = chart.closest(".read").querySelector(".at");
   for (const one of all) one.classList.toggle("on", one === all[to]);
   where.textContent = words(all[to]);
-  where.hidden = false;
   chart.dataset.at = to;
   chart.setAttribute("aria-valuenow", to);
   chart.setAttribute("aria-valuetext", words(all[to]));
@@ -17,9 +16,7 @@ function show(chart, at) {
 
 function clear(chart) {
   for (const one of points(chart)) one.classList.remove("on");
-  const where = chart.closest(".read").querySelector(".at");
-  where.textContent = "";
-  where.hidden = true;
+  chart.closest(".read").querySelector(".at").textContent = "";
 }
 
 // The one whose middle is nearest across the page.
@@ -65,7 +62,7 @@ function cloud(plot) {
   const where = plot.closest(".read")?.querySelector(".at");
   const tell = event => {
     const one = event.target.closest("a");
-    if (one && where) { where.textContent = words(one); where.hidden = false; }
+    if (one && where) where.textContent = words(one);
   };
   plot.addEventListener("focusin", tell);
   plot.addEventListener("pointerover", tell);
