@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from fairlead.http.client import Exchange
 from fairlead.http.eager import Signal, run
-from fairlead.routing.upstream import Call, Upstream
+from fairlead.routing.protocols import Call
+from fairlead.routing.upstream import Upstream
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
