@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from fairlead.errors import LedgerUnavailable
+from fairlead.ledger import spool as spool_module
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.receipts import generation, receipt
 from fairlead.ledger.record import UsageRecord, amounts, decode, encode
-from fairlead.ledger.verify import verify
+from fairlead.ledger.spool import Spool, read_segment
+from fairlead.ledger.unreadable import Unreadable
+from fairlead.ledger.verify import verify, verify_spools
 from fairlead.prices import FREE, PriceSheet, Schedule, rates_from
 from fairlead.store import Store, open_store
 from fairlead.wire.usage import usage_from_openai
@@ -136,6 +139,66 @@ def test_the_next_process_drains_what_a_dead_one_left(store: Store) -> None:
         assert list((store.directory / "spool").iterdir()) == []
 
     asyncio.run(second(asyncio.run(first())))
+
+
+def test_a_record_that_cannot_be_read_is_set_aside_and_stops_none_behind_it(store: Store) -> None:
+    newer = b'{"v":2,"call":"gen_7"}'
+
+    async def story() -> None:
+        spool = Spool(store.directory / "spool", "dead", 1 << 30)
+        for one in (record(1), newer, b"\xff no JSON", record(2), record(3)):
+            spool.append(one)
+        spool.close(empty=False)  # as a kill does
+        ledger = Ledger(store, [SHEET])
+        ledger.adopt()
+        assert ledger.trouble is None
+        assert ledger.set_aside == 2
+        for number in (1, 2, 3):
+            assert await ledger.find(f"gen_{number}", "acc_1") is not None
+        await ledger.close()
+
+    asyncio.run(story())
+    assert list((store.directory / "spool").iterdir()) == []
+    aside = store.directory / "unreadable" / "dead.spool"
+    assert list(read_segment(aside)) == [newer, b"\xff no JSON"]
+    with store.read() as connection:
+        assert verify(connection).discrepancy is None
+        waiting, wrong = verify_spools(connection, store.directory / "spool")
+        assert wrong is not None
+        assert wrong.startswith("2 records or pieces of the spool are not in the books")
+
+
+def test_what_was_set_aside_is_stored_by_a_version_that_can_read_it(store: Store) -> None:
+    Unreadable(store.directory).put("dead", record(4))
+    Unreadable(store.directory).put("other", b"never")
+
+    async def story() -> None:
+        ledger = Ledger(store, [SHEET])
+        assert ledger.set_aside == 2
+        ledger.try_set_aside_again()
+        assert ledger.set_aside == 1
+        assert await ledger.find("gen_4", "acc_1") is not None
+        await ledger.close()
+
+    asyncio.run(story())
+    assert [path.name for path in (store.directory / "unreadable").glob("*.spool")] == ["other.spool"]
+
+
+def test_a_damaged_segment_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 1000)
+    spool = Spool(store.directory / "spool", "dead", 1 << 30)
+    for number in range(9):
+        spool.append(record(number))
+    spool.close(empty=False)
+    first = store.directory / "spool" / "dead" / "00000000.spool"
+    first.write_bytes(first.read_bytes().replace(b"gen_1", b"gen_X"))
+    ledger = Ledger(store, [SHEET])
+    ledger.adopt()
+    assert not (store.directory / "spool" / "dead").exists()
+    assert b"gen_X" in (store.directory / "unreadable" / "dead-00000000.damaged").read_bytes()
+    asyncio.run(ledger.close())
+    with store.read() as connection:
+        assert verify_spools(connection, store.directory / "spool")[1] is not None
 
 
 def test_without_the_database_calls_are_served_within_the_bound_and_nothing_is_lost(store: Store) -> None:

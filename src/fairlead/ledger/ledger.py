@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.bill import Bill
@@ -23,6 +23,7 @@ from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
 from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
+from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
@@ -41,7 +42,9 @@ ADOPT_TURNS = 8
 FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 # What may keep records out of the database; they stay in the spool.
-TROUBLE = (SQLAlchemyError, OSError, msgspec.DecodeError)
+TROUBLE = (SQLAlchemyError, OSError)
+# What is wrong with a record itself: waiting does not mend it, and it must not stop those behind it.
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError, DataError, IntegrityError)
 
 
 class Found(NamedTuple):
@@ -75,6 +78,9 @@ class Ledger:
         self._syncing: asyncio.Task[None] | None = None
         self._synced = self._wait_for_disk if power else None
         self._reader = self._spool.reader()
+        self._unreadable = Unreadable(store.directory)
+        self._reader.set_aside = self._unreadable.put_segment
+        self._set_aside = self._unreadable.count()
         self._name = name
         self._wallets = Wallets(store, name, clock)
         self._trouble: str | None = None
@@ -139,9 +145,16 @@ class Ledger:
         """Why the database takes no records at the moment; None when it does."""
         return self._trouble
 
+    @property
+    def set_aside(self) -> int:
+        """Records that this process found to be of no use, or that were lying there when it started."""
+        return self._set_aside
+
     async def run(self) -> None:
         """Drains until it is cancelled; first what processes before this one have left behind."""
         loop = asyncio.get_running_loop()
+        if self._set_aside:
+            await loop.run_in_executor(None, self.try_set_aside_again)
         for turn in itertools.count():
             if turn % ADOPT_TURNS == 0:
                 await loop.run_in_executor(None, self.adopt)
@@ -202,8 +215,38 @@ class Ledger:
         return done
 
     def _post(self, batch: Sequence[bytes], process_id: str) -> None:
-        with self._store.write() as connection:
-            post(connection, batch, process_id)
+        """What cannot be a record is set aside; to find it, a batch that has one is halved until it is alone."""
+        try:
+            with self._store.write() as connection:
+                post(connection, batch, process_id)
+        except REFUSED as error:
+            if len(batch) == 1:
+                self._unreadable.put(process_id, batch[0])
+                self._set_aside += 1
+                log.error(
+                    "A usage record cannot be stored (%s): it is set aside in %s.", error, self._unreadable.directory
+                )
+                return
+            middle = len(batch) // 2
+            self._post(batch[:middle], process_id)
+            self._post(batch[middle:], process_id)
+
+    def try_set_aside_again(self) -> None:
+        """Another version may read what the last one could not."""
+
+        def accepts(process_id: str, records: list[bytes]) -> bool:
+            try:
+                with self._store.write() as connection:
+                    post(connection, records, process_id)
+            except REFUSED:
+                return False
+            return True
+
+        try:
+            self._unreadable.try_again(accepts)
+        except TROUBLE as error:
+            log.warning("What was set aside cannot be tried again now: %s", getattr(error, "orig", None) or error)
+        self._set_aside = self._unreadable.count()
 
     def _cannot_store(self, error: Exception) -> None:
         if self._trouble is None:
@@ -221,6 +264,7 @@ class Ledger:
             log.warning("Leases that have run out cannot be ended now: %s", getattr(error, "orig", None) or error)
 
     def _adopt(self, orphan: Orphan) -> None:
+        orphan.reader.set_aside = self._unreadable.put_segment
         self._drain(orphan.reader, orphan.name)
         if self._trouble is None:
             try:

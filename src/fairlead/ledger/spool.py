@@ -16,7 +16,7 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 log = logging.getLogger("fairlead.ledger")
@@ -204,10 +204,13 @@ class Spool:
 
 
 class Reader:
-    """Reads a directory's records in their order; `next_batch` goes on where the last one ended."""
+    """Reads a directory's records in their order; `next_batch` goes on where the last one ended. `set_aside` is given
+    the segments that could not be read to their end, instead of removing them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.set_aside: Callable[[Path], None] = _leave
+        self._damaged: set[int] = set()
         self._segment = 0
         self._offset = 0
         self._next: tuple[int, int] = (0, 0)
@@ -231,6 +234,7 @@ class Reader:
                 break
             if rest := _unread(self._path(segment), offset):
                 log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), rest)
+                self._damaged.add(segment)
             segment, offset = segment + 1, 0
         self._next = (segment, offset)
         return records, taken
@@ -243,7 +247,10 @@ class Reader:
         """Everything before it is in the database."""
         segment, offset = position
         for number in range(self._segment, segment):
-            self._path(number).unlink(missing_ok=True)
+            if number in self._damaged:
+                self.set_aside(self._path(number))
+            else:
+                self._path(number).unlink(missing_ok=True)
         self._segment, self._offset = segment, offset
 
     def _path(self, segment: int) -> Path:
@@ -253,6 +260,10 @@ class Reader:
         """Begins at the first segment that is still there: earlier ones were drained before."""
         names = sorted(path.stem for path in self.directory.glob("*.spool"))
         self._segment = int(names[0]) if names else 0
+
+
+def _leave(_segment: Path) -> None:
+    """Where nobody said what to do with a damaged segment, it stays."""
 
 
 def _take_room(file: int, size: int) -> None:

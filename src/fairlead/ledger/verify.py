@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection
 
 from fairlead.ledger.books import (
@@ -25,6 +26,7 @@ from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
 from fairlead.ledger.record import EMPTY, UsageRecord, amounts, decode, usage_of
 from fairlead.ledger.spool import read_segment
+from fairlead.ledger.unreadable import Unreadable
 from fairlead.prices import PriceSheet
 
 
@@ -45,6 +47,15 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
     for name, sheet in sheets.items():
         if sheet.id != name:
             return Verified(discrepancy=f"The price sheet {name} has been changed: its content is {sheet.id}.")
+    try:
+        return _verify(connection, since, sheets, progress)
+    except msgspec.DecodeError as error:
+        return Verified(discrepancy=f"A stored record cannot be read by this version: {error}.")
+
+
+def _verify(
+    connection: Connection, since: int, sheets: dict[str, PriceSheet], progress: Callable[[int], None]
+) -> Verified:
     records = charged = missing = 0
     for entry, found in records_by_entry(connection, since):
         for column, record in found:
@@ -70,9 +81,15 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
 
 
 def verify_spools(connection: Connection, root: Path) -> tuple[int, str | None]:
-    """How many records still wait in spools, and the first discrepancy: a record that the books have otherwise, or a
-    file that cannot be read to its end although nobody writes to it."""
+    """How many records still wait in spools, and the first discrepancy: a record that the books have otherwise, or one
+    that nobody here can read."""
     waiting = 0
+    aside = Unreadable(root.parent)
+    if count := aside.count():
+        return 0, (
+            f"{count:,} records or pieces of the spool are not in the books, because they could not be read: "
+            f"see {aside.directory}."
+        )
     for directory in sorted(root.iterdir()) if root.is_dir() else []:
         for path in sorted(directory.glob("*.spool")):
             for bodies in batched(read_segment(path), READ_ROWS):
