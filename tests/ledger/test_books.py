@@ -163,7 +163,7 @@ def test_a_record_that_cannot_be_read_is_set_aside_and_stops_none_behind_it(stor
     assert list(read_segment(aside)) == [newer, b"\xff no JSON"]
     with store.read() as connection:
         assert verify(connection).discrepancy is None
-        waiting, wrong = verify_spools(connection, store.directory / "spool")
+        _, wrong = verify_spools(connection, store.directory / "spool")
         assert wrong is not None
         assert wrong.startswith("2 records or pieces of the spool are not in the books")
 

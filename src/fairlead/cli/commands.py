@@ -490,7 +490,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
     charged = f"{Picodollars(found.charged).dollars()} USD"
     click.echo(
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
-        f"Answers whose provider reported no usage, so that it was counted here: {found.missing:,}. Still in the spool: {waiting:,}."
+        f"Answers without reported usage, counted here: {found.missing:,}. Still in the spool: {waiting:,}."
     )
 
 

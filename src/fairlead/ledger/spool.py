@@ -49,8 +49,7 @@ class Spool:
         self._files = threading.Lock()
         self._most_bytes = most_bytes
         self._directory = root / name
-        self._directory.mkdir(mode=0o700, parents=True)
-        self._lock = _lock(self._directory)
+        self._lock = _made_and_locked(self._directory)
         self._number = -1
         self._written = self._size = 0
         self._map: mmap.mmap | None = None
@@ -328,12 +327,21 @@ def orphans(root: Path) -> Iterator[Orphan]:
     if not root.is_dir():
         return
     for directory in sorted(root.iterdir()):
-        if directory.is_dir():
+        if directory.is_dir() and not directory.name.startswith("."):
             try:
                 lock = _lock(directory)
             except (BlockingIOError, FileNotFoundError):
                 continue
             yield Orphan(directory, lock)
+
+
+def _made_and_locked(directory: Path) -> int:
+    """Makes a directory that nobody sees before its lock is held: another process would take it for a dead one's."""
+    hidden = directory.with_name(f".{directory.name}")
+    hidden.mkdir(mode=0o700, parents=True)
+    lock = _lock(hidden)
+    hidden.rename(directory)
+    return lock
 
 
 def _lock(directory: Path) -> int:
