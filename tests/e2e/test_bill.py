@@ -129,7 +129,7 @@ def test_what_reached_a_caller_is_billed_once_whenever_the_process_is_killed(
     config = provider(upstream.url) + model()
     complete: list[str] = []
     key = ""
-    for _ in range(int(os.environ.get("FAIRLEAD_KILLS", "5"))):
+    for _ in range(int(os.environ.get("FAIRLEAD_KILLS", "10"))):
         with serving(tmp_path, config) as served:
             key = key or served.key
             threads = [threading.Thread(target=calls, args=(served, key, complete)) for _ in range(6)]

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,11 @@ def test_the_next_process_drains_what_a_dead_one_left(store: Store) -> None:
         assert shown["charged_usd"] == "0.00113"
         assert [line["class"] for line in shown["lines"]] == ["input", "output", "request"]
         assert shown["lines"][0]["formula"] == "1000 x 100000 = 100000000 picodollars"
-        assert generation(found[0])["total_cost"] == 0.00113
+        assert [one["cost_usd"] for one in shown["attempts"]] == ["0", "0.0001"]  # 1000 x 80000 + 100 x 200000
+        assert shown["price_sheet"] == {"id": SHEET.id, "version": 1, "unit": "USD per token"}
+        told = generation(found[0])
+        assert told["total_cost"] == told["usage"] == 0.00113
+        assert datetime.fromisoformat(told["created_at"]).timestamp() * 1000 == found[0].at
         assert await ledger.find(generation_id, "acc_2") is None
         await ledger.close()
         assert list((store.directory / "spool").iterdir()) == []

@@ -83,6 +83,7 @@ class KeyInfo:
     account_id: str
     created_at: int
     revoked_at: int | None
+    expires_at: int | None
 
 
 def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
@@ -134,6 +135,7 @@ def list_keys(store: Store) -> list[KeyInfo]:
             row.account_id,
             row.created_at,
             row.revoked_at,
+            row.expires_at,
         )
         for row in rows
     ]

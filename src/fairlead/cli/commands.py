@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from fairlead.settings import configuration_file, data_directory, database_url, 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from fairlead.accounts.keys import KeyInfo
     from fairlead.store import Store
 
 Command = Callable[..., Any]
@@ -45,7 +47,7 @@ def serve_options(command: Command) -> Command:
         click.option(
             "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that serve."
         ),
-    ):
+    )[::-1]:  # the last one that is added stands first in --help
         command = option(command)
     return command
 
@@ -167,6 +169,9 @@ def keys_create(name: str, account_id: str | None, credit: str | None, data: Pat
 
     amount = None if credit is None else amount_of("--credit", credit)
     columns = columns_of(**given)
+    ends = columns.get("expires_at")
+    if ends is not None and ends <= time.time():
+        raise ConfigurationError("--expires is in the past: such a key could never be used.")
     with opened(data) as store, store.write() as connection:
         if account_id is not None:
             account = account_info(connection, account_id).id
@@ -323,6 +328,7 @@ def keys_list(as_json: bool, data: Path | None) -> None:
                 "account": key.account_id,
                 "created_at": key.created_at,
                 "revoked_at": key.revoked_at,
+                "expires_at": key.expires_at,
             }
             for key in found
         ]
@@ -330,9 +336,17 @@ def keys_list(as_json: bool, data: Path | None) -> None:
         return
     rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE")]
     for key in found:
-        state = "in force" if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
-        rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), state))
+        rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), _state(key)))
     table(rows)
+
+
+def _state(key: KeyInfo) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {_day(key.revoked_at)}"
+    if key.expires_at is None:
+        return "in force"
+    # Its last second: a key that ends with a day ends at the next midnight.
+    return f"{'expired' if key.expires_at <= time.time() else 'in force until'} {_day(key.expires_at - 1)}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:

@@ -219,9 +219,12 @@ def bodies_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, st
     return {row.id: row.body for row in rows}
 
 
-def stored_sheet(connection: Connection, sheet_id: str) -> PriceSheet | None:
-    body = connection.execute(select(price_sheets.c.body).where(price_sheets.c.id == sheet_id)).scalar()
-    return None if body is None else PriceSheet.from_body(body)
+def stored_sheet(connection: Connection, sheet_id: str) -> tuple[PriceSheet | None, int]:
+    """A sheet and its version among those of its deployment; (None, 0) when it is not there."""
+    row = connection.execute(
+        select(price_sheets.c.body, price_sheets.c.version).where(price_sheets.c.id == sheet_id)
+    ).first()
+    return (None, 0) if row is None else (PriceSheet.from_body(row.body), row.version)
 
 
 def all_sheets(connection: Connection) -> dict[str, PriceSheet]:

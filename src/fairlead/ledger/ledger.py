@@ -48,11 +48,12 @@ REFUSED = (msgspec.DecodeError, UnicodeDecodeError, DataError, IntegrityError)
 
 
 class Found(NamedTuple):
-    """A call as the books have it; `refunded` in picodollars."""
+    """A call as the books have it; `refunded` in picodollars, `version` of the sheet."""
 
     record: UsageRecord
     sheet: PriceSheet | None
     refunded: int
+    version: int
 
 
 class Ledger:
@@ -298,7 +299,8 @@ class Ledger:
         record = stored_record(connection, generation_id, account)
         if record is None:
             return None
-        return Found(record, stored_sheet(connection, record.sheet), refunded(connection, record.id))
+        sheet, version = stored_sheet(connection, record.sheet)
+        return Found(record, sheet, refunded(connection, record.id), version)
 
     async def standing(self, account: str, key: str | None, scopes: Sequence[str]) -> tuple[int, dict[str, Balance]]:
         """What an account, or one key of it, was charged so far, and what these scopes hold. Picodollars."""
