@@ -145,7 +145,7 @@ def test_a_key_is_bound_to_models_networks_and_a_day(served: Served) -> None:
     eventually(lambda: call(served, key).status_code == 401)
     assert "expired" in call(served, key).json()["error"]["message"]
     listed = fairlead("keys", "list", data=served.data).stdout.splitlines()
-    assert [line for line in listed if line.startswith(name)][0].endswith("expired 2020-01-01")
+    assert next(line for line in listed if line.startswith(name)).endswith("expired 2020-01-01")
 
 
 @pytest.mark.parametrize(
