@@ -23,8 +23,11 @@ START_SECONDS = 30
 class Served:
     """A running gateway: its URL, the key it printed, its process and everything it has said."""
 
-    def __init__(self, process: subprocess.Popen[str], data: Path, database: str | None = None) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], data: Path, database: str | None = None, workers: int = 1
+    ) -> None:
         self.database = database
+        self.workers = workers
         self.process = process
         self.data = data
         self.lines: list[str] = []
@@ -90,7 +93,7 @@ def serving(
     process = subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
     )
-    served = Served(process, data, database)
+    served = Served(process, data, database, workers)
     try:
         served.wait_ready()
         yield served

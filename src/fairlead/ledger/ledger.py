@@ -225,7 +225,9 @@ class Ledger:
                 self._unreadable.put(process_id, batch[0])
                 self._set_aside += 1
                 log.error(
-                    "A usage record cannot be stored (%s): it is set aside in %s.", error, self._unreadable.directory
+                    "A usage record cannot be stored (%s): it is set aside in %s.",
+                    _said(error),
+                    self._unreadable.directory,
                 )
                 return
             middle = len(batch) // 2
@@ -246,13 +248,13 @@ class Ledger:
         try:
             self._unreadable.try_again(accepts)
         except TROUBLE as error:
-            log.warning("What was set aside cannot be tried again now: %s", getattr(error, "orig", None) or error)
+            log.warning("What was set aside cannot be tried again now: %s", _said(error))
         self._set_aside = self._unreadable.count()
 
     def _cannot_store(self, error: Exception) -> None:
         if self._trouble is None:
-            log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
-        self._trouble = str(getattr(error, "orig", None) or error)
+            log.error("Usage records cannot be stored: %s. They wait in the spool.", _said(error))
+        self._trouble = _said(error)
 
     def adopt(self) -> None:
         """Drains the spools of processes that have died, and gives back what they had leased."""
@@ -262,7 +264,7 @@ class Ledger:
             with self._store.write() as connection:
                 reclaim(connection)
         except SQLAlchemyError as error:
-            log.warning("Leases that have run out cannot be ended now: %s", getattr(error, "orig", None) or error)
+            log.warning("Leases that have run out cannot be ended now: %s", _said(error))
 
     def _adopt(self, orphan: Orphan) -> None:
         orphan.reader.set_aside = self._unreadable.put_segment
@@ -272,7 +274,7 @@ class Ledger:
                 with self._store.write() as connection:
                     release(connection, orphan.name)
             except SQLAlchemyError as error:
-                self._trouble = str(getattr(error, "orig", None) or error)
+                self._trouble = _said(error)
         if self._trouble is None:
             orphan.remove()
         else:
@@ -335,8 +337,13 @@ class Ledger:
             try:
                 await asyncio.get_running_loop().run_in_executor(None, self._wallets.close)
             except SQLAlchemyError as error:
-                self._trouble = str(getattr(error, "orig", None) or error)
+                self._trouble = _said(error)
         self._spool.close(empty=self._trouble is None)
+
+
+def _said(error: Exception) -> str:
+    """What the database said, without the statement and its values."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def _batches(records: list[bytes]) -> Iterator[list[bytes]]:
