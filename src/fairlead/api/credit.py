@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.accounts.keys import Caller, KeyRing
+from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest
 from fairlead.http.request import Request, Response
