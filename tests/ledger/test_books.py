@@ -86,6 +86,11 @@ def test_replays_in_any_order_bill_each_call_once(
         ("UPDATE usage_records SET price = price - 1 WHERE id = 'gen_1'", "gen_1"),
         ("UPDATE postings SET amount = amount - 1 WHERE book = 'revenue'", "postings of entry 1"),
         ("DELETE FROM usage_records WHERE id = 'gen_1'", "postings of entry 1"),
+        ("UPDATE usage_records SET id = 'gen_other' WHERE id = 'gen_1'", "gen_other: the record is of gen_1"),
+        ("UPDATE usage_records SET account_id = 'acc_2' WHERE id = 'gen_1'", "its columns say something else"),
+        ("UPDATE usage_records SET body = replace(body, '\"completion\":100', '\"completion\":99')", "do not add up"),
+        ("DELETE FROM charges", "it has no sum"),
+        ("INSERT INTO funds VALUES ('key/k/day/2027-01-01', 5, 5, 0, 0)", "Of key/k/day/2027-01-01 5 picodollars"),
         ("UPDATE price_sheets SET body = replace(body, '300000', '300001')", "price sheet"),
     ],
 )

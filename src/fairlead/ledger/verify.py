@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 
 from fairlead.ledger.books import (
     READ_ROWS,
+    Columns,
     all_sheets,
     bodies_of,
     count_records,
@@ -20,6 +22,8 @@ from fairlead.ledger.books import (
     records_by_entry,
     unbalanced_entry,
     unequal_balance,
+    without_entry,
+    wrong_budget,
     wrong_charges,
 )
 from fairlead.ledger.credit import wrong_refund
@@ -28,6 +32,7 @@ from fairlead.ledger.record import EMPTY, UsageRecord, amounts, decode, usage_of
 from fairlead.ledger.spool import read_segment
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.prices import PriceSheet
+from fairlead.wire.usage import PROMPT_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,14 @@ def _verify(
     connection: Connection, since: int, sheets: dict[str, PriceSheet], progress: Callable[[int], None]
 ) -> Verified:
     records = charged = missing = 0
+    by_scope: Counter[str] = Counter()
     for entry, found in records_by_entry(connection, since):
-        for column, record in found:
-            if wrong := _wrong(record, column, sheets):
-                return Verified(records, len(sheets), charged, missing, f"{record.id}: {wrong}")
+        for columns, record in found:
+            if wrong := _wrong(record, columns, sheets):
+                return Verified(records, len(sheets), charged, missing, f"{columns.id}: {wrong}")
             charged += record.price
+            for scope in record.scopes:
+                by_scope[scope] += record.price
             missing += record.missing
         if (kept := postings_of(connection, entry)) != (made := moves(record for _, record in found)):
             text = f"The postings of entry {entry} are {kept}; its records make {made}."
@@ -72,10 +80,12 @@ def _verify(
     wrong = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
     wrong = (
         wrong
+        or without_entry(connection)
         or wrong_refund(connection)
         or wrong_charges(connection)
         or unequal_balance(connection)
         or overdrawn(connection)
+        or (None if since else wrong_budget(connection, by_scope))
     )
     return Verified(records, len(sheets), charged, missing, wrong)
 
@@ -110,9 +120,17 @@ def batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
         yield found
 
 
-def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> str | None:
-    if column != record.price:
-        return f"the record says {record.price} picodollars, its column {column}."
+def _wrong(record: UsageRecord, columns: Columns, sheets: dict[str, PriceSheet]) -> str | None:
+    if columns.price != record.price:
+        return f"the record says {record.price} picodollars, its column {columns.price}."
+    if columns != (record.id, record.at, record.account, record.key, record.price):
+        return f"the record is of {record.id}, {record.account} and {record.key}; its columns say something else."
+    classes = record.tokens
+    if record.balanced and (sum(classes[:PROMPT_CLASSES]), sum(classes[PROMPT_CLASSES:-1])) != (
+        record.prompt,
+        record.completion,
+    ):
+        return "its classes of tokens do not add up to its prompt and its answer."
     wasted = 0
     for attempt in record.attempts:
         if attempt.tokens is not None:
