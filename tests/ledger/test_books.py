@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from fairlead.errors import LedgerUnavailable
@@ -104,6 +105,25 @@ def test_verify_names_what_was_changed_behind_its_back(store: Store, change: str
         discrepancy = verify(connection).discrepancy
     assert discrepancy is not None
     assert words in discrepancy
+
+
+def test_verify_sees_one_moment_of_books_that_are_written_meanwhile(store: Store) -> None:
+    def charged(number: int) -> bytes:
+        return encode(replace(decode(record(number)), scopes=("key/k/day/2027-01-01",)))
+
+    with store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO funds VALUES ('key/k/day/2027-01-01', 5, 0, 0, 0)")
+        post(connection, [charged(1)], "p")
+
+    def more(_: int) -> None:
+        with store.write() as writer:
+            post(writer, [charged(2)], "p")
+
+    with store.snapshot() as connection:
+        found = verify(connection, 0, more)
+    assert (found.records, found.discrepancy) == (1, None)
+    with store.snapshot() as connection:
+        assert verify(connection).records == 2
 
 
 def test_verify_makes_the_charge_again_and_does_not_believe_the_record(store: Store) -> None:

@@ -492,7 +492,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
     from fairlead.ledger.verify import verify as check
 
     start = 0 if since is None else _milliseconds(since)
-    with opened(data) as store, store.read() as connection:
+    with opened(data) as store, store.snapshot() as connection:
         total = total_records(connection, start)
         with click.progressbar(length=total, label=f"{total:,} records", file=sys.stderr) as bar:
             found = check(connection, start, bar.update)
