@@ -41,7 +41,7 @@ from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.engines.shared import SharedEngine
-from fairlead.engines.spec import EngineSpec, demo_spec
+from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
     ConfigurationError,
@@ -479,9 +479,11 @@ class Service:
         else:
             lines += [
                 "",
-                "No model can be called yet: configure a deployment, then see it with",
-                f"  curl {url}/v1/models",
+                "No model can be called yet: name a provider and a model in a file, and start with --config FILE.",
+                f"How: {url}/docs/settings",
             ]
+            if not engine_is_installed():
+                lines.append(f"Or try the demonstration model: {sys.executable} -m pip install 'fairlead[engine]'")
         print("\n".join(lines), flush=True)
 
 

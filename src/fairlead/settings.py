@@ -437,7 +437,8 @@ def _refusal(source: Source, text: str) -> ConfigurationError:
         return source.error(f"{path}.{word}" if path else word, f"there is no setting {word!r}; {help_}")
     if found := re.fullmatch(r"Object missing required field `(.*)`", sentence):
         return source.error(path, f"{found[1]!r} is missing here.")
-    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.")
+    quoted = ' Write it in quotes, such as "0.10".' if re.match(r"Expected `str`, got `(float|int)`", sentence) else ""
+    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.{quoted}")
 
 
 def _struct_at(path: str) -> type[Struct]:

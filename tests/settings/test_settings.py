@@ -113,6 +113,7 @@ def test_only_a_line_feed_counts_as_a_line(tmp_path: Path) -> None:
         (("[server]", "[servr]"), 1, "'server'"),
         (("upstream_model", "upstreem_model"), 17, "'upstream_model'"),
         (('output = "0.30"', 'outputs = "0.30"'), 18, "'output'"),
+        (('output = "0.30"', "output = 0.30"), 18, "in quotes"),
         (("= 33554432", '= "much"'), 4, "max_body_bytes"),
         (("= 33554432", "= 5"), 4, "1024"),
         (('id = "mock"', 'id = "mo ck"'), 7, "id"),
