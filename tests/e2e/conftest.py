@@ -46,7 +46,7 @@ class Served:
             if not self.url and (found := READY.search(line)):
                 self.url = found[0]
                 self.port = int(found[1])
-            if "curl" in line:
+            if "curl" in line or "How:" in line:
                 self._ready.set()
         self._ready.set()
 
