@@ -479,8 +479,16 @@ def prepaid_account(connection: Connection, account_id: str) -> None:
         raise ConfigurationError(f"{account_id} needs no credit: its paid calls are not limited.")
 
 
+def day(text: str) -> datetime:
+    """A day such as 2027-01-31, as an option has it."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day such as 2027-01-31.") from None
+
+
 @cli.command()
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only what was stored since this day (UTC).")
+@click.option("--since", type=day, metavar="DAY", help="Only what was stored since this day (UTC).")
 @data_option
 def verify(since: datetime | None, data: Path | None) -> None:
     """Make every charge again from its record and its price sheet, and add up the books.
@@ -534,8 +542,8 @@ def usage() -> None:
 
 @usage.command("export")
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC).")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day (UTC).")
+@click.option("--since", type=day, metavar="DAY", help="First day (UTC).")
+@click.option("--until", type=day, metavar="DAY", help="Last day (UTC).")
 @click.option("--account", "account_id", metavar="ID", help="Only this account's.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file. Default: standard output.")
 @data_option
@@ -554,7 +562,7 @@ def usage_export(
         raise click.UsageError("Parquet needs --output FILE.")
     first = 0 if since is None else _milliseconds(since)
     last = None if until is None else _milliseconds(until) + 86_400_000
-    with opened(data) as store, store.read() as connection:
+    with opened(data) as store, store.snapshot() as connection:
         found = rows(connection, first, last, account_id)
         try:
             if output is None:
@@ -567,7 +575,7 @@ def usage_export(
 
 
 def _milliseconds(day: datetime) -> int:
-    return int(day.replace(tzinfo=UTC).timestamp() * 1000)
+    return int(day.timestamp() * 1000)
 
 
 @cli.command()

@@ -181,6 +181,7 @@ def _migrate(store: Store) -> None:
         )
     from alembic import command
     from alembic.config import Config
+    from alembic.util.exc import CommandError
 
     config = Config()
     config.set_main_option("script_location", "fairlead.store:migrations")
@@ -194,7 +195,12 @@ def _migrate(store: Store) -> None:
             if _version(connection) == HEAD:
                 return
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ConfigurationError(
+                f"The database {store.shown} has a migration {version} that this Fairlead does not know: {error}."
+            ) from None
 
 
 def _version(connection: Connection) -> str | None:
