@@ -41,7 +41,7 @@ from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.engines.shared import SharedEngine
-from fairlead.engines.spec import EngineSpec, demo_spec
+from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
     ConfigurationError,
@@ -60,6 +60,7 @@ from fairlead.http.memory import tune_allocator
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.unreadable import UNREADABLE
 from fairlead.prices import FREE, PriceSheet
 from fairlead.providers.anthropic_messages import AnthropicMessages
 from fairlead.providers.bedrock import BedrockConverse
@@ -308,6 +309,7 @@ class Service:
                 Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: gateway.open_bills),
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
+                Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
                 Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
                 Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
@@ -437,6 +439,11 @@ class Service:
             found.append(
                 f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
             )
+        if self._ledger is not None and self._ledger.set_aside:
+            found.append(
+                f"{self._ledger.set_aside} usage records could not be read and are not in the books: "
+                f"they are set aside in {self._store.directory / UNREADABLE}"
+            )
         return found
 
     def _obstacles(self) -> list[str]:
@@ -473,9 +480,11 @@ class Service:
         else:
             lines += [
                 "",
-                "No model can be called yet: configure a deployment, then see it with",
-                f"  curl {url}/v1/models",
+                "No model can be called yet: name a provider and a model in a file, and start with --config FILE.",
+                f"How: {url}/docs/settings",
             ]
+            if not engine_is_installed():
+                lines.append(f"Or try the demonstration model: {sys.executable} -m pip install 'fairlead[engine]'")
         print("\n".join(lines), flush=True)
 
 

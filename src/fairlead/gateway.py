@@ -641,8 +641,8 @@ class Gateway:
             offers.append(self._offer(request, name, caller))
         if not any(offer.upstreams for offer in offers):
             raise NoDeployment(
-                f"No deployment serves '{request.model}' yet: add one under [[models]] in the configuration file "
-                "(a provider, its upstream_model and a price), then restart.",
+                f"No deployment serves '{request.model}' yet: add one under [[models]] (a provider, its upstream_model "
+                "and a price) in the file that `fairlead serve --config FILE` reads, then restart.",
                 param="model",
             )
         if request.has_images and not any("image" in offer.model.input_modalities for offer in offers):

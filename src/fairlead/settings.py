@@ -6,6 +6,7 @@ Every setting, its default and its range are in docs/settings.md; a test keeps t
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -163,7 +164,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProxySettings(Struct, frozen=True):
-    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY (names and domains; no address ranges)."""
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY: names, domains, addresses and ranges of addresses."""
 
     http: str | None = None
     https: str | None = None
@@ -171,9 +172,10 @@ class ProxySettings(Struct, frozen=True):
 
     def for_url(self, scheme: str, host: str) -> str | None:
         """The proxy for an address, or None to go straight."""
+        host = host.strip("[]").lower()
         for entry in self.no_proxy:
-            name = entry.lstrip(".").lower()
-            if entry == "*" or host.lower() == name or host.lower().endswith("." + name):
+            name = entry.removeprefix("*").lstrip(".").strip("[]").lower()
+            if entry == "*" or host == name or (name and host.endswith("." + name)) or _is_within(host, name):
                 return None
         return self.https if scheme == "https" else self.http
 
@@ -435,7 +437,8 @@ def _refusal(source: Source, text: str) -> ConfigurationError:
         return source.error(f"{path}.{word}" if path else word, f"there is no setting {word!r}; {help_}")
     if found := re.fullmatch(r"Object missing required field `(.*)`", sentence):
         return source.error(path, f"{found[1]!r} is missing here.")
-    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.")
+    quoted = ' Write it in quotes, such as "0.10".' if re.match(r"Expected `str`, got `(float|int)`", sentence) else ""
+    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.{quoted}")
 
 
 def _struct_at(path: str) -> type[Struct]:
@@ -465,6 +468,14 @@ def _struct_at(path: str) -> type[Struct]:
     }
     found: type[Struct] = kinds[re.sub(r"\[(?:\d+|\.\.\.)\]", "", path)]
     return found
+
+
+def _is_within(host: str, network: str) -> bool:
+    """Whether an address lies in a range such as 10.0.0.0/8. Names are not looked up."""
+    try:
+        return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def _proxy(environment: Mapping[str, str]) -> ProxySettings:

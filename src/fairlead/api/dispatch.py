@@ -62,7 +62,7 @@ class Dispatch:
         if self._cors_origins and self._answer_cross_origin(request, response, methods):
             return None
         if methods is None:
-            raise NotFound(f"There is no {path} here. The API is described at /v1/models and in the documentation.")
+            raise NotFound(f"There is no {path} here. The API is described at /openapi.json and /docs/api.")
         method = request.method
         endpoint = methods.get(method)
         if endpoint is None and method == "HEAD":

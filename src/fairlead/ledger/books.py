@@ -7,17 +7,29 @@ providers charge the operator, `provider/ID` what a provider is owed. The postin
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
 
 from fairlead.ledger.funds import spend
 from fairlead.ledger.record import Moved, UsageRecord, decode
 from fairlead.ledger.sums import rows, sums
 from fairlead.prices import PriceSheet
-from fairlead.store.tables import charges, entries, funds, postings, price_sheets, usage_records, versions
+from fairlead.store.tables import (
+    accounts,
+    charges,
+    entries,
+    funds,
+    postings,
+    price_sheets,
+    refunds,
+    usage_records,
+    versions,
+)
 
 READ_ROWS = 1_000
 
@@ -139,7 +151,12 @@ def wrong_charges(connection: Connection) -> str | None:
         .order_by(charges.c.account_id, charges.c.key_id)
         .limit(1)
     ).first()
-    return None if rows is None else f"{rows.key_id} was charged {rows.total} picodollars; its sum says {rows.charged}."
+    if rows is not None:
+        return f"{rows.key_id} was charged {rows.total} picodollars; its sum says {rows.charged}."
+    lost = connection.execute(
+        select(made).outerjoin(charges, both).where(charges.c.key_id.is_(None)).order_by(made.c.key_id).limit(1)
+    ).first()
+    return None if lost is None else f"{lost.key_id} was charged {lost.total} picodollars; it has no sum."
 
 
 def stored_record(connection: Connection, record_id: str, account_id: str) -> UsageRecord | None:
@@ -158,9 +175,12 @@ def bodies_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, st
     return {row.id: row.body for row in rows}
 
 
-def stored_sheet(connection: Connection, sheet_id: str) -> PriceSheet | None:
-    body = connection.execute(select(price_sheets.c.body).where(price_sheets.c.id == sheet_id)).scalar()
-    return None if body is None else PriceSheet.from_body(body)
+def stored_sheet(connection: Connection, sheet_id: str) -> tuple[PriceSheet | None, int]:
+    """A sheet and its version among those of its deployment; (None, 0) when it is not there."""
+    row = connection.execute(
+        select(price_sheets.c.body, price_sheets.c.version).where(price_sheets.c.id == sheet_id)
+    ).first()
+    return (None, 0) if row is None else (PriceSheet.from_body(row.body), row.version)
 
 
 def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
@@ -169,26 +189,44 @@ def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
     return {row.id: PriceSheet.from_body(row.body) for row in rows}
 
 
-def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[int, UsageRecord]]]]:
-    """Entry by entry: its records beside the price in their own column. `since`: milliseconds since 1970."""
+class Columns(NamedTuple):
+    """What stands beside a record's body, to find it by and to add up."""
+
+    id: str
+    at: int
+    account: str
+    key: str
+    price: int
+
+
+def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[Columns, UsageRecord]]]]:
+    """Entry by entry: its records beside their columns. `since`: milliseconds since 1970."""
     # SQLite lets one process write at a time, so the order of arrival is that of the entries.
     order = [usage_records.c.number]
     if connection.dialect.name != "sqlite":
         order.insert(0, usage_records.c.entry_id)
     rows = connection.execute(
-        select(usage_records.c.entry_id, usage_records.c.price, usage_records.c.body)
+        select(
+            usage_records.c.id,
+            usage_records.c.at,
+            usage_records.c.account_id,
+            usage_records.c.key_id,
+            usage_records.c.price,
+            usage_records.c.entry_id,
+            usage_records.c.body,
+        )
         .join(entries, entries.c.id == usage_records.c.entry_id)
         .where(entries.c.at >= since)
         .order_by(*order)
         .execution_options(yield_per=READ_ROWS)
     )
-    current, found = -1, list[tuple[int, UsageRecord]]()
+    current, found = -1, list[tuple[Columns, UsageRecord]]()
     for row in rows:
         if row.entry_id != current and found:
             yield current, found
             found = []
         current = row.entry_id
-        found.append((row.price, decode(row.body)))
+        found.append((Columns(*row[:5]), decode(row.body)))
     if found:
         yield current, found
 
@@ -209,6 +247,38 @@ def unbalanced_entry(connection: Connection) -> int | None:
     return connection.execute(statement.order_by(postings.c.entry_id).limit(1)).scalar()
 
 
+def without_entry(connection: Connection) -> str | None:
+    """The first posting or record whose entry is not there."""
+    for table, what in ((postings, "postings"), (usage_records, "records")):
+        entry = connection.execute(
+            select(table.c.entry_id)
+            .outerjoin(entries, entries.c.id == table.c.entry_id)
+            .where(entries.c.id.is_(None))
+            .limit(1)
+        ).scalar()
+        if entry is not None:
+            return f"There are {what} of entry {entry}, which is not there."
+    return None
+
+
+def wrong_budget(connection: Connection, charged: Mapping[str, int]) -> str | None:
+    """The first budget of which not what calls were charged, less what was given back, is spent. `charged`: of all
+    records, by scope."""
+    returned: Counter[str] = Counter()
+    for row in connection.execute(
+        select(refunds.c.amount, usage_records.c.body).join(usage_records, usage_records.c.id == refunds.c.record_id)
+    ):
+        for scope in decode(row.body).scopes:
+            returned[scope] += row.amount
+    rows = connection.execute(
+        select(funds.c.scope, funds.c.spent).where(funds.c.scope.like("%/%/%")).order_by(funds.c.scope)
+    )
+    for row in rows:
+        if row.spent != (made := charged.get(row.scope, 0) - returned[row.scope]):
+            return f"Of {row.scope} {row.spent} picodollars are spent; its calls come to {made}."
+    return None
+
+
 def unequal_balance(connection: Connection) -> str | None:
     """The first account whose credit is not what its postings come to."""
     books = select(postings.c.book, func.sum(postings.c.amount).label("total")).group_by(postings.c.book).subquery()
@@ -221,4 +291,12 @@ def unequal_balance(connection: Connection) -> str | None:
     for row in rows:
         if row.granted - row.spent != row.total:
             return f"{row.scope} has {row.granted - row.spent} picodollars of credit; its postings come to {row.total}."
-    return None
+    scope = literal("account/") + accounts.c.id
+    lost = connection.execute(
+        select(books.c.book, books.c.total)
+        .join(accounts, scope == books.c.book)
+        .outerjoin(funds, funds.c.scope == books.c.book)
+        .where(accounts.c.prepaid, funds.c.scope.is_(None), books.c.total != 0)
+        .limit(1)
+    ).first()
+    return None if lost is None else f"{lost.book} has no credit; its postings come to {lost.total}."

@@ -16,7 +16,7 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,8 +52,7 @@ class Spool:
         self._files = threading.Lock()
         self._most_bytes = most_bytes
         self._directory = root / name
-        self._directory.mkdir(mode=0o700, parents=True)
-        self._lock = _lock(self._directory)
+        self._lock = _made_and_locked(self._directory)
         self._number = -1
         self._written = self._size = 0
         self._map: mmap.mmap | None = None
@@ -213,10 +212,13 @@ class Spool:
 
 
 class Reader:
-    """Reads a directory's records in their order; `next_batch` goes on where the last one ended."""
+    """Reads a directory's records in their order; `next_batch` goes on where the last one ended. `set_aside` is given
+    the segments that could not be read to their end, instead of removing them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.set_aside: Callable[[Path], None] = _leave
+        self._damaged: set[int] = set()
         self._segment = 0
         self._offset = 0
         self._next: tuple[int, int] = (0, 0)
@@ -240,6 +242,7 @@ class Reader:
                 break
             if rest := _unread(self._path(segment), offset):
                 log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), rest)
+                self._damaged.add(segment)
             segment, offset = segment + 1, 0
         self._next = (segment, offset)
         return records, taken
@@ -252,7 +255,10 @@ class Reader:
         """Everything before it is in the database."""
         segment, offset = position
         for number in range(self._segment, segment):
-            self._path(number).unlink(missing_ok=True)
+            if number in self._damaged:
+                self.set_aside(self._path(number))
+            else:
+                self._path(number).unlink(missing_ok=True)
         self._segment, self._offset = segment, offset
 
     def _path(self, segment: int) -> Path:
@@ -262,6 +268,10 @@ class Reader:
         """Begins at the first segment that is still there: earlier ones were drained before."""
         names = sorted(path.stem for path in self.directory.glob("*.spool"))
         self._segment = int(names[0]) if names else 0
+
+
+def _leave(_segment: Path) -> None:
+    """Where nobody said what to do with a damaged segment, it stays."""
 
 
 def _take_room(file: int, size: int) -> None:
@@ -326,12 +336,21 @@ def orphans(root: Path) -> Iterator[Orphan]:
     if not root.is_dir():
         return
     for directory in sorted(root.iterdir()):
-        if directory.is_dir():
+        if directory.is_dir() and not directory.name.startswith("."):
             try:
                 lock = _lock(directory)
             except (BlockingIOError, FileNotFoundError):
                 continue
             yield Orphan(directory, lock)
+
+
+def _made_and_locked(directory: Path) -> int:
+    """Makes a directory that nobody sees before its lock is held: another process would take it for a dead one's."""
+    hidden = directory.with_name(f".{directory.name}")
+    hidden.mkdir(mode=0o700, parents=True)
+    lock = _lock(hidden)
+    hidden.rename(directory)
+    return lock
 
 
 def _lock(directory: Path) -> int:

@@ -47,6 +47,8 @@ DONE_EVENT: Final = b"data: [DONE]\n\n"
 JSON_OBJECT: Final = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
 ANY_OBJECT: Final = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
+# How tool calls begin in the words of Mistral's models, and of Qwen's and Hermes.
+TOOL_MARKUP: Final = ("[TOOL_CALLS]", "<tool_call>")
 _encode: Final = msgspec.json.encode
 _NAMES: Final = {
     name: b',"%b":' % name.encode()
@@ -235,6 +237,10 @@ def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
     if choice == "none":
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             members.pop(name, None)
+        # A model that has called tools before may go on doing so: then its answer ends there.
+        given = members.get("stop", _NULL)
+        own = [] if given == _NULL else msgspec.json.decode(given, type=str | list[str])
+        members["stop"] = Raw(_encode([*([own] if isinstance(own, str) else own), *TOOL_MARKUP]))
     elif not isinstance(choice, str):
         _keep_tools(members, named_tools(choice))
         required = choice.type == "function" or choice.allowed_tools.mode == "required"
