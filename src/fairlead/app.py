@@ -75,6 +75,7 @@ from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, lacks_
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
 from fairlead.routing.probes import Probes
+from fairlead.routing.schedule import Schedule
 from fairlead.routing.upstream import Adapter, Measured, Servable, Upstream, servable, unit_price
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
@@ -290,7 +291,9 @@ class Service:
         self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)
         self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
         receipts = Receipts(ledger, keys, self._keeper.routed)
-        self._probes = Probes(upstreams, health, clock)
+        seconds = self._settings.routing.probe_interval_seconds
+        schedule = Schedule(upstreams.values(), health, seconds, clock()) if seconds else None
+        self._probes = Probes(upstreams, health, clock, ledger, schedule)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
         board = Board(Reader(self._store))
@@ -380,6 +383,8 @@ class Service:
             translate=None if reach.engine is None else _engine_error,
             measured=self._measured(model, deployment),
             probed=self._recorder.series(PROBE, model.id, deployment.id),
+            probe=deployment.probe or provider.probe or ("list" if costs else "call"),
+            list_path=_list_path(dialect, provider),
             model_id=model.id,
             lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
@@ -590,6 +595,12 @@ def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes
     version = provider.api_version or AZURE_API_VERSION
     name = quote(deployment.upstream_model, safe="")
     return f"/openai/deployments/{name}/chat/completions?api-version={version}".encode()
+
+
+def _list_path(dialect: Dialect, provider: Provider) -> bytes:
+    if dialect.name != "azure":
+        return dialect.list_path
+    return f"/openai/models?api-version={provider.api_version or AZURE_API_VERSION}".encode()
 
 
 def _limits_from(given: LimitSettings) -> Limits:

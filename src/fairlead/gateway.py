@@ -40,7 +40,7 @@ from fairlead.routing.emulate import Emulated, emulated, inner_request
 from fairlead.routing.emulating import make_up
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
-from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed, race
+from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, Race, has_room, may_be_billed
 from fairlead.routing.holding import hold
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
@@ -115,17 +115,17 @@ class Calling:
 class Gathering:
     """Takes the stream of an answer that is sent whole."""
 
-    __slots__ = ("_assembler", "_attempt", "_clock")
+    __slots__ = ("_assembler", "_attempt", "_gateway")
 
-    def __init__(self, assembler: Assembler, attempt: Attempt, clock: Callable[[], float]) -> None:
+    def __init__(self, gateway: Gateway, assembler: Assembler, attempt: Attempt) -> None:
+        self._gateway = gateway
         self._assembler = assembler
         self._attempt = attempt
-        self._clock = clock
 
     def take(self, data: bytes) -> None:
         self._assembler.feed(data)
         if not self._attempt.said_at and self._assembler.delivered():
-            self._attempt.said_at = self._clock()
+            self._gateway.said(self._attempt)
 
 
 class Relaying:
@@ -162,7 +162,7 @@ class Relaying:
                 self._gateway.begin(attempt, self._head, self._calling)
             response.write(out)
             if not attempt.said_at and self._relay.delivered():
-                attempt.said_at = self._clock()
+                self._gateway.said(attempt)
             if self._calling.sent is not None:
                 self._calling.sent.add(out)
         if self._relay.done:
@@ -367,22 +367,53 @@ class Gateway:
         second = found.candidates[1]
         if any(one.gate is not None or one.lacks & found.needs & MAY_BE_EMULATED for one in (upstream, second)):
             return None
-
-        def enter(one: Upstream) -> Entry:
-            call: Call = one.adapter.to_vendor(request)
-            return Entry(one, call, send(one, call))
-
-        def company() -> Entry | None:
-            allowed = health.take_retry(health.standing(second.deployment), self._clock())
-            return enter(second) if allowed else None
-
-        raced = await race(enter(upstream), company, standing.late)
+        call: Call = upstream.adapter.to_vendor(request)
+        if not call.stream:  # there is no first word to wait for
+            return None
+        race = Race(Entry(upstream, call), partial(self._company, calling, second))
+        standing.in_flight += 1
+        error: FairleadError | None = None
+        try:
+            raced = await race.run(standing.late)
+        except FairleadError as ended:
+            error = ended
+        finally:
+            standing.in_flight -= 1
+            if len(race.entries) > 1:
+                health.standing(second.deployment).in_flight -= 1
+        if error is not None:  # the caller has gone, or the deadline has passed
+            for entry in race.entries:
+                self._lost(calling, entry, error.code)
+            raise error
         if raced.loser is not None:
-            sheet, loser = raced.loser.upstream.deployment.sheet, raced.loser.upstream
-            calling.bill.failed(sheet, HEDGED, may_be_billed(request) if loser.bills_cut else None)
-            if loser is upstream:
+            lost = raced.loser.error
+            self._lost(calling, raced.loser, HEDGED if lost is None else lost.code)
+            if lost is not None:
+                health.failed(health.standing(raced.loser.upstream.deployment), lost, self._clock())
+            elif raced.loser.upstream is upstream:
                 health.first_token(standing, self._clock() - began, self._clock())
         return raced.winner
+
+    def _company(self, calling: Calling, second: Upstream) -> Entry | None:
+        health = self._health
+        standing = health.standing(second.deployment)
+        if not has_room(second, standing) or not health.take_retry(standing, self._clock()):
+            return None
+        try:
+            call: Call = second.adapter.to_vendor(calling.request)
+        except FairleadError:  # nothing that the second candidate would take
+            return None
+        if not call.stream:
+            return None
+        standing.in_flight += 1
+        return Entry(second, call)
+
+    @staticmethod
+    def _lost(calling: Calling, entry: Entry, outcome: str) -> None:
+        """A call that was cancelled before its first word: its prompt may be billed all the same."""
+        upstream = entry.upstream
+        billed = upstream.bills_cut and not entry.failed and entry.exchange.sent_at
+        calling.bill.failed(upstream.deployment.sheet, outcome, may_be_billed(calling.request) if billed else None)
 
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
@@ -539,13 +570,11 @@ class Gateway:
             raise upstream.adapter.error(status, exchange.headers, await exchange.read())
         if call.stream and is_stream(upstream, exchange):
             if request.stream:
-                await self._relay(attempt, call, exchange, calling)
+                await self._relay(attempt, call, exchange, calling, entry)
                 return
-            health = self._health
-            begun = exchange.head_at - exchange.sent_at
-            health.first_token(health.standing(upstream.deployment), begun, exchange.head_at)
             assembler = attempt.answer = upstream.adapter.assembler(call)
-            await exchange.relay(Gathering(assembler, attempt, self._clock).take)
+            gathering = Gathering(self, assembler, attempt)
+            await (exchange if entry is None else entry).relay(gathering.take)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
@@ -575,7 +604,9 @@ class Gateway:
         else:
             response.send(200, _head(JSON_HEAD + mark, attempt, call, attempt.bill), made.end(members))
 
-    async def _relay(self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling) -> None:
+    async def _relay(
+        self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling, entry: Entry | None
+    ) -> None:
         upstream, response = attempt.upstream, calling.response
         relay = attempt.answer = upstream.adapter.relay(call)
         head = _head(STREAM_HEAD, attempt, call)
@@ -587,7 +618,7 @@ class Gateway:
         response.on_resume = exchange.resume
         try:
             try:
-                await exchange.relay(relaying.take)
+                await (exchange if entry is None else entry).relay(relaying.take)
             except UpstreamError:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
@@ -602,13 +633,15 @@ class Gateway:
         rest += relay.end(members)
         response.end(rest if splice is None else splice.change(rest))
 
-    def begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
-        """The first words of a stream have come."""
+    def said(self, attempt: Attempt) -> None:
+        """The first word of an answer has come."""
         health, exchange = self._health, attempt.exchange
         assert exchange is not None
-        health.first_token(
-            health.standing(attempt.upstream.deployment), attempt.first_at - exchange.sent_at, attempt.first_at
-        )
+        attempt.said_at = now = self._clock()
+        health.first_token(health.standing(attempt.upstream.deployment), now - exchange.sent_at, now)
+
+    def begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
+        """The first event of a stream has come."""
         response, request = calling.response, calling.request
         if response.started:
             return

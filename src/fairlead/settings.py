@@ -49,6 +49,9 @@ class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
     env: Annotated[str, Meta(min_length=1)]
 
 
+Probe = Literal["call", "list", "off"]
+
+
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a `preset` gives need not be said; a provider without one needs `base_url`."""
 
@@ -70,6 +73,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     queue_timeout_seconds: Seconds = 30
     hang_up: Literal["drain", "cancel"] | None = None
+    probe: Probe | None = None
 
     def __repr__(self) -> str:  # the key must not get into a log
         return f"ProviderSettings({self.id!r})"
@@ -115,6 +119,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     emulate_json_schema: bool = True
     emulate_choices: bool = True
     probes: bool = True
+    probe_interval_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60
     hedge: bool = False
 
 
@@ -133,6 +138,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     parameters: tuple[str, ...] | None = None
     lacks: tuple[Capability, ...] = ()
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    probe: Probe | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,7 +16,7 @@ NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
 @dataclass(frozen=True, slots=True)
 class Provider:
     """Who serves models, and how it is reached. Times in seconds. `bills_cut`: see `Dialect`; None: as its dialect.
-    `aws_keys`: what its requests are signed with, where they are."""
+    `aws_keys`: what its requests are signed with, where they are. `probe`: see `Upstream`."""
 
     id: str
     base_url: str
@@ -33,6 +33,7 @@ class Provider:
     region: str = ""
     api_version: str = ""
     aws_keys: tuple[str, str, str] | None = field(repr=False, default=None)
+    probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Deployment:
     parameters: frozenset[str] | None = None
     lacks: tuple[str, ...] = ()
     max_output_tokens: int | None = None
+    probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

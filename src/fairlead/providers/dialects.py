@@ -36,7 +36,7 @@ class Dialect:
     ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
     of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
     `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: it goes on from a last
-    assistant message, letter by letter.
+    assistant message, letter by letter. `list_path`: where its models are listed, for nothing; empty: nowhere.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Dialect:
     key_header: str = "authorization: Bearer {key}"
     headers: bytes = b""
     path: bytes = b"/chat/completions"
+    list_path: bytes = b"/models"
     stream_type: bytes = b"text/event-stream"
     passes_unknown: bool = False
     renames: Mapping[str, str] = field(default_factory=dict)
@@ -166,6 +167,7 @@ DIALECTS: Mapping[str, Dialect] = {
             "bedrock",
             carries=_TRANSLATED,
             speaks="bedrock",
+            list_path=b"",  # it is told elsewhere, under another permission
             stream_type=b"application/vnd.amazon.eventstream",
             bills_cut=True,
             incapable=frozenset({"json_object"}),

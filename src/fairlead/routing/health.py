@@ -319,6 +319,22 @@ class Health:
                 one.open_seconds = min(one.open_seconds * 2, LONGEST_OPEN_SECONDS)
                 one.until = now + one.open_seconds
 
+    def idle_failed(self, standings: list[Standing], error: FairleadError, now: float) -> bool:
+        """A probe of deployments of one provider, which nobody was calling, failed: counted like a call of each of
+        them, and once of the provider. Whether it says that they do not work."""
+        if isinstance(error, CallerError | UpstreamBusy | EngineStarting | AnswerInvalid):
+            return False
+        if isinstance(error, UpstreamRateLimited | UpstreamDenied):
+            self.failed(standings[0], error, now)
+            return False
+        for standing in standings:
+            standing.last_error = error.code
+            self._count(standing, now, error.code)
+        provider = standings[0].provider
+        if provider is not None and (len(standings) > 1 or isinstance(error, UpstreamUnreachable)):
+            self._count(provider, now, error.code)
+        return True
+
     def first_token(self, standing: Standing, seconds: float, now: float) -> None:
         """Peak EWMA: a slow answer counts at once and in full, faster ones make up for it with time."""
         old = standing.first_token
