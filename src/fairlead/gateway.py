@@ -159,7 +159,7 @@ class Relaying:
             attempt = self._attempt
             if not attempt.first_at:
                 attempt.first_at = self._clock()
-                self._gateway.begin(attempt, self._head, self._calling)
+                self._gateway.begin(self._head, self._calling)
             response.write(out)
             if not attempt.said_at and self._relay.delivered():
                 self._gateway.said(attempt)
@@ -640,7 +640,7 @@ class Gateway:
         attempt.said_at = now = self._clock()
         health.first_token(health.standing(attempt.upstream.deployment), now - exchange.sent_at, now)
 
-    def begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
+    def begin(self, head: bytes, calling: Calling) -> None:
         """The first event of a stream has come."""
         response, request = calling.response, calling.request
         if response.started:
