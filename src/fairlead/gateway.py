@@ -33,7 +33,7 @@ from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import tokens_foreseen
-from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
+from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close, kept_prompt
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.emulate import Emulated, emulated, inner_request
@@ -132,8 +132,8 @@ class Relaying:
     """Takes the stream of an answer block by block, on the stack of the upstream's read callback, and sends it on."""
 
     __slots__ = (
-        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_feed", "_gateway", "_head", "_most", "_relay",
-        "_response",
+        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_gateway", "_head", "_most", "_relay", "_response",
+        "_splice",
     )  # fmt: skip
 
     def __init__(
@@ -149,11 +149,11 @@ class Relaying:
         self._clock = gateway.clock
         self._most = gateway.hang_up.tokens
         self._drained = 0
-        self._feed = relay.feed if calling.splice is None else calling.splice.spliced(relay.feed)
+        self._splice = calling.splice
 
     def take(self, data: bytes) -> None:
         """The status is settled by the first event that says something: until then another candidate may serve."""
-        out = self._feed(data)
+        out = self._relay.feed(data)
         response = self._response
         if out:
             attempt = self._attempt
@@ -166,7 +166,7 @@ class Relaying:
             if self._calling.sent is not None:
                 self._calling.sent.add(out)
         if self._relay.done:
-            self._exchange.hurry(END_SECONDS)
+            self._exchange.hurry(END_SECONDS if self._splice is None or not self._splice.stopped else 0.0)
         elif response.gone:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:
@@ -468,8 +468,8 @@ class Gateway:
                 attempt.report = header(calling.parameters)
         if request.fallbacks:
             calling.bill.answered_by(upstream.model_id)
-        if calling.splice is not None:
-            attempt.spliced = calling.splice.tokens
+        if calling.splice is not None and calling.splice.tokens:
+            attempt.splice = calling.splice
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         try:
@@ -608,11 +608,13 @@ class Gateway:
         self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling, entry: Entry | None
     ) -> None:
         upstream, response = attempt.upstream, calling.response
-        relay = attempt.answer = upstream.adapter.relay(call)
+        relay: Relay = upstream.adapter.relay(call)
+        if calling.splice is not None:
+            relay = Seam(relay, calling.splice)
+        attempt.answer = relay
         head = _head(STREAM_HEAD, attempt, call)
         exchange.headers = []
         call.body.clear()
-        splice = calling.splice
         relaying = Relaying(self, attempt, relay, exchange, calling, head)
         response.on_pause = exchange.pause
         response.on_resume = exchange.resume
@@ -630,8 +632,7 @@ class Gateway:
             response.on_pause = response.on_resume = None
         if not response.started:
             response.start(200, head)
-        rest += relay.end(members)
-        response.end(rest if splice is None else splice.change(rest))
+        response.end(rest + relay.end(members))
 
     def said(self, attempt: Attempt) -> None:
         """The first word of an answer has come."""

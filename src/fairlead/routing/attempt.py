@@ -9,7 +9,7 @@ from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
-from fairlead.routing.continuation import charged
+from fairlead.routing.continuation import Splice, charged
 from fairlead.routing.counting import Prompt, count
 from fairlead.routing.upstream import Answer, Measured, Upstream
 from fairlead.wire.usage import Usage
@@ -40,7 +40,7 @@ class Attempt:
         "report",
         "response",
         "said_at",
-        "spliced",
+        "splice",
         "tokens",
         "upstream",
     )
@@ -53,7 +53,7 @@ class Attempt:
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
         self.first_at = 0.0  # when the first event of a stream came
-        self.spliced = 0  # tokens of the answer's beginning, which another one wrote
+        self.splice: Splice | None = None  # behind the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
         self.report = b""  # a line for the head: what became of the parameters
         # For telemetry: the first word and the last, in the loop's clock, and what came of it.
@@ -89,10 +89,12 @@ class Attempt:
         usage = answer.usage
         outcome = CallerGone.code if self.response.gone else "served"
         if usage is not None:
-            if self.spliced:
+            if self.splice is not None:
                 self._made(outcome, usage)
                 # Partly counted here: the beginning, which was no prompt of the caller's.
-                return self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
+                return self.bill.settle(
+                    sheet, _charged(usage, self.splice), outcome, "counted", "reported", billed=usage
+                )
             if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
                 outcome = EMPTY
             self._made(outcome, usage)
@@ -102,11 +104,16 @@ class Attempt:
             return self.bill.settle(sheet, None, outcome, missing=True)
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
-        said = text or self.spliced
-        outcome = outcome if said else EMPTY
+        splice = self.splice
+        outcome = outcome if text or splice is not None else EMPTY
         self._made(outcome, counted.usage)
-        usage = charged(counted.usage, self.spliced)
-        return self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
+        if splice is None:
+            return self.bill.settle(sheet, counted.usage, outcome, counted.state, counted.prompt_state, missing=True)
+        # One who was stopped by us had no time to report.
+        return self.bill.settle(
+            sheet, _charged(counted.usage, splice), outcome, counted.state, counted.prompt_state,
+            missing=not splice.stopped, billed=counted.usage,
+        )  # fmt: skip
 
     def _made(self, outcome: str, usage: Usage) -> None:
         self.outcome = outcome
@@ -129,9 +136,15 @@ class Attempt:
         if self.bill.closed or self.answer is None or not self.upstream.costs:
             return
         text = self.answer.delivered()
-        if text or self.spliced:
+        splice = self.splice
+        if text or splice is not None:
             counted = await count(self.upstream, self.prompt, text)
-            usage = charged(counted.usage, self.spliced)
+            usage = counted.usage if splice is None else _charged(counted.usage, splice)
             self.bill.settle(
-                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state
-            )
+                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state,
+                billed=None if splice is None else counted.usage,
+            )  # fmt: skip
+
+
+def _charged(usage: Usage, splice: Splice) -> Usage:
+    return charged(usage, splice.tokens, stopped=splice.stopped)
