@@ -66,12 +66,13 @@ from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.prefill import goes_on
 from fairlead.providers.presets import with_presets
 from fairlead.providers.sigv4 import Signer
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.keeper import Keeper as RoutingKeeper
-from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, lacks_of
+from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, PREFILL, lacks_of
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
 from fairlead.routing.probes import Probes
@@ -389,7 +390,7 @@ class Service:
             lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
             unit_price=unit_price(deployment.sheet),
-            continues=dialect.continues and "prefill" not in deployment.lacks,
+            continues=_goes_on(dialect, model, deployment) is True,
             translated=_translated(dialect),
         )
 
@@ -585,7 +586,20 @@ def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
     bits = lacks_of(model, deployment, carries, passes_unknown)
     for name in dialect.incapable:
         bits |= CAPABILITY_BITS[name]
+    if _goes_on(dialect, model, deployment) is False:
+        bits |= PREFILL
     return bits
+
+
+def _goes_on(dialect: Dialect, model: Model, deployment: Deployment) -> bool | None:
+    """Whether a deployment goes on from a prefill: what the operator says, then the catalogue, then its dialect."""
+    if "prefill" in deployment.lacks:
+        return False
+    if deployment.continues is not None:
+        return deployment.continues
+    if model.facts.get("capability.prefill").value is False:
+        return False
+    return goes_on(dialect, deployment.upstream_model)
 
 
 def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:

@@ -139,6 +139,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     lacks: tuple[Capability, ...] = ()
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     probe: Probe | None = None
+    continues: bool | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,10 +27,10 @@ DIALECTS = ("anthropic", "gemini", "bedrock", "azure")
 PATHS = {
     "anthropic": (r"/anthropic/v1/messages", r"/anthropic/v1/messages"),
     "gemini": (
-        r"/gemini/v1beta/models/m-1:generateContent",
-        r"/gemini/v1beta/models/m-1:streamGenerateContent\?alt=sse",
+        r"/gemini/v1beta/models/[\w.-]+:generateContent",
+        r"/gemini/v1beta/models/[\w.-]+:streamGenerateContent\?alt=sse",
     ),
-    "bedrock": (r"/bedrock/model/m-1/converse", r"/bedrock/model/m-1/converse-stream"),
+    "bedrock": (r"/bedrock/model/[\w.%-]+/converse", r"/bedrock/model/[\w.%-]+/converse-stream"),
     "azure": (r"/azure/openai/deployments/m-1/chat/completions\?api-version=2024-10-21",) * 2,
 }
 TOOLS: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
@@ -157,19 +157,24 @@ def vendors() -> Iterator[Vendors]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def served(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def rows(vendors: Vendors) -> dict[str, str]:
+    """How each of the vendors is reached, by its preset."""
     base = f"http://127.0.0.1:{vendors.server_address[1]}"
-    config = AT_ONCE + "probes = false\n"
-    rows = {
+    found = {
         "anthropic": f'base_url = "{base}/anthropic/v1"\napi_key = "sk-ant"',
         "gemini": f'base_url = "{base}/gemini/v1beta"\napi_key = "sk-goog"',
         "bedrock": f'base_url = "{base}/bedrock"\nregion = "eu-west-1"\naccess_key_id = "AKID"\n'
         'secret_access_key = "secret"\nsession_token = "token"',
         "azure": f'base_url = "{base}/azure"\napi_key = "sk-az"',
     }
-    for name, row in rows.items():
-        config += f'[[providers]]\nid = "{name}"\npreset = "{name}"\n{row}\n'
+    return {name: f'[[providers]]\nid = "{name}"\npreset = "{name}"\n{row}\n' for name, row in found.items()}
+
+
+@pytest.fixture(scope="module")
+def served(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = AT_ONCE + "probes = false\n"
+    for name, row in rows(vendors).items():
+        config += row
         for use in ("text", "busy"):
             config += (
                 f'[[models]]\nid = "{name}/{use}"\ninput_modalities = ["text", "image"]\n[[models.deployments]]\nprovider = "{name}"\n'

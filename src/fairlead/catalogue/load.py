@@ -201,6 +201,7 @@ def _configured(
                 parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
                 lacks=wanted.lacks,
                 probe=wanted.probe,
+                continues=wanted.continues,
             )
         )
     model = replace(model, deployments=tuple(deployments))

@@ -42,8 +42,8 @@ class Deployment:
 
     What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
     provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
-    capabilities that it has not. None: not known. `context_length` and
-    `max_output_tokens` are this deployment's own limits; None: the model's.
+    capabilities that it has not; `continues`: it goes on from the beginning of an answer. None: not known.
+    `context_length` and `max_output_tokens` are this deployment's own limits; None: the model's.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Deployment:
     lacks: tuple[str, ...] = ()
     max_output_tokens: int | None = None
     probe: str | None = None
+    continues: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
