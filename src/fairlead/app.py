@@ -104,6 +104,8 @@ ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
 # How long a stop waits for what is still being counted of answers that were cut.
 LAST_BILLS_SECONDS = 5.0
+# How long a worker that is not the first one leaves an open breaker to the first one's probes.
+PATIENCE_SECONDS = 10.0
 # Net allocations between two young collections; Python's 700 cost a twentieth of a call.
 GC_THRESHOLD = 20_000
 # A host that means every address, and one that a caller on this machine can use.
@@ -156,7 +158,11 @@ class Service:
     """One process: engine, pools, gateway, server; `run` starts them in order and ends them in reverse, `serve` does
     it for a worker among others, whose sockets and engine are its parent's."""
 
-    def __init__(self, settings: Settings, store: Store, engine: AnyEngine | None) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, engine: AnyEngine | None, *, place: int = 0, workers: int = 1
+    ) -> None:
+        self._place = place  # among the workers of this machine
+        self._workers = workers
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
@@ -289,12 +295,16 @@ class Service:
         )
         self._gateway = gateway
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
-        self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)
-        self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
+        known = {name: one.deployment for name, one in upstreams.items()}
+        self._keeper = RoutingKeeper(
+            self._store, health, gateway.take_decisions, clock, known, shared=self._workers > 1 or self._store.is_shared
+        )
+        self._keeper.restore()
         receipts = Receipts(ledger, keys, self._keeper.routed)
         seconds = self._settings.routing.probe_interval_seconds
-        schedule = Schedule(upstreams.values(), health, seconds, clock()) if seconds else None
-        self._probes = Probes(upstreams, health, clock, ledger, schedule)
+        # One worker probes for all; the others do it when nothing has come of that.
+        schedule = Schedule(upstreams.values(), health, seconds, clock()) if seconds and not self._place else None
+        self._probes = Probes(upstreams, health, clock, ledger, schedule, PATIENCE_SECONDS if self._place else 0.0)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
         board = Board(Reader(self._store))
