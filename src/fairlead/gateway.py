@@ -24,6 +24,7 @@ from fairlead.errors import (
     InternalError,
     ModelNotFound,
     NoDeployment,
+    NotCarried,
     UnsupportedContent,
     UpstreamError,
     UpstreamInvalid,
@@ -346,7 +347,7 @@ class Gateway:
             failure: FairleadError | None = None
             try:
                 attempt = await self._attempt(upstream, calling, began, first, entry)
-            except (UpstreamError, EngineStarting) as error:
+            except (UpstreamError, EngineStarting, NotCarried) as error:
                 failure = error
             if failure is None:
                 key = calling.plan.key
@@ -461,11 +462,14 @@ class Gateway:
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
-        if wanted is not None or call.dropped or calling.clamped or request.reports:
+        if wanted is not None or call.dropped or call.clamped or calling.clamped or request.reports:
             names = () if wanted is None else wanted.names
-            calling.parameters = parameters(request, call, upstream, calling.clamped, names)
+            clamped = (*calling.clamped, *call.clamped)
+            calling.parameters = parameters(request, call, upstream, clamped, names)
             if request.reports:
                 attempt.report = header(calling.parameters)
+            if clamped:
+                attempt.report += b"x-fairlead-clamped: " + shown(clamped) + b"\r\n"
         if request.fallbacks:
             calling.bill.answered_by(upstream.model_id)
         if calling.splice is not None and calling.splice.tokens:

@@ -288,14 +288,15 @@ def test_several_answers_come_by_several_calls_where_the_dialect_has_no_word_for
         assert "n" in raw.headers["x-fairlead-emulated"]
 
 
-def test_what_was_dropped_is_named(client: openai.OpenAI) -> None:
+def test_what_was_dropped_or_clamped_is_named(client: openai.OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(model="anthropic/text", messages=case("text"), seed=3)
     assert raw.headers["x-fairlead-dropped"] == "seed"
     raw = client.chat.completions.with_raw_response.create(
         model="anthropic/text", messages=case("text"), temperature=1.7, max_tokens=50,
         extra_body={"fairlead": {"parameters": True}},
     )  # fmt: skip
-    assert raw.headers["x-fairlead-parameters"] == "translated=max_tokens; dropped=temperature.above_1"
+    assert raw.headers["x-fairlead-parameters"] == "translated=max_tokens; clamped=temperature"
+    assert raw.headers["x-fairlead-clamped"] == "temperature"
 
 
 def test_a_beginning_that_gemini_would_not_go_on_from_is_not_sent(client: openai.OpenAI, vendors: Vendors) -> None:
@@ -304,3 +305,14 @@ def test_a_beginning_that_gemini_would_not_go_on_from_is_not_sent(client: openai
     with pytest.raises(openai.APIStatusError, match="prefill"):
         client.chat.completions.create(model="gemini/text", messages=begun)
     assert len(vendors.bodies) == before
+
+
+def test_strict_mode_names_all_that_would_be_lost(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(
+            model="anthropic/text", messages=case("text"), temperature=1.7, seed=3, presence_penalty=1,
+            extra_body={"fairlead": {"strict": True}},
+        )  # fmt: skip
+    body: Any = caught.value.body
+    assert sorted(body["parameters"]) == ["presence_penalty", "seed", "temperature"]
+    assert all(repr(name) in body["message"] for name in body["parameters"])

@@ -37,6 +37,7 @@ __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat"
 
 TRUE = Raw(b"true")
 MOST_STOPS = 16
+MOST_NAMED = 32
 MOST_TOOLS = 128
 MOST_CHOICES = 128
 # White space and repeated members that a body may have outside its long values.
@@ -197,7 +198,8 @@ def parse_chat(body: bytes) -> ChatRequest:
             if name == "n":
                 choices = value
     if options.strict and unknown:
-        raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
+        names = ", ".join(repr(name[:64]) for name in unknown[:MOST_NAMED])
+        raise InvalidRequest(f"There is no parameter {names} (strict mode).", param=unknown[0][:64])
     if not stream and fields.get("stream_options", NULL) != NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
