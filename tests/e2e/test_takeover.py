@@ -87,3 +87,28 @@ def test_who_refuses_a_prefill_or_begins_anew_is_not_tried(served: Served, vendo
 def test_what_was_taken_over_can_be_charged_again(served: Served, tmp_path: Path) -> None:
     ask(served, "gemini/on")
     assert fairlead("verify", data=served.data).returncode == 0
+
+
+def test_what_a_cut_stream_had_reported_by_then_is_its_cost(
+    vendors: Vendors, faulty: ScriptedUpstream, tmp_path: Path
+) -> None:
+    """Anthropic tells the prompt, with what of it was cached, before the first word."""
+    config = IN_ORDER + rows(vendors)["anthropic"] + provider(faulty.url, name="b") + '[[models]]\nid = "m"\n'
+    for at, model in (("anthropic", "claude-sonnet-4-5"), ("b", "x")):
+        config += (
+            f'[[models.deployments]]\nprovider = "{at}"\nupstream_model = "{model}"\n'
+            'price = { input = "1", output = "3" }\ncost = { input = "1", cached_input = "0.1", output = "2" }\n'
+        )
+    faulty.enqueue(Reply(text="Héllo 🌍", continues=True))
+    with serving(tmp_path, config) as served:
+        with openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0) as client:
+            messages: Any = [{"role": "user", "content": "case textcut"}]
+            raw = client.chat.completions.with_raw_response.create(model="m", messages=messages, stream=True)
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in raw.parse()) == "Héllo 🌍"
+            bill: Any = client.get("/receipts/" + raw.headers["x-fairlead-generation-id"], cast_to=object)
+        cut = bill["attempts"][0]
+        words = round((float(cut["cost_usd"]) * 1e6 - 15 - 10 * 0.1) / 2)
+        assert cut["outcome"] == "upstream_cut"
+        assert 1 <= words <= 4
+        assert float(cut["cost_usd"]) == pytest.approx((15 + 10 * 0.1 + words * 2) / 1e6)
+        assert fairlead("verify", data=served.data).returncode == 0

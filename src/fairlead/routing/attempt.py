@@ -120,16 +120,19 @@ class Attempt:
         self.prompt_tokens, self.tokens = usage.prompt, usage.completion
 
     async def failed(self, error: FairleadError) -> None:
-        """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's
+        """It came to nothing for the caller, who pays nothing. What was written of it all the same is the operator's
         cost. When the caller has hung up in the meantime, nobody failed."""
         if self.bill.closed:
             return
         if self.response.gone:
             await self.cut_off()
             return
-        text = self.answer.delivered() if self.answer is not None and self.upstream.bills_cut else ""
-        counted = await count(self.upstream, self.prompt, text) if text else None
-        self.bill.failed(self.upstream.deployment.sheet, error.code, None if counted is None else counted.usage)
+        answer, usage = self.answer, None
+        text = answer.delivered() if answer is not None and self.upstream.costs else ""
+        if answer is not None and text:
+            counted = await count(self.upstream, self.prompt, text)
+            usage = _known(answer.usage, counted.usage)
+        self.bill.failed(self.upstream.deployment.sheet, error.code, usage)
 
     async def cut_off(self) -> None:
         """The caller hung up and the answer ends here: what was made of it is counted, and charged."""
@@ -144,6 +147,17 @@ class Attempt:
                 self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state,
                 billed=None if splice is None else counted.usage,
             )  # fmt: skip
+
+
+def _known(reported: Usage | None, counted: Usage) -> Usage:
+    """What a cut answer used: what its provider had reported by then - some tell the prompt first, some count as they
+    go - and the words that are not in it yet."""
+    if reported is None:
+        return counted
+    if reported.completion >= counted.completion:
+        return reported
+    tokens = reported.tokens._replace(output=counted.completion, reasoning=0, audio_output=0)
+    return Usage(tokens, reported.prompt, counted.completion, reported.balanced)
 
 
 def _charged(usage: Usage, splice: Splice) -> Usage:
