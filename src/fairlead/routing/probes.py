@@ -18,8 +18,9 @@ from msgspec import Raw
 from fairlead.errors import FairleadError, UpstreamDenied, UpstreamFailed, UpstreamInvalid, UpstreamTimeout
 from fairlead.http.eager import run
 from fairlead.ledger.ledger import Bill
-from fairlead.routing.counting import Prompt, count
+from fairlead.routing.counting import count
 from fairlead.routing.health import Health
+from fairlead.routing.prompt import Prompt
 from fairlead.routing.schedule import Idle, Schedule
 from fairlead.routing.upstream import Answer, Upstream, is_stream, send
 from fairlead.wire.chat import parse_chat
