@@ -42,7 +42,7 @@ from fairlead.routing.emulate import Emulated, emulated, inner_request
 from fairlead.routing.emulating import make_up
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
-from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, Race, has_room, may_be_billed
+from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import hold, hold_at_once
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
@@ -354,7 +354,7 @@ class Gateway:
         while True:
             began = self._clock()
             if first and self._options.hedge:
-                entry = await self._hedged(calling, upstream, began)
+                entry = await hedged(calling.plan, calling.request, calling.bill, self._health, self._clock)
                 upstream = upstream if entry is None else entry.upstream
             failure: FairleadError | None = None
             try:
@@ -370,63 +370,6 @@ class Gateway:
                 raise CallerGone("The caller hung up.") from failure
             upstream = await self._next(calling, upstream, failure, began)
             first, entry = False, None
-
-    async def _hedged(self, calling: Calling, upstream: Upstream, began: float) -> Entry | None:
-        """The call to the first candidate, or to the second when that one answers first; None: nothing is hedged."""
-        found, health, request = calling.plan, self._health, calling.request
-        standing = health.standing(upstream.deployment)
-        if len(found.candidates) - found.resting < 2 or standing.measured < LEAST_MEASURED:
-            return None
-        second = found.candidates[1]
-        if any(one.gate is not None or one.lacks & found.needs & MAY_BE_EMULATED for one in (upstream, second)):
-            return None
-        call: Call = upstream.adapter.to_vendor(request)
-        if not call.stream:  # there is no first word to wait for
-            return None
-        race = Race(Entry(upstream, call), partial(self._company, calling, second))
-        standing.in_flight += 1
-        error: FairleadError | None = None
-        try:
-            raced = await race.run(standing.late)
-        except FairleadError as ended:
-            error = ended
-        finally:
-            standing.in_flight -= 1
-            if len(race.entries) > 1:
-                health.standing(second.deployment).in_flight -= 1
-        if error is not None:  # the caller has gone, or the deadline has passed
-            for entry in race.entries:
-                self._lost(calling, entry, error.code)
-            raise error
-        if raced.loser is not None:
-            lost = raced.loser.error
-            self._lost(calling, raced.loser, HEDGED if lost is None else lost.code)
-            if lost is not None:
-                health.failed(health.standing(raced.loser.upstream.deployment), lost, self._clock())
-            elif raced.loser.upstream is upstream:
-                health.first_token(standing, self._clock() - began, self._clock())
-        return raced.winner
-
-    def _company(self, calling: Calling, second: Upstream) -> Entry | None:
-        health = self._health
-        standing = health.standing(second.deployment)
-        if not has_room(second, standing) or not health.take_retry(standing, self._clock()):
-            return None
-        try:
-            call: Call = second.adapter.to_vendor(calling.request)
-        except FairleadError:  # nothing that the second candidate would take
-            return None
-        if not call.stream:
-            return None
-        standing.in_flight += 1
-        return Entry(second, call)
-
-    @staticmethod
-    def _lost(calling: Calling, entry: Entry, outcome: str) -> None:
-        """A call that was cancelled before its first word: its prompt may be billed all the same."""
-        upstream = entry.upstream
-        billed = upstream.bills_cut and not entry.failed and entry.exchange.sent_at
-        calling.bill.failed(upstream.deployment.sheet, outcome, may_be_billed(calling.request) if billed else None)
 
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""

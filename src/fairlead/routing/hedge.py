@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from fairlead.errors import FairleadError
 from fairlead.http.client import Exchange
 from fairlead.http.eager import Signal, run
-from fairlead.routing.health import Standing
+from fairlead.ledger.ledger import Bill
+from fairlead.routing.health import Health
+from fairlead.routing.needs import MAY_BE_EMULATED
+from fairlead.routing.plan import Plan
 from fairlead.routing.upstream import Call, Upstream, is_stream, send
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
@@ -135,9 +139,72 @@ class Race:
             self._decided.set(None)
 
 
-def has_room(upstream: Upstream, standing: Standing) -> bool:
-    most = upstream.deployment.max_concurrent
-    return most is None or standing.in_flight < most
+async def hedged(
+    plan: Plan, request: ChatRequest, bill: Bill, health: Health, clock: Callable[[], float]
+) -> Entry | None:
+    """The call to the first candidate, or to the second when its first word comes first; None: nothing is hedged, and
+    nothing was called. What was called in vain is written on the bill."""
+    if len(plan.candidates) - plan.resting < 2:
+        return None
+    first, second = plan.candidates[:2]
+    standing = health.standing(first.deployment)
+    if standing.measured < LEAST_MEASURED:
+        return None
+    if any(one.gate is not None or one.lacks & plan.needs & MAY_BE_EMULATED for one in (first, second)):
+        return None
+    call = _streamed(first, request)
+    if call is None:
+        return None
+    began = clock()
+    race = Race(Entry(first, call), partial(_company, second, request, health, clock))
+    standing.in_flight += 1
+    try:
+        raced = await race.run(standing.late)
+    except FairleadError as error:  # the caller has gone, or the deadline has passed
+        for entry in race.entries:
+            _lost(entry, bill, request, error.code)
+        raise
+    finally:
+        for entry in race.entries:
+            health.standing(entry.upstream.deployment).in_flight -= 1
+    loser = raced.loser
+    if loser is not None:
+        _lost(loser, bill, request, HEDGED if loser.error is None else loser.error.code)
+        if loser.error is not None:
+            health.failed(health.standing(loser.upstream.deployment), loser.error, clock())
+        elif loser.upstream is first:
+            health.first_token(standing, clock() - began, clock())
+    return raced.winner
+
+
+def _company(second: Upstream, request: ChatRequest, health: Health, clock: Callable[[], float]) -> Entry | None:
+    """The second call, where it may be made now."""
+    standing = health.standing(second.deployment)
+    most = second.deployment.max_concurrent
+    if (most is not None and standing.in_flight >= most) or not health.take_retry(standing, clock()):
+        return None
+    call = _streamed(second, request)
+    if call is None:
+        return None
+    standing.in_flight += 1
+    return Entry(second, call)
+
+
+def _streamed(upstream: Upstream, request: ChatRequest) -> Call | None:
+    """The call as it takes it. None when it does not, and for an answer in one piece, which has no first word to wait
+    for."""
+    try:
+        call: Call = upstream.adapter.to_vendor(request)
+    except FairleadError:  # told when it is really tried
+        return None
+    return call if call.stream else None
+
+
+def _lost(entry: Entry, bill: Bill, request: ChatRequest, outcome: str) -> None:
+    """A call that was cancelled before its first word: its prompt may be billed all the same."""
+    upstream = entry.upstream
+    billed = upstream.bills_cut and not entry.failed and entry.exchange.sent_at
+    bill.failed(upstream.deployment.sheet, outcome, may_be_billed(request) if billed else None)
 
 
 def may_be_billed(request: ChatRequest) -> Usage:
