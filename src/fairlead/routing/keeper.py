@@ -85,9 +85,9 @@ class Keeper:
         events, decisions = self._health.take_events(), self._decisions()
         if events or decisions:
             kept = self._health.kept(self._clock()) if events else []
-            self._met.update(
-                await asyncio.get_running_loop().run_in_executor(None, self._keep, events, kept, decisions)
-            )
+            own = await asyncio.get_running_loop().run_in_executor(None, self._keep, events, kept, decisions)
+            if self._shared:
+                self._met.update(own)
 
     async def _learn(self) -> None:
         """What the other processes of this database have found out since."""
@@ -95,18 +95,21 @@ class Keeper:
         if found is None:
             return
         subjects, kept = found
-        self._health.learn(set(subjects.values()), kept, self._known, self._clock())
+        new = {number: subject for number, subject in subjects.items() if number not in self._met}
+        if new:
+            self._health.learn(set(new.values()), kept, self._known, self._clock())
         self._seen = max(self._seen, *subjects)
-        self._met = {number for number in (*self._met, *subjects) if number > self._seen - LATE_EVENTS}
+        self._met = {number for number in (*self._met, *new) if number > self._seen - LATE_EVENTS}
 
     def _news(self) -> tuple[dict[int, Subject], list[KeptHealth]] | None:
+        """The events of late, and, when some are news, how everybody is now. None: nothing has happened."""
         # Numbers are given before they are committed: one may be seen after a higher one.
         begin = max(self._first, self._seen - LATE_EVENTS)
         try:
             with self._store.read() as connection:
                 found = subjects_after(connection, begin)
-                new = {number: found[number] for number in found if number not in self._met}
-                return (new, kept_health(connection)) if new else None
+                kept = kept_health(connection) if found.keys() - self._met else []
+                return (found, kept) if found else None
         except SQLAlchemyError:
             return None  # whoever writes to the database tells of its trouble
 
