@@ -76,8 +76,9 @@ from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, PREFIL
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
 from fairlead.routing.probes import Probes
+from fairlead.routing.protocols import Adapter, Measured
 from fairlead.routing.schedule import Schedule
-from fairlead.routing.upstream import Adapter, Measured, Servable, Upstream, servable, unit_price
+from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
 from fairlead.store.health import events_since

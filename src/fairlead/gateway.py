@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from fairlead.accounts.keys import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
@@ -49,22 +49,25 @@ from fairlead.routing.options import Options
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.prompt import kept_prompt
+from fairlead.routing.protocols import Assembler, Call, Measured, Relay
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Assembler, Call, Measured, Relay, Servable, Upstream, is_stream, send
+from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
-END_SECONDS = 1.0
+END_SECONDS: Final = 1.0
 # A deadline that passes while the call is at work right now is looked at again.
-DEADLINE_RETRY_SECONDS = 0.01
-MOST_DECISIONS = 10_000
+DEADLINE_RETRY_SECONDS: Final = 0.01
+MOST_DECISIONS: Final = 10_000
 # The request of a stream that might have to be continued is kept, unless it is longer.
-CONTINUED_PROMPT_BYTES = 65_536
+CONTINUED_PROMPT_BYTES: Final = 65_536
 
-JSON_HEAD = b"content-type: application/json\r\n"
-STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+JSON_HEAD: Final = b"content-type: application/json\r\n"
+STREAM_HEAD: Final = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
 
 
 class Calling:
@@ -315,7 +318,27 @@ class Gateway:
                 max(0.0, until - self._clock()), self._expire, calling
             )
         try:
-            calling.served = await self._serve(calling)
+            upstream = found.candidates[0]
+            first = True
+            entry: Entry | None = None
+            while True:
+                tried = self._clock()
+                if first and self._options.hedge:
+                    entry = await hedged(found, request, bill, self._health, self._clock)
+                    upstream = upstream if entry is None else entry.upstream
+                failure: FairleadError | None = None
+                try:
+                    calling.served = await self._attempt(upstream, calling, tried, first, entry)
+                except (UpstreamError, EngineStarting, NotCarried) as error:
+                    failure = error
+                if failure is None:
+                    if found.key:
+                        self._health.remember(found.key, upstream.deployment.id, self._clock())
+                    break
+                if response.gone:
+                    raise CallerGone("The caller hung up.") from failure
+                upstream = await self._next(calling, upstream, failure, tried)
+                first, entry = False, None
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
             raise
@@ -346,30 +369,6 @@ class Gateway:
         if least is not None and len(request.messages) > least and not request.has_images:
             prompt = await counted_when_close(offers, request)
         return plan(request, offers, self._health, self._clock(), rules, self.chance, prompt)
-
-    async def _serve(self, calling: Calling) -> Attempt:
-        upstream = calling.plan.candidates[0]
-        first = True
-        entry: Entry | None = None
-        while True:
-            began = self._clock()
-            if first and self._options.hedge:
-                entry = await hedged(calling.plan, calling.request, calling.bill, self._health, self._clock)
-                upstream = upstream if entry is None else entry.upstream
-            failure: FairleadError | None = None
-            try:
-                attempt = await self._attempt(upstream, calling, began, first, entry)
-            except (UpstreamError, EngineStarting, NotCarried) as error:
-                failure = error
-            if failure is None:
-                key = calling.plan.key
-                if key:
-                    self._health.remember(key, upstream.deployment.id, self._clock())
-                return attempt
-            if calling.response.gone:
-                raise CallerGone("The caller hung up.") from failure
-            upstream = await self._next(calling, upstream, failure, began)
-            first, entry = False, None
 
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""

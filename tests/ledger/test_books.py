@@ -17,9 +17,9 @@ from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.receipts import generation, receipt
-from fairlead.ledger.record import UsageRecord, amounts, decode, encode
+from fairlead.ledger.record import UsageRecord, decode, encode
 from fairlead.ledger.verify import verify
-from fairlead.prices import FREE, PriceSheet, Schedule, rates_from
+from fairlead.prices import FREE, PriceSheet, Schedule, amounts, rates_from
 from fairlead.store import Store, open_store
 from fairlead.wire.usage import usage_from_openai
 
@@ -35,11 +35,11 @@ PRICE = 1000 * 100_000 + 100 * 300_000 + 10**9
 
 def record(number: int, account: str = "acc_1") -> bytes:
     assert USAGE is not None
-    made = amounts(SHEET, USAGE)
+    price, cost = amounts(SHEET, USAGE)
     return encode(
         UsageRecord(
             f"gen_{number}", 1, 2, account, "key_1", "m", "served", False, "reported", "p/m", SHEET.id,
-            USAGE.tokens, USAGE.prompt, USAGE.completion, True, made.price, made.cost,
+            USAGE.tokens, USAGE.prompt, USAGE.completion, True, price, cost,
         )
     )  # fmt: skip
 

@@ -14,7 +14,6 @@ from fairlead.ledger.books import (
     all_sheets,
     bodies_of,
     count_records,
-    moves,
     postings_of,
     records_by_entry,
     unbalanced_entry,
@@ -23,9 +22,10 @@ from fairlead.ledger.books import (
 )
 from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
-from fairlead.ledger.record import EMPTY, UsageRecord, amounts, decode, usage_of
+from fairlead.ledger.record import EMPTY, UsageRecord, decode, usage_of
 from fairlead.ledger.spool import read_segment
-from fairlead.prices import PriceSheet
+from fairlead.ledger.sums import moves
+from fairlead.prices import PriceSheet, amounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> s
     sheet = sheets.get(record.sheet)
     if sheet is None:
         return f"its price sheet {record.sheet} is not there."
-    made = amounts(sheet, usage_of(record))
+    full, cost = amounts(sheet, usage_of(record))
     # Whose usage is another one than the caller's has its cost in its attempt.
-    own = 0 if record.attempts and record.attempts[-1].tokens is not None else made.cost or 0
-    price = 0 if record.outcome == EMPTY else made.price
+    own = 0 if record.attempts and record.attempts[-1].tokens is not None else cost or 0
+    price = 0 if record.outcome == EMPTY else full
     if (price, own + wasted) != (
         record.price + record.shortfall,
         record.cost or 0,

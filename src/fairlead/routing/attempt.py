@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.client import Exchange
@@ -12,11 +12,12 @@ from fairlead.ledger.record import EMPTY
 from fairlead.routing.continuation import Splice, charged
 from fairlead.routing.counting import count
 from fairlead.routing.prompt import Prompt
-from fairlead.routing.upstream import Answer, Measured, Upstream
+from fairlead.routing.protocols import Answer, Measured
+from fairlead.routing.upstream import Upstream
 from fairlead.wire.usage import Usage
 
 # An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
-LOOKED_AT_TOKENS = 16
+LOOKED_AT_TOKENS: Final = 16
 
 
 class HangUp(NamedTuple):

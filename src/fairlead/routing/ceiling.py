@@ -6,6 +6,8 @@ standing for the template around them, are a safe bound that costs nothing to kn
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import Raw
 
@@ -13,11 +15,11 @@ from fairlead.routing.upstream import Servable
 from fairlead.wire.chat import ChatRequest
 
 # The cap of an answer when neither the caller nor the catalogue names one.
-UNKNOWN_OUTPUT_TOKENS = 16_384
+UNKNOWN_OUTPUT_TOKENS: Final = 16_384
 # What is shrunk further than this helps nobody: such a call is refused.
-LEAST_OUTPUT_TOKENS = 256
-_CAPS = ("max_tokens", "max_completion_tokens")
-_number = msgspec.json.Decoder(int)
+LEAST_OUTPUT_TOKENS: Final = 256
+_CAPS: Final = ("max_tokens", "max_completion_tokens")
+_number: Final = msgspec.json.Decoder(int)
 
 
 class Ceiling:

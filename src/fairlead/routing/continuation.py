@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from fairlead.routing.ceiling import cap, named_cap
-from fairlead.routing.upstream import Relay
+from fairlead.routing.protocols import Relay
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 

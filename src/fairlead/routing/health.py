@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from fairlead.errors import (
     AnswerInvalid,
@@ -25,32 +25,32 @@ from fairlead.store.health import HealthEvent, KeptHealth
 
 CLOSED, HALF, OPEN = "closed", "half_open", "open"
 
-BUCKET_SECONDS = 5.0
-BUCKETS = 12
+BUCKET_SECONDS: Final = 5.0
+BUCKETS: Final = 12
 FAST_FLOOR, FAST_RATE = 5, 0.5
 SLOW_FLOOR, SLOW_RATE = 20, 0.25
 # Nobody was served in the slow window, and so many failed: calling it is a waste of the caller's time.
-DEAD_FAILURES = 20
+DEAD_FAILURES: Final = 20
 # One failed call: tried last for a moment, longer with every further one. With one caller a second of wrong preference
 # costs more than one extra failed connection every few seconds.
 FIRST_REST_SECONDS, LONGEST_FAILURE_REST_SECONDS = 2.0, 8.0
 FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS = 5.0, 20.0
 # A refused credential does not mend itself in seconds.
-DENIED_REST_SECONDS = 60.0
+DENIED_REST_SECONDS: Final = 60.0
 # A rate limit without Retry-After; Retry-After is believed up to an hour.
 RATE_REST_SECONDS, LONGEST_REST_SECONDS = 5.0, 3600.0
 # A rest that becomes longer by more than this is told again.
-LONGER_SECONDS = 5.0
+LONGER_SECONDS: Final = 5.0
 # Time in which an old first-token time is worth a third; and how many tokens per second are blended in per call.
-EWMA_SECONDS = 10.0
-SPEED_SHARE = 0.2
-LATE_STEP = 0.2
+EWMA_SECONDS: Final = 10.0
+SPEED_SHARE: Final = 0.2
+LATE_STEP: Final = 0.2
 # Retries that a deployment may get: a share of the calls that it gets first-hand, a few per second besides, and so many
 # at once when nothing has gone wrong for long.
 RETRY_SHARE, RETRIES_PER_SECOND, RETRY_BURST = 0.2, 2.0, 100.0
 # Conversations remembered for the sake of prompt caches, and for how long their deployment is worth going back to.
 STICKY_KEYS, STICKY_SECONDS = 20_000, 600.0
-MOST_EVENTS = 10_000
+MOST_EVENTS: Final = 10_000
 
 
 class Named(Protocol):

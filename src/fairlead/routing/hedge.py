@@ -18,7 +18,8 @@ from fairlead.ledger.ledger import Bill
 from fairlead.routing.health import Health
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.plan import Plan
-from fairlead.routing.upstream import Call, Upstream, is_stream, send
+from fairlead.routing.protocols import Call
+from fairlead.routing.upstream import Upstream, is_stream, send
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
@@ -30,9 +30,9 @@ from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import MaxPrice, Preferences
 
 # Prompts shorter than this are not worth a provider's cache: nothing is gained by going back to the same deployment.
-STICKY_BYTES = 4096
+STICKY_BYTES: Final = 4096
 # A conversation stays where it began unless another deployment is this much better.
-STICKY_ADVANTAGE = 4.0
+STICKY_ADVANTAGE: Final = 4.0
 
 
 class Rules(NamedTuple):

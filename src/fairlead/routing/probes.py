@@ -21,8 +21,9 @@ from fairlead.ledger.ledger import Bill
 from fairlead.routing.counting import count
 from fairlead.routing.health import Health
 from fairlead.routing.prompt import Prompt
+from fairlead.routing.protocols import Answer
 from fairlead.routing.schedule import Idle, Schedule
-from fairlead.routing.upstream import Answer, Upstream, is_stream, send
+from fairlead.routing.upstream import Upstream, is_stream, send
 from fairlead.wire.chat import parse_chat
 
 LOOK_SECONDS = 0.5
