@@ -67,16 +67,18 @@ from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.prefill import goes_on
 from fairlead.providers.presets import with_presets
 from fairlead.providers.sigv4 import Signer
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.keeper import Keeper as RoutingKeeper
-from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, lacks_of
+from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, PREFILL, lacks_of
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
 from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Adapter, Measured
+from fairlead.routing.schedule import Schedule
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
@@ -104,6 +106,8 @@ ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
 # How long a stop waits for what is still being counted of answers that were cut.
 LAST_BILLS_SECONDS = 5.0
+# How long a worker that is not the first one leaves an open breaker to the first one's probes.
+PATIENCE_SECONDS = 10.0
 # Net allocations between two young collections; Python's 700 cost a twentieth of a call.
 GC_THRESHOLD = 20_000
 # A host that means every address, and one that a caller on this machine can use.
@@ -156,7 +160,11 @@ class Service:
     """One process: engine, pools, gateway, server; `run` starts them in order and ends them in reverse, `serve` does
     it for a worker among others, whose sockets and engine are its parent's."""
 
-    def __init__(self, settings: Settings, store: Store, engine: AnyEngine | None) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, engine: AnyEngine | None, *, place: int = 0, workers: int = 1
+    ) -> None:
+        self._place = place  # among the workers of this machine
+        self._workers = workers
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
@@ -289,10 +297,16 @@ class Service:
         )
         self._gateway = gateway
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
-        self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)
-        self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
+        known = {name: one.deployment for name, one in upstreams.items()}
+        self._keeper = RoutingKeeper(
+            self._store, health, gateway.take_decisions, clock, known, shared=self._workers > 1 or self._store.is_shared
+        )
+        self._keeper.restore()
         receipts = Receipts(ledger, keys, self._keeper.routed)
-        self._probes = Probes(upstreams, health, clock)
+        seconds = self._settings.routing.probe_interval_seconds
+        # One worker probes for all; the others do it when nothing has come of that.
+        schedule = Schedule(upstreams.values(), health, seconds, clock()) if seconds and not self._place else None
+        self._probes = Probes(upstreams, health, clock, ledger, schedule, PATIENCE_SECONDS if self._place else 0.0)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
         board = Board(Reader(self._store))
@@ -383,11 +397,13 @@ class Service:
             translate=None if reach.engine is None else _engine_error,
             measured=self._measured(model, deployment),
             probed=self._recorder.series(PROBE, model.id, deployment.id),
+            probe=deployment.probe or provider.probe or ("list" if costs else "call"),
+            list_path=_list_path(dialect, provider),
             model_id=model.id,
             lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
             unit_price=unit_price(deployment.sheet),
-            continues=dialect.continues and "prefill" not in deployment.lacks,
+            continues=_goes_on(dialect, model, deployment) is True,
             translated=_translated(dialect),
         )
 
@@ -590,7 +606,20 @@ def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
     bits = lacks_of(model, deployment, carries, passes_unknown)
     for name in dialect.incapable:
         bits |= CAPABILITY_BITS[name]
+    if _goes_on(dialect, model, deployment) is False:
+        bits |= PREFILL
     return bits
+
+
+def _goes_on(dialect: Dialect, model: Model, deployment: Deployment) -> bool | None:
+    """Whether a deployment goes on from a prefill: what the operator says, then the catalogue, then its dialect."""
+    if "prefill" in deployment.lacks:
+        return False
+    if deployment.continues is not None:
+        return deployment.continues
+    if model.facts.get("capability.prefill").value is False:
+        return False
+    return goes_on(dialect, deployment.upstream_model)
 
 
 def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:
@@ -600,6 +629,12 @@ def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes
     version = provider.api_version or AZURE_API_VERSION
     name = quote(deployment.upstream_model, safe="")
     return f"/openai/deployments/{name}/chat/completions?api-version={version}".encode()
+
+
+def _list_path(dialect: Dialect, provider: Provider) -> bytes:
+    if dialect.name != "azure":
+        return dialect.list_path
+    return f"/openai/models?api-version={provider.api_version or AZURE_API_VERSION}".encode()
 
 
 def _limits_from(given: LimitSettings) -> Limits:

@@ -146,6 +146,7 @@ def _provider(
         queue=given.max_queue,
         queue_seconds=given.queue_timeout_seconds,
         bills_cut=None if given.hang_up is None else given.hang_up == "drain",
+        probe=given.probe,
     )
 
 
@@ -199,6 +200,8 @@ def _configured(
                 max_output_tokens=wanted.max_output_tokens,
                 parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
                 lacks=wanted.lacks,
+                probe=wanted.probe,
+                continues=wanted.continues,
             )
         )
     model = replace(model, deployments=tuple(deployments))

@@ -127,11 +127,18 @@ class Bill:
         prompt_state: str = "",
         *,
         missing: bool = False,
+        billed: Usage | None = None,
     ) -> int:
-        """There is an answer: what it costs the caller, in picodollars. Written when this returns."""
+        """There is an answer: what it costs the caller, in picodollars. Written when this returns. `billed`: what the
+        provider bills for it, where that is another usage than the caller's."""
         assert not self.closed
         now = time.time_ns() // 1_000_000
-        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, outcome, now - self._since))
+        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
+        own: int | None = None
+        if billed is not None and sheet.cost is not None:
+            own = sheet.cost.charge(billed.tokens, billed.prompt)
+            attempt = replace(attempt, tokens=billed.tokens, prompt=billed.prompt, cost=own)
+        attempts = (*self._attempts, attempt)
         price, cost = 0, self._wasted or None
         if usage is None:
             state, prompt_state, missing = "usage_missing", "", True
@@ -139,6 +146,8 @@ class Bill:
             full, cost = amounts(sheet, usage)
             self.tokens = usage.prompt + usage.completion
             price = 0 if outcome == EMPTY else full
+            if own is not None:
+                cost = own
             if self._wasted:
                 cost = (cost or 0) + self._wasted
             if price + (cost or 0) > MOST_PICODOLLARS:

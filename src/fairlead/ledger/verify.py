@@ -146,14 +146,16 @@ def _wrong(record: UsageRecord, columns: Columns, sheets: dict[str, PriceSheet])
     if sheet is None:
         return f"its price sheet {record.sheet} is not there."
     full, cost = amounts(sheet, usage_of(record))
+    # Whose usage is another one than the caller's has its cost in its attempt.
+    own = 0 if record.attempts and record.attempts[-1].tokens is not None else cost or 0
     price = 0 if record.outcome == EMPTY else full
-    if (price, (cost or 0) + wasted) != (
+    if (price, own + wasted) != (
         record.price + record.shortfall,
         record.cost or 0,
     ) or record.shortfall < 0:
         return (
             f"charged {record.price} (and {record.shortfall} waived), by its sheet {price} picodollars "
-            f"(cost {record.cost} and {(cost or 0) + wasted})."
+            f"(cost {record.cost} and {own + wasted})."
         )
     return None
 

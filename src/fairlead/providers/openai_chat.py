@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from fairlead.errors import FairleadError, InvalidRequest, UpstreamCut, UpstreamInvalid
+from fairlead.errors import FairleadError, InvalidRequest, NotCarried, UpstreamCut, UpstreamInvalid
 from fairlead.providers.dialects import Dialect
 from fairlead.providers.failures import event_error, upstream_error
 from fairlead.providers.messages import (
@@ -117,8 +117,7 @@ class OpenAIChat:
         if "repeat_penalty" in members:
             members.setdefault("repeat_last_n", Raw(b"-1"))  # the whole context, as the others do it
         if dropped and request.strict:
-            names = ", ".join(repr(name) for name in dropped)
-            raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])
+            raise NotCarried(dropped)
         messages = request.messages
         if request.has_tool_history and self._short_tool_ids:
             messages = with_short_ids(messages)

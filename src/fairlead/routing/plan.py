@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, InvalidRequest, NoCandidate, UpstreamBusy
+from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, NoCandidate, NotCarried, UpstreamBusy
 from fairlead.routing.ceiling import named_cap
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.needs import (
@@ -334,10 +334,19 @@ def refusal(found: Plan, request: ChatRequest, health: Health, now: float) -> Fa
     if reasons == {"context"}:
         return ContextTooLong(f"The prompt and its answer fit no deployment ({told}).", param="messages")
     if request.strict and reasons <= {"parameter", "capability"} and found.rejected:
-        lacking = found.rejected[0].upstream.lacks & found.needs
-        names = names_of(lacking)
-        return InvalidRequest(
-            f"Nobody who serves '{request.model}' carries everything (strict mode): {', '.join(names)}.",
-            param=names[0] if names else None,
+        return NotCarried(
+            _lost(found.rejected[0].upstream, request, found.needs), found.rejected[0].upstream.deployment.id
         )
     return NoCandidate(f"Nobody who serves '{request.model}' fits this request ({told}).", param="provider")
+
+
+def _lost(upstream: Upstream, request: ChatRequest, needs: int) -> list[str]:
+    """Everything that would be lost there: what it is known to lack, and what its dialect has no word for."""
+    names = names_of(upstream.lacks & needs)
+    try:
+        upstream.adapter.to_vendor(request)
+    except NotCarried as error:
+        names += [name for name in error.names if name not in names]
+    except FairleadError:
+        pass
+    return names

@@ -26,6 +26,9 @@ class Call(Protocol):
     def dropped(self) -> tuple[str, ...]: ...
 
     @property
+    def clamped(self) -> tuple[str, ...]: ...
+
+    @property
     def path(self) -> bytes | None: ...
 
     @property

@@ -27,6 +27,9 @@ class Upstream:
 
     `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
     waits for it any more. `family`: whose tokenizer counts what it does not report.
+
+    `probe`: what it is asked when nobody calls there: "call" (one word), "list" (its provider's list of models, at
+    `list_path`), or "off": nothing.
     """
 
     deployment: Deployment
@@ -49,6 +52,8 @@ class Upstream:
     translated: frozenset[str] = frozenset()
     measured: Measured | None = None
     probed: Measured | None = None
+    probe: str = "off"
+    list_path: bytes = b""
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:

@@ -41,6 +41,7 @@ _NULL: Final[Raw] = NULL
 
 TRUE: Final = Raw(b"true")
 MOST_STOPS: Final = 16
+MOST_NAMED: Final = 32
 MOST_TOOLS: Final = 128
 MOST_CHOICES: Final = 128
 # White space and repeated members that a body may have outside its long values.
@@ -205,7 +206,8 @@ def parse_chat(body: bytes) -> ChatRequest:
                 choices = value
     if options.strict:
         if unknown:
-            raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
+            names = ", ".join(repr(name[:64]) for name in unknown[:MOST_NAMED])
+            raise InvalidRequest(f"There is no parameter {names} (strict mode).", param=unknown[0][:64])
         _refuse_duplicates_inside(body)
     if not stream and fields.get("stream_options", _NULL) != _NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
