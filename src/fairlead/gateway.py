@@ -32,7 +32,7 @@ from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import tokens_foreseen
+from fairlead.routing.ceiling import cap_name, tokens_foreseen
 from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close, kept_prompt
 from fairlead.routing.decision import Decided, decided
@@ -44,6 +44,7 @@ from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed,
 from fairlead.routing.holding import hold
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
+from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.retries import Tries
@@ -369,7 +370,8 @@ class Gateway:
             return None
 
         def enter(one: Upstream) -> Entry:
-            call: Call = one.adapter.to_vendor(request)
+            fitted = request if one.output is None else capped(request, one, found.prompt)
+            call: Call = one.adapter.to_vendor(fitted)
             return Entry(one, call, send(one, call))
 
         def company() -> Entry | None:
@@ -427,12 +429,18 @@ class Gateway:
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
             wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
         inner = request if wanted is None else inner_request(request, wanted)
+        clamped = calling.clamped
+        if upstream.output is not None and not within(inner, upstream.output):
+            inner = capped(inner, upstream, calling.plan.prompt)
+            clamped = (*clamped, cap_name(inner))
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
+        if wanted is None:
+            inner = request  # which lets go of the caller's bytes
         attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
-        if wanted is not None or call.dropped or calling.clamped or request.reports:
+        if wanted is not None or call.dropped or clamped or request.reports:
             names = () if wanted is None else wanted.names
-            calling.parameters = parameters(request, call, upstream, calling.clamped, names)
+            calling.parameters = parameters(request, call, upstream, clamped, names)
             if request.reports:
                 attempt.report = header(calling.parameters)
         if request.fallbacks:
@@ -456,7 +464,8 @@ class Gateway:
                 if not attempt.ended_at:
                     attempt.ended_at = self._clock()
                 exchange = attempt.exchange
-                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
+                sent_at = (exchange.sent_at if exchange else 0.0) or attempt.ended_at
+                attempt.measure(upstream.measured, sent_at, request.trace)
         return attempt
 
     async def _try(
