@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from fairlead.catalogue.facts import Fact, ModelFacts, Value, Vendor
+from fairlead.catalogue.numbers import unsourced_numbers
 from fairlead.catalogue.vocabulary import CAPABILITIES, MODALITIES, MODES, PARAMETERS, STATES
 from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
@@ -225,6 +226,12 @@ def _words(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
             yield f"the fact {name!r} has no source.", (fact,)
 
 
+def _description(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
+    text = model.text("description")
+    for told in unsourced_numbers(text, model) if text else ():
+        yield f"the description tells {told!r}, which no fact of the model holds.", (model.get("description"),)
+
+
 def _prices(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
     for price in model.prices:
         said = (Fact(None, price.source),)
@@ -255,5 +262,6 @@ RULES: tuple[Rule, ...] = (
     _defaults_and_ranges,
     _days,
     _words,
+    _description,
     _prices,
 )
