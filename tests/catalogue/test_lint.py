@@ -74,7 +74,7 @@ def beside_the_real_file(*words: str) -> list[Problem]:
         (("context_length",), "output_within_context", "output limit 131072 is above the context 120000", ("config.json of the weights", "the page")),
         (("max_output_tokens",), "output_within_context", "output limit 131100 is above the context 131072", ("the page", "config.json of the weights")),
         (("context_length", "max_output_tokens"), "output_within_context", "131100 is above the context 120000", ("the page",)),
-        (("badges",), "capability_without_support", "'reasoning' is claimed by one source and denied by another", ("the page", "mistral-common 1.13.1, its prompts of version 11 tried by us", "models.dev")),
+        (("badges",), "capability_without_support", "'reasoning' is claimed by one source and denied by another", ("the page", "mistral-common 1.13.1, its prompts of version 11 tried by us", "models.dev (edition 2026-06-30)")),
         (("badges",), "modalities_and_capabilities", "has 'image', and the model does not have the capability 'vision'", ("Model card of Mistral-Small-3.2-24B-Instruct-2506", "the page")),
         (("badges", "input_modalities"), "modalities_and_capabilities", "has 'image', and the model does not have the capability 'vision'", ("the page",)),
     ],
@@ -135,3 +135,39 @@ def test_a_decision_settles_a_badge_that_one_source_denies() -> None:
     text = HEAD + source("page", 'can = ["reasoning"]') + source("card", CARD)
     assert problems(text)
     assert problems(text + '[decisions]\n"capability.reasoning" = { use = "card", why = "The card is right." }\n') == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Of June 2025, with 24 billion parameters.",
+        "It uses 22 of its 235 billion parameters in a context of 131,072 tokens.",
+        "A model of 2025, after its name the M 3.2.",
+        "It takes text and images.",
+    ],
+)
+def test_a_description_may_tell_what_is_a_fact(told: str) -> None:
+    facts = 'name = "M 3.2"\nreleased = "2025-06-20"\nsize = "24B"\ncontext_length = 131072\nfamily = "m-235B-A22B"'
+    assert problems(HEAD + f'description = "{told}"\n' + source("card", facts)) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "number"),
+    [
+        ("Of July 2025.", "July 2025"),
+        ("A model of 2024.", "2024"),
+        ("With 24 million parameters.", "24 million"),
+        ("With 2 billion parameters.", "2 billion"),
+        ("A context of 131,000 tokens.", "131,000"),
+        ("A context of about a million tokens.", "a million"),
+        ("It has three million parameters.", "three million"),
+        ("The one before M 3.3.", "3.3"),
+    ],
+)
+def test_a_description_that_tells_a_number_without_a_source_is_refused(told: str, number: str) -> None:
+    facts = 'name = "M 3.2"\nreleased = "2025-06-20"\nsize = "24B"\ncontext_length = 131072'
+    (problem,) = problems(HEAD + f'description = "{told}"\n' + source("card", facts))
+    assert (problem.rule, problem.sentence) == (
+        "description",
+        f"the description tells {number!r}, which no fact of the model holds.",
+    )

@@ -31,7 +31,8 @@ class Vendor(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(Struct, frozen=True):
-    """Who says something. `read`: the day on which we read it; `edition`: the newest date in what we read.
+    """Who says something. `read`: the day on which we read it; `edition`: the newest date in what we read, which is a
+    part of the title too.
 
     `kind`: `vendor` (the maker's documentation or own API), `card` (the model card beside the weights), `provider` (who
     serves it), `collection` (who collects what others say), `measurement` (we tried it), `operator` (this server's

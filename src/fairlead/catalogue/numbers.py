@@ -14,9 +14,7 @@ MONTHS = (
 SCALES = {"thousand": "K", "million": "M", "billion": "B", "trillion": "T"}
 _DIGITS = r"\d+(?:,\d{3})*(?:\.\d+)?"
 _NUMBER = re.compile(_DIGITS)
-_TOLD = re.compile(
-    rf"(?:\b(?P<month>{'|'.join(MONTHS)}) )?(?P<number>{_DIGITS})(?:[ -](?P<scale>{'|'.join(SCALES)}))?"
-)
+_TOLD = re.compile(rf"(?:\b(?P<month>{'|'.join(MONTHS)}) )?(?P<number>{_DIGITS})(?:[ -](?P<scale>{'|'.join(SCALES)}))?")
 _IN_WORDS = re.compile(rf"(?<![\d ])[ -]?\b[A-Za-z]+[ -](?:{'|'.join(SCALES)})s?\b|\b(?:{'|'.join(SCALES)})s of\b")
 
 
