@@ -10,11 +10,12 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from fairlead.accounts.keys import Caller
-from fairlead.accounts.limits import LimitBook, Limited
+from fairlead.accounts.limits import Admission, LimitBook, Limited
 from fairlead.errors import (
     CallerGone,
     DeadlineExceeded,
@@ -34,19 +35,20 @@ from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import cap_name, tokens_foreseen
 from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
-from fairlead.routing.counting import counted_when_close, kept_prompt
+from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.emulate import Emulated, emulated, inner_request
 from fairlead.routing.emulating import make_up
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed, race
-from fairlead.routing.holding import hold
+from fairlead.routing.holding import hold, hold_at_once
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
 from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
+from fairlead.routing.prompt import kept_prompt
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Assembler, Call, Measured, Relay, Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
@@ -233,9 +235,9 @@ class Gateway:
         """How this request would be routed now. Nothing is called, held or recorded."""
         return await self._plan(self._admit(request, caller), request)
 
-    async def chat(
+    def chat(
         self, request: ChatRequest, response: Response, caller: Caller, timeout_seconds: float | None = None
-    ) -> None:
+    ) -> Coroutine[Any, Any, Any]:
         """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
 
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
@@ -245,15 +247,24 @@ class Gateway:
         paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)
         seconds = timeout_seconds or self._options.timeout_seconds
         until = math.inf if seconds is None else self._clock() + seconds
-        if caller.limited is None and not self._limits.everybody:
-            await self._charged(offers, paid, request, response, caller, until)
-            return
-        whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
-        admission = self._limits.admit(whose, request.model, tokens_foreseen(request), self._clock(), free=not paid)
-        if admission is None:
-            await self._charged(offers, paid, request, response, caller, until)
-            return
-        response.extra += admission.headers(self._clock())
+        if caller.limited is not None or self._limits.everybody:
+            whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
+            admission = self._limits.admit(whose, request.model, tokens_foreseen(request), self._clock(), free=not paid)
+            if admission is not None:
+                response.extra += admission.headers(self._clock())
+                return self._limited(admission, offers, paid, request, response, caller, until)
+        return self._charged(offers, paid, request, response, caller, until)
+
+    async def _limited(
+        self,
+        admission: Admission,
+        offers: Sequence[Servable],
+        paid: bool,
+        request: ChatRequest,
+        response: Response,
+        caller: Caller,
+        until: float,
+    ) -> None:
         used = 0
         try:
             used = await self._charged(offers, paid, request, response, caller, until)
@@ -277,23 +288,24 @@ class Gateway:
         if not found.candidates:
             raise refusal(found, request, self._health, self._clock())
         held = None
-        clamped: tuple[str, ...] = ()
+        given = len(request.given)
         if paid and (caller.prepaid or caller.budgets):
             whole = offers[0] if len(offers) == 1 else merged(offers)
-            asked = set(request.given)
-            held = await hold(self._ledger, whole, request, caller)
-            clamped = tuple(name for name in request.given if name not in asked)
+            held = hold_at_once(self._ledger, whole, request, caller)
+            if held is None:
+                held = await hold(self._ledger, whole, request, caller)
         bill = self._ledger.open(
             caller.account_id,
             caller.key_id,
             request.model,
-            stream=request.stream,
-            paid=paid,
-            hold=held,
+            request.stream,
+            paid,
+            held,
         )
         response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
         calling = Calling(request, response, bill, found)
-        calling.clamped = clamped
+        if len(request.given) > given:
+            calling.clamped = tuple(list(request.given)[given:])
         outcome = kind = InternalError.code
         began = self._clock()
         self._open += 1
@@ -450,7 +462,14 @@ class Gateway:
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         try:
-            failure = await self._try(attempt, inner, call, calling, wanted, entry)
+            failure: FairleadError | None = None
+            try:
+                if wanted is None:
+                    await self._exchange(attempt, call, calling, entry)
+                else:
+                    await self._emulate(attempt, inner, call, calling, wanted)
+            except FairleadError as error:
+                failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
             if failure is not None:
                 raise await self._failed(failure, attempt, calling, standing, began)
             now = self._clock()
@@ -467,26 +486,6 @@ class Gateway:
                 sent_at = (exchange.sent_at if exchange else 0.0) or attempt.ended_at
                 attempt.measure(upstream.measured, sent_at, request.trace)
         return attempt
-
-    async def _try(
-        self,
-        attempt: Attempt,
-        inner: ChatRequest,
-        call: Call,
-        calling: Calling,
-        wanted: Emulated | None,
-        entry: Entry | None,
-    ) -> FairleadError | None:
-        """What went wrong. Given and not raised: an error that is being handled is no place to wait in (what mypyc
-        makes of that loses references)."""
-        try:
-            if wanted is None:
-                await self._exchange(attempt, call, calling, entry)
-            else:
-                await self._emulate(attempt, inner, call, calling, wanted)
-        except FairleadError as error:
-            return error
-        return None
 
     async def _failed(
         self, error: FairleadError, attempt: Attempt, calling: Calling, standing: Standing, began: float
@@ -543,9 +542,11 @@ class Gateway:
         else:
             exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
-        status = await exchange.head()
-        if status != 200:
-            raise upstream.adapter.error(status, exchange.headers, await exchange.read())
+        waiting = exchange.until_head()
+        if waiting is not None:
+            await waiting
+        if exchange.status != 200:
+            raise upstream.adapter.error(exchange.status, exchange.headers, await exchange.read())
         if call.stream and is_stream(upstream, exchange):
             if request.stream:
                 await self._relay(attempt, call, exchange, calling)
@@ -560,10 +561,15 @@ class Gateway:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
         else:
             # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
-            attempt.answer = upstream.adapter.plain(call, await exchange.read())
+            whole = exchange.whole()
+            if whole is None:
+                whole = await exchange.read()
+            attempt.answer = upstream.adapter.plain(call, whole)
         attempt.ended_at = self._clock()
         calling.settle_now()
-        members = _cost_members(await attempt.settle(), attempt.bill.usd)
+        if not attempt.settle_at_once():
+            await attempt.settle()
+        members = _cost_members(attempt.bill.usd)
         response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
 
     async def _emulate(
@@ -575,7 +581,8 @@ class Gateway:
         attempt.answer = made
         attempt.ended_at = self._clock()
         calling.settle_now()
-        members = _cost_members(await attempt.settle(), attempt.bill.usd)
+        await attempt.settle()
+        members = _cost_members(attempt.bill.usd)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
         if calling.request.stream:
@@ -603,7 +610,8 @@ class Gateway:
             rest = relay.finish()
             attempt.ended_at = self._clock()
             calling.settle_now()
-            members = _cost_members(await attempt.settle(), attempt.bill.usd)
+            await attempt.settle()
+            members = _cost_members(attempt.bill.usd)
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:
@@ -682,9 +690,9 @@ def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]
     return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
-def _cost_members(picodollars: int, usd: str) -> bytes:
-    """What the usage of an answer gets: the float that SDKs expect, and beside it every digit."""
-    return f',"cost":{picodollars / 1e12!r},"cost_usd":"{usd}"'.encode()
+def _cost_members(usd: str) -> bytes:
+    """What the usage of an answer gets: a number, which SDKs read as a float, and a string; both with every digit."""
+    return b',"cost":%b,"cost_usd":"%b"' % (usd.encode(), usd.encode())
 
 
 def _head(head: bytes, attempt: Attempt, call: Call, bill: Bill | None = None) -> bytes:

@@ -86,6 +86,8 @@ class Picodollars:
 
 def dollars(picodollars: int, least_decimals: int = 0) -> str:
     """All digits of a whole number of picodollars as dollars: "0.0000123"."""
+    if 0 < picodollars < PICODOLLARS_PER_DOLLAR and not least_decimals:  # what a call costs
+        return f"0.{picodollars:012d}".rstrip("0")
     sign = "-" if picodollars < 0 else ""
     whole, fraction = divmod(abs(picodollars), PICODOLLARS_PER_DOLLAR)
     digits = f"{fraction:012d}".rstrip("0").ljust(least_decimals, "0")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from operator import mul
 
 import msgspec
-from msgspec import Struct
 
 from fairlead.money import Picodollars
-from fairlead.wire.usage import CLASSES, PROMPT_CLASSES, TokenClasses, Usage
+from fairlead.prices_shapes import Schedule, SheetBody, SheetSchedule, Tier
+from fairlead.wire.usage import CLASSES, PROMPT_CLASSES, TokenClasses
+
+__all__ = ["FREE", "PriceSheet", "Schedule", "Tier", "rates_from"]
 
 # A class without a price of its own is paid like the one it is a part of.
 FALLBACKS: Mapping[str, str] = {
@@ -25,48 +26,6 @@ FALLBACKS: Mapping[str, str] = {
     "reasoning": "output",
     "audio_output": "output",
 }
-
-
-class Tier(Struct, frozen=True):
-    """Other rates for the whole call when its prompt is longer than this many tokens."""
-
-    above_prompt_tokens: int
-    rates: TokenClasses
-
-
-class Schedule(Struct, frozen=True):
-    """Rates in picodollars per token (`request`: per request), and tiers in ascending order."""
-
-    rates: TokenClasses
-    tiers: tuple[Tier, ...] = ()
-
-    def rates_for(self, prompt_tokens: int) -> TokenClasses:
-        rates = self.rates
-        for tier in self.tiers:
-            if prompt_tokens <= tier.above_prompt_tokens:
-                break
-            rates = tier.rates
-        return rates
-
-    def charge(self, tokens: TokenClasses, prompt_tokens: int) -> int:
-        """Picodollars for these tokens."""
-        return sum(map(mul, tokens, self.rates_for(prompt_tokens) if self.tiers else self.rates))
-
-    def lines(self, usage: Usage) -> list[tuple[str, int, int, int]]:
-        """The formula: (class, tokens, picodollars per token, product) for every class that was used."""
-        rates = self.rates_for(usage.prompt)
-        return [
-            (name, count, rate, count * rate)
-            for name, count, rate in zip(CLASSES, usage.tokens, rates, strict=True)
-            if count
-        ]
-
-    def scaled(self, factor: str) -> Schedule:
-        """Every rate times a markup. Raises ValueError when one is not whole."""
-        return Schedule(
-            _scaled(self.rates, factor),
-            tuple(Tier(tier.above_prompt_tokens, _scaled(tier.rates, factor)) for tier in self.tiers),
-        )
 
 
 FREE = Schedule(TokenClasses())
@@ -83,7 +42,7 @@ class PriceSheet:
     def __init__(self, deployment: str, price: Schedule, cost: Schedule | None = None) -> None:
         self.deployment = deployment
         self.price = price
-        self.cost = cost
+        self.cost = price if cost == price else cost  # the same one, to be charged once
         self.free = not any(price.rates) and not any(any(tier.rates) for tier in price.tiers)
         self.id = "ps_" + hashlib.sha256(self.body()).hexdigest()[:24]
         self._dearest = [(0, _dearest(price.rates))]
@@ -125,24 +84,8 @@ class PriceSheet:
     @classmethod
     def from_body(cls, body: bytes | str) -> PriceSheet:
         """A stored sheet again. Raises msgspec.ValidationError or KeyError when it is none."""
-        given = msgspec.json.decode(body, type=_Body)
+        given = msgspec.json.decode(body, type=SheetBody)
         return cls(given.deployment, _read(given.price), None if given.cost is None else _read(given.cost))
-
-
-class _BodyTier(Struct):
-    above_prompt_tokens: int
-    rates: dict[str, int]
-
-
-class _BodySchedule(Struct):
-    rates: dict[str, int]
-    tiers: list[_BodyTier] = []
-
-
-class _Body(Struct):
-    deployment: str
-    price: _BodySchedule
-    cost: _BodySchedule | None = None
 
 
 def rates_from(given: Mapping[str, str]) -> TokenClasses:
@@ -161,10 +104,6 @@ def _dearest(rates: TokenClasses) -> tuple[int, int, int]:
     return max(rates[:PROMPT_CLASSES]), max(rates[PROMPT_CLASSES:-1]), rates.request
 
 
-def _scaled(rates: TokenClasses, factor: str) -> TokenClasses:
-    return TokenClasses(*(Picodollars(rate).scaled(factor).value for rate in rates))
-
-
 def _shown(schedule: Schedule) -> dict[str, object]:
     return {
         "rates": schedule.rates._asdict(),
@@ -174,7 +113,7 @@ def _shown(schedule: Schedule) -> dict[str, object]:
     }
 
 
-def _read(given: _BodySchedule) -> Schedule:
+def _read(given: SheetSchedule) -> Schedule:
     return Schedule(
         TokenClasses(**given.rates),
         tuple(Tier(tier.above_prompt_tokens, TokenClasses(**tier.rates)) for tier in given.tiers),

@@ -24,13 +24,19 @@ MODULES = (
     "ledger/bill",
     "ledger/spool",
     "ledger/wallets",
+    "prices",
     "providers/openai_chat",
     "providers/sse",
     "routing/attempt",
+    "routing/ceiling",
     "routing/health",
+    "routing/holding",
     "routing/plan",
+    "routing/prompt",
     "routing/strategies",
+    "telemetry/recorder",
     "wire/chat",
+    "wire/usage",
 )
 
 

@@ -336,12 +336,27 @@ class Exchange:
 
     async def head(self) -> int:
         """Waits for status and headers; gives the status."""
-        if not self._got_head:
-            if self._failure is not None:
-                raise self._failure
-            self._head_signal = Signal()
-            await self._head_signal
+        waiting = self.until_head()
+        if waiting is not None:
+            await waiting
         return self.status
+
+    def until_head(self) -> Signal[None] | None:
+        """What `head` waits for; None when they are there."""
+        if self._got_head:
+            return None
+        if self._failure is not None:
+            raise self._failure
+        signal: Signal[None] = Signal()
+        self._head_signal = signal
+        return signal
+
+    def whole(self) -> bytes | None:
+        """The whole body when it is there already."""
+        if not self._complete:
+            return None
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def read(self) -> bytes:
         """The whole body."""

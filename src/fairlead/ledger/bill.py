@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
 
+from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
+from fairlead.ledger.spool import Spool
 from fairlead.ledger.wallets import Hold
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, dollars
 from fairlead.prices import PriceSheet
@@ -15,6 +17,34 @@ from fairlead.wire.usage import TokenClasses, Usage
 
 NOTHING = Usage(TokenClasses(), 0, 0)
 NO_SCOPES: tuple[str, ...] = ()
+
+
+class Bills:
+    """Opens the bills of one process. `name` is that of its spool, and a part of every generation id."""
+
+    __slots__ = ("_id", "_number", "_spool", "_synced")
+
+    def __init__(self, name: str, spool: Spool, synced: Callable[[], Awaitable[None]] | None) -> None:
+        self._id = f"gen_{name}%08x"
+        self._number = 0
+        self._spool = spool
+        self._synced = synced
+
+    def open(self, account: str, key: str, model: str, stream: bool, paid: bool, hold: Hold | None = None) -> Bill:
+        """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable when it could not be written
+        down; then the hold has ended."""
+        spool = self._spool
+        if paid and spool.full:
+            spool.retry()
+            if spool.full:
+                if hold is not None:
+                    hold.settle(0)
+                raise LedgerUnavailable(
+                    "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
+                    retry_after_seconds=5,
+                )
+        self._number += 1
+        return Bill(self._id % self._number, account, key, model, stream, spool.append, hold, self._synced)
 
 
 class Bill:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
-from fairlead.ledger.bill import Bill
+from fairlead.ledger.bill import Bill, Bills
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
@@ -67,8 +67,6 @@ class Ledger:
         self._store = store
         self._root = store.directory / SPOOL
         name = os.urandom(8).hex()
-        self._id = f"gen_{name}%08x"
-        self._number = itertools.count(1)
         with store.write() as connection:
             keep_sheets(connection, sheets)
         self._spool = Spool(self._root, name, most_bytes, power=power)
@@ -77,13 +75,13 @@ class Ledger:
         self._reader = self._spool.reader()
         self._name = name
         self._wallets = Wallets(store, name, clock)
+        # Bound once, for every call: what opens its bill, and what sets aside what it may come to.
+        self.open = Bills(name, self._spool, self._synced).open
+        self.credit_of = self._wallets.credit_of
+        self.hold_at_once = self._wallets.try_hold
         self._trouble: str | None = None
         self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
-
-    def hold_at_once(self, scopes: Sequence[Scope], amount: int) -> Hold | None:
-        """Sets an amount aside when this process has it already."""
-        return self._wallets.try_hold(scopes, amount)
 
     async def hold(self, scopes: Sequence[Scope], most: int, least: int) -> Hold:
         """Sets aside `most` picodollars of every scope, or what there is when that is at least `least`.
@@ -91,20 +89,6 @@ class Ledger:
         Raises Shortage, or LedgerUnavailable when it cannot be found out.
         """
         return await self._wallets.hold(scopes, most, least)
-
-    def open(self, account: str, key: str, model: str, *, stream: bool, paid: bool, hold: Hold | None = None) -> Bill:
-        """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable when it could not be written
-        down; then the hold has ended."""
-        if paid and self._spool.full:
-            self._spool.retry()
-            if self._spool.full:
-                if hold is not None:
-                    hold.settle(0)
-                raise LedgerUnavailable(
-                    "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
-                    retry_after_seconds=5,
-                )
-        return Bill(self._id % next(self._number), account, key, model, stream, self._spool.append, hold, self._synced)
 
     async def _wait_for_disk(self) -> None:
         """Returns when everything that was appended so far is on the disk: one fsync for all who wait."""

@@ -76,10 +76,10 @@ class Amounts(Struct, frozen=True, gc=False):
 def amounts(sheet: PriceSheet, usage: Usage) -> Amounts:
     """What a usage costs by a sheet: the one rule, for the gateway, for receipts and for `fairlead verify`."""
     cost = sheet.cost
-    return Amounts(
-        sheet.price.charge(usage.tokens, usage.prompt),
-        None if cost is None else cost.charge(usage.tokens, usage.prompt),
-    )
+    price = sheet.price.charge(usage.tokens, usage.prompt)
+    if cost is sheet.price:
+        return Amounts(price, price)
+    return Amounts(price, None if cost is None else cost.charge(usage.tokens, usage.prompt))
 
 
 def usage_of(record: UsageRecord) -> Usage:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
-from fairlead.ledger.funds import Taken, give_back, release, renew, take, wanted
+from fairlead.ledger.funds import Taken, credit_scope, give_back, release, renew, take, wanted
 from fairlead.money import MOST_PICODOLLARS
 from fairlead.store import Store
 
@@ -36,6 +36,8 @@ SOON_SECONDS = 1.0
 # How long a lease lasts without its process being heard of, and how often it is heard of.
 LEASE_SECONDS = 3600.0
 RENEW_SECONDS = 60.0
+# Names that are kept, not to be made again at each call.
+MOST_CREDITS = 10_000
 T = TypeVar("T")
 
 
@@ -103,8 +105,18 @@ class Wallets:
         self._process_id = process_id
         self._clock = clock
         self._wallets: dict[str, Wallet] = {}
+        self._credits: dict[str, tuple[Scope, ...]] = {}
         self._valid_until = float("-inf")
         self._renewed_at = float("-inf")
+
+    def credit_of(self, account: str) -> tuple[Scope, ...]:
+        """The credit of an account as what its calls are taken from."""
+        found = self._credits.get(account)
+        if found is None:
+            if len(self._credits) >= MOST_CREDITS:
+                self._credits.clear()
+            found = self._credits[account] = (Scope(credit_scope(account)),)
+        return found
 
     def try_hold(self, scopes: Sequence[Scope], amount: int) -> Hold | None:
         """A hold of what is here already; None when that is too little."""

@@ -150,11 +150,10 @@ class OpenAIChat:
             raise event_error(answer.error)
         if not answer.choices:
             raise UpstreamInvalid("The provider's answer has no choices.")
-        if answer.model == self._upstream_model and self._needle in body:
-            body = body.replace(self._needle, self._replacement, 1)
-        else:
-            body = _with_model(body, answer.model, self._public)
-        return PlainAnswer(body, answer)
+        at = body.find(self._needle) if answer.model == self._upstream_model else -1
+        if at < 0:
+            return PlainAnswer(_with_model(body, answer.model, self._public), answer, 0, 0, b"")
+        return PlainAnswer(body, answer, at, at + len(self._needle), self._replacement)
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         return upstream_error(status, headers, body)
@@ -280,13 +279,19 @@ def _usage(raw: Raw) -> Usage | None:
 
 
 class PlainAnswer:
-    """A whole answer in one document. `end` gives it with the members that its usage gets."""
+    """A whole answer in one document. `end` gives it with the members that its usage gets.
 
-    __slots__ = ("_answer", "_body")
+    What stands from `start` to `stop` is replaced by `model`.
+    """
 
-    def __init__(self, body: bytes, answer: Plain) -> None:
+    __slots__ = ("_answer", "_body", "_model", "_start", "_stop")
+
+    def __init__(self, body: bytes, answer: Plain, start: int, stop: int, model: bytes) -> None:
         self._body = body
         self._answer = answer
+        self._start = start
+        self._stop = stop
+        self._model = model
 
     @property
     def usage(self) -> Usage | None:
@@ -304,20 +309,36 @@ class PlainAnswer:
         return "".join(said)
 
     def end(self, members: bytes) -> bytes:
-        return _with_cost(self._body, self._answer.usage, members)
+        body, start, stop = self._body, self._start, self._stop
+        end = _end_of_usage(body, self._answer.usage) if members else -1
+        if end > stop:
+            return b"".join((body[:start], self._model, body[stop:end], members, body[end:]))
+        document = b"".join((body[:start], self._model, body[stop:]))
+        return _with_cost(document, self._answer.usage, members)
+
+
+def _end_of_usage(document: bytes, usage: Raw) -> int:
+    """Where the closing brace of the usage stands, when that is where it is expected; -1 elsewhere."""
+    if usage == NULL:
+        return -1
+    start = document.rfind(b'"usage":') + 8
+    if start < 8:
+        return -1
+    if document[start] == 0x20:
+        start += 1
+    end = start + len(usage) - 1
+    return end if document.startswith(usage, start) else -1
 
 
 def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:
     """The document with more members in its usage; the rest byte for byte."""
     if usage == NULL or not members:
         return document
-    old = bytes(usage)
-    new = old[:-1] + members + b"}"
-    for start in (b'"usage":', b'"usage": '):
-        if start + old in document:
-            return document.replace(start + old, start + new, 1)
+    end = _end_of_usage(document, usage)
+    if end >= 0:
+        return b"".join((document[:end], members, document[end:]))
     fields = _members.decode(document)
-    fields["usage"] = Raw(new)
+    fields["usage"] = Raw(bytes(usage)[:-1] + members + b"}")
     return _encode(fields)
 
 

@@ -10,7 +10,8 @@ from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
 from fairlead.routing.continuation import charged
-from fairlead.routing.counting import Prompt, count
+from fairlead.routing.counting import count
+from fairlead.routing.prompt import Prompt
 from fairlead.routing.upstream import Answer, Measured, Upstream
 from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
@@ -78,37 +79,54 @@ class Attempt:
         if self.exchange is not None:
             self.exchange.cancel()
 
-    async def settle(self) -> int:
-        """The answer is complete: what it costs the caller, in picodollars. On record when this returns."""
-        price = await self._settle()
+    def settle_at_once(self) -> bool:
+        """Settles by what the provider has reported. False when there is something to wait for first: `settle` does."""
+        assert self.answer is not None
+        usage = self.answer.usage
+        if usage is None or self.bill.synced is not None:
+            return False
+        self._settle_reported(usage)
+        return True
+
+    async def settle(self) -> None:
+        """The answer is complete: what it costs the caller is on record when this returns."""
+        assert self.answer is not None
+        usage = self.answer.usage
+        if usage is not None:
+            self._settle_reported(usage)
+        else:
+            await self._settle_counted(self.answer)
         if self.bill.synced is not None:
             await self.bill.synced()
-        return price
 
-    async def _settle(self) -> int:
-        answer, sheet = self.answer, self.upstream.deployment.sheet
+    def _settle_reported(self, usage: Usage) -> None:
+        sheet, answer = self.upstream.deployment.sheet, self.answer
         assert answer is not None
-        usage = answer.usage
         outcome = CallerGone.code if self.response.gone else "served"
-        if usage is not None:
-            if self.spliced:
-                self._made(outcome, usage)
-                # Partly counted here: the beginning, which was no prompt of the caller's.
-                return self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
-            if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
-                outcome = EMPTY
+        if self.spliced:
             self._made(outcome, usage)
-            return self.bill.settle(sheet, usage, outcome)
+            # Partly counted here: the beginning, which was no prompt of the caller's.
+            self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
+            return
+        if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
+            outcome = EMPTY
+        self._made(outcome, usage)
+        self.bill.settle(sheet, usage, outcome)
+
+    async def _settle_counted(self, answer: Answer) -> None:
+        sheet = self.upstream.deployment.sheet
+        outcome = CallerGone.code if self.response.gone else "served"
         if not self.upstream.costs:
             self.outcome = outcome
-            return self.bill.settle(sheet, None, outcome, missing=True)
+            self.bill.settle(sheet, None, outcome, missing=True)
+            return
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
         said = text or self.spliced
         outcome = outcome if said else EMPTY
         self._made(outcome, counted.usage)
         usage = charged(counted.usage, self.spliced)
-        return self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
+        self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
 
     def _made(self, outcome: str, usage: Usage) -> None:
         self.outcome = outcome

@@ -6,8 +6,6 @@ standing for the template around them, are a safe bound that costs nothing to kn
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 from msgspec import Raw
 
@@ -19,17 +17,24 @@ UNKNOWN_OUTPUT_TOKENS = 16_384
 # What is shrunk further than this helps nobody: such a call is refused.
 LEAST_OUTPUT_TOKENS = 256
 _CAPS = ("max_tokens", "max_completion_tokens")
+_number = msgspec.json.Decoder(int)
 
 
-class Ceiling(NamedTuple):
+class Ceiling:
     """Tokens at most: of the prompt, and of each of `choices` answers. `named`: the caller gave the cap;
     `known`: the caller or the catalogue did."""
 
-    prompt: int
-    output: int
-    choices: int
-    named: bool
-    known: bool
+    __slots__ = ("choices", "known", "named", "output", "prompt")
+
+    def __init__(self, prompt: int, output: int, choices: int, named: bool, known: bool) -> None:
+        self.prompt = prompt
+        self.output = output
+        self.choices = choices
+        self.named = named
+        self.known = known
+
+    def with_prompt(self, tokens: int) -> Ceiling:
+        return Ceiling(min(self.prompt, tokens), self.output, self.choices, self.named, self.known)
 
     def picodollars(self, servable: Servable, output: int | None = None) -> int:
         """What the dearest deployment may charge, with this cap or another one."""
@@ -58,7 +63,7 @@ def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
     for name in _CAPS:
         raw = request.given.get(name)
         if raw is not None:
-            wanted = msgspec.json.decode(raw, type=int)
+            wanted = _number.decode(raw)
             output = wanted if output is None else min(wanted, output)
             named = known = True
     return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, request.choices, named, known)
@@ -69,7 +74,7 @@ def named_cap(request: ChatRequest) -> int | None:
     for name in _CAPS:
         raw = request.given.get(name)
         if raw is not None:
-            return msgspec.json.decode(raw, type=int)
+            return _number.decode(raw)
     return None
 
 
@@ -78,7 +83,7 @@ def tokens_foreseen(request: ChatRequest) -> int:
     The real number takes its place when the call has ended."""
     for name in _CAPS:
         if name in request.given:
-            return len(request.messages) // 4 + msgspec.json.decode(request.given[name], type=int)
+            return len(request.messages) // 4 + _number.decode(request.given[name])
     return len(request.messages) // 4
 
 

@@ -7,38 +7,22 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
-from msgspec import Raw
 
 from fairlead.routing.ceiling import Ceiling
+from fairlead.routing.prompt import Prompt
 from fairlead.routing.upstream import Servable, Upstream
 from fairlead.tokens import Counted, count_chat, count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
-# The text of a longer prompt is not kept while its answer is streamed: thousands of streams may be open for an hour.
-KEPT_PROMPT_BYTES = 16_384
 # What an engine's template may add to a prompt that was counted; and one token in 32.
 SPARE_TOKENS = 32
-
-
-class Prompt(NamedTuple):
-    """What is kept of a prompt while it is answered: its JSON, or only how long it was."""
-
-    messages: Raw | None
-    tools: Raw | None
-    length: int
 
 
 class Count(NamedTuple):
     usage: Usage
     state: Literal["counted", "estimated"]
     prompt_state: str  # where it differs
-
-
-def kept_prompt(request: ChatRequest) -> Prompt:
-    tools = request.given.get("tools")
-    length = len(request.messages) + (len(tools) if tools is not None else 0)
-    return Prompt(request.messages, tools, length) if length <= KEPT_PROMPT_BYTES else Prompt(None, None, length)
 
 
 async def counted_ceiling(ceiling: Ceiling, servable: Servable, request: ChatRequest) -> Ceiling:
@@ -54,7 +38,7 @@ async def counted_ceiling(ceiling: Ceiling, servable: Servable, request: ChatReq
         return max(one.tokens if one.provenance == "counted" else ceiling.prompt for one in found)
 
     tokens = await asyncio.get_running_loop().run_in_executor(None, work)
-    return ceiling._replace(prompt=min(ceiling.prompt, tokens + SPARE_TOKENS + tokens // 32))
+    return ceiling.with_prompt(tokens + SPARE_TOKENS + tokens // 32)
 
 
 async def counted_when_close(offers: Sequence[Servable], request: ChatRequest) -> int | None:

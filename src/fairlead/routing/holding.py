@@ -17,26 +17,31 @@ from fairlead.routing.upstream import Servable
 from fairlead.wire.chat import ChatRequest
 
 
+def hold_at_once(ledger: Ledger, servable: Servable, request: ChatRequest, caller: Caller) -> Hold | None:
+    """Sets aside what the call may come to, when this process has that much at hand."""
+    scopes = ledger.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
+    ceiling = ceiling_of(servable, request)
+    found = ledger.hold_at_once(scopes, ceiling.picodollars(servable))
+    if found is not None and not ceiling.known:
+        cap(request, ceiling.output)
+    return found
+
+
 async def hold(ledger: Ledger, servable: Servable, request: ChatRequest, caller: Caller) -> Hold:
-    """Sets aside what the call may come to. Without a cap of the caller's, the cap shrinks to what there is.
+    """The same when more must be asked for. Without a cap of the caller's, the cap shrinks to what there is.
 
     Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
     """
     scopes = scopes_of(caller)
     ceiling = ceiling_of(servable, request)
+    found = await _hold_up_to(ledger, scopes, ceiling, servable)
+    if isinstance(found, Shortage):
+        # Bytes are many more than tokens: before a call is refused for its prompt, that is counted.
+        ceiling = await counted_ceiling(ceiling, servable, request)
+        found = await _hold_up_to(ledger, scopes, ceiling, servable)
     most = ceiling.picodollars(servable)
-    found = ledger.hold_at_once(scopes, most)
-    if found is None:
-        try:
-            found = await _hold_up_to(ledger, scopes, ceiling, servable)
-        except Shortage:
-            # Bytes are many more than tokens: before a call is refused for its prompt, that is counted.
-            ceiling = await counted_ceiling(ceiling, servable, request)
-            most = ceiling.picodollars(servable)
-            try:
-                found = await _hold_up_to(ledger, scopes, ceiling, servable)
-            except Shortage as short:
-                raise _shortage(short, most, ceiling, servable) from None
+    if isinstance(found, Shortage):
+        raise _shortage(found, most, ceiling, servable)
     if found.amount < most:
         cap(request, ceiling.output_that_fits(servable, found.amount))
     elif not ceiling.known:
@@ -44,10 +49,13 @@ async def hold(ledger: Ledger, servable: Servable, request: ChatRequest, caller:
     return found
 
 
-async def _hold_up_to(ledger: Ledger, scopes: Sequence[Scope], ceiling: Ceiling, servable: Servable) -> Hold:
+async def _hold_up_to(ledger: Ledger, scopes: Sequence[Scope], ceiling: Ceiling, servable: Servable) -> Hold | Shortage:
     most = ceiling.picodollars(servable)
     least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
-    return await ledger.hold(scopes, most, least)
+    try:
+        return await ledger.hold(scopes, most, least)
+    except Shortage as short:
+        return short
 
 
 def scopes_of(caller: Caller) -> list[Scope]:

@@ -6,122 +6,39 @@ servers. Recorded examples of each are in tests/wire/test_usage.py.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
-
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
-Provenance = Literal["reported", "counted", "estimated"]
+from fairlead.wire.usage_shapes import (
+    CLASSES,
+    PROMPT_CLASSES,
+    AnthropicUsage,
+    BedrockUsage,
+    GeminiUsage,
+    Modality,
+    OpenAIUsage,
+    Provenance,
+    TokenClasses,
+    Usage,
+)
 
+__all__ = [
+    "CLASSES",
+    "PROMPT_CLASSES",
+    "Provenance",
+    "TokenClasses",
+    "Usage",
+    "usage_as_openai",
+    "usage_from_anthropic",
+    "usage_from_bedrock",
+    "usage_from_gemini",
+    "usage_from_openai",
+]
 
-class TokenClasses(NamedTuple):
-    """One number for each class that can have a price. As tokens the classes are disjoint: `input` is what is neither
-    cached, written to a cache, image nor audio; `output` is what is neither reasoning nor audio. Their sum is what the
-    provider reported. As rates: picodollars per token, and per request in `request`."""
-
-    input: int = 0
-    cached_input: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
-    image: int = 0
-    audio_input: int = 0
-    output: int = 0
-    reasoning: int = 0
-    audio_output: int = 0
-    request: int = 0
-
-
-CLASSES = TokenClasses._fields
-PROMPT_CLASSES = 6  # the first six make up the prompt
-
-
-class Usage(NamedTuple):
-    """`balanced` is False when the classes do not add up to the totals that the provider gave."""
-
-    tokens: TokenClasses
-    prompt: int
-    completion: int
-    balanced: bool = True
-
-
-_Count = Annotated[int, Meta(ge=0, le=2**40)]
-
-
-class _PromptDetails(Struct, gc=False):
-    cached_tokens: _Count | None = None
-    audio_tokens: _Count | None = None
-    image_tokens: _Count | None = None
-    cache_write_tokens: _Count | None = None  # OpenRouter
-
-
-class _CompletionDetails(Struct, gc=False):
-    reasoning_tokens: _Count | None = None
-    audio_tokens: _Count | None = None
-
-
-class _OpenAI(Struct, gc=False):
-    prompt_tokens: _Count | None = None
-    completion_tokens: _Count | None = None
-    total_tokens: _Count | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: _Count | None = None  # DeepSeek
-    prompt_cache_miss_tokens: _Count | None = None
-
-
-class _CacheCreation(Struct):
-    ephemeral_5m_input_tokens: _Count = 0
-    ephemeral_1h_input_tokens: _Count = 0
-
-
-class _OutputDetails(Struct):
-    thinking_tokens: _Count = 0
-
-
-class _Anthropic(Struct):
-    input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
-    cache_creation_input_tokens: _Count | None = None
-    cache_read_input_tokens: _Count | None = None
-    cache_creation: _CacheCreation | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-
-class _CacheDetail(Struct, rename="camel"):
-    ttl: str = "5m"
-    input_tokens: _Count = 0
-
-
-class _Bedrock(Struct, rename="camel"):
-    input_tokens: _Count | None = None
-    output_tokens: _Count | None = None
-    total_tokens: _Count | None = None
-    cache_read_input_tokens: _Count | None = None
-    cache_write_input_tokens: _Count | None = None
-    cache_details: list[_CacheDetail] | None = None
-
-
-class _Modality(Struct, rename="camel"):
-    modality: str = "TEXT"
-    token_count: _Count = 0
-
-
-class _Gemini(Struct, rename="camel"):
-    prompt_token_count: _Count | None = None
-    candidates_token_count: _Count | None = None
-    thoughts_token_count: _Count | None = None
-    cached_content_token_count: _Count | None = None
-    tool_use_prompt_token_count: _Count | None = None
-    total_token_count: _Count | None = None
-    prompt_tokens_details: list[_Modality] | None = None
-    cache_tokens_details: list[_Modality] | None = None
-    candidates_tokens_details: list[_Modality] | None = None
-
-
-_openai = msgspec.json.Decoder(_OpenAI)
-_anthropic = msgspec.json.Decoder(_Anthropic)
-_gemini = msgspec.json.Decoder(_Gemini)
-_bedrock = msgspec.json.Decoder(_Bedrock)
+_openai = msgspec.json.Decoder(OpenAIUsage)
+_anthropic = msgspec.json.Decoder(AnthropicUsage)
+_gemini = msgspec.json.Decoder(GeminiUsage)
+_bedrock = msgspec.json.Decoder(BedrockUsage)
 
 
 def usage_from_openai(raw: bytes | Raw) -> Usage | None:
@@ -251,7 +168,7 @@ def usage_from_gemini(raw: bytes | Raw) -> Usage | None:
     return _normal(tokens, prompt, completion, total is None or total == prompt + completion)
 
 
-def _of(details: list[_Modality] | None, modality: str) -> int:
+def _of(details: list[Modality] | None, modality: str) -> int:
     return sum(entry.token_count for entry in details or () if entry.modality == modality)
 
 

@@ -1,0 +1,113 @@
+"""The normal form of what a call used, and the shapes in which providers report it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+Provenance = Literal["reported", "counted", "estimated"]
+
+
+class TokenClasses(NamedTuple):
+    """One number for each class that can have a price. As tokens the classes are disjoint: `input` is what is neither
+    cached, written to a cache, image nor audio; `output` is what is neither reasoning nor audio. Their sum is what the
+    provider reported. As rates: picodollars per token, and per request in `request`."""
+
+    input: int = 0
+    cached_input: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+    image: int = 0
+    audio_input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    audio_output: int = 0
+    request: int = 0
+
+
+CLASSES = TokenClasses._fields
+PROMPT_CLASSES = 6  # the first six make up the prompt
+
+
+class Usage(NamedTuple):
+    """`balanced` is False when the classes do not add up to the totals that the provider gave."""
+
+    tokens: TokenClasses
+    prompt: int
+    completion: int
+    balanced: bool = True
+
+
+Count = Annotated[int, Meta(ge=0, le=2**40)]
+
+
+class PromptDetails(Struct, gc=False):
+    cached_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+    cache_write_tokens: Count | None = None  # OpenRouter
+
+
+class CompletionDetails(Struct, gc=False):
+    reasoning_tokens: Count | None = None
+    audio_tokens: Count | None = None
+
+
+class OpenAIUsage(Struct, gc=False):
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
+    total_tokens: Count | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+    prompt_cache_hit_tokens: Count | None = None  # DeepSeek
+    prompt_cache_miss_tokens: Count | None = None
+
+
+class CacheCreation(Struct):
+    ephemeral_5m_input_tokens: Count = 0
+    ephemeral_1h_input_tokens: Count = 0
+
+
+class OutputDetails(Struct):
+    thinking_tokens: Count = 0
+
+
+class AnthropicUsage(Struct):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cache_creation_input_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens_details: OutputDetails | None = None
+
+
+class CacheDetail(Struct, rename="camel"):
+    ttl: str = "5m"
+    input_tokens: Count = 0
+
+
+class BedrockUsage(Struct, rename="camel"):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+    cache_read_input_tokens: Count | None = None
+    cache_write_input_tokens: Count | None = None
+    cache_details: list[CacheDetail] | None = None
+
+
+class Modality(Struct, rename="camel"):
+    modality: str = "TEXT"
+    token_count: Count = 0
+
+
+class GeminiUsage(Struct, rename="camel"):
+    prompt_token_count: Count | None = None
+    candidates_token_count: Count | None = None
+    thoughts_token_count: Count | None = None
+    cached_content_token_count: Count | None = None
+    tool_use_prompt_token_count: Count | None = None
+    total_token_count: Count | None = None
+    prompt_tokens_details: list[Modality] | None = None
+    cache_tokens_details: list[Modality] | None = None
+    candidates_tokens_details: list[Modality] | None = None
