@@ -27,7 +27,7 @@ from fairlead.accounts.keys import KeyRing, first_start
 from fairlead.accounts.limits import LimitBook, Limits
 from fairlead.api.chat import ChatCompletions
 from fairlead.api.credit import Credit
-from fairlead.api.dispatch import Dispatch
+from fairlead.api.dispatch import Dispatch, Endpoint
 from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
@@ -37,9 +37,11 @@ from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
+from fairlead.api.traced import TracedChatCompletions, Tracer
 from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
+from fairlead.catalogue.views import limits
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
 from fairlead.engines.supervisor import Engine
@@ -104,6 +106,7 @@ log = logging.getLogger("fairlead")
 AZURE_API_VERSION = "2024-10-21"
 ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
+ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator put others behind it
 # How long a stop waits for what is still being counted of answers that were cut.
 LAST_BILLS_SECONDS = 5.0
 # How long a worker that is not the first one leaves an open breaker to the first one's probes.
@@ -168,7 +171,7 @@ class Service:
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
-        snapshot = build(with_presets(settings), frozenset(DIALECTS))
+        snapshot = build(with_presets(settings), DIALECTS)
         self._engine = engine
         if engine is not None:
             snapshot = _with_engine(snapshot, engine)
@@ -177,6 +180,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._recorder = Recorder()
         self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
+        self._tracer: Tracer | None = None
         self._ledger: Ledger | None = None
         self._gateway: Gateway | None = None
         self._keeper: RoutingKeeper
@@ -271,6 +275,7 @@ class Service:
             )
 
         self._traced = traced
+        self._tracer = sender
         return sender
 
     def _measured(self, model: Model, deployment: Deployment) -> Measured:
@@ -333,7 +338,7 @@ class Service:
         )
         dispatch = Dispatch(
             {
-                "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
+                "/v1/chat/completions": {"POST": self._chat(gateway, keys)},
                 "/v1/plan": {"POST": Plans(gateway, keys)},
                 "/v1/models": {"GET": models.list},
                 "/v1/generation": {"GET": receipts.generation},
@@ -358,6 +363,11 @@ class Service:
             tls=self._tls,
         )
         return server
+
+    def _chat(self, gateway: Gateway, keys: KeyRing) -> Endpoint:
+        if self._tracer is None:
+            return ChatCompletions(gateway, keys)
+        return TracedChatCompletions(gateway, keys, self._tracer)
 
     def _limits(self) -> LimitBook:
         given = self._settings.limits
@@ -402,6 +412,7 @@ class Service:
             model_id=model.id,
             lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
+            output=_own_output(model, deployment),
             unit_price=unit_price(deployment.sheet),
             continues=_goes_on(dialect, model, deployment) is True,
             translated=_translated(dialect),
@@ -570,7 +581,7 @@ def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: P
 def _anthropic(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
     return AnthropicMessages(
         dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time,
-        most_output=model.max_output_tokens,
+        most_output=limits(model, deployment)[1],
     )  # fmt: skip
 
 
@@ -586,7 +597,7 @@ def _bedrock(dialect: Dialect, model: Model, deployment: Deployment, provider: P
         signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=host)
     return BedrockConverse(
         dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time, signer=signer,
-        prefix=parts.path, most_output=model.max_output_tokens,
+        prefix=parts.path, most_output=limits(model, deployment)[1],
     )  # fmt: skip
 
 
@@ -620,6 +631,12 @@ def _goes_on(dialect: Dialect, model: Model, deployment: Deployment) -> bool | N
     if model.facts.get("capability.prefill").value is False:
         return False
     return goes_on(dialect, deployment.upstream_model)
+
+
+def _own_output(model: Model, deployment: Deployment) -> int | None:
+    """A deployment's own limit of an answer, where its context is not the tighter one."""
+    context, own = deployment.context_length or model.context_length, deployment.max_output_tokens
+    return own if own is not None and (context is None or own < context) else None
 
 
 def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:
@@ -666,8 +683,10 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
     model = known if known is not None else model_of(_facts_of_file(spec))
     name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
     deployment = Deployment(
-        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), spec.context_tokens, spec.context_tokens
-    )
+        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), priority=ENGINE_PRIORITY,
+        # Where others serve it too, these are limits of its own.
+        context_length=spec.context_tokens if model.deployments else None,
+    )  # fmt: skip
     if not model.deployments:  # nobody else serves it: it holds and takes what the engine does
         model = replace(
             model,

@@ -34,7 +34,7 @@ from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import tokens_foreseen
+from fairlead.routing.ceiling import cap_name, tokens_foreseen
 from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
@@ -46,6 +46,7 @@ from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import hold, hold_at_once
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
+from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.prompt import kept_prompt
@@ -413,12 +414,18 @@ class Gateway:
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
             wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
         inner = request if wanted is None else inner_request(request, wanted)
+        clamped = calling.clamped
+        if upstream.output is not None and not within(inner, upstream.output):
+            inner = capped(inner, upstream, calling.plan.prompt)
+            clamped = (*clamped, cap_name(inner))
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
+        if wanted is None:
+            inner = request  # which lets go of the caller's bytes
         attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
-        if wanted is not None or call.dropped or call.clamped or calling.clamped or request.reports:
+        clamped = (*clamped, *call.clamped) if call.clamped else clamped
+        if wanted is not None or call.dropped or clamped or request.reports:
             names = () if wanted is None else wanted.names
-            clamped = (*calling.clamped, *call.clamped)
             calling.parameters = parameters(request, call, upstream, clamped, names)
             if request.reports:
                 attempt.report = header(calling.parameters)
@@ -452,7 +459,8 @@ class Gateway:
                 if not attempt.ended_at:
                     attempt.ended_at = self._clock()
                 exchange = attempt.exchange
-                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
+                sent_at = (exchange.sent_at if exchange else 0.0) or attempt.ended_at
+                attempt.measure(upstream.measured, sent_at, request.trace)
         return attempt
 
     async def _failed(

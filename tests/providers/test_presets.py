@@ -21,7 +21,7 @@ def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider
     file = tmp_path / "c.toml"
     file.write_text(f'[[providers]]\nid = "it"\n{text}\n')
     settings = with_presets(load_settings(file, environment), environment)
-    return build(settings, frozenset(DIALECTS), environment).providers["it"]
+    return build(settings, DIALECTS, environment).providers["it"]
 
 
 def test_the_page_lists_every_preset_as_it_is() -> None:

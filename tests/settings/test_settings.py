@@ -93,7 +93,7 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     keys = dict.fromkeys(
         ("BIG_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_API_KEY"), "k"
     )
-    snapshot = build(with_presets(settings, keys), frozenset(DIALECTS), keys)
+    snapshot = build(with_presets(settings, keys), DIALECTS, keys)
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 
 

@@ -14,6 +14,7 @@ from fairlead.routing.counting import count
 from fairlead.routing.prompt import Prompt
 from fairlead.routing.protocols import Answer, Measured
 from fairlead.routing.upstream import Upstream
+from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
 
 # An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
@@ -63,14 +64,15 @@ class Attempt:
         self.outcome = InternalError.code
         self.prompt_tokens = 0
 
-    def measure(self, measured: Measured, began: float) -> None:
-        """Counts this attempt as something that began then (in the loop's clock)."""
+    def measure(self, measured: Measured, began: float, trace: TraceContext | None = None) -> None:
+        """Counts this attempt as something that began then (in the loop's clock), as a part of that trace."""
         measured.add(
             self.outcome,
             self.said_at - began if self.said_at else 0.0,
             self.ended_at - began,
             self.prompt_tokens,
             self.tokens,
+            trace,
         )
 
     def cancel(self) -> None:

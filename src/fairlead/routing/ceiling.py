@@ -55,12 +55,11 @@ class Ceiling:
 
 
 def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
-    model = servable.model
     tools = request.given.get("tools")
     prompt = len(request.messages) + (len(tools) if tools is not None else 0)
-    if model.context_length is not None:
-        prompt = min(prompt, model.context_length)
-    output = model.max_output_tokens or model.context_length
+    if servable.context is not None:
+        prompt = min(prompt, servable.context)
+    output = servable.output
     known = output is not None
     named = False
     for name in _CAPS:
@@ -90,7 +89,11 @@ def tokens_foreseen(request: ChatRequest) -> int:
     return len(request.messages) // 4
 
 
+def cap_name(request: ChatRequest) -> str:
+    """Which of the two names for a cap this request has, or is to have."""
+    return next((name for name in _CAPS if name in request.given), _CAPS[0])
+
+
 def cap(request: ChatRequest, output: int) -> None:
     """Makes the answer no longer than this, whatever the caller or the provider would have it."""
-    name = next((name for name in _CAPS if name in request.given), _CAPS[0])
-    request.given[name] = Raw(b"%d" % output)
+    request.given[cap_name(request)] = Raw(b"%d" % output)

@@ -17,6 +17,7 @@ from fairlead.http.eager import Signal, run
 from fairlead.ledger.ledger import Bill
 from fairlead.routing.health import Health
 from fairlead.routing.needs import MAY_BE_EMULATED
+from fairlead.routing.own_limits import capped
 from fairlead.routing.plan import Plan
 from fairlead.routing.protocols import Call
 from fairlead.routing.upstream import Upstream, is_stream, send
@@ -153,11 +154,11 @@ async def hedged(
         return None
     if any(one.gate is not None or one.lacks & plan.needs & MAY_BE_EMULATED for one in (first, second)):
         return None
-    call = _streamed(first, request)
+    call = _streamed(first, request, plan.prompt)
     if call is None:
         return None
     began = clock()
-    race = Race(Entry(first, call), partial(_company, second, request, health, clock))
+    race = Race(Entry(first, call), partial(_company, second, request, plan.prompt, health, clock))
     standing.in_flight += 1
     try:
         raced = await race.run(standing.late)
@@ -178,24 +179,27 @@ async def hedged(
     return raced.winner
 
 
-def _company(second: Upstream, request: ChatRequest, health: Health, clock: Callable[[], float]) -> Entry | None:
+def _company(
+    second: Upstream, request: ChatRequest, prompt_tokens: int, health: Health, clock: Callable[[], float]
+) -> Entry | None:
     """The second call, where it may be made now."""
     standing = health.standing(second.deployment)
     most = second.deployment.max_concurrent
     if (most is not None and standing.in_flight >= most) or not health.take_retry(standing, clock()):
         return None
-    call = _streamed(second, request)
+    call = _streamed(second, request, prompt_tokens)
     if call is None:
         return None
     standing.in_flight += 1
     return Entry(second, call)
 
 
-def _streamed(upstream: Upstream, request: ChatRequest) -> Call | None:
+def _streamed(upstream: Upstream, request: ChatRequest, prompt_tokens: int) -> Call | None:
     """The call as it takes it. None when it does not, and for an answer in one piece, which has no first word to wait
     for."""
+    fitted = request if upstream.output is None else capped(request, upstream, prompt_tokens)
     try:
-        call: Call = upstream.adapter.to_vendor(request)
+        call: Call = upstream.adapter.to_vendor(fitted)
     except FairleadError:  # told when it is really tried
         return None
     return call if call.stream else None

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from fairlead.errors import FairleadError
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -96,5 +97,12 @@ class Measured(Protocol):
     """Where it is counted how calls or attempts ended, and how long they took."""
 
     def add(
-        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+        self,
+        outcome: str,
+        first_seconds: float,
+        total_seconds: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        trace: TraceContext | None = None,
+        /,
     ) -> None: ...

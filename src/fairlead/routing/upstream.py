@@ -20,7 +20,8 @@ class Upstream:
     `stream_type`: how the content type of a streamed answer begins.
 
     `model_id`: what it is called here; `lacks`: what it is known not to have (`needs`); `context`: the most tokens of
-    prompt and answer, None: not known; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
+    prompt and answer, None: not known; `output`: the most tokens of an answer by this deployment's own limit, None: it
+    has none; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
     `continues`: its dialect can go on from the beginning of an answer, so that it may take over a stream.
 
     `translated`: parameters that it gets under another name or in another shape.
@@ -47,6 +48,7 @@ class Upstream:
     model_id: str = ""
     lacks: int = 0
     context: int | None = None
+    output: int | None = None
     unit_price: int = 0
     continues: bool = True
     translated: frozenset[str] = frozenset()
@@ -72,8 +74,10 @@ def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
 class Servable:
     """A model with everything that can serve it, in the configured order. `paid`: some of it has a price.
 
-    `simple`: there is one deployment, which has all that a call may need, so that there is nothing to decide.
-    `least_context`: of the deployments whose context is known.
+    `simple`: there is one deployment, which has all that a call may need and no limits of its own, so that there is
+    nothing to decide. `least_context`: up to so many bytes a prompt fits everywhere, with the longest answer that a
+    deployment's own limit allows; None: nobody needs to know. `context`, `output`: the most tokens of prompt and
+    answer, and of an answer, at any of them; None: not known of one.
     """
 
     model: Model
@@ -82,11 +86,16 @@ class Servable:
     simple: bool = False
     least_context: int | None = None
     measured: Measured | None = None
+    context: int | None = None
+    output: int | None = None
 
 
 def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | None = None) -> Servable:
     """A model and its deployments, with what is known of them once and for all."""
-    contexts = [upstream.context for upstream in upstreams if upstream.context is not None]
+    limited = any(upstream.deployment.context_length or upstream.output for upstream in upstreams)
+    fits = [upstream.context - (upstream.output or 0) for upstream in upstreams if upstream.context is not None]
+    contexts = [upstream.context or model.context_length for upstream in upstreams] or [model.context_length]
+    outputs = [_output(model, upstream) for upstream in upstreams] or [model.max_output_tokens]
     only = upstreams[0] if len(upstreams) == 1 else None
     # That a model takes no images is told before anything is planned.
     looked_at = HARD if "image" in model.input_modalities else HARD & ~IMAGES
@@ -94,10 +103,22 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
         model,
         tuple(upstreams),
         paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
-        simple=only is not None and not only.lacks & looked_at and only.deployment.max_concurrent is None,
-        least_context=min(contexts) if contexts and len(upstreams) > 1 else None,
+        simple=only is not None
+        and not limited
+        and not only.lacks & looked_at
+        and only.deployment.max_concurrent is None,
+        least_context=min(fits) if fits and (limited or len(upstreams) > 1) else None,
         measured=measured,
+        context=None if None in contexts else max(filter(None, contexts)),
+        output=None if None in outputs else max(filter(None, outputs)),
     )
+
+
+def _output(model: Model, upstream: Upstream) -> int | None:
+    """The longest answer that may come from there, in tokens."""
+    context = upstream.context or model.context_length
+    output = upstream.output or model.max_output_tokens or context
+    return min(output, context) if output is not None and context is not None else output
 
 
 def unit_price(sheet: PriceSheet) -> int:

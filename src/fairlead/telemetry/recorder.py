@@ -69,7 +69,14 @@ class Series:
         self._ends = 0.0  # when the minute of _counts is over
 
     def add(
-        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+        self,
+        outcome: str,
+        first_seconds: float,
+        total_seconds: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        _trace: object = None,
+        /,
     ) -> None:
         """One attempt or call that has ended. `first_seconds`: until the first token, 0 when that is not known.
 
