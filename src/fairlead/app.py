@@ -49,9 +49,9 @@ from fairlead.errors import (
     ConfigurationError,
     EngineCrashed,
     FairleadError,
-    Overloaded,
     ServiceError,
     UpstreamCut,
+    UpstreamDenied,
     UpstreamUnreachable,
 )
 from fairlead.gateway import Gateway
@@ -73,7 +73,7 @@ from fairlead.providers.prefill import goes_on
 from fairlead.providers.presets import with_presets
 from fairlead.providers.sigv4 import Signer
 from fairlead.routing.attempt import HangUp
-from fairlead.routing.health import Health
+from fairlead.routing.health import CLOSED, Health
 from fairlead.routing.keeper import Keeper as RoutingKeeper
 from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, PREFILL, lacks_of
 from fairlead.routing.options import Options
@@ -88,7 +88,7 @@ from fairlead.store.health import events_since
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import PROBE, TRAFFIC
 from fairlead.telemetry.exposition import families
-from fairlead.telemetry.figures import DayBar, ModelDay, Performance
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Rate
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder, Series
@@ -317,7 +317,13 @@ class Service:
         board = Board(Reader(self._store))
         performance = Performances(self._snapshot.models.values(), board, self._obstacle)
         checks = HealthChecks(self._obstacles, self._warnings)
-        site = LazySite(self._snapshot, self._obstacle, Recorded(board, self._store))
+        site = LazySite(
+            self._snapshot,
+            self._obstacle,
+            lambda deployment: _broken(health, deployment, clock()),
+            Recorded(board, self._store),
+            self._settings.server.public_url,
+        )
         server: Server | None = None
         metrics = Metrics(
             (
@@ -522,6 +528,10 @@ class Recorded:
         self._board = board
         self._store = store
 
+    async def shares(self) -> Mapping[str, Rate]:
+        found = (await self._read(self._board.shares())).value
+        return {one.model: one.served for one in found}
+
     async def model_days(self, days: int) -> tuple[ModelDay, ...]:
         return (await self._read(self._board.model_days(days))).value
 
@@ -546,16 +556,27 @@ class Recorded:
         try:
             return await reading
         except SQLAlchemyError:
-            raise Overloaded("What was measured cannot be read now.", retry_after_seconds=5) from None
+            from fairlead.site.records import Unreadable
+
+            raise Unreadable from None
 
 
 class LazySite:
     """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
 
-    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None], records: Recorded) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        obstacle: Callable[[str], str | None],
+        broken: Callable[[Deployment], str | None],
+        records: Recorded,
+        public_url: str | None,
+    ) -> None:
         self._snapshot = snapshot
         self._obstacle = obstacle
+        self._broken = broken
         self._records = records
+        self._public_url = public_url
         self._bridge: AsgiBridge | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
 
@@ -565,13 +586,32 @@ class LazySite:
             from fairlead.site.sources import Sources
 
             sources = Sources(
-                lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC), self._records, self._carries
+                lambda: self._snapshot,
+                self._obstacle,
+                lambda: datetime.now(UTC),
+                self._records,
+                self._carries,
+                self._broken,
             )
-            self._bridge = AsgiBridge(site(sources), self.on_error)
+            self._bridge = AsgiBridge(site(sources, self._public_url), self.on_error)
         self._bridge.handle(request, response)
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
         return DIALECTS[self._snapshot.providers[deployment.provider].dialect].carries
+
+
+def _broken(health: Health, deployment: Deployment, now: float) -> str | None:
+    """Why a deployment is out of use: its breaker or its provider's, or a refused credential. None: it is in use."""
+    standing = health.standings.get(deployment.id)
+    if standing is None:
+        return None
+    provider = standing.provider
+    for one in (standing,) if provider is None else (standing, provider):
+        if one.state != CLOSED:
+            return one.last_error or one.state
+    # One failed connection rests a provider for a moment, too; that is not told.
+    denied = provider is not None and provider.blocked_until > now and standing.last_error == UpstreamDenied.code
+    return UpstreamDenied.code if denied else None
 
 
 def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:

@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 
 from fairlead.errors import ConfigurationError
 
+PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -41,6 +42,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_requests_in_flight: Count = 10_000
     cors_origins: tuple[str, ...] = ()
     metrics: bool = True
+    public_url: str | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None
 
@@ -322,6 +324,12 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
+    if file.server.public_url is not None and not PUBLIC_URL.fullmatch(file.server.public_url):
+        raise source.error(
+            "server.public_url",
+            "'public_url' is the address that visitors use, like https://llm.example.org, without a path or a slash "
+            "at the end.",
+        )
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")

@@ -140,6 +140,15 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         load_settings(tmp_path / "l.toml", {})
 
 
+@pytest.mark.parametrize(
+    "url", ["llm.example.org", "https://llm.example.org/", "https://a.example/b", "ftp://a.example", "https://a b"]
+)
+def test_the_public_address_is_a_scheme_and_a_host(tmp_path: Path, url: str) -> None:
+    assert "'public_url'" in refusal(tmp_path, f'[server]\npublic_url = "{url}"\n')
+    for good in ("https://llm.example.org", "http://[::1]:8080", "http://10.0.0.1"):
+        assert load(tmp_path, f'[server]\npublic_url = "{good}"\n').server.public_url == good
+
+
 def test_keys_come_from_the_file_or_the_environment_and_are_never_shown() -> None:
     given = ProviderSettings(id="p", base_url="http://x", api_key="sk-secret")
     assert api_key(given, {}) == "sk-secret"
