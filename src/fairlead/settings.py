@@ -5,7 +5,9 @@ Every setting, its default and its range are in docs/settings.md; a test keeps t
 
 from __future__ import annotations
 
+import configparser
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -51,6 +53,9 @@ class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
     env: Annotated[str, Meta(min_length=1)]
 
 
+Probe = Literal["call", "list", "off"]
+
+
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a `preset` gives need not be said; a provider without one needs `base_url`."""
 
@@ -64,6 +69,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     access_key_id: str | EnvironmentKey | None = None
     secret_access_key: str | EnvironmentKey | None = None
     session_token: str | EnvironmentKey | None = None
+    profile: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     connect_timeout_seconds: Seconds = 5
     first_byte_timeout_seconds: Seconds = 120
     idle_timeout_seconds: Seconds = 120
@@ -72,6 +78,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     queue_timeout_seconds: Seconds = 30
     hang_up: Literal["drain", "cancel"] | None = None
+    probe: Probe | None = None
 
     def __repr__(self) -> str:  # the key must not get into a log
         return f"ProviderSettings({self.id!r})"
@@ -117,6 +124,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     emulate_json_schema: bool = True
     emulate_choices: bool = True
     probes: bool = True
+    probe_interval_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60
     hedge: bool = False
 
 
@@ -135,6 +143,8 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     parameters: tuple[str, ...] | None = None
     lacks: tuple[Capability, ...] = ()
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    probe: Probe | None = None
+    continues: bool | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,7 +175,7 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProxySettings(Struct, frozen=True):
-    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY (names and domains; no address ranges)."""
+    """HTTP_PROXY, HTTPS_PROXY and NO_PROXY: names, domains, addresses and ranges of addresses."""
 
     http: str | None = None
     https: str | None = None
@@ -173,9 +183,10 @@ class ProxySettings(Struct, frozen=True):
 
     def for_url(self, scheme: str, host: str) -> str | None:
         """The proxy for an address, or None to go straight."""
+        host = host.strip("[]").lower()
         for entry in self.no_proxy:
-            name = entry.lstrip(".").lower()
-            if entry == "*" or host.lower() == name or host.lower().endswith("." + name):
+            name = entry.removeprefix("*").lstrip(".").strip("[]").lower()
+            if entry == "*" or host == name or (name and host.endswith("." + name)) or _is_within(host, name):
                 return None
         return self.https if scheme == "https" else self.http
 
@@ -346,11 +357,39 @@ def aws_keys(provider: ProviderSettings, environment: Mapping[str, str] | None =
     """(access key id, secret access key, session token or "") of a provider whose requests are signed; None when they
     are not. Raises ConfigurationError."""
     if provider.access_key_id is None and provider.secret_access_key is None:
-        return None
+        return None if provider.profile is None else _profile_keys(provider.id, provider.profile, environment)
     given = (provider.access_key_id, provider.secret_access_key, provider.session_token)
     key_id, secret, token = (_secret(provider, key, environment) for key in given)
     if not key_id or not secret:
         raise ConfigurationError(f"Provider {provider.id!r} needs access_key_id and secret_access_key, both.")
+    return key_id, secret, token
+
+
+def aws_credentials_file(environment: Mapping[str, str]) -> Path:
+    """Amazon's shared credentials file: https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html"""
+    named = environment.get("AWS_SHARED_CREDENTIALS_FILE")
+    return Path(named) if named else Path(environment.get("HOME") or Path.home()) / ".aws" / "credentials"
+
+
+def _profile_keys(provider: str, profile: str, environment: Mapping[str, str] | None) -> tuple[str, str, str]:
+    file = aws_credentials_file(os.environ if environment is None else environment)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no credentials file"
+        raise ConfigurationError(
+            f"{file}, which has the keys of provider {provider!r}, cannot be read: {reason}."
+        ) from None
+    if not parser.has_section(profile):
+        raise ConfigurationError(f"{file} has no profile {profile!r}, which provider {provider!r} wants.")
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    key_id, secret, token = (parser.get(profile, name, fallback="") for name in names)
+    if not key_id or not secret:
+        raise ConfigurationError(
+            f"The profile {profile!r} of {file} has no aws_access_key_id and aws_secret_access_key: roles and other "
+            "sources of credentials are not known here."
+        )
     return key_id, secret, token
 
 
@@ -443,7 +482,8 @@ def _refusal(source: Source, text: str) -> ConfigurationError:
         return source.error(f"{path}.{word}" if path else word, f"there is no setting {word!r}; {help_}")
     if found := re.fullmatch(r"Object missing required field `(.*)`", sentence):
         return source.error(path, f"{found[1]!r} is missing here.")
-    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.")
+    quoted = ' Write it in quotes, such as "0.10".' if re.match(r"Expected `str`, got `(float|int)`", sentence) else ""
+    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.{quoted}")
 
 
 def _struct_at(path: str) -> type[Struct]:
@@ -473,6 +513,14 @@ def _struct_at(path: str) -> type[Struct]:
     }
     found: type[Struct] = kinds[re.sub(r"\[(?:\d+|\.\.\.)\]", "", path)]
     return found
+
+
+def _is_within(host: str, network: str) -> bool:
+    """Whether an address lies in a range such as 10.0.0.0/8. Names are not looked up."""
+    try:
+        return "/" in network and ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def _proxy(environment: Mapping[str, str]) -> ProxySettings:

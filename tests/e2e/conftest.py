@@ -23,8 +23,11 @@ START_SECONDS = 30
 class Served:
     """A running gateway: its URL, the key it printed, its process and everything it has said."""
 
-    def __init__(self, process: subprocess.Popen[str], data: Path, database: str | None = None) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], data: Path, database: str | None = None, workers: int = 1
+    ) -> None:
         self.database = database
+        self.workers = workers
         self.process = process
         self.data = data
         self.lines: list[str] = []
@@ -43,7 +46,7 @@ class Served:
             if not self.url and (found := READY.search(line)):
                 self.url = found[0]
                 self.port = int(found[1])
-            if "curl" in line:
+            if "curl" in line or "How:" in line:
                 self._ready.set()
         self._ready.set()
 
@@ -90,7 +93,7 @@ def serving(
     process = subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
     )
-    served = Served(process, data, database)
+    served = Served(process, data, database, workers)
     try:
         served.wait_ready()
         yield served

@@ -29,6 +29,10 @@ PRICE = "0.0000026"  # 11 x 0.10 and 5 x 0.30 dollars per million
 REPLY = Reply(text="Good day to you all.", prompt_tokens=11, completion_tokens=5)
 
 
+# By hand: FAIRLEAD_KILLS=100.
+KILLS = int(os.environ.get("FAIRLEAD_KILLS", "10"))
+
+
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[ScriptedUpstream]:
     with ScriptedUpstream() as running:
@@ -122,6 +126,7 @@ def test_errors_cost_nothing_and_missing_usage_is_visible(
     assert (receipt["outcome"] == "served") == (state == "usage_missing")
 
 
+@pytest.mark.timeout(120 + 5 * KILLS)
 def test_what_reached_a_caller_is_billed_once_whenever_the_process_is_killed(
     upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
@@ -129,7 +134,7 @@ def test_what_reached_a_caller_is_billed_once_whenever_the_process_is_killed(
     config = provider(upstream.url) + model()
     complete: list[str] = []
     key = ""
-    for _ in range(int(os.environ.get("FAIRLEAD_KILLS", "5"))):
+    for _ in range(KILLS):
         with serving(tmp_path, config) as served:
             key = key or served.key
             threads = [threading.Thread(target=calls, args=(served, key, complete)) for _ in range(6)]

@@ -180,7 +180,7 @@ def test_an_unknown_model_is_404_and_one_without_deployment_says_what_to_do(tmp_
         assert (status, body["error"]["code"], body["error"]["param"]) == (404, "model_not_found", "model")
         status, _, body = post(served, {"model": MODEL, "messages": HELLO})
         assert (status, body["error"]["code"]) == (503, "no_deployment")
-        assert "configuration file" in body["error"]["message"]
+        assert "--config FILE" in body["error"]["message"]
         assert raw(served, "GET", "/healthz")[0] == 200
         assert raw(served, "GET", "/readyz")[0] == 503
 

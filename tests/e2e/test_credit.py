@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import signal
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +53,8 @@ def new_key(served: Served, *options: str) -> str:
     assert made.returncode == 0, made.stderr
     key = made.stdout.split()[-1]
     eventually(lambda: ask(served, key, "/v1/generation?id=x")[0] == 404)
-    time.sleep(0.5)  # by now every worker knows it
+    # Every new connection may come to another worker: by now all know it.
+    eventually(lambda: all(ask(served, key, "/v1/generation?id=x")[0] == 404 for _ in range(8 * served.workers - 7)))
     return key
 
 
@@ -146,7 +145,7 @@ def test_a_budget_ends_calls_and_the_account_goes_on(served: Served) -> None:
     assert found == {200: 3, 402: 2}
     status, body = ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})
     assert (status, body["error"]["code"]) == (402, "budget_exceeded")
-    assert re.search(r"key/key_\w+/day/\d{4}-\d\d-\d\d", body["error"]["message"])
+    assert "of this key's budget of 0.03 USD per day (UTC) 0 USD are left" in body["error"]["message"]
     assert ask(served, other, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
 
 
@@ -170,9 +169,9 @@ def test_a_thousand_calls_spend_a_hundred_calls_credit_exactly(
         assert set(found) == {200, 402}
         if workers == 1:
             assert found[200] == 100
-        time.sleep(1.5)  # every slice is back
-        again = race(served, key, 120 - found[200])
-        assert found[200] + again[200] == 100
+        # What was refused is served when the slices are back; how soon that is depends on the machine.
+        eventually(lambda: found.update(race(served, key, 20)) or found[200] >= 100, 20)
+        assert found[200] == 100
         assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 402
     shown = fairlead("credit", "balance", data=served.data, database=database_url).stdout
     assert [line.split()[-3:] for line in shown.splitlines() if " test " in line] == [["1.00", "1.00", "0.00"]]
@@ -315,6 +314,7 @@ def test_a_key_says_what_is_left_of_its_budgets(served: Served) -> None:
     key = new_key(served, "--budget", "total=0.05", "--budget", "month=0.02")
     assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
     data = ask(served, key, "/v1/key")[1]["data"]
-    assert (data["limit"], data["usage_usd"], data["limit_remaining_usd"]) == (0.05, "0.01", "0.01")
+    assert (data["limit"], data["usage_usd"], data["limit_remaining_usd"]) == (0.02, "0.01", "0.01")
+    assert data["limit_reset"] == "monthly"
     assert [budget["remaining_usd"] for budget in data["budgets"]] == ["0.04", "0.01"]
     assert ask(served, "sk-fl-nobody", "/v1/key")[0] == 401

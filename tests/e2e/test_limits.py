@@ -144,6 +144,8 @@ def test_a_key_is_bound_to_models_networks_and_a_day(served: Served) -> None:
     assert fairlead("keys", "set", name, "--expires", "2020-01-01", data=served.data).returncode == 0
     eventually(lambda: call(served, key).status_code == 401)
     assert "expired" in call(served, key).json()["error"]["message"]
+    listed = fairlead("keys", "list", data=served.data).stdout.splitlines()
+    assert next(line for line in listed if line.startswith(name)).endswith("expired 2020-01-01")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,7 @@ def test_a_key_is_bound_to_models_networks_and_a_day(served: Served) -> None:
     [
         (("--limit", "requests=5"), "requests_per_minute"), (("--limit", "requests_per_day=0"), "NAME=NUMBER"),
         (("--network", "10.0.0.300"), "10.0.0.0/8"), (("--expires", "tomorrow"), "2027-01-31"),
+        (("--expires", "2020-01-01"), "in the past"),
         (("--budget", "year=5"), "day, week, month"), (("--budget", "day"), "day=5.00"), (("--credit", "-1"), "decimal"),
         (("--account", "acc_none"), "accounts list"),
     ],

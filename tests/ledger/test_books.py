@@ -6,20 +6,25 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from sqlalchemy import text
 
 from fairlead.errors import LedgerUnavailable
+from fairlead.ledger import spool as spool_module
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.receipts import generation, receipt
-from fairlead.ledger.record import UsageRecord, amounts, decode, encode
-from fairlead.ledger.verify import verify
-from fairlead.prices import FREE, PriceSheet, Schedule, rates_from
+from fairlead.ledger.record import UsageRecord, decode, encode
+from fairlead.ledger.spool import Spool, read_segment
+from fairlead.ledger.unreadable import Unreadable
+from fairlead.ledger.verify import verify, verify_spools
+from fairlead.prices import FREE, PriceSheet, Schedule, amounts, rates_from
 from fairlead.store import Store, open_store
 from fairlead.wire.usage import usage_from_openai
 
@@ -35,11 +40,11 @@ PRICE = 1000 * 100_000 + 100 * 300_000 + 10**9
 
 def record(number: int, account: str = "acc_1") -> bytes:
     assert USAGE is not None
-    made = amounts(SHEET, USAGE)
+    price, cost = amounts(SHEET, USAGE)
     return encode(
         UsageRecord(
             f"gen_{number}", 1, 2, account, "key_1", "m", "served", False, "reported", "p/m", SHEET.id,
-            USAGE.tokens, USAGE.prompt, USAGE.completion, True, made.price, made.cost,
+            USAGE.tokens, USAGE.prompt, USAGE.completion, True, price, cost,
         )
     )  # fmt: skip
 
@@ -82,6 +87,11 @@ def test_replays_in_any_order_bill_each_call_once(
         ("UPDATE usage_records SET price = price - 1 WHERE id = 'gen_1'", "gen_1"),
         ("UPDATE postings SET amount = amount - 1 WHERE book = 'revenue'", "postings of entry 1"),
         ("DELETE FROM usage_records WHERE id = 'gen_1'", "postings of entry 1"),
+        ("UPDATE usage_records SET id = 'gen_other' WHERE id = 'gen_1'", "gen_other: the record is of gen_1"),
+        ("UPDATE usage_records SET account_id = 'acc_2' WHERE id = 'gen_1'", "its columns say something else"),
+        ("UPDATE usage_records SET body = replace(body, '\"completion\":100', '\"completion\":99')", "do not add up"),
+        ("DELETE FROM charges", "it has no sum"),
+        ("INSERT INTO funds VALUES ('key/k/day/2027-01-01', 5, 5, 0, 0)", "Of key/k/day/2027-01-01 5 picodollars"),
         ("UPDATE price_sheets SET body = replace(body, '300000', '300001')", "price sheet"),
     ],
 )
@@ -95,6 +105,25 @@ def test_verify_names_what_was_changed_behind_its_back(store: Store, change: str
         discrepancy = verify(connection).discrepancy
     assert discrepancy is not None
     assert words in discrepancy
+
+
+def test_verify_sees_one_moment_of_books_that_are_written_meanwhile(store: Store) -> None:
+    def charged(number: int) -> bytes:
+        return encode(replace(decode(record(number)), scopes=("key/k/day/2027-01-01",)))
+
+    with store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO funds VALUES ('key/k/day/2027-01-01', 5, 0, 0, 0)")
+        post(connection, [charged(1)], "p")
+
+    def more(_: int) -> None:
+        with store.write() as writer:
+            post(writer, [charged(2)], "p")
+
+    with store.snapshot() as connection:
+        found = verify(connection, 0, more)
+    assert (found.records, found.discrepancy) == (1, None)
+    with store.snapshot() as connection:
+        assert verify(connection).records == 2
 
 
 def test_verify_makes_the_charge_again_and_does_not_believe_the_record(store: Store) -> None:
@@ -130,12 +159,76 @@ def test_the_next_process_drains_what_a_dead_one_left(store: Store) -> None:
         assert shown["charged_usd"] == "0.00113"
         assert [line["class"] for line in shown["lines"]] == ["input", "output", "request"]
         assert shown["lines"][0]["formula"] == "1000 x 100000 = 100000000 picodollars"
-        assert generation(found[0])["total_cost"] == 0.00113
+        assert [one["cost_usd"] for one in shown["attempts"]] == ["0", "0.0001"]  # 1000 x 80000 + 100 x 200000
+        assert shown["price_sheet"] == {"id": SHEET.id, "version": 1, "unit": "USD per token"}
+        told = generation(found[0])
+        assert told["total_cost"] == told["usage"] == 0.00113
+        assert datetime.fromisoformat(told["created_at"]).timestamp() * 1000 == found[0].at
         assert await ledger.find(generation_id, "acc_2") is None
         await ledger.close()
         assert list((store.directory / "spool").iterdir()) == []
 
     asyncio.run(second(asyncio.run(first())))
+
+
+def test_a_record_that_cannot_be_read_is_set_aside_and_stops_none_behind_it(store: Store) -> None:
+    newer = b'{"v":2,"call":"gen_7"}'
+
+    async def story() -> None:
+        spool = Spool(store.directory / "spool", "dead", 1 << 30)
+        for one in (record(1), newer, b"\xff no JSON", record(2), record(3)):
+            spool.append(one)
+        spool.close(empty=False)  # as a kill does
+        ledger = Ledger(store, [SHEET])
+        ledger.adopt()
+        assert ledger.trouble is None
+        assert ledger.set_aside == 2
+        for number in (1, 2, 3):
+            assert await ledger.find(f"gen_{number}", "acc_1") is not None
+        await ledger.close()
+
+    asyncio.run(story())
+    assert list((store.directory / "spool").iterdir()) == []
+    aside = store.directory / "unreadable" / "dead.spool"
+    assert list(read_segment(aside)) == [newer, b"\xff no JSON"]
+    with store.read() as connection:
+        assert verify(connection).discrepancy is None
+        _, wrong = verify_spools(connection, store.directory / "spool")
+        assert wrong is not None
+        assert wrong.startswith("2 records or pieces of the spool are not in the books")
+
+
+def test_what_was_set_aside_is_stored_by_a_version_that_can_read_it(store: Store) -> None:
+    Unreadable(store.directory).put("dead", record(4))
+    Unreadable(store.directory).put("other", b"never")
+
+    async def story() -> None:
+        ledger = Ledger(store, [SHEET])
+        assert ledger.set_aside == 2
+        ledger.try_set_aside_again()
+        assert ledger.set_aside == 1
+        assert await ledger.find("gen_4", "acc_1") is not None
+        await ledger.close()
+
+    asyncio.run(story())
+    assert [path.name for path in (store.directory / "unreadable").glob("*.spool")] == ["other.spool"]
+
+
+def test_a_damaged_segment_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 1000)
+    spool = Spool(store.directory / "spool", "dead", 1 << 30)
+    for number in range(9):
+        spool.append(record(number))
+    spool.close(empty=False)
+    first = store.directory / "spool" / "dead" / "00000000.spool"
+    first.write_bytes(first.read_bytes().replace(b"gen_1", b"gen_X"))
+    ledger = Ledger(store, [SHEET])
+    ledger.adopt()
+    assert not (store.directory / "spool" / "dead").exists()
+    assert b"gen_X" in (store.directory / "unreadable" / "dead-00000000.damaged").read_bytes()
+    asyncio.run(ledger.close())
+    with store.read() as connection:
+        assert verify_spools(connection, store.directory / "spool")[1] is not None
 
 
 def test_without_the_database_calls_are_served_within_the_bound_and_nothing_is_lost(store: Store) -> None:

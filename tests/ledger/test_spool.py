@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from fairlead.ledger.spool import Reader, Spool, orphans, read_segment
 MOST = 1 << 30
 WRITER = """
 import sys
+import threading
 from pathlib import Path
 from fairlead.ledger.spool import Spool
 spool = Spool(Path(sys.argv[1]), "dead", 1 << 30)
@@ -104,6 +106,29 @@ def test_segments_follow_each_other_and_go_when_they_are_drained(
     assert len(list((tmp_path / "a").glob("*.spool"))) == 1
     spool.close(empty=True)
     assert not (tmp_path / "a").exists()
+
+
+def test_nobody_takes_a_spool_that_is_being_made_for_a_dead_ones(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def adopt() -> None:
+        while not ended.is_set():
+            for orphan in orphans(tmp_path):
+                orphan.remove()
+
+    adopters = [threading.Thread(target=adopt) for _ in range(2)]
+    for one in adopters:
+        one.start()
+    try:
+        for number in range(100):
+            spool = Spool(tmp_path, f"{number:03d}", MOST)
+            spool.append(b"a")
+            assert (tmp_path / f"{number:03d}" / "00000000.spool").exists()
+            spool.close(empty=True)
+    finally:
+        ended.set()
+        for one in adopters:
+            one.join()
 
 
 def test_a_full_disk_keeps_the_record_and_stops_paid_calls_until_it_is_written(

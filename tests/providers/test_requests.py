@@ -96,6 +96,10 @@ def test_tool_choice_in_the_words_of_each() -> None:
     assert [tool["function"]["name"] for tool in one["tools"]] == ["f"]
     none, _ = call("llamacpp", tools=TOOLS, tool_choice="none", parallel_tool_calls=True)
     assert not {"tools", "tool_choice", "parallel_tool_calls"} & set(none)
+    assert none["stop"] == ["[TOOL_CALLS]", "<tool_call>"]
+    for stop in ("END", ["END"]):
+        none, _ = call("llamacpp", tools=TOOLS, tool_choice="none", stop=stop)
+        assert none["stop"] == ["END", "[TOOL_CALLS]", "<tool_call>"]
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [F]}}
     body, _ = call("llamacpp", tools=TOOLS, tool_choice=allowed)
     assert body["tool_choice"] == "auto"

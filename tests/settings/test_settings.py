@@ -93,7 +93,7 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     keys = dict.fromkeys(
         ("BIG_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_API_KEY"), "k"
     )
-    snapshot = build(with_presets(settings, keys), frozenset(DIALECTS), keys)
+    snapshot = build(with_presets(settings, keys), DIALECTS, keys)
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 
 
@@ -113,6 +113,7 @@ def test_only_a_line_feed_counts_as_a_line(tmp_path: Path) -> None:
         (("[server]", "[servr]"), 1, "'server'"),
         (("upstream_model", "upstreem_model"), 17, "'upstream_model'"),
         (('output = "0.30"', 'outputs = "0.30"'), 18, "'output'"),
+        (('output = "0.30"', "output = 0.30"), 18, "in quotes"),
         (("= 33554432", '= "much"'), 4, "max_body_bytes"),
         (("= 33554432", "= 5"), 4, "1024"),
         (('id = "mock"', 'id = "mo ck"'), 7, "id"),
@@ -171,6 +172,13 @@ def test_proxies_and_their_exceptions() -> None:
     for host in ("a.com", "x.a.com", "y.b.com", "b.com"):
         assert proxy.for_url("https", host) is None
     assert proxy.for_url("https", "nota.com") == "http://s:2"
+    ranges = load_settings(
+        None, {"ALL_PROXY": "http://p:1", "NO_PROXY": "10.0.0.0/8,fd00::/8,[::1],192.168.1.7,*.lan,1.2.3.4/99"}
+    ).proxy
+    for host in ("10.200.3.4", "fd00::12", "[fd12::1]", "::1", "192.168.1.7", "gpu.lan"):
+        assert ranges.for_url("http", host) is None
+    for host in ("11.0.0.1", "192.168.1.77", "fe80::1", "1.2.3.4", "ten.example"):
+        assert ranges.for_url("http", host) == "http://p:1"
     assert load_settings(None, {"ALL_PROXY": "http://p:1", "NO_PROXY": "*"}).proxy.for_url("http", "x") is None
     assert "p:1" not in repr(proxy)
 

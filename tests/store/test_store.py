@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -116,6 +117,15 @@ def test_a_first_start_that_is_killed_between_two_tables_can_be_repeated(tmp_pat
             assert connection.exec_driver_sql("SELECT count(*) FROM api_keys").scalar() == 0
     finally:
         store.close()
+
+
+def test_a_migration_that_nobody_knows_is_one_sentence(tmp_path: Path) -> None:
+    open_store(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "fairlead.db")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '0000'")
+        database.commit()
+    with pytest.raises(ConfigurationError, match="a migration 0000 that this Fairlead does not know"):
+        open_store(tmp_path)
 
 
 def test_a_newer_database_is_left_alone(tmp_path: Path) -> None:

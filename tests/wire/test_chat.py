@@ -153,6 +153,16 @@ def test_a_member_that_comes_twice_is_refused_in_any_layout() -> None:
             parse_chat(text)
 
 
+def test_strict_mode_refuses_a_double_inside_too() -> None:
+    inside = b'{"model":"m","messages":[{"role":"user","content":"x","content":"y"}]%b}'
+    tools = b'{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"a":1,"\\u0061":2}}}]%b}'
+    for text in (inside, tools):
+        assert parse_chat(text % b"").model == "m"
+        with pytest.raises(InvalidRequest, match="twice"):
+            parse_chat(text % b',"fairlead":{"strict":true}')
+    assert parse_chat(body(fairlead={"strict": True}, messages=[*HELLO, *HELLO])).strict
+
+
 def test_any_layout_without_a_double_is_taken() -> None:
     plain = {"model": "m", "messages": [{"role": "user", "content": "x" * 1000}], "temperature": 0.5, "stop": ["model"]}
     for text in (json.dumps(plain), json.dumps(plain, separators=(",", ":")), json.dumps(plain, indent=3)):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.accounts.accounts import (
     Budget,
@@ -83,6 +83,7 @@ class KeyInfo:
     account_id: str
     created_at: int
     revoked_at: int | None
+    expires_at: int | None
 
 
 def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
@@ -134,6 +135,7 @@ def list_keys(store: Store) -> list[KeyInfo]:
             row.account_id,
             row.created_at,
             row.revoked_at,
+            row.expires_at,
         )
         for row in rows
     ]
@@ -219,13 +221,18 @@ class KeyRing:
 
     async def watch(self) -> None:
         """Reloads when the database was changed. While it cannot be read, what is known stays in force."""
+        in_trouble = False  # said once, not four times a second
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 # In a thread: a database across the network may take its time, and calls go on.
                 await asyncio.get_running_loop().run_in_executor(None, self._follow)
-            except (sqlite3.Error, DatabaseError) as error:
-                log.warning("The keys could not be read again: %s", error)
+            except (sqlite3.Error, SQLAlchemyError) as error:
+                if not in_trouble:
+                    log.warning("Changes of keys cannot be read now: %s", getattr(error, "orig", None) or error)
+                in_trouble = True
+            else:
+                in_trouble = False
 
     def _follow(self) -> None:
         if self._store.version() != self._version:

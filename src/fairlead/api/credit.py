@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.accounts.keys import Caller, KeyRing
+from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest
 from fairlead.http.request import Request, Response
@@ -16,6 +16,10 @@ from fairlead.money import dollars
 from fairlead.routing.holding import scopes_of
 
 JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+
+
+# OpenRouter's words for when a budget begins anew.
+_RESETS = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
 class _Redeem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,12 +57,13 @@ class Credit:
         caller = authenticate(request, self._keys)
         scopes = scopes_of(caller)
         charged, found = await self._ledger.standing(caller.account_id, caller.key_id, [scope.name for scope in scopes])
-        left = []
+        least: tuple[int, int, str] | None = None  # what is left, of how much, of what: where there is least
         budgets = []
         for scope in scopes:
             held = found.get(scope.name, Balance(scope.granted or 0, 0, 0))
             most = held.granted if scope.granted is None else scope.granted
-            left.append(most - held.spent)
+            if least is None or most - held.spent < least[0]:
+                least = (most - held.spent, most, scope.name)
             if scope.granted is not None:
                 budgets.append(
                     {
@@ -68,13 +73,13 @@ class Credit:
                         "remaining_usd": dollars(most - held.spent),
                     }
                 )
-        limit = _smallest_limit(caller)
-        remaining = min(left) if left else None
+        remaining, limit, name = least or (None, None, "")
         data: dict[str, Any] = {
             "label": caller.name,
             "usage": charged / 1e12,
             "usage_usd": dollars(charged),
             "limit": None if limit is None else limit / 1e12,
+            "limit_reset": _RESETS.get(name.split("/")[2] if name.count("/") > 1 else ""),
             "limit_remaining": None if remaining is None else remaining / 1e12,
             "limit_remaining_usd": None if remaining is None else dollars(remaining),
             "is_free_tier": False,
@@ -95,12 +100,6 @@ class Credit:
             raise InvalidRequest("This account needs no credit: its paid calls are not limited.", param="code")
         amount = await self._ledger.redeem(code, caller.account_id)
         _send(response, {"data": {"credited_usd": dollars(amount)}})
-
-
-def _smallest_limit(caller: Caller) -> int | None:
-    """OpenRouter's one limit: the total budget of the key when it has one."""
-    own = [budget.picodollars for budget in caller.budgets if budget.period == "total"]
-    return min(own) if own else None
 
 
 def _send(response: Response, body: Any) -> None:

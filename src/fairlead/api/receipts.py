@@ -40,7 +40,7 @@ class Receipts:
         found = await self._found(request, unquote(request.path.removeprefix(PREFIX)))
         routed = await self._routed(found.record.id)
         routing = None if routed is None else msgspec.Raw(routed.encode())
-        _send(response, {**receipt(found.record, found.sheet, found.refunded), "routing": routing})
+        _send(response, {**receipt(*found), "routing": routing})
 
     async def _found(self, request: Request, generation_id: str) -> Found:
         caller = authenticate(request, self._keys)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from fairlead.settings import configuration_file, data_directory, database_url, 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from fairlead.accounts.keys import KeyInfo
     from fairlead.store import Store
 
 Command = Callable[..., Any]
@@ -45,7 +47,7 @@ def serve_options(command: Command) -> Command:
         click.option(
             "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that serve."
         ),
-    ):
+    )[::-1]:  # the last one that is added stands first in --help
         command = option(command)
     return command
 
@@ -167,6 +169,9 @@ def keys_create(name: str, account_id: str | None, credit: str | None, data: Pat
 
     amount = None if credit is None else amount_of("--credit", credit)
     columns = columns_of(**given)
+    ends = columns.get("expires_at")
+    if ends is not None and ends <= time.time():
+        raise ConfigurationError("--expires is in the past: such a key could never be used.")
     with opened(data) as store, store.write() as connection:
         if account_id is not None:
             account = account_info(connection, account_id).id
@@ -323,6 +328,7 @@ def keys_list(as_json: bool, data: Path | None) -> None:
                 "account": key.account_id,
                 "created_at": key.created_at,
                 "revoked_at": key.revoked_at,
+                "expires_at": key.expires_at,
             }
             for key in found
         ]
@@ -330,9 +336,17 @@ def keys_list(as_json: bool, data: Path | None) -> None:
         return
     rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE")]
     for key in found:
-        state = "in force" if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
-        rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), state))
+        rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), _state(key)))
     table(rows)
+
+
+def _state(key: KeyInfo) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {_day(key.revoked_at)}"
+    if key.expires_at is None:
+        return "in force"
+    # Its last second: a key that ends with a day ends at the next midnight.
+    return f"{'expired' if key.expires_at <= time.time() else 'in force until'} {_day(key.expires_at - 1)}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:
@@ -465,8 +479,16 @@ def prepaid_account(connection: Connection, account_id: str) -> None:
         raise ConfigurationError(f"{account_id} needs no credit: its paid calls are not limited.")
 
 
+def day(text: str) -> datetime:
+    """A day such as 2027-01-31, as an option has it."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day such as 2027-01-31.") from None
+
+
 @cli.command()
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only what was stored since this day (UTC).")
+@click.option("--since", type=day, metavar="DAY", help="Only what was stored since this day (UTC).")
 @data_option
 def verify(since: datetime | None, data: Path | None) -> None:
     """Make every charge again from its record and its price sheet, and add up the books.
@@ -478,7 +500,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
     from fairlead.ledger.verify import verify as check
 
     start = 0 if since is None else _milliseconds(since)
-    with opened(data) as store, store.read() as connection:
+    with opened(data) as store, store.snapshot() as connection:
         total = total_records(connection, start)
         with click.progressbar(length=total, label=f"{total:,} records", file=sys.stderr) as bar:
             found = check(connection, start, bar.update)
@@ -490,7 +512,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
     charged = f"{Picodollars(found.charged).dollars()} USD"
     click.echo(
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
-        f"Answers without usage, which cost nothing: {found.missing:,}. Still in the spool: {waiting:,}."
+        f"Answers without reported usage, counted here: {found.missing:,}. Still in the spool: {waiting:,}."
     )
 
 
@@ -520,8 +542,8 @@ def usage() -> None:
 
 @usage.command("export")
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC).")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Last day (UTC).")
+@click.option("--since", type=day, metavar="DAY", help="First day (UTC).")
+@click.option("--until", type=day, metavar="DAY", help="Last day (UTC).")
 @click.option("--account", "account_id", metavar="ID", help="Only this account's.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file. Default: standard output.")
 @data_option
@@ -540,7 +562,7 @@ def usage_export(
         raise click.UsageError("Parquet needs --output FILE.")
     first = 0 if since is None else _milliseconds(since)
     last = None if until is None else _milliseconds(until) + 86_400_000
-    with opened(data) as store, store.read() as connection:
+    with opened(data) as store, store.snapshot() as connection:
         found = rows(connection, first, last, account_id)
         try:
             if output is None:
@@ -553,7 +575,7 @@ def usage_export(
 
 
 def _milliseconds(day: datetime) -> int:
-    return int(day.replace(tzinfo=UTC).timestamp() * 1000)
+    return int(day.timestamp() * 1000)
 
 
 @cli.command()

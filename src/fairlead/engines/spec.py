@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def spec_for(
     if not engine_is_installed():
         raise ConfigurationError(
             "The engine is not installed, so no GGUF file can be served. "
-            "Install it with: pip install 'fairlead[engine]'."
+            f"Install it with: {sys.executable} -m pip install 'fairlead[engine]'"
         )
     info = _read(path, "model")
     if info.is_projector:

@@ -10,15 +10,26 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
 
 from fairlead.ledger.funds import spend
-from fairlead.ledger.record import Attempt, UsageRecord, decode
+from fairlead.ledger.record import Moved, UsageRecord, decode
+from fairlead.ledger.sums import rows, sums
 from fairlead.prices import PriceSheet
-from fairlead.store.tables import charges, entries, funds, postings, price_sheets, usage_records, versions
+from fairlead.store.tables import (
+    accounts,
+    charges,
+    entries,
+    funds,
+    postings,
+    price_sheets,
+    refunds,
+    usage_records,
+    versions,
+)
 
 READ_ROWS = 1_000
 
@@ -55,8 +66,11 @@ _CHARGE = text(
 )
 
 
-def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int:
+def post(
+    connection: Connection, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None
+) -> int:
     """Puts records of a process into the books, once each however often they come; gives how many were new.
+    `decoded`: the same records, where somebody has them decoded.
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """
@@ -64,7 +78,8 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
         insert(entries).values(kind="settle", at=int(time.time() * 1000), note="usage")
     ).inserted_primary_key[0]  # type: ignore[index]
     last = connection.execute(select(func.coalesce(func.max(usage_records.c.number), 0))).scalar_one()
-    records = _batch.decode(b"[%b]" % b",".join(batch))
+    records: Sequence[UsageRecord | Moved]
+    records = _batch.decode(b"[%b]" % b",".join(batch)) if decoded is None else decoded
     new = _keep_records(connection, batch, records, entry)
     if new < len(batch):  # replayed after a crash: only those that were not there before count
         mine = (usage_records.c.number > last) & (usage_records.c.entry_id == entry)
@@ -73,7 +88,7 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
     if not records:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
-    books, spent, charged_by_key = _sums(records)
+    books, spent, charged_by_key = sums(records)
     if books:
         connection.execute(
             insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in books.items()]
@@ -84,16 +99,16 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
     return new
 
 
-def _keep_records(connection: Connection, batch: Sequence[bytes], records: Sequence[_Moved], entry: int) -> int:
+def _keep_records(
+    connection: Connection, batch: Sequence[bytes], records: Sequence[UsageRecord | Moved], entry: int
+) -> int:
     """How many of them were new."""
     new = start = 0
     for size in ROWS_PER_STATEMENT:
         while len(batch) - start >= size:
             end = start + size
-            values: list[object] = []
-            for record, body in zip(records[start:end], batch[start:end], strict=True):
-                values += (record.id, record.at, record.account, record.key, record.price, entry, body.decode())
-            new += connection.exec_driver_sql(_insert(connection.dialect.name, size), tuple(values)).rowcount
+            values = rows(records[start:end], batch[start:end], entry)
+            new += connection.exec_driver_sql(_insert(connection.dialect.name, size), values).rowcount
             start = end
     return new
 
@@ -108,72 +123,8 @@ def _insert(dialect: str, count: int) -> str:
     )
 
 
-class _Spent(Struct, gc=False):
-    """Of an attempt or of a record: what of it moves money."""
-
-    deployment: str = ""
-    cost: int | None = None
-
-
-class _Moved(_Spent, kw_only=True, gc=False):
-    id: str
-    at: int
-    account: str
-    key: str
-    price: int = 0
-    scopes: tuple[str, ...] = ()
-    attempts: tuple[_Spent, ...] = ()
-
-
-_moved = msgspec.json.Decoder(_Moved)
-_batch = msgspec.json.Decoder(list[_Moved])
-
-
-def _sums(records: Iterable[_Moved]) -> tuple[dict[str, int], dict[str, int], dict[tuple[str, str], int]]:
-    """Postings by book, what is taken from credit and budgets by scope, and what is charged by account and key."""
-    books: Counter[str] = Counter()
-    spent: Counter[str] = Counter()
-    keys: Counter[tuple[str, str]] = Counter()
-    for record in records:
-        if record.price or record.cost:
-            _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
-            keys[record.account, record.key] += record.price
-            for scope in record.scopes:
-                spent[scope] += record.price
-    return _without_zero(books), _without_zero(spent), keys
-
-
-def _move(
-    books: Counter[str],
-    account: str,
-    price: int,
-    deployment: str,
-    cost: int | None,
-    attempts: Sequence[_Spent | Attempt],
-) -> None:
-    """Adds what one call moves: every attempt's cost to the provider that bills it, the rest to the one who served."""
-    if price:
-        books[f"account/{account}"] -= price
-        books["revenue"] += price
-    if cost:
-        books["cost"] -= cost
-        for attempt in attempts:
-            if attempt.cost:
-                books[f"provider/{attempt.deployment.partition('/')[0]}"] += attempt.cost
-                cost -= attempt.cost
-        books[f"provider/{deployment.partition('/')[0]}"] += cost
-
-
-def _without_zero(amounts: Mapping[str, int]) -> dict[str, int]:
-    return {name: amount for name, amount in amounts.items() if amount}
-
-
-def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
-    """The postings that records make, by book."""
-    books: Counter[str] = Counter()
-    for record in records:
-        _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
-    return _without_zero(books)
+_moved = msgspec.json.Decoder(Moved)
+_batch = msgspec.json.Decoder(list[Moved])
 
 
 def charged(connection: Connection, account_id: str, key_id: str | None) -> int:
@@ -200,7 +151,12 @@ def wrong_charges(connection: Connection) -> str | None:
         .order_by(charges.c.account_id, charges.c.key_id)
         .limit(1)
     ).first()
-    return None if rows is None else f"{rows.key_id} was charged {rows.total} picodollars; its sum says {rows.charged}."
+    if rows is not None:
+        return f"{rows.key_id} was charged {rows.total} picodollars; its sum says {rows.charged}."
+    lost = connection.execute(
+        select(made).outerjoin(charges, both).where(charges.c.key_id.is_(None)).order_by(made.c.key_id).limit(1)
+    ).first()
+    return None if lost is None else f"{lost.key_id} was charged {lost.total} picodollars; it has no sum."
 
 
 def stored_record(connection: Connection, record_id: str, account_id: str) -> UsageRecord | None:
@@ -219,9 +175,12 @@ def bodies_of(connection: Connection, record_ids: Sequence[str]) -> dict[str, st
     return {row.id: row.body for row in rows}
 
 
-def stored_sheet(connection: Connection, sheet_id: str) -> PriceSheet | None:
-    body = connection.execute(select(price_sheets.c.body).where(price_sheets.c.id == sheet_id)).scalar()
-    return None if body is None else PriceSheet.from_body(body)
+def stored_sheet(connection: Connection, sheet_id: str) -> tuple[PriceSheet | None, int]:
+    """A sheet and its version among those of its deployment; (None, 0) when it is not there."""
+    row = connection.execute(
+        select(price_sheets.c.body, price_sheets.c.version).where(price_sheets.c.id == sheet_id)
+    ).first()
+    return (None, 0) if row is None else (PriceSheet.from_body(row.body), row.version)
 
 
 def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
@@ -230,26 +189,44 @@ def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
     return {row.id: PriceSheet.from_body(row.body) for row in rows}
 
 
-def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[int, UsageRecord]]]]:
-    """Entry by entry: its records beside the price in their own column. `since`: milliseconds since 1970."""
+class Columns(NamedTuple):
+    """What stands beside a record's body, to find it by and to add up."""
+
+    id: str
+    at: int
+    account: str
+    key: str
+    price: int
+
+
+def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[Columns, UsageRecord]]]]:
+    """Entry by entry: its records beside their columns. `since`: milliseconds since 1970."""
     # SQLite lets one process write at a time, so the order of arrival is that of the entries.
     order = [usage_records.c.number]
     if connection.dialect.name != "sqlite":
         order.insert(0, usage_records.c.entry_id)
     rows = connection.execute(
-        select(usage_records.c.entry_id, usage_records.c.price, usage_records.c.body)
+        select(
+            usage_records.c.id,
+            usage_records.c.at,
+            usage_records.c.account_id,
+            usage_records.c.key_id,
+            usage_records.c.price,
+            usage_records.c.entry_id,
+            usage_records.c.body,
+        )
         .join(entries, entries.c.id == usage_records.c.entry_id)
         .where(entries.c.at >= since)
         .order_by(*order)
         .execution_options(yield_per=READ_ROWS)
     )
-    current, found = -1, list[tuple[int, UsageRecord]]()
+    current, found = -1, list[tuple[Columns, UsageRecord]]()
     for row in rows:
         if row.entry_id != current and found:
             yield current, found
             found = []
         current = row.entry_id
-        found.append((row.price, decode(row.body)))
+        found.append((Columns(*row[:5]), decode(row.body)))
     if found:
         yield current, found
 
@@ -270,6 +247,38 @@ def unbalanced_entry(connection: Connection) -> int | None:
     return connection.execute(statement.order_by(postings.c.entry_id).limit(1)).scalar()
 
 
+def without_entry(connection: Connection) -> str | None:
+    """The first posting or record whose entry is not there."""
+    for table, what in ((postings, "postings"), (usage_records, "records")):
+        entry = connection.execute(
+            select(table.c.entry_id)
+            .outerjoin(entries, entries.c.id == table.c.entry_id)
+            .where(entries.c.id.is_(None))
+            .limit(1)
+        ).scalar()
+        if entry is not None:
+            return f"There are {what} of entry {entry}, which is not there."
+    return None
+
+
+def wrong_budget(connection: Connection, charged: Mapping[str, int]) -> str | None:
+    """The first budget of which not what calls were charged, less what was given back, is spent. `charged`: of all
+    records, by scope."""
+    returned: Counter[str] = Counter()
+    for row in connection.execute(
+        select(refunds.c.amount, usage_records.c.body).join(usage_records, usage_records.c.id == refunds.c.record_id)
+    ):
+        for scope in decode(row.body).scopes:
+            returned[scope] += row.amount
+    rows = connection.execute(
+        select(funds.c.scope, funds.c.spent).where(funds.c.scope.like("%/%/%")).order_by(funds.c.scope)
+    )
+    for row in rows:
+        if row.spent != (made := charged.get(row.scope, 0) - returned[row.scope]):
+            return f"Of {row.scope} {row.spent} picodollars are spent; its calls come to {made}."
+    return None
+
+
 def unequal_balance(connection: Connection) -> str | None:
     """The first account whose credit is not what its postings come to."""
     books = select(postings.c.book, func.sum(postings.c.amount).label("total")).group_by(postings.c.book).subquery()
@@ -282,4 +291,12 @@ def unequal_balance(connection: Connection) -> str | None:
     for row in rows:
         if row.granted - row.spent != row.total:
             return f"{row.scope} has {row.granted - row.spent} picodollars of credit; its postings come to {row.total}."
-    return None
+    scope = literal("account/") + accounts.c.id
+    lost = connection.execute(
+        select(books.c.book, books.c.total)
+        .join(accounts, scope == books.c.book)
+        .outerjoin(funds, funds.c.scope == books.c.book)
+        .where(accounts.c.prepaid, funds.c.scope.is_(None), books.c.total != 0)
+        .limit(1)
+    ).first()
+    return None if lost is None else f"{lost.book} has no credit; its postings come to {lost.total}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -127,7 +128,9 @@ def _write_parquet(found: Iterator[dict[str, Any]], out: BinaryIO) -> int:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
-        raise ConfigurationError("Parquet needs another package: pip install 'fairlead[parquet]'.") from None
+        raise ConfigurationError(
+            f"Parquet needs another package: {sys.executable} -m pip install 'fairlead[parquet]'"
+        ) from None
     money = pa.decimal128(38, 12)
     types: dict[str, Any] = {name: pa.string() for name in COLUMNS}
     for name in COLUMNS:

@@ -7,14 +7,14 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.bill import Bill, Bills
@@ -23,6 +23,7 @@ from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
 from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
+from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
@@ -41,15 +42,18 @@ ADOPT_TURNS = 8
 FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 # What may keep records out of the database; they stay in the spool.
-TROUBLE = (SQLAlchemyError, OSError, msgspec.DecodeError)
+TROUBLE = (SQLAlchemyError, OSError)
+# What is wrong with a record itself: waiting does not mend it, and it must not stop those behind it.
+REFUSED = (msgspec.DecodeError, UnicodeDecodeError, DataError, IntegrityError)
 
 
 class Found(NamedTuple):
-    """A call as the books have it; `refunded` in picodollars."""
+    """A call as the books have it; `refunded` in picodollars, `version` of the sheet."""
 
     record: UsageRecord
     sheet: PriceSheet | None
     refunded: int
+    version: int
 
 
 class Ledger:
@@ -73,6 +77,9 @@ class Ledger:
         self._syncing: asyncio.Task[None] | None = None
         self._synced = self._wait_for_disk if power else None
         self._reader = self._spool.reader()
+        self._unreadable = Unreadable(store.directory)
+        self._reader.set_aside = self._unreadable.put_segment
+        self._set_aside = self._unreadable.count()
         self._name = name
         self._wallets = Wallets(store, name, clock)
         # Bound once, for every call: what opens its bill, and what sets aside what it may come to.
@@ -123,9 +130,16 @@ class Ledger:
         """Why the database takes no records at the moment; None when it does."""
         return self._trouble
 
+    @property
+    def set_aside(self) -> int:
+        """Records that this process found to be of no use, or that were lying there when it started."""
+        return self._set_aside
+
     async def run(self) -> None:
         """Drains until it is cancelled; first what processes before this one have left behind."""
         loop = asyncio.get_running_loop()
+        if self._set_aside:
+            await loop.run_in_executor(None, self.try_set_aside_again)
         for turn in itertools.count():
             if turn % ADOPT_TURNS == 0:
                 await loop.run_in_executor(None, self.adopt)
@@ -145,10 +159,10 @@ class Ledger:
                 await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                fresh, until = self._spool.take_fresh()
-                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, until))
+                fresh, decoded, until = self._spool.take_fresh()
+                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, decoded, until))
 
-    def _drain_own(self, fresh: list[bytes] | None, until: Position) -> int:
+    def _drain_own(self, fresh: list[bytes] | None, decoded: list[UsageRecord], until: Position) -> int:
         """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
         from the spool again. Gives the bytes that are in the database now."""
         if fresh is None or not self._level:
@@ -156,8 +170,9 @@ class Ledger:
             self._level = self._trouble is None
             return done
         try:
-            for batch in _batches(fresh):
-                self._post(batch, self._name)
+            for start in range(0, len(fresh), BATCH_RECORDS):
+                end = start + BATCH_RECORDS
+                self._post(fresh[start:end], self._name, decoded[start:end])
         except TROUBLE as error:
             self._level = False
             self._cannot_store(error)
@@ -185,14 +200,46 @@ class Ledger:
             self._trouble = None
         return done
 
-    def _post(self, batch: Sequence[bytes], process_id: str) -> None:
-        with self._store.write() as connection:
-            post(connection, batch, process_id)
+    def _post(self, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None) -> None:
+        """What cannot be a record is set aside; to find it, a batch that has one is halved until it is alone."""
+        try:
+            with self._store.write() as connection:
+                post(connection, batch, process_id, decoded)
+        except REFUSED as error:
+            if len(batch) == 1:
+                self._unreadable.put(process_id, batch[0])
+                self._set_aside += 1
+                log.error(
+                    "A usage record cannot be stored (%s): it is set aside in %s.",
+                    _said(error),
+                    self._unreadable.directory,
+                )
+                return
+            middle = len(batch) // 2
+            self._post(batch[:middle], process_id)
+            self._post(batch[middle:], process_id)
+
+    def try_set_aside_again(self) -> None:
+        """Another version may read what the last one could not."""
+
+        def accepts(process_id: str, records: list[bytes]) -> bool:
+            try:
+                with self._store.write() as connection:
+                    post(connection, records, process_id)
+            except REFUSED:
+                return False
+            return True
+
+        try:
+            self._unreadable.try_again(accepts)
+        except TROUBLE as error:
+            log.warning("What was set aside cannot be tried again now: %s", _said(error))
+        self._set_aside = self._unreadable.count()
 
     def _cannot_store(self, error: Exception) -> None:
         if self._trouble is None:
-            log.error("Usage records cannot be stored: %s. They wait in the spool.", error)
-        self._trouble = str(getattr(error, "orig", None) or error)
+            log.error("Usage records cannot be stored: %s. They wait in the spool.", _said(error))
+        self._trouble = _said(error)
 
     def adopt(self) -> None:
         """Drains the spools of processes that have died, and gives back what they had leased."""
@@ -202,16 +249,17 @@ class Ledger:
             with self._store.write() as connection:
                 reclaim(connection)
         except SQLAlchemyError as error:
-            log.warning("Leases that have run out cannot be ended now: %s", getattr(error, "orig", None) or error)
+            log.warning("Leases that have run out cannot be ended now: %s", _said(error))
 
     def _adopt(self, orphan: Orphan) -> None:
+        orphan.reader.set_aside = self._unreadable.put_segment
         self._drain(orphan.reader, orphan.name)
         if self._trouble is None:
             try:
                 with self._store.write() as connection:
                     release(connection, orphan.name)
             except SQLAlchemyError as error:
-                self._trouble = str(getattr(error, "orig", None) or error)
+                self._trouble = _said(error)
         if self._trouble is None:
             orphan.remove()
         else:
@@ -238,7 +286,8 @@ class Ledger:
         record = stored_record(connection, generation_id, account)
         if record is None:
             return None
-        return Found(record, stored_sheet(connection, record.sheet), refunded(connection, record.id))
+        sheet, version = stored_sheet(connection, record.sheet)
+        return Found(record, sheet, refunded(connection, record.id), version)
 
     async def standing(self, account: str, key: str | None, scopes: Sequence[str]) -> tuple[int, dict[str, Balance]]:
         """What an account, or one key of it, was charged so far, and what these scopes hold. Picodollars."""
@@ -273,13 +322,13 @@ class Ledger:
             try:
                 await asyncio.get_running_loop().run_in_executor(None, self._wallets.close)
             except SQLAlchemyError as error:
-                self._trouble = str(getattr(error, "orig", None) or error)
+                self._trouble = _said(error)
         self._spool.close(empty=self._trouble is None)
 
 
-def _batches(records: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(records), BATCH_RECORDS):
-        yield records[start : start + BATCH_RECORDS]
+def _said(error: Exception) -> str:
+    """What the database said, without the statement and its values."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())
 
 
 def spool_directories(directory: Path) -> list[Path]:

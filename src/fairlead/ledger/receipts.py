@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fairlead.ledger.record import UsageRecord, usage_of
@@ -10,8 +11,9 @@ from fairlead.prices import PriceSheet, Schedule
 from fairlead.wire.usage import PROMPT_CLASSES
 
 
-def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) -> dict[str, Any]:
-    """Everything that the charge is made of, line by line. Amounts are decimal strings of dollars."""
+def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0, version: int = 0) -> dict[str, Any]:
+    """Everything that the charge is made of, line by line. Amounts are decimal strings of dollars. `version` counts
+    the sheets of a deployment."""
     return {
         "id": record.id,
         "model": record.model,
@@ -34,7 +36,7 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) ->
                 if count
             },
         },
-        "price_sheet": None if sheet is None else {"id": sheet.id, "unit": "USD per token"},
+        "price_sheet": None if sheet is None else {"id": sheet.id, "version": version, "unit": "USD per token"},
         "lines": [] if sheet is None else _lines(sheet.price, record),
         "charged_usd": dollars(record.price),
         "waived_usd": dollars(record.shortfall),
@@ -46,11 +48,21 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0) ->
                 "price_sheet": attempt.sheet,
                 "outcome": attempt.outcome,
                 "milliseconds": attempt.milliseconds,
-                "cost_usd": dollars(attempt.cost),
+                "cost_usd": None if cost is None else dollars(cost),
             }
-            for attempt in record.attempts
+            for attempt, cost in zip(record.attempts, _costs(record, sheet), strict=True)
         ],
     }
+
+
+def _costs(record: UsageRecord, sheet: PriceSheet | None) -> list[int | None]:
+    """What each attempt cost the operator; None where the sheet does not know it. Only the last can have served: its
+    cost is what is left of the whole."""
+    costs: list[int | None] = [attempt.cost for attempt in record.attempts]
+    if costs and record.usage not in ("none", "usage_missing"):
+        wasted = sum(attempt.cost for attempt in record.attempts)
+        costs[-1] = None if sheet is None or sheet.cost is None else (record.cost or 0) - wasted
+    return costs
 
 
 def _lines(schedule: Schedule, record: UsageRecord) -> list[dict[str, Any]]:
@@ -73,10 +85,11 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "id": record.id,
         "model": record.model,
         "provider_name": record.deployment.partition("/")[0] or None,
-        "created_at": record.at // 1000,
+        "created_at": datetime.fromtimestamp(record.at / 1000, UTC).isoformat(timespec="milliseconds"),
         "streamed": record.stream,
         "cancelled": record.outcome == "caller_gone",
-        "generation_time": record.done - record.at,
+        "latency": record.done - record.at,
+        "generation_time": record.attempts[-1].milliseconds if record.attempts else None,
         "tokens_prompt": record.prompt,
         "tokens_completion": record.completion,
         "native_tokens_prompt": record.prompt,
@@ -84,6 +97,14 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "native_tokens_cached": tokens.cached_input,
         "native_tokens_reasoning": tokens.reasoning,
         "total_cost": record.price / 1e12,
+        "usage": record.price / 1e12,
+        "is_byok": False,
+        # Not kept, or not ours to know.
+        "upstream_id": None,
+        "upstream_inference_cost": None,
+        "cache_discount": None,
+        "finish_reason": None,
+        "native_finish_reason": None,
         "total_cost_usd": dollars(record.price),
         "outcome": record.outcome,
         "usage_state": "usage_missing" if record.missing else record.usage,

@@ -16,18 +16,21 @@ import shutil
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Final
 
 log = logging.getLogger("fairlead.ledger")
 
 SEGMENT_BYTES = 4 * 1024 * 1024
-LONGEST_RECORD = 1024 * 1024
+LONGEST_RECORD: Final = 1024 * 1024
 # Records that are kept at hand until they are drained; behind so many they are read from the segments again.
-MOST_FRESH = 20_000
+MOST_FRESH: Final = 20_000
 Position = tuple[int, int]  # segment, offset
-_HEAD = struct.Struct("<II")
-RECORD_HEAD_BYTES = _HEAD.size
+_HEAD: Final = struct.Struct("<II")
+_pack_into: Final = _HEAD.pack_into
+_crc32: Final = zlib.crc32
+RECORD_HEAD_BYTES: Final = 8
 
 
 class Spool:
@@ -49,68 +52,71 @@ class Spool:
         self._files = threading.Lock()
         self._most_bytes = most_bytes
         self._directory = root / name
-        self._directory.mkdir(mode=0o700, parents=True)
-        self._lock = _lock(self._directory)
+        self._lock = _made_and_locked(self._directory)
         self._number = -1
         self._written = self._size = 0
         self._map: mmap.mmap | None = None
         self._file = -1
-        self._held: list[bytes] = []
+        self._held: list[tuple[bytes, object]] = []
         self._fresh: list[bytes] | None = []
+        self._decoded: list[Any] = []
         self._next_segment(0)
 
     @property
     def full(self) -> bool:
         return bool(self._held) or self.waiting >= self._most_bytes or self._sync_failed
 
-    def append(self, record: bytes) -> None:
-        """Writes a record. What the disk does not take is kept in memory and written with the next one."""
+    def append(self, record: bytes, decoded: object = None) -> None:
+        """Writes a record. What the disk does not take is kept in memory and written with the next one. `decoded`:
+        what the bytes say, for whoever takes them while they are fresh."""
         if self._power:
             with self._files:  # `sync` may be about to change the segment
                 self.appended += 1
                 self._unsynced.append(record)
-                self._append(record)
+                self._append(record, decoded)
         else:
             self.appended += 1
-            self._append(record)
+            self._append(record, decoded)
 
-    def _append(self, record: bytes) -> None:
-        self.waiting += _HEAD.size + len(record)
+    def _append(self, record: bytes, decoded: object) -> None:
+        self.waiting += RECORD_HEAD_BYTES + len(record)
         if self._held:
-            self._held.append(record)
+            self._held.append((record, decoded))
             self.retry()
             return
         try:
-            self._write(record)
+            self._write(record, decoded)
         except OSError:
-            self._held.append(record)
+            self._held.append((record, decoded))
 
     def retry(self) -> None:
         """Writes what the disk did not take before."""
         while self._held:
+            record, decoded = self._held[0]
             try:
-                self._write(self._held[0])
+                self._write(record, decoded)
             except OSError:
                 return
             self._held.pop(0)
 
-    def _write(self, record: bytes) -> None:
-        start = self._written + _HEAD.size
+    def _write(self, record: bytes, decoded: object) -> None:
+        start = self._written + RECORD_HEAD_BYTES
         end = start + len(record)
         if end > self._size:
             self._next_segment(len(record))
-            start = _HEAD.size
+            start = RECORD_HEAD_BYTES
             end = start + len(record)
         mapped = self._map
         assert mapped is not None
         mapped[start:end] = record
-        _HEAD.pack_into(mapped, self._written, len(record), zlib.crc32(record))
+        _pack_into(mapped, self._written, len(record), _crc32(record))
         self._written = end
         fresh = self._fresh
         if fresh is not None:
             fresh.append(record)
+            self._decoded.append(decoded)
             if len(fresh) > MOST_FRESH:
-                self._fresh = None
+                self._fresh, self._decoded = None, []
 
     def _next_segment(self, needed: int) -> None:
         """Raises OSError when the disk has no room for it; then the old one stays. The room is taken now, because a
@@ -154,8 +160,9 @@ class Spool:
                     again = self._unsynced[:count]
                     self._next_segment(sum(_HEAD.size + len(record) for record in again))
                     files, self._to_close = [*self._to_close, self._file], []
+                    self._fresh, self._decoded = None, []  # some would be there twice
                     for record in again:
-                        self._write(record)
+                        self._write(record, None)
                         self.waiting += _HEAD.size + len(record)
                 self._sync_files(files)
             except OSError:
@@ -180,10 +187,11 @@ class Spool:
             for file in files[:-1]:
                 os.close(file)
 
-    def take_fresh(self) -> tuple[list[bytes] | None, Position]:
-        """What was written since the last call, unless it was too much, and where it ends."""
+    def take_fresh(self) -> tuple[list[bytes] | None, list[Any], Position]:
+        """What was written since the last call, unless it was too much; the same decoded; and where it ends."""
         fresh, self._fresh = self._fresh, []
-        return fresh, (self._number, self._written)
+        decoded, self._decoded = self._decoded, []
+        return fresh, decoded, (self._number, self._written)
 
     def reader(self) -> Reader:
         return Reader(self._directory)
@@ -204,10 +212,13 @@ class Spool:
 
 
 class Reader:
-    """Reads a directory's records in their order; `next_batch` goes on where the last one ended."""
+    """Reads a directory's records in their order; `next_batch` goes on where the last one ended. `set_aside` is given
+    the segments that could not be read to their end, instead of removing them."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.set_aside: Callable[[Path], None] = _leave
+        self._damaged: set[int] = set()
         self._segment = 0
         self._offset = 0
         self._next: tuple[int, int] = (0, 0)
@@ -231,6 +242,7 @@ class Reader:
                 break
             if rest := _unread(self._path(segment), offset):
                 log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), rest)
+                self._damaged.add(segment)
             segment, offset = segment + 1, 0
         self._next = (segment, offset)
         return records, taken
@@ -243,7 +255,10 @@ class Reader:
         """Everything before it is in the database."""
         segment, offset = position
         for number in range(self._segment, segment):
-            self._path(number).unlink(missing_ok=True)
+            if number in self._damaged:
+                self.set_aside(self._path(number))
+            else:
+                self._path(number).unlink(missing_ok=True)
         self._segment, self._offset = segment, offset
 
     def _path(self, segment: int) -> Path:
@@ -253,6 +268,10 @@ class Reader:
         """Begins at the first segment that is still there: earlier ones were drained before."""
         names = sorted(path.stem for path in self.directory.glob("*.spool"))
         self._segment = int(names[0]) if names else 0
+
+
+def _leave(_segment: Path) -> None:
+    """Where nobody said what to do with a damaged segment, it stays."""
 
 
 def _take_room(file: int, size: int) -> None:
@@ -317,12 +336,21 @@ def orphans(root: Path) -> Iterator[Orphan]:
     if not root.is_dir():
         return
     for directory in sorted(root.iterdir()):
-        if directory.is_dir():
+        if directory.is_dir() and not directory.name.startswith("."):
             try:
                 lock = _lock(directory)
             except (BlockingIOError, FileNotFoundError):
                 continue
             yield Orphan(directory, lock)
+
+
+def _made_and_locked(directory: Path) -> int:
+    """Makes a directory that nobody sees before its lock is held: another process would take it for a dead one's."""
+    hidden = directory.with_name(f".{directory.name}")
+    hidden.mkdir(mode=0o700, parents=True)
+    lock = _lock(hidden)
+    hidden.rename(directory)
+    return lock
 
 
 def _lock(directory: Path) -> int:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 from sqlalchemy import Connection
 
 from fairlead.ledger.books import (
     READ_ROWS,
+    Columns,
     all_sheets,
     bodies_of,
     count_records,
-    moves,
     postings_of,
     records_by_entry,
     unbalanced_entry,
     unequal_balance,
+    without_entry,
+    wrong_budget,
     wrong_charges,
 )
 from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
-from fairlead.ledger.record import EMPTY, UsageRecord, amounts, decode, usage_of
+from fairlead.ledger.record import EMPTY, UsageRecord, decode, usage_of
 from fairlead.ledger.spool import read_segment
-from fairlead.prices import PriceSheet
+from fairlead.ledger.sums import moves
+from fairlead.ledger.unreadable import Unreadable
+from fairlead.prices import PriceSheet, amounts
+from fairlead.wire.usage import PROMPT_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,24 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
     for name, sheet in sheets.items():
         if sheet.id != name:
             return Verified(discrepancy=f"The price sheet {name} has been changed: its content is {sheet.id}.")
+    try:
+        return _verify(connection, since, sheets, progress)
+    except msgspec.DecodeError as error:
+        return Verified(discrepancy=f"A stored record cannot be read by this version: {error}.")
+
+
+def _verify(
+    connection: Connection, since: int, sheets: dict[str, PriceSheet], progress: Callable[[int], None]
+) -> Verified:
     records = charged = missing = 0
+    by_scope: Counter[str] = Counter()
     for entry, found in records_by_entry(connection, since):
-        for column, record in found:
-            if wrong := _wrong(record, column, sheets):
-                return Verified(records, len(sheets), charged, missing, f"{record.id}: {wrong}")
+        for columns, record in found:
+            if wrong := _wrong(record, columns, sheets):
+                return Verified(records, len(sheets), charged, missing, f"{columns.id}: {wrong}")
             charged += record.price
+            for scope in record.scopes:
+                by_scope[scope] += record.price
             missing += record.missing
         if (kept := postings_of(connection, entry)) != (made := moves(record for _, record in found)):
             text = f"The postings of entry {entry} are {kept}; its records make {made}."
@@ -61,18 +80,26 @@ def verify(connection: Connection, since: int = 0, progress: Callable[[int], Non
     wrong = None if entry_id is None else f"The postings of entry {entry_id} do not sum to zero."
     wrong = (
         wrong
+        or without_entry(connection)
         or wrong_refund(connection)
         or wrong_charges(connection)
         or unequal_balance(connection)
         or overdrawn(connection)
+        or (None if since else wrong_budget(connection, by_scope))
     )
     return Verified(records, len(sheets), charged, missing, wrong)
 
 
 def verify_spools(connection: Connection, root: Path) -> tuple[int, str | None]:
-    """How many records still wait in spools, and the first discrepancy: a record that the books have otherwise, or a
-    file that cannot be read to its end although nobody writes to it."""
+    """How many records still wait in spools, and the first discrepancy: a record that the books have otherwise, or one
+    that nobody here can read."""
     waiting = 0
+    aside = Unreadable(root.parent)
+    if count := aside.count():
+        return 0, (
+            f"{count:,} records or pieces of the spool are not in the books, because they could not be read: "
+            f"see {aside.directory}."
+        )
     for directory in sorted(root.iterdir()) if root.is_dir() else []:
         for path in sorted(directory.glob("*.spool")):
             for bodies in batched(read_segment(path), READ_ROWS):
@@ -93,9 +120,17 @@ def batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
         yield found
 
 
-def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> str | None:
-    if column != record.price:
-        return f"the record says {record.price} picodollars, its column {column}."
+def _wrong(record: UsageRecord, columns: Columns, sheets: dict[str, PriceSheet]) -> str | None:
+    if columns.price != record.price:
+        return f"the record says {record.price} picodollars, its column {columns.price}."
+    if columns != (record.id, record.at, record.account, record.key, record.price):
+        return f"the record is of {record.id}, {record.account} and {record.key}; its columns say something else."
+    classes = record.tokens
+    if record.balanced and (sum(classes[:PROMPT_CLASSES]), sum(classes[PROMPT_CLASSES:-1])) != (
+        record.prompt,
+        record.completion,
+    ):
+        return "its classes of tokens do not add up to its prompt and its answer."
     wasted = 0
     for attempt in record.attempts:
         if attempt.tokens is not None:
@@ -110,15 +145,17 @@ def _wrong(record: UsageRecord, column: int, sheets: dict[str, PriceSheet]) -> s
     sheet = sheets.get(record.sheet)
     if sheet is None:
         return f"its price sheet {record.sheet} is not there."
-    made = amounts(sheet, usage_of(record))
-    price = 0 if record.outcome == EMPTY else made.price
-    if (price, (made.cost or 0) + wasted) != (
+    full, cost = amounts(sheet, usage_of(record))
+    # Whose usage is another one than the caller's has its cost in its attempt.
+    own = 0 if record.attempts and record.attempts[-1].tokens is not None else cost or 0
+    price = 0 if record.outcome == EMPTY else full
+    if (price, own + wasted) != (
         record.price + record.shortfall,
         record.cost or 0,
     ) or record.shortfall < 0:
         return (
             f"charged {record.price} (and {record.shortfall} waived), by its sheet {price} picodollars "
-            f"(cost {record.cost} and {(made.cost or 0) + wasted})."
+            f"(cost {record.cost} and {own + wasted})."
         )
     return None
 

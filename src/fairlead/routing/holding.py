@@ -71,7 +71,7 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
     fits = max(0, ceiling.output_that_fits(servable, short.available))
     budget = short.scope.granted is not None
     there = (
-        f"of the budget {short.scope.name} {dollars(short.available)} USD are left"
+        f"of {_budget_in_words(short.scope)} {dollars(short.available)} USD are left"
         if budget
         else (f"the account has {dollars(short.available)} USD of credit")
     )
@@ -88,3 +88,10 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
         },
         param="max_tokens" if fits else None,
     )
+
+
+def _budget_in_words(scope: Scope) -> str:
+    """From a name such as key/ID/day/2027-01-31."""
+    owner, _, period = scope.name.split("/")[:3]
+    per = f"per {period} (UTC)" if period != "total" else "in total"
+    return f"this {owner}'s budget of {dollars(scope.granted or 0)} USD {per}"

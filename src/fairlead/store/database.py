@@ -39,10 +39,27 @@ class Store:
             yield connection
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Reads everything as it is at the first question, however long it takes and whatever is written meanwhile."""
+        with self._engine.connect() as connection:
+            if self._engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+                for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                    connection.exec_driver_sql(f"SET LOCAL {setting} = 0")
+            yield connection
+
+    @contextlib.contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction: committed at the end of the block, rolled back by an exception."""
         with self._engine.begin() as connection:
             yield connection
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes on other machines may use it too."""
+        return self._engine.dialect.name != "sqlite"
 
     def version(self) -> int:
         """A number that changes with keys and accounts. May wait for the database: not for an event loop."""
@@ -169,6 +186,7 @@ def _migrate(store: Store) -> None:
         )
     from alembic import command
     from alembic.config import Config
+    from alembic.util.exc import CommandError
 
     config = Config()
     config.set_main_option("script_location", "fairlead.store:migrations")
@@ -182,7 +200,12 @@ def _migrate(store: Store) -> None:
             if _version(connection) == HEAD:
                 return
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ConfigurationError(
+                f"The database {store.shown} has a migration {version} that this Fairlead does not know: {error}."
+            ) from None
 
 
 def _version(connection: Connection) -> str | None:
