@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
+
+from fairlead.catalogue.similar import THINGS, WORDS
+from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 
 SITE = Path(__file__).resolve().parents[1] / "src" / "fairlead" / "site"
 LOCALE = SITE / "locale"
@@ -31,7 +35,19 @@ def words() -> Catalog:
     found = Catalog(project="Fairlead", charset="utf-8")
     for _name, _line, message, comments, context in extract_from_dir(str(SITE), methods, options, KEYWORDS):
         found.add(message, auto_comments=comments, context=context)
+    for message in of_the_catalogue():
+        found.add(message)
     return found
+
+
+def of_the_catalogue() -> Iterator[str]:
+    """The sentences of the catalogue that pages show: it knows no pages, so it does not mark them."""
+    for parameter in PARAMETERS.values():
+        yield from (parameter.meaning, parameter.kind)
+    for capability in CAPABILITIES.values():
+        yield from (capability.title, capability.meaning)
+    yield from WORDS
+    yield from THINGS.values()
 
 
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"_": None, "gettext": None, "ngettext": (1, 2), "_n": (1, 2)}

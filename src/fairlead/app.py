@@ -27,7 +27,7 @@ from fairlead.accounts.keys import KeyRing, first_start
 from fairlead.accounts.limits import LimitBook, Limits
 from fairlead.api.chat import ChatCompletions
 from fairlead.api.credit import Credit
-from fairlead.api.dispatch import Dispatch
+from fairlead.api.dispatch import Dispatch, Endpoint
 from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import PREFIX as MODELS_PREFIX
@@ -37,9 +37,11 @@ from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
+from fairlead.api.traced import TracedChatCompletions, Tracer
 from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
+from fairlead.catalogue.views import limits
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
 from fairlead.engines.supervisor import Engine
@@ -47,9 +49,9 @@ from fairlead.errors import (
     ConfigurationError,
     EngineCrashed,
     FairleadError,
-    Overloaded,
     ServiceError,
     UpstreamCut,
+    UpstreamDenied,
     UpstreamUnreachable,
 )
 from fairlead.gateway import Gateway
@@ -67,23 +69,26 @@ from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.prefill import goes_on
 from fairlead.providers.presets import with_presets
 from fairlead.providers.sigv4 import Signer
 from fairlead.routing.attempt import HangUp
-from fairlead.routing.health import Health
+from fairlead.routing.health import CLOSED, Health
 from fairlead.routing.keeper import Keeper as RoutingKeeper
-from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, lacks_of
+from fairlead.routing.needs import CAPABILITY_BITS, CHOICES, JSON_SCHEMA, PREFILL, lacks_of
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
 from fairlead.routing.probes import Probes
-from fairlead.routing.upstream import Adapter, Measured, Servable, Upstream, servable, unit_price
+from fairlead.routing.protocols import Adapter, Measured
+from fairlead.routing.schedule import Schedule
+from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, database_url, otlp_headers
 from fairlead.store import Store, open_store
 from fairlead.store.health import events_since
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import PROBE, TRAFFIC
 from fairlead.telemetry.exposition import families
-from fairlead.telemetry.figures import DayBar, ModelDay, Performance
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Rate
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder, Series
@@ -101,8 +106,11 @@ log = logging.getLogger("fairlead")
 AZURE_API_VERSION = "2024-10-21"
 ENGINE_PROVIDER = "engine"
 ENGINE_QUEUE = 256
+ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator put others behind it
 # How long a stop waits for what is still being counted of answers that were cut.
 LAST_BILLS_SECONDS = 5.0
+# How long a worker that is not the first one leaves an open breaker to the first one's probes.
+PATIENCE_SECONDS = 10.0
 # Net allocations between two young collections; Python's 700 cost a twentieth of a call.
 GC_THRESHOLD = 20_000
 # A host that means every address, and one that a caller on this machine can use.
@@ -155,11 +163,15 @@ class Service:
     """One process: engine, pools, gateway, server; `run` starts them in order and ends them in reverse, `serve` does
     it for a worker among others, whose sockets and engine are its parent's."""
 
-    def __init__(self, settings: Settings, store: Store, engine: AnyEngine | None) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, engine: AnyEngine | None, *, place: int = 0, workers: int = 1
+    ) -> None:
+        self._place = place  # among the workers of this machine
+        self._workers = workers
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
-        snapshot = build(with_presets(settings), frozenset(DIALECTS))
+        snapshot = build(with_presets(settings), DIALECTS)
         self._engine = engine
         if engine is not None:
             snapshot = _with_engine(snapshot, engine)
@@ -168,6 +180,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._recorder = Recorder()
         self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
+        self._tracer: Tracer | None = None
         self._ledger: Ledger | None = None
         self._gateway: Gateway | None = None
         self._keeper: RoutingKeeper
@@ -262,6 +275,7 @@ class Service:
             )
 
         self._traced = traced
+        self._tracer = sender
         return sender
 
     def _measured(self, model: Model, deployment: Deployment) -> Measured:
@@ -288,16 +302,28 @@ class Service:
         )
         self._gateway = gateway
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
-        self._keeper = RoutingKeeper(self._store, health, gateway.take_decisions, clock)
-        self._keeper.restore({name: one.deployment for name, one in upstreams.items()})
+        known = {name: one.deployment for name, one in upstreams.items()}
+        self._keeper = RoutingKeeper(
+            self._store, health, gateway.take_decisions, clock, known, shared=self._workers > 1 or self._store.is_shared
+        )
+        self._keeper.restore()
         receipts = Receipts(ledger, keys, self._keeper.routed)
-        self._probes = Probes(upstreams, health, clock)
+        seconds = self._settings.routing.probe_interval_seconds
+        # One worker probes for all; the others do it when nothing has come of that.
+        schedule = Schedule(upstreams.values(), health, seconds, clock()) if seconds and not self._place else None
+        self._probes = Probes(upstreams, health, clock, ledger, schedule, PATIENCE_SECONDS if self._place else 0.0)
         credit = Credit(ledger, keys)
         models = Models(self._snapshot.models.values(), keys)
         board = Board(Reader(self._store))
         performance = Performances(self._snapshot.models.values(), board, self._obstacle)
         checks = HealthChecks(self._obstacles, self._warnings)
-        site = LazySite(self._snapshot, self._obstacle, Recorded(board, self._store))
+        site = LazySite(
+            self._snapshot,
+            self._obstacle,
+            lambda deployment: _broken(health, deployment, clock()),
+            Recorded(board, self._store),
+            self._settings.server.public_url,
+        )
         server: Server | None = None
         metrics = Metrics(
             (
@@ -318,7 +344,7 @@ class Service:
         )
         dispatch = Dispatch(
             {
-                "/v1/chat/completions": {"POST": ChatCompletions(gateway, keys)},
+                "/v1/chat/completions": {"POST": self._chat(gateway, keys)},
                 "/v1/plan": {"POST": Plans(gateway, keys)},
                 "/v1/models": {"GET": models.list},
                 "/v1/generation": {"GET": receipts.generation},
@@ -343,6 +369,11 @@ class Service:
             tls=self._tls,
         )
         return server
+
+    def _chat(self, gateway: Gateway, keys: KeyRing) -> Endpoint:
+        if self._tracer is None:
+            return ChatCompletions(gateway, keys)
+        return TracedChatCompletions(gateway, keys, self._tracer)
 
     def _limits(self) -> LimitBook:
         given = self._settings.limits
@@ -382,11 +413,14 @@ class Service:
             translate=None if reach.engine is None else _engine_error,
             measured=self._measured(model, deployment),
             probed=self._recorder.series(PROBE, model.id, deployment.id),
+            probe=deployment.probe or provider.probe or ("list" if costs else "call"),
+            list_path=_list_path(dialect, provider),
             model_id=model.id,
             lacks=_lacks(dialect, model, deployment),
             context=deployment.context_length or model.context_length,
+            output=_own_output(model, deployment),
             unit_price=unit_price(deployment.sheet),
-            continues=dialect.continues and "prefill" not in deployment.lacks,
+            continues=_goes_on(dialect, model, deployment) is True,
             translated=_translated(dialect),
         )
 
@@ -494,6 +528,10 @@ class Recorded:
         self._board = board
         self._store = store
 
+    async def shares(self) -> Mapping[str, Rate]:
+        found = (await self._read(self._board.shares())).value
+        return {one.model: one.served for one in found}
+
     async def model_days(self, days: int) -> tuple[ModelDay, ...]:
         return (await self._read(self._board.model_days(days))).value
 
@@ -518,16 +556,27 @@ class Recorded:
         try:
             return await reading
         except SQLAlchemyError:
-            raise Overloaded("What was measured cannot be read now.", retry_after_seconds=5) from None
+            from fairlead.site.records import Unreadable
+
+            raise Unreadable from None
 
 
 class LazySite:
     """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
 
-    def __init__(self, snapshot: Snapshot, obstacle: Callable[[str], str | None], records: Recorded) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        obstacle: Callable[[str], str | None],
+        broken: Callable[[Deployment], str | None],
+        records: Recorded,
+        public_url: str | None,
+    ) -> None:
         self._snapshot = snapshot
         self._obstacle = obstacle
+        self._broken = broken
         self._records = records
+        self._public_url = public_url
         self._bridge: AsgiBridge | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
 
@@ -537,13 +586,32 @@ class LazySite:
             from fairlead.site.sources import Sources
 
             sources = Sources(
-                lambda: self._snapshot, self._obstacle, lambda: datetime.now(UTC), self._records, self._carries
+                lambda: self._snapshot,
+                self._obstacle,
+                lambda: datetime.now(UTC),
+                self._records,
+                self._carries,
+                self._broken,
             )
-            self._bridge = AsgiBridge(site(sources), self.on_error)
+            self._bridge = AsgiBridge(site(sources, self._public_url), self.on_error)
         self._bridge.handle(request, response)
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
         return DIALECTS[self._snapshot.providers[deployment.provider].dialect].carries
+
+
+def _broken(health: Health, deployment: Deployment, now: float) -> str | None:
+    """Why a deployment is out of use: its breaker or its provider's, or a refused credential. None: it is in use."""
+    standing = health.standings.get(deployment.id)
+    if standing is None:
+        return None
+    provider = standing.provider
+    for one in (standing,) if provider is None else (standing, provider):
+        if one.state != CLOSED:
+            return one.last_error or one.state
+    # One failed connection rests a provider for a moment, too; that is not told.
+    denied = provider is not None and provider.blocked_until > now and standing.last_error == UpstreamDenied.code
+    return UpstreamDenied.code if denied else None
 
 
 def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
@@ -553,7 +621,7 @@ def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: P
 def _anthropic(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
     return AnthropicMessages(
         dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time,
-        most_output=model.max_output_tokens,
+        most_output=limits(model, deployment)[1],
     )  # fmt: skip
 
 
@@ -569,7 +637,7 @@ def _bedrock(dialect: Dialect, model: Model, deployment: Deployment, provider: P
         signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=host)
     return BedrockConverse(
         dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time, signer=signer,
-        prefix=parts.path, most_output=model.max_output_tokens,
+        prefix=parts.path, most_output=limits(model, deployment)[1],
     )  # fmt: skip
 
 
@@ -589,7 +657,26 @@ def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
     bits = lacks_of(model, deployment, carries, passes_unknown)
     for name in dialect.incapable:
         bits |= CAPABILITY_BITS[name]
+    if _goes_on(dialect, model, deployment) is False:
+        bits |= PREFILL
     return bits
+
+
+def _goes_on(dialect: Dialect, model: Model, deployment: Deployment) -> bool | None:
+    """Whether a deployment goes on from a prefill: what the operator says, then the catalogue, then its dialect."""
+    if "prefill" in deployment.lacks:
+        return False
+    if deployment.continues is not None:
+        return deployment.continues
+    if model.facts.get("capability.prefill").value is False:
+        return False
+    return goes_on(dialect, deployment.upstream_model)
+
+
+def _own_output(model: Model, deployment: Deployment) -> int | None:
+    """A deployment's own limit of an answer, where its context is not the tighter one."""
+    context, own = deployment.context_length or model.context_length, deployment.max_output_tokens
+    return own if own is not None and (context is None or own < context) else None
 
 
 def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:
@@ -599,6 +686,12 @@ def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes
     version = provider.api_version or AZURE_API_VERSION
     name = quote(deployment.upstream_model, safe="")
     return f"/openai/deployments/{name}/chat/completions?api-version={version}".encode()
+
+
+def _list_path(dialect: Dialect, provider: Provider) -> bytes:
+    if dialect.name != "azure":
+        return dialect.list_path
+    return f"/openai/models?api-version={provider.api_version or AZURE_API_VERSION}".encode()
 
 
 def _limits_from(given: LimitSettings) -> Limits:
@@ -630,8 +723,10 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
     model = known if known is not None else model_of(_facts_of_file(spec))
     name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
     deployment = Deployment(
-        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), spec.context_tokens, spec.context_tokens
-    )
+        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), priority=ENGINE_PRIORITY,
+        # Where others serve it too, these are limits of its own.
+        context_length=spec.context_tokens if model.deployments else None,
+    )  # fmt: skip
     if not model.deployments:  # nobody else serves it: it holds and takes what the engine does
         model = replace(
             model,

@@ -3,6 +3,7 @@
 FairleadError
 ├── CallerError                     the request is at fault: never tried elsewhere
 │   ├── InvalidRequest         400  invalid_request (names the parameter)
+│   │   ├── NotCarried         400  invalid_request: strict mode; names all that would be lost
 │   │   ├── ContextTooLong     400  context_length_exceeded
 │   │   └── UnsupportedContent 400  unsupported_content
 │   ├── Unauthenticated        401  invalid_api_key
@@ -41,7 +42,7 @@ FairleadError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class FairleadError(Exception):
@@ -73,6 +74,16 @@ class CallerError(FairleadError):
 
 class InvalidRequest(CallerError):
     code = "invalid_request"
+
+
+class NotCarried(InvalidRequest):
+    """Strict mode: parameters that the provider does not carry as they are. `details`: `parameters`, all of them."""
+
+    def __init__(self, names: Sequence[str], where: str = "This model's provider") -> None:
+        shown = ", ".join(repr(name) for name in names)
+        super().__init__(f"{where} cannot carry {shown} (strict mode).", param=names[0] if names else None)
+        self.names = tuple(names)
+        self.details = {"parameters": list(names)}
 
 
 class ContextTooLong(InvalidRequest):

@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from fairlead.accounts.keys import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
@@ -25,6 +25,7 @@ from fairlead.errors import (
     InternalError,
     ModelNotFound,
     NoDeployment,
+    NotCarried,
     UnsupportedContent,
     UpstreamError,
     UpstreamInvalid,
@@ -33,37 +34,41 @@ from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import tokens_foreseen
-from fairlead.routing.continuation import Sent, Splice, continued, may_be_continued
+from fairlead.routing.ceiling import cap_name, tokens_foreseen
+from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.emulate import Emulated, emulated, inner_request
 from fairlead.routing.emulating import make_up
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
-from fairlead.routing.hedge import HEDGED, LEAST_MEASURED, Entry, may_be_billed, race
+from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import hold, hold_at_once
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
+from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.prompt import kept_prompt
+from fairlead.routing.protocols import Assembler, Call, Measured, Relay
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Assembler, Call, Measured, Relay, Servable, Upstream, is_stream, send
+from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
-END_SECONDS = 1.0
+END_SECONDS: Final = 1.0
 # A deadline that passes while the call is at work right now is looked at again.
-DEADLINE_RETRY_SECONDS = 0.01
-MOST_DECISIONS = 10_000
+DEADLINE_RETRY_SECONDS: Final = 0.01
+MOST_DECISIONS: Final = 10_000
 # The request of a stream that might have to be continued is kept, unless it is longer.
-CONTINUED_PROMPT_BYTES = 65_536
+CONTINUED_PROMPT_BYTES: Final = 65_536
 
-JSON_HEAD = b"content-type: application/json\r\n"
-STREAM_HEAD = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+JSON_HEAD: Final = b"content-type: application/json\r\n"
+STREAM_HEAD: Final = (
+    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
 
 
 class Calling:
@@ -117,25 +122,25 @@ class Calling:
 class Gathering:
     """Takes the stream of an answer that is sent whole."""
 
-    __slots__ = ("_assembler", "_attempt", "_clock")
+    __slots__ = ("_assembler", "_attempt", "_gateway")
 
-    def __init__(self, assembler: Assembler, attempt: Attempt, clock: Callable[[], float]) -> None:
+    def __init__(self, gateway: Gateway, assembler: Assembler, attempt: Attempt) -> None:
+        self._gateway = gateway
         self._assembler = assembler
         self._attempt = attempt
-        self._clock = clock
 
     def take(self, data: bytes) -> None:
         self._assembler.feed(data)
         if not self._attempt.said_at and self._assembler.delivered():
-            self._attempt.said_at = self._clock()
+            self._gateway.said(self._attempt)
 
 
 class Relaying:
     """Takes the stream of an answer block by block, on the stack of the upstream's read callback, and sends it on."""
 
     __slots__ = (
-        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_feed", "_gateway", "_head", "_most", "_relay",
-        "_response",
+        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_gateway", "_head", "_most", "_relay", "_response",
+        "_splice",
     )  # fmt: skip
 
     def __init__(
@@ -151,24 +156,24 @@ class Relaying:
         self._clock = gateway.clock
         self._most = gateway.hang_up.tokens
         self._drained = 0
-        self._feed = relay.feed if calling.splice is None else calling.splice.spliced(relay.feed)
+        self._splice = calling.splice
 
     def take(self, data: bytes) -> None:
         """The status is settled by the first event that says something: until then another candidate may serve."""
-        out = self._feed(data)
+        out = self._relay.feed(data)
         response = self._response
         if out:
             attempt = self._attempt
             if not attempt.first_at:
                 attempt.first_at = self._clock()
-                self._gateway.begin(attempt, self._head, self._calling)
+                self._gateway.begin(self._head, self._calling)
             response.write(out)
             if not attempt.said_at and self._relay.delivered():
-                attempt.said_at = self._clock()
+                self._gateway.said(attempt)
             if self._calling.sent is not None:
                 self._calling.sent.add(out)
         if self._relay.done:
-            self._exchange.hurry(END_SECONDS)
+            self._exchange.hurry(END_SECONDS if self._splice is None or not self._splice.stopped else 0.0)
         elif response.gone:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:
@@ -314,7 +319,27 @@ class Gateway:
                 max(0.0, until - self._clock()), self._expire, calling
             )
         try:
-            calling.served = await self._serve(calling)
+            upstream = found.candidates[0]
+            first = True
+            entry: Entry | None = None
+            while True:
+                tried = self._clock()
+                if first and self._options.hedge:
+                    entry = await hedged(found, request, bill, self._health, self._clock)
+                    upstream = upstream if entry is None else entry.upstream
+                failure: FairleadError | None = None
+                try:
+                    calling.served = await self._attempt(upstream, calling, tried, first, entry)
+                except (UpstreamError, EngineStarting, NotCarried) as error:
+                    failure = error
+                if failure is None:
+                    if found.key:
+                        self._health.remember(found.key, upstream.deployment.id, self._clock())
+                    break
+                if response.gone:
+                    raise CallerGone("The caller hung up.") from failure
+                upstream = await self._next(calling, upstream, failure, tried)
+                first, entry = False, None
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
             raise
@@ -345,56 +370,6 @@ class Gateway:
         if least is not None and len(request.messages) > least and not request.has_images:
             prompt = await counted_when_close(offers, request)
         return plan(request, offers, self._health, self._clock(), rules, self.chance, prompt)
-
-    async def _serve(self, calling: Calling) -> Attempt:
-        upstream = calling.plan.candidates[0]
-        first = True
-        entry: Entry | None = None
-        while True:
-            began = self._clock()
-            if first and self._options.hedge:
-                entry = await self._hedged(calling, upstream, began)
-                upstream = upstream if entry is None else entry.upstream
-            failure: FairleadError | None = None
-            try:
-                attempt = await self._attempt(upstream, calling, began, first, entry)
-            except (UpstreamError, EngineStarting) as error:
-                failure = error
-            if failure is None:
-                key = calling.plan.key
-                if key:
-                    self._health.remember(key, upstream.deployment.id, self._clock())
-                return attempt
-            if calling.response.gone:
-                raise CallerGone("The caller hung up.") from failure
-            upstream = await self._next(calling, upstream, failure, began)
-            first, entry = False, None
-
-    async def _hedged(self, calling: Calling, upstream: Upstream, began: float) -> Entry | None:
-        """The call to the first candidate, or to the second when that one answers first; None: nothing is hedged."""
-        found, health, request = calling.plan, self._health, calling.request
-        standing = health.standing(upstream.deployment)
-        if len(found.candidates) - found.resting < 2 or standing.measured < LEAST_MEASURED:
-            return None
-        second = found.candidates[1]
-        if any(one.gate is not None or one.lacks & found.needs & MAY_BE_EMULATED for one in (upstream, second)):
-            return None
-
-        def enter(one: Upstream) -> Entry:
-            call: Call = one.adapter.to_vendor(request)
-            return Entry(one, call, send(one, call))
-
-        def company() -> Entry | None:
-            allowed = health.take_retry(health.standing(second.deployment), self._clock())
-            return enter(second) if allowed else None
-
-        raced = await race(enter(upstream), company, standing.late)
-        if raced.loser is not None:
-            sheet, loser = raced.loser.upstream.deployment.sheet, raced.loser.upstream
-            calling.bill.failed(sheet, HEDGED, may_be_billed(request) if loser.bills_cut else None)
-            if loser is upstream:
-                health.first_token(standing, self._clock() - began, self._clock())
-        return raced.winner
 
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
@@ -439,18 +414,27 @@ class Gateway:
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
             wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
         inner = request if wanted is None else inner_request(request, wanted)
+        clamped = calling.clamped
+        if upstream.output is not None and not within(inner, upstream.output):
+            inner = capped(inner, upstream, calling.plan.prompt)
+            clamped = (*clamped, cap_name(inner))
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
+        if wanted is None:
+            inner = request  # which lets go of the caller's bytes
         attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
-        if wanted is not None or call.dropped or calling.clamped or request.reports:
+        clamped = (*clamped, *call.clamped) if call.clamped else clamped
+        if wanted is not None or call.dropped or clamped or request.reports:
             names = () if wanted is None else wanted.names
-            calling.parameters = parameters(request, call, upstream, calling.clamped, names)
+            calling.parameters = parameters(request, call, upstream, clamped, names)
             if request.reports:
                 attempt.report = header(calling.parameters)
+            if clamped:
+                attempt.report += b"x-fairlead-clamped: " + shown(clamped) + b"\r\n"
         if request.fallbacks:
             calling.bill.answered_by(upstream.model_id)
-        if calling.splice is not None:
-            attempt.spliced = calling.splice.tokens
+        if calling.splice is not None and calling.splice.tokens:
+            attempt.splice = calling.splice
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         try:
@@ -475,7 +459,8 @@ class Gateway:
                 if not attempt.ended_at:
                     attempt.ended_at = self._clock()
                 exchange = attempt.exchange
-                attempt.measure(upstream.measured, (exchange.sent_at if exchange else 0.0) or attempt.ended_at)
+                sent_at = (exchange.sent_at if exchange else 0.0) or attempt.ended_at
+                attempt.measure(upstream.measured, sent_at, request.trace)
         return attempt
 
     async def _failed(
@@ -540,13 +525,11 @@ class Gateway:
             raise upstream.adapter.error(exchange.status, exchange.headers, await exchange.read())
         if call.stream and is_stream(upstream, exchange):
             if request.stream:
-                await self._relay(attempt, call, exchange, calling)
+                await self._relay(attempt, call, exchange, calling, entry)
                 return
-            health = self._health
-            begun = exchange.head_at - exchange.sent_at
-            health.first_token(health.standing(upstream.deployment), begun, exchange.head_at)
             assembler = attempt.answer = upstream.adapter.assembler(call)
-            await exchange.relay(Gathering(assembler, attempt, self._clock).take)
+            gathering = Gathering(self, assembler, attempt)
+            await (exchange if entry is None else entry).relay(gathering.take)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
@@ -582,19 +565,23 @@ class Gateway:
         else:
             response.send(200, _head(JSON_HEAD + mark, attempt, call, attempt.bill), made.end(members))
 
-    async def _relay(self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling) -> None:
+    async def _relay(
+        self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling, entry: Entry | None
+    ) -> None:
         upstream, response = attempt.upstream, calling.response
-        relay = attempt.answer = upstream.adapter.relay(call)
+        relay: Relay = upstream.adapter.relay(call)
+        if calling.splice is not None:
+            relay = Seam(relay, calling.splice)
+        attempt.answer = relay
         head = _head(STREAM_HEAD, attempt, call)
         exchange.headers = []
         call.body.clear()
-        splice = calling.splice
         relaying = Relaying(self, attempt, relay, exchange, calling, head)
         response.on_pause = exchange.pause
         response.on_resume = exchange.resume
         try:
             try:
-                await exchange.relay(relaying.take)
+                await (exchange if entry is None else entry).relay(relaying.take)
             except UpstreamError:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
@@ -607,16 +594,17 @@ class Gateway:
             response.on_pause = response.on_resume = None
         if not response.started:
             response.start(200, head)
-        rest += relay.end(members)
-        response.end(rest if splice is None else splice.change(rest))
+        response.end(rest + relay.end(members))
 
-    def begin(self, attempt: Attempt, head: bytes, calling: Calling) -> None:
-        """The first words of a stream have come."""
+    def said(self, attempt: Attempt) -> None:
+        """The first word of an answer has come."""
         health, exchange = self._health, attempt.exchange
         assert exchange is not None
-        health.first_token(
-            health.standing(attempt.upstream.deployment), attempt.first_at - exchange.sent_at, attempt.first_at
-        )
+        attempt.said_at = now = self._clock()
+        health.first_token(health.standing(attempt.upstream.deployment), now - exchange.sent_at, now)
+
+    def begin(self, head: bytes, calling: Calling) -> None:
+        """The first event of a stream has come."""
         response, request = calling.response, calling.request
         if response.started:
             return

@@ -5,6 +5,7 @@ Every setting, its default and its range are in docs/settings.md; a test keeps t
 
 from __future__ import annotations
 
+import configparser
 import difflib
 import ipaddress
 import os
@@ -19,6 +20,7 @@ from msgspec import Meta, Struct
 
 from fairlead.errors import ConfigurationError
 
+PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -40,6 +42,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_requests_in_flight: Count = 10_000
     cors_origins: tuple[str, ...] = ()
     metrics: bool = True
+    public_url: str | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None
 
@@ -48,6 +51,9 @@ class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
     """`{ env = "NAME" }`: the value is in that environment variable."""
 
     env: Annotated[str, Meta(min_length=1)]
+
+
+Probe = Literal["call", "list", "off"]
 
 
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +69,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     access_key_id: str | EnvironmentKey | None = None
     secret_access_key: str | EnvironmentKey | None = None
     session_token: str | EnvironmentKey | None = None
+    profile: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     connect_timeout_seconds: Seconds = 5
     first_byte_timeout_seconds: Seconds = 120
     idle_timeout_seconds: Seconds = 120
@@ -71,6 +78,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     queue_timeout_seconds: Seconds = 30
     hang_up: Literal["drain", "cancel"] | None = None
+    probe: Probe | None = None
 
     def __repr__(self) -> str:  # the key must not get into a log
         return f"ProviderSettings({self.id!r})"
@@ -116,6 +124,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     emulate_json_schema: bool = True
     emulate_choices: bool = True
     probes: bool = True
+    probe_interval_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60
     hedge: bool = False
 
 
@@ -134,6 +143,8 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     parameters: tuple[str, ...] | None = None
     lacks: tuple[Capability, ...] = ()
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    probe: Probe | None = None
+    continues: bool | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -313,6 +324,12 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
+    if file.server.public_url is not None and not PUBLIC_URL.fullmatch(file.server.public_url):
+        raise source.error(
+            "server.public_url",
+            "'public_url' is the address that visitors use, like https://llm.example.org, without a path or a slash "
+            "at the end.",
+        )
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")
@@ -340,11 +357,39 @@ def aws_keys(provider: ProviderSettings, environment: Mapping[str, str] | None =
     """(access key id, secret access key, session token or "") of a provider whose requests are signed; None when they
     are not. Raises ConfigurationError."""
     if provider.access_key_id is None and provider.secret_access_key is None:
-        return None
+        return None if provider.profile is None else _profile_keys(provider.id, provider.profile, environment)
     given = (provider.access_key_id, provider.secret_access_key, provider.session_token)
     key_id, secret, token = (_secret(provider, key, environment) for key in given)
     if not key_id or not secret:
         raise ConfigurationError(f"Provider {provider.id!r} needs access_key_id and secret_access_key, both.")
+    return key_id, secret, token
+
+
+def aws_credentials_file(environment: Mapping[str, str]) -> Path:
+    """Amazon's shared credentials file: https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html"""
+    named = environment.get("AWS_SHARED_CREDENTIALS_FILE")
+    return Path(named) if named else Path(environment.get("HOME") or Path.home()) / ".aws" / "credentials"
+
+
+def _profile_keys(provider: str, profile: str, environment: Mapping[str, str] | None) -> tuple[str, str, str]:
+    file = aws_credentials_file(os.environ if environment is None else environment)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no credentials file"
+        raise ConfigurationError(
+            f"{file}, which has the keys of provider {provider!r}, cannot be read: {reason}."
+        ) from None
+    if not parser.has_section(profile):
+        raise ConfigurationError(f"{file} has no profile {profile!r}, which provider {provider!r} wants.")
+    names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+    key_id, secret, token = (parser.get(profile, name, fallback="") for name in names)
+    if not key_id or not secret:
+        raise ConfigurationError(
+            f"The profile {profile!r} of {file} has no aws_access_key_id and aws_secret_access_key: roles and other "
+            "sources of credentials are not known here."
+        )
     return key_id, secret, token
 
 

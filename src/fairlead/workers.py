@@ -91,7 +91,7 @@ def _work(
     flags[1 + at] = 0
     store = open_store(data_dir, database_url(settings))
     try:
-        service = Service(settings, store, engine)
+        service = Service(settings, store, engine, place=at, workers=len(sockets))
 
         async def listen(server: Server) -> None:
             await server.accept_from(own)

@@ -10,10 +10,10 @@ from fairlead.catalogue.load import build, catalogue_models
 from fairlead.catalogue.snapshot import Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.errors import ConfigurationError
+from fairlead.providers.dialects import DIALECTS
 from fairlead.settings import load_settings
 from fairlead.wire.chat import PARAMETERS
 
-DIALECTS = frozenset({"generic", "vllm"})
 GOOD = """\
 [[providers]]
 id = "a"
@@ -176,3 +176,36 @@ def test_an_operators_own_files_add_to_the_catalogue_and_stand_before_it(tmp_pat
     assert snapshot.models["ours"].context_length == 4096
     assert snapshot.vendors["us"].name == "Us"
     assert "mistral-small-3.2" in snapshot.models
+
+
+def test_a_prefill_that_the_dialect_has_no_word_for_is_refused_with_both_sources(tmp_path: Path) -> None:
+    text = GOOD.replace('base_url = "http://127.0.0.1:1/v1/"', 'base_url = "http://127.0.0.1:1/v1"\ndialect = "gemini"')
+    with pytest.raises(ConfigurationError) as refused:
+        made(tmp_path, text)
+    sentence = str(refused.value)
+    assert "c.toml:7: " in sentence, "the line of its deployment"
+    assert "mistral-small-3.2: it has the capability 'prefill', and the dialect 'gemini' has no word for it" in sentence
+    assert 'say lacks = ["prefill"]' in sentence
+    assert "(sources: mistral-common 1.13.1, its prompts of version 11 tried by us and the dialect gemini)" in sentence
+    allowed = made(tmp_path, text.replace('upstream_model = "m"\n', 'upstream_model = "m"\nlacks = ["prefill"]\n'))
+    assert allowed.models["mistral-small-3.2"].deployments[0].lacks == ("prefill",)
+
+
+def test_a_parameter_that_the_dialect_cannot_carry_is_refused(tmp_path: Path) -> None:
+    def with_parameters(dialect: str, names: str) -> Snapshot:
+        provider = f'base_url = "http://127.0.0.1:1/v1"\ndialect = "{dialect}"'
+        text = GOOD.replace('base_url = "http://127.0.0.1:1/v1/"', provider)
+        return made(tmp_path, text.replace('upstream_model = "m"\n', f'upstream_model = "m"\nparameters = {names}\n'))
+
+    for dialect, name in (("mistral", "logit_bias"), ("groq", "n"), ("openai", "min_p")):
+        with pytest.raises(
+            ConfigurationError, match=f"take '{name}', which the dialect '{dialect}' cannot carry"
+        ) as told:
+            with_parameters(dialect, f'["temperature", "{name}"]')
+        assert f"(sources: the configuration and the dialect {dialect})" in str(told.value)
+    for dialect, names in (
+        ("vllm", '["min_p", "of_its_own"]'),
+        ("mistral", '["max_completion_tokens"]'),
+        ("generic", '["x"]'),
+    ):
+        assert with_parameters(dialect, names).models["mistral-small-3.2"].deployments[0].parameters

@@ -103,3 +103,26 @@ def test_a_file_that_has_not_the_form_is_refused_by_name() -> None:
     for text in ("id = ", HEAD, HEAD + source("a", "contxt = 1"), HEAD + source("a", 'released = "June"')):
         with pytest.raises(ConfigurationError, match="m.toml"):
             read_model(text, "m.toml")
+
+
+def test_a_date_that_says_less_is_not_another_date() -> None:
+    less = source("a", 'released = "2025-04"') + source("b", 'released = "2025-04-29"')
+    assert resolve(read_model(HEAD + less, "m.toml")).get("released").others == ()
+    other = source("a", 'released = "2025-04"') + source("b", 'released = "2025-05"')
+    assert len(resolve(read_model(HEAD + other, "m.toml")).get("released").others) == 1
+
+
+def test_a_source_is_named_with_the_edition_that_was_read() -> None:
+    text = HEAD + source("a", "edition = 2025-12-24\ncontext_length = 10")
+    said = resolve(read_model(text, "m.toml")).sources["a"]
+    assert (said.title, said.read, said.edition) == ("a (edition 2025-12-24)", "2026-01-02", "2025-12-24")
+
+
+def test_nearly_every_model_has_a_licence_and_each_open_one_says_where_its_weights_are() -> None:
+    models = load_catalogue().models.values()
+    assert sum(model.text("licence") is None for model in models) <= 5
+    assert all(model.text("description") for model in models)
+    # Its weights were announced; where they are is not in what was read.
+    assert [
+        model.id for model in models if model.get("open_weights").value is True and model.text("weights") is None
+    ] == ["command-a-plus-05-2026"]

@@ -143,7 +143,8 @@ def test_nothing_is_written_that_would_contradict_another_source(folder: Path) -
     before = file.read_text()
     _, error = run(folder, "dev.json", "models.dev", "--apply", code=1)
     assert (
-        "contradiction: m-1: the output limit 5000 is above the context 1000. (sources: Card and models.dev)" in error
+        "contradiction: m-1: the output limit 5000 is above the context 1000. (sources: Card and models.dev (edition 2025-06-21))"
+        in error
     )
     assert file.read_text() == before
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fairlead.catalogue.facts import Vendor
-from fairlead.catalogue.files import read_model, resolve
-from fairlead.catalogue.lint import Problem, lint
+from fairlead.catalogue.files import built_in, read_model, resolve
+from fairlead.catalogue.lint import Problem, against_dialect, lint
+from fairlead.providers.dialects import DIALECTS
 
 VENDORS = {"mistralai": Vendor("mistralai", "Mistral AI")}
 HEAD = 'id = "m"\nvendor = "mistralai"\nadded = 2026-01-02\n'
@@ -46,14 +47,61 @@ def test_a_contradiction_names_both_sources(page: str, card: str, rule: str, wor
     assert "the card" in str(found[0])
 
 
-def test_the_reference_page_put_into_a_file_shows_each_of_its_contradictions() -> None:
-    page = source(
-        "page",
-        'context_length = 120000\nmax_output_tokens = 131100\ninput_modalities = ["image", "text"]\n'
-        'output_modalities = ["text"]\ncan = ["reasoning", "tools", "structured_outputs", "prefill"]',
-    )
-    rules = {row.rule for row in problems(HEAD + page + source("card", CARD))}
-    assert {"output_within_context", "modalities_and_capabilities", "capability_without_support"} <= rules
+# What the reference page says of mistral-small-3.2, each word a table of it: its badges and everything else. The badges
+# have no vision.
+PAGE = {
+    "context_length": "context_length = 120000",
+    "max_output_tokens": "max_output_tokens = 131100",
+    "badges": 'can = ["reasoning", "tools", "structured_outputs", "prefill"]\ncannot = ["vision"]',
+    "input_modalities": 'input_modalities = ["image", "text"]',
+}
+
+
+def beside_the_real_file(*words: str) -> list[Problem]:
+    """What the linter says of the built-in file when the page is its first source."""
+    text = (built_in() / "models/mistralai/mistral-small-3.2.toml").read_text("utf-8")
+    page = source("page", "\n".join(PAGE[word] for word in words))
+    # Decisions were made between the other sources: the page is to be believed here.
+    head, _, rest = text.partition("[sources.card]")
+    sources, _, decisions = rest.partition("[decisions]")
+    kept = "".join(line + "\n" for line in decisions.splitlines() if not line.startswith(("context_", "max_output")))
+    return lint([resolve(read_model(f"{head}{page}\n[sources.card]{sources}[decisions]\n{kept}", "m.toml"))], VENDORS)
+
+
+@pytest.mark.parametrize(
+    ("words", "rule", "sentence", "sources"),
+    [
+        (("context_length",), "output_within_context", "output limit 131072 is above the context 120000", ("config.json of the weights", "the page")),
+        (("max_output_tokens",), "output_within_context", "output limit 131100 is above the context 131072", ("the page", "config.json of the weights")),
+        (("context_length", "max_output_tokens"), "output_within_context", "131100 is above the context 120000", ("the page",)),
+        (("badges",), "capability_without_support", "'reasoning' is claimed by one source and denied by another", ("the page", "mistral-common 1.13.1, its prompts of version 11 tried by us", "models.dev (edition 2026-06-30)")),
+        (("badges",), "modalities_and_capabilities", "has 'image', and the model does not have the capability 'vision'", ("Model card of Mistral-Small-3.2-24B-Instruct-2506", "the page")),
+        (("badges", "input_modalities"), "modalities_and_capabilities", "has 'image', and the model does not have the capability 'vision'", ("the page",)),
+    ],
+)  # fmt: skip
+def test_each_contradiction_of_the_reference_page_is_named_with_its_sources(
+    words: tuple[str, ...], rule: str, sentence: str, sources: tuple[str, ...]
+) -> None:
+    found = [row for row in beside_the_real_file(*words) if row.rule == rule and sentence in row.sentence]
+    assert [row.sources for row in found] == [sources]
+    assert all(title in str(found[0]) for title in sources)
+
+
+def test_the_reference_page_is_refused_as_a_whole_and_without_it_the_file_is_sound() -> None:
+    assert {row.rule for row in beside_the_real_file(*PAGE)} == {
+        "output_within_context",
+        "modalities_and_capabilities",
+        "capability_without_support",
+    }
+    assert beside_the_real_file() == []
+
+
+def test_a_prefill_badge_is_held_against_the_dialect_of_a_deployment() -> None:
+    facts = resolve(read_model(HEAD + source("page", PAGE["badges"].split("\n")[0]), "m.toml"))
+    (problem,) = against_dialect(facts, (), (), DIALECTS["gemini"])
+    assert (problem.rule, problem.sources) == ("capability_of_dialect", ("the page", "the dialect gemini"))
+    assert list(against_dialect(facts, (), ("prefill",), DIALECTS["gemini"])) == []
+    assert list(against_dialect(facts, (), (), DIALECTS["vllm"])) == []
 
 
 @pytest.mark.parametrize(
@@ -87,3 +135,39 @@ def test_a_decision_settles_a_badge_that_one_source_denies() -> None:
     text = HEAD + source("page", 'can = ["reasoning"]') + source("card", CARD)
     assert problems(text)
     assert problems(text + '[decisions]\n"capability.reasoning" = { use = "card", why = "The card is right." }\n') == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "Of June 2025, with 24 billion parameters.",
+        "It uses 22 of its 235 billion parameters in a context of 131,072 tokens.",
+        "A model of 2025, after its name the M 3.2.",
+        "It takes text and images.",
+    ],
+)
+def test_a_description_may_tell_what_is_a_fact(told: str) -> None:
+    facts = 'name = "M 3.2"\nreleased = "2025-06-20"\nsize = "24B"\ncontext_length = 131072\nfamily = "m-235B-A22B"'
+    assert problems(HEAD + f'description = "{told}"\n' + source("card", facts)) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "number"),
+    [
+        ("Of July 2025.", "July 2025"),
+        ("A model of 2024.", "2024"),
+        ("With 24 million parameters.", "24 million"),
+        ("With 2 billion parameters.", "2 billion"),
+        ("A context of 131,000 tokens.", "131,000"),
+        ("A context of about a million tokens.", "a million"),
+        ("It has three million parameters.", "three million"),
+        ("The one before M 3.3.", "3.3"),
+    ],
+)
+def test_a_description_that_tells_a_number_without_a_source_is_refused(told: str, number: str) -> None:
+    facts = 'name = "M 3.2"\nreleased = "2025-06-20"\nsize = "24B"\ncontext_length = 131072'
+    (problem,) = problems(HEAD + f'description = "{told}"\n' + source("card", facts))
+    assert (problem.rule, problem.sentence) == (
+        "description",
+        f"the description tells {number!r}, which no fact of the model holds.",
+    )

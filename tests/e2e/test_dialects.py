@@ -27,10 +27,10 @@ DIALECTS = ("anthropic", "gemini", "bedrock", "azure")
 PATHS = {
     "anthropic": (r"/anthropic/v1/messages", r"/anthropic/v1/messages"),
     "gemini": (
-        r"/gemini/v1beta/models/m-1:generateContent",
-        r"/gemini/v1beta/models/m-1:streamGenerateContent\?alt=sse",
+        r"/gemini/v1beta/models/[\w.-]+:generateContent",
+        r"/gemini/v1beta/models/[\w.-]+:streamGenerateContent\?alt=sse",
     ),
-    "bedrock": (r"/bedrock/model/m-1/converse", r"/bedrock/model/m-1/converse-stream"),
+    "bedrock": (r"/bedrock/model/[\w.%-]+/converse", r"/bedrock/model/[\w.%-]+/converse-stream"),
     "azure": (r"/azure/openai/deployments/m-1/chat/completions\?api-version=2024-10-21",) * 2,
 }
 TOOLS: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
@@ -157,19 +157,24 @@ def vendors() -> Iterator[Vendors]:
         thread.join()
 
 
-@pytest.fixture(scope="module")
-def served(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def rows(vendors: Vendors) -> dict[str, str]:
+    """How each of the vendors is reached, by its preset."""
     base = f"http://127.0.0.1:{vendors.server_address[1]}"
-    config = AT_ONCE + "probes = false\n"
-    rows = {
+    found = {
         "anthropic": f'base_url = "{base}/anthropic/v1"\napi_key = "sk-ant"',
         "gemini": f'base_url = "{base}/gemini/v1beta"\napi_key = "sk-goog"',
         "bedrock": f'base_url = "{base}/bedrock"\nregion = "eu-west-1"\naccess_key_id = "AKID"\n'
         'secret_access_key = "secret"\nsession_token = "token"',
         "azure": f'base_url = "{base}/azure"\napi_key = "sk-az"',
     }
-    for name, row in rows.items():
-        config += f'[[providers]]\nid = "{name}"\npreset = "{name}"\n{row}\n'
+    return {name: f'[[providers]]\nid = "{name}"\npreset = "{name}"\n{row}\n' for name, row in found.items()}
+
+
+@pytest.fixture(scope="module")
+def served(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = AT_ONCE + "probes = false\n"
+    for name, row in rows(vendors).items():
+        config += row
         for use in ("text", "busy"):
             config += (
                 f'[[models]]\nid = "{name}/{use}"\ninput_modalities = ["text", "image"]\n[[models.deployments]]\nprovider = "{name}"\n'
@@ -283,14 +288,15 @@ def test_several_answers_come_by_several_calls_where_the_dialect_has_no_word_for
         assert "n" in raw.headers["x-fairlead-emulated"]
 
 
-def test_what_was_dropped_is_named(client: openai.OpenAI) -> None:
+def test_what_was_dropped_or_clamped_is_named(client: openai.OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(model="anthropic/text", messages=case("text"), seed=3)
     assert raw.headers["x-fairlead-dropped"] == "seed"
     raw = client.chat.completions.with_raw_response.create(
         model="anthropic/text", messages=case("text"), temperature=1.7, max_tokens=50,
         extra_body={"fairlead": {"parameters": True}},
     )  # fmt: skip
-    assert raw.headers["x-fairlead-parameters"] == "translated=max_tokens; dropped=temperature.above_1"
+    assert raw.headers["x-fairlead-parameters"] == "translated=max_tokens; clamped=temperature"
+    assert raw.headers["x-fairlead-clamped"] == "temperature"
 
 
 def test_a_beginning_that_gemini_would_not_go_on_from_is_not_sent(client: openai.OpenAI, vendors: Vendors) -> None:
@@ -299,3 +305,14 @@ def test_a_beginning_that_gemini_would_not_go_on_from_is_not_sent(client: openai
     with pytest.raises(openai.APIStatusError, match="prefill"):
         client.chat.completions.create(model="gemini/text", messages=begun)
     assert len(vendors.bodies) == before
+
+
+def test_strict_mode_names_all_that_would_be_lost(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(
+            model="anthropic/text", messages=case("text"), temperature=1.7, seed=3, presence_penalty=1,
+            extra_body={"fairlead": {"strict": True}},
+        )  # fmt: skip
+    body: Any = caught.value.body
+    assert sorted(body["parameters"]) == ["presence_penalty", "seed", "temperature"]
+    assert all(repr(name) in body["message"] for name in body["parameters"])

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -177,11 +178,12 @@ def served(
         for kind in ("plain", "stream"):
             url = places[case.reply] if isinstance(case.reply, str) else a.url
             config += provider(url, name=f"a{at}{kind}", extra=QUICK) + deployments(f"{kind}{at}", f"a{at}{kind}", "b")
-    for name in ("lone", "slow", "bad", "tools", "json", "capped", "explained", "fallen", *SPLICED):
+    for name in ("lone", "slow", "bad", "tools", "json", "capped", "explained", "fallen", "stopped", *SPLICED):
         config += provider(a.url, name=f"a-{name}", extra=QUICK)
     config += deployments("lone", "a-lone") + deployments("slow", "a-slow") + deployments("bad", "a-bad", "b")
     config += deployments("tools", "a-tools", "b") + deployments("json", "a-json", "b")
     config += deployments("capped", "a-capped", "b") + deployments("explained", "a-explained", "a-lone", "b")
+    config += deployments("stopped", "a-stopped", "b")
     config += deployments("fallen", "a-fallen") + deployments("other", "b")
     for name in SPLICED:
         config += deployments(name, f"a-{name}", "b")
@@ -263,6 +265,28 @@ def test_a_stream_goes_on_from_every_place_without_a_lost_or_repeated_character(
         assert [one["outcome"] for one in bill["attempts"]][1:] == ["served"]
         assert bill["usage"]["completion_tokens"] == usage["completion_tokens"]
         assert bill["usage"]["prompt_tokens"] == usage["prompt_tokens"]
+        own = len(re.findall(r"\S+\s*|\s+", TEXT[len(begun) :]))
+        billed = Decimal(12 * 5 + own * 10) / 10**7 if begun else 0
+        assert Decimal(bill["attempts"][-1]["cost_usd"]) == billed, "what b bills: all of its prompt, its own words"
+    assert fairlead("verify", data=served.data).returncode == 0
+
+
+def test_a_stop_sequence_is_honoured_across_the_seam(
+    served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    a, b = upstreams
+    a.default = Reply(text=TEXT, fault=Fault.EOF, after_chunks=3)
+    b.enqueue(Reply(text=TEXT, continues=True, chunk_delay_seconds=0.15))
+    before = b.cancelled
+    options = {"stream_options": {"include_usage": True}}
+    answer = ask(served, "stopped", stream=True, stop=["never", "two  three"], **options)
+    assert (answer.text, answer.finish_reason) == ("One two  ", "stop")
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    eventually(lambda: b.cancelled == before + 1)
+    bill = receipt(served, answer)
+    assert (bill["outcome"], bill["usage"]["state"]) == ("served", "estimated"), "its tokenizer is not known"
+    assert 1 <= bill["usage"]["completion_tokens"] <= 4, "what the caller has"
+    assert float(bill["attempts"][-1]["cost_usd"]) > 0, "the operator pays what was written in vain"
 
 
 def test_the_callers_own_prefill_and_cap_hold_over_the_seam(

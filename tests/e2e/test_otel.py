@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP gets a span and metrics for each attempt of a real call."""
+"""A receiver of OTLP over HTTP gets spans and metrics of real calls and of each of their attempts."""
 
 from __future__ import annotations
 
@@ -82,8 +82,17 @@ def attributes(span: Any) -> dict[str, Any]:
     return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
 
 
-def say_hello(url: str, key: str) -> None:
-    with openai.OpenAI(base_url=url + "/v1", api_key=key, max_retries=0) as client:
+def attempts(spans: list[Any]) -> list[Any]:
+    return [span for span in spans if span.kind == span.SPAN_KIND_CLIENT]
+
+
+def calls(spans: list[Any]) -> list[Any]:
+    return [span for span in spans if span.kind == span.SPAN_KIND_SERVER]
+
+
+def say_hello(url: str, key: str, traceparent: str | None = None) -> None:
+    headers = {} if traceparent is None else {"traceparent": traceparent}
+    with openai.OpenAI(base_url=url + "/v1", api_key=key, max_retries=0, default_headers=headers) as client:
         client.chat.completions.create(model="mistral-small-3.2", messages=[{"role": "user", "content": "Hello!"}])
 
 
@@ -96,9 +105,8 @@ def test_a_call_becomes_a_span_and_metrics_by_the_conventions(tmp_path: Path, re
         with serving(tmp_path, config) as served:
             say_hello(served.url, served.key)
         after = time.time_ns()
-    (span,) = receiver.spans()
+    (span,) = attempts(receiver.spans())
     assert span.name == f"chat {UPSTREAM_MODEL}"
-    assert span.kind == span.SPAN_KIND_CLIENT
     assert before < span.start_time_unix_nano < span.end_time_unix_nano < after
     assert span.end_time_unix_nano - span.start_time_unix_nano > 50_000_000
     found = attributes(span)
@@ -124,10 +132,44 @@ def test_a_failed_attempt_is_a_span_with_its_error(tmp_path: Path, receiver: Rec
         with serving(tmp_path, config) as served, pytest.raises(openai.InternalServerError):
             say_hello(served.url, served.key)
     spans = receiver.spans()
-    assert spans
-    for span in spans:  # one for each time that it was tried
-        assert span.status.code == span.status.STATUS_CODE_ERROR
+    (call,) = calls(spans)
+    tried = attempts(spans)
+    assert tried
+    for span in tried:  # one for each time that it was tried
         assert attributes(span)["error.type"] == "upstream_failed"
+        assert (span.trace_id, span.parent_span_id) == (call.trace_id, call.span_id)
+    for span in spans:
+        assert span.status.code == span.status.STATUS_CODE_ERROR
+    assert attributes(call)["fairlead.outcome"] == "upstream_failed"
+
+
+def test_a_call_is_a_part_of_its_callers_trace_and_its_attempts_are_parts_of_the_call(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    trace, above = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    with ScriptedUpstream() as broken, ScriptedUpstream() as good:
+        broken.default = Reply(status=500)
+        config = f'[telemetry]\notlp_endpoint = "{receiver.url}"\n'
+        config += provider(broken.url, name="broken") + provider(good.url, name="good")
+        config += model("broken", "good").replace('provider = "good"', 'provider = "good"\npriority = 1')
+        with serving(tmp_path, config) as served:
+            say_hello(served.url, served.key, f"00-{trace}-{above}-01")
+            say_hello(served.url, served.key, f"00-{trace}-{above}-00")  # its caller records nothing
+            say_hello(served.url, served.key, "00-nonsense-01")
+    spans = receiver.spans()
+    mine = [span for span in spans if span.trace_id.hex() == trace]
+    (call,) = calls(mine)
+    assert call.name == "chat mistral-small-3.2"
+    assert (call.parent_span_id.hex(), attributes(call)["fairlead.outcome"]) == (above, "served")
+    tried = attempts(mine)
+    assert [attributes(span)["gen_ai.provider.name"] for span in tried] == ["broken", "good"]
+    assert {span.parent_span_id for span in tried} == {call.span_id}
+    for span in tried:
+        assert call.start_time_unix_nano <= span.start_time_unix_nano <= span.end_time_unix_nano
+        assert span.end_time_unix_nano <= call.end_time_unix_nano
+    (other,) = calls([span for span in spans if span.trace_id.hex() != trace])
+    assert other.parent_span_id == b"", "what is no traceparent begins a trace of its own"
+    assert {span.trace_id for span in spans} == {call.trace_id, other.trace_id}
 
 
 def test_a_receiver_that_is_not_there_costs_calls_nothing(tmp_path: Path) -> None:

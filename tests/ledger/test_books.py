@@ -20,11 +20,11 @@ from fairlead.ledger import spool as spool_module
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.receipts import generation, receipt
-from fairlead.ledger.record import UsageRecord, amounts, decode, encode
+from fairlead.ledger.record import UsageRecord, decode, encode
 from fairlead.ledger.spool import Spool, read_segment
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.verify import verify, verify_spools
-from fairlead.prices import FREE, PriceSheet, Schedule, rates_from
+from fairlead.prices import FREE, PriceSheet, Schedule, amounts, rates_from
 from fairlead.store import Store, open_store
 from fairlead.wire.usage import usage_from_openai
 
@@ -40,11 +40,11 @@ PRICE = 1000 * 100_000 + 100 * 300_000 + 10**9
 
 def record(number: int, account: str = "acc_1") -> bytes:
     assert USAGE is not None
-    made = amounts(SHEET, USAGE)
+    price, cost = amounts(SHEET, USAGE)
     return encode(
         UsageRecord(
             f"gen_{number}", 1, 2, account, "key_1", "m", "served", False, "reported", "p/m", SHEET.id,
-            USAGE.tokens, USAGE.prompt, USAGE.completion, True, made.price, made.cost,
+            USAGE.tokens, USAGE.prompt, USAGE.completion, True, price, cost,
         )
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
-from fairlead.routing.upstream import Adapter
+from fairlead.routing.protocols import Adapter
 
 HERE = Path(__file__).parent / "recordings"
 CASES = ("text", "tools", "reasoning", "length")

@@ -21,7 +21,7 @@ def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider
     file = tmp_path / "c.toml"
     file.write_text(f'[[providers]]\nid = "it"\n{text}\n')
     settings = with_presets(load_settings(file, environment), environment)
-    return build(settings, frozenset(DIALECTS), environment).providers["it"]
+    return build(settings, DIALECTS, environment).providers["it"]
 
 
 def test_the_page_lists_every_preset_as_it_is() -> None:
@@ -61,6 +61,25 @@ def test_bedrock_takes_an_api_key_or_signs(tmp_path: Path) -> None:
     it = provider(tmp_path, 'preset = "bedrock"\nregion = "us-east-1"', keys)
     assert (it.api_key, it.aws_keys, it.region) == ("", ("id", "secret", "token"), "us-east-1")
     assert "secret" not in repr(it)
+
+
+def test_bedrock_signs_with_a_profile_of_the_shared_file(tmp_path: Path) -> None:
+    shared = tmp_path / "credentials"
+    shared.write_text(
+        "[default]\naws_access_key_id = id\naws_secret_access_key = s%cret\n"
+        "[work]\naws_access_key_id=wid\naws_secret_access_key=wsecret\naws_session_token=token\n[role]\nrole_arn=x\n"
+    )
+    text, home = 'preset = "bedrock"\nregion = "us-east-1"', {"AWS_SHARED_CREDENTIALS_FILE": str(shared)}
+    assert provider(tmp_path, text, home).aws_keys == ("id", "s%cret", "")
+    assert provider(tmp_path, text, {**home, "AWS_PROFILE": "work"}).aws_keys == ("wid", "wsecret", "token")
+    assert provider(tmp_path, text + '\nprofile = "work"', home).aws_keys == ("wid", "wsecret", "token")
+    variables = {"AWS_ACCESS_KEY_ID": "v", "AWS_SECRET_ACCESS_KEY": "w"}
+    assert provider(tmp_path, text, {**home, **variables}).aws_keys == ("v", "w", ""), "variables go first"
+    for profile, words in (("none", "no profile 'none'"), ("role", "roles and other sources")):
+        with pytest.raises(ConfigurationError, match=words):
+            provider(tmp_path, f'{text}\nprofile = "{profile}"', home)
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        provider(tmp_path, text + '\nprofile = "x"', {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "no")})
 
 
 @pytest.mark.parametrize(

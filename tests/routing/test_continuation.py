@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fairlead.routing.continuation import FRESH_BLOCKS, Sent, Splice, charged, continued, may_be_continued
@@ -125,3 +125,58 @@ def test_the_cap_is_what_is_left_of_it() -> None:
     assert made is not None
     assert bytes(made[0].given["max_tokens"]) == b"6"
     assert continued(request(max_tokens=10), "one two", 10) is None
+
+
+WORDS = st.text("ab \n", min_size=0, max_size=14)
+
+
+def first_stop(text: str, stops: list[str]) -> tuple[int, int] | None:
+    """Where the stop sequence that is complete first begins and ends."""
+    found = [(text.index(one) + len(one), text.index(one)) for one in stops if one in text]
+    return (min(found)[1], min(found)[0]) if found else None
+
+
+@given(WORDS, st.lists(st.text("ab \n", min_size=1, max_size=4), min_size=1, max_size=3), st.data())
+def test_a_stop_sequence_holds_across_the_seam_wherever_the_cut_is(text: str, stops: list[str], data: Any) -> None:
+    """The first engine tells every letter at once; the second looks for stops only in what it writes itself."""
+    # When one begins where another ends, nobody says which one ended an answer: its letters are not told.
+    assume(not any(one in other for one in stops for other in stops if one is not other))
+    assume(not any(one.endswith(other[:k]) for one in stops for other in stops for k in range(1, len(other))))
+    first = first_stop(text, stops)
+    at = data.draw(st.integers(0, len(text) if first is None else first[1] - 1), "the cut")
+    pieces = data.draw(st.integers(1, 5), "letters in a chunk")
+    head = text[:at]
+    asked = request(stop=stops)
+    made = continued(asked, head, 1)
+    if made is None:
+        return
+    splice = Splice(sent(*head), asked, head, 1, made[1])
+    written = made[1] + text[at:]
+    own = first_stop(written, stops)
+    if own is not None:
+        written = written[: own[0]]
+    out = head
+    for begin in range(0, len(written), pieces):
+        out += text_of(splice.change(event({"content": written[begin : begin + pieces]}, id_="two")))
+    last = splice.change(event({}, id_="two", finish="stop"))
+    out += text_of(last)
+    assert splice.stopped or b'"finish_reason":"stop"' in last
+    if first is None:
+        assert out == text
+        assert not splice.stopped
+    elif first[0] >= at:
+        assert out == text[: first[0]]
+    else:
+        assert out == head, "the beginning of the stop sequence has been told already"
+
+
+def test_a_stop_sequence_at_the_seam_ends_the_answer_and_what_comes_after_it_is_not_told() -> None:
+    splice = Splice(sent("Go on, EN"), request(stop="END"), "Go on, EN", 3, "")
+    out = splice.change(event({"content": "D of"}, id_="two") + event({"content": " story"}, id_="two"))
+    assert splice.stopped
+    assert out.count(b"data: ") == 1
+    assert b'"delta":{}' in out
+    assert b'"finish_reason":"stop"' in out
+    assert splice.change(event({}, id_="two", finish="length")) == b""
+    reported = Usage(TokenClasses(input=20, output=9, request=1), 20, 9)
+    assert charged(reported, 3, stopped=True).tokens == TokenClasses(input=17, output=3, request=1)

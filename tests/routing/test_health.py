@@ -197,9 +197,11 @@ def test_events_and_states_survive_a_restart(tmp_path: Path) -> None:
     health.failed(health.standing(B), UpstreamDenied("401"), NOW)
     store = open_store(tmp_path)
     with store.write() as connection:
-        keep_events(connection, health.take_events(), at=1_700_000_000_000)
-        keep_health(connection, health.kept(NOW))
-        keep_health(connection, health.kept(NOW))
+        told = health.take_events()
+        assert keep_events(connection, told, at=1_700_000_000_000) == [1, 2]
+        subjects = [(one.deployment, one.provider) for one in told]
+        keep_health(connection, subjects, health.kept(NOW))
+        keep_health(connection, subjects, health.kept(NOW))
     again = Health()
     with store.read() as connection:
         again.restore(kept_health(connection), {one.id: one for one in (A, B)}, 5.0)
@@ -217,3 +219,32 @@ def test_events_and_states_survive_a_restart(tmp_path: Path) -> None:
     assert provider is not None
     assert 50 < provider.blocked_until - 5.0 <= 60
     assert again.troubled
+
+
+def test_what_another_process_has_found_out_is_taken_up_and_not_told_again(tmp_path: Path) -> None:
+    one, two = Health(probed=True), Health(probed=True)
+    known = {each.id: each for each in (A, B)}
+    store = open_store(tmp_path)
+    subjects = [("a/x", "a")]
+
+    def tell() -> None:
+        one.take_events()
+        with store.write() as connection:
+            keep_health(connection, subjects, one.kept(NOW))
+            two.learn(subjects, kept_health(connection), known, NOW)
+
+    opened(one)
+    tell()
+    assert two.standing(A).state == "open"
+    assert two.troubled
+    assert not two.may_try(two.standing(A), NOW)
+    one.half_open(one.standing(A), "a probe was answered")
+    tell()
+    assert two.standing(A).state == "half_open"
+    assert two.may_try(two.standing(A), NOW)
+    one.served(one.begin(A, NOW, first=True), NOW)
+    tell()
+    assert two.standing(A).state == "closed"
+    assert not two.troubled
+    assert two.take_events() == []
+    store.close()

@@ -101,7 +101,7 @@ def test_parameters_are_a_reason_only_when_they_are_required() -> None:
     assert names(planned(strict, offer(mistral, A))) == ["a/x"]
     refused = refusal(planned(strict, offer(mistral)), strict, Health(), NOW)
     assert isinstance(refused, InvalidRequest)
-    assert "logit_bias, user" in refused.message, "strict mode names all that would be dropped"
+    assert "'logit_bias', 'user'" in refused.message, "strict mode names all that would be dropped"
     assert names(planned(request(max_tokens=5, fairlead={"strict": True}), offer(mistral))) == ["mistral/x"]
 
 

@@ -93,7 +93,7 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     keys = dict.fromkeys(
         ("BIG_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_API_KEY"), "k"
     )
-    snapshot = build(with_presets(settings, keys), frozenset(DIALECTS), keys)
+    snapshot = build(with_presets(settings, keys), DIALECTS, keys)
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 
 
@@ -138,6 +138,15 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "l.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match="UTF-8"):
         load_settings(tmp_path / "l.toml", {})
+
+
+@pytest.mark.parametrize(
+    "url", ["llm.example.org", "https://llm.example.org/", "https://a.example/b", "ftp://a.example", "https://a b"]
+)
+def test_the_public_address_is_a_scheme_and_a_host(tmp_path: Path, url: str) -> None:
+    assert "'public_url'" in refusal(tmp_path, f'[server]\npublic_url = "{url}"\n')
+    for good in ("https://llm.example.org", "http://[::1]:8080", "http://10.0.0.1"):
+        assert load(tmp_path, f'[server]\npublic_url = "{good}"\n').server.public_url == good
 
 
 def test_keys_come_from_the_file_or_the_environment_and_are_never_shown() -> None:

@@ -26,6 +26,7 @@ PAGES = (
     "/",
     "/models",
     "/models?view=cards&capability=tools",
+    "/models?view=chart",
     "/models/mistralai",
     "/compare",
     "/compare/mistral-small-3.2/many-1",
@@ -216,6 +217,13 @@ def test_a_language_is_chosen_by_the_browser_or_the_switch_and_remembered(served
     assert len(re.findall(rb'hreflang="(?:en|de|zh|x-default)"', body.split(b"</head>")[0])) == 4
 
 
+def test_before_the_first_call_nothing_is_known_and_the_page_says_so(served: Served) -> None:
+    text = raw(served, "GET", "/models/mistralai/mistral-small-3.2")[2].decode()
+    assert "no recent calls to judge by" in text
+    assert "not enough data" in text
+    assert "No traffic in the last 90 days, so nothing is known." in text
+
+
 def test_programs_find_the_site(served: Served) -> None:
     space = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
     root = ET.fromstring(raw(served, "GET", "/sitemap.xml")[2])
@@ -246,7 +254,8 @@ def test_the_documentation_leads_from_page_to_page_and_runs_no_markup_of_its_own
 def test_a_comparison_marks_what_differs_and_asks_when_a_model_is_unknown(served: Served) -> None:
     text = raw(served, "GET", "/compare/mistral-small-3.2/many-1")[2].decode()
     assert re.search(
-        r'<tr class="differs"><th scope="row">Input, per million tokens</th><td>\$0.10</td><td>\$0.11</td>', text
+        r'<tr class="differs"><th scope="row">Lowest input price, per million tokens</th><td>\$0.10</td><td>\$0.11</td>',
+        text,
     )
     assert re.search(r"<tr><th scope=\"row\">State</th>", text), "both are up"
     assert "<h1>Many 1 " in raw(served, "GET", "/compare?model=many-1&model=many-2&model=")[2].decode()

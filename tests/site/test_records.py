@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import date
 from xml.etree import ElementTree as ET
 
+from fairlead.site.charts import history
 from fairlead.site.compare import _round_up
+from fairlead.site.incidents import SILENT_MS, atom, incidents_of
 from fairlead.site.rankings import rank
 from fairlead.site.records import Event
-from fairlead.site.status import atom, history, incidents_of
 from fairlead.telemetry.figures import DayBar, ModelDay, Rate
 
 TODAY = date(2026, 11, 24)
@@ -41,14 +42,25 @@ def test_an_incident_lasts_from_the_first_opening_to_the_closing() -> None:
         Event("p/m", "p", "half_open", "", 4_000),
         Event("p/m", "p", "open", "upstream_failed", 1_000), Event("", "q", "open", "upstream_denied", 7_000),
     ]  # fmt: skip
-    still, over = incidents_of(events)
+    still, over = incidents_of(events, 10_000, (), {"p/m", "q"})
     assert (still.subject, still.start, still.end) == ("q", 7_000, None)
     assert (over.subject, over.reason, over.start, over.end) == ("p/m", "upstream_failed", 1_000, 9_000)
 
 
+def test_a_breaker_that_nobody_has_heard_of_for_long_is_no_incident_any_more() -> None:
+    events = [Event("p/m", "p", "open", "upstream_failed", 1_000), Event("p/m", "p", "open", "again", 6_000)]
+    late = 6_000 + SILENT_MS
+    (over,) = incidents_of(events, late, (), {"p/m"})
+    assert over.end == 6_000
+    (own,) = incidents_of(events, late, {"p/m"}, {"p/m"})
+    assert own.end is None, "this process itself keeps it out of use"
+    (gone,) = incidents_of(events, 7_000, (), ())
+    assert gone.end == 6_000, "a deployment that is not there any more"
+
+
 def test_the_feed_is_well_formed_and_every_entry_has_its_own_id() -> None:
     events = [Event("p/<m>", "p", "open", "a & b", 1_000), Event("", "q", "open", "x", 2_000)]
-    root = ET.fromstring(atom(incidents_of(events), "https://x.example"))
+    root = ET.fromstring(atom(incidents_of(events, 3_000, (), {"p/<m>", "q"}), "https://x.example"))
     space = "{http://www.w3.org/2005/Atom}"
     ids = [entry.findtext(f"{space}id") for entry in root.findall(f"{space}entry")]
     assert len(ids) == len(set(ids)) == 2

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from babel.messages.pofile import read_po
 from starlette.requests import Request
 
+from fairlead.catalogue.similar import WORDS, Reason
+from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.site.language import chosen, languages
+from fairlead.site.shown import said
 
+CHINESE = re.compile("[\u4e00-\u9fff]")
 ROOT = Path(__file__).parents[2]
 
 
 def test_no_word_is_untranslated_and_the_compiled_files_are_of_the_written_ones() -> None:
     done = subprocess.run([sys.executable, "tools/translate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_chinese_is_chinese_and_the_words_of_the_catalogue_are_told_in_every_language() -> None:
+    english, german, _ = languages()
+    with (ROOT / "src/fairlead/site/locale/zh/LC_MESSAGES/messages.po").open("rb") as file:
+        for message in read_po(file, locale="zh"):
+            strings = message.string if isinstance(message.string, tuple) else (message.string,)
+            assert not message.id or all(CHINESE.search(text) or text in ("token", "token/秒") for text in strings), (
+                message.id
+            )
+    for parameter in PARAMETERS.values():
+        for sentence in (parameter.meaning, parameter.kind):
+            assert english.gettext(sentence) == sentence
+            assert german.gettext(sentence) != sentence, sentence
+    for sentence in (*WORDS, *(row.meaning for row in CAPABILITIES.values())):
+        assert german.gettext(sentence) != sentence, sentence
+    reason = Reason("%(number)s times the price", 1.5)
+    assert [said(reason, one) for one in languages()] == ["1.5 times the price", "1,5-facher Preis", "价格为 1.5 倍"]
+    assert str(Reason("also takes %(things)s", None, ("images", "audio"))) == "also takes images, audio"
 
 
 def language(query: str = "", cookie: str = "", accept: str = "") -> str:

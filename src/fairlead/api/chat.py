@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
@@ -13,7 +13,7 @@ from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.wire.chat import parse_chat
 
-TIMEOUT = b"x-fairlead-timeout"
+TIMEOUT: Final = b"x-fairlead-timeout"
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 

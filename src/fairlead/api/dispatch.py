@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fairlead.api.ids import request_id_lines
 from fairlead.errors import (
@@ -22,10 +22,10 @@ log = logging.getLogger("fairlead.api")
 Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Routes = dict[str, dict[str, Endpoint]]
 
-JSON_HEAD = b"content-type: application/json\r\n"
-DATA_PLANE_PREFIX = "/v1/"
-ALLOWED_HEADERS = b"authorization, content-type, x-request-id, x-fairlead-timeout"
-EXPOSED_HEADERS = (
+JSON_HEAD: Final = b"content-type: application/json\r\n"
+DATA_PLANE_PREFIX: Final = "/v1/"
+ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
+EXPOSED_HEADERS: Final = (
     b"x-request-id, x-fairlead-dropped, x-fairlead-parameters, x-fairlead-emulated, "
     b"x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "

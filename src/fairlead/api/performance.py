@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.api.models import PREFIX
 from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.catalogue.views import limits
 from fairlead.errors import InvalidRequest, ModelNotFound, Overloaded
 from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
@@ -106,14 +107,15 @@ class Performances:
 
 def _endpoint(model: Model, deployment: Deployment, recent: Figures | None, daily: Figures | None) -> dict[str, Any]:
     rates = deployment.sheet.price.rates
+    context, output = limits(model, deployment)
     return {
         "name": f"{deployment.provider} | {model.name}",
         "model_id": model.id,
         "model_name": model.name,
         "provider_name": deployment.provider,
         "tag": deployment.id,
-        "context_length": deployment.context_length or model.context_length,
-        "max_completion_tokens": deployment.max_output_tokens or model.max_output_tokens,
+        "context_length": context,
+        "max_completion_tokens": output,
         "quantization": deployment.quantization or "unknown",
         "pricing": {
             "prompt": Picodollars(rates.input).per_token(),

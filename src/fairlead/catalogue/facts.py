@@ -8,6 +8,7 @@ The names of facts are these words, and a dotted word for each member of a famil
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -30,7 +31,8 @@ class Vendor(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Source(Struct, frozen=True):
-    """Who says something. `read`: the day on which we read it; `edition`: the newest date in what we read.
+    """Who says something. `read`: the day on which we read it; `edition`: the newest date in what we read, which is a
+    part of the title too.
 
     `kind`: `vendor` (the maker's documentation or own API), `card` (the model card beside the weights), `provider` (who
     serves it), `collection` (who collects what others say), `measurement` (we tried it), `operator` (this server's
@@ -140,6 +142,7 @@ class ModelFacts(Struct, frozen=True):
 
 
 NOT_KNOWN = Fact(None, "")
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?$")
 
 encode = msgspec.json.Encoder(order="deterministic").encode
 decode = msgspec.json.Decoder(ModelFacts).decode
@@ -151,6 +154,8 @@ def same(one: Value | None, other: Value | None) -> bool:
         if all(isinstance(word, str) for word in (*one, *other)):
             return set(one) == set(other)
         return one == other
+    if isinstance(one, str) and isinstance(other, str) and _DATE.match(one) and _DATE.match(other):
+        return one.startswith(other) or other.startswith(one)
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 

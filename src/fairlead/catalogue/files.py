@@ -212,7 +212,9 @@ def _by_rank(source: Statements) -> str:
 
 
 def _source(key: str, said: Statements) -> Source:
-    return Source(key, said.title, said.kind, str(said.read), said.url, str(said.edition) if said.edition else None)
+    # What we read on a day may be older: both dates are told wherever a source is named.
+    title = f"{said.title} (edition {said.edition})" if said.edition else said.title
+    return Source(key, title, said.kind, str(said.read), said.url, str(said.edition) if said.edition else None)
 
 
 def _change(entry: Changed) -> Change:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
+from typing import Protocol
 
 from msgspec import Struct
 
 from fairlead.catalogue.facts import Fact, ModelFacts, Value, Vendor
+from fairlead.catalogue.numbers import unsourced_numbers
 from fairlead.catalogue.vocabulary import CAPABILITIES, MODALITIES, MODES, PARAMETERS, STATES
 from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
@@ -18,6 +20,26 @@ KNOWN_FACTS = frozenset({
     "mode", "status", "retires", "successor",
 })  # fmt: skip
 REASONING_PARAMETERS = ("reasoning", "include_reasoning", "reasoning_effort")
+
+
+class Spoken(Protocol):
+    """What a dialect has words for: `carries`: parameters, None: every one but those that it `lacks`; `incapable`:
+    capabilities that it has no word for."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def carries(self) -> frozenset[str] | None: ...
+
+    @property
+    def lacks(self) -> frozenset[str]: ...
+
+    @property
+    def incapable(self) -> frozenset[str]: ...
+
+    @property
+    def passes_unknown(self) -> bool: ...
 
 
 class Problem(Struct, frozen=True):
@@ -54,6 +76,40 @@ def lint(models: Iterable[ModelFacts], vendors: Mapping[str, Vendor]) -> list[Pr
             if (other := names.setdefault(alias, model.id)) != model.id or alias == model.id:
                 found.append(Problem(model.id, "alias", f"the alias {alias!r} is taken by {other}."))
     return found
+
+
+def against_dialect(
+    model: ModelFacts, parameters: Collection[str], lacks: Collection[str], dialect: Spoken
+) -> Iterator[Problem]:
+    """What a deployment claims and its dialect cannot say: capabilities of its model, unless it is said to lack them,
+    and `parameters` that it is said to take."""
+    dialects = f"the dialect {dialect.name}"
+    for name in sorted(dialect.incapable - frozenset(lacks)):
+        fact = model.get(f"capability.{name}")
+        if fact.value is True:
+            said = model.source_of(fact)
+            yield Problem(
+                model.id,
+                "capability_of_dialect",
+                f"it has the capability {name!r}, and the dialect {dialect.name!r} has no word for it; "
+                f'say lacks = ["{name}"] at the deployment.',
+                (*((said.title,) if said else ()), dialects),
+            )
+    # Either of the two names is made into the other.
+    caps = {"max_tokens", "max_completion_tokens"}
+    for name in parameters:
+        if dialect.carries is None:
+            carried = name not in dialect.lacks
+        else:
+            carried = name in dialect.carries or (name in caps and bool(dialect.carries & caps))
+            carried = carried or (dialect.passes_unknown and name not in PARAMETERS)
+        if not carried:
+            yield Problem(
+                model.id,
+                "parameter_of_dialect",
+                f"the deployment is said to take {name!r}, which the dialect {dialect.name!r} cannot carry.",
+                ("the configuration", dialects),
+            )
 
 
 def _output_within_context(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
@@ -170,6 +226,12 @@ def _words(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
             yield f"the fact {name!r} has no source.", (fact,)
 
 
+def _description(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
+    text = model.text("description")
+    for told in unsourced_numbers(text, model) if text else ():
+        yield f"the description tells {told!r}, which no fact of the model holds.", (model.get("description"),)
+
+
 def _prices(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
     for price in model.prices:
         said = (Fact(None, price.source),)
@@ -200,5 +262,6 @@ RULES: tuple[Rule, ...] = (
     _defaults_and_ranges,
     _days,
     _words,
+    _description,
     _prices,
 )

@@ -16,6 +16,7 @@ from msgspec import Raw
 from fairlead.catalogue.built import Catalogue, load_catalogue
 from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, same
 from fairlead.catalogue.facts import Source as Said
+from fairlead.catalogue.lint import Spoken, against_dialect
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES
 from fairlead.errors import ConfigurationError
@@ -44,7 +45,7 @@ def catalogue_models(catalogue: Catalogue | None = None) -> dict[str, Model]:
     return {name: model_of(facts) for name, facts in catalogue.models.items()}
 
 
-def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str, str] | None = None) -> Snapshot:
+def build(settings: Settings, dialects: Mapping[str, Spoken], environment: Mapping[str, str] | None = None) -> Snapshot:
     """Checks providers and models against each other. Raises ConfigurationError with file and line."""
     source = settings.source
     providers: dict[str, Provider] = {}
@@ -60,7 +61,7 @@ def build(settings: Settings, dialects: frozenset[str], environment: Mapping[str
                 source, f"{path}.id", f"the model {model.id!r} is there twice; give it all its deployments once."
             )
         seen.add(model.id)
-        models[model.id] = _configured(model, models.get(model.id), path, providers, source)
+        models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, source)
     aliases = {alias: model.id for model in models.values() for alias in model.aliases if alias not in models}
     return Snapshot(models, providers, catalogue.vendors, aliases)
 
@@ -111,7 +112,7 @@ def _provider(
     given: ProviderSettings,
     path: str,
     others: Mapping[str, Provider],
-    dialects: frozenset[str],
+    dialects: Mapping[str, Spoken],
     source: Source | None,
     environment: Mapping[str, str] | None,
 ) -> Provider:
@@ -146,6 +147,7 @@ def _provider(
         queue=given.max_queue,
         queue_seconds=given.queue_timeout_seconds,
         bills_cut=None if given.hang_up is None else given.hang_up == "drain",
+        probe=given.probe,
     )
 
 
@@ -166,7 +168,12 @@ def _check_url(url: str, path: str, source: Source | None) -> None:
 
 
 def _configured(
-    given: ModelSettings, known: Model | None, path: str, providers: Mapping[str, Provider], source: Source | None
+    given: ModelSettings,
+    known: Model | None,
+    path: str,
+    providers: Mapping[str, Provider],
+    dialects: Mapping[str, Spoken],
+    source: Source | None,
 ) -> Model:
     facts = _stated(given, known.facts if known else ModelFacts(given.id, given.vendor or "unknown", {}, {}), source)
     model = model_of(facts)
@@ -183,6 +190,9 @@ def _configured(
         sheet = _sheet(name, wanted, given.markup, here, source)
         if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
             raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
+        dialect = dialects[providers[wanted.provider].dialect]
+        for problem in against_dialect(facts, wanted.parameters or (), wanted.lacks, dialect):
+            raise _error(source, here, str(problem))
         deployments.append(
             Deployment(
                 name,
@@ -199,6 +209,8 @@ def _configured(
                 max_output_tokens=wanted.max_output_tokens,
                 parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
                 lacks=wanted.lacks,
+                probe=wanted.probe,
+                continues=wanted.continues,
             )
         )
     model = replace(model, deployments=tuple(deployments))

@@ -16,12 +16,35 @@ MODALITY, CAPABILITY, CONTEXT, PRICE, FAMILY, VENDOR = 0.2, 0.2, 0.15, 0.2, 0.15
 WIDEST = math.log(64)
 
 
+class Reason(Struct, frozen=True):
+    """`words` with places: %(number)s for `number`, %(things)s for `things`, so that it can be said in any language;
+    str() says it in English."""
+
+    words: str
+    number: float | None = None
+    things: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        number = "" if self.number is None else f"{self.number:.1f}".removesuffix(".0")
+        return self.words % {"number": number, "things": ", ".join(self.things)}
+
+
+# Every sentence that a reason may be, and the things that it may name.
+WORDS = (
+    "same family", "same vendor", "listed as free", "half the price", "about the same price",
+    "%(number)s %% cheaper", "%(number)s times the price", "reasons before it answers", "answers without reasoning",
+    "%(number)s times the context", "a shorter context", "open weights", "also takes %(things)s", "takes no %(things)s",
+    "the same abilities",
+)  # fmt: skip
+THINGS = {"image": "images", "audio": "audio", "video": "video", "file": "files", "text": "text"}
+
+
 class Similar(Struct, frozen=True):
     """`distance` from 0 (the same) to 1. `reasons` begin with what tells the two apart or binds them most."""
 
     model: ModelFacts
     distance: float
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
 
 
 def similar(model: ModelFacts, others: Iterable[ModelFacts], most: int = 6) -> list[Similar]:
@@ -55,24 +78,24 @@ def list_price(model: ModelFacts) -> float | None:
     return None
 
 
-def reasons(model: ModelFacts, other: ModelFacts) -> tuple[str, ...]:
+def reasons(model: ModelFacts, other: ModelFacts) -> tuple[Reason, ...]:
     """Why somebody who looks at `model` may want `other`."""
     found = []
     if model.text("family") is not None and model.text("family") == other.text("family"):
-        found.append("same family")
+        found.append(Reason("same family"))
     elif model.vendor == other.vendor:
-        found.append("same vendor")
+        found.append(Reason("same vendor"))
     found += _price_words(list_price(model), list_price(other))
-    found += _more("also takes", model.words("input_modalities"), other.words("input_modalities"), "takes no")
+    found += _more(model.words("input_modalities"), other.words("input_modalities"))
     mine, theirs = set(model.capabilities), set(other.capabilities)
     if "reasoning" in theirs - mine:
-        found.append("reasons before it answers")
+        found.append(Reason("reasons before it answers"))
     elif "reasoning" in mine - theirs:
-        found.append("answers without reasoning")
+        found.append(Reason("answers without reasoning"))
     found += _context_words(model.whole("context_length"), other.whole("context_length"))
     if model.get("open_weights").value is False and other.get("open_weights").value is True:
-        found.append("open weights")
-    return tuple(found) or ("the same abilities",)
+        found.append(Reason("open weights"))
+    return tuple(found) or (Reason("the same abilities"),)
 
 
 def _modalities(model: ModelFacts) -> set[str]:
@@ -106,35 +129,36 @@ def _scale(one: float | None, other: float | None) -> float:
     return min(1.0, abs(math.log(one / other)) / WIDEST)
 
 
-def _price_words(mine: float | None, theirs: float | None) -> list[str]:
+def _price_words(mine: float | None, theirs: float | None) -> list[Reason]:
     if mine is None or theirs is None or mine == theirs:
         return []
     if theirs == 0:
-        return ["listed as free"]
+        return [Reason("listed as free")]
     if mine == 0:
         return []
     ratio = theirs / mine
     if 0.45 <= ratio <= 0.55:
-        return ["half the price"]
+        return [Reason("half the price")]
     if ratio < 0.9:
-        return [f"{round(100 * (1 - ratio))} % cheaper"]
+        return [Reason("%(number)s %% cheaper", round(100 * (1 - ratio)))]
     if ratio <= 1.1:
-        return ["about the same price"]
-    return [f"{ratio:.1f} times the price" if ratio < 10 else f"{ratio:.0f} times the price"]
+        return [Reason("about the same price")]
+    return [Reason("%(number)s times the price", round(ratio, 1) if ratio < 10 else round(ratio))]
 
 
-def _context_words(mine: int | None, theirs: int | None) -> list[str]:
+def _context_words(mine: int | None, theirs: int | None) -> list[Reason]:
     if mine is None or theirs is None:
         return []
     if theirs >= 1.5 * mine:
-        return [f"{theirs / mine:.1f} times the context".replace(".0 ", " ")]
-    return ["a shorter context"] if theirs * 1.5 <= mine else []
+        return [Reason("%(number)s times the context", round(theirs / mine, 1))]
+    return [Reason("a shorter context")] if theirs * 1.5 <= mine else []
 
 
-def _more(also: str, mine: tuple[str, ...], theirs: tuple[str, ...], lacks: str) -> list[str]:
-    words = {"image": "images", "audio": "audio", "video": "video", "file": "files", "text": "text"}
+def _more(mine: tuple[str, ...], theirs: tuple[str, ...]) -> list[Reason]:
     if not mine or not theirs:
         return []
-    more = [words.get(word, word) for word in theirs if word not in mine]
-    less = [words.get(word, word) for word in mine if word not in theirs]
-    return ([f"{also} {' and '.join(more)}"] if more else []) + ([f"{lacks} {' or '.join(less)}"] if less else [])
+    more = tuple(THINGS.get(word, word) for word in theirs if word not in mine)
+    less = tuple(THINGS.get(word, word) for word in mine if word not in theirs)
+    return ([Reason("also takes %(things)s", None, more)] if more else []) + (
+        [Reason("takes no %(things)s", None, less)] if less else []
+    )

@@ -16,7 +16,7 @@ NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
 @dataclass(frozen=True, slots=True)
 class Provider:
     """Who serves models, and how it is reached. Times in seconds. `bills_cut`: see `Dialect`; None: as its dialect.
-    `aws_keys`: what its requests are signed with, where they are."""
+    `aws_keys`: what its requests are signed with, where they are. `probe`: see `Upstream`."""
 
     id: str
     base_url: str
@@ -33,6 +33,7 @@ class Provider:
     region: str = ""
     api_version: str = ""
     aws_keys: tuple[str, str, str] | None = field(repr=False, default=None)
+    probe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,8 @@ class Deployment:
 
     What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
     provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
-    capabilities that it has not. None: not known. `context_length` and
-    `max_output_tokens` are this deployment's own limits; None: the model's.
+    capabilities that it has not; `continues`: it goes on from the beginning of an answer. None: not known.
+    `context_length` and `max_output_tokens` are this deployment's own limits; None: the model's.
     """
 
     id: str
@@ -59,6 +60,8 @@ class Deployment:
     parameters: frozenset[str] | None = None
     lacks: tuple[str, ...] = ()
     max_output_tokens: int | None = None
+    probe: str | None = None
+    continues: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httptools
@@ -28,10 +28,10 @@ from fairlead.http.connect import Address, Proxy, connect
 from fairlead.http.eager import Signal
 from fairlead.http.request import BODILESS, JOIN_BYTES
 
-NEVER = math.inf
-SWEEP_SECONDS = 0.1
+NEVER: Final = math.inf
+SWEEP_SECONDS: Final = 0.1
 # Idle connections are looked at less often than calls in flight.
-IDLE_SWEEP_SECONDS = 1.0
+IDLE_SWEEP_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)

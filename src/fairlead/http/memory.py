@@ -7,7 +7,10 @@ import sys
 
 # glibc's malloc.h. With the defaults each body over 128 KiB is mapped and unmapped by the kernel, page fault by page
 # fault: three quarters of the cost of a 1 MB request. Measured: 3,550 -> 1,121 us.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
+# An arena for each thread that once read the database would keep what it freed for itself; the interpreter's lock lets
+# one thread allocate at a time anyway.
+ARENAS = 1
 MMAP_THRESHOLD_BYTES = 64 << 20
 TRIM_THRESHOLD_BYTES = 256 << 20
 TOP_PAD_BYTES = 4 << 20
@@ -23,4 +26,5 @@ def tune_allocator() -> bool:
         return False
     # Largest threshold first: glibc clamps mmap's to HEAP_MAX/2 on some versions and then answers 0.
     set_mmap = mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES) or mallopt(M_MMAP_THRESHOLD, 32 << 20)
+    mallopt(M_ARENA_MAX, ARENAS)
     return bool(set_mmap and mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES) and mallopt(M_TOP_PAD, TOP_PAD_BYTES))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fairlead.http.eager import Running
 
 if TYPE_CHECKING:
     from fairlead.http.server import Connection
 
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-BODILESS = frozenset({204, 304})
+STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+BODILESS: Final = frozenset({204, 304})
 # Up to here head and body are joined into one buffer; beyond, copying costs more than a second buffer.
-JOIN_BYTES = 65_536
+JOIN_BYTES: Final = 65_536
 
 
 class KnownHead:
@@ -52,16 +52,24 @@ class KnownHead:
 
     def body_of(self, data: bytes) -> bytes | None:
         """The body when `data` is one whole message with this head, and nothing else."""
-        before = self.before
-        if not data.startswith(before):
+        before, after = self.before, self.after
+        at = len(before)
+        size = len(data)
+        if size <= at + len(after) or data[:at] != before:
             return None
-        digits = len(before)
-        end = data.find(b"\r", digits, digits + 11)
-        if end <= digits or not data.startswith(self.after, end):
-            return None
-        length = data[digits:end]
-        start = end + len(self.after)
-        if not length.isdigit() or len(data) - start != int(length):
+        length = 0
+        digits = at + 10
+        while at < digits:
+            digit = data[at] - 0x30
+            if not 0 <= digit <= 9:
+                break
+            length = length * 10 + digit
+            at += 1
+            if at == size:
+                return None
+        start = at + len(after)
+        # Were there no digits, `after` would not follow: what was learnt had some.
+        if size - start != length or data[at:start] != after or at == len(before):
             return None
         return data[start:]
 
@@ -72,9 +80,9 @@ class KnownHead:
         return Request(self.method, self.target, headers, body, "1.1", peer, secure, self)
 
 
-LONGEST_KNOWN_HEAD = 4_096
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,10})\r\n")
-_DECIDING = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+LONGEST_KNOWN_HEAD: Final = 4_096
+_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,10})\r\n")
+_DECIDING: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"})
 
 
 class Request:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import httptools
 
@@ -24,18 +24,18 @@ Handler = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Refusal = Callable[[int, str, str], tuple[bytes, bytes]]
 OnError = Callable[[Request, Response, BaseException], None]
 
-NEVER = math.inf
+NEVER: Final = math.inf
 # How often deadlines are looked at: one timer for all connections instead of one per request.
-SWEEP_SECONDS = 0.5
-BACKLOG = 4096
+SWEEP_SECONDS: Final = 0.5
+BACKLOG: Final = 4096
 # After a refusal the caller may still be sending; closing at once would reset the connection and lose the answer.
-LINGER_SECONDS = 2.0
+LINGER_SECONDS: Final = 2.0
 # A caller may send requests ahead of their answers up to here; then its socket is not read until it catches up.
-PIPELINED_REQUESTS = 64
-PIPELINED_BYTES = 1 << 20
+PIPELINED_REQUESTS: Final = 64
+PIPELINED_BYTES: Final = 1 << 20
 # When a peer that is owed an answer closes its sending side, see `Connection.eof_received`.
-PROBE_DELAYS_SECONDS = (0.1, 0.3)
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+PROBE_DELAYS_SECONDS: Final = (0.1, 0.3)
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from msgspec.structs import replace
 
 from fairlead.errors import LedgerUnavailable
-from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, amounts, encode
+from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, encode
 from fairlead.ledger.spool import Spool
 from fairlead.ledger.wallets import Hold
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, dollars
-from fairlead.prices import PriceSheet
+from fairlead.prices import PriceSheet, amounts
 from fairlead.wire.usage import TokenClasses, Usage
 
-NOTHING = Usage(TokenClasses(), 0, 0)
+NOTHING: Final = Usage(TokenClasses(), 0, 0)
+_LOW: Final = tuple(f"{low:02x}" for low in range(256))
 NO_SCOPES: tuple[str, ...] = ()
 
 
 class Bills:
     """Opens the bills of one process. `name` is that of its spool, and a part of every generation id."""
 
-    __slots__ = ("_id", "_number", "_spool", "_synced")
+    __slots__ = ("_id", "_number", "_prefix", "_spool", "_synced")
 
     def __init__(self, name: str, spool: Spool, synced: Callable[[], Awaitable[None]] | None) -> None:
-        self._id = f"gen_{name}%08x"
+        self._id = f"gen_{name}"
+        self._prefix = self._id + "000000"
         self._number = 0
         self._spool = spool
         self._synced = synced
@@ -43,8 +46,11 @@ class Bills:
                     "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
                     retry_after_seconds=5,
                 )
-        self._number += 1
-        return Bill(self._id % self._number, account, key, model, stream, spool.append, hold, self._synced)
+        number = self._number = self._number + 1
+        low = number & 0xFF
+        if not low:  # eight hexadecimal digits: the first six are made once for 256 calls
+            self._prefix = f"{self._id}{number >> 8:06x}"
+        return Bill(self._prefix + _LOW[low], account, key, model, stream, spool.append, hold, self._synced)
 
 
 class Bill:
@@ -76,7 +82,7 @@ class Bill:
         key: str,
         model: str,
         stream: bool,
-        append: Callable[[bytes], None],
+        append: Callable[[bytes, UsageRecord], None],
         hold: Hold | None = None,
         synced: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -121,21 +127,31 @@ class Bill:
         prompt_state: str = "",
         *,
         missing: bool = False,
+        billed: Usage | None = None,
     ) -> int:
-        """There is an answer: what it costs the caller, in picodollars. Written when this returns."""
+        """There is an answer: what it costs the caller, in picodollars. Written when this returns. `billed`: what the
+        provider bills for it, where that is another usage than the caller's."""
         assert not self.closed
         now = time.time_ns() // 1_000_000
-        attempts = (*self._attempts, Attempt(sheet.deployment, sheet.id, outcome, now - self._since))
+        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
+        own: int | None = None
+        if billed is not None and sheet.cost is not None:
+            own = sheet.cost.charge(billed.tokens, billed.prompt)
+            attempt = replace(attempt, tokens=billed.tokens, prompt=billed.prompt, cost=own)
+        attempts = (*self._attempts, attempt)
         price, cost = 0, self._wasted or None
         if usage is None:
             state, prompt_state, missing = "usage_missing", "", True
         else:
-            made = amounts(sheet, usage)
+            full, cost = amounts(sheet, usage)
             self.tokens = usage.prompt + usage.completion
-            price = 0 if outcome == EMPTY else made.price
-            cost = made.cost if not self._wasted else (made.cost or 0) + self._wasted
+            price = 0 if outcome == EMPTY else full
+            if own is not None:
+                cost = own
+            if self._wasted:
+                cost = (cost or 0) + self._wasted
             if price + (cost or 0) > MOST_PICODOLLARS:
-                raise MoneyOverflow(f"{made.price} picodollars are more than a record holds")
+                raise MoneyOverflow(f"{full} picodollars are more than a record holds")
         self.closed = True
         held, scopes, shortfall = 0, NO_SCOPES, 0
         hold = self._hold
@@ -147,15 +163,12 @@ class Bill:
         self.price = price
         self.usd = dollars(price)
         tokens, prompt, completion, balanced = usage or NOTHING
-        self._append(
-            encode(
-                UsageRecord(
-                    self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-                    state, sheet.deployment, sheet.id, tokens, prompt, completion, balanced,
-                    price, cost, attempts, held, scopes, shortfall, prompt_state, missing,
-                )
-            )
+        record = UsageRecord(
+            self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
+            state, sheet.deployment, sheet.id, tokens, prompt, completion, balanced,
+            price, cost, attempts, held, scopes, shortfall, prompt_state, missing,
         )  # fmt: skip
+        self._append(encode(record), record)
         return price
 
     def release(self, outcome: str) -> None:
@@ -167,22 +180,19 @@ class Bill:
             self._hold.settle(0)
         now = time.time_ns() // 1_000_000
         last = self._attempts[-1] if self._attempts else None
-        self._append(
-            encode(
-                UsageRecord(
-                    self.id,
-                    self._at,
-                    now,
-                    self._account,
-                    self._key,
-                    self._model,
-                    outcome,
-                    self._stream,
-                    "none",
-                    last.deployment if last else "",
-                    last.sheet if last else "",
-                    cost=self._wasted or None,
-                    attempts=self._attempts,
-                )
-            )
+        record = UsageRecord(
+            self.id,
+            self._at,
+            now,
+            self._account,
+            self._key,
+            self._model,
+            outcome,
+            self._stream,
+            "none",
+            last.deployment if last else "",
+            last.sheet if last else "",
+            cost=self._wasted or None,
+            attempts=self._attempts,
         )
+        self._append(encode(record), record)

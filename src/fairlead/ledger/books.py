@@ -13,11 +13,11 @@ from functools import cache
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
 from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
 
 from fairlead.ledger.funds import spend
-from fairlead.ledger.record import Attempt, UsageRecord, decode
+from fairlead.ledger.record import Moved, UsageRecord, decode
+from fairlead.ledger.sums import rows, sums
 from fairlead.prices import PriceSheet
 from fairlead.store.tables import (
     accounts,
@@ -66,8 +66,11 @@ _CHARGE = text(
 )
 
 
-def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int:
+def post(
+    connection: Connection, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None
+) -> int:
     """Puts records of a process into the books, once each however often they come; gives how many were new.
+    `decoded`: the same records, where somebody has them decoded.
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """
@@ -75,7 +78,8 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
         insert(entries).values(kind="settle", at=int(time.time() * 1000), note="usage")
     ).inserted_primary_key[0]  # type: ignore[index]
     last = connection.execute(select(func.coalesce(func.max(usage_records.c.number), 0))).scalar_one()
-    records = _batch.decode(b"[%b]" % b",".join(batch))
+    records: Sequence[UsageRecord | Moved]
+    records = _batch.decode(b"[%b]" % b",".join(batch)) if decoded is None else decoded
     new = _keep_records(connection, batch, records, entry)
     if new < len(batch):  # replayed after a crash: only those that were not there before count
         mine = (usage_records.c.number > last) & (usage_records.c.entry_id == entry)
@@ -84,7 +88,7 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
     if not records:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
-    books, spent, charged_by_key = _sums(records)
+    books, spent, charged_by_key = sums(records)
     if books:
         connection.execute(
             insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in books.items()]
@@ -95,16 +99,16 @@ def post(connection: Connection, batch: Sequence[bytes], process_id: str) -> int
     return new
 
 
-def _keep_records(connection: Connection, batch: Sequence[bytes], records: Sequence[_Moved], entry: int) -> int:
+def _keep_records(
+    connection: Connection, batch: Sequence[bytes], records: Sequence[UsageRecord | Moved], entry: int
+) -> int:
     """How many of them were new."""
     new = start = 0
     for size in ROWS_PER_STATEMENT:
         while len(batch) - start >= size:
             end = start + size
-            values: list[object] = []
-            for record, body in zip(records[start:end], batch[start:end], strict=True):
-                values += (record.id, record.at, record.account, record.key, record.price, entry, body.decode())
-            new += connection.exec_driver_sql(_insert(connection.dialect.name, size), tuple(values)).rowcount
+            values = rows(records[start:end], batch[start:end], entry)
+            new += connection.exec_driver_sql(_insert(connection.dialect.name, size), values).rowcount
             start = end
     return new
 
@@ -119,72 +123,8 @@ def _insert(dialect: str, count: int) -> str:
     )
 
 
-class _Spent(Struct, gc=False):
-    """Of an attempt or of a record: what of it moves money."""
-
-    deployment: str = ""
-    cost: int | None = None
-
-
-class _Moved(_Spent, kw_only=True, gc=False):
-    id: str
-    at: int
-    account: str
-    key: str
-    price: int = 0
-    scopes: tuple[str, ...] = ()
-    attempts: tuple[_Spent, ...] = ()
-
-
-_moved = msgspec.json.Decoder(_Moved)
-_batch = msgspec.json.Decoder(list[_Moved])
-
-
-def _sums(records: Iterable[_Moved]) -> tuple[dict[str, int], dict[str, int], dict[tuple[str, str], int]]:
-    """Postings by book, what is taken from credit and budgets by scope, and what is charged by account and key."""
-    books: Counter[str] = Counter()
-    spent: Counter[str] = Counter()
-    keys: Counter[tuple[str, str]] = Counter()
-    for record in records:
-        if record.price or record.cost:
-            _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
-            keys[record.account, record.key] += record.price
-            for scope in record.scopes:
-                spent[scope] += record.price
-    return _without_zero(books), _without_zero(spent), keys
-
-
-def _move(
-    books: Counter[str],
-    account: str,
-    price: int,
-    deployment: str,
-    cost: int | None,
-    attempts: Sequence[_Spent | Attempt],
-) -> None:
-    """Adds what one call moves: every attempt's cost to the provider that bills it, the rest to the one who served."""
-    if price:
-        books[f"account/{account}"] -= price
-        books["revenue"] += price
-    if cost:
-        books["cost"] -= cost
-        for attempt in attempts:
-            if attempt.cost:
-                books[f"provider/{attempt.deployment.partition('/')[0]}"] += attempt.cost
-                cost -= attempt.cost
-        books[f"provider/{deployment.partition('/')[0]}"] += cost
-
-
-def _without_zero(amounts: Mapping[str, int]) -> dict[str, int]:
-    return {name: amount for name, amount in amounts.items() if amount}
-
-
-def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
-    """The postings that records make, by book."""
-    books: Counter[str] = Counter()
-    for record in records:
-        _move(books, record.account, record.price, record.deployment, record.cost, record.attempts)
-    return _without_zero(books)
+_moved = msgspec.json.Decoder(Moved)
+_batch = msgspec.json.Decoder(list[Moved])
 
 
 def charged(connection: Connection, account_id: str, key_id: str | None) -> int:

@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -159,10 +159,10 @@ class Ledger:
                 await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                fresh, until = self._spool.take_fresh()
-                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, until))
+                fresh, decoded, until = self._spool.take_fresh()
+                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, decoded, until))
 
-    def _drain_own(self, fresh: list[bytes] | None, until: Position) -> int:
+    def _drain_own(self, fresh: list[bytes] | None, decoded: list[UsageRecord], until: Position) -> int:
         """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
         from the spool again. Gives the bytes that are in the database now."""
         if fresh is None or not self._level:
@@ -170,8 +170,9 @@ class Ledger:
             self._level = self._trouble is None
             return done
         try:
-            for batch in _batches(fresh):
-                self._post(batch, self._name)
+            for start in range(0, len(fresh), BATCH_RECORDS):
+                end = start + BATCH_RECORDS
+                self._post(fresh[start:end], self._name, decoded[start:end])
         except TROUBLE as error:
             self._level = False
             self._cannot_store(error)
@@ -199,11 +200,11 @@ class Ledger:
             self._trouble = None
         return done
 
-    def _post(self, batch: Sequence[bytes], process_id: str) -> None:
+    def _post(self, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None) -> None:
         """What cannot be a record is set aside; to find it, a batch that has one is halved until it is alone."""
         try:
             with self._store.write() as connection:
-                post(connection, batch, process_id)
+                post(connection, batch, process_id, decoded)
         except REFUSED as error:
             if len(batch) == 1:
                 self._unreadable.put(process_id, batch[0])
@@ -328,11 +329,6 @@ class Ledger:
 def _said(error: Exception) -> str:
     """What the database said, without the statement and its values."""
     return " ".join(str(getattr(error, "orig", None) or error).split())
-
-
-def _batches(records: list[bytes]) -> Iterator[list[bytes]]:
-    for start in range(0, len(records), BATCH_RECORDS):
-        yield records[start : start + BATCH_RECORDS]
 
 
 def spool_directories(directory: Path) -> list[Path]:

@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from fairlead.prices import PriceSheet
 from fairlead.wire.usage import TokenClasses, Usage
 
 UsageState = Literal["reported", "counted", "estimated", "usage_missing", "none"]
@@ -20,6 +19,8 @@ class Attempt(Struct, frozen=True, gc=False):
     """One try of one deployment. `outcome`: "served", "caller_gone" or the code of the error that ended it.
 
     `tokens` and `cost` are set for a failed try that the provider bills all the same: counted here, and the operator's.
+    They are set for one that served, too, when it is billed for other tokens than the caller pays: it went on from
+    another one's beginning.
     """
 
     deployment: str
@@ -68,18 +69,21 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     missing: bool = False
 
 
-class Amounts(Struct, frozen=True, gc=False):
-    price: int
-    cost: int | None
+class Spent(Struct, gc=False):
+    """Of an attempt or of a record: what of it moves money."""
+
+    deployment: str = ""
+    cost: int | None = None
 
 
-def amounts(sheet: PriceSheet, usage: Usage) -> Amounts:
-    """What a usage costs by a sheet: the one rule, for the gateway, for receipts and for `fairlead verify`."""
-    cost = sheet.cost
-    price = sheet.price.charge(usage.tokens, usage.prompt)
-    if cost is sheet.price:
-        return Amounts(price, price)
-    return Amounts(price, None if cost is None else cost.charge(usage.tokens, usage.prompt))
+class Moved(Spent, kw_only=True, gc=False):
+    id: str
+    at: int
+    account: str
+    key: str
+    price: int = 0
+    scopes: tuple[str, ...] = ()
+    attempts: tuple[Spent, ...] = ()
 
 
 def usage_of(record: UsageRecord) -> Usage:

@@ -18,16 +18,19 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Final
 
 log = logging.getLogger("fairlead.ledger")
 
 SEGMENT_BYTES = 4 * 1024 * 1024
-LONGEST_RECORD = 1024 * 1024
+LONGEST_RECORD: Final = 1024 * 1024
 # Records that are kept at hand until they are drained; behind so many they are read from the segments again.
-MOST_FRESH = 20_000
+MOST_FRESH: Final = 20_000
 Position = tuple[int, int]  # segment, offset
-_HEAD = struct.Struct("<II")
-RECORD_HEAD_BYTES = _HEAD.size
+_HEAD: Final = struct.Struct("<II")
+_pack_into: Final = _HEAD.pack_into
+_crc32: Final = zlib.crc32
+RECORD_HEAD_BYTES: Final = 8
 
 
 class Spool:
@@ -54,62 +57,66 @@ class Spool:
         self._written = self._size = 0
         self._map: mmap.mmap | None = None
         self._file = -1
-        self._held: list[bytes] = []
+        self._held: list[tuple[bytes, object]] = []
         self._fresh: list[bytes] | None = []
+        self._decoded: list[Any] = []
         self._next_segment(0)
 
     @property
     def full(self) -> bool:
         return bool(self._held) or self.waiting >= self._most_bytes or self._sync_failed
 
-    def append(self, record: bytes) -> None:
-        """Writes a record. What the disk does not take is kept in memory and written with the next one."""
+    def append(self, record: bytes, decoded: object = None) -> None:
+        """Writes a record. What the disk does not take is kept in memory and written with the next one. `decoded`:
+        what the bytes say, for whoever takes them while they are fresh."""
         if self._power:
             with self._files:  # `sync` may be about to change the segment
                 self.appended += 1
                 self._unsynced.append(record)
-                self._append(record)
+                self._append(record, decoded)
         else:
             self.appended += 1
-            self._append(record)
+            self._append(record, decoded)
 
-    def _append(self, record: bytes) -> None:
-        self.waiting += _HEAD.size + len(record)
+    def _append(self, record: bytes, decoded: object) -> None:
+        self.waiting += RECORD_HEAD_BYTES + len(record)
         if self._held:
-            self._held.append(record)
+            self._held.append((record, decoded))
             self.retry()
             return
         try:
-            self._write(record)
+            self._write(record, decoded)
         except OSError:
-            self._held.append(record)
+            self._held.append((record, decoded))
 
     def retry(self) -> None:
         """Writes what the disk did not take before."""
         while self._held:
+            record, decoded = self._held[0]
             try:
-                self._write(self._held[0])
+                self._write(record, decoded)
             except OSError:
                 return
             self._held.pop(0)
 
-    def _write(self, record: bytes) -> None:
-        start = self._written + _HEAD.size
+    def _write(self, record: bytes, decoded: object) -> None:
+        start = self._written + RECORD_HEAD_BYTES
         end = start + len(record)
         if end > self._size:
             self._next_segment(len(record))
-            start = _HEAD.size
+            start = RECORD_HEAD_BYTES
             end = start + len(record)
         mapped = self._map
         assert mapped is not None
         mapped[start:end] = record
-        _HEAD.pack_into(mapped, self._written, len(record), zlib.crc32(record))
+        _pack_into(mapped, self._written, len(record), _crc32(record))
         self._written = end
         fresh = self._fresh
         if fresh is not None:
             fresh.append(record)
+            self._decoded.append(decoded)
             if len(fresh) > MOST_FRESH:
-                self._fresh = None
+                self._fresh, self._decoded = None, []
 
     def _next_segment(self, needed: int) -> None:
         """Raises OSError when the disk has no room for it; then the old one stays. The room is taken now, because a
@@ -153,8 +160,9 @@ class Spool:
                     again = self._unsynced[:count]
                     self._next_segment(sum(_HEAD.size + len(record) for record in again))
                     files, self._to_close = [*self._to_close, self._file], []
+                    self._fresh, self._decoded = None, []  # some would be there twice
                     for record in again:
-                        self._write(record)
+                        self._write(record, None)
                         self.waiting += _HEAD.size + len(record)
                 self._sync_files(files)
             except OSError:
@@ -179,10 +187,11 @@ class Spool:
             for file in files[:-1]:
                 os.close(file)
 
-    def take_fresh(self) -> tuple[list[bytes] | None, Position]:
-        """What was written since the last call, unless it was too much, and where it ends."""
+    def take_fresh(self) -> tuple[list[bytes] | None, list[Any], Position]:
+        """What was written since the last call, unless it was too much; the same decoded; and where it ends."""
         fresh, self._fresh = self._fresh, []
-        return fresh, (self._number, self._written)
+        decoded, self._decoded = self._decoded, []
+        return fresh, decoded, (self._number, self._written)
 
     def reader(self) -> Reader:
         return Reader(self._directory)

@@ -17,7 +17,6 @@ from fairlead.ledger.books import (
     all_sheets,
     bodies_of,
     count_records,
-    moves,
     postings_of,
     records_by_entry,
     unbalanced_entry,
@@ -28,10 +27,11 @@ from fairlead.ledger.books import (
 )
 from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
-from fairlead.ledger.record import EMPTY, UsageRecord, amounts, decode, usage_of
+from fairlead.ledger.record import EMPTY, UsageRecord, decode, usage_of
 from fairlead.ledger.spool import read_segment
+from fairlead.ledger.sums import moves
 from fairlead.ledger.unreadable import Unreadable
-from fairlead.prices import PriceSheet
+from fairlead.prices import PriceSheet, amounts
 from fairlead.wire.usage import PROMPT_CLASSES
 
 
@@ -145,15 +145,17 @@ def _wrong(record: UsageRecord, columns: Columns, sheets: dict[str, PriceSheet])
     sheet = sheets.get(record.sheet)
     if sheet is None:
         return f"its price sheet {record.sheet} is not there."
-    made = amounts(sheet, usage_of(record))
-    price = 0 if record.outcome == EMPTY else made.price
-    if (price, (made.cost or 0) + wasted) != (
+    full, cost = amounts(sheet, usage_of(record))
+    # Whose usage is another one than the caller's has its cost in its attempt.
+    own = 0 if record.attempts and record.attempts[-1].tokens is not None else cost or 0
+    price = 0 if record.outcome == EMPTY else full
+    if (price, own + wasted) != (
         record.price + record.shortfall,
         record.cost or 0,
     ) or record.shortfall < 0:
         return (
             f"charged {record.price} (and {record.shortfall} waived), by its sheet {price} picodollars "
-            f"(cost {record.cost} and {(made.cost or 0) + wasted})."
+            f"(cost {record.cost} and {own + wasted})."
         )
     return None
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,20 +24,20 @@ from fairlead.store import Store
 log = logging.getLogger("fairlead.ledger")
 
 # A call that finds too little while other processes hold slices waits this long for them to give back.
-WAIT_SECONDS = 1.5
+WAIT_SECONDS: Final = 1.5
 RETRY_SECONDS = 0.1
 # What the database said it has left is believed this long: a thousand refused calls are not a thousand trips.
-BELIEF_SECONDS = 0.05
+BELIEF_SECONDS: Final = 0.05
 # A slice that nobody used for so long goes back.
-IDLE_SECONDS = 1.0
+IDLE_SECONDS: Final = 1.0
 # A slice is for this many calls, and for twice as many when it was used up within so many seconds.
-SLICE_CALLS = 64
-SOON_SECONDS = 1.0
+SLICE_CALLS: Final = 64
+SOON_SECONDS: Final = 1.0
 # How long a lease lasts without its process being heard of, and how often it is heard of.
-LEASE_SECONDS = 3600.0
-RENEW_SECONDS = 60.0
+LEASE_SECONDS: Final = 3600.0
+RENEW_SECONDS: Final = 60.0
 # Names that are kept, not to be made again at each call.
-MOST_CREDITS = 10_000
+MOST_CREDITS: Final = 10_000
 T = TypeVar("T")
 
 

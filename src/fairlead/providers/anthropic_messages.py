@@ -13,6 +13,7 @@ from fairlead.errors import FairleadError, UpstreamCut
 from fairlead.providers.conversation import (
     Conversation,
     Image,
+    Losses,
     Part,
     Text,
     ToolResult,
@@ -80,7 +81,7 @@ def version_of(model: str) -> tuple[int, int] | None:
 
 
 def thinking_of(
-    wishes: Wishes, model: str, most: int, prefilled: bool, dropped: list[str]
+    wishes: Wishes, model: str, most: int, prefilled: bool, lost: Losses
 ) -> tuple[dict[str, Any] | None, str | None]:
     """(`thinking`, `effort`) for the wanted effort: a budget of tokens up to Claude 4.5, a word from 4.6 on.
 
@@ -94,49 +95,53 @@ def thinking_of(
     version = version_of(model)
     forced = wishes.tool_choice == "required"
     if effort not in BUDGETS or forced or prefilled:
-        dropped.append("reasoning_effort")  # thinking goes neither with a forced tool nor with a prefill
+        lost.dropped.append("reasoning_effort")  # thinking goes neither with a forced tool nor with a prefill
         return None, None
     if version is not None and version >= (4, 6):
         thinking = {"type": "adaptive"} if version < (4, 7) else {"type": "adaptive", "display": "summarized"}
+        if EFFORTS[effort] != effort:
+            lost.clamped.append("reasoning_effort")
         return thinking, EFFORTS[effort]
     budget = min(BUDGETS[effort], most - 1)
     if budget < LEAST_BUDGET_TOKENS:
-        dropped.append("reasoning_effort")
+        lost.dropped.append("reasoning_effort")
         return None, None
+    if budget < BUDGETS[effort]:
+        lost.clamped.append("reasoning_effort")
     return {"type": "enabled", "budget_tokens": budget}, None
 
 
-def sampling_of(wishes: Wishes, model: str, thinks: bool, dropped: list[str]) -> dict[str, Any]:
+def sampling_of(wishes: Wishes, model: str, thinks: bool, lost: Losses) -> dict[str, Any]:
     """`temperature`, `top_p`, `top_k` as Claude takes them: at most 1, not both, none with thinking or from 4.7 on."""
     version = version_of(model)
     given = {name: getattr(wishes, name) for name in ("temperature", "top_p", "top_k")}
     found = {name: value for name, value in given.items() if value is not None}
     if thinks or (version is not None and version >= (4, 7)):
-        dropped += found
+        lost.dropped += found
         return {}
     if "temperature" in found and "top_p" in found:
-        dropped.append("top_p")
+        lost.dropped.append("top_p")
         del found["top_p"]
     if found.get("temperature", 0) > 1:
-        dropped.append("temperature.above_1")
+        lost.clamped.append("temperature")
         found["temperature"] = 1
     return found
 
 
 def to_body(
-    model: str, conversation: Conversation, wishes: Wishes, most: int, stream: bool, dropped: list[str]
+    model: str, conversation: Conversation, wishes: Wishes, most: int, stream: bool, lost: Losses
 ) -> dict[str, Any]:
-    """The request in Anthropic's words; what it cannot carry is added to `dropped`."""
+    """The request in Anthropic's words; what it cannot carry is added to `lost`."""
     limit = wishes.max_tokens or most
     messages = turns_for_claude(conversation)
     prefilled = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
-    thinking, effort = thinking_of(wishes, model, limit, prefilled, dropped)
+    thinking, effort = thinking_of(wishes, model, limit, prefilled, lost)
     thinks = thinking is not None and thinking["type"] != "disabled"
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": limit,
         "messages": [{"role": turn.role, "content": [_block(part) for part in turn.parts]} for turn in messages],
-        **sampling_of(wishes, model, thinks, dropped),
+        **sampling_of(wishes, model, thinks, lost),
     }
     if conversation.system:
         body["system"] = [_block(part) for part in conversation.system]
@@ -148,7 +153,7 @@ def to_body(
     if wishes.schema is not None:
         output["format"] = {"type": "json_schema", "schema": wishes.schema}
     elif wishes.json_object:
-        dropped.append("response_format.json_object")
+        lost.dropped.append("response_format.json_object")
     if output:
         body["output_config"] = output
     if wishes.tools:
@@ -417,12 +422,13 @@ class AnthropicMessages:
 
     def to_vendor(self, request: ChatRequest) -> TranslatedCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
-        wishes, dropped = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = to_body(self._upstream_model, read_conversation(request), wishes, self._most, request.stream, dropped)
-        refuse_when_strict(request, dropped)
+        wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
+        body = to_body(self._upstream_model, read_conversation(request), wishes, self._most, request.stream, lost)
+        refuse_when_strict(request, lost)
         return TranslatedCall(
-            [_encode(body)], request.stream, tuple(dropped), request.include_usage, 1, int(self._clock())
-        )
+            [_encode(body)], request.stream, tuple(lost.dropped), request.include_usage, 1, int(self._clock()),
+            clamped=tuple(lost.clamped),
+        )  # fmt: skip
 
     def relay(self, call: TranslatedCall) -> TranslatedRelay:
         return TranslatedRelay(self._public, call, MessageReader())

@@ -14,6 +14,7 @@ from fairlead.providers.anthropic_messages import OUTPUT_TOKENS, sampling_of, th
 from fairlead.providers.conversation import (
     Conversation,
     Image,
+    Losses,
     Part,
     Text,
     ToolResult,
@@ -79,8 +80,8 @@ def is_claude(model: str) -> bool:
     return "anthropic." in model or "claude" in model
 
 
-def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, dropped: list[str]) -> dict[str, Any]:
-    """The request in Converse's words; what it or the model cannot carry is added to `dropped`."""
+def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, lost: Losses) -> dict[str, Any]:
+    """The request in Converse's words; what it or the model cannot carry is added to `lost`."""
     turns = turns_for_claude(conversation) if is_claude(model) else conversation.turns
     body: dict[str, Any] = {"messages": [_message(turn) for turn in turns]}
     if conversation.system:
@@ -89,9 +90,9 @@ def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, d
     output: dict[str, Any] = {}
     if is_claude(model):
         prefilled = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
-        thinking, effort = thinking_of(wishes, model, wishes.max_tokens or most, prefilled, dropped)
+        thinking, effort = thinking_of(wishes, model, wishes.max_tokens or most, prefilled, lost)
         thinks = thinking is not None and thinking["type"] != "disabled"
-        sampling = sampling_of(wishes, model, thinks, dropped)
+        sampling = sampling_of(wishes, model, thinks, lost)
         if thinking is not None:
             extra["thinking"] = thinking
         if effort is not None:
@@ -102,11 +103,11 @@ def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, d
         given = {"temperature": wishes.temperature, "top_p": wishes.top_p}
         sampling = {name: value for name, value in given.items() if value is not None}
         if wishes.top_k is not None:
-            dropped.append("top_k")
+            lost.dropped.append("top_k")
         if wishes.reasoning_effort is not None and "gpt-oss" in model:
             extra["reasoning_effort"] = wishes.reasoning_effort
         elif wishes.reasoning_effort is not None:
-            dropped.append("reasoning_effort")
+            lost.dropped.append("reasoning_effort")
     inference: dict[str, Any] = {
         {"temperature": "temperature", "top_p": "topP"}[name]: value for name, value in sampling.items()
     }
@@ -116,13 +117,13 @@ def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, d
         inference["stopSequences"] = wishes.stop
     if inference:
         body["inferenceConfig"] = inference
-    if tools := _tools(conversation, wishes, dropped):
+    if tools := _tools(conversation, wishes, lost):
         body["toolConfig"] = tools
     if wishes.schema is not None:
         schema = {"schema": _encode(wishes.schema).decode(), "name": wishes.schema_name}
         output["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
     elif wishes.json_object:
-        dropped.append("response_format.json_object")
+        lost.dropped.append("response_format.json_object")
     if output:
         body["outputConfig"] = output
     if extra:
@@ -153,10 +154,10 @@ def _with_cache(part: Text | Image | ToolResult, block: dict[str, Any]) -> list[
     return [block] if part.cache == NULL else [block, CACHE_POINT]
 
 
-def _tools(conversation: Conversation, wishes: Wishes, dropped: list[str]) -> dict[str, Any] | None:
+def _tools(conversation: Conversation, wishes: Wishes, lost: Losses) -> dict[str, Any] | None:
     before = conversation.tool_names
     if wishes.tools and not wishes.parallel_tool_calls:
-        dropped.append("parallel_tool_calls")
+        lost.dropped.append("parallel_tool_calls")
     if not wishes.tools or (wishes.tool_choice == "none" and not before):
         return (
             {"tools": [{"toolSpec": {"name": name, "inputSchema": ANY_ARGUMENTS}} for name in before]}
@@ -165,7 +166,7 @@ def _tools(conversation: Conversation, wishes: Wishes, dropped: list[str]) -> di
         )
     config: dict[str, Any] = {"tools": [_tool(tool) for tool in wishes.tools]}
     if wishes.tool_choice == "none":  # there is no word for it
-        dropped.append("tool_choice.none")
+        lost.dropped.append("tool_choice.none")
     elif wishes.forced_tool is not None:
         config["toolChoice"] = {"tool": {"name": wishes.forced_tool}}
     elif wishes.tool_choice == "required":
@@ -387,15 +388,16 @@ class BedrockConverse:
 
     def to_vendor(self, request: ChatRequest) -> TranslatedCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
-        wishes, dropped = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = _encode(to_body(self._upstream_model, read_conversation(request), wishes, self._most, dropped))
-        refuse_when_strict(request, dropped)
+        wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
+        body = _encode(to_body(self._upstream_model, read_conversation(request), wishes, self._most, lost))
+        refuse_when_strict(request, lost)
         path = self._stream_path if request.stream else self._whole_path
         now = self._clock()
         headers = b"" if self._signer is None else self._signer.headers("POST", self._prefix + path, (body,), now)
         return TranslatedCall(
-            [body], request.stream, tuple(dropped), request.include_usage, 1, int(now), path.encode(), headers
-        )
+            [body], request.stream, tuple(lost.dropped), request.include_usage, 1, int(now), path.encode(), headers,
+            clamped=tuple(lost.clamped),
+        )  # fmt: skip
 
     def relay(self, call: TranslatedCall) -> TranslatedRelay:
         return TranslatedRelay(self._public, call, ConverseReader())

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from fairlead.errors import InvalidRequest
+from fairlead.errors import InvalidRequest, NotCarried
 from fairlead.providers.messages import short_id
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
 from fairlead.wire.chat_shapes import NULL, Tool
@@ -95,6 +95,16 @@ class Wishes(Struct, frozen=True):
     json_object: bool = False
     schema: dict[str, Raw] | None = None
     schema_name: str = "answer"
+
+
+class Losses:
+    """What becomes of parameters that a dialect cannot carry as they are: left out, or brought into its range."""
+
+    __slots__ = ("clamped", "dropped")
+
+    def __init__(self) -> None:
+        self.dropped: list[str] = []
+        self.clamped: list[str] = []
 
 
 class _Function(Struct):
@@ -230,9 +240,10 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: Raw) -> Any:
         raise InvalidRequest("A message cannot be translated for this model's provider.", param="messages") from None
 
 
-def read_wishes(request: ChatRequest, defaults: Mapping[str, Raw], carries: frozenset[str]) -> tuple[Wishes, list[str]]:
-    """What the caller and the catalogue want, and the names of what this dialect has no word for."""
-    dropped = [name[:64] for name in request.given if name not in carries]
+def read_wishes(request: ChatRequest, defaults: Mapping[str, Raw], carries: frozenset[str]) -> tuple[Wishes, Losses]:
+    """What the caller and the catalogue want, and what is lost because this dialect has no word for it."""
+    lost = Losses()
+    lost.dropped += [name[:64] for name in request.given if name not in carries]
     raws = {name: raw for name, raw in defaults.items() if name in carries and name not in request.given}
     if "top_p" in request.given:
         raws.pop("temperature", None)  # vendors want one of them; a caller's word goes before a default
@@ -248,9 +259,9 @@ def read_wishes(request: ChatRequest, defaults: Mapping[str, Raw], carries: froz
     if "safety_identifier" in values:
         values.setdefault("user", values.pop("safety_identifier"))
         values.pop("safety_identifier", None)
-    _read_shape(values, dropped)
+    _read_shape(values, lost.dropped)
     _read_tools(values)
-    return Wishes(**values), dropped
+    return Wishes(**values), lost
 
 
 def _read_shape(values: dict[str, Any], dropped: list[str]) -> None:
@@ -293,8 +304,7 @@ def plain_id(tool_id: str) -> str:
     return tool_id if _PLAIN_ID.fullmatch(tool_id) else short_id(tool_id)
 
 
-def refuse_when_strict(request: ChatRequest, dropped: list[str]) -> None:
-    """Raises InvalidRequest in strict mode when something would be dropped."""
-    if dropped and request.strict:
-        names = ", ".join(repr(name) for name in dropped)
-        raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])
+def refuse_when_strict(request: ChatRequest, lost: Losses) -> None:
+    """Raises InvalidRequest in strict mode when something would be dropped or clamped."""
+    if request.strict and (lost.dropped or lost.clamped):
+        raise NotCarried([*lost.dropped, *lost.clamped])

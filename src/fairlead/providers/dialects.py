@@ -35,8 +35,9 @@ class Dialect:
     who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it (hosted
     ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
     of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
-    `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: it goes on from a last
-    assistant message, letter by letter.
+    `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: whoever speaks it goes on
+    from a last assistant message, letter by letter; of others `prefill.py` knows. `list_path`: where its models are
+    listed, for nothing; empty: nowhere.
     """
 
     name: str
@@ -44,10 +45,11 @@ class Dialect:
     speaks: Literal["openai", "anthropic", "gemini", "bedrock"] = "openai"
     lacks: frozenset[str] = frozenset()
     incapable: frozenset[str] = frozenset()
-    continues: bool = True
+    continues: bool = False
     key_header: str = "authorization: Bearer {key}"
     headers: bytes = b""
     path: bytes = b"/chat/completions"
+    list_path: bytes = b"/models"
     stream_type: bytes = b"text/event-stream"
     passes_unknown: bool = False
     renames: Mapping[str, str] = field(default_factory=dict)
@@ -85,6 +87,7 @@ DIALECTS: Mapping[str, Dialect] = {
             asks_usage=False,
             tool_choice="any",
             structured="response_format",
+            continues=True,
             prefill_prefix=True,
             short_tool_ids=True,
         ),
@@ -93,6 +96,7 @@ DIALECTS: Mapping[str, Dialect] = {
             carries=_STANDARD | _SAMPLING,
             passes_unknown=True,
             always_streams=True,
+            continues=True,
             prefill_members={"continue_final_message": b"true", "add_generation_prompt": b"false"},
         ),
         Dialect(
@@ -101,6 +105,7 @@ DIALECTS: Mapping[str, Dialect] = {
             passes_unknown=True,
             always_streams=True,
             structured="sglang",
+            continues=True,
             prefill_members={"continue_final_message": b"true"},
         ),
         Dialect(
@@ -112,6 +117,7 @@ DIALECTS: Mapping[str, Dialect] = {
             always_streams=True,
             tool_choice="single_tool",
             structured="llamacpp",
+            continues=True,
             echoes_prefill=True,
             short_tool_ids=True,
             parses_control_tokens=True,
@@ -151,7 +157,6 @@ DIALECTS: Mapping[str, Dialect] = {
             path=b"/messages",
             bills_cut=True,
             incapable=frozenset({"json_object"}),
-            continues=False,  # it takes no white space at the end
         ),
         Dialect(
             "gemini",
@@ -159,17 +164,15 @@ DIALECTS: Mapping[str, Dialect] = {
             speaks="gemini",
             key_header="x-goog-api-key: {key}",
             bills_cut=True,
-            incapable=frozenset({"prefill"}),
-            continues=False,
         ),
         Dialect(
             "bedrock",
             carries=_TRANSLATED,
             speaks="bedrock",
+            list_path=b"",  # it is told elsewhere, under another permission
             stream_type=b"application/vnd.amazon.eventstream",
             bills_cut=True,
             incapable=frozenset({"json_object"}),
-            continues=False,
         ),
     )
 }

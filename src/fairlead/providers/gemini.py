@@ -14,6 +14,7 @@ from fairlead.errors import FairleadError, UpstreamCut, UpstreamFailed
 from fairlead.providers.conversation import (
     Conversation,
     Image,
+    Losses,
     Part,
     Text,
     ToolResult,
@@ -60,8 +61,8 @@ def version_of(model: str) -> int | None:
     return None if found is None else int(found[1])
 
 
-def to_body(model: str, conversation: Conversation, wishes: Wishes, dropped: list[str]) -> dict[str, Any]:
-    """The request in Gemini's words; what it cannot carry is added to `dropped`."""
+def to_body(model: str, conversation: Conversation, wishes: Wishes, lost: Losses) -> dict[str, Any]:
+    """The request in Gemini's words; what it cannot carry is added to `lost`."""
     signed = (version_of(model) or 0) >= 3
     body: dict[str, Any] = {"contents": [_content(turn, signed) for turn in conversation.turns]}
     if conversation.system:
@@ -75,13 +76,13 @@ def to_body(model: str, conversation: Conversation, wishes: Wishes, dropped: lis
                 config["allowedFunctionNames"] = [wishes.forced_tool]
             body["toolConfig"] = {"functionCallingConfig": config}
         if not wishes.parallel_tool_calls:
-            dropped.append("parallel_tool_calls")
-    if generation := _generation(model, wishes, dropped):
+            lost.dropped.append("parallel_tool_calls")
+    if generation := _generation(model, wishes, lost):
         body["generationConfig"] = generation
     return body
 
 
-def _generation(model: str, wishes: Wishes, dropped: list[str]) -> dict[str, Any]:
+def _generation(model: str, wishes: Wishes, lost: Losses) -> dict[str, Any]:
     values = {
         "maxOutputTokens": wishes.max_tokens,
         "temperature": wishes.temperature,
@@ -94,7 +95,7 @@ def _generation(model: str, wishes: Wishes, dropped: list[str]) -> dict[str, Any
         "seed": wishes.seed,
     }
     if wishes.seed is not None and not -(2**31) <= wishes.seed < 2**31:
-        dropped.append("seed")
+        lost.dropped.append("seed")
         del values["seed"]
     found: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
     if wishes.schema is not None:
@@ -102,23 +103,25 @@ def _generation(model: str, wishes: Wishes, dropped: list[str]) -> dict[str, Any
         found["responseJsonSchema"] = wishes.schema
     elif wishes.json_object:
         found["responseMimeType"] = "application/json"
-    thinking = _thinking(model, wishes.reasoning_effort, dropped)
+    thinking = _thinking(model, wishes.reasoning_effort, lost)
     if thinking is not None:
         found["thinkingConfig"] = thinking
     return found
 
 
-def _thinking(model: str, effort: str | None, dropped: list[str]) -> dict[str, Any] | None:
+def _thinking(model: str, effort: str | None, lost: Losses) -> dict[str, Any] | None:
     """A level from Gemini 3 on, a budget of tokens before."""
     if effort is None:
         return None
     if (version_of(model) or 3) >= 3:
         if effort not in LEVELS:  # Gemini 3 cannot be told not to think
-            dropped.append("reasoning_effort")
+            lost.dropped.append("reasoning_effort")
             return None
+        if LEVELS[effort] != effort:
+            lost.clamped.append("reasoning_effort")
         return {"includeThoughts": True, "thinkingLevel": LEVELS[effort]}
     if effort not in BUDGETS:
-        dropped.append("reasoning_effort")
+        lost.dropped.append("reasoning_effort")
         return None
     return {"includeThoughts": effort != "none", "thinkingBudget": BUDGETS[effort]}
 
@@ -344,12 +347,12 @@ class Gemini:
 
     def to_vendor(self, request: ChatRequest) -> TranslatedCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
-        wishes, dropped = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = to_body(self._upstream_model, read_conversation(request), wishes, dropped)
-        refuse_when_strict(request, dropped)
+        wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
+        body = to_body(self._upstream_model, read_conversation(request), wishes, lost)
+        refuse_when_strict(request, lost)
         return TranslatedCall(
-            [_encode(body)], request.stream, tuple(dropped), request.include_usage, wishes.n, int(self._clock()),
-            self._stream_path if request.stream else self._whole_path,
+            [_encode(body)], request.stream, tuple(lost.dropped), request.include_usage, wishes.n, int(self._clock()),
+            self._stream_path if request.stream else self._whole_path, clamped=tuple(lost.clamped),
         )  # fmt: skip
 
     def relay(self, call: TranslatedCall) -> TranslatedRelay:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from fairlead.errors import FairleadError, InvalidRequest, UpstreamCut, UpstreamInvalid
+from fairlead.errors import FairleadError, InvalidRequest, NotCarried, UpstreamCut, UpstreamInvalid
 from fairlead.providers.dialects import Dialect
 from fairlead.providers.failures import event_error, upstream_error
 from fairlead.providers.messages import (
@@ -37,17 +37,20 @@ from fairlead.wire.usage import Usage, usage_from_openai
 
 __all__ = ["ChatAssembler", "ChatRelay", "OpenAIChat", "PlainAnswer", "UpstreamCall"]
 
-DONE = b"[DONE]"
+# In a variable of this module's own, which compiled code reads without a look-up.
+_NULL: Final[Raw] = NULL
+
+DONE: Final = b"[DONE]"
 # What a stream says is kept as it came for so many events; then only its words are.
-FRESH_DELTAS = 32
-DONE_EVENT = b"data: [DONE]\n\n"
-JSON_OBJECT = Raw(b'{"type":"json_object"}')
+FRESH_DELTAS: Final = 32
+DONE_EVENT: Final = b"data: [DONE]\n\n"
+JSON_OBJECT: Final = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
-ANY_OBJECT = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
+ANY_OBJECT: Final = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
 # How tool calls begin in the words of Mistral's models, and of Qwen's and Hermes.
-TOOL_MARKUP = ("[TOOL_CALLS]", "<tool_call>")
-_encode = msgspec.json.encode
-_NAMES = {
+TOOL_MARKUP: Final = ("[TOOL_CALLS]", "<tool_call>")
+_encode: Final = msgspec.json.encode
+_NAMES: Final = {
     name: b',"%b":' % name.encode()
     for name in (*PARAMETERS, "random_seed", "repeat_penalty", "repeat_last_n", "continue_final_message")
 }
@@ -59,12 +62,28 @@ class OpenAIChat:
     `defaults` are the catalogue's values for parameters that the caller leaves out.
     """
 
-    __slots__ = ("_defaults", "_dialect", "_needle", "_public", "_replacement", "_start", "_upstream_model")
+    __slots__ = (
+        "_always_streams", "_asks_usage", "_carries", "_defaults", "_dialect", "_lacks", "_needle", "_neutral",
+        "_parses_control_tokens", "_passes_unknown", "_public", "_renames", "_replacement", "_short_tool_ids", "_start",
+        "_structured", "_tool_choice", "_upstream_model",
+    )  # fmt: skip
 
     def __init__(
         self, dialect: Dialect, public_model: str, upstream_model: str, defaults: Mapping[str, Raw] | None = None
     ) -> None:
         self._dialect = dialect
+        # What every call looks at, in typed attributes: a compiled module reads those without a look-up.
+        self._carries = dialect.carries
+        self._lacks = dialect.lacks
+        self._renames = dialect.renames
+        self._neutral = dialect.neutral
+        self._structured = dialect.structured
+        self._tool_choice = dialect.tool_choice
+        self._passes_unknown = dialect.passes_unknown
+        self._short_tool_ids = dialect.short_tool_ids
+        self._parses_control_tokens = dialect.parses_control_tokens
+        self._always_streams = dialect.always_streams
+        self._asks_usage = dialect.asks_usage
         self._public = _encode(public_model)
         self._upstream_model = Raw(_encode(upstream_model))
         self._defaults = dict(defaults or {})
@@ -78,33 +97,32 @@ class OpenAIChat:
         dropped: list[str] = []
         given = request.given
         members = {name: raw for name, raw in self._defaults.items() if name not in given}
-        carries = row.carries
+        carries, lacks, renames = self._carries, self._lacks, self._renames
         for name, raw in given.items():
-            if (name not in row.lacks if carries is None else name in carries) or (
-                row.passes_unknown and name in request.unknown
+            if (name not in lacks if carries is None else name in carries) or (
+                self._passes_unknown and name in request.unknown
             ):
-                members[row.renames.get(name, name)] = raw
+                members[renames.get(name, name) if renames else name] = raw
             else:
                 dropped.append(name[:64])
-        if "structured_outputs" in members and row.structured != "as_is":
+        if "structured_outputs" in members and self._structured != "as_is":
             dropped += _rewrite_structured(row, members)
-        if row.structured == "llamacpp" and "response_format" in members:
+        if self._structured == "llamacpp" and "response_format" in members:
             _rewrite_json_object(members)
-        if "tool_choice" in members and row.tool_choice != "as_is":
+        if "tool_choice" in members and self._tool_choice != "as_is":
             _rewrite_tool_choice(row, members)
-        for name, neutral in row.neutral.items():
+        for name, neutral in self._neutral.items():
             if name not in members:
                 members[name] = Raw(neutral)
         if "repeat_penalty" in members:
             members.setdefault("repeat_last_n", Raw(b"-1"))  # the whole context, as the others do it
         if dropped and request.strict:
-            names = ", ".join(repr(name) for name in dropped)
-            raise InvalidRequest(f"This model's provider cannot carry {names} (strict mode).", param=dropped[0])
+            raise NotCarried(dropped)
         messages = request.messages
-        if request.has_tool_history and row.short_tool_ids:
+        if request.has_tool_history and self._short_tool_ids:
             messages = with_short_ids(messages)
         prefill = request.prefill
-        if row.parses_control_tokens:
+        if self._parses_control_tokens:
             try:
                 messages = neutralise(messages)
                 if "tools" in members:
@@ -118,10 +136,10 @@ class OpenAIChat:
                 members[name] = Raw(value)
             if row.prefill_prefix:
                 messages = with_prefix_mark(messages)
-        stream = request.stream or row.always_streams
+        stream = request.stream or self._always_streams
         if stream:
             members["stream"] = Raw(b"true")
-            if row.asks_usage:
+            if self._asks_usage:
                 members["stream_options"] = Raw(b'{"include_usage":true}')
         start: list[bytes | Raw] = [self._start]
         for name, raw in members.items():
@@ -148,7 +166,7 @@ class OpenAIChat:
                 body.decode()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise UpstreamInvalid("The provider's answer is not a chat completion.") from None
-        if answer.error != NULL:
+        if answer.error != _NULL:
             raise event_error(answer.error)
         if not answer.choices:
             raise UpstreamInvalid("The provider's answer has no choices.")
@@ -166,7 +184,7 @@ def _rewrite_structured(row: Dialect, members: dict[str, Raw]) -> list[str]:
     (kind, value), *_ = [
         (name, raw)
         for name, raw in msgspec.json.decode(members.pop("structured_outputs"), type=dict[str, Raw]).items()
-        if raw != NULL
+        if raw != _NULL
     ]
     if kind == "json":
         schema = value if memoryview(value)[0] != 0x22 else Raw(msgspec.json.decode(value, type=str).encode())
@@ -219,8 +237,8 @@ def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             members.pop(name, None)
         # A model that has called tools before may go on doing so: then its answer ends there.
-        given = members.get("stop", NULL)
-        own = [] if given == NULL else msgspec.json.decode(given, type=str | list[str])
+        given = members.get("stop", _NULL)
+        own = [] if given == _NULL else msgspec.json.decode(given, type=str | list[str])
         members["stop"] = Raw(_encode([*([own] if isinstance(own, str) else own), *TOOL_MARKUP]))
     elif not isinstance(choice, str):
         _keep_tools(members, named_tools(choice))
@@ -240,10 +258,10 @@ def _keep_tools(members: dict[str, Raw], names: list[str]) -> None:
 def _said(words: Words) -> list[str]:
     said = [
         _text(raw)
-        for raw in (words.content, words.reasoning_content if words.reasoning_content != NULL else words.reasoning)
-        if raw != NULL
+        for raw in (words.content, words.reasoning_content if words.reasoning_content != _NULL else words.reasoning)
+        if raw != _NULL
     ]
-    if words.tool_calls != NULL:
+    if words.tool_calls != _NULL:
         try:
             for call in msgspec.json.decode(words.tool_calls, type=list[CallDelta]):
                 if call.function is not None:
@@ -261,16 +279,16 @@ def _text(raw: Raw) -> str:
         return bytes(raw).decode("utf-8", "replace")
 
 
-_plain = msgspec.json.Decoder(Plain)
-_chunk = msgspec.json.Decoder(Chunk)
-_members = msgspec.json.Decoder(dict[str, Raw])
+_plain: Final = msgspec.json.Decoder(Plain)
+_chunk: Final = msgspec.json.Decoder(Chunk)
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 def _with_model(document: bytes, model: Raw, public: bytes) -> bytes:
     """The document with another name of the model; the rest byte for byte."""
     if bytes(model) == public:
         return document
-    if model != NULL:
+    if model != _NULL:
         for separator in (b":", b": "):
             old = b'"model"' + separator + bytes(model)
             if old in document:
@@ -281,7 +299,7 @@ def _with_model(document: bytes, model: Raw, public: bytes) -> bytes:
 
 
 def _usage(raw: Raw) -> Usage | None:
-    return None if raw == NULL else usage_from_openai(raw)
+    return None if raw == _NULL else usage_from_openai(raw)
 
 
 class PlainAnswer:
@@ -325,7 +343,7 @@ class PlainAnswer:
 
 def _end_of_usage(document: bytes, usage: Raw) -> int:
     """Where the closing brace of the usage stands, when that is where it is expected; -1 elsewhere."""
-    if usage == NULL:
+    if usage == _NULL:
         return -1
     start = document.rfind(b'"usage":') + 8
     if start < 8:
@@ -338,7 +356,7 @@ def _end_of_usage(document: bytes, usage: Raw) -> int:
 
 def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:
     """The document with more members in its usage; the rest byte for byte."""
-    if usage == NULL or not members:
+    if usage == _NULL or not members:
         return document
     end = _end_of_usage(document, usage)
     if end >= 0:
@@ -362,7 +380,7 @@ def _decode_chunk(payload: bytes) -> Chunk:
         chunk = _chunk.decode(payload)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamInvalid("The provider sent an event that is not a chat completion chunk.") from None
-    if chunk.error != NULL:
+    if chunk.error != _NULL:
         raise event_error(chunk.error)
     return chunk
 
@@ -399,7 +417,7 @@ class ChatRelay:
         self._needle = b""
         self._replacement = b'"model":' + public
         self._finished: set[int] = set()
-        self._usage_raw = NULL
+        self._usage_raw = _NULL
         self._last: bytes = b""
         self._strip: dict[int, str] | None = {} if call.prefill else None
         self.done = False
@@ -413,14 +431,14 @@ class ChatRelay:
                 self.done = True
                 break
             chunk = _decode_chunk(payload)
-            if not chunk.choices and chunk.usage == NULL:
+            if not chunk.choices and chunk.usage == _NULL:
                 continue  # says nothing, and SDK users index choices[0]
             needle = self._needle
             if needle and needle in payload:
                 payload = payload.replace(needle, self._replacement, 1)
             elif bytes(chunk.model) != self._public:
                 payload = self._learn_model(payload, chunk.model)
-            if chunk.usage != NULL:
+            if chunk.usage != _NULL:
                 payload = self._take_usage(payload, chunk)
             elif not self._call.include_usage and b'"usage":' in payload:
                 payload = _without_null_usage(payload)
@@ -461,12 +479,12 @@ class ChatRelay:
 
     def end(self, members: bytes) -> bytes:
         """The last events of a complete answer: its usage, when it was asked for, and `[DONE]`."""
-        if self._call.include_usage and self._usage_raw != NULL:
+        if self._call.include_usage and self._usage_raw != _NULL:
             return b"data: %b\n\n%b" % (self._usage_chunk(members), DONE_EVENT)
         return DONE_EVENT
 
     def _learn_model(self, payload: bytes, model: Raw) -> bytes:
-        if model != NULL:
+        if model != _NULL:
             for separator in (b":", b": "):
                 needle = b'"model"' + separator + bytes(model)
                 if needle in payload:
@@ -526,7 +544,7 @@ def _without_null_usage(payload: bytes) -> bytes:
     return payload
 
 
-_full_chunk = msgspec.json.Decoder(FullChunk)
+_full_chunk: Final = msgspec.json.Decoder(FullChunk)
 
 
 class _Gathered:
@@ -597,7 +615,7 @@ class ChatAssembler:
         self._reader = EventReader()
         self._choices: dict[int, _Gathered] = {}
         self._head: FullChunk | None = None
-        self._usage_raw = NULL
+        self._usage_raw = _NULL
         self._done = False
 
     @property
@@ -619,11 +637,11 @@ class ChatAssembler:
             chunk = _full_chunk.decode(payload)
         except (msgspec.DecodeError, RecursionError):
             raise UpstreamInvalid("The provider sent an event that is not a chat completion chunk.") from None
-        if chunk.error != NULL:
+        if chunk.error != _NULL:
             raise event_error(chunk.error)
         if self._head is None:
             self._head = chunk
-        if chunk.usage != NULL:
+        if chunk.usage != _NULL:
             self._usage_raw = Raw(bytes(chunk.usage))
         for choice in chunk.choices:
             gathered = self._choices.get(choice.index)
@@ -671,7 +689,7 @@ class ChatAssembler:
                 for index in sorted(self._choices)
             ],
         }
-        if self._usage_raw != NULL:
+        if self._usage_raw != _NULL:
             answer["usage"] = Raw(bytes(self._usage_raw)[:-1] + members + b"}") if members else self._usage_raw
         if head.service_tier is not None:
             answer["service_tier"] = head.service_tier

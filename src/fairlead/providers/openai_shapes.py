@@ -19,6 +19,7 @@ class UpstreamCall(Struct, frozen=True, gc=False):
     prefill: str  # what the upstream will repeat and the caller must not get again
     path: bytes | None = None
     headers: bytes = b""
+    clamped: tuple[str, ...] = ()
 
 
 class Kind(Struct):

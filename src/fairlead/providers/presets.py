@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fairlead.settings import EnvironmentKey, ProviderSettings, Settings
+from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, aws_credentials_file
 
 MODELS_DEV = "https://models.dev"
 
@@ -181,12 +181,18 @@ def _completed(
     if not base_url:
         raise settings.error(path, f"'base_url' is missing here: {preset.note}.")
     api_key, access, secret, session = given.api_key, given.access_key_id, given.secret_access_key, given.session_token
-    if preset.dialect == "bedrock" and api_key is None and access is None and not environment.get(preset.key_variable):
-        access, secret = EnvironmentKey("AWS_ACCESS_KEY_ID"), EnvironmentKey("AWS_SECRET_ACCESS_KEY")
-        session = EnvironmentKey("AWS_SESSION_TOKEN") if environment.get("AWS_SESSION_TOKEN") else None
-    elif api_key is None and access is None:
+    profile = given.profile
+    nothing_said = api_key is None and access is None and profile is None
+    if preset.dialect == "bedrock" and nothing_said and not environment.get(preset.key_variable):
+        # In the order of Amazon's own tools: variables, then the shared file.
+        if not environment.get("AWS_ACCESS_KEY_ID") and aws_credentials_file(environment).is_file():
+            profile = environment.get("AWS_PROFILE") or "default"
+        else:
+            access, secret = EnvironmentKey("AWS_ACCESS_KEY_ID"), EnvironmentKey("AWS_SECRET_ACCESS_KEY")
+            session = EnvironmentKey("AWS_SESSION_TOKEN") if environment.get("AWS_SESSION_TOKEN") else None
+    elif nothing_said:
         api_key = EnvironmentKey(preset.key_variable)
     return msgspec.structs.replace(
         given, base_url=base_url, dialect=given.dialect or preset.dialect, api_key=api_key, region=region or None,
-        access_key_id=access, secret_access_key=secret, session_token=session,
+        access_key_id=access, secret_access_key=secret, session_token=session, profile=profile,
     )  # fmt: skip

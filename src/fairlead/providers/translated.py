@@ -29,6 +29,7 @@ class TranslatedCall(Struct, frozen=True, gc=False):
     created: int
     path: bytes | None = None
     headers: bytes = b""
+    clamped: tuple[str, ...] = ()
 
 
 class Piece(Struct, frozen=True, gc=False):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
-from fairlead.routing.continuation import charged
+from fairlead.routing.continuation import Splice, charged
 from fairlead.routing.counting import count
 from fairlead.routing.prompt import Prompt
-from fairlead.routing.upstream import Answer, Measured, Upstream
+from fairlead.routing.protocols import Answer, Measured
+from fairlead.routing.upstream import Upstream
+from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
 
 # An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
-LOOKED_AT_TOKENS = 16
+LOOKED_AT_TOKENS: Final = 16
 
 
 class HangUp(NamedTuple):
@@ -41,7 +43,7 @@ class Attempt:
         "report",
         "response",
         "said_at",
-        "spliced",
+        "splice",
         "tokens",
         "upstream",
     )
@@ -54,7 +56,7 @@ class Attempt:
         self.exchange: Exchange | None = None
         self.answer: Answer | None = None
         self.first_at = 0.0  # when the first event of a stream came
-        self.spliced = 0  # tokens of the answer's beginning, which another one wrote
+        self.splice: Splice | None = None  # behind the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
         self.report = b""  # a line for the head: what became of the parameters
         # For telemetry: the first word and the last, in the loop's clock, and what came of it.
@@ -62,14 +64,15 @@ class Attempt:
         self.outcome = InternalError.code
         self.prompt_tokens = 0
 
-    def measure(self, measured: Measured, began: float) -> None:
-        """Counts this attempt as something that began then (in the loop's clock)."""
+    def measure(self, measured: Measured, began: float, trace: TraceContext | None = None) -> None:
+        """Counts this attempt as something that began then (in the loop's clock), as a part of that trace."""
         measured.add(
             self.outcome,
             self.said_at - began if self.said_at else 0.0,
             self.ended_at - began,
             self.prompt_tokens,
             self.tokens,
+            trace,
         )
 
     def cancel(self) -> None:
@@ -101,10 +104,10 @@ class Attempt:
         sheet, answer = self.upstream.deployment.sheet, self.answer
         assert answer is not None
         outcome = CallerGone.code if self.response.gone else "served"
-        if self.spliced:
+        if self.splice is not None:
             self._made(outcome, usage)
             # Partly counted here: the beginning, which was no prompt of the caller's.
-            self.bill.settle(sheet, charged(usage, self.spliced), outcome, "counted", "reported")
+            self.bill.settle(sheet, _charged(usage, self.splice), outcome, "counted", "reported", billed=usage)
             return
         if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
             outcome = EMPTY
@@ -120,36 +123,62 @@ class Attempt:
             return
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
-        said = text or self.spliced
-        outcome = outcome if said else EMPTY
+        splice = self.splice
+        outcome = outcome if text or splice is not None else EMPTY
         self._made(outcome, counted.usage)
-        usage = charged(counted.usage, self.spliced)
-        self.bill.settle(sheet, usage, outcome, counted.state, counted.prompt_state, missing=True)
+        if splice is None:
+            self.bill.settle(sheet, counted.usage, outcome, counted.state, counted.prompt_state, missing=True)
+            return
+        # One who was stopped by us had no time to report.
+        self.bill.settle(
+            sheet, _charged(counted.usage, splice), outcome, counted.state, counted.prompt_state,
+            missing=not splice.stopped, billed=counted.usage,
+        )  # fmt: skip
 
     def _made(self, outcome: str, usage: Usage) -> None:
         self.outcome = outcome
         self.prompt_tokens, self.tokens = usage.prompt, usage.completion
 
     async def failed(self, error: FairleadError) -> None:
-        """It came to nothing for the caller, who pays nothing. What its provider bills all the same is the operator's
+        """It came to nothing for the caller, who pays nothing. What was written of it all the same is the operator's
         cost. When the caller has hung up in the meantime, nobody failed."""
         if self.bill.closed:
             return
         if self.response.gone:
             await self.cut_off()
             return
-        text = self.answer.delivered() if self.answer is not None and self.upstream.bills_cut else ""
-        counted = await count(self.upstream, self.prompt, text) if text else None
-        self.bill.failed(self.upstream.deployment.sheet, error.code, None if counted is None else counted.usage)
+        answer, usage = self.answer, None
+        text = answer.delivered() if answer is not None and self.upstream.costs else ""
+        if answer is not None and text:
+            counted = await count(self.upstream, self.prompt, text)
+            usage = _known(answer.usage, counted.usage)
+        self.bill.failed(self.upstream.deployment.sheet, error.code, usage)
 
     async def cut_off(self) -> None:
         """The caller hung up and the answer ends here: what was made of it is counted, and charged."""
         if self.bill.closed or self.answer is None or not self.upstream.costs:
             return
         text = self.answer.delivered()
-        if text or self.spliced:
+        splice = self.splice
+        if text or splice is not None:
             counted = await count(self.upstream, self.prompt, text)
-            usage = charged(counted.usage, self.spliced)
+            usage = counted.usage if splice is None else _charged(counted.usage, splice)
             self.bill.settle(
-                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state
-            )
+                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state,
+                billed=None if splice is None else counted.usage,
+            )  # fmt: skip
+
+
+def _known(reported: Usage | None, counted: Usage) -> Usage:
+    """What a cut answer used: what its provider had reported by then - some tell the prompt first, some count as they
+    go - and the words that are not in it yet."""
+    if reported is None:
+        return counted
+    if reported.completion >= counted.completion:
+        return reported
+    tokens = reported.tokens._replace(output=counted.completion, reasoning=0, audio_output=0)
+    return Usage(tokens, reported.prompt, counted.completion, reported.balanced)
+
+
+def _charged(usage: Usage, splice: Splice) -> Usage:
+    return charged(usage, splice.tokens, stopped=splice.stopped)

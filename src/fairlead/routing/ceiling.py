@@ -6,6 +6,8 @@ standing for the template around them, are a safe bound that costs nothing to kn
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import Raw
 
@@ -13,11 +15,11 @@ from fairlead.routing.upstream import Servable
 from fairlead.wire.chat import ChatRequest
 
 # The cap of an answer when neither the caller nor the catalogue names one.
-UNKNOWN_OUTPUT_TOKENS = 16_384
+UNKNOWN_OUTPUT_TOKENS: Final = 16_384
 # What is shrunk further than this helps nobody: such a call is refused.
-LEAST_OUTPUT_TOKENS = 256
-_CAPS = ("max_tokens", "max_completion_tokens")
-_number = msgspec.json.Decoder(int)
+LEAST_OUTPUT_TOKENS: Final = 256
+_CAPS: Final = ("max_tokens", "max_completion_tokens")
+_number: Final = msgspec.json.Decoder(int)
 
 
 class Ceiling:
@@ -53,12 +55,11 @@ class Ceiling:
 
 
 def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
-    model = servable.model
     tools = request.given.get("tools")
     prompt = len(request.messages) + (len(tools) if tools is not None else 0)
-    if model.context_length is not None:
-        prompt = min(prompt, model.context_length)
-    output = model.max_output_tokens or model.context_length
+    if servable.context is not None:
+        prompt = min(prompt, servable.context)
+    output = servable.output
     known = output is not None
     named = False
     for name in _CAPS:
@@ -88,7 +89,11 @@ def tokens_foreseen(request: ChatRequest) -> int:
     return len(request.messages) // 4
 
 
+def cap_name(request: ChatRequest) -> str:
+    """Which of the two names for a cap this request has, or is to have."""
+    return next((name for name in _CAPS if name in request.given), _CAPS[0])
+
+
 def cap(request: ChatRequest, output: int) -> None:
     """Makes the answer no longer than this, whatever the caller or the provider would have it."""
-    name = next((name for name in _CAPS if name in request.given), _CAPS[0])
-    request.given[name] = Raw(b"%d" % output)
+    request.given[cap_name(request)] = Raw(b"%d" % output)

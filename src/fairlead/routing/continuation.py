@@ -6,7 +6,7 @@ continued: tool calls, JSON, reasoning, probabilities and several choices are no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from fairlead.routing.ceiling import cap, named_cap
+from fairlead.routing.protocols import Relay
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 
@@ -107,14 +108,67 @@ def payloads(block: bytes) -> list[bytes]:
     return [event[6:] for event in block.split(b"\n\n") if event.startswith(b"data: ") and event != b"data: [DONE]"]
 
 
+class Stops:
+    """Looks for stop sequences that begin before the seam and end behind it: whoever goes on looks for them only in
+    its own words."""
+
+    __slots__ = ("_before", "_held", "_looking", "_stops")
+
+    def __init__(self, before: str, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
+        self._before = before[-max(0, max(map(len, stops), default=0) - 1) :] if stops else ""
+        self._held = ""
+        self._looking = self._may_come("")
+
+    def take(self, text: str) -> str | None:
+        """What of the words may be passed on now; None: they end a stop sequence, and so the answer."""
+        if not self._looking:
+            return text
+        held = self._held + text
+        if self._has_come(held):
+            return None
+        if self._may_come(held):
+            self._held = held
+            return ""
+        self._looking, self._held = False, ""
+        return held
+
+    def rest(self) -> str:
+        """What was held back, at the end of the answer."""
+        held, self._held, self._looking = self._held, "", False
+        return held
+
+    def _has_come(self, held: str) -> bool:
+        whole, seam = self._before + held, len(self._before)
+        return any(
+            at < seam < at + len(stop) and whole.startswith(stop, at) for stop in self._stops for at in range(seam)
+        )
+
+    def _may_come(self, held: str) -> bool:
+        whole, seam = self._before + held, len(self._before)
+        return any(
+            len(whole) - at < len(stop) and stop.startswith(whole[at:]) for stop in self._stops for at in range(seam)
+        )
+
+
+def stops_of(request: ChatRequest) -> tuple[str, ...]:
+    raw = request.given.get("stop")
+    if raw is None:
+        return ()
+    found = msgspec.json.decode(raw, type=str | list[str])
+    return (found,) if isinstance(found, str) else tuple(found)
+
+
 class Splice:
     """The seam of one continuation. `origin`: the caller's own request; `text`: all that was sent before the seam, in
-    `tokens`."""
+    `tokens`. `stopped`: a stop sequence was completed behind the seam, so that nothing of the continuation counts."""
 
-    __slots__ = ("_sent", "_tail", "origin", "text", "tokens")
+    __slots__ = ("_sent", "_stops", "_tail", "origin", "stopped", "text", "tokens")
 
     def __init__(self, sent: Sent, origin: ChatRequest, text: str, tokens: int, tail: str) -> None:
         self._sent = sent
+        self._stops = Stops(text, stops_of(origin))
+        self.stopped = False
         self.origin = origin
         self.text = text
         self.tokens = tokens
@@ -138,17 +192,34 @@ class Splice:
         return b"".join(out)
 
     def _is_worth_it(self, chunk: dict[str, Any]) -> bool:
-        worth = not chunk.get("choices")
-        for choice in chunk.get("choices") or ():
+        choices = chunk.get("choices")
+        if not choices:
+            return True
+        if self.stopped:
+            return False
+        worth = False
+        for choice in choices:
             delta = choice.get("delta")
-            if isinstance(delta, dict):
-                delta.pop("role", None)
-                if isinstance(delta.get("content"), str):
-                    delta["content"] = self._without_tail(delta["content"])
-                    if not delta["content"]:
-                        del delta["content"]
+            if not isinstance(delta, dict):
+                delta = choice["delta"] = {}
+            delta.pop("role", None)
+            self._change_words(delta, choice)
             worth = worth or bool(delta) or choice.get("finish_reason") is not None
         return worth
+
+    def _change_words(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
+        text: str | None = ""
+        if isinstance(delta.get("content"), str):
+            text = self._stops.take(self._without_tail(delta.pop("content")))
+        if text is None:
+            self.stopped = True
+            delta.clear()
+            choice["finish_reason"] = "stop"
+            return
+        if choice.get("finish_reason") is not None:
+            text += self._stops.rest()
+        if text:
+            delta["content"] = text
 
     def _without_tail(self, text: str) -> str:
         """Takes away white space that the caller has already: engines want a beginning without it, and bring their
@@ -166,27 +237,53 @@ class Splice:
         prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if isinstance(prompt, int) and isinstance(completion, int):
             usage["prompt_tokens"] = max(0, prompt - self.tokens)
-            usage["completion_tokens"] = completion + self.tokens
+            usage["completion_tokens"] = (0 if self.stopped else completion) + self.tokens
             usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]
 
-    def spliced(self, feed: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
-        change = self.change
 
-        def changed(data: bytes) -> bytes:
-            out = feed(data)
-            return change(out) if out else out
+class Seam:
+    """The relay of a continuation: what it gives is the first stream going on."""
 
-        return changed
+    __slots__ = ("_relay", "_splice")
+
+    def __init__(self, relay: Relay, splice: Splice) -> None:
+        self._relay = relay
+        self._splice = splice
+
+    @property
+    def done(self) -> bool:
+        return self._relay.done or self._splice.stopped
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._relay.usage
+
+    def delivered(self) -> str:
+        """What the one who goes on has written, also when nothing of it counts."""
+        return self._relay.delivered()
+
+    def feed(self, data: bytes) -> bytes:
+        if self._splice.stopped:
+            return b""
+        out = self._relay.feed(data)
+        return self._splice.change(out) if out else out
+
+    def finish(self) -> bytes:
+        return b"" if self._splice.stopped else self._splice.change(self._relay.finish())
+
+    def end(self, members: bytes) -> bytes:
+        return self._splice.change(self._relay.end(members))
 
 
-def charged(usage: Usage, tokens: int) -> Usage:
+def charged(usage: Usage, tokens: int, *, stopped: bool = False) -> Usage:
     """The usage of a continuation as the caller pays for it: what it was given of the answer's beginning is no prompt
-    of the caller's, but has been delivered."""
-    if not tokens:
-        return usage
-    moved = min(tokens, usage.tokens.input)
-    classes = usage.tokens._replace(input=usage.tokens.input - moved, output=usage.tokens.output + tokens)
-    return Usage(classes, max(0, usage.prompt - moved), usage.completion + tokens, usage.balanced)
+    of the caller's, but has been delivered. `stopped`: nothing of what it wrote was."""
+    classes, completion = usage.tokens, usage.completion
+    if stopped:
+        classes, completion = classes._replace(output=0, reasoning=0, audio_output=0), 0
+    moved = min(tokens, classes.input)
+    classes = classes._replace(input=classes.input - moved, output=classes.output + tokens)
+    return Usage(classes, max(0, usage.prompt - moved), completion + tokens, usage.balanced)
 
 
 def continued(request: ChatRequest, text: str, tokens: int) -> tuple[ChatRequest, str] | None:

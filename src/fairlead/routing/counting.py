@@ -49,7 +49,9 @@ async def counted_when_close(offers: Sequence[Servable], request: ChatRequest) -
         upstream
         for offer in offers
         for upstream in offer.upstreams
-        if upstream.context is not None and estimated * 3 >= upstream.context and estimated <= upstream.context * 3
+        if upstream.context is not None
+        and estimated * 3 + (upstream.output or 0) >= upstream.context
+        and estimated <= upstream.context * 4  # beyond it does not fit anyway (`plan.BYTES_PER_TOKEN`)
     ]
     if not close or close[0].family is None:
         return None

@@ -20,7 +20,8 @@ from fairlead.routing.emulate import (
     with_output,
     without_fence,
 )
-from fairlead.routing.upstream import Answer, Call, is_stream, send
+from fairlead.routing.protocols import Answer, Call
+from fairlead.routing.upstream import is_stream, send
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
 

@@ -6,7 +6,8 @@ import asyncio
 
 from fairlead.errors import EngineStarting, UpstreamCut, UpstreamUnreachable
 from fairlead.http.client import Exchange
-from fairlead.routing.upstream import Call, Gate, Upstream, send
+from fairlead.routing.protocols import Call, Gate
+from fairlead.routing.upstream import Upstream, send
 
 # How long a call waits for a local engine that is starting, before the next candidate or a 503.
 GATE_WAIT_SECONDS = 8.0

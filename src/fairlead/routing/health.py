@@ -8,8 +8,8 @@ says nothing. Times are seconds of the event loop's clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
 
 from fairlead.errors import (
     AnswerInvalid,
@@ -25,30 +25,32 @@ from fairlead.store.health import HealthEvent, KeptHealth
 
 CLOSED, HALF, OPEN = "closed", "half_open", "open"
 
-BUCKET_SECONDS = 5.0
-BUCKETS = 12
+BUCKET_SECONDS: Final = 5.0
+BUCKETS: Final = 12
 FAST_FLOOR, FAST_RATE = 5, 0.5
 SLOW_FLOOR, SLOW_RATE = 20, 0.25
 # Nobody was served in the slow window, and so many failed: calling it is a waste of the caller's time.
-DEAD_FAILURES = 20
+DEAD_FAILURES: Final = 20
 # One failed call: tried last for a moment, longer with every further one. With one caller a second of wrong preference
 # costs more than one extra failed connection every few seconds.
 FIRST_REST_SECONDS, LONGEST_FAILURE_REST_SECONDS = 2.0, 8.0
 FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS = 5.0, 20.0
 # A refused credential does not mend itself in seconds.
-DENIED_REST_SECONDS = 60.0
+DENIED_REST_SECONDS: Final = 60.0
 # A rate limit without Retry-After; Retry-After is believed up to an hour.
 RATE_REST_SECONDS, LONGEST_REST_SECONDS = 5.0, 3600.0
+# A rest that becomes longer by more than this is told again.
+LONGER_SECONDS: Final = 5.0
 # Time in which an old first-token time is worth a third; and how many tokens per second are blended in per call.
-EWMA_SECONDS = 10.0
-SPEED_SHARE = 0.2
-LATE_STEP = 0.2
+EWMA_SECONDS: Final = 10.0
+SPEED_SHARE: Final = 0.2
+LATE_STEP: Final = 0.2
 # Retries that a deployment may get: a share of the calls that it gets first-hand, a few per second besides, and so many
 # at once when nothing has gone wrong for long.
 RETRY_SHARE, RETRIES_PER_SECOND, RETRY_BURST = 0.2, 2.0, 100.0
 # Conversations remembered for the sake of prompt caches, and for how long their deployment is worth going back to.
 STICKY_KEYS, STICKY_SECONDS = 20_000, 600.0
-MOST_EVENTS = 10_000
+MOST_EVENTS: Final = 10_000
 
 
 class Named(Protocol):
@@ -219,7 +221,7 @@ class Health:
                 self._open(standing, now, code)
 
     def _rest(self, standing: Standing, now: float, seconds: float, code: str) -> None:
-        if standing.blocked_until < now:
+        if standing.blocked_until < now or standing.blocked_until + LONGER_SECONDS < now + seconds:
             self._note(standing, "resting", code)
         standing.blocked_until = max(standing.blocked_until, now + seconds)
 
@@ -231,6 +233,10 @@ class Health:
         self._note(standing, OPEN, code)
 
     def _close(self, standing: Standing, now: float) -> None:
+        self._mend(standing, now)
+        self._note(standing, CLOSED, "served")
+
+    def _mend(self, standing: Standing, now: float) -> None:
         standing.state = CLOSED
         standing.trial = False
         standing.open_seconds = FIRST_OPEN_SECONDS
@@ -238,7 +244,6 @@ class Health:
         standing.forget()
         standing.roll(now)
         self._settle_trouble()
-        self._note(standing, CLOSED, "served")
 
     def _settle_trouble(self) -> None:
         self.troubled = any(
@@ -319,6 +324,22 @@ class Health:
                 one.open_seconds = min(one.open_seconds * 2, LONGEST_OPEN_SECONDS)
                 one.until = now + one.open_seconds
 
+    def idle_failed(self, standings: list[Standing], error: FairleadError, now: float) -> bool:
+        """A probe of deployments of one provider, which nobody was calling, failed: counted like a call of each of
+        them, and once of the provider. Whether it says that they do not work."""
+        if isinstance(error, CallerError | UpstreamBusy | EngineStarting | AnswerInvalid):
+            return False
+        if isinstance(error, UpstreamRateLimited | UpstreamDenied):
+            self.failed(standings[0], error, now)
+            return False
+        for standing in standings:
+            standing.last_error = error.code
+            self._count(standing, now, error.code)
+        provider = standings[0].provider
+        if provider is not None and (len(standings) > 1 or isinstance(error, UpstreamUnreachable)):
+            self._count(provider, now, error.code)
+        return True
+
     def first_token(self, standing: Standing, seconds: float, now: float) -> None:
         """Peak EWMA: a slow answer counts at once and in full, faster ones make up for it with time."""
         old = standing.first_token
@@ -385,24 +406,44 @@ class Health:
     def restore(self, kept: list[KeptHealth], known: Mapping[str, Named], now: float) -> None:
         """Takes up what was kept, of deployments that are still there."""
         for one in kept:
-            if one.deployment:
-                if one.deployment not in known:
-                    continue
-                standing = self.standing(known[one.deployment])
-            else:
-                found = self._providers.get(one.provider)
-                if found is None:
-                    named = next((each for each in known.values() if each.provider == one.provider), None)
-                    if named is None:
-                        continue
-                    found = self.standing(named).provider
-                assert found is not None
-                standing = found
-            standing.last_error = one.reason
-            if one.state == CLOSED:
-                standing.blocked_until = now + one.seconds
-            else:
-                standing.state = OPEN
-                standing.until = now + one.seconds
-                standing.open_seconds = one.open_seconds
-                self.troubled = True
+            standing = self._known(one.deployment, one.provider, known)
+            if standing is not None:
+                self._take_up(standing, one, OPEN if one.state != CLOSED else CLOSED, now)
+
+    def learn(
+        self, subjects: Iterable[tuple[str, str]], kept: list[KeptHealth], known: Mapping[str, Named], now: float
+    ) -> None:
+        """Takes up what other processes have found out about these (deployment, provider): `kept` says how they are
+        now; who is not in it is well."""
+        states = {(one.deployment, one.provider): one for one in kept}
+        for subject in subjects:
+            standing = self._known(*subject, known)
+            if standing is None:
+                continue
+            one = states.get(subject)
+            if one is not None:
+                self._take_up(standing, one, one.state, now)
+            elif standing.state is not CLOSED:
+                self._mend(standing, now)
+
+    def _known(self, deployment: str, provider: str, known: Mapping[str, Named]) -> Standing | None:
+        if deployment:
+            return self.standing(known[deployment]) if deployment in known else None
+        found = self._providers.get(provider)
+        if found is None:
+            named = next((each for each in known.values() if each.provider == provider), None)
+            return None if named is None else self.standing(named).provider
+        return found
+
+    def _take_up(self, standing: Standing, one: KeptHealth, state: str, now: float) -> None:
+        standing.last_error = one.reason
+        if state == CLOSED:
+            if standing.state is CLOSED:
+                standing.blocked_until = max(standing.blocked_until, now + one.seconds)
+            return
+        standing.state = HALF if state == HALF else OPEN
+        standing.trial = False
+        standing.until = now + one.seconds
+        standing.open_seconds = one.open_seconds
+        standing.blocked_until = 0.0
+        self.troubled = True

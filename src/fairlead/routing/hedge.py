@@ -1,4 +1,5 @@
-"""Hedging: who takes longer to begin than it does in 19 of 20 calls gets company; who answers first serves.
+"""Hedging: who takes longer to its first word than it does in 19 of 20 calls gets company; whose first word comes first
+serves.
 
 The loser is cancelled. What it may be billed for is the operator's cost.
 """
@@ -10,9 +11,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from fairlead.errors import FairleadError
 from fairlead.http.client import Exchange
 from fairlead.http.eager import Signal, run
-from fairlead.routing.upstream import Call, Upstream
+from fairlead.ledger.ledger import Bill
+from fairlead.routing.health import Health
+from fairlead.routing.needs import MAY_BE_EMULATED
+from fairlead.routing.own_limits import capped
+from fairlead.routing.plan import Plan
+from fairlead.routing.protocols import Call
+from fairlead.routing.upstream import Upstream, is_stream, send
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
@@ -22,12 +30,70 @@ HEDGED = "hedged"
 LEAST_MEASURED = 20
 
 
-class Entry(NamedTuple):
-    """One call under way."""
+class Entry:
+    """One call under way, whose stream is read and held until it is known who serves. `on_change` is called once: when
+    its first word has come, or it has ended before."""
 
-    upstream: Upstream
-    call: Call
-    exchange: Exchange
+    __slots__ = (
+        "_ended", "_held", "_on_change", "_peeked", "_sink", "call", "error", "exchange", "failed", "spoke", "upstream",
+    )  # fmt: skip
+
+    def __init__(self, upstream: Upstream, call: Call) -> None:
+        self.upstream = upstream
+        self.call = call
+        self.exchange: Exchange = send(upstream, call)
+        self.spoke = False
+        self.failed = False
+        self.error: FairleadError | None = None  # why it failed
+        self._peeked = upstream.adapter.relay(call)
+        self._held: list[bytes] = []
+        self._sink: Callable[[bytes], None] | None = None
+        self._ended: Signal[None] = Signal()
+        self._on_change: Callable[[], None] = _nothing
+
+    def begin(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+        run(self._read(), self._end)
+
+    async def relay(self, sink: Callable[[bytes], None]) -> None:
+        """As `Exchange.relay`: what has been held first."""
+        held, self._held = self._held, []
+        if held:
+            sink(b"".join(held))
+        self._sink = sink
+        await self._ended
+
+    async def _read(self) -> None:
+        exchange = self.exchange
+        if await exchange.head() != 200:
+            self.failed = True
+            self.error = self.upstream.adapter.error(exchange.status, exchange.headers, b"")
+        elif is_stream(self.upstream, exchange):
+            await exchange.relay(self._take)
+
+    def _take(self, data: bytes) -> None:
+        sink = self._sink
+        if sink is not None:
+            sink(data)
+            return
+        self._held.append(data)
+        if not self.spoke:
+            self._peeked.feed(data)
+            if self._peeked.delivered():
+                self.spoke = True
+                self._on_change()
+
+    def _end(self, failure: BaseException | None) -> None:
+        known = self.spoke
+        if failure is None:
+            self.spoke = not self.failed
+            self._ended.set(None)
+        else:
+            self.failed = True
+            self.error = failure if isinstance(failure, FairleadError) else None
+            self._ended.fail(failure)
+        if not known:
+            self._on_change()
 
 
 class Raced(NamedTuple):
@@ -35,46 +101,122 @@ class Raced(NamedTuple):
     loser: Entry | None = None
 
 
-async def race(one: Entry, other: Callable[[], Entry | None], seconds: float) -> Raced:
-    """Waits for the head of `one`; after `seconds`, for that of `other` too. The first that is 200 wins, and the loser
-    is cancelled; when none is, `one` is the winner, and tells itself what went wrong."""
-    decided: Signal[None] = Signal()
-    entries = [one]
-    failed: list[Entry] = []
-    won: list[Entry] = []
+class Race:
+    """Between `one` and, after a while, `other`: the first who says a word wins. When none does, `one` is the winner,
+    and tells itself what went wrong."""
 
-    def done(entry: Entry, failure: BaseException | None) -> None:
-        if failure is None and entry.exchange.status == 200:
-            won.append(entry)
-        else:
-            failed.append(entry)
-        if won or len(failed) == len(entries):
-            decided.set(None)
+    __slots__ = ("_decided", "_other", "entries")
 
-    def start() -> None:
-        second = other()
+    def __init__(self, one: Entry, other: Callable[[], Entry | None]) -> None:
+        self._decided: Signal[None] = Signal()
+        self._other = other
+        self.entries = [one]
+
+    async def run(self, seconds: float) -> Raced:
+        """After `seconds` without a word the other one begins. Whatever is raised here, both are cancelled."""
+        timer = asyncio.get_running_loop().call_later(seconds, self._company)
+        self.entries[0].begin(self._look)
+        try:
+            await self._decided
+        except BaseException:
+            for entry in self.entries:
+                entry.exchange.cancel()
+            raise
+        finally:
+            timer.cancel()
+        winner = next((entry for entry in self.entries if entry.spoke), self.entries[0])
+        loser = next((entry for entry in self.entries if entry is not winner), None)
+        if loser is not None:
+            loser.exchange.cancel()
+        return Raced(winner, loser)
+
+    def _company(self) -> None:
+        second = self._other()
         if second is not None:
-            entries.append(second)
-            run(second.exchange.head(), partial(done, second))
+            self.entries.append(second)
+            second.begin(self._look)
 
-    timer = asyncio.get_running_loop().call_later(seconds, start)
-    run(one.exchange.head(), partial(done, one))
+    def _look(self) -> None:
+        if any(entry.spoke for entry in self.entries) or all(entry.failed for entry in self.entries):
+            self._decided.set(None)
+
+
+async def hedged(
+    plan: Plan, request: ChatRequest, bill: Bill, health: Health, clock: Callable[[], float]
+) -> Entry | None:
+    """The call to the first candidate, or to the second when its first word comes first; None: nothing is hedged, and
+    nothing was called. What was called in vain is written on the bill."""
+    if len(plan.candidates) - plan.resting < 2:
+        return None
+    first, second = plan.candidates[:2]
+    standing = health.standing(first.deployment)
+    if standing.measured < LEAST_MEASURED:
+        return None
+    if any(one.gate is not None or one.lacks & plan.needs & MAY_BE_EMULATED for one in (first, second)):
+        return None
+    call = _streamed(first, request, plan.prompt)
+    if call is None:
+        return None
+    began = clock()
+    race = Race(Entry(first, call), partial(_company, second, request, plan.prompt, health, clock))
+    standing.in_flight += 1
     try:
-        await decided
-    except BaseException:
-        for entry in entries:
-            entry.exchange.cancel()
+        raced = await race.run(standing.late)
+    except FairleadError as error:  # the caller has gone, or the deadline has passed
+        for entry in race.entries:
+            _lost(entry, bill, request, error.code)
         raise
     finally:
-        timer.cancel()
-    winner = won[0] if won else one
-    loser = next((entry for entry in entries if entry is not winner), None)
+        for entry in race.entries:
+            health.standing(entry.upstream.deployment).in_flight -= 1
+    loser = raced.loser
     if loser is not None:
-        loser.exchange.cancel()
-    return Raced(winner, loser)
+        _lost(loser, bill, request, HEDGED if loser.error is None else loser.error.code)
+        if loser.error is not None:
+            health.failed(health.standing(loser.upstream.deployment), loser.error, clock())
+        elif loser.upstream is first:
+            health.first_token(standing, clock() - began, clock())
+    return raced.winner
+
+
+def _company(
+    second: Upstream, request: ChatRequest, prompt_tokens: int, health: Health, clock: Callable[[], float]
+) -> Entry | None:
+    """The second call, where it may be made now."""
+    standing = health.standing(second.deployment)
+    most = second.deployment.max_concurrent
+    if (most is not None and standing.in_flight >= most) or not health.take_retry(standing, clock()):
+        return None
+    call = _streamed(second, request, prompt_tokens)
+    if call is None:
+        return None
+    standing.in_flight += 1
+    return Entry(second, call)
+
+
+def _streamed(upstream: Upstream, request: ChatRequest, prompt_tokens: int) -> Call | None:
+    """The call as it takes it. None when it does not, and for an answer in one piece, which has no first word to wait
+    for."""
+    fitted = request if upstream.output is None else capped(request, upstream, prompt_tokens)
+    try:
+        call: Call = upstream.adapter.to_vendor(fitted)
+    except FairleadError:  # told when it is really tried
+        return None
+    return call if call.stream else None
+
+
+def _lost(entry: Entry, bill: Bill, request: ChatRequest, outcome: str) -> None:
+    """A call that was cancelled before its first word: its prompt may be billed all the same."""
+    upstream = entry.upstream
+    billed = upstream.bills_cut and not entry.failed and entry.exchange.sent_at
+    bill.failed(upstream.deployment.sheet, outcome, may_be_billed(request) if billed else None)
 
 
 def may_be_billed(request: ChatRequest) -> Usage:
     """What a provider may bill for a call that was cancelled before it answered: its prompt, estimated by its bytes."""
     tokens = len(request.messages) // 4
     return Usage(TokenClasses(tokens, request=1), tokens, 0)
+
+
+def _nothing() -> None:
+    pass

@@ -1,4 +1,5 @@
-"""What routing has learned is stored beside the calls, and taken up again by the next start."""
+"""What routing has learned is stored beside the calls, told to the other processes of the database, and taken up again
+by the next start."""
 
 from __future__ import annotations
 
@@ -17,54 +18,100 @@ from fairlead.store.health import (
     Decision,
     HealthEvent,
     KeptHealth,
+    Subject,
     decision,
     forget_old,
     keep_decisions,
     keep_events,
     keep_health,
     kept_health,
+    last_event,
+    subjects_after,
 )
 
 log = logging.getLogger("fairlead.routing")
 
 KEEP_SECONDS = 0.5
 FORGET_TURNS = 7200
+LEARN_TURNS = 2
+LATE_EVENTS = 20
 
 
 class Keeper:
-    """`run` stores until it is cancelled. What the database does not take is lost: it is no money."""
+    """`run` stores until it is cancelled. What the database does not take is lost: it is no money. `known`: deployments
+    by id; `shared`: there are other processes, to be learned from."""
 
     def __init__(
-        self, store: Store, health: Health, decisions: Callable[[], list[Decided]], clock: Callable[[], float]
+        self,
+        store: Store,
+        health: Health,
+        decisions: Callable[[], list[Decided]],
+        clock: Callable[[], float],
+        known: Mapping[str, Deployment],
+        *,
+        shared: bool = False,
     ) -> None:
         self._store = store
         self._health = health
         self._decisions = decisions
         self._clock = clock
+        self._known = known
+        self._shared = shared
+        self._first = self._seen = 0
+        self._met: set[int] = set()  # events from here on that are known: our own, and those that were read
 
-    def restore(self, known: Mapping[str, Deployment]) -> None:
-        """Takes up what the process before this one knew."""
+    def restore(self) -> None:
+        """Takes up what the processes before this one knew."""
         try:
             with self._store.read() as connection:
                 kept = kept_health(connection)
+                self._first = self._seen = last_event(connection)
         except SQLAlchemyError as error:
             log.warning("The health of deployments cannot be read: %s", error)
             return
-        self._health.restore(kept, known, self._clock())
+        self._health.restore(kept, self._known, self._clock())
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for turn in itertools.count():
             await asyncio.sleep(KEEP_SECONDS)
             await self._flush()
+            if self._shared and turn % LEARN_TURNS == 0:
+                await self._learn()
             if turn % FORGET_TURNS == 0:
                 await loop.run_in_executor(None, self._forget)
 
     async def _flush(self) -> None:
         events, decisions = self._health.take_events(), self._decisions()
         if events or decisions:
-            kept = self._health.kept(self._clock()) if events else None
-            await asyncio.get_running_loop().run_in_executor(None, self._keep, events, kept, decisions)
+            kept = self._health.kept(self._clock()) if events else []
+            own = await asyncio.get_running_loop().run_in_executor(None, self._keep, events, kept, decisions)
+            if self._shared:
+                self._met.update(own)
+
+    async def _learn(self) -> None:
+        """What the other processes of this database have found out since."""
+        found = await asyncio.get_running_loop().run_in_executor(None, self._news)
+        if found is None:
+            return
+        subjects, kept = found
+        new = {number: subject for number, subject in subjects.items() if number not in self._met}
+        if new:
+            self._health.learn(set(new.values()), kept, self._known, self._clock())
+        self._seen = max(self._seen, *subjects)
+        self._met = {number for number in (*self._met, *new) if number > self._seen - LATE_EVENTS}
+
+    def _news(self) -> tuple[dict[int, Subject], list[KeptHealth]] | None:
+        """The events of late, and, when some are news, how everybody is now. None: nothing has happened."""
+        # Numbers are given before they are committed: one may be seen after a higher one.
+        begin = max(self._first, self._seen - LATE_EVENTS)
+        try:
+            with self._store.read() as connection:
+                found = subjects_after(connection, begin)
+                kept = kept_health(connection) if found.keys() - self._met else []
+                return (found, kept) if found else None
+        except SQLAlchemyError:
+            return None  # whoever writes to the database tells of its trouble
 
     async def routed(self, generation_id: str) -> str | None:
         """How a call was routed, as JSON; None when there was nothing to decide."""
@@ -82,17 +129,19 @@ class Keeper:
         """Stores what is left."""
         self._keep(self._health.take_events(), self._health.kept(self._clock()), self._decisions())
 
-    def _keep(self, events: list[HealthEvent], kept: list[KeptHealth] | None, decided: list[Decided]) -> None:
+    def _keep(self, events: list[HealthEvent], kept: list[KeptHealth], decided: list[Decided]) -> list[int]:
+        """The numbers of the events."""
         for event in events:
             log.warning("%s is %s: %s", event.deployment or event.provider, event.event.replace("_", " "), event.reason)
         try:
             with self._store.write() as connection:
-                keep_events(connection, events)
-                if kept is not None:
-                    keep_health(connection, kept)
+                numbers = keep_events(connection, events)
+                keep_health(connection, {(one.deployment, one.provider) for one in events}, kept)
                 keep_decisions(connection, (Decision(one.id, body(one)) for one in decided))
         except SQLAlchemyError as error:
             log.warning("What routing has learned cannot be stored: %s", getattr(error, "orig", None) or error)
+            return []
+        return numbers
 
     def _forget(self) -> None:
         try:

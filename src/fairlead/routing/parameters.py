@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
-from fairlead.routing.upstream import Call, Upstream
+from fairlead.routing.protocols import Call
+from fairlead.routing.upstream import Upstream
 from fairlead.wire.chat import ChatRequest
 
 NAMES_SHOWN = 32

@@ -8,12 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, InvalidRequest, NoCandidate, UpstreamBusy
-from fairlead.routing.ceiling import named_cap
+from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, NoCandidate, NotCarried, UpstreamBusy
+from fairlead.routing.ceiling import cap_name, named_cap
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
@@ -30,9 +30,11 @@ from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import MaxPrice, Preferences
 
 # Prompts shorter than this are not worth a provider's cache: nothing is gained by going back to the same deployment.
-STICKY_BYTES = 4096
+STICKY_BYTES: Final = 4096
+# No text has tokens that are longer than this on average: a prompt of more bytes does not fit, whatever its tokenizer.
+BYTES_PER_TOKEN: Final = 16
 # A conversation stays where it began unless another deployment is this much better.
-STICKY_ADVANTAGE = 4.0
+STICKY_ADVANTAGE: Final = 4.0
 
 
 class Rules(NamedTuple):
@@ -155,7 +157,12 @@ def _fit(
         room = upstream.context
         if room is not None and asked.whole + asked.output > room and asked.prompt + asked.output > room:
             detail = f"{asked.prompt} and {asked.output} tokens in {room}"
-            rejected.append(Rejection(upstream, "context" if asked.sure else "context_estimated", detail))
+            sure = asked.sure or asked.whole > room * BYTES_PER_TOKEN
+            rejected.append(Rejection(upstream, "context" if sure else "context_estimated", detail))
+            continue
+        most = upstream.output
+        if most is not None and asked.output > most:
+            rejected.append(Rejection(upstream, "output", f"{asked.output} tokens of answer, {most} at most"))
             continue
         if wanted is not None:
             unwanted = _unwanted(upstream, wanted)
@@ -171,8 +178,8 @@ def _fit(
         if health.troubled and not (health.may_try(standing, now) and health.may_try(provider, now)):
             rejected.append(Rejection(upstream, "breaker_open", standing.last_error or provider.last_error))
             continue
-        most = upstream.deployment.max_concurrent
-        if most is not None and standing.in_flight >= most:
+        at_once = upstream.deployment.max_concurrent
+        if at_once is not None and standing.in_flight >= at_once:
             rejected.append(Rejection(upstream, "full", f"{standing.in_flight} calls at once"))
             continue
         blocked = max(provider.blocked_until, standing.blocked_until)
@@ -331,13 +338,23 @@ def refusal(found: Plan, request: ChatRequest, health: Health, now: float) -> Fa
         )
     if "full" in reasons:
         return UpstreamBusy(f"Everybody who serves '{request.model}' is busy ({told}).", retry_after_seconds=1)
-    if reasons == {"context"}:
-        return ContextTooLong(f"The prompt and its answer fit no deployment ({told}).", param="messages")
+    if found.rejected and reasons <= {"context", "output"}:
+        param = "messages" if "context" in reasons else cap_name(request)
+        return ContextTooLong(f"The prompt and its answer fit no deployment ({told}).", param=param)
     if request.strict and reasons <= {"parameter", "capability"} and found.rejected:
-        lacking = found.rejected[0].upstream.lacks & found.needs
-        names = names_of(lacking)
-        return InvalidRequest(
-            f"Nobody who serves '{request.model}' carries everything (strict mode): {', '.join(names)}.",
-            param=names[0] if names else None,
+        return NotCarried(
+            _lost(found.rejected[0].upstream, request, found.needs), found.rejected[0].upstream.deployment.id
         )
     return NoCandidate(f"Nobody who serves '{request.model}' fits this request ({told}).", param="provider")
+
+
+def _lost(upstream: Upstream, request: ChatRequest, needs: int) -> list[str]:
+    """Everything that would be lost there: what it is known to lack, and what its dialect has no word for."""
+    names = names_of(upstream.lacks & needs)
+    try:
+        upstream.adapter.to_vendor(request)
+    except NotCarried as error:
+        names += [name for name in error.names if name not in names]
+    except FairleadError:
+        pass
+    return names

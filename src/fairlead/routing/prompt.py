@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Raw
 
 from fairlead.wire.chat import ChatRequest
 
 # The text of a longer prompt is not kept while its answer is streamed: thousands of streams may be open for an hour.
-KEPT_PROMPT_BYTES = 16_384
+KEPT_PROMPT_BYTES: Final = 16_384
 
 
 class Prompt:

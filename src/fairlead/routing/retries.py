@@ -10,6 +10,7 @@ from fairlead.errors import (
     EngineCrashed,
     EngineStarting,
     FairleadError,
+    NotCarried,
     UpstreamBusy,
     UpstreamCut,
     UpstreamDenied,
@@ -48,6 +49,7 @@ RULES: dict[type[FairleadError], Rule] = {
     UpstreamDenied: Rule(elsewhere=True, again=False),
     UpstreamBusy: Rule(elsewhere=True, again=False),  # it has waited in the queue already
     EngineStarting: Rule(elsewhere=True, again=False),
+    NotCarried: Rule(elsewhere=True, again=False),  # strict mode: others may have words for it
     EngineCrashed: Rule(elsewhere=True, again=False),  # the gate has tried it again already
 }
 _NEVER = Rule(elsewhere=False, again=False)

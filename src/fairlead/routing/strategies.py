@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from fairlead.routing.health import Standing
 from fairlead.routing.upstream import Upstream
@@ -16,7 +17,7 @@ Chance = Callable[[], float]
 Standings = Mapping[str, Standing]
 
 # What a first token may be thought to take before one has been measured: good enough to be tried.
-UNKNOWN_FIRST_TOKEN = 0.05
+UNKNOWN_FIRST_TOKEN: Final = 0.05
 
 
 def load(standing: Standing | None) -> float:

@@ -4,118 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.errors import FairleadError
 from fairlead.http.client import Exchange, Pool
 from fairlead.prices import PriceSheet
 from fairlead.routing.needs import HARD, IMAGES
-from fairlead.wire.chat import ChatRequest
-from fairlead.wire.usage import Usage
-
-Headers = Sequence[tuple[bytes, bytes]]
+from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 
 
-class Call(Protocol):
-    """One request in an upstream's words. `path`: instead of the upstream's own, None where that serves every call.
-    `headers`: ready lines beside the upstream's, such as a signature."""
-
-    @property
-    def body(self) -> list[bytes | memoryview]: ...
-
-    @property
-    def stream(self) -> bool: ...
-
-    @property
-    def dropped(self) -> tuple[str, ...]: ...
-
-    @property
-    def path(self) -> bytes | None: ...
-
-    @property
-    def headers(self) -> bytes: ...
-
-
-class Answer(Protocol):
-    """What an upstream has answered so far. `usage`: what it reported, None when that is nothing usable."""
-
-    @property
-    def usage(self) -> Usage | None: ...
-
-    def delivered(self) -> str: ...
-
-    def end(self, members: bytes) -> bytes: ...
-
-
-class Relay(Answer, Protocol):
-    """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen.
-
-    `finish` gives what is left of the answer, or raises UpstreamCut; `end` what comes after it, with the members that
-    its usage gets.
-    """
-
-    @property
-    def done(self) -> bool: ...
-
-    def feed(self, data: bytes) -> bytes: ...
-
-    def finish(self) -> bytes: ...
-
-
-class Assembler(Answer, Protocol):
-    """Collects the upstream's stream into one complete answer, which `end` gives; `finish` raises UpstreamCut."""
-
-    def feed(self, data: bytes) -> None: ...
-
-    def finish(self) -> bytes: ...
-
-
-class Adapter(Protocol):
-    """An upstream dialect, bound to one deployment. It touches no network; one that signs is given a clock."""
-
-    def to_vendor(self, request: ChatRequest) -> Any: ...
-
-    def relay(self, call: Any) -> Relay: ...
-
-    def assembler(self, call: Any) -> Assembler: ...
-
-    def plain(self, call: Any, body: bytes) -> Answer: ...
-
-    def error(self, status: int, headers: Headers, body: bytes) -> FairleadError: ...
-
-
-class Gate(Protocol):
-    """Something that has to come up before a deployment can be called, such as a local engine."""
-
-    @property
-    def is_ready(self) -> bool: ...
-
-    async def wait_ready(self, seconds: float) -> bool: ...
-
-
-class Measured(Protocol):
-    """Where it is counted how calls or attempts ended, and how long they took."""
-
-    def add(
-        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
-    ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Upstream:
     """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
 
     `stream_type`: how the content type of a streamed answer begins.
 
     `model_id`: what it is called here; `lacks`: what it is known not to have (`needs`); `context`: the most tokens of
-    prompt and answer, None: not known; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
+    prompt and answer, None: not known; `output`: the most tokens of an answer by this deployment's own limit, None: it
+    has none; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
     `continues`: its dialect can go on from the beginning of an answer, so that it may take over a stream.
 
     `translated`: parameters that it gets under another name or in another shape.
 
     `costs`: it has a price or a cost. `bills_cut`: that, and the provider bills an answer to its end although nobody
     waits for it any more. `family`: whose tokenizer counts what it does not report.
+
+    `probe`: what it is asked when nobody calls there: "call" (one word), "list" (its provider's list of models, at
+    `list_path`), or "off": nothing.
     """
 
     deployment: Deployment
@@ -133,11 +48,14 @@ class Upstream:
     model_id: str = ""
     lacks: int = 0
     context: int | None = None
+    output: int | None = None
     unit_price: int = 0
     continues: bool = True
     translated: frozenset[str] = frozenset()
     measured: Measured | None = None
     probed: Measured | None = None
+    probe: str = "off"
+    list_path: bytes = b""
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
@@ -152,12 +70,14 @@ def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
     return kind is not None and kind.lower().startswith(upstream.stream_type)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Servable:
     """A model with everything that can serve it, in the configured order. `paid`: some of it has a price.
 
-    `simple`: there is one deployment, which has all that a call may need, so that there is nothing to decide.
-    `least_context`: of the deployments whose context is known.
+    `simple`: there is one deployment, which has all that a call may need and no limits of its own, so that there is
+    nothing to decide. `least_context`: up to so many bytes a prompt fits everywhere, with the longest answer that a
+    deployment's own limit allows; None: nobody needs to know. `context`, `output`: the most tokens of prompt and
+    answer, and of an answer, at any of them; None: not known of one.
     """
 
     model: Model
@@ -166,11 +86,16 @@ class Servable:
     simple: bool = False
     least_context: int | None = None
     measured: Measured | None = None
+    context: int | None = None
+    output: int | None = None
 
 
 def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | None = None) -> Servable:
     """A model and its deployments, with what is known of them once and for all."""
-    contexts = [upstream.context for upstream in upstreams if upstream.context is not None]
+    limited = any(upstream.deployment.context_length or upstream.output for upstream in upstreams)
+    fits = [upstream.context - (upstream.output or 0) for upstream in upstreams if upstream.context is not None]
+    contexts = [upstream.context or model.context_length for upstream in upstreams] or [model.context_length]
+    outputs = [_output(model, upstream) for upstream in upstreams] or [model.max_output_tokens]
     only = upstreams[0] if len(upstreams) == 1 else None
     # That a model takes no images is told before anything is planned.
     looked_at = HARD if "image" in model.input_modalities else HARD & ~IMAGES
@@ -178,10 +103,22 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
         model,
         tuple(upstreams),
         paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
-        simple=only is not None and not only.lacks & looked_at and only.deployment.max_concurrent is None,
-        least_context=min(contexts) if contexts and len(upstreams) > 1 else None,
+        simple=only is not None
+        and not limited
+        and not only.lacks & looked_at
+        and only.deployment.max_concurrent is None,
+        least_context=min(fits) if fits and (limited or len(upstreams) > 1) else None,
         measured=measured,
+        context=None if None in contexts else max(filter(None, contexts)),
+        output=None if None in outputs else max(filter(None, outputs)),
     )
+
+
+def _output(model: Model, upstream: Upstream) -> int | None:
+    """The longest answer that may come from there, in tokens."""
+    context = upstream.context or model.context_length
+    output = upstream.output or model.max_output_tokens or context
+    return min(output, context) if output is not None and context is not None else output
 
 
 def unit_price(sheet: PriceSheet) -> int:

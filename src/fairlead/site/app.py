@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -10,10 +12,12 @@ from starlette.routing import Route
 
 from fairlead.site import compare, finding, forms, guides, models, rankings, status
 from fairlead.site.desk import Desk
+from fairlead.site.forms import form_of
 from fairlead.site.front import front
 from fairlead.site.language import Remember, languages
-from fairlead.site.model.page import model, new_key
+from fairlead.site.model.page import model, new_key, picture
 from fairlead.site.press import Press
+from fairlead.site.records import Unreadable
 from fairlead.site.sources import Sources
 
 
@@ -28,8 +32,16 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("/compare", _("Compare")),
     ("/rankings", _("Rankings")),
     ("/status", _("Status")),
-    ("/docs", _("Documentation")),
+    ("/docs", _("Docs")),
 )
+
+# Statuses of errors, with their code in JSON and their sentence on a page.
+PROBLEMS: Mapping[int, tuple[str, str]] = {
+    404: ("not_found", _("There is no page at this address.")),
+    405: ("method_not_allowed", _("This page is only there to be read.")),
+    500: ("internal_error", _("This page cannot be shown.")),
+    503: ("overloaded", _("What was recorded cannot be read now. Try again in a few seconds.")),
+}
 
 ROUTES = [
     Route("/", front),
@@ -38,6 +50,7 @@ ROUTES = [
     *forms.routes("/models", models.models),
     Route("/search.json", models.index),
     *forms.routes("/models/{vendor}", models.vendor),
+    Route("/models/{vendor}/{model:path}.png", picture),
     Route("/models/{vendor}/{model:path}", model),
     Route("/keys/new", new_key),
     *forms.routes("/compare", compare.choose),
@@ -61,7 +74,7 @@ def site(sources: Sources, public_url: str | None = None) -> Starlette:
             Route("/static/{name}", static),
             Route("/favicon.svg", static),
         ],
-        exception_handlers={HTTPException: error, Exception: error},
+        exception_handlers={HTTPException: error, Unreadable: error, Exception: error},
     )
     known = languages()
     press = Press(NAVIGATION, public_url, words=models.globals_for_templates(), languages=known)
@@ -80,12 +93,15 @@ async def static(request: Request) -> Response:
 
 
 async def error(request: Request, problem: Exception) -> Response:
-    status = problem.status_code if isinstance(problem, HTTPException) else 500
-    sentence = _("There is no page at this address.") if status == 404 else _("This page cannot be shown.")
-    if "text/html" in request.headers.get("accept", ""):
+    status = 503 if isinstance(problem, Unreadable) else getattr(problem, "status_code", 500)
+    code, sentence = PROBLEMS.get(status, PROBLEMS[500])
+    if "text/html" in request.headers.get("accept", "") and not form_of(request):
         desk = Desk.of(request)
         values = {"status": status, "sentence": sentence}
-        return desk.press.page(request, desk.visit(request), "error.html", (status, sentence), lambda: values, status)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(status, "internal_error")
-    body = {"error": {"message": sentence, "type": "invalid_request_error", "param": None, "code": code}}
-    return JSONResponse(body, status)
+        answer = desk.press.page(request, desk.visit(request), "error.html", (status, sentence), lambda: values, status)
+    else:
+        kind = "invalid_request_error" if status < 500 else "api_error"
+        answer = JSONResponse({"error": {"message": sentence, "type": kind, "param": None, "code": code}}, status)
+    if status == 503:
+        answer.headers["retry-after"] = "5"
+    return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log10
 from urllib.parse import quote
 
@@ -16,7 +16,8 @@ from fairlead.money import Picodollars
 from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give, segments, table
 from fairlead.site.listing import Entry
-from fairlead.site.models import listed, released
+from fairlead.site.models import listed, released_day
+from fairlead.site.scatter import Label, spread
 from fairlead.site.words import CAPABILITY_TITLES, STATE_TITLES
 from fairlead.telemetry.figures import Performance
 
@@ -56,6 +57,7 @@ class Dot:
     speed: float
     samples: int
     series: int
+    label: Label | None = None
 
     @property
     def dollars(self) -> str:
@@ -78,7 +80,7 @@ async def choose(request: Request) -> Response:
     if len(chosen) >= 2 and not unknown:
         language = request.query_params.get("lang")
         return RedirectResponse(address(chosen) + (f"?lang={quote(language, safe='')}" if language else ""), 303)
-    entries = listed(desk)
+    entries = await listed(desk)
 
     def values() -> Values:
         return {"entries": entries, "chosen": chosen, "unknown": unknown, "models": ()}
@@ -95,7 +97,7 @@ def address(names: Sequence[str]) -> str:
 async def compare(request: Request) -> Response:
     desk = Desk.of(request)
     names = segments(request)[1:]
-    by_id = {entry.id: entry for entry in listed(desk)}
+    by_id = {entry.id: entry for entry in await listed(desk)}
     snapshot = desk.sources.snapshot()
     names = [snapshot.aliases.get(name, name) for name in names]
     if not 2 <= len(names) <= MOST_MODELS or any(name not in by_id for name in names):
@@ -126,8 +128,8 @@ async def compare(request: Request) -> Response:
 
 
 async def _measured(desk: Desk, name: str) -> tuple[int, Performance | None]:
-    return await desk.fresh.get(
-        ("performance", name), FRESH_SECONDS, lambda: desk.sources.records.performance(name, WINDOW)
+    return await desk.fresh.get_or(
+        ("performance", name), FRESH_SECONDS, lambda: desk.sources.records.performance(name, WINDOW), None
     )
 
 
@@ -138,7 +140,7 @@ def rows(models: Sequence[Model], entries: Sequence[Entry], measured: Sequence[P
     found = [
         row(_("Vendor"), "text", *(entry.vendor_name for entry in entries)),
         row(_("State"), "state", *(entry.state for entry in entries)),
-        row(_("Released"), "text", *(released(entry) for entry in entries)),
+        row(_("Released"), "text", *(released_day(entry) for entry in entries)),
         *(
             row(title, "text", *(model.facts.text(name) for model in models))
             for title, name in (
@@ -150,8 +152,8 @@ def rows(models: Sequence[Model], entries: Sequence[Entry], measured: Sequence[P
         ),
         row(_("Context, tokens"), "tokens", *(entry.context for entry in entries)),
         row(_("Longest answer, tokens"), "tokens", *(entry.max_output for entry in entries)),
-        row(_("Input, per million tokens"), "price", *(entry.price_in for entry in entries)),
-        row(_("Output, per million tokens"), "price", *(entry.price_out for entry in entries)),
+        row(_("Lowest input price, per million tokens"), "price", *(entry.price_in for entry in entries)),
+        row(_("Lowest output price, per million tokens"), "price", *(entry.price_out for entry in entries)),
         row(_("First token, median of 7 days"), "ms", *(_first_token(one) for one in measured)),
         row(_("Speed, median of 7 days"), "speed", *(_speed(one) for one in measured)),
         row(_("Input"), "words", *(", ".join(sorted(entry.input)) or None for entry in entries)),
@@ -202,11 +204,16 @@ def scatter(models: Sequence[Model], measured: Sequence[Performance | None]) -> 
             speed, samples, series)
         for model, deployment, price, speed, samples, series in points
     )  # fmt: skip
+    labels = spread([(dot.x, dot.y, dot.model) for dot in dots], WIDTH)
     return Scatter(
-        dots,
-        tuple((LEFT + across * step / 4, f"${most_price * step / 4:g}") for step in range(5)),
+        tuple(replace(dot, label=label) for dot, label in zip(dots, labels, strict=True)),
+        tuple((LEFT + across * step / 4, _dollars(most_price * step / 4)) for step in range(5)),
         tuple((TOP + up * (1 - step / 4), f"{most_speed * step / 4:g}") for step in range(5)),
     )
+
+
+def _dollars(value: float) -> str:
+    return f"${value:g}" if value == int(value) else f"${value:.2f}" if value >= 0.01 else f"${value:g}"
 
 
 def _round_up(value: float) -> float:

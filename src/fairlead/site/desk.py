@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fairlead.catalogue.snapshot import Snapshot
+from fairlead.catalogue.facts import ModelFacts
+from fairlead.catalogue.similar import Similar, similar
+from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
+from fairlead.site.incidents import Incident, incidents_of
 from fairlead.site.language import ENGLISH, Language, chosen
 from fairlead.site.listing import Entry
 from fairlead.site.press import Press, Visit
 from fairlead.site.records import Fresh
 from fairlead.site.sources import Sources
+from fairlead.site.states import State, state_of
+from fairlead.telemetry.figures import Rate
+
+MOST_SIMILAR = 1_000
+LOOK_SECONDS = 1.0
+SHARES_SECONDS = 10.0
+INCIDENTS_SECONDS = 5.0
+KEPT_MS = 90 * 86_400_000
 
 
 @dataclass(slots=True)
@@ -29,6 +40,9 @@ class Desk:
     listed_from: Snapshot | None = None
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _seen: tuple[Snapshot, int] | None = None
+    _similar: dict[str, list[Similar]] = field(default_factory=dict)
+    _similar_of: int = -1
+    _looked: tuple[Snapshot, float, frozenset[str], frozenset[str]] | None = None
 
     @staticmethod
     def of(request: Request) -> Desk:
@@ -43,6 +57,60 @@ class Desk:
         if self._seen is None or self._seen[0] is not snapshot:
             self._seen = snapshot, next(self._numbers)
         return self._seen[1]
+
+    async def states(self) -> dict[str, State]:
+        """Of every model that is deployed."""
+        judge = await self.judge()
+        return {model.id: judge(model) for model in self.sources.snapshot().models.values() if model.deployments}
+
+    async def judge(self) -> Callable[[Model], State]:
+        """Says the state of a model. When nothing can be read of recent calls, breakers alone count."""
+        sources = self.sources
+        unknown: Mapping[str, Rate] = {}
+        _, shares = await self.fresh.get_or("shares", SHARES_SECONDS, sources.records.shares, unknown)
+        _, incidents = await self.incidents()
+        told = {one.subject: one.reason for one in incidents if one.end is None}
+
+        def broken(deployment: Deployment) -> str | None:
+            return sources.broken(deployment) or told.get(deployment.id) or told.get(deployment.provider)
+
+        return lambda model: state_of(model, sources.obstacle(model.id), broken, shares.get(model.id))
+
+    async def incidents(self) -> tuple[int, tuple[Incident, ...]]:
+        """Of 90 days, with the number of the reading: -1 when nothing can be read."""
+        out, known = self._subjects()
+        now = int(self.sources.now().timestamp() * 1000)
+
+        async def read() -> tuple[Incident, ...]:
+            return incidents_of(await self.sources.records.events(now - KEPT_MS), now, out, known)
+
+        nothing: tuple[Incident, ...] = ()
+        return await self.fresh.get_or(("incidents", out), INCIDENTS_SECONDS, read, nothing)
+
+    def _subjects(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The deployments and providers that are out of use, and those that there are; looked at once in a second."""
+        now = self.fresh.clock()
+        snapshot = self.sources.snapshot()
+        if self._looked is None or self._looked[0] is not snapshot or now - self._looked[1] >= LOOK_SECONDS:
+            all_ = [one for model in snapshot.models.values() for one in model.deployments]
+            out = frozenset(one.id for one in all_ if self.sources.broken(one) is not None)
+            self._looked = snapshot, now, out, frozenset(name for one in all_ for name in (one.id, one.provider))
+        return self._looked[2], self._looked[3]
+
+    def similar(self, model: ModelFacts) -> list[Similar]:
+        """The models that are like this one. Looking at all of them takes longer than the rest of its page."""
+        version = self.version()
+        if self._similar_of != version:
+            self._similar_of = version
+            self._similar.clear()
+        found = self._similar.get(model.id)
+        if found is None:
+            others = [one.facts for one in self.sources.snapshot().models.values() if one.facts.id]
+            found = similar(model, others)
+            if len(self._similar) >= MOST_SIMILAR:
+                self._similar.clear()
+            self._similar[model.id] = found
+        return found
 
     def not_found(self, request: Request, sentence: str) -> Response:
         """A 404 for people who look for something by its name."""

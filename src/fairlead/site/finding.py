@@ -25,7 +25,7 @@ MOST_IN_LLMS = 200
 
 async def sitemap(request: Request) -> Response:
     desk = Desk.of(request)
-    entries = listed(desk)
+    entries = await listed(desk)
     visit = desk.visit(request)
     guides: Guides = request.app.state.guides
     paths = (*PLACES, *pages_of(entries), *(f"/docs/{name}" for name in guides.sources if name != FIRST))
@@ -68,7 +68,7 @@ async def robots(request: Request) -> Response:
 async def llms(request: Request) -> Response:
     """/llms.txt: what a language model needs to know to use this server, in the form of llmstxt.org."""
     desk = Desk.of(request)
-    entries = listed(desk)
+    entries = await listed(desk)
     visit = desk.visit(request)
     guides: Guides = request.app.state.guides
     return desk.press.data(

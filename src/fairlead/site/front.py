@@ -15,15 +15,14 @@ MOST_ROWS = 10
 
 async def front(request: Request) -> Response:
     desk = Desk.of(request)
-    entries = listed(desk)
+    entries = await listed(desk)
     api = desk.visit(request).api
-    models = desk.sources.snapshot().models
 
     def values() -> Values:
         found = select(entries, Query())
         deployed = [entry for entry in found if entry.state != "none"]
-        ready = [entry for entry in deployed if entry.state == "up"]
-        example = min(ready, key=lambda entry: models[entry.id].demonstration, default=None)
+        ready = [entry for entry in deployed if entry.callable]
+        example = min(ready, key=lambda entry: (entry.demonstration, entry.price_out or 0), default=None)
         return {
             "entries": (deployed or found)[:MOST_ROWS],
             "example": example.id if example else "fairlead-demo",

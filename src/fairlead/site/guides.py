@@ -53,11 +53,10 @@ def folder() -> Traversable:
 
 
 class Guides:
-    """All pages; each is rendered when it is first asked for."""
+    """All pages; each is rendered when it is asked for. What was rendered is the press's to keep."""
 
     def __init__(self, root: Traversable | None = None) -> None:
         self._root = folder() if root is None else root
-        self._rendered: dict[str, Guide] = {}
         self._markdown = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
     @cached_property
@@ -79,11 +78,7 @@ class Guides:
         return {name: title_of(text, name) for name, text in self.sources.items()}
 
     def get(self, name: str) -> Guide | None:
-        if name not in self.sources:
-            return None
-        if name not in self._rendered:
-            self._rendered[name] = self._render(name, self.sources[name])
-        return self._rendered[name]
+        return self._render(name, self.sources[name]) if name in self.sources else None
 
     def _render(self, name: str, source: str) -> Guide:
         tokens = self._markdown.parse(HIDDEN.sub("", source))
@@ -141,16 +136,16 @@ def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
 async def docs(request: Request) -> Response:
     guides: Guides = request.app.state.guides
     name = "/".join(segments(request)[1:]) or FIRST
-    guide = guides.get(name)
-    if guide is None:
+    source = guides.sources.get(name)
+    if source is None:
         raise HTTPException(404)
     titles = {one: title for one, title in guides.titles.items() if "/" not in one}
     further = {one: title for one, title in guides.titles.items() if "/" in one}
 
     def values() -> Values:
-        return {"guide": guide, "titles": titles, "further": further, "first": FIRST}
+        return {"guide": guides.get(name), "titles": titles, "further": further, "first": FIRST}
 
-    return give(request, "guide.html", guide.name, values, lambda _: _data(guide), lambda _: guide.source)
+    return give(request, "guide.html", name, values, lambda values: _data(values["guide"]), lambda _: source)
 
 
 def _data(guide: Guide) -> dict[str, Any]:

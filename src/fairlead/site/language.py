@@ -34,6 +34,8 @@ class Language:
     def number(self, value: float, decimals: int = 0) -> str:
         """131,072 or 12.5, as this language writes it."""
         text = f"{value:,.{decimals}f}"
+        if self.group == "," and self.point == ".":
+            return text
         return text.replace(",", "\0").replace(".", self.point).replace("\0", self.group)
 
 

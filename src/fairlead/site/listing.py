@@ -8,19 +8,21 @@ from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
 from fairlead.catalogue.snapshot import Model, Snapshot
+from fairlead.site.shown import PICODOLLARS_PER_DOLLAR_A_MILLION
+from fairlead.site.states import NOT_DEPLOYED, Kind, State
 
 PAGE_ROWS = 100
 MOST_QUERY_LETTERS = 200
-PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
 FACETS = ("input", "output", "capability", "provider", "parameter", "vendor")
 CONTEXTS = (8_192, 32_768, 131_072, 262_144, 1_000_000)
 PRICES = ("0.10", "0.50", "1", "3", "10")
-VIEWS = ("table", "cards")
+VIEWS = ("table", "cards", "chart")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A model in the list. Prices: the lowest of its deployments, in picodollars per token; None: not deployed."""
+    """A model in the list. Prices: the lowest of its deployments, in picodollars per token; None: not deployed.
+    `price_listed`: of input, as the first source of the catalogue lists it."""
 
     id: str
     name: str
@@ -38,8 +40,14 @@ class Entry:
     provider: tuple[str, ...]
     price_in: int | None
     price_out: int | None
-    state: str  # "up" | "down" | "none"
+    state: Kind
     obstacle: str | None
+    demonstration: bool = False
+    price_listed: int | None = None
+
+    @property
+    def callable(self) -> bool:
+        return self.state in ("up", "degraded")
 
     @property
     def haystack(self) -> str:
@@ -86,9 +94,9 @@ class Query:
         chosen = sum(len(values) for values in (self.wanted or {}).values())
         return chosen + (self.context is not None) + (self.price is not None) + self.free + self.available
 
-    def address(self, path: str = "/models", **changes: int) -> str:
+    def address(self, path: str = "/models", *, page: int = 1, view: str | None = None) -> str:
         """The path with its query string, in one spelling for one question."""
-        query = replace(self, page=changes.get("page", 1))
+        query = replace(self, page=page, view=view or self.view)
         pairs: list[tuple[str, str]] = []
         if query.words:
             pairs.append(("q", query.words))
@@ -154,7 +162,7 @@ def select(entries: Iterable[Entry], query: Query) -> list[Entry]:
     limit = None if most is None else int(most * PICODOLLARS_PER_DOLLAR_A_MILLION)
 
     def matches(entry: Entry) -> bool:
-        if (query.free and not entry.free) or (query.available and entry.state != "up"):
+        if (query.free and not entry.free) or (query.available and not entry.callable):
             return False
         if query.context is not None and (entry.context or 0) < query.context:
             return False
@@ -194,13 +202,14 @@ def ordered(entries: list[Entry], sort: Sequence[str]) -> list[Entry]:
         known.sort(key=figure, reverse=key.startswith("-"))  # type: ignore[arg-type]
         entries = known + unknown
     if not sort:
-        entries.sort(key=lambda entry: entry.state == "none")
+        entries.sort(key=lambda entry: (entry.state == "none", entry.demonstration))
     return entries
 
 
-def entries_of(snapshot: Snapshot, obstacle: Callable[[str], str | None]) -> tuple[Entry, ...]:
+def entries_of(snapshot: Snapshot, states: Mapping[str, State]) -> tuple[Entry, ...]:
+    """`states`: of the models that are deployed."""
     names = vendor_names(snapshot)
-    return tuple(_entry(model, names, obstacle) for model in snapshot.models.values())
+    return tuple(_entry(model, names, states.get(model.id, NOT_DEPLOYED)) for model in snapshot.models.values())
 
 
 def vendor_names(snapshot: Snapshot) -> Mapping[str, str]:
@@ -210,9 +219,8 @@ def vendor_names(snapshot: Snapshot) -> Mapping[str, str]:
     return {vendor: known[vendor].name if vendor in known else vendor for vendor in sorted(vendors)}
 
 
-def _entry(model: Model, names: Mapping[str, str], obstacle: Callable[[str], str | None]) -> Entry:
+def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:
     rates = [deployment.sheet.price.rates for deployment in model.deployments]
-    problem = obstacle(model.id) if model.deployments else None
     return Entry(
         id=model.id,
         name=model.name,
@@ -230,9 +238,18 @@ def _entry(model: Model, names: Mapping[str, str], obstacle: Callable[[str], str
         provider=tuple(dict.fromkeys(deployment.provider for deployment in model.deployments)),
         price_in=min((rate.input for rate in rates), default=None),
         price_out=min((rate.output for rate in rates), default=None),
-        state="none" if not model.deployments else "down" if problem else "up",
-        obstacle=problem,
+        state=state.kind,
+        obstacle=state.obstacle,
+        demonstration=model.demonstration,
+        price_listed=_listed(model),
     )
+
+
+def _listed(model: Model) -> int | None:
+    for row in model.facts.prices:
+        if "input" in row.rates:
+            return int(Decimal(row.rates["input"]) * PICODOLLARS_PER_DOLLAR_A_MILLION)
+    return None
 
 
 def facets_of(entries: Iterable[Entry]) -> dict[str, list[tuple[str, int]]]:

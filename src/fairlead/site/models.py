@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fairlead.money import Picodollars
-from fairlead.site.desk import Desk
+from fairlead.site.desk import LOOK_SECONDS, Desk
 from fairlead.site.forms import Values, give, segments, table
 from fairlead.site.language import Language
 from fairlead.site.listing import (
@@ -29,29 +29,28 @@ from fairlead.site.listing import (
     vendor_names,
 )
 from fairlead.site.press import JSON, Visit
+from fairlead.site.scatter import plane
 from fairlead.site.shown import price, tokens
-from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, SORT_TITLES, STATE_TITLES
-
-LOOK_SECONDS = 1.0
+from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, REASON_TITLES, SORT_TITLES, STATE_TITLES
 
 
-def listed(desk: Desk) -> tuple[Entry, ...]:
+async def listed(desk: Desk) -> tuple[Entry, ...]:
     """The list as of now; looked at at most once in a second, made again when the snapshot or a state has changed."""
     snapshot = desk.sources.snapshot()
     now = desk.fresh.clock()
     if desk.listed is not None and desk.listed_from is snapshot and now - desk.listed_at < LOOK_SECONDS:
         return desk.listed[1]
+    states = await desk.states()
     desk.listed_at, desk.listed_from = now, snapshot
-    obstacles = {model.id: desk.sources.obstacle(model.id) for model in snapshot.models.values() if model.deployments}
-    key = (desk.version(), tuple(obstacles.values()))
+    key = (desk.version(), tuple((state.kind, state.obstacle) for state in states.values()))
     if desk.listed is None or desk.listed[0] != key:
-        desk.listed = key, entries_of(snapshot, obstacles.get)
+        desk.listed = key, entries_of(snapshot, states)
     return desk.listed[1]
 
 
 async def models(request: Request) -> Response:
     desk = Desk.of(request)
-    entries = listed(desk)
+    entries = await listed(desk)
     query = parse(request.query_params.multi_items())
 
     def values() -> Values:
@@ -66,6 +65,9 @@ async def models(request: Request) -> Response:
             "page": page,
             "pages": pages,
             "facets": facets_of(entries),
+            "plane": plane(select(entries, Query()), frozenset(one.id for one in found))
+            if query.view == "chart"
+            else None,
             "vendors": vendor_names(desk.sources.snapshot()),
             "contexts": CONTEXTS,
             "prices": PRICES,
@@ -80,7 +82,7 @@ async def vendor(request: Request) -> Response:
     """/models/{vendor}: its models, the newest first."""
     desk = Desk.of(request)
     slug = segments(request)[1]
-    entries = tuple(entry for entry in listed(desk) if entry.vendor == slug)
+    entries = tuple(entry for entry in await listed(desk) if entry.vendor == slug)
     if not entries:
         known = desk.sources.snapshot().models.get(slug)
         if known is not None:  # the id alone: the page of that model
@@ -106,7 +108,7 @@ async def vendor(request: Request) -> Response:
 async def index(request: Request) -> Response:
     """/search.json: the list in the few figures and words that the script of /models searches and draws."""
     desk = Desk.of(request)
-    entries = listed(desk)
+    entries = await listed(desk)
     visit = desk.visit(request)
     return desk.press.data(
         request, visit, "index", JSON, desk.listed and desk.listed[0], lambda: _index(entries, visit)
@@ -157,7 +159,11 @@ def _price(value: int | None, language: Language) -> str:
 
 
 def released(entry: Entry) -> str:
-    return datetime.fromtimestamp(entry.created, UTC).date().isoformat() if entry.created else "–"
+    return released_day(entry) or "–"
+
+
+def released_day(entry: Entry) -> str | None:
+    return datetime.fromtimestamp(entry.created, UTC).date().isoformat() if entry.created else None
 
 
 def globals_for_templates() -> dict[str, object]:
@@ -166,6 +172,7 @@ def globals_for_templates() -> dict[str, object]:
         "modality_titles": MODALITY_TITLES,
         "sort_titles": SORT_TITLES,
         "state_titles": STATE_TITLES,
+        "reason_titles": REASON_TITLES,
         "released": released,
         "page_rows": PAGE_ROWS,
     }
@@ -193,7 +200,7 @@ def text_of(title: str, entries: Sequence[Entry]) -> str:
         (
             f"[{entry.id}]({entry.path})",
             entry.vendor_name,
-            {"up": "up", "down": "down", "none": "not deployed"}[entry.state],
+            STATE_TITLES[entry.state].lower(),
             entry.context,
             _million(entry.price_in) or "–",
             _million(entry.price_out) or "–",
@@ -201,5 +208,6 @@ def text_of(title: str, entries: Sequence[Entry]) -> str:
         )
         for entry in entries
     ]
-    head = ("Model", "Vendor", "State", "Context, tokens", "Input, $ per million", "Output, $ per million", "Released")
+    head = ("Model", "Vendor", "State", "Context, tokens", "Input from, $ per million", "Output from, $ per million",
+            "Released")  # fmt: skip
     return f"# {title}\n\n{table(head, rows)}"

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
-from fairlead.telemetry.figures import DayBar, ModelDay, Performance
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Rate
 
 T = TypeVar("T")
+MOST_KEPT = 64
+# When a reading failed: so long nobody tries it again, for each try may wait for a database that does not answer.
+FAILED_SECONDS = 5.0
+
+
+class Unreadable(Exception):
+    """What was recorded cannot be read now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,12 @@ class Event:
 
 
 class Records(Protocol):
+    """Each may raise Unreadable."""
+
+    async def shares(self) -> Mapping[str, Rate]:
+        """By model: the share of the last half hour's calls that were served. Models without calls are left out."""
+        ...
+
     async def model_days(self, days: int) -> tuple[ModelDay, ...]: ...
 
     async def day_bars(self, model: str, deployment: str = "") -> tuple[DayBar, ...]: ...
@@ -39,6 +53,9 @@ class Records(Protocol):
 
 class NoRecords:
     """A server that records nothing: every page says so."""
+
+    async def shares(self) -> Mapping[str, Rate]:
+        return {}
 
     async def model_days(self, days: int) -> tuple[ModelDay, ...]:  # noqa: ARG002
         return ()
@@ -55,19 +72,46 @@ class NoRecords:
 
 @dataclass(slots=True)
 class Fresh:
-    """Values that are read again after some seconds. Each reading has a number, which pages depend on."""
+    """Values that are read again after some seconds. Each reading has a number, which pages depend on. Where a value
+    cannot be read any more, the last one goes on being shown: it says itself when it was measured."""
 
     clock: Callable[[], float] = monotonic
-    _kept: dict[Hashable, tuple[float, int, Any]] = field(default_factory=dict)
+    _kept: OrderedDict[Hashable, tuple[float, int, Any]] = field(default_factory=OrderedDict)
+    _failed: OrderedDict[Hashable, float] = field(default_factory=OrderedDict)
     _numbers: count[int] = field(default_factory=count)
 
     async def get(self, key: Hashable, seconds: float, read: Callable[[], Awaitable[T]]) -> tuple[int, T]:
+        """Raises Unreadable when nothing was ever read."""
         found = self._kept.get(key)
         now = self.clock()
         if found is not None and now - found[0] < seconds:
             return found[1], found[2]
+        failed = now - self._failed.get(key, now - FAILED_SECONDS) < FAILED_SECONDS
         # Two visitors who come at the same moment both read: rare, and harmless.
-        value = await read()
+        try:
+            if failed:
+                raise Unreadable
+            value = await read()
+        except Unreadable:
+            if not failed:
+                _put(self._failed, key, now)
+            if found is None:
+                raise
+            return found[1], found[2]
         number = found[1] if found is not None and found[2] == value else next(self._numbers)
-        self._kept[key] = (now, number, value)
+        _put(self._kept, key, (now, number, value))
         return number, value
+
+    async def get_or(self, key: Hashable, seconds: float, read: Callable[[], Awaitable[T]], other: T) -> tuple[int, T]:
+        """The same; `other` with the number -1 when nothing was ever read."""
+        try:
+            return await self.get(key, seconds, read)
+        except Unreadable:
+            return -1, other
+
+
+def _put(kept: OrderedDict[Hashable, Any], key: Hashable, value: object) -> None:
+    kept[key] = value
+    kept.move_to_end(key)
+    if len(kept) > MOST_KEPT:
+        kept.popitem(last=False)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 from markupsafe import Markup
 
+from fairlead.catalogue.similar import Reason
 from fairlead.money import Picodollars
+from fairlead.site.charts import bars, dots, rows
 from fairlead.site.language import Language
 
 KIBI = 1024
+PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
 
 
 def filters(language: Language) -> dict[str, Callable[..., Any]]:
@@ -40,11 +44,50 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "day": day,
         "moment": moment,
         "number": language.number,
+        "dots": lambda chart, edge, decimals: dots(chart, edge, decimals, language),
+        "rows": lambda chart, decimals: rows(chart, decimals, language),
+        "bars": lambda history: bars(history, language),
+        "plain": lambda value: plain(value, language),
+        "per_request": lambda row: per_request(row.least, row.most),
+        "listed": lambda rate: listed(rate, language),
+        "reason": lambda reason: said(reason, language),
     }
 
 
+def plain(value: object, language: Language) -> object:
+    """0.3, 2 and −2 for 0.3, 2.0 and -2.0; what is no number as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return value
+    text = f"{value:g}" if abs(value) < 1_000_000 else f"{value:.0f}"
+    return text.replace("-", "−").replace(".", language.point)
+
+
+def listed(dollars_per_million: str | None, language: Language) -> str:
+    """A price of the catalogue as ours are written; "–" when the source has none."""
+    if dollars_per_million is None:
+        return "–"
+    picodollars = Decimal(dollars_per_million) * PICODOLLARS_PER_DOLLAR_A_MILLION
+    return price(int(picodollars), language) if picodollars == int(picodollars) else f"${dollars_per_million}"
+
+
+def per_request(least: int, most: int) -> str:
+    """Dollars for each request, the least and the most of them."""
+    one, other = (f"${Picodollars(value).dollars()}" for value in (least, most))
+    return one if least == most else f"{one} – {other}"
+
+
+def said(reason: Reason, language: Language) -> str:
+    """Why a model is like another one, in a language."""
+    number = "" if reason.number is None else language.number(reason.number, 1).removesuffix(f"{language.point}0")
+    things = ", ".join(language.gettext(thing) for thing in reason.things)
+    return language.gettext(reason.words) % {"number": number, "things": things}
+
+
 def short_tokens(value: int) -> str:
-    """ "128K" or "1M" when that is exactly so in binary or in thousands, else ""."""
+    """ "128K" or "1M" when that is exactly so in binary, else "". A number that is round as it is needs none, and 125K
+    for 128,000 would only confuse."""
+    if value % 1_000 == 0:
+        return ""
     for unit, name in ((KIBI * KIBI, "M"), (KIBI, "K")):
         if value >= unit and value % unit == 0:
             return f"{value // unit}{name}"

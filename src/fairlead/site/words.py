@@ -21,7 +21,12 @@ AGO = (
     _n("%(num)s day ago", "%(num)s days ago"),
     _n("%(num)s hour ago", "%(num)s hours ago"),
 )
-STATE_TITLES: Mapping[str, str] = {"up": _("Up"), "down": _("Down"), "none": _("Not deployed")}
+STATE_TITLES: Mapping[str, str] = {
+    "up": _("Available"),
+    "degraded": _("Degraded"),
+    "down": _("Down"),
+    "none": _("Not deployed"),
+}
 MODALITY_TITLES: Mapping[str, str] = {
     "text": _("Text"),
     "image": _("Image"),
@@ -59,9 +64,18 @@ SORT_TITLES: Mapping[str, str] = {
     "output_price": _("Cheapest output"),
     "-output_price": _("Dearest output"),
 }
-EVENT_TITLES: Mapping[str, str] = {
-    "open": _("Taken out of use"),
-    "half_open": _("Tried again"),
-    "closed": _("Back in use"),
-    "resting": _("Resting"),
+# Why a breaker opened: the codes of errors.py.
+REASON_TITLES: Mapping[str, str] = {
+    "upstream_unreachable": _("could not be reached"),
+    "upstream_timeout": _("did not answer in time"),
+    "upstream_rate_limited": _("limits its rate"),
+    "upstream_denied": _("refused the credential"),
+    "upstream_failed": _("answered with errors"),
+    "upstream_invalid": _("sent answers that make no sense"),
+    "upstream_cut": _("broke answers off"),
+    "engine_crashed": _("crashed"),
 }
+# Why a model cannot be called at all, as the gateway says it.
+OBSTACLES = (_("no deployment configured"), _("the engine is not ready"))
+UNITS = (_("ms"), _("tokens/s"))
+NO_TRAFFIC = _("no traffic")

@@ -56,6 +56,11 @@ class Store:
         with self._engine.begin() as connection:
             yield connection
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes on other machines may use it too."""
+        return self._engine.dialect.name != "sqlite"
+
     def version(self) -> int:
         """A number that changes with keys and accounts. May wait for the database: not for an event loop."""
         if self._engine.dialect.name != "sqlite":

@@ -7,12 +7,16 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from fairlead.store.tables import decisions, deployment_health, health_events
 
 KEPT_EVENTS_MS = 90 * 86_400_000
 KEPT_DECISIONS_MS = 30 * 86_400_000
+
+
+# (deployment, provider); the deployment is empty for a whole provider.
+Subject = tuple[str, str]
 
 
 class HealthEvent(NamedTuple):
@@ -44,15 +48,28 @@ class Decision(NamedTuple):
     body: bytes
 
 
-def keep_events(connection: Connection, events: Iterable[HealthEvent], at: int | None = None) -> None:
-    """Stores events as of now."""
+def keep_events(connection: Connection, events: Iterable[HealthEvent], at: int | None = None) -> list[int]:
+    """Stores events as of now; gives their numbers."""
     at = int(time.time() * 1000) if at is None else at
     rows = [
         {"at": at, "deployment": one.deployment, "provider": one.provider, "event": one.event, "reason": one.reason}
         for one in events
     ]
-    if rows:
-        connection.execute(insert(health_events), rows)
+    if not rows:
+        return []
+    return list(connection.execute(insert(health_events).returning(health_events.c.id), rows).scalars())
+
+
+def last_event(connection: Connection) -> int:
+    """The number of the newest event; 0 when there is none."""
+    return int(connection.execute(select(func.coalesce(func.max(health_events.c.id), 0))).scalar_one())
+
+
+def subjects_after(connection: Connection, number: int) -> dict[int, Subject]:
+    """Whom events with a higher number are about."""
+    columns = (health_events.c.id, health_events.c.deployment, health_events.c.provider)
+    rows = connection.execute(select(*columns).where(health_events.c.id > number).order_by(health_events.c.id))
+    return {row.id: (row.deployment, row.provider) for row in rows}
 
 
 def events_since(
@@ -67,12 +84,17 @@ def events_since(
     return [HealthEvent(row.deployment, row.provider, row.event, row.reason, row.at) for row in rows]
 
 
-def keep_health(connection: Connection, kept: Sequence[KeptHealth]) -> None:
-    """Replaces what was kept."""
+def keep_health(connection: Connection, subjects: Iterable[Subject], kept: Iterable[KeptHealth]) -> None:
+    """Replaces what was kept of these: other processes keep what they know of others."""
     now = int(time.time() * 1000)
-    connection.execute(delete(deployment_health))
-    rows = [
-        {
+    states = {(one.deployment, one.provider): one for one in kept}
+    for subject in sorted(set(subjects)):  # in one order, so that no two processes wait for each other
+        here = (deployment_health.c.deployment == subject[0]) & (deployment_health.c.provider == subject[1])
+        connection.execute(delete(deployment_health).where(here))
+        one = states.get(subject)
+        if one is None:
+            continue
+        values = {
             "deployment": one.deployment,
             "provider": one.provider,
             "state": one.state,
@@ -80,10 +102,7 @@ def keep_health(connection: Connection, kept: Sequence[KeptHealth]) -> None:
             "open_seconds": int(one.open_seconds),
             "reason": one.reason,
         }
-        for one in kept
-    ]
-    if rows:
-        connection.execute(insert(deployment_health), rows)
+        connection.execute(insert(deployment_health), [values])
 
 
 def kept_health(connection: Connection) -> list[KeptHealth]:
@@ -112,4 +131,6 @@ def decision(connection: Connection, generation_id: str) -> str | None:
 def forget_old(connection: Connection) -> None:
     now = int(time.time() * 1000)
     connection.execute(delete(health_events).where(health_events.c.at < now - KEPT_EVENTS_MS))
+    rested = (deployment_health.c.state == "closed") & (deployment_health.c.until < now)
+    connection.execute(delete(deployment_health).where(rested))
     connection.execute(delete(decisions).where(decisions.c.at < now - KEPT_DECISIONS_MS))

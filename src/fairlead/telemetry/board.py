@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from fairlead.telemetry.figures import DayBar, ModelDay, Performance
+from fairlead.telemetry.figures import DayBar, ModelDay, ModelShare, Performance
 from fairlead.telemetry.reader import DAYS_SHOWN, WINDOWS, Reader
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ LONG_FRESH_SECONDS = 30.0
 # Threads that read at once: the rest of the database's time belongs to calls.
 READERS = 2
 # Kept at once, those read last: some 100 KB each.
-MOST_SHOWN = 256
+MOST_SHOWN = 64
 
 
 class Shown(Generic[T]):
@@ -59,6 +59,9 @@ class Board:
 
     async def model_days(self, days: int = DAYS_SHOWN) -> Shown[tuple[ModelDay, ...]]:
         return await self._get(days, LONG_FRESH_SECONDS, lambda: self._reader.model_days(days))
+
+    async def shares(self) -> Shown[tuple[ModelShare, ...]]:
+        return await self._get("shares", FRESH_SECONDS, self._reader.shares)
 
     def latest(self, model: str, window: str) -> Shown[Performance] | None:
         """What was read last, at once; when that is old it is read again for the next who asks. None at first."""

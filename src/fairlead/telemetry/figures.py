@@ -127,6 +127,13 @@ class DayBar(Struct, frozen=True):
     uptime: Rate
 
 
+class ModelShare(Struct, frozen=True):
+    """How many of a model's recent calls were served."""
+
+    model: str
+    served: Rate
+
+
 class ModelDay(Struct, frozen=True):
     """The tokens of a model on one day (UTC), by everybody's calls."""
 

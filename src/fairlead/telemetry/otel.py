@@ -1,4 +1,4 @@
-"""Attempts as OpenTelemetry's spans and metrics, by its conventions for generative AI, sent by OTLP over HTTP.
+"""Calls and their attempts as OpenTelemetry's spans and metrics, by its conventions for generative AI, sent by OTLP.
 
 Only loaded when a receiver is configured. The event loop puts a tuple into a queue; the rest is done in a thread.
 Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/
@@ -6,6 +6,7 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Mapping
@@ -13,10 +14,12 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from fairlead.errors import ConfigurationError
-from fairlead.telemetry.layout import CALLER_GONE, OK, OUTCOME_SLOTS, OUTCOMES
+from fairlead.telemetry.layout import CALLER_FAULTS, CALLER_GONE, OK, OUTCOME_SLOTS, OUTCOMES
 from fairlead.telemetry.recorder import Series
+from fairlead.wire.traceparent import TraceContext
 
 try:
+    from opentelemetry.context import Context
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.metrics import MeterProvider
@@ -24,11 +27,20 @@ try:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from opentelemetry.trace import SpanKind, Status, StatusCode
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+    from opentelemetry.trace import (
+        NonRecordingSpan,
+        SpanContext,
+        SpanKind,
+        Status,
+        StatusCode,
+        TraceFlags,
+        set_span_in_context,
+    )
 except ImportError:
     raise ConfigurationError("[telemetry] otlp_endpoint needs OpenTelemetry: pip install 'fairlead[otel]'.") from None
 
-# Attempts that wait to be made into spans; more are dropped, and counted.
+# Calls and attempts that wait to be made into spans; more are dropped, and counted.
 MOST_WAITING = 10_000
 EXPORT_SECONDS = 5
 # The conventions' advice for the edges of buckets.
@@ -66,31 +78,75 @@ class _Ended(NamedTuple):
     total_seconds: float
     prompt_tokens: int
     output_tokens: int
+    trace: TraceContext | None
+
+
+class _CallEnded(NamedTuple):
+    parent: TraceContext | None
+    own: TraceContext
+    model: str
+    outcome: str
+    began_ns: int
+    ended_ns: int
+
+
+class Call:
+    """A call under way. Its ids are drawn now, because its attempts end first and name it as their parent."""
+
+    __slots__ = ("_began_ns", "_parent", "_sender", "context")
+
+    def __init__(self, sender: Sender, parent: TraceContext | None) -> None:
+        self._sender = sender
+        self._parent = parent
+        self._began_ns = time.time_ns()
+        span_id = random.getrandbits(64) or 1
+        if parent is None:
+            self.context = TraceContext(random.getrandbits(128) or 1, span_id, sampled=True)
+        else:
+            self.context = parent._replace(span_id=span_id)
+
+    def end(self, model: str, outcome: str) -> None:
+        self._sender.put(_CallEnded(self._parent, self.context, model, outcome, self._began_ns, time.time_ns()))
+
+
+class _Ids(RandomIdGenerator):
+    """Gives a span the ids that were drawn for it; 0: any. Only the sender's thread begins spans."""
+
+    def __init__(self) -> None:
+        self.trace_id = self.span_id = 0
+
+    def generate_trace_id(self) -> int:
+        return self.trace_id or super().generate_trace_id()
+
+    def generate_span_id(self) -> int:
+        return self.span_id or super().generate_span_id()
 
 
 class Traced:
     """A series whose attempts become spans besides."""
 
-    __slots__ = ("_queue", "_sender", "_series", "_subject")
+    __slots__ = ("_sender", "_series", "_subject")
 
     def __init__(self, series: Series, subject: Subject, sender: Sender) -> None:
         self._series = series
         self._subject = subject
         self._sender = sender
-        self._queue = sender.queue
 
     def add(
-        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+        self,
+        outcome: str,
+        first_seconds: float,
+        total_seconds: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        trace: TraceContext | None = None,
+        /,
     ) -> None:
         self._series.add(outcome, first_seconds, total_seconds, prompt_tokens, output_tokens)
-        if self._queue.qsize() < MOST_WAITING:
-            self._queue.put(
-                _Ended(
-                    self._subject, time.time_ns(), outcome, first_seconds, total_seconds, prompt_tokens, output_tokens
-                )
-            )
-        else:
-            self._sender.dropped += 1
+        now = time.time_ns()
+        self._sender.put(
+            _Ended(self._subject, now, outcome, first_seconds, total_seconds, prompt_tokens, output_tokens, trace)
+        )
 
 
 class Sender:
@@ -100,9 +156,10 @@ class Sender:
         resource = Resource.create({"service.name": service_name, "service.version": version})
         base = endpoint.rstrip("/")
         given = dict(headers)
-        self.queue: SimpleQueue[_Ended | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Ended | _CallEnded | None] = SimpleQueue()
         self.dropped = 0
-        self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._ids = _Ids()
+        self._traces = TracerProvider(resource=resource, shutdown_on_exit=False, id_generator=self._ids)
         self._traces.add_span_processor(
             BatchSpanProcessor(OTLPSpanExporter(f"{base}/v1/traces", headers=given, timeout=EXPORT_SECONDS))
         )
@@ -135,16 +192,53 @@ class Sender:
     def traced(self, series: Series, subject: Subject) -> Traced:
         return Traced(series, subject, self)
 
+    def call(self, parent: TraceContext | None) -> Call:
+        """A call begins, as a part of its caller's trace where there is one."""
+        return Call(self, parent)
+
+    def put(self, ended: _Ended | _CallEnded) -> None:
+        if self._queue.qsize() < MOST_WAITING:
+            self._queue.put(ended)
+        else:
+            self.dropped += 1
+
     def close(self) -> None:
         """Sends what is left. Takes a few seconds at most when nobody takes it; not for the event loop."""
-        self.queue.put(None)
+        self._queue.put(None)
         self._thread.join(EXPORT_SECONDS)
         self._traces.shutdown()
         self._metrics.shutdown(EXPORT_SECONDS * 1000)
 
     def _work(self) -> None:
-        while (ended := self.queue.get()) is not None:
-            self._tell(ended)
+        while (ended := self._queue.get()) is not None:
+            if isinstance(ended, _CallEnded):
+                self._tell_call(ended)
+            else:
+                self._tell(ended)
+
+    def _tell_call(self, ended: _CallEnded) -> None:
+        slot = OUTCOME_SLOTS.get(ended.outcome)
+        failed = slot not in OK and slot != CALLER_GONE
+        attributes = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.request.model": ended.model,
+            "fairlead.model": ended.model,
+            "fairlead.outcome": ended.outcome,
+        }
+        if failed:
+            attributes["error.type"] = ended.outcome if ended.outcome in OUTCOMES else "_OTHER"
+        self._ids.trace_id, self._ids.span_id = ended.own.trace_id, ended.own.span_id
+        span = self._tracer.start_span(
+            f"chat {ended.model}",
+            _below(ended.parent, remote=True),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            start_time=ended.began_ns,
+        )
+        self._ids.trace_id = self._ids.span_id = 0
+        if failed and slot not in CALLER_FAULTS:
+            span.set_status(Status(StatusCode.ERROR, ended.outcome))
+        span.end(ended.ended_ns)
 
     def _tell(self, ended: _Ended) -> None:
         subject = ended.subject
@@ -171,6 +265,7 @@ class Sender:
                 attributes[f"gen_ai.usage.{kind}_tokens"] = tokens
         span = self._tracer.start_span(
             f"chat {subject.upstream_model}",
+            _below(ended.trace),
             kind=SpanKind.CLIENT,
             attributes=attributes,
             start_time=ended.ended_ns - int(ended.total_seconds * 1e9),
@@ -178,3 +273,11 @@ class Sender:
         if failed:
             span.set_status(Status(StatusCode.ERROR, ended.outcome))
         span.end(ended.ended_ns)
+
+
+def _below(parent: TraceContext | None, *, remote: bool = False) -> Context:
+    """Where a child of that span begins; with no parent, a trace of its own."""
+    if parent is None:
+        return Context()
+    flags = TraceFlags(TraceFlags.SAMPLED if parent.sampled else TraceFlags.DEFAULT)
+    return set_span_in_context(NonRecordingSpan(SpanContext(parent.trace_id, parent.span_id, remote, flags)), Context())

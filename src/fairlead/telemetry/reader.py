@@ -23,8 +23,8 @@ from fairlead.telemetry.cells import (
     read_minutes,
     series_of,
 )
-from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Served, figures, point
-from fairlead.telemetry.layout import MOST_OUTCOMES, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
+from fairlead.telemetry.figures import DayBar, ModelDay, ModelShare, Performance, Served, figures, point, success
+from fairlead.telemetry.layout import FAULTS, MOST_OUTCOMES, OK, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
 
 
 class Window(NamedTuple):
@@ -56,14 +56,16 @@ class Reader:
         now = int(self._clock())
         end = now // chosen.step * chosen.step + chosen.step
         start = end - chosen.seconds
-        with self._store.read() as connection:
-            names = series_of(connection, model)
-            cells = chosen.read(connection, names, start, end) if names else {}
         steps = range(start, end, chosen.step)
         by_name: dict[SeriesName, dict[int, Counts]] = {}
-        for (series, at), counts in cells.items():
-            step = start + (at - start) // chosen.step * chosen.step
-            add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
+        with self._store.read() as connection:
+            names = series_of(connection, model)
+            # Step by step where a step has several cells: all of a week's at once would be 10 MB.
+            stride = chosen.seconds if chosen.read is not read_hours else max(chosen.step, 6 * HOUR)
+            for part in range(start, end, stride) if names else ():
+                for (series, at), counts in chosen.read(connection, names, part, min(part + stride, end)).items():
+                    step = start + (at - start) // chosen.step * chosen.step
+                    add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
         deployments = sorted({name.deployment for name in by_name if name.deployment})
         return Performance(
             model,
@@ -107,6 +109,23 @@ class Reader:
             for (series, at), counts in cells.items()
         ]
         return tuple(sorted(found, key=lambda one: (one.date, one.model)))
+
+    def shares(self) -> tuple[ModelShare, ...]:
+        """Of every model that had calls in the last half hour."""
+        end = int(self._clock()) // MINUTE * MINUTE + MINUTE
+        with self._store.read() as connection:
+            names = {
+                number: name.model
+                for number, name in series_of(connection).items()
+                if name.kind == TRAFFIC and not name.deployment
+            }
+            cells = read_minutes(connection, names, end - WINDOWS["30m"].seconds, end) if names else {}
+        totals: dict[str, Counts] = {}
+        for (series, _), counts in cells.items():
+            add(totals.setdefault(names[series], {}), counts)
+        return tuple(
+            ModelShare(model, success(sum_of(counts, OK), sum_of(counts, FAULTS))) for model, counts in totals.items()
+        )
 
     def _days(self, days: int) -> tuple[int, int]:
         end = int(self._clock()) // DAY * DAY + DAY

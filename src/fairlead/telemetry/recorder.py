@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from math import log2
+from typing import Final
 
 from fairlead.telemetry.cells import MINUTE, SeriesName
 from fairlead.telemetry.layout import (
@@ -25,17 +26,21 @@ from fairlead.telemetry.layout import (
 )
 
 # A speed is only measured over so many tokens, and over so long: an answer that comes in one piece has none.
-LEAST_TOKENS = 16
-LEAST_SECONDS = 0.005
+LEAST_TOKENS: Final = 16
+LEAST_SECONDS: Final = 0.005
 
-_FIRST = FIRST_TOKEN.first_slot
-_SPEED = SPEED.first_slot
-_LATENCY = LATENCY.first_slot
-_LAST = BUCKETS - 1
-_SPEED_LOWEST = SPEED.lowest
-_FIRST_SUM = FIRST_TOKEN.sum_slot
-_SPEED_SUM = SPEED.sum_slot
-_LATENCY_SUM = LATENCY.sum_slot
+_FIRST: Final = FIRST_TOKEN.first_slot
+_SPEED: Final = SPEED.first_slot
+_LATENCY: Final = LATENCY.first_slot
+_LAST: Final = BUCKETS - 1
+_SPEED_LOWEST: Final = SPEED.lowest
+_FIRST_SUM: Final = FIRST_TOKEN.sum_slot
+_SPEED_SUM: Final = SPEED.sum_slot
+_LATENCY_SUM: Final = LATENCY.sum_slot
+_PROMPT: Final = PROMPT_TOKENS
+_OUTPUT: Final = OUTPUT_TOKENS
+_DOUBLING: Final = PER_DOUBLING
+_SLOTS: Final = OUTCOME_SLOTS
 
 
 class MinuteCell:
@@ -64,7 +69,14 @@ class Series:
         self._ends = 0.0  # when the minute of _counts is over
 
     def add(
-        self, outcome: str, first_seconds: float, total_seconds: float, prompt_tokens: int, output_tokens: int
+        self,
+        outcome: str,
+        first_seconds: float,
+        total_seconds: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        _trace: object = None,
+        /,
     ) -> None:
         """One attempt or call that has ended. `first_seconds`: until the first token, 0 when that is not known.
 
@@ -74,30 +86,30 @@ class Series:
         if now >= self._ends:
             self._turn(now)
         counts = self._counts
-        slot = OUTCOME_SLOTS.get(outcome, OTHER)
+        slot = _SLOTS.get(outcome, OTHER)
         counts[slot] += 1
         if prompt_tokens or output_tokens:
-            counts[PROMPT_TOKENS] += prompt_tokens
-            counts[OUTPUT_TOKENS] += output_tokens
+            counts[_PROMPT] += prompt_tokens
+            counts[_OUTPUT] += output_tokens
         if slot:  # all but "served"
             return
         value = total_seconds * 1000
         counts[_LATENCY_SUM] += int(value * 1000)
-        bucket = int(log2(value) * PER_DOUBLING) if value > 1 else 0
-        counts[_LATENCY + (bucket if bucket < BUCKETS else _LAST)] += 1
+        bucket = int(log2(value) * _DOUBLING) if value > 1 else 0
+        counts[_LATENCY + (min(bucket, _LAST))] += 1
         if first_seconds <= 0:
             return
         value = first_seconds * 1000
         counts[_FIRST_SUM] += int(value * 1000)
-        bucket = int(log2(value) * PER_DOUBLING) if value > 1 else 0
-        counts[_FIRST + (bucket if bucket < BUCKETS else _LAST)] += 1
+        bucket = int(log2(value) * _DOUBLING) if value > 1 else 0
+        counts[_FIRST + (min(bucket, _LAST))] += 1
         seconds = total_seconds - first_seconds
         if output_tokens >= LEAST_TOKENS and seconds >= LEAST_SECONDS:
             speed = output_tokens / seconds
             counts[_SPEED_SUM] += int(speed * 1000)
             value = speed / _SPEED_LOWEST
-            bucket = int(log2(value) * PER_DOUBLING) if value > 1 else 0
-            counts[_SPEED + (bucket if bucket < BUCKETS else _LAST)] += 1
+            bucket = int(log2(value) * _DOUBLING) if value > 1 else 0
+            counts[_SPEED + (min(bucket, _LAST))] += 1
 
     def _turn(self, now: float) -> None:
         cell = self._recorder.open(self.name, int(now) // MINUTE * MINUTE)

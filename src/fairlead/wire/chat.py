@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -35,16 +36,20 @@ from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
 
-TRUE = Raw(b"true")
-MOST_STOPS = 16
-MOST_TOOLS = 128
-MOST_CHOICES = 128
+# In a variable of this module's own, which compiled code reads without a look-up.
+_NULL: Final[Raw] = NULL
+
+TRUE: Final = Raw(b"true")
+MOST_STOPS: Final = 16
+MOST_NAMED: Final = 32
+MOST_TOOLS: Final = 128
+MOST_CHOICES: Final = 128
 # White space and repeated members that a body may have outside its long values.
-SKELETON_BYTES = 65_536
-LONG_VALUE_BYTES = 256
+SKELETON_BYTES: Final = 65_536
+LONG_VALUE_BYTES: Final = 256
 # Bodies up to here are looked through for doubles inside in strict mode: a few milliseconds.
-STRICT_BYTES = 262_144
-IMAGE_URL_START = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
+STRICT_BYTES: Final = 262_144
+IMAGE_URL_START: Final = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +73,13 @@ def _integer(low: int, high: int, wanted: str) -> Parameter:
     return _of(Annotated[int, Meta(ge=low, le=high)], wanted)
 
 
-_INT64 = 2**63 - 1
-_bool = _of(bool, "true or false")
-_text = _of(str, "a string")
-_object = _of(Json, "an object")
+_INT64: Final = 2**63 - 1
+_bool: Final = _of(bool, "true or false")
+_text: Final = _of(str, "a string")
+_object: Final = _of(Json, "an object")
 
 # Every parameter of the API except `model`, `messages` and `fairlead`. The table of docs/wire.md is checked against it.
-PARAMETERS: Mapping[str, Parameter] = {
+PARAMETERS: Final[Mapping[str, Parameter]] = {
     "audio": _object,
     "frequency_penalty": _number(-2, 2, "a number from -2 to 2"),
     "logit_bias": _of(
@@ -130,25 +135,26 @@ PARAMETERS: Mapping[str, Parameter] = {
     "verbosity": _text,
     "web_search_options": _object,
 }
-REMOVED = {"functions": "tools", "function_call": "tool_choice"}
-_PROVIDER = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
-_MODELS = _of(
+REMOVED: Final = {"functions": "tools", "function_call": "tool_choice"}
+_PROVIDER: Final = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
+_MODELS: Final = _of(
     Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=16)],
     "a list of up to 16 ids of models",
 )
 # Members for the gateway itself, never forwarded.
-_OURS = frozenset({"fairlead", "provider", "models"})
-_NO_OPTIONS = Options()
-_FAIRLEAD = _of(Options, 'an object such as {"strict": true}', nested=True)
-_MODEL = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
+_OURS: Final = frozenset({"fairlead", "provider", "models"})
+_NO_OPTIONS: Final = Options()
+_FAIRLEAD: Final = _of(Options, 'an object such as {"strict": true}', nested=True)
+_MODEL: Final = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
 
 
-_body = msgspec.json.Decoder(dict[str, Raw])
-_messages = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
-_string = msgspec.json.Decoder(str)
-_parts = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
-_part = msgspec.json.Decoder(Part)
-_image_url = msgspec.json.Decoder(ImageUrl)
+_byte: Final = struct.Struct("B").unpack_from  # cheaper than a memoryview of it
+_body: Final = msgspec.json.Decoder(dict[str, Raw])
+_messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
+_string: Final = msgspec.json.Decoder(str)
+_parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
+_part: Final = msgspec.json.Decoder(Part)
+_image_url: Final = msgspec.json.Decoder(ImageUrl)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -157,9 +163,9 @@ def parse_chat(body: bytes) -> ChatRequest:
     preferences: Preferences | None = None
     models: list[str] = []
     fallbacks: tuple[str, ...] = ()
-    if "models" in fields and fields["models"] != NULL:
+    if "models" in fields and fields["models"] != _NULL:
         models = _check("models", _MODELS, fields["models"])
-    if models and fields.get("model", NULL) == NULL:
+    if models and fields.get("model", _NULL) == _NULL:
         model = models[0]
     else:
         model = _check("model", _MODEL, _required(fields, "model"))
@@ -174,7 +180,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     for name, raw in fields.items():
         if name == "model" or name == "messages":
             continue
-        if len(raw) == 4 and raw == NULL:
+        if len(raw) == 4 and raw == _NULL:
             continue
         parameter = PARAMETERS.get(name)
         if parameter is None:
@@ -200,9 +206,10 @@ def parse_chat(body: bytes) -> ChatRequest:
                 choices = value
     if options.strict:
         if unknown:
-            raise InvalidRequest(f"There is no parameter {unknown[0][:64]!r} (strict mode).", param=unknown[0][:64])
+            names = ", ".join(repr(name[:64]) for name in unknown[:MOST_NAMED])
+            raise InvalidRequest(f"There is no parameter {names} (strict mode).", param=unknown[0][:64])
         _refuse_duplicates_inside(body)
-    if not stream and fields.get("stream_options", NULL) != NULL:
+    if not stream and fields.get("stream_options", _NULL) != _NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
         _check_together(given)
@@ -236,7 +243,10 @@ def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
     """Two members of one name: readers disagree which of them counts. Compact bodies and those of Python's
     `json.dumps` are told by their length alone or by a walk from member to member; others are read again, without
     their long values."""
-    if len(body) == 1 + 4 * len(fields) + sum(map(len, fields)) + sum(map(len, fields.values())) or not fields:
+    compact = 1
+    for key, value in fields.items():
+        compact += 4 + len(key) + len(value)
+    if len(body) == compact or not fields:
         return
     at = 1
     for key, value in fields.items():
@@ -293,7 +303,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
 
 def _required(fields: dict[str, Raw], name: str) -> Raw:
     raw = fields.get(name)
-    if raw is None or raw == NULL:
+    if raw is None or raw == _NULL:
         raise InvalidRequest(f"{name} is missing.", param=name)
     return raw
 
@@ -376,23 +386,24 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
     has_images = has_tools = False
     text: str | None = None
-    opening = NULL
+    opening = _NULL
     for at, message in enumerate(messages):
         first = _first(message.content)
-        if opening is NULL and message.role == "user":
+        if opening is _NULL and message.role == "user":
             opening = message.content
-        where = f"messages[{at}]"
         if message.tool_calls or message.role == "tool":
             has_tools = True
+            where = f"messages[{at}]"
             if message.role == "tool" and not message.tool_call_id:
                 raise InvalidRequest(f"{where} needs the tool_call_id that it answers.", param=f"{where}.tool_call_id")
             if message.tool_calls and message.role != "assistant":
                 raise InvalidRequest("Only assistant messages have tool_calls.", param=f"{where}.tool_calls")
         if first == 0x22:
             continue
+        where = f"messages[{at}]"
         if first == 0x5B:
             has_images |= _check_parts(message, f"{where}.content")
-        elif message.content != NULL:
+        elif message.content != _NULL:
             raise InvalidRequest(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
         elif message.role != "assistant":
             raise InvalidRequest(f"{where} has no content.", param=f"{where}.content")
@@ -403,11 +414,12 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
 
 
 def _first(raw: Raw) -> int:
-    return memoryview(raw)[0]
+    found: int = _byte(raw)[0]
+    return found
 
 
 def _text_of(message: Message) -> str:
-    if message.content == NULL:
+    if message.content == _NULL:
         return ""
     if _first(message.content) == 0x22:
         return _decode_text(message.content)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Raw, Struct
 
 from fairlead.wire.preferences import Preferences
+from fairlead.wire.traceparent import TraceContext
 
 NULL = Raw(b"null")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
@@ -133,6 +134,7 @@ class ChatRequest(Struct, gc=False):
     opening: Raw = NULL  # what the conversation began with: the first user message
     reports: bool = False  # the answer is to say what became of each parameter
     emulate: bool = True
+    trace: TraceContext | None = None  # what its attempts are children of, where somebody is told of them
 
     def release(self) -> None:
         """Lets go of the caller's bytes, once they will not be sent again."""

@@ -6,6 +6,8 @@ servers. Recorded examples of each are in tests/wire/test_usage.py.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import Raw
 
@@ -35,10 +37,10 @@ __all__ = [
     "usage_from_openai",
 ]
 
-_openai = msgspec.json.Decoder(OpenAIUsage)
-_anthropic = msgspec.json.Decoder(AnthropicUsage)
-_gemini = msgspec.json.Decoder(GeminiUsage)
-_bedrock = msgspec.json.Decoder(BedrockUsage)
+_openai: Final = msgspec.json.Decoder(OpenAIUsage)
+_anthropic: Final = msgspec.json.Decoder(AnthropicUsage)
+_gemini: Final = msgspec.json.Decoder(GeminiUsage)
+_bedrock: Final = msgspec.json.Decoder(BedrockUsage)
 
 
 def usage_from_openai(raw: bytes | Raw) -> Usage | None:
@@ -60,7 +62,7 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
         and given.prompt_cache_hit_tokens is None
         and (total is None or total == prompt + completion)
     ):
-        return Usage(TokenClasses(prompt, 0, 0, 0, 0, 0, completion, 0, 0, 1), prompt, completion)
+        return _made((prompt, 0, 0, 0, 0, 0, completion, 0, 0, 1), prompt, completion, True)
     cached = given.prompt_cache_hit_tokens or 0
     written = image = audio = reasoning = audio_out = 0
     if inside is not None:
@@ -71,13 +73,18 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
         audio_out = given.completion_tokens_details.audio_tokens or 0
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning  # xAI counts reasoning beside the completion, everyone else inside it
-    return _normal(
-        TokenClasses(
-            prompt - cached - written - image - audio, cached, written, 0, image, audio,
-            completion - reasoning - audio_out, reasoning, audio_out, 1,
-        ),
-        prompt, completion, total is None or total == prompt + completion,
-    )  # fmt: skip
+    fresh = prompt - cached - written - image - audio
+    plain = completion - reasoning - audio_out
+    balanced = total is None or total == prompt + completion
+    classes = (fresh, cached, written, 0, image, audio, plain, reasoning, audio_out, 1)
+    if fresh >= 0 and plain >= 0:
+        return _made(classes, prompt, completion, balanced)
+    return _normal(TokenClasses._make(classes), prompt, completion, balanced)
+
+
+def _made(classes: tuple[int, ...], prompt: int, completion: int, balanced: bool) -> Usage:
+    """Without what a NamedTuple's own constructor costs."""
+    return tuple.__new__(Usage, (tuple.__new__(TokenClasses, classes), prompt, completion, balanced))
 
 
 def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fairlead.catalogue.facts import Fact, by_source
-from fairlead.catalogue.similar import similar
 from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.money import Picodollars
+from fairlead.site.charts import Chart, History, chart, history
 from fairlead.site.desk import Desk
 from fairlead.site.forms import FORMS, Values, form_of, give, segments, table
 from fairlead.site.listing import vendor_names
-from fairlead.site.model.charts import Chart, chart
+from fairlead.site.model.card import card, card_words
 from fairlead.site.model.code import curl, snippets
 from fairlead.site.model.faq import questions
-from fairlead.site.model.prices import plan_of, sums
+from fairlead.site.model.prices import plan_of, shown_prices, sums
+from fairlead.site.model.said import Said
 from fairlead.site.model.structured import structured
 from fairlead.site.press import Visit
-from fairlead.site.status import History, history
+from fairlead.site.states import State
+from fairlead.site.words import STATE_TITLES
 from fairlead.telemetry.figures import Figures, Performance, Served
 
 FRESH_SECONDS = 10.0
 WINDOWS = ("1h", "24h", "7d", "30d")
 DEFAULT_WINDOW = "24h"
-STATE_WINDOW = "30m"
-# Of the last half hour's calls that tell something; fewer served ones make a model degraded, or down.
-DEGRADED_BELOW, DOWN_BELOW = 0.95, 0.5
 STATS = (
     "context_length", "max_output_tokens", "mode", "tokenizer", "knowledge_cutoff", "quantization", "size", "family",
     "licence", "weights", "released", "status", "retires", "successor",
@@ -42,19 +41,26 @@ STATS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What this server measured of a model: in the chosen window, in the last half hour, and over 90 days."""
+    """What this server measured of a model in the chosen window, and by deployment: 90 days, and the courses of first
+    token and speed. `readable` False: that is not known now."""
 
-    now: Performance | None
     chosen: Performance | None
-    days: History
-    by_deployment: tuple[History, ...]
+    by_deployment: Mapping[str, History]
+    charts: Mapping[str, tuple[Chart | None, Chart | None]]
+    readable: bool = True
+
+
+UNREADABLE = Measured(None, {}, {}, readable=False)
+NOTHING = Measured(None, {}, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A deployment as the page shows it: what is declared, and what was measured (None: no calls in the window)."""
+    """A deployment as the page shows it: what is declared, and what was measured (None: no calls in the window).
+    `broken`: it is out of use."""
 
     deployment: Deployment
+    broken: bool
     context: int | None
     output: int | None
     figures: Figures | None
@@ -74,28 +80,25 @@ async def model(request: Request) -> Response:
     window = request.query_params.get("window", "")
     window = window if window in WINDOWS else DEFAULT_WINDOW
     number, measured = await _measured(desk, found, window)
-    obstacle = desk.sources.obstacle(found.id)
+    state = (await desk.judge())(found)
     plan = plan_of(request.query_params)
     now = desk.sources.now().replace(second=0, microsecond=0)
-    depends = (desk.version(), found.id, number, obstacle, window, plan, now)
+    depends = (desk.version(), found.id, number, state, window, plan, now)
 
     def values() -> Values:
         visit = desk.visit(request)
         vendor = vendor_names(snapshot).get(found.vendor, found.vendor)
         ranges = price_ranges(found)
         faq = questions(found, ranges, visit.api, visit.language)
-        state, share = state_of(found, obstacle, measured.now)
         return {
             "model": found,
             "facts": found.facts,
             "vendor": vendor,
             "vendor_fact": snapshot.vendors.get(found.vendor),
             "state": state,
-            "obstacle": obstacle,
-            "share": share,
-            "at": datetime.fromtimestamp(measured.now.at, UTC) if measured.now else now,
             "now": now,
             "ranges": ranges,
+            "prices": shown_prices(found, ranges),
             "by_class": {row.name: row for row in ranges},
             "stats": STATS,
             "capabilities": CAPABILITIES,
@@ -103,7 +106,9 @@ async def model(request: Request) -> Response:
             "windows": WINDOWS,
             "measured": measured,
             "total": measured.chosen.total.traffic if measured.chosen else None,
-            "serving": tuple(_serving(found, one, measured) for one in found.deployments),
+            "serving": tuple(
+                _serving(found, one, one.id in state.broken, measured) for one in found.deployments
+            ),
             "parameters": parameter_rows(found, desk.sources.carries),
             "known_parameters": PARAMETERS,
             "plan": plan,
@@ -111,9 +116,11 @@ async def model(request: Request) -> Response:
             "curl": curl(visit.api, found.id),
             "snippets": snippets(visit.api, found.id),
             "faq": faq,
-            "similar": similar(found.facts, [one.facts for one in snapshot.models.values() if one.facts.id]),
+            "similar": desk.similar(found.facts),
             "by_source": by_source(found.facts),
-            "numbers": {key: at for at, key in enumerate(found.facts.sources, 1)},
+            "said": (said := Said(found.facts, visit.language)),
+            "told": said.told,
+            "picture_alt": card_words(found, vendor, ranges, visit.language),
             "structured": structured(found, vendor, visit.origin, ranges, faq),
         }  # fmt: skip
 
@@ -138,42 +145,37 @@ def _find(snapshot: Snapshot, request: Request) -> Model | str | None:
 
 async def _measured(desk: Desk, model: Model, window: str) -> tuple[int, Measured]:
     records = desk.sources.records
+    if not model.deployments:
+        return 0, NOTHING
 
     async def read() -> Measured:
-        if not model.deployments:
-            return Measured(None, None, history("", ()), ())
-        names = ("", *(one.id for one in model.deployments))
-        now, chosen, days = await asyncio.gather(
-            records.performance(model.id, STATE_WINDOW),
+        names = [one.id for one in model.deployments]
+        chosen, days = await asyncio.gather(
             records.performance(model.id, window),
             asyncio.gather(*(records.day_bars(model.id, one) for one in names)),
         )
-        all_, *each = (history(name, bars) for name, bars in zip(names, days, strict=True))
-        return Measured(now, chosen, all_, tuple(each))
+        histories = {name: history(name, bars) for name, bars in zip(names, days, strict=True)}
+        return Measured(chosen, histories, {} if chosen is None else _charts(chosen))
 
-    return await desk.fresh.get(("model", desk.version(), model.id, window), FRESH_SECONDS, read)
-
-
-def state_of(model: Model, obstacle: str | None, now: Performance | None) -> tuple[str, float | None]:
-    """ "up", "degraded", "down" or "none", and the share of the last half hour's calls that were served, if known."""
-    share = None if now is None else now.total.traffic.success.value
-    if not model.deployments:
-        return "none", None
-    if obstacle is not None or (share is not None and share < DOWN_BELOW):
-        return "down", share
-    return ("degraded" if share is not None and share < DEGRADED_BELOW else "up"), share
+    return await desk.fresh.get_or(("model", desk.version(), model.id, window), FRESH_SECONDS, read, UNREADABLE)
 
 
-def _serving(model: Model, deployment: Deployment, measured: Measured) -> Serving:
-    chosen = measured.chosen
-    served = _served(chosen, deployment.id)
-    days = next((one for one in measured.by_deployment if one.deployment == deployment.id), history(deployment.id, ()))
+def _serving(model: Model, deployment: Deployment, broken: bool, measured: Measured) -> Serving:
+    served = _served(measured.chosen, deployment.id)
+    days = measured.by_deployment.get(deployment.id, history(deployment.id, ()))
     context, output = limits(model, deployment)
-    if served is None or chosen is None:
-        return Serving(deployment, context, output, None, days, None, None)
-    first = chart(served.series, chosen.end, "ms", lambda point: point.first_token, "p95")
-    speed = chart(served.series, chosen.end, "tokens/s", lambda point: point.speed, "p5")
-    return Serving(deployment, context, output, served.traffic, days, first, speed)
+    first, speed = measured.charts.get(deployment.id, (None, None))
+    return Serving(deployment, broken, context, output, served.traffic if served else None, days, first, speed)
+
+
+def _charts(performance: Performance) -> dict[str, tuple[Chart | None, Chart | None]]:
+    return {
+        one.deployment: (
+            chart(one.series, performance.end, "ms", lambda point: point.first_token, "p95"),
+            chart(one.series, performance.end, "tokens/s", lambda point: point.speed, "p5"),
+        )
+        for one in performance.deployments
+    }
 
 
 def _served(performance: Performance | None, deployment: str) -> Served | None:
@@ -186,13 +188,20 @@ def _data(values: Values, visit: Visit) -> object:
     found: Model = values["model"]
     facts = found.facts
     measured: Measured = values["measured"]
+    state: State = values["state"]
     return {
         "id": found.id,
         "name": found.name,
         "vendor": values["vendor"],
         "url": visit.origin + found.path,
         "aliases": found.aliases,
-        "status": {"state": values["state"], "reason": values["obstacle"], "at": values["at"].isoformat()},
+        "status": {
+            "state": state.kind,
+            "reason": state.obstacle,
+            "out_of_use": state.broken,
+            "share_served_30m": state.share,
+            "at": values["now"].isoformat(),
+        },
         "description": found.description,
         "facts": {name: _fact(fact) for name, fact in facts.facts.items()},
         "sources": facts.sources,
@@ -216,7 +225,7 @@ def _data(values: Values, visit: Visit) -> object:
         "calculation": {"plan": values["plan"], "sums": values["sums"]},
         "faq": values["faq"],
         "similar": [
-            {"id": one.model.id, "distance": round(one.distance, 4), "reasons": one.reasons}
+            {"id": one.model.id, "distance": round(one.distance, 4), "reasons": [str(each) for each in one.reasons]}
             for one in values["similar"]
         ],
     }
@@ -237,7 +246,7 @@ def _text(values: Values) -> str:
     parts = [
         f"# {found.name}\n",
         f"{found.description}\n",
-        f"Status: {values['state']} at {values['at'].isoformat()}\n",
+        f"Status: {STATE_TITLES[values['state'].kind]}, at {values['now'].isoformat()}\n",
     ]
     parts += ["## Facts\n", table(("Fact", "Value", "Source", "Read"), [
         (name, ", ".join(map(str, fact.value)) if isinstance(fact.value, tuple) else fact.value,
@@ -252,8 +261,22 @@ def _text(values: Values) -> str:
     ])]  # fmt: skip
     parts += [f"## Call it\n\n```sh\n{values['curl']}\n```\n"]
     parts += ["## Questions\n", *(f"**{one.question}** {one.answer}\n" for one in values["faq"])]
-    parts += ["## Similar models\n", *(f"- {one.model.id}: {', '.join(one.reasons)}" for one in values["similar"]), ""]
+    alike = (f"- {one.model.id}: {', '.join(map(str, one.reasons))}" for one in values["similar"])
+    parts += ["## Similar models\n", *alike, ""]
     return "\n".join(parts)
+
+
+async def picture(request: Request) -> Response:
+    """The picture of a model, drawn beside the event loop when somebody first asks for it."""
+    desk = Desk.of(request)
+    snapshot = desk.sources.snapshot()
+    raw = request.path_params["model"]
+    found = snapshot.models.get(snapshot.aliases.get(raw, raw))
+    if found is None:
+        raise HTTPException(404)
+    vendor = vendor_names(snapshot).get(found.vendor, found.vendor)
+    ranges = price_ranges(found)
+    return await desk.press.drawn(request, (desk.version(), found.id), lambda: card(found, vendor, ranges))
 
 
 async def new_key(request: Request) -> Response:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead.catalogue.snapshot import Model
+from fairlead.catalogue.views import PriceRange
 from fairlead.money import MOST_PICODOLLARS, dollars
 from fairlead.wire.usage import TokenClasses
 
 MOST = 1_000_000_000
+# What each class of tokens costs as much as, unless a deployment says otherwise; and what a model must be able to do
+# for the class to be there at all.
+INSTEAD = {
+    "cached_input": "input",
+    "cache_write_5m": "input",
+    "cache_write_1h": "input",
+    "image": "input",
+    "audio_input": "input",
+    "reasoning": "output",
+    "audio_output": "output",
+}
+NEEDS = {"image": "vision", "audio_input": "audio_input", "audio_output": "audio_output", "reasoning": "reasoning"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +40,28 @@ class Sum:
     deployment: str
     one: str
     all: str
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A class of tokens. `same_as`: the class that it costs as much as at every deployment."""
+
+    range: PriceRange
+    same_as: str | None
+
+
+def shown_prices(model: Model, ranges: Sequence[PriceRange]) -> list[Price]:
+    """All classes that the model has: no price of audio where it hears none, unless somebody asks one."""
+    rates = [deployment.sheet.price.rates for deployment in model.deployments]
+    found = []
+    for row in ranges:
+        base = INSTEAD.get(row.name)
+        same = base is not None and all(getattr(one, row.name) == getattr(one, base) for one in rates)
+        need = NEEDS.get(row.name)
+        if same and need is not None and model.facts.get(f"capability.{need}").value is not True:
+            continue
+        found.append(Price(row, base if same else None))
+    return found
 
 
 def plan_of(query: Mapping[str, str]) -> Plan:

@@ -7,6 +7,7 @@ const part = async (url, id) => {
   const here = document.getElementById(id), fresh = page.getElementById(id);
   if (!here || !fresh || here.innerHTML === fresh.innerHTML) return;
   if (!here.contains(document.activeElement)) here.replaceChildren(...fresh.childNodes);
+  document.dispatchEvent(new Event("fresh"));
 };
 
 if (document.querySelector("#live table")) {

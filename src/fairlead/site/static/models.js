@@ -27,7 +27,7 @@ function asked() {
 function matches(row, ask) {
   const [, , context, , input, output] = row.k;
   if (ask.free && (input !== 0 || output !== 0)) return false;
-  if (ask.available && row.s !== "up") return false;
+  if (ask.available && row.s !== "up" && row.s !== "degraded") return false;
   if (context === null ? ask.context : context < ask.context) return false;
   if (ask.price !== null && (input === null || input > ask.price)) return false;
   for (const [name, values] of ask.facets) {
@@ -57,7 +57,7 @@ const make = (name, text, kind) => {
   if (kind) element.className = kind;
   return element;
 };
-const shapes = { up: '<circle cx="10" cy="10" r="7" fill="currentColor"/>', down: '<path d="M4 4l12 12M16 4L4 16" stroke-width="3"/>', none: '<path d="M3 10h14" stroke-width="3"/>' };
+const shapes = { up: '<circle cx="10" cy="10" r="7" fill="currentColor"/>', degraded: '<path d="M10 3l8 14H2z" fill="currentColor"/>', down: '<path d="M4 4l12 12M16 4L4 16" stroke-width="3"/>', none: '<path d="M3 10h14" stroke-width="3"/>' };
 
 function state(row) {
   const element = make("span", "", `state ${row.s}`);
@@ -94,6 +94,12 @@ function card(row) {
 }
 
 function draw(view) {
+  if (view === "chart") {
+    const ids = new Set(matching.map(row => row.i));
+    for (const dot of document.querySelectorAll(".cloud a")) dot.toggleAttribute("hidden", !ids.has(dot.dataset.i));
+    more.hidden = true;
+    return;
+  }
   const rows = document.getElementById("rows");
   rows.replaceChildren(...matching.slice(0, shown).map(view === "cards" ? card : tableRow));
   more.hidden = matching.length <= shown;
@@ -111,8 +117,8 @@ function address() {
 async function update() {
   let data;
   try { data = await load(); } catch { index = null; return; } // the form still works by its button
-  const ask = asked(), wanted = ask.view === "cards";
-  if (wanted !== Boolean(document.querySelector("ul.cards"))) { form.requestSubmit(); return; } // the other view is another page
+  const ask = asked(), here = document.querySelector("ul.cards") ? "cards" : document.querySelector(".chart") ? "chart" : "table";
+  if (ask.view !== here) { form.requestSubmit(); return; } // the other view is another page
   performance.mark("filter");
   matching = order(data.rows.filter(row => matches(row, ask)), data.sorts, ask.sort);
   shown = step;

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from operator import mul
-
 from msgspec import Struct
 
 from fairlead.money import Picodollars
+from fairlead.prices.charging import charge
 from fairlead.wire.usage import CLASSES, TokenClasses, Usage
 
 
@@ -33,7 +32,7 @@ class Schedule(Struct, frozen=True):
 
     def charge(self, tokens: TokenClasses, prompt_tokens: int) -> int:
         """Picodollars for these tokens."""
-        return sum(map(mul, tokens, self.rates_for(prompt_tokens) if self.tiers else self.rates))
+        return charge(tokens, self.rates_for(prompt_tokens))
 
     def lines(self, usage: Usage) -> list[tuple[str, int, int, int]]:
         """The formula: (class, tokens, picodollars per token, product) for every class that was used."""

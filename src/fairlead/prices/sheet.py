@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from fairlead.money import Picodollars
-from fairlead.prices_shapes import Schedule, SheetBody, SheetSchedule, Tier
-from fairlead.wire.usage import CLASSES, PROMPT_CLASSES, TokenClasses
-
-__all__ = ["FREE", "PriceSheet", "Schedule", "Tier", "rates_from"]
+from fairlead.prices.charging import charge
+from fairlead.prices.schedule import Schedule, SheetBody, SheetSchedule, Tier
+from fairlead.wire.usage import CLASSES, PROMPT_CLASSES, TokenClasses, Usage
 
 # A class without a price of its own is paid like the one it is a part of.
 FALLBACKS: Mapping[str, str] = {
@@ -28,7 +28,7 @@ FALLBACKS: Mapping[str, str] = {
 }
 
 
-FREE = Schedule(TokenClasses())
+FREE: Final = Schedule(TokenClasses())
 
 
 class PriceSheet:
@@ -86,6 +86,16 @@ class PriceSheet:
         """A stored sheet again. Raises msgspec.ValidationError or KeyError when it is none."""
         given = msgspec.json.decode(body, type=SheetBody)
         return cls(given.deployment, _read(given.price), None if given.cost is None else _read(given.cost))
+
+
+def amounts(sheet: PriceSheet, usage: Usage) -> tuple[int, int | None]:
+    """(price, cost) of a usage by a sheet, in picodollars: the one rule, for the gateway, for receipts and for
+    `fairlead verify`. The cost is None when the sheet does not know it."""
+    schedule, cost = sheet.price, sheet.cost
+    price = charge(usage.tokens, schedule.rates_for(usage.prompt) if schedule.tiers else schedule.rates)
+    if cost is schedule:
+        return price, price
+    return price, None if cost is None else cost.charge(usage.tokens, usage.prompt)
 
 
 def rates_from(given: Mapping[str, str]) -> TokenClasses:

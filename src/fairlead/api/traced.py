@@ -1,0 +1,62 @@
+"""POST /v1/chat/completions where a receiver of traces is told of calls: in place of `chat`, which knows of none."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from fairlead.accounts.keys import KeyRing
+from fairlead.api.auth import authenticate
+from fairlead.api.chat import TIMEOUT, timeout_of
+from fairlead.errors import FairleadError, InternalError
+from fairlead.gateway import Gateway
+from fairlead.http.request import Request, Response
+from fairlead.wire.chat import ChatRequest, parse_chat
+from fairlead.wire.traceparent import TraceContext, parse_traceparent
+
+TRACEPARENT = b"traceparent"
+
+
+class Call(Protocol):
+    """The span of one call; `context` is what its attempts are children of."""
+
+    @property
+    def context(self) -> TraceContext: ...
+
+    def end(self, model: str, outcome: str) -> None: ...
+
+
+class Tracer(Protocol):
+    def call(self, parent: TraceContext | None) -> Call: ...
+
+
+class TracedChatCompletions:
+    __slots__ = ("_gateway", "_keys", "_tracer")
+
+    def __init__(self, gateway: Gateway, keys: KeyRing, tracer: Tracer) -> None:
+        self._gateway = gateway
+        self._keys = keys
+        self._tracer = tracer
+
+    def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
+        caller = authenticate(request, self._keys)
+        chat = parse_chat(request.body)
+        given = request.header(TIMEOUT)
+        seconds = None if given is None else timeout_of(given)
+        above = request.header(TRACEPARENT)
+        call = self._tracer.call(None if above is None else parse_traceparent(above))
+        chat.trace = call.context
+        request.release()
+        return _told(call, chat, self._gateway.chat(chat, response, caller, seconds))
+
+
+async def _told(call: Call, chat: ChatRequest, running: Coroutine[Any, Any, None]) -> None:
+    outcome = InternalError.code
+    try:
+        await running
+        outcome = "served"
+    except FairleadError as error:
+        outcome = type(error).code
+        raise
+    finally:
+        call.end(chat.model, outcome)

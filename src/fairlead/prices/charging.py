@@ -1,0 +1,17 @@
+"""The one sum behind every charge."""
+
+from __future__ import annotations
+
+from fairlead.wire.usage import TokenClasses
+
+
+def charge(tokens: TokenClasses, rates: TokenClasses) -> int:
+    """Picodollars: the tokens of each class times its rate."""
+    counted: tuple[int, ...] = tokens
+    rated: tuple[int, ...] = rates
+    total = 0
+    for at in range(len(counted)):
+        count = counted[at]
+        if count:
+            total += count * rated[at]
+    return total

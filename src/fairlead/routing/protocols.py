@@ -1,0 +1,108 @@
+"""What routing expects of those it calls by: dialects, engines that have to come up, and whoever counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fairlead.errors import FairleadError
+from fairlead.wire.chat import ChatRequest
+from fairlead.wire.traceparent import TraceContext
+from fairlead.wire.usage import Usage
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Call(Protocol):
+    """One request in an upstream's words. `path`: instead of the upstream's own, None where that serves every call.
+    `headers`: ready lines beside the upstream's, such as a signature."""
+
+    @property
+    def body(self) -> list[bytes | memoryview]: ...
+
+    @property
+    def stream(self) -> bool: ...
+
+    @property
+    def dropped(self) -> tuple[str, ...]: ...
+
+    @property
+    def clamped(self) -> tuple[str, ...]: ...
+
+    @property
+    def path(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> bytes: ...
+
+
+class Answer(Protocol):
+    """What an upstream has answered so far. `usage`: what it reported, None when that is nothing usable."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    def delivered(self) -> str: ...
+
+    def end(self, members: bytes) -> bytes: ...
+
+
+class Relay(Answer, Protocol):
+    """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen.
+
+    `finish` gives what is left of the answer, or raises UpstreamCut; `end` what comes after it, with the members that
+    its usage gets.
+    """
+
+    @property
+    def done(self) -> bool: ...
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+
+class Assembler(Answer, Protocol):
+    """Collects the upstream's stream into one complete answer, which `end` gives; `finish` raises UpstreamCut."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def finish(self) -> bytes: ...
+
+
+class Adapter(Protocol):
+    """An upstream dialect, bound to one deployment. It touches no network; one that signs is given a clock."""
+
+    def to_vendor(self, request: ChatRequest) -> Any: ...
+
+    def relay(self, call: Any) -> Relay: ...
+
+    def assembler(self, call: Any) -> Assembler: ...
+
+    def plain(self, call: Any, body: bytes) -> Answer: ...
+
+    def error(self, status: int, headers: Headers, body: bytes) -> FairleadError: ...
+
+
+class Gate(Protocol):
+    """Something that has to come up before a deployment can be called, such as a local engine."""
+
+    @property
+    def is_ready(self) -> bool: ...
+
+    async def wait_ready(self, seconds: float) -> bool: ...
+
+
+class Measured(Protocol):
+    """Where it is counted how calls or attempts ended, and how long they took."""
+
+    def add(
+        self,
+        outcome: str,
+        first_seconds: float,
+        total_seconds: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        trace: TraceContext | None = None,
+        /,
+    ) -> None: ...
