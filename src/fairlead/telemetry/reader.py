@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -43,6 +43,8 @@ WINDOWS: Mapping[str, Window] = {
     "30d": Window(30 * DAY, DAY, read_days),
 }
 DAYS_SHOWN = 90
+# Cells are read a part at a time: each is a histogram, and all of a quarter's at once would be many megabytes.
+PART_STEPS, PART_DAYS = 4, 10
 
 
 class Reader:
@@ -60,10 +62,8 @@ class Reader:
         by_name: dict[SeriesName, dict[int, Counts]] = {}
         with self._store.read() as connection:
             names = series_of(connection, model)
-            # Step by step where a step has several cells: all of a week's at once would be 10 MB.
-            stride = chosen.seconds if chosen.read is not read_hours else max(chosen.step, 6 * HOUR)
-            for part in range(start, end, stride) if names else ():
-                for (series, at), counts in chosen.read(connection, names, part, min(part + stride, end)).items():
+            for since, until in _parts(start, end, PART_STEPS * chosen.step if names else 0):
+                for (series, at), counts in chosen.read(connection, names, since, until).items():
                     step = start + (at - start) // chosen.step * chosen.step
                     add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
         deployments = sorted({name.deployment for name in by_name if name.deployment})
@@ -84,9 +84,11 @@ class Reader:
         with self._store.read() as connection:
             names = series_of(connection, model)
             wanted = [number for number, name in names.items() if name == (TRAFFIC, model, deployment)]
-            cells = read_days(connection, wanted, start, end) if wanted else {}
-        by_day = {at: counts for (_, at), counts in cells.items()}
-        return tuple(_bar(at, by_day.get(at, {}), deployment) for at in range(start, end, DAY))
+            bars: dict[int, DayBar] = {}
+            for since, until in _parts(start, end, PART_DAYS * DAY if wanted else 0):
+                for (_, at), counts in read_days(connection, wanted, since, until).items():
+                    bars[at] = _bar(at, counts, deployment)
+        return tuple(bars.get(at) or _bar(at, {}, deployment) for at in range(start, end, DAY))
 
     def model_days(self, days: int = DAYS_SHOWN) -> tuple[ModelDay, ...]:
         """The tokens of every model's traffic on each day that it had some, the oldest first."""
@@ -97,17 +99,17 @@ class Reader:
                 for number, name in series_of(connection).items()
                 if name.kind == TRAFFIC and not name.deployment
             }
-            cells = read_days(connection, names, start, end) if names else {}
-        found = [
-            ModelDay(
-                names[series].model,
-                _date(at).isoformat(),
-                sum_of(counts, range(MOST_OUTCOMES)),
-                counts.get(PROMPT_TOKENS, 0),
-                counts.get(OUTPUT_TOKENS, 0),
-            )
-            for (series, at), counts in cells.items()
-        ]
+            found = [
+                ModelDay(
+                    names[series].model,
+                    _date(at).isoformat(),
+                    sum_of(counts, range(MOST_OUTCOMES)),
+                    counts.get(PROMPT_TOKENS, 0),
+                    counts.get(OUTPUT_TOKENS, 0),
+                )
+                for since, until in _parts(start, end, PART_DAYS * DAY if names else 0)
+                for (series, at), counts in read_days(connection, names, since, until).items()
+            ]
         return tuple(sorted(found, key=lambda one: (one.date, one.model)))
 
     def shares(self) -> tuple[ModelShare, ...]:
@@ -130,6 +132,12 @@ class Reader:
     def _days(self, days: int) -> tuple[int, int]:
         end = int(self._clock()) // DAY * DAY + DAY
         return end - days * DAY, end
+
+
+def _parts(start: int, end: int, seconds: int) -> Iterator[tuple[int, int]]:
+    """From `start` to `end` in parts of at most that length; none when it is 0."""
+    for since in range(start, end, seconds) if seconds else ():
+        yield since, min(since + seconds, end)
 
 
 def _served(model: str, deployment: str, cells: Mapping[SeriesName, Mapping[int, Counts]], steps: range) -> Served:
