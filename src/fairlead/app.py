@@ -171,7 +171,7 @@ class Service:
         self._settings = settings
         self._store = store
         self._tls = _tls(settings.server)
-        snapshot = build(with_presets(settings), DIALECTS)
+        snapshot = build(with_presets(settings), DIALECTS, goes_on)
         self._engine = engine
         if engine is not None:
             snapshot = _with_engine(snapshot, engine)

@@ -11,6 +11,7 @@ from fairlead.catalogue.snapshot import Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import goes_on
 from fairlead.settings import load_settings
 from fairlead.wire.chat import PARAMETERS
 
@@ -33,7 +34,7 @@ context_length = 100
 def made(tmp_path: Path, text: str) -> Snapshot:
     file = tmp_path / "c.toml"
     file.write_text(text)
-    return build(load_settings(file, {}), DIALECTS, {})
+    return build(load_settings(file, {}), DIALECTS, goes_on, {})
 
 
 def test_the_models_that_come_along_are_ready_for_calls() -> None:
@@ -178,17 +179,23 @@ def test_an_operators_own_files_add_to_the_catalogue_and_stand_before_it(tmp_pat
     assert "mistral-small-3.2" in snapshot.models
 
 
-def test_a_prefill_that_the_dialect_has_no_word_for_is_refused_with_both_sources(tmp_path: Path) -> None:
+def test_a_prefill_that_is_refused_over_the_dialect_is_refused_at_the_start_with_both_sources(tmp_path: Path) -> None:
     text = GOOD.replace('base_url = "http://127.0.0.1:1/v1/"', 'base_url = "http://127.0.0.1:1/v1"\ndialect = "gemini"')
     with pytest.raises(ConfigurationError) as refused:
         made(tmp_path, text)
     sentence = str(refused.value)
     assert "c.toml:7: " in sentence, "the line of its deployment"
-    assert "mistral-small-3.2: it has the capability 'prefill', and the dialect 'gemini' has no word for it" in sentence
+    assert (
+        "mistral-small-3.2: it has the capability 'prefill', which this deployment cannot have over the dialect 'gemini'"
+        in sentence
+    )
     assert 'say lacks = ["prefill"]' in sentence
     assert "(sources: mistral-common 1.13.1, its prompts of version 11 tried by us and the dialect gemini)" in sentence
     allowed = made(tmp_path, text.replace('upstream_model = "m"\n', 'upstream_model = "m"\nlacks = ["prefill"]\n'))
     assert allowed.models["mistral-small-3.2"].deployments[0].lacks == ("prefill",)
+    for ours in ("continues = true", "continues = false"):  # the operator has said so, whatever is known of others
+        made(tmp_path, text.replace('upstream_model = "m"\n', f'upstream_model = "m"\n{ours}\n'))
+    made(tmp_path, text.replace('upstream_model = "m"', 'upstream_model = "gemini-2.5-flash"'))
 
 
 def test_a_parameter_that_the_dialect_cannot_carry_is_refused(tmp_path: Path) -> None:

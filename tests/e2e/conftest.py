@@ -118,10 +118,10 @@ def fairlead(*arguments: str, data: Path, database: str | None = None) -> subpro
     )
 
 
-# Deployments are tried in the order in which they stand in the file.
-IN_ORDER = '[routing]\nstrategy = "priority"\n'
+# Deployments are tried in the order in which they stand in the file, and asked nothing but what a test asks them.
+IN_ORDER = '[routing]\nstrategy = "priority"\nprobe_interval_seconds = 0\n'
 # A lone deployment that fails is not tried again: one scripted fault is what the caller gets.
-AT_ONCE = "[routing]\nretries = 0\n"
+AT_ONCE = "[routing]\nretries = 0\nprobe_interval_seconds = 0\n"
 
 
 def provider(url: str, *, dialect: str = "vllm", name: str = "mock", extra: str = "") -> str:

@@ -28,7 +28,7 @@ from fairlead.accounts.accounts import (
     check_name,
     first_account,
 )
-from fairlead.accounts.limits import Limited
+from fairlead.accounts.limits import Limited, OwnLimits
 from fairlead.accounts.options import Network, is_inside, read_limits, read_list
 from fairlead.errors import Forbidden, Unauthenticated
 from fairlead.store import Store
@@ -75,7 +75,8 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """A key as lists show it. Times in seconds since 1970; `shown` is its beginning."""
+    """A key as lists show it. Times in seconds since 1970; `shown` is its beginning. What it is bound to: None or
+    empty where it is not."""
 
     id: str
     name: str
@@ -84,6 +85,10 @@ class KeyInfo:
     created_at: int
     revoked_at: int | None
     expires_at: int | None
+    budgets: tuple[Budget, ...] = ()
+    limits: OwnLimits | None = None
+    models: list[str] | None = None
+    networks: list[str] | None = None
 
 
 def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
@@ -136,6 +141,10 @@ def list_keys(store: Store) -> list[KeyInfo]:
             row.created_at,
             row.revoked_at,
             row.expires_at,
+            budgets_from_json(f"key/{row.id}", row.budgets),
+            read_limits(row.limits),
+            read_list(row.models),
+            read_list(row.networks),
         )
         for row in rows
     ]

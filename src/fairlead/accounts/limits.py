@@ -287,6 +287,15 @@ class OwnLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     limits: Limits = Limits()
     models: dict[str, Limits] = {}
 
+    def by_name(self) -> dict[str, int]:
+        """As an operator writes them: "requests_per_minute", or "MODEL:requests_per_minute"."""
+        return {
+            start + name: number
+            for start, limits in (("", self.limits), *((f"{model}:", one) for model, one in self.models.items()))
+            for name, number in msgspec.structs.asdict(limits).items()
+            if number is not None
+        }
+
 
 class Limited(msgspec.Struct, frozen=True):
     """Whose limits a call falls under, and what they are."""

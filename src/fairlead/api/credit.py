@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -73,6 +74,7 @@ class Credit:
                         "remaining_usd": dollars(most - held.spent),
                     }
                 )
+        limited = caller.limited
         remaining, limit, name = least or (None, None, "")
         data: dict[str, Any] = {
             "label": caller.name,
@@ -86,6 +88,11 @@ class Credit:
             "account": caller.account_id,
             "key": caller.key_id,
             "budgets": budgets,
+            "rate_limits": limited.key.by_name() if limited is not None and limited.key is not None else {},
+            "account_rate_limits": limited.account.by_name() if limited is not None and limited.account else {},
+            "models": None if caller.models is None else sorted(caller.models),
+            "networks": None if caller.networks is None else [str(one) for one in caller.networks],
+            "expires_at": None if caller.expires_at is None else _iso(caller.expires_at),
         }
         _send(response, {"data": data})
 
@@ -100,6 +107,10 @@ class Credit:
             raise InvalidRequest("This account needs no credit: its paid calls are not limited.", param="code")
         amount = await self._ledger.redeem(code, caller.account_id)
         _send(response, {"data": {"credited_usd": dollars(amount)}})
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _send(response: Response, body: Any) -> None:

@@ -79,19 +79,19 @@ def lint(models: Iterable[ModelFacts], vendors: Mapping[str, Vendor]) -> list[Pr
 
 
 def against_dialect(
-    model: ModelFacts, parameters: Collection[str], lacks: Collection[str], dialect: Spoken
+    model: ModelFacts, parameters: Collection[str], incapable: Collection[str], dialect: Spoken
 ) -> Iterator[Problem]:
-    """What a deployment claims and its dialect cannot say: capabilities of its model, unless it is said to lack them,
-    and `parameters` that it is said to take."""
+    """What a deployment claims and cannot have over its dialect: capabilities of its model that are `incapable`, and
+    `parameters` that it is said to take."""
     dialects = f"the dialect {dialect.name}"
-    for name in sorted(dialect.incapable - frozenset(lacks)):
+    for name in sorted(incapable):
         fact = model.get(f"capability.{name}")
         if fact.value is True:
             said = model.source_of(fact)
             yield Problem(
                 model.id,
                 "capability_of_dialect",
-                f"it has the capability {name!r}, and the dialect {dialect.name!r} has no word for it; "
+                f"it has the capability {name!r}, which this deployment cannot have over the dialect {dialect.name!r}; "
                 f'say lacks = ["{name}"] at the deployment.',
                 (*((said.title,) if said else ()), dialects),
             )

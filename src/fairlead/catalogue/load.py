@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -35,6 +35,8 @@ from fairlead.settings import (
 from fairlead.wire.usage import CLASSES, TokenClasses
 
 OPERATOR = "operator"
+Dialect = TypeVar("Dialect", bound=Spoken)
+GoesOn = Callable[[Dialect, str], bool | None]
 # The settings of a model that are facts of it.
 STATED = ("name", "description", "context_length", "max_output_tokens", "input_modalities")
 
@@ -45,8 +47,15 @@ def catalogue_models(catalogue: Catalogue | None = None) -> dict[str, Model]:
     return {name: model_of(facts) for name, facts in catalogue.models.items()}
 
 
-def build(settings: Settings, dialects: Mapping[str, Spoken], environment: Mapping[str, str] | None = None) -> Snapshot:
-    """Checks providers and models against each other. Raises ConfigurationError with file and line."""
+def build(
+    settings: Settings,
+    dialects: Mapping[str, Dialect],
+    goes_on: GoesOn[Dialect],
+    environment: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """Checks providers and models against each other. Raises ConfigurationError with file and line.
+
+    `goes_on`: whether an upstream's model goes on from a prefill; None: nobody knows."""
     source = settings.source
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
@@ -61,7 +70,7 @@ def build(settings: Settings, dialects: Mapping[str, Spoken], environment: Mappi
                 source, f"{path}.id", f"the model {model.id!r} is there twice; give it all its deployments once."
             )
         seen.add(model.id)
-        models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, source)
+        models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, goes_on, source)
     aliases = {alias: model.id for model in models.values() for alias in model.aliases if alias not in models}
     return Snapshot(models, providers, catalogue.vendors, aliases)
 
@@ -172,7 +181,8 @@ def _configured(
     known: Model | None,
     path: str,
     providers: Mapping[str, Provider],
-    dialects: Mapping[str, Spoken],
+    dialects: Mapping[str, Dialect],
+    goes_on: GoesOn[Dialect],
     source: Source | None,
 ) -> Model:
     facts = _stated(given, known.facts if known else ModelFacts(given.id, given.vendor or "unknown", {}, {}), source)
@@ -191,7 +201,10 @@ def _configured(
         if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
             raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
         dialect = dialects[providers[wanted.provider].dialect]
-        for problem in against_dialect(facts, wanted.parameters or (), wanted.lacks, dialect):
+        incapable = dialect.incapable - frozenset(wanted.lacks)
+        if "prefill" not in wanted.lacks and wanted.continues is None:
+            incapable |= {"prefill"} if goes_on(dialect, wanted.upstream_model) is False else frozenset()
+        for problem in against_dialect(facts, wanted.parameters or (), incapable, dialect):
             raise _error(source, here, str(problem))
         deployments.append(
             Deployment(

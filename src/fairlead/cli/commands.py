@@ -329,15 +329,28 @@ def keys_list(as_json: bool, data: Path | None) -> None:
                 "created_at": key.created_at,
                 "revoked_at": key.revoked_at,
                 "expires_at": key.expires_at,
+                "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in key.budgets},
+                "limits": {} if key.limits is None else key.limits.by_name(),
+                "models": key.models,
+                "networks": key.networks,
             }
             for key in found
         ]
         click.echo(json.dumps(entries, indent=2))
         return
-    rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE")]
+    rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE", "BOUND TO")]
     for key in found:
-        rows.append((key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), _state(key)))
+        rows.append(
+            (key.id, f"{key.shown}...", key.name, key.account_id, _day(key.created_at), _state(key), _bound(key))
+        )
     table(rows)
+
+
+def _bound(key: KeyInfo) -> str:
+    """In the words of the options that bind it."""
+    words = [f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in key.budgets]
+    words += [f"{name}={number}" for name, number in (key.limits.by_name() if key.limits else {}).items()]
+    return " ".join([*words, *(key.models or ()), *(key.networks or ())])
 
 
 def _state(key: KeyInfo) -> str:

@@ -60,7 +60,7 @@ def _costs(record: UsageRecord, sheet: PriceSheet | None) -> list[int | None]:
     cost is what is left of the whole."""
     costs: list[int | None] = [attempt.cost for attempt in record.attempts]
     if costs and record.usage not in ("none", "usage_missing"):
-        wasted = sum(attempt.cost for attempt in record.attempts)
+        wasted = sum(attempt.cost for attempt in record.attempts[:-1])
         costs[-1] = None if sheet is None or sheet.cost is None else (record.cost or 0) - wasted
     return costs
 

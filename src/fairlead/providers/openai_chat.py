@@ -41,8 +41,6 @@ __all__ = ["ChatAssembler", "ChatRelay", "OpenAIChat", "PlainAnswer", "UpstreamC
 _NULL: Final[Raw] = NULL
 
 DONE: Final = b"[DONE]"
-# What a stream says is kept as it came for so many events; then only its words are.
-FRESH_DELTAS: Final = 32
 DONE_EVENT: Final = b"data: [DONE]\n\n"
 JSON_OBJECT: Final = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
@@ -396,8 +394,8 @@ class ChatRelay:
     __slots__ = (
         "_call",
         "_finished",
-        "_fresh",
         "_last",
+        "_model_at",
         "_needle",
         "_public",
         "_reader",
@@ -405,6 +403,7 @@ class ChatRelay:
         "_said",
         "_strip",
         "_usage_raw",
+        "_words",
         "done",
     )  # fmt: skip
 
@@ -412,9 +411,10 @@ class ChatRelay:
         self._public = public
         self._call = call
         self._said: list[str] = []
-        self._fresh: list[Words] = []
+        self._words = bytearray()
         self._reader = EventReader()
         self._needle = b""
+        self._model_at = 0
         self._replacement = b'"model":' + public
         self._finished: set[int] = set()
         self._usage_raw = _NULL
@@ -431,34 +431,50 @@ class ChatRelay:
                 self.done = True
                 break
             chunk = _decode_chunk(payload)
-            if not chunk.choices and chunk.usage == _NULL:
+            usage = chunk.usage
+            is_given = len(usage) > 0
+            is_null = not is_given or usage == _NULL
+            if is_null and not chunk.choices:
                 continue  # says nothing, and SDK users index choices[0]
-            needle = self._needle
-            if needle and needle in payload:
-                payload = payload.replace(needle, self._replacement, 1)
+            needle, at = self._needle, self._model_at
+            end = at + len(needle)
+            if needle and payload[at:end] == needle:  # where it stood in the event before
+                payload = b"".join((payload[:at], self._replacement, payload[end:]))
             elif bytes(chunk.model) != self._public:
                 payload = self._learn_model(payload, chunk.model)
-            if chunk.usage != _NULL:
+            if not is_null:
                 payload = self._take_usage(payload, chunk)
-            elif not self._call.include_usage and b'"usage":' in payload:
+            elif is_given and not self._call.include_usage:
                 payload = _without_null_usage(payload)
             for choice in chunk.choices:
                 if choice.finish_reason is not None:
                     self._finished.add(choice.index)
-                if choice.delta is not None:
-                    self._fresh.append(choice.delta)
+                delta = choice.delta
+                if delta is None:
+                    continue
+                content = delta.content
+                if (
+                    delta.tool_calls is _NULL
+                    and delta.reasoning_content is _NULL
+                    and delta.reasoning is _NULL
+                    and len(content) > 1
+                    and content != _NULL
+                ):
+                    self._words += bytes(content)[1:-1]
+                else:
+                    self._keep_words()
+                    self._said += _said(delta)
             if self._strip is not None and chunk.choices:
                 payload = self._without_prefill(payload)
             if payload:
                 out += (b"data: ", payload, b"\n\n")
-        if len(self._fresh) > FRESH_DELTAS:
-            self._keep_words()
         return b"".join(out)
 
     def _keep_words(self) -> None:
-        """Deltas hold on to the events that they came in: only their words are kept."""
-        self._said.append("".join(text for words in self._fresh for text in _said(words)))
-        self._fresh.clear()
+        """What was written so far, as text. Until somebody asks, it stays the JSON that it came as, without quotes."""
+        if self._words:
+            self._said.append(_text(Raw(b"".join((b"\"", self._words, b"\"")))))
+            self._words.clear()
 
     def delivered(self) -> str:
         """Everything that the model has written so far."""
@@ -488,7 +504,7 @@ class ChatRelay:
             for separator in (b":", b": "):
                 needle = b'"model"' + separator + bytes(model)
                 if needle in payload:
-                    self._needle = needle
+                    self._needle, self._model_at = needle, payload.find(needle)
                     return payload.replace(needle, self._replacement, 1)
         return _with_model(payload, model, self._public)
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 NULL = Raw(b"null")
+ABSENT = Raw(b"")  # where it makes a difference that something is not there
 
 
 class UpstreamCall(Struct, frozen=True, gc=False):
@@ -65,7 +66,7 @@ class Chunk(Struct):
 
     choices: list[Choice] = []
     model: Raw = NULL
-    usage: Raw = NULL
+    usage: Raw = ABSENT
     error: Raw = NULL
 
 

@@ -19,6 +19,15 @@ class EventReader:
         self._carriage_return = False
 
     def feed(self, block: bytes) -> list[bytes]:
+        if (  # one whole event of one line, as most blocks are
+            not self._rest
+            and not self._carriage_return
+            and block[:6] == b"data: "
+            and block.find(b"\n") == len(block) - 2
+            and block[-1:] == b"\n"
+            and b"\r" not in block
+        ):
+            return [block[6:-2]]
         if self._carriage_return or b"\r" in block:
             block = self._without_carriage_returns(block)
         rest = self._rest

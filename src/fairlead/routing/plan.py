@@ -66,6 +66,11 @@ class Plan(NamedTuple):
     prompt: int = 0
 
 
+def _only(candidates: tuple[Upstream, ...]) -> Plan:
+    """Nothing was to be decided. Without what a NamedTuple's own constructor costs."""
+    return tuple.__new__(Plan, (candidates, (), (), "", 0, 0, 0, 0))
+
+
 def plan(
     request: ChatRequest,
     offers: Sequence[Servable],
@@ -79,7 +84,7 @@ def plan(
     `prompt_tokens`: counted; None: estimated from the bytes. Raises nothing: see `refusal`."""
     first = offers[0]
     if first.simple and request.preferences is None and len(offers) == 1 and not health.troubled and not request.strict:
-        return Plan(first.upstreams)
+        return _only(first.upstreams)
     wanted = request.preferences
     strategy = (wanted.sort if wanted is not None else None) or rules.strategy
     needs = needs_of(request)
