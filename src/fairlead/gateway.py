@@ -167,6 +167,7 @@ class Relaying:
             if not attempt.first_at:
                 attempt.first_at = self._clock()
                 self._gateway.begin(self._head, self._calling)
+                self._head = b""
             response.write(out)
             if not attempt.said_at and self._relay.delivered():
                 self._gateway.said(attempt)

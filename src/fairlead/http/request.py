@@ -206,6 +206,8 @@ class Response:
         else:
             self._chunked = True
             self._head = self._compose(status, headers, b"transfer-encoding: chunked\r\n")
+        self.extra = b""
+        self._connection.streams()
 
     def write(self, data: bytes) -> None:
         """One piece of the stream. Ignored when the caller has gone, and for HEAD."""

@@ -160,6 +160,7 @@ class Connection(asyncio.Protocol):
         "_continue_owed",
         "_eof",
         "_fed",
+        "_feeding",
         "_first_block",
         "_headers",
         "_in_head",
@@ -187,7 +188,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
         self._loop = loop
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._feeding = False
         self._headers: list[tuple[bytes, bytes]] = []
         self._target = b""
         self._body: list[bytes] = []
@@ -308,6 +310,9 @@ class Connection(asyncio.Protocol):
                 self._first_block = data
             self._fed += len(data)
         rest: bytes | memoryview = data
+        if self._parser is None:
+            self._parser = httptools.HttpRequestParser(self)
+        self._feeding = True
         try:
             while True:
                 try:
@@ -328,6 +333,8 @@ class Connection(asyncio.Protocol):
         else:
             if self._in_head and self._fed > self.server.limits.head_bytes and self._broken is None:
                 self._break(431, "headers_too_large", f"The head is over {self.server.limits.head_bytes} bytes.")
+        finally:
+            self._feeding = False
 
     def _ignore_upgrade(self) -> None:
         """The request goes on as if Upgrade had not been sent (RFC 9110 section 7.8; Java's client sends it unasked).
@@ -475,6 +482,11 @@ class Connection(asyncio.Protocol):
         self.server.on_error(response.request, response, error)
         if not response.finished:
             response.abort()
+
+    def streams(self) -> None:
+        """A stream begins, which may be open for an hour: what reads requests is let go of until the next one comes."""
+        if not self._feeding and self._in_head and not self._fed and self._broken is None:
+            self._parser = None
 
     def answered(self, keep_alive: bool) -> None:
         """The response is complete: what comes next on this connection?"""

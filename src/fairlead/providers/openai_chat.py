@@ -473,7 +473,7 @@ class ChatRelay:
     def _keep_words(self) -> None:
         """What was written so far, as text. Until somebody asks, it stays the JSON that it came as, without quotes."""
         if self._words:
-            self._said.append(_text(Raw(b"".join((b"\"", self._words, b"\"")))))
+            self._said.append(_text(Raw(b"".join((b'"', self._words, b'"')))))
             self._words.clear()
 
     def delivered(self) -> str:
