@@ -208,6 +208,11 @@ class Press:
             self._printed(key, lambda: Print.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"}))
         return self._prints[key].answer(request)
 
+    def forget(self) -> None:
+        """Keeps none of what was printed; measurements of how long printing takes begin so."""
+        self._prints.clear()
+        self._bytes = 0
+
     def render(self, visit: Visit, template: str, values: Mapping[str, object]) -> str:
         """A template as text, for `data`."""
         return self._environment(visit.language).get_template(template).render(visit=visit, **values)
