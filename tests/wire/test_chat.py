@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
-from fairlead.wire import chat
 from fairlead.wire.chat import MOST_STOPS, PARAMETERS, parse_chat
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -229,42 +228,3 @@ def test_a_last_assistant_message_is_a_prefill_and_tool_history_is_seen() -> Non
     with pytest.raises(InvalidRequest) as caught:
         parse_chat(body(messages=[*HELLO, asked, {"role": "tool", "content": "1"}]))
     assert caught.value.param == "messages[2].tool_call_id"
-
-
-_TEXTS = st.text(alphabet=st.sampled_from(['"', "\\", "a", "ü", "\n", "{", "}", "]", ",", "\u2028"]), max_size=12)
-_MESSAGES = st.lists(
-    st.fixed_dictionaries(
-        {"role": st.sampled_from(["user", "system", "developer", "assistant", "tool", "root"])},
-        optional={"content": _TEXTS | st.none() | st.just([]) | st.integers(), "name": _TEXTS},
-    ),
-    max_size=4,
-)
-
-
-@given(_MESSAGES, st.booleans(), st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]))
-def test_what_is_read_fast_is_what_the_whole_check_finds(
-    messages: list[dict[str, Any]], first: bool, ascii_only: bool, separators: tuple[str, str]
-) -> None:
-    members = {"messages": messages, "model": "m"} if first else {"model": "m", "messages": messages, "seed": 1}
-    body = json.dumps(members, separators=separators, ensure_ascii=ascii_only).encode()
-    fields = chat._split(body)
-    fast = chat._simple_opening(body, fields)
-    try:
-        slow = chat._check_messages(fields["messages"])
-    except (InvalidRequest, UnsupportedContent):
-        slow = None
-    if fast is not None:
-        assert slow is not None
-        assert (False, False, None, bytes(fast)) == (*slow[:3], bytes(slow[3]))
-    elif separators == (",", ":"):
-        # Left to the whole check, so one of these holds.
-        assert (
-            slow is None
-            or messages[-1]["role"] != "user"
-            or any(
-                message["role"] not in ("user", "system", "developer", "assistant")
-                or list(message) != ["role", "content"]
-                or not isinstance(message["content"], str)
-                for message in messages
-            )
-        )

@@ -213,11 +213,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
         _check_together(given)
-    has_images = has_tool_history = False
-    prefill: str | None = None
-    opening = _simple_opening(body, fields)
-    if opening is None:
-        has_images, has_tool_history, prefill, opening = _check_messages(messages)
+    has_images, has_tool_history, prefill, opening = _check_messages(messages)
     return ChatRequest(
         model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
         prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
@@ -243,19 +239,14 @@ def _split(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def _compact_bytes(fields: dict[str, Raw]) -> int:
-    """How long a body of these members is without white space, when no name in it has escapes."""
-    size = 1
-    for key, value in fields.items():
-        size += 4 + len(key) + len(value)
-    return size
-
-
 def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
     """Two members of one name: readers disagree which of them counts. Compact bodies and those of Python's
     `json.dumps` are told by their length alone or by a walk from member to member; others are read again, without
     their long values."""
-    if len(body) == _compact_bytes(fields) or not fields:
+    compact = 1
+    for key, value in fields.items():
+        compact += 4 + len(key) + len(value)
+    if len(body) == compact or not fields:
         return
     at = 1
     for key, value in fields.items():
@@ -381,63 +372,6 @@ def named_tools(choice: Any) -> list[str]:
 def tool_choice(raw: Raw) -> Any:
     """A checked `tool_choice` again: 'none', 'auto', 'required' or the object."""
     return PARAMETERS["tool_choice"].decoder.decode(raw)
-
-
-def _simple_opening(body: bytes, fields: dict[str, Raw]) -> Raw | None:
-    """The content of the first user message, when every message is a role and a text, written as OpenAI's SDKs write
-    them, and a user's is the last. None for anything else, good or bad: `_check_messages` looks at that.
-
-    Long prompts are why: that the body is JSON is known by now, so a text ends at the next quote that is not escaped,
-    and nothing inside it has to be looked at again.
-    """
-    if len(body) != _compact_bytes(fields):
-        return None
-    at = 1
-    for key, value in fields.items():
-        if key == "messages":
-            break
-        at += 4 + len(key) + len(value)
-    at += len(b'"messages":')
-    end = at + len(fields["messages"])
-    start = stop = 0
-    separator = 0x5B  # [
-    while True:
-        if body[at] != separator or body[at + 1 : at + 10] != b'{"role":"':
-            return None
-        name = at + 10
-        is_user = body[name : name + 4] == b"user"
-        if is_user:
-            at = name + 4
-        elif body[name : name + 6] == b"system":
-            at = name + 6
-        elif body[name : name + 9] in (b"assistant", b"developer"):
-            at = name + 9
-        else:
-            return None
-        if body[at : at + 13] != b'","content":"':
-            return None
-        text = at + 12
-        at = _end_of_text(body, text)
-        if is_user and not start:
-            start, stop = text, at
-        if body[at] != 0x7D:  # }
-            return None
-        at += 1
-        if at == end - 1:
-            break
-        separator = 0x2C  # ,
-    return Raw(memoryview(body)[start:stop]) if is_user else None
-
-
-def _end_of_text(body: bytes, at: int) -> int:
-    """Behind the closing quote of the JSON string that begins there."""
-    while True:
-        at = body.find(b'"', at + 1)
-        escapes = at
-        while body[escapes - 1] == 0x5C:  # backslash
-            escapes -= 1
-        if (at - escapes) % 2 == 0:
-            return at + 1
 
 
 def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
