@@ -139,29 +139,39 @@ def _state(uptime: float | None) -> Kind:
     return "down" if uptime < DOWN_BELOW else "degraded" if uptime < DEGRADED_BELOW else "up"
 
 
-def dots(one: Chart, edge: str, decimals: int, language: Language) -> Markup:
+def written(one: Chart, decimals: int, language: Language) -> list[tuple[Mark, str, str, str]]:
+    """The marks, each with its median, edge and samples as the language writes them: once for dots and rows."""
+    number = language.number
+    return [
+        (
+            mark,
+            number(mark.p50, decimals),
+            "" if mark.edge is None else number(mark.edge, decimals),
+            number(mark.samples),
+        )
+        for mark in one.marks
+    ]
+
+
+def dots(marks: Sequence[tuple[Mark, str, str, str]], edge: str, unit: str, language: Language) -> Markup:
     """The points of a line, each with what it says."""
-    unit, number = language.gettext(one.unit), language.number
+    unit = language.gettext(unit)
     return Markup(  # noqa: S704 - dates, numbers, words of ours
         "".join(
-            f'<circle cx="{mark.x}" cy="{mark.y}" r="2.5"><title>{mark.at}: p50 {number(mark.p50, decimals)}'
-            f"{'' if mark.edge is None else f', {edge} {number(mark.edge, decimals)}'}"
-            f" {unit}, n = {number(mark.samples)}</title></circle>"
-            for mark in one.marks
+            f'<circle cx="{mark.x}" cy="{mark.y}" r="2.5"><title>{mark.at}: p50 {p50}'
+            f"{far and f', {edge} {far}'} {unit}, n = {samples}</title></circle>"
+            for mark, p50, far, samples in marks
         )
     )
 
 
-def rows(one: Chart, decimals: int, language: Language) -> Markup:
+def rows(marks: Sequence[tuple[Mark, str, str, str]]) -> Markup:
     """The same as rows of a table."""
-    number = language.number
     return Markup(  # noqa: S704 - dates and numbers
         "\n".join(
-            f'<tr><td class="when">{mark.at}</td>'
-            f'<td class="n">{number(mark.p50, decimals)}</td>'
-            f'<td class="n">{"–" if mark.edge is None else number(mark.edge, decimals)}</td>'
-            f'<td class="n">{number(mark.samples)}</td></tr>'
-            for mark in one.marks
+            f'<tr><td class="when">{mark.at}</td><td class="n">{p50}</td><td class="n">{far or "–"}</td>'
+            f'<td class="n">{samples}</td></tr>'
+            for mark, p50, far, samples in marks
         )
     )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.requests import Request
-from starlette.responses import Response
 
 from fairlead.catalogue.facts import ModelFacts
 from fairlead.catalogue.similar import Similar, similar
@@ -111,10 +110,3 @@ class Desk:
                 self._similar.clear()
             self._similar[model.id] = found
         return found
-
-    def not_found(self, request: Request, sentence: str) -> Response:
-        """A 404 for people who look for something by its name."""
-        visit = self.visit(request)
-        return self.press.page(
-            request, visit, "error.html", (404, sentence), lambda: {"status": 404, "sentence": sentence}, 404
-        )

@@ -45,8 +45,10 @@ def give(
     values: Callable[[], Values],
     data: Callable[[Values], object],
     text: Callable[[Values], str],
+    shown: Callable[[], Values] | None = None,
 ) -> Response:
-    """The page in the form that was asked for. `data` and `text` are made of the same values as the HTML."""
+    """The page in the form that was asked for. `data` and `text` are made of the same values as the HTML, which takes
+    `shown` instead where some of them are in parts that are kept."""
     desk = Desk.of(request)
     visit = desk.visit(request)
     form = form_of(request)
@@ -54,7 +56,7 @@ def give(
         return desk.press.data(request, visit, template, JSON, (form, depends), lambda: _encode(data(values())))
     if form == "md":
         return desk.press.data(request, visit, template, MARKDOWN, (form, depends), lambda: text(values()).encode())
-    return desk.press.page(request, visit, template, depends, values)
+    return desk.press.page(request, visit, template, depends, shown or values)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

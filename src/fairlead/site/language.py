@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "lang"
 YEAR_SECONDS = 31_536_000
+# By decimals; a page has a thousand numbers, and to write the format anew for each takes longer than the number.
+FORMATS = (",.0f", ",.1f", ",.2f", ",.3f", ",.4f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Language:
 
     def number(self, value: float, decimals: int = 0) -> str:
         """131,072 or 12.5, as this language writes it."""
-        text = f"{value:,.{decimals}f}"
+        text = format(value, FORMATS[decimals])
         if self.group == "," and self.point == ".":
             return text
         return text.replace(",", "\0").replace(".", self.point).replace("\0", self.group)

@@ -215,8 +215,12 @@ def entries_of(snapshot: Snapshot, states: Mapping[str, State]) -> tuple[Entry, 
 def vendor_names(snapshot: Snapshot) -> Mapping[str, str]:
     """The names of those who make models, by the word that stands in addresses."""
     vendors = {model.vendor for model in snapshot.models.values()}
-    known = getattr(snapshot, "vendors", {})
-    return {vendor: known[vendor].name if vendor in known else vendor for vendor in sorted(vendors)}
+    return {vendor: vendor_name(snapshot, vendor) for vendor in sorted(vendors)}
+
+
+def vendor_name(snapshot: Snapshot, vendor: str) -> str:
+    known = snapshot.vendors.get(vendor)
+    return vendor if known is None else known.name
 
 
 def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:

@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -25,6 +25,8 @@ from fairlead.site.language import Language
 MOST_PRINTS = 1_000
 # All prints together: about 300 pages of a model, compressed.
 MOST_BYTES = 2 * 1024 * 1024
+# Parts of pages are kept as they are, two bytes a character: 1 MB, some twenty models.
+MOST_PART_CHARACTERS = 512 * 1024
 # Nearly all of what there is to win, in a third of the time of 9.
 COMPRESSION = 4
 # What may stand in a Host header: a name or an address, and a port. Anything else is nobody's address.
@@ -48,7 +50,7 @@ JSON = "application/json"
 VARY = "accept-encoding, accept-language, cookie"
 MARKDOWN = "text/markdown; charset=utf-8"
 # Structured data for search engines is the only thing between script tags; its hash goes into the policy.
-_DATA_BLOCK = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
+_DATA_BLOCK, _DATA_BLOCK_END = '<script type="application/ld+json">', "</script>"
 SECURITY_HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
@@ -119,10 +121,11 @@ class Print:
 
 
 class Translated(PackageLoader):
-    """Templates with their sentences in one language already. What has places to fill in is left to be translated when
-    it is shown; there are a tenth as many of those."""
+    """Templates with their sentences and words in one language already. What has places to fill in is left to be
+    translated when it is shown; there are a tenth as many of those."""
 
     _SENTENCE = re.compile(r"{% trans %}([^{}]*){% endtrans %}")
+    _WORD = re.compile(r'\b_\("([^"\\]*)"\)')
 
     def __init__(self, language: Language) -> None:
         super().__init__("fairlead.site")
@@ -130,12 +133,16 @@ class Translated(PackageLoader):
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool] | None]:
         source, name, fresh = super().get_source(environment, template)
-        return self._SENTENCE.sub(self._translated, source), name, fresh
+        return self._WORD.sub(self._word, self._SENTENCE.sub(self._translated, source)), name, fresh
 
     def _translated(self, found: re.Match[str]) -> str:
         # As Jinja's extension does it: one line, and % doubled in what is translated.
         message = " ".join(found[1].split()).replace("%", "%%")
         return self._language.gettext(message).replace("%%", "%")
+
+    def _word(self, found: re.Match[str]) -> str:
+        word = self._language.gettext(found[1]).replace("\\", "\\\\").replace('"', '\\"')
+        return f'("{word}" | safe)'
 
 
 @dataclass(slots=True)
@@ -150,6 +157,8 @@ class Press:
     _environments: dict[str, Environment] = field(default_factory=dict)
     _prints: OrderedDict[Hashable, Print] = field(default_factory=OrderedDict)
     _bytes: int = 0
+    _parts: OrderedDict[Hashable, Mapping[str, Markup]] = field(default_factory=OrderedDict)
+    _part_characters: int = 0
     _static: dict[str, Print] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -189,6 +198,26 @@ class Press:
 
         return self._printed((template, visit, depends), html).answer(request, status)
 
+    def parts(
+        self, visit: Visit, templates: Sequence[str], depends: Hashable, values: Callable[[], Mapping[str, object]]
+    ) -> Mapping[str, Markup]:
+        """What of a page changes less often than the rest, by template; kept by what it depends on, as prints are."""
+        key = (visit, tuple(templates), depends)
+        found = self._parts.get(key)
+        if found is not None:
+            self._parts.move_to_end(key)
+            return found
+        environment, given = self._environment(visit.language), values()
+        made = {
+            name: Markup(environment.get_template(name).render(visit=visit, **given))  # noqa: S704 - escaped by Jinja
+            for name in templates
+        }
+        self._parts[key] = made
+        self._part_characters += _characters(made)
+        while len(self._parts) > 1 and self._part_characters > MOST_PART_CHARACTERS:
+            self._part_characters -= _characters(self._parts.popitem(last=False)[1])
+        return made
+
     def data(
         self, request: Request, visit: Visit, kind: str, media_type: str, depends: Hashable, body: Callable[[], bytes]
     ) -> Response:
@@ -208,10 +237,13 @@ class Press:
             self._printed(key, lambda: Print.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"}))
         return self._prints[key].answer(request)
 
-    def forget(self) -> None:
-        """Keeps none of what was printed; measurements of how long printing takes begin so."""
+    def forget(self, parts: bool = True) -> None:
+        """Keeps none of what was printed, or only the parts; measurements of how long printing takes begin so."""
         self._prints.clear()
         self._bytes = 0
+        if parts:
+            self._parts.clear()
+            self._part_characters = 0
 
     def render(self, visit: Visit, template: str, values: Mapping[str, object]) -> str:
         """A template as text, for `data`."""
@@ -250,6 +282,8 @@ class Press:
                 loader=Translated(language),
                 autoescape=select_autoescape(("html", "xml")),
                 undefined=StrictUndefined,
+                # Templates come with the package: nobody asks the disk for each of them whether it has changed.
+                auto_reload=False,
                 trim_blocks=True,
                 lstrip_blocks=True,
                 extensions=["jinja2.ext.i18n"],
@@ -266,8 +300,12 @@ class Press:
 
 def policy(html: str) -> str:
     """The content security policy of a page: its own files, and the data blocks that it really has."""
+    blocks = (rest.partition(_DATA_BLOCK_END)[0] for rest in html.split(_DATA_BLOCK)[1:])
     hashes = "".join(
-        f" 'sha256-{base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()}'"
-        for block in _DATA_BLOCK.findall(html)
+        f" 'sha256-{base64.b64encode(hashlib.sha256(block.encode()).digest()).decode()}'" for block in blocks
     )
     return CSP.format(hashes=hashes)
+
+
+def _characters(parts: Mapping[str, Markup]) -> int:
+    return sum(map(len, parts.values()))

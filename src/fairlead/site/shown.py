@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from fairlead.catalogue.similar import Reason
 from fairlead.money import Picodollars
-from fairlead.site.charts import bars, dots, rows
+from fairlead.site.charts import bars, dots, rows, written
 from fairlead.site.language import Language
 
 KIBI = 1024
@@ -44,8 +44,9 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "day": day,
         "moment": moment,
         "number": language.number,
-        "dots": lambda chart, edge, decimals: dots(chart, edge, decimals, language),
-        "rows": lambda chart, decimals: rows(chart, decimals, language),
+        "written": lambda chart, decimals: written(chart, decimals, language),
+        "dots": lambda marks, edge, unit: dots(marks, edge, unit, language),
+        "rows": rows,
         "bars": lambda history: bars(history, language),
         "plain": lambda value: plain(value, language),
         "per_request": lambda row: per_request(row.least, row.most),

@@ -18,11 +18,11 @@ from fairlead.money import Picodollars
 from fairlead.site.charts import Chart, History, chart, history
 from fairlead.site.desk import Desk
 from fairlead.site.forms import FORMS, Values, form_of, give, segments, table
-from fairlead.site.listing import vendor_names
+from fairlead.site.listing import vendor_name
 from fairlead.site.model.card import card, card_words
 from fairlead.site.model.code import curl, snippets
 from fairlead.site.model.faq import questions
-from fairlead.site.model.prices import plan_of, shown_prices, sums
+from fairlead.site.model.prices import Plan, plan_of, shown_prices, sums
 from fairlead.site.model.said import Said
 from fairlead.site.model.structured import structured
 from fairlead.site.press import Visit
@@ -33,6 +33,11 @@ from fairlead.telemetry.figures import Figures, Performance, Served
 FRESH_SECONDS = 10.0
 WINDOWS = ("1h", "24h", "7d", "30d")
 DEFAULT_WINDOW = "24h"
+# What changes with the snapshot only, and with what the address chooses.
+PARTS = (
+    "model/head.html", "model/facts.html", "model/parameters.html", "model/pricing.html", "model/more.html",
+    "model/sources.html",
+)  # fmt: skip
 STATS = (
     "context_length", "max_output_tokens", "mode", "tokenizer", "knowledge_cutoff", "quantization", "size", "family",
     "licence", "weights", "released", "status", "retires", "successor",
@@ -85,46 +90,70 @@ async def model(request: Request) -> Response:
     now = desk.sources.now().replace(second=0, microsecond=0)
     depends = (desk.version(), found.id, number, state, window, plan, now)
 
-    def values() -> Values:
-        visit = desk.visit(request)
-        vendor = vendor_names(snapshot).get(found.vendor, found.vendor)
-        ranges = price_ranges(found)
-        faq = questions(found, ranges, visit.api, visit.language)
-        return {
-            "model": found,
-            "facts": found.facts,
-            "vendor": vendor,
-            "vendor_fact": snapshot.vendors.get(found.vendor),
-            "state": state,
-            "now": now,
-            "ranges": ranges,
-            "prices": shown_prices(found, ranges),
-            "by_class": {row.name: row for row in ranges},
-            "stats": STATS,
-            "capabilities": CAPABILITIES,
-            "window": window,
-            "windows": WINDOWS,
-            "measured": measured,
-            "total": measured.chosen.total.traffic if measured.chosen else None,
-            "serving": tuple(
-                _serving(found, one, one.id in state.broken, measured) for one in found.deployments
-            ),
-            "parameters": parameter_rows(found, desk.sources.carries),
-            "known_parameters": PARAMETERS,
-            "plan": plan,
-            "sums": sums(found, plan),
-            "curl": curl(visit.api, found.id),
-            "snippets": snippets(visit.api, found.id),
-            "faq": faq,
-            "similar": desk.similar(found.facts),
-            "by_source": by_source(found.facts),
-            "said": (said := Said(found.facts, visit.language)),
-            "told": said.told,
-            "picture_alt": card_words(found, vendor, ranges, visit.language),
-            "structured": structured(found, vendor, visit.origin, ranges, faq),
-        }  # fmt: skip
+    visit = desk.visit(request)
 
-    return give(request, "model.html", depends, values, lambda one: _data(one, desk.visit(request)), _text)
+    def fixed() -> Values:
+        return _fixed(desk, visit, found, window, plan)
+
+    def live() -> Values:
+        return {**_live(snapshot, visit, found, window, measured, state), "now": now}
+
+    def shown() -> Values:
+        kept = desk.press.parts(visit, PARTS, (desk.version(), found.id, window, plan), fixed)
+        return {**live(), "parts": kept}
+
+    return give(
+        request, "model.html", depends, lambda: {**fixed(), **live()}, lambda one: _data(one, visit), _text, shown
+    )
+
+
+def _fixed(desk: Desk, visit: Visit, model: Model, window: str, plan: Plan) -> Values:
+    """What the parts are made of."""
+    vendor = vendor_name(desk.sources.snapshot(), model.vendor)
+    ranges = price_ranges(model)
+    faq = questions(model, ranges, visit.api, visit.language)
+    said = Said(model.facts, visit.language)
+    return {
+        "model": model,
+        "facts": model.facts,
+        "vendor": vendor,
+        "ranges": ranges,
+        "prices": shown_prices(model, ranges),
+        "stats": STATS,
+        "capabilities": CAPABILITIES,
+        "window": window,
+        "parameters": parameter_rows(model, desk.sources.carries),
+        "known_parameters": PARAMETERS,
+        "plan": plan,
+        "sums": sums(model, plan),
+        "curl": curl(visit.api, model.id),
+        "snippets": snippets(visit.api, model.id),
+        "faq": faq,
+        "similar": desk.similar(model.facts),
+        "by_source": by_source(model.facts),
+        "said": said,
+        "told": said.told,
+        "picture_alt": card_words(model, vendor, ranges, visit.language),
+        "structured": structured(model, vendor, visit.origin, ranges, faq),
+    }
+
+
+def _live(snapshot: Snapshot, visit: Visit, model: Model, window: str, measured: Measured, state: State) -> Values:
+    """What the rest of the page is made of: its state, what was measured, and the words around them."""
+    return {
+        "model": model,
+        "facts": model.facts,
+        "vendor": vendor_name(snapshot, model.vendor),
+        "state": state,
+        "by_class": {row.name: row for row in price_ranges(model)},
+        "window": window,
+        "windows": WINDOWS,
+        "measured": measured,
+        "total": measured.chosen.total.traffic if measured.chosen else None,
+        "serving": tuple(_serving(model, one, one.id in state.broken, measured) for one in model.deployments),
+        "curl": curl(visit.api, model.id),
+        "said": Said(model.facts, visit.language),
+    }
 
 
 def _find(snapshot: Snapshot, request: Request) -> Model | str | None:
@@ -274,7 +303,7 @@ async def picture(request: Request) -> Response:
     found = snapshot.models.get(snapshot.aliases.get(raw, raw))
     if found is None:
         raise HTTPException(404)
-    vendor = vendor_names(snapshot).get(found.vendor, found.vendor)
+    vendor = vendor_name(snapshot, found.vendor)
     ranges = price_ranges(found)
     return await desk.press.drawn(request, (desk.version(), found.id), lambda: card(found, vendor, ranges))
 
