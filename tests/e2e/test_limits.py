@@ -53,24 +53,24 @@ def key_id(served: Served, key: str) -> str:
 
 
 def test_a_refusal_is_one_that_openais_sdk_understands(served: Served) -> None:
-    key = new_key(served, "--limit", "requests_per_minute=3")
+    key = new_key(served, "--limit", "requests_per_minute=15")
     with openai.OpenAI(base_url=served.url + "/v1", api_key=key, max_retries=0) as sdk:
-        for left in (2, 1, 0):
+        for left in reversed(range(15)):
             answer = sdk.chat.completions.with_raw_response.create(model=MODEL, messages=HELLO)
-            assert answer.headers["x-ratelimit-limit-requests"] == "3"
+            assert answer.headers["x-ratelimit-limit-requests"] == "15"
             assert answer.headers["x-ratelimit-remaining-requests"] == str(left)
         with pytest.raises(openai.RateLimitError) as refused:
             sdk.chat.completions.create(model=MODEL, messages=HELLO)
     error = refused.value
     assert (error.code, error.type) == ("rate_limit_exceeded", "rate_limit_error")
-    assert re.search(r"The key may make 3 requests per minute; try again in [\d.]+ seconds", error.message)
-    assert 1 <= int(error.response.headers["retry-after"]) <= 20
+    assert re.search(r"The key may make 15 requests per minute; try again in [\d.]+ seconds", error.message)
+    assert 1 <= int(error.response.headers["retry-after"]) <= 4
     assert re.fullmatch(r"[\d.]+m?s", error.response.headers["x-ratelimit-reset-requests"])
     # The SDK's own retries wait as long as they are told, and get in.
     with openai.OpenAI(base_url=served.url + "/v1", api_key=key, max_retries=3) as sdk:
         began = time.monotonic()
         assert sdk.chat.completions.create(model=MODEL, messages=HELLO).choices
-        assert time.monotonic() - began > 5
+        assert time.monotonic() - began > 2
 
 
 def test_a_thousand_calls_at_once_are_let_through_to_the_last_that_is_allowed(served: Served) -> None:

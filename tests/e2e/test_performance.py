@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from fairlead.testing import Reply, ScriptedUpstream
 
 from .conftest import Served, eventually, model, provider, serving
 
+# What is looked at before it was stored is shown again for 5 s.
+STORED_SECONDS = 0.5
 MODEL = "mistral-small-3.2"
 DEPLOYMENT = "mock/mistralai/Mistral-Small-3.2-24B-Instruct-2506"
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
@@ -66,7 +69,7 @@ def test_calls_show_in_the_figures_of_their_model_and_deployment(
     with serving(tmp_path, FAST + provider(upstream.url) + model(), workers=workers) as served:
         for stream in (True, False):
             call(served, 3, stream=stream)
-        # 5 s are how long a figure is shown before it is worked out again, by each worker.
+        time.sleep(STORED_SECONDS)
         eventually(lambda: performance(served)["total"]["traffic"]["calls"] == 6, 15)
         shown = performance(served, "24h")
         (deployment,) = shown["deployments"]
@@ -107,6 +110,7 @@ def test_what_went_wrong_is_told_by_its_code_and_by_whose_fault_it_was(tmp_path:
             good.default = Reply(status=400)
             with pytest.raises(openai.BadRequestError):
                 call(served, 1, "up", stream=False)
+            time.sleep(STORED_SECONDS)
             eventually(lambda: performance(served, name="up")["total"]["traffic"]["calls"] == 3, 15)
             shown = performance(served, name="up")
             for figures in (shown["total"]["traffic"], shown["deployments"][0]["traffic"]):
@@ -127,6 +131,7 @@ def test_a_caller_who_hangs_up_is_counted_apart(tmp_path: Path) -> None:
                 stream = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
                 next(iter(stream))
                 stream.close()
+            time.sleep(STORED_SECONDS)
             eventually(lambda: performance(served)["total"]["traffic"]["caller_gone"] == 1, 15)
             shown = performance(served)
             assert shown["deployments"][0]["traffic"]["outcomes"] == {"caller_gone": 1}

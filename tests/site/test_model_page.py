@@ -9,6 +9,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def after_calls(served: Served) -> Served:
     """The same server when it has served some calls and shows them."""
-    with openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key) as client:
-        for _ in range(CALLS):
-            stream = client.chat.completions.create(
-                model="mistral-small-3.2", messages=[{"role": "user", "content": "Hello!"}], stream=True
-            )
-            assert list(stream)
+
+    def call(client: openai.OpenAI) -> None:
+        stream = client.chat.completions.create(
+            model="mistral-small-3.2", messages=[{"role": "user", "content": "Hello!"}], stream=True
+        )
+        assert list(stream)
+
+    with openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key) as client, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: call(client), range(CALLS)))
     time.sleep(1)  # what is looked at too early is shown again for half a minute
     eventually(lambda: calls_shown(served) == CALLS, 60)
     return served

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,7 +73,14 @@ def failing(tmp_path: Path) -> Iterator[Served]:
                 ThreadPoolExecutor(12) as pool,
             ):
                 list(pool.map(lambda _: call(client), range(12)))
+            # What is looked at before it was written down is shown again for 5 s.
+            eventually(lambda: written_down(served), 15)
             yield served
+
+
+def written_down(served: Served) -> bool:
+    with closing(sqlite3.connect(served.data / "fairlead.db")) as database:
+        return database.execute("SELECT 1 FROM health_events WHERE event = 'open'").fetchone() is not None
 
 
 def call(client: openai.OpenAI) -> None:
