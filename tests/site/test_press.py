@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Hashable, Mapping
 
 import pytest
+from starlette.requests import Request
 
 from fairlead.site.language import ENGLISH, languages
 from fairlead.site.press import MOST_PART_CHARACTERS, Press, Visit
@@ -41,7 +44,7 @@ def test_what_a_part_is_made_of_is_escaped() -> None:
     assert "&lt;b&gt;" in Printer().part(1, "<b>")
 
 
-def test_parts_together_take_a_megabyte_at_most_and_the_least_used_go_first() -> None:
+def test_parts_together_take_half_a_megabyte_at_most_and_the_least_used_go_first() -> None:
     printer = Printer()
     fifth = "x" * (MOST_PART_CHARACTERS // 5)  # it stands in a part twice
     for depends in (1, 2, 1, 3):
@@ -61,3 +64,27 @@ def test_sentences_and_words_of_a_template_are_in_the_language_of_the_visit(code
     found = Press(languages=languages()).render(Visit(language, "http://localhost", "/keys/new"), "key.html", {})
     assert f"<h1>{word}</h1>" in found
     assert f'aria-label="{word}"' in found
+
+
+class Cycle:
+    """What only the collector can free, as templates leave it with all the text of a page."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the_collector_comes() -> None:
+    press = Press(languages=languages())
+    scope = {"type": "http", "method": "GET", "path": "/keys/new", "query_string": b"", "headers": []}
+    left: list[weakref.ref[Cycle]] = []
+
+    def values() -> Mapping[str, object]:
+        left.append(weakref.ref(Cycle()))
+        return {}
+
+    gc.disable()
+    try:
+        press.page(Request(scope), HERE, "key.html", (), values)
+        assert [one() for one in left] == [None]
+    finally:
+        gc.enable()

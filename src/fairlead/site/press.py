@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import gzip
 import hashlib
 import re
@@ -23,10 +24,10 @@ from fairlead.site import shown
 from fairlead.site.language import Language
 
 MOST_PRINTS = 1_000
-# All prints together: about 300 pages of a model, compressed.
-MOST_BYTES = 2 * 1024 * 1024
-# Parts of pages are kept as they are, two bytes a character: 1 MB, some twenty models.
-MOST_PART_CHARACTERS = 512 * 1024
+# All prints together: about 200 pages of a model, compressed.
+MOST_BYTES = 3 * 512 * 1024
+# Parts of pages are kept as they are, two bytes a character: half a megabyte, some ten models.
+MOST_PART_CHARACTERS = 256 * 1024
 # Nearly all of what there is to win, in a third of the time of 9.
 COMPRESSION = 4
 # What may stand in a Host header: a name or an address, and a port. Anything else is nobody's address.
@@ -269,6 +270,9 @@ class Press:
             self._prints.move_to_end(key)
             return found
         made = make()
+        # Contexts of templates are cycles that hold all the text of a page, in less than a hundred objects. A gateway's
+        # collector comes after twenty thousand: some hundred pages would lie about.
+        gc.collect(0)
         self._prints[key] = made
         self._bytes += len(made.body)
         while len(self._prints) > 1 and (len(self._prints) > MOST_PRINTS or self._bytes > MOST_BYTES):

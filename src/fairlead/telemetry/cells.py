@@ -7,12 +7,11 @@ read from its parts. So every count is seen once, whatever comes late or twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, TextClause, delete, select, text
 
 from fairlead.store.tables import (
     telemetry_days,
@@ -192,7 +191,7 @@ def _grouped(cells: Read, seconds: int) -> Read:
 
 def _series_id(connection: Connection, name: SeriesName) -> int:
     values = name._asdict()
-    _run(connection, _insert(connection, telemetry_series).on_conflict_do_nothing(), [values])
+    connection.execute(_NEW_SERIES, values)
     table = telemetry_series
     return int(
         connection.execute(
@@ -203,27 +202,33 @@ def _series_id(connection: Connection, name: SeriesName) -> int:
     )
 
 
-def _mark(connection: Connection, span: str, starts: Iterable[int]) -> None:
-    # Changed even when it is there: a row that is changed is locked until this transaction ends.
-    statement = _insert(connection, telemetry_marks)
-    statement = statement.on_conflict_do_update(
-        index_elements=["span", "start"], set_={"changes": telemetry_marks.c.changes + 1}
-    )
-    _run(connection, statement, [{"span": span, "start": start, "changes": 1} for start in sorted(starts)])
+def _mark(connection: Connection, span: str, starts: set[int]) -> None:
+    if starts:
+        connection.execute(_MARK, [{"span": span, "start": start} for start in sorted(starts)])
 
 
 def _replace(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    statement = _insert(connection, table)
-    keys = [column.name for column in table.primary_key]
-    statement = statement.on_conflict_do_update(index_elements=keys, set_={"body": statement.excluded.body})
-    _run(connection, statement, rows)
-
-
-def _insert(connection: Connection, table: Table) -> Any:
-    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
-
-
-def _run(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
-        connection.execute(statement, list(rows))
+        connection.execute(_replacing(table), rows)
+
+
+# Both databases spell ON CONFLICT alike. SQLAlchemy spells it by dialect, and the other one's takes 2 MB of memory.
+
+_NEW_SERIES = text(
+    "INSERT INTO telemetry_series (kind, model, deployment) VALUES (:kind, :model, :deployment) ON CONFLICT DO NOTHING"
+)
+# Changed even when it is there: a row that is changed is locked until this transaction ends.
+_MARK = text(
+    "INSERT INTO telemetry_marks (span, start, changes) VALUES (:span, :start, 1) "
+    "ON CONFLICT (span, start) DO UPDATE SET changes = telemetry_marks.changes + 1"
+)
+
+
+def _replacing(table: Table) -> TextClause:
+    """Cells of a table, in place of those that are there."""
+    names = [column.name for column in table.columns]
+    keys = ", ".join(column.name for column in table.primary_key)
+    return text(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)}) "  # noqa: S608
+        f"ON CONFLICT ({keys}) DO UPDATE SET body = excluded.body"
+    )
