@@ -218,8 +218,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         server = self.server
-        peer = transport.get_extra_info("peername")
-        self._peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self._peer = _peer_of(transport)
         self.transport.set_write_buffer_limits(server.limits.write_buffer_bytes)
         full = len(server.open) >= server.limits.connections
         server.open.add(self)
@@ -304,6 +303,8 @@ class Connection(asyncio.Protocol):
                 if known is not None and not self._reading_paused:
                     body = known.body_of(data)
                     if body is not None and len(body) <= self.server.limits.body_bytes:
+                        if self._peer is None:
+                            self._peer = _peer_of(self.transport)
                         self._hand_over(known.again(body, self._peer, self.server.tls is not None), True)
                         return
                 self.deadline = self._loop.time() + self.server.limits.head_seconds
@@ -312,6 +313,7 @@ class Connection(asyncio.Protocol):
         rest: bytes | memoryview = data
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
+            self._peer = _peer_of(self.transport)
         self._feeding = True
         try:
             while True:
@@ -486,7 +488,7 @@ class Connection(asyncio.Protocol):
     def streams(self) -> None:
         """A stream begins, which may be open for an hour: what reads requests is let go of until the next one comes."""
         if not self._feeding and self._in_head and not self._fed and self._broken is None:
-            self._parser = None
+            self._parser = self._peer = None
 
     def answered(self, keep_alive: bool) -> None:
         """The response is complete: what comes next on this connection?"""
@@ -560,6 +562,11 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self._linger()
+
+
+def _peer_of(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
+    peer = transport.get_extra_info("peername")
+    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
 
 
 class _Refused(Exception):
