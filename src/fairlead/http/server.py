@@ -72,6 +72,7 @@ class Server:
         self.tls = tls
         self.draining = False
         self.in_flight = 0
+        self.requests = 0  # that were handed over so far
         self.open: set[Connection] = set()
         self.date = _date_line()
         self.now = 0.0
@@ -458,6 +459,7 @@ class Connection(asyncio.Protocol):
 
     def _hand_over(self, request: Request, keep_alive: bool) -> None:
         server = self.server
+        server.requests += 1
         self.deadline = NEVER
         response = self._response = Response(self, request, keep_alive)
         if server.in_flight >= server.limits.requests_in_flight:

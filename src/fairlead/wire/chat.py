@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from codecs import utf_8_decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -32,6 +33,7 @@ from fairlead.wire.chat_shapes import (
     Tool,
     ToolChoiceObject,
 )
+from fairlead.wire.once import LEAST_BYTES, OnceReader
 from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
@@ -44,6 +46,7 @@ MOST_STOPS: Final = 16
 MOST_NAMED: Final = 32
 MOST_TOOLS: Final = 128
 MOST_CHOICES: Final = 128
+UTF8_PIECE_BYTES: Final = 65_536
 # White space and repeated members that a body may have outside its long values.
 SKELETON_BYTES: Final = 65_536
 LONG_VALUE_BYTES: Final = 256
@@ -154,12 +157,17 @@ _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
+_once: Final = OnceReader(("model", *_OURS, *PARAMETERS))
 _image_url: Final = msgspec.json.Decoder(ImageUrl)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent."""
-    fields = _split(body)
+    if not body:
+        raise InvalidRequest("The request has no body: send a JSON object.")
+    _check_utf8(body)
+    once = _once.read(body) if len(body) >= LEAST_BYTES else None
+    fields = _split(body) if once is None else once.fields
     preferences: Preferences | None = None
     models: list[str] = []
     fallbacks: tuple[str, ...] = ()
@@ -213,22 +221,33 @@ def parse_chat(body: bytes) -> ChatRequest:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if given:
         _check_together(given)
-    has_images, has_tool_history, prefill, opening = _check_messages(messages)
+    if once is None:
+        has_images, has_tool_history, prefill, opening = _check_messages(messages)
+    else:
+        has_images = has_tool_history = False
+        prefill, opening = once.prefill, once.opening
     return ChatRequest(
         model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
         prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
 
 
-def _split(body: bytes) -> dict[str, Raw]:
-    if not body:
-        raise InvalidRequest("The request has no body: send a JSON object.")
+def _check_utf8(body: bytes) -> None:
+    """msgspec does not look at the text inside a `Raw`."""
+    if body.isascii():
+        return
+    view, at = memoryview(body), 0
     try:
-        if not body.isascii():
-            body.decode()
-        fields = _body.decode(body)
+        while at < len(body):  # piece by piece: one text as long as the body costs more than looking at it
+            _, used = utf_8_decode(view[at : at + UTF8_PIECE_BYTES], "strict", at + UTF8_PIECE_BYTES >= len(body))
+            at += used
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {error.start}).") from None
+        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {at + error.start}).") from None
+
+
+def _split(body: bytes) -> dict[str, Raw]:
+    try:
+        fields = _body.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("The body must be a JSON object.") from None
     except msgspec.DecodeError as error:
