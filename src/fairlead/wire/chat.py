@@ -138,6 +138,13 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "verbosity": _text,
     "web_search_options": _object,
 }
+# Those that have rules between them.
+_TOGETHER: Final = frozenset(
+    {
+        "max_completion_tokens", "top_logprobs", "structured_outputs", "response_format", "tools", "tool_choice",
+        "parallel_tool_calls",
+    }
+)  # fmt: skip
 REMOVED: Final = {"functions": "tools", "function_call": "tool_choice"}
 _PROVIDER: Final = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
 _MODELS: Final = _of(
@@ -219,7 +226,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         _refuse_duplicates_inside(body)
     if not stream and fields.get("stream_options", _NULL) != _NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
-    if given:
+    if given and not _TOGETHER.isdisjoint(given):
         _check_together(given)
     if once is None:
         has_images, has_tool_history, prefill, opening = _check_messages(messages)
@@ -236,8 +243,12 @@ def _check_utf8(body: bytes) -> None:
     """msgspec does not look at the text inside a `Raw`."""
     if body.isascii():
         return
-    view, at = memoryview(body), 0
+    at = 0
     try:
+        if len(body) <= UTF8_PIECE_BYTES:
+            body.decode()
+            return
+        view = memoryview(body)
         while at < len(body):  # piece by piece: one text as long as the body costs more than looking at it
             _, used = utf_8_decode(view[at : at + UTF8_PIECE_BYTES], "strict", at + UTF8_PIECE_BYTES >= len(body))
             at += used
