@@ -58,7 +58,7 @@ from fairlead.gateway import Gateway
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
-from fairlead.http.memory import tune_allocator
+from fairlead.http.memory import give_back_at_rest, tune_allocator
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
@@ -231,6 +231,7 @@ class Service:
         measuring = loop.create_task(keeper.run())
         keeping = loop.create_task(self._keeper.run())
         probing = loop.create_task(self._probes.run())
+        resting = loop.create_task(give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
         # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
         gc.collect()
         gc.freeze()
@@ -245,7 +246,7 @@ class Service:
         give_up = loop.time() + LAST_BILLS_SECONDS
         while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in (watching, draining, measuring, keeping, probing):
+        for task in (watching, draining, measuring, keeping, probing, resting):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task

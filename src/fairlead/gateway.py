@@ -575,7 +575,7 @@ class Gateway:
             relay = Seam(relay, calling.splice)
         attempt.answer = relay
         head = _head(STREAM_HEAD, attempt, call)
-        exchange.headers = []
+        exchange.headers = ()
         call.body.clear()
         relaying = Relaying(self, attempt, relay, exchange, calling, head)
         response.on_pause = exchange.pause

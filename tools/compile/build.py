@@ -39,6 +39,7 @@ MODULES = (
     "routing/upstream",
     "telemetry/recorder",
     "wire/chat",
+    "wire/once",
     "wire/usage",
 )
 

@@ -306,7 +306,7 @@ class Exchange:
         self.length = length
         self.head_only = head_only
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
         self.sent_at = 0.0
         self.head_at = 0.0
         self.deadline = NEVER
@@ -424,7 +424,8 @@ class Exchange:
         if self._complete:
             self._end()
         signal = self._head_signal
-        if signal is not None and not signal.done:
+        if signal is not None:
+            self._head_signal = None
             signal.set(None)
         if self._complete and self._done is not None:
             self._done.set(None)
@@ -491,7 +492,7 @@ class Exchange:
         self._end()
         self._failure = error
         self._abort()
-        if self._head_signal is not None and not self._head_signal.done:
+        if self._head_signal is not None:
             self._head_signal.fail(error)
         elif self._done is not None:
             self._done.fail(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +34,7 @@ class KnownHead:
         self.target = request.target
         self.path = request.path
         self.query = request.query
-        self.headers = request.headers
+        self.headers = list(request.headers)
         self.length_at = [name for name, _ in request.headers].index(b"content-length")
         self.memo: object = None
 
@@ -94,7 +94,7 @@ class Request:
         self,
         method: str,
         target: bytes,
-        headers: list[tuple[bytes, bytes]],
+        headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
         version: str,
         peer: tuple[str, int] | None = None,
@@ -128,8 +128,9 @@ class Request:
         return None
 
     def release(self) -> None:
-        """Lets go of headers and body: a stream may be open for an hour, and thousands of them."""
-        self.headers = []
+        """Lets go of headers, address and body: a stream may be open for an hour, and thousands of them."""
+        self.headers = ()
+        self.peer = None
         self.known = None
         self.body = b""
 

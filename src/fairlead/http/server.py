@@ -72,6 +72,7 @@ class Server:
         self.tls = tls
         self.draining = False
         self.in_flight = 0
+        self.requests = 0  # that were handed over so far
         self.open: set[Connection] = set()
         self.date = _date_line()
         self.now = 0.0
@@ -218,8 +219,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
         server = self.server
-        peer = transport.get_extra_info("peername")
-        self._peer = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self._peer = _peer_of(transport)
         self.transport.set_write_buffer_limits(server.limits.write_buffer_bytes)
         full = len(server.open) >= server.limits.connections
         server.open.add(self)
@@ -304,6 +304,8 @@ class Connection(asyncio.Protocol):
                 if known is not None and not self._reading_paused:
                     body = known.body_of(data)
                     if body is not None and len(body) <= self.server.limits.body_bytes:
+                        if self._peer is None:
+                            self._peer = _peer_of(self.transport)
                         self._hand_over(known.again(body, self._peer, self.server.tls is not None), True)
                         return
                 self.deadline = self._loop.time() + self.server.limits.head_seconds
@@ -312,6 +314,7 @@ class Connection(asyncio.Protocol):
         rest: bytes | memoryview = data
         if self._parser is None:
             self._parser = httptools.HttpRequestParser(self)
+            self._peer = _peer_of(self.transport)
         self._feeding = True
         try:
             while True:
@@ -456,6 +459,7 @@ class Connection(asyncio.Protocol):
 
     def _hand_over(self, request: Request, keep_alive: bool) -> None:
         server = self.server
+        server.requests += 1
         self.deadline = NEVER
         response = self._response = Response(self, request, keep_alive)
         if server.in_flight >= server.limits.requests_in_flight:
@@ -486,7 +490,7 @@ class Connection(asyncio.Protocol):
     def streams(self) -> None:
         """A stream begins, which may be open for an hour: what reads requests is let go of until the next one comes."""
         if not self._feeding and self._in_head and not self._fed and self._broken is None:
-            self._parser = None
+            self._parser = self._peer = None
 
     def answered(self, keep_alive: bool) -> None:
         """The response is complete: what comes next on this connection?"""
@@ -560,6 +564,11 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self._linger()
+
+
+def _peer_of(transport: asyncio.BaseTransport) -> tuple[str, int] | None:
+    peer = transport.get_extra_info("peername")
+    return (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
 
 
 class _Refused(Exception):

@@ -25,7 +25,7 @@ class EventReader:
             and block[:6] == b"data: "
             and block.find(b"\n") == len(block) - 2
             and block[-1:] == b"\n"
-            and b"\r" not in block
+            and block.find(b"\r") < 0
         ):
             return [block[6:-2]]
         if self._carriage_return or b"\r" in block:

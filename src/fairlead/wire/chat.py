@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import struct
+from codecs import utf_8_decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
@@ -32,6 +33,7 @@ from fairlead.wire.chat_shapes import (
     Tool,
     ToolChoiceObject,
 )
+from fairlead.wire.once import LEAST_BYTES, OnceReader
 from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
@@ -44,6 +46,7 @@ MOST_STOPS: Final = 16
 MOST_NAMED: Final = 32
 MOST_TOOLS: Final = 128
 MOST_CHOICES: Final = 128
+UTF8_PIECE_BYTES: Final = 65_536
 # White space and repeated members that a body may have outside its long values.
 SKELETON_BYTES: Final = 65_536
 LONG_VALUE_BYTES: Final = 256
@@ -135,6 +138,13 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "verbosity": _text,
     "web_search_options": _object,
 }
+# Those that have rules between them.
+_TOGETHER: Final = frozenset(
+    {
+        "max_completion_tokens", "top_logprobs", "structured_outputs", "response_format", "tools", "tool_choice",
+        "parallel_tool_calls",
+    }
+)  # fmt: skip
 REMOVED: Final = {"functions": "tools", "function_call": "tool_choice"}
 _PROVIDER: Final = _of(Preferences, 'an object of preferences such as {"order": ["a"]}', nested=True)
 _MODELS: Final = _of(
@@ -154,12 +164,17 @@ _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
+_once: Final = OnceReader(("model", *_OURS, *PARAMETERS))
 _image_url: Final = msgspec.json.Decoder(ImageUrl)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent."""
-    fields = _split(body)
+    if not body:
+        raise InvalidRequest("The request has no body: send a JSON object.")
+    _check_utf8(body)
+    once = _once.read(body) if len(body) >= LEAST_BYTES else None
+    fields = _split(body) if once is None else once.fields
     preferences: Preferences | None = None
     models: list[str] = []
     fallbacks: tuple[str, ...] = ()
@@ -211,24 +226,39 @@ def parse_chat(body: bytes) -> ChatRequest:
         _refuse_duplicates_inside(body)
     if not stream and fields.get("stream_options", _NULL) != _NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
-    if given:
+    if given and not _TOGETHER.isdisjoint(given):
         _check_together(given)
-    has_images, has_tool_history, prefill, opening = _check_messages(messages)
+    if once is None:
+        has_images, has_tool_history, prefill, opening = _check_messages(messages)
+    else:
+        has_images = has_tool_history = False
+        prefill, opening = once.prefill, once.opening
     return ChatRequest(
         model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
         prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
 
 
-def _split(body: bytes) -> dict[str, Raw]:
-    if not body:
-        raise InvalidRequest("The request has no body: send a JSON object.")
+def _check_utf8(body: bytes) -> None:
+    """msgspec does not look at the text inside a `Raw`."""
+    if body.isascii():
+        return
+    at = 0
     try:
-        if not body.isascii():
+        if len(body) <= UTF8_PIECE_BYTES:
             body.decode()
-        fields = _body.decode(body)
+            return
+        view = memoryview(body)
+        while at < len(body):  # piece by piece: one text as long as the body costs more than looking at it
+            _, used = utf_8_decode(view[at : at + UTF8_PIECE_BYTES], "strict", at + UTF8_PIECE_BYTES >= len(body))
+            at += used
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {error.start}).") from None
+        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {at + error.start}).") from None
+
+
+def _split(body: bytes) -> dict[str, Raw]:
+    try:
+        fields = _body.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("The body must be a JSON object.") from None
     except msgspec.DecodeError as error:

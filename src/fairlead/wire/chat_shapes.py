@@ -102,6 +102,13 @@ class Message(Struct, frozen=True):
     name: str | None = None
 
 
+class PlainMessage(Struct, frozen=True, forbid_unknown_fields=True):
+    """A message as most are: nothing but a role and a content."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Raw
+
+
 class Part(Struct, frozen=True):
     type: str
     text: str | None = None
