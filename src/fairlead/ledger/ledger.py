@@ -36,6 +36,8 @@ T = TypeVar("T")
 SPOOL = "spool"
 DRAIN_SECONDS = 0.25
 BATCH_RECORDS = 5_000
+# So much is not left waiting for its time: what waits is in memory.
+MUCH_BYTES = 524_288
 # Every so many rounds somebody looks whether another process has died.
 ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
@@ -143,7 +145,11 @@ class Ledger:
         for turn in itertools.count():
             if turn % ADOPT_TURNS == 0:
                 await loop.run_in_executor(None, self.adopt)
-            await asyncio.sleep(DRAIN_SECONDS)
+            until = loop.time() + DRAIN_SECONDS
+            while (left := until - loop.time()) > 0:
+                await asyncio.sleep(min(left, DRAIN_SECONDS / 4))
+                if self._spool.waiting > MUCH_BYTES:
+                    await self.flush()
             await self.flush()
             await self.tick()
 

@@ -120,6 +120,10 @@ class ImageUrl(Struct, frozen=True):
     detail: Literal["auto", "low", "high"] | None = None
 
 
+# In the place of what was let go of; nobody writes to a request that was.
+_NOTHING: dict[str, Raw] = {}
+
+
 class ChatRequest(Struct, gc=False):
     """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
     `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
@@ -146,4 +150,4 @@ class ChatRequest(Struct, gc=False):
     def release(self) -> None:
         """Lets go of the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = NULL
-        self.given = {}
+        self.given = _NOTHING
