@@ -37,6 +37,7 @@ __all__ = [
     "usage_from_openai",
 ]
 
+_new: Final = tuple.__new__
 _openai: Final = msgspec.json.Decoder(OpenAIUsage)
 _anthropic: Final = msgspec.json.Decoder(AnthropicUsage)
 _gemini: Final = msgspec.json.Decoder(GeminiUsage)
@@ -84,7 +85,7 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
 
 def _made(classes: tuple[int, ...], prompt: int, completion: int, balanced: bool) -> Usage:
     """Without what a NamedTuple's own constructor costs."""
-    return tuple.__new__(Usage, (tuple.__new__(TokenClasses, classes), prompt, completion, balanced))
+    return _new(Usage, (_new(TokenClasses, classes), prompt, completion, balanced))
 
 
 def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:
