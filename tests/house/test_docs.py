@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from fairlead import errors, settings
+from fairlead.api.dispatch import EXPOSED_HEADERS
 from fairlead.http.server import ServerLimits
 from fairlead.providers.dialects import DIALECTS
 from fairlead.wire.chat import PARAMETERS
@@ -74,6 +75,15 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
             assert rows, field.name
             if isinstance(field.default, int | float) and not isinstance(field.default, bool):
                 assert any(f"| {field.default:g} |" in row or f"| {field.default} |" in row for row in rows), rows
+
+
+def test_a_browser_may_read_every_header_that_an_answer_has_by_the_docs() -> None:
+    listed = re.search(r"## Headers of an answer\n(.+?)\n## ", page("api.md"), re.DOTALL)
+    assert listed is not None
+    told = re.findall(r"^\| `([\w-]+)`", listed[1], re.MULTILINE)
+    assert len(told) > 8
+    exposed = EXPOSED_HEADERS.decode().split(", ")
+    assert [name for name in told if name not in exposed] == []
 
 
 def test_the_limits_of_the_server_are_the_defaults_of_the_settings() -> None:

@@ -26,7 +26,7 @@ JSON_HEAD: Final = b"content-type: application/json\r\n"
 DATA_PLANE_PREFIX: Final = "/v1/"
 ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
 EXPOSED_HEADERS: Final = (
-    b"x-request-id, x-fairlead-dropped, x-fairlead-parameters, x-fairlead-emulated, "
+    b"x-request-id, x-fairlead-dropped, x-fairlead-clamped, x-fairlead-parameters, x-fairlead-emulated, "
     b"x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -28,7 +27,7 @@ from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
 
-__all__ = ["Bill", "Found", "Ledger", "spool_directories"]
+__all__ = ["Bill", "Found", "Ledger"]
 
 log = logging.getLogger("fairlead.ledger")
 
@@ -335,9 +334,3 @@ class Ledger:
 def _said(error: Exception) -> str:
     """What the database said, without the statement and its values."""
     return " ".join(str(getattr(error, "orig", None) or error).split())
-
-
-def spool_directories(directory: Path) -> list[Path]:
-    """The spools of a data directory."""
-    root = directory / SPOOL
-    return sorted(entry for entry in root.iterdir() if entry.is_dir()) if root.is_dir() else []
