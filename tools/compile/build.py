@@ -19,6 +19,7 @@ MODULES = (
     "gateway",
     "http/client",
     "http/eager",
+    "http/outbox",
     "http/request",
     "http/server",
     "ledger/bill",

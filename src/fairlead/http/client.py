@@ -26,6 +26,7 @@ from fairlead.errors import (
 )
 from fairlead.http.connect import Address, Proxy, connect
 from fairlead.http.eager import Signal
+from fairlead.http.outbox import Outbox
 from fairlead.http.request import BODILESS, JOIN_BYTES
 
 NEVER: Final = math.inf
@@ -102,6 +103,7 @@ class Pool:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connecting: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.outbox = Outbox()
 
     @property
     def in_flight(self) -> int:
@@ -457,9 +459,9 @@ class Exchange:
         self.phase = "first byte"
         self.deadline = now + self.pool.timeouts.first_byte_seconds
         if self.length <= JOIN_BYTES:
-            connection.transport.write(b"".join((self.start, *self._body)))
+            self.pool.outbox.write(connection.transport, b"".join((self.start, *self._body)))
         else:
-            connection.transport.writelines((self.start, *self._body))
+            self.pool.outbox.write_large(connection.transport, (self.start, *self._body))
 
     def cut(self, connection: Connection, error: FairleadError) -> None:
         """The connection ended before the answer was complete."""

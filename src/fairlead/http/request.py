@@ -191,11 +191,11 @@ class Response:
         head = self._compose(status, headers, framing)
         if not self.gone:
             if self.request.method == "HEAD" or status in BODILESS:
-                self._connection.transport.write(head)
+                self._connection.write(head)
             elif len(body) <= JOIN_BYTES:
-                self._connection.transport.write(head + body)
+                self._connection.write(head + body)
             else:
-                self._connection.transport.writelines((head, body))
+                self._connection.server.outbox.write_large(self._connection.transport, (head, body))
         self._finish()
 
     def start(self, status: int, headers: bytes) -> None:
@@ -223,7 +223,7 @@ class Response:
             data = head + data
         if head:
             self._head = b""
-        self._connection.transport.write(data)
+        self._connection.write(data)
 
     def end(self, data: bytes = b"") -> None:
         """Ends the stream properly, with a last piece if there is one, in one write."""
@@ -238,7 +238,7 @@ class Response:
                 else:
                     out += data
             if out:
-                self._connection.transport.write(out)
+                self._connection.write(out)
         self._finish()
 
     def abort(self) -> None:
@@ -247,6 +247,7 @@ class Response:
             return
         self._keep_alive = False
         if not self.gone:
+            self._connection.server.outbox.flush()
             self._connection.transport.abort()
         self._finish()
 

@@ -18,6 +18,7 @@ import httptools
 
 from fairlead.errors import CallerGone
 from fairlead.http.eager import Running
+from fairlead.http.outbox import Outbox
 from fairlead.http.request import STATUS_LINES, KnownHead, Request, Response
 
 Handler = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
@@ -72,6 +73,7 @@ class Server:
         self.tls = tls
         self.draining = False
         self.in_flight = 0
+        self.outbox = Outbox()
         self.requests = 0  # that were handed over so far
         self.open: set[Connection] = set()
         self.date = _date_line()
@@ -253,14 +255,14 @@ class Connection(asyncio.Protocol):
             return False
         response = self._response
         if not response.started and response.request.version == "1.1":
-            self.transport.write(CONTINUE)
+            self.write(CONTINUE)
             for delay in PROBE_DELAYS_SECONDS:
                 self._loop.call_later(delay, self._probe, response)
         return True
 
     def _probe(self, response: Response) -> None:
         if self._response is response and not response.started and not self.transport.is_closing():
-            self.transport.write(CONTINUE)
+            self.write(CONTINUE)
 
     def pause_writing(self) -> None:
         self.deadline = self._loop.time() + self.server.limits.stall_seconds
@@ -272,11 +274,14 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         response = self._response
-        if response is not None:
-            self.deadline = NEVER
-            response.paused = False
-            if response.on_resume is not None:
-                response.on_resume()
+        if response is None:  # it was the end of an answer that had to wait
+            if not self._lingering:
+                self.deadline = self._loop.time() + self.server.limits.idle_seconds
+            return
+        self.deadline = NEVER
+        response.paused = False
+        if response.on_resume is not None:
+            response.on_resume()
 
     def expired(self) -> None:
         """A deadline has passed; which one follows from what the connection was doing."""
@@ -287,11 +292,19 @@ class Connection(asyncio.Protocol):
         elif self._fed:
             self._refuse(408, "request_timeout", "The head of the request did not arrive in time.")
         else:
-            self.transport.close()
+            self.close()
+
+    def write(self, data: bytes) -> None:
+        self.server.outbox.write(self.transport, data)
+
+    def close(self) -> None:
+        """After all that was written has been sent."""
+        self.server.outbox.flush()
+        self.transport.close()
 
     def close_if_idle(self) -> None:
         if self._response is None and not self._fed:
-            self.transport.close()
+            self.close()
 
     # --- reading
 
@@ -398,7 +411,7 @@ class Connection(asyncio.Protocol):
             if self._response is None:
                 self.deadline = self._loop.time() + limits.body_seconds
             if self._continue_owed and self._response is None and not self._body:
-                self.transport.write(CONTINUE)
+                self.write(CONTINUE)
         self._continue_owed = False
 
     def _head_size(self) -> int:
@@ -524,7 +537,7 @@ class Connection(asyncio.Protocol):
     def _close_gently(self) -> None:
         """`close` sends what is buffered first. Unread input would turn the close into a reset, which could lose it."""
         if self._eof or self.server.tls is not None or not self._unread():
-            self.transport.close()
+            self.close()
         else:
             self._linger()
 
@@ -538,6 +551,7 @@ class Connection(asyncio.Protocol):
             self._reading_paused = False
             self.transport.resume_reading()
         self.deadline = self._loop.time() + LINGER_SECONDS
+        self.server.outbox.flush()
         self.transport.write_eof()
 
     # --- refusing
@@ -558,10 +572,10 @@ class Connection(asyncio.Protocol):
         if status == 503:
             headers += b"retry-after: 1\r\n"
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(b"".join((STATUS_LINES[status], headers, self.server.date, framing, body)))
+        self.write(b"".join((STATUS_LINES[status], headers, self.server.date, framing, body)))
         self._broken = (status, code, sentence)
         if self._eof or self.server.tls is not None:
-            self.transport.close()
+            self.close()
         else:
             self._linger()
 
