@@ -1,7 +1,7 @@
 """Sends what is written while a batch of events is handled when all of them have been: one after another.
 
-Whoever reads at the other end sleeps between two writes that are far apart, and waking it costs the writer more than the
-write itself; several close together wake it once. It also lets our own code and the kernel's run warm.
+Whoever reads at the other end sleeps between two writes that are far apart, and waking it costs the writer more than
+the write itself; several close together wake it once. It also lets our own code and the kernel's run warm.
 """
 
 from __future__ import annotations
