@@ -376,3 +376,67 @@ def test_a_proxy_gets_the_absolute_form_for_http_and_a_tunnel_for_https() -> Non
         await asyncio.sleep(0.05)
 
     run(main())
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: application/json\r\n"
+WHOLE_ANSWERS = [
+    HEAD + b"Content-Length: 2\r\n\r\nok",
+    HEAD.lower().replace(b"http/1.1", b"HTTP/1.1") + b"content-length: 2\r\n\r\nok",
+    HEAD + b"Content-Length:2\r\n\r\nok",
+    HEAD + b"Content-Length:  2\r\n\r\nok",
+    HEAD + b"Content-Length: 2 \r\n\r\nok",
+    HEAD + b"Content-Length: 0\r\n\r\n",
+    HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+    HEAD + b"Content-Length: +2\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    HEAD + b"Content-Length: 2\r\nX-Long: a\r\n b\r\n\r\nok",
+    HEAD + b"Content-Length: 2\nTransfer-Encoding: chunked\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\nServer x\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\n: x\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n",
+    HEAD + b"Content-Length: 40\r\n\r\nok",
+    HEAD.replace(b"200 OK", b"200 ") + b"Content-Length: 2\r\n\r\nok",
+    HEAD.replace(b"200 OK", b"429 Slow") + b"Content-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nok",
+]
+
+
+@pytest.mark.parametrize("answer", WHOLE_ANSWERS)
+def test_an_answer_in_one_block_is_read_as_one_that_comes_in_pieces(answer: bytes) -> None:
+    """A pool that knows a provider's headers takes whole answers without a parser; nothing must show of that."""
+
+    async def outcome(pool: Pool) -> tuple[Any, ...]:
+        exchange = pool.request(b"GET", b"/", b"")
+        try:
+            status = await exchange.head()
+            body = await exchange.read()
+        except UpstreamError as error:
+            return (type(error),)
+        headers = [(name, value.strip()) for name, value in exchange.headers]
+        return (status, body, headers, pool.idle)
+
+    async def play() -> None:
+        timeouts = Timeouts(first_byte_seconds=0.3, idle_seconds=0.3)
+        async with (
+            pooled(answering(answer), timeouts=timeouts) as knowing,
+            pooled(answering(answer), timeouts=timeouts) as asking,
+        ):
+            for name in (b"Server", b"Content-Type", b"Content-Length", b"X-Long", b"Transfer-Encoding", b"Connection"):
+                knowing.name_of(name)
+                knowing.name_of(name.lower())
+            for _ in range(3):
+                asking.names.clear()
+                assert await eagerly(outcome(knowing)) == await eagerly(outcome(asking))
+
+    run(play())
+
+
+def test_only_so_many_names_of_headers_are_remembered() -> None:
+    pool = Pool("http://127.0.0.1:1/v1")
+    for number in range(1000):
+        assert pool.name_of(b"X-%d" % number) == b"x-%d" % number
+    assert pool.name_of(b"N" * 1000) == b"n" * 1000
+    assert len(pool.names) == 256

@@ -31,6 +31,12 @@ from fairlead.http.request import BODILESS, JOIN_BYTES
 
 NEVER: Final = math.inf
 SWEEP_SECONDS: Final = 0.1
+TOO_LARGE: Final = "The provider's answer is larger than an answer may be."
+# Names of headers that are remembered as a provider writes them.
+MOST_NAMES: Final = 256
+LONGEST_NAME: Final = 64
+# What decides how an answer ends, or whether its connection is kept.
+_DECIDING: Final = frozenset({b"transfer-encoding", b"connection", b"keep-alive", b"upgrade", b"trailer"})
 # Idle connections are looked at less often than calls in flight.
 IDLE_SWEEP_SECONDS: Final = 1.0
 
@@ -96,6 +102,7 @@ class Pool:
         if proxy is not None and self.address.tls is None:
             self._host_line += proxy.authorization_line
         self._idle: list[Connection] = []
+        self.names: dict[bytes, bytes] = {}  # of headers in its answers: as they were written, in lower case
         self._waiting: deque[Exchange] = deque()
         self._active: set[Exchange] = set()
         self._open = 0
@@ -184,6 +191,15 @@ class Pool:
             self.give_back(connection)
         else:
             connection.take(exchange, self._loop.time())
+
+    def name_of(self, written: bytes) -> bytes:
+        """The name of a header in lower case."""
+        name = self.names.get(written)
+        if name is None:
+            name = written.lower()
+            if len(self.names) < MOST_NAMES and len(name) <= LONGEST_NAME:
+                self.names[written] = name
+        return name
 
     def give_back(self, connection: Connection) -> None:
         """A connection whose answer is complete: for the next who waits, or kept."""
@@ -574,6 +590,8 @@ class Connection(asyncio.Protocol):
             return
         if not self.answering:
             self.answering = True
+        if not self._fed and exchange.status == 0 and self._whole(exchange, data):
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -602,13 +620,54 @@ class Connection(asyncio.Protocol):
                 self.transport.close()
         exchange.wake(self.loop.time())
 
+    def _whole(self, exchange: Exchange, data: bytes) -> bool:
+        """Takes an answer that has come in one block and in the plainest form, as most do. False for any other, and
+        where a header has not been seen before: that is llhttp's work, which calls back for every part of it."""
+        if exchange.head_only or not data.startswith(b"HTTP/1.1 200 "):
+            return False
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        lines = data[:end].split(b"\r\n")
+        if data.count(b"\n", 0, end) != len(lines) - 1:
+            return False
+        names = self.pool.names
+        headers: list[tuple[bytes, bytes]] = []
+        length = -1
+        for at in range(1, len(lines)):
+            line = lines[at]
+            colon = line.find(b": ")
+            name = names.get(line[:colon])
+            value = line[colon + 2 :]
+            if colon < 0 or name is None or name in _DECIDING:
+                return False
+            if name == b"content-length":
+                if length >= 0 or not value.isdigit():
+                    return False
+                length = int(value)
+            headers.append((name, value))
+        start = end + 4
+        if length != len(data) - start or not length:
+            return False
+        now = self.loop.time()
+        exchange.begin_answer(200, headers, now)
+        if not exchange.take_body(data[start:]):
+            exchange.fail(UpstreamInvalid(TOO_LARGE))
+            return True
+        self._exchange = None
+        exchange.complete()
+        self.reused = True
+        self.pool.give_back(self)
+        exchange.wake(now)
+        return True
+
     def on_message_begin(self) -> None:
         if self._exchange is None:
             raise UpstreamInvalid("The provider sent more than one answer.")
         self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        self._headers.append((self.pool.name_of(name), value))
 
     def on_headers_complete(self) -> None:
         exchange = self._exchange
@@ -633,7 +692,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is not None and not exchange.take_body(data):
-            raise UpstreamInvalid("The provider's answer is larger than an answer may be.")
+            raise UpstreamInvalid(TOO_LARGE)
 
     def on_message_complete(self) -> None:
         if self._interim:

@@ -67,7 +67,7 @@ def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
 def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
     """Whether what comes is a stream of events, as it was asked for."""
     kind = exchange.header(b"content-type")
-    return kind is not None and kind.lower().startswith(upstream.stream_type)
+    return kind is not None and kind.lower().lstrip().startswith(upstream.stream_type)
 
 
 @dataclass(frozen=True)
