@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from math import log2
+from math import log
 from typing import Final
 
 from fairlead.telemetry.cells import MINUTE, SeriesName
@@ -20,6 +20,7 @@ from fairlead.telemetry.layout import (
     OUTPUT_TOKENS,
     PER_DOUBLING,
     PROMPT_TOKENS,
+    SERVED,
     SLOTS,
     SPEED,
     Counts,
@@ -39,34 +40,53 @@ _SPEED_SUM: Final = SPEED.sum_slot
 _LATENCY_SUM: Final = LATENCY.sum_slot
 _PROMPT: Final = PROMPT_TOKENS
 _OUTPUT: Final = OUTPUT_TOKENS
-_DOUBLING: Final = PER_DOUBLING
-_SLOTS: Final = OUTCOME_SLOTS
+_PER_LOG: Final = PER_DOUBLING / log(2)
+_SERVED: Final = SERVED
+_SLOTS: Final = dict(OUTCOME_SLOTS)
 
 
 class MinuteCell:
-    """What was counted of a series in a minute; `start` in seconds since 1970."""
+    """What was counted of a series in a minute; `start` in seconds since 1970.
 
-    __slots__ = ("counts", "name", "start")
+    What nearly every call counts has an attribute of its own, which compiled code adds to without making an object.
+    """
+
+    __slots__ = (
+        "counts", "first_sum", "latency_sum", "name", "output_tokens", "prompt_tokens", "served", "speed_sum", "start",
+    )  # fmt: skip
 
     def __init__(self, name: SeriesName, start: int) -> None:
         self.name = name
         self.start = start
-        self.counts = [0] * SLOTS
+        self.served = 0
+        self.prompt_tokens = 0
+        self.output_tokens = 0
+        self.latency_sum = 0  # in thousandths, as all sums
+        self.first_sum = 0
+        self.speed_sum = 0
+        self.counts = [0] * SLOTS  # of all else
 
     def nonzero(self) -> Counts:
-        return {slot: count for slot, count in enumerate(self.counts) if count}
+        counts = self.counts.copy()
+        counts[_SERVED] = self.served
+        counts[_PROMPT] = self.prompt_tokens
+        counts[_OUTPUT] = self.output_tokens
+        counts[_LATENCY_SUM] = self.latency_sum
+        counts[_FIRST_SUM] = self.first_sum
+        counts[_SPEED_SUM] = self.speed_sum
+        return {slot: count for slot, count in enumerate(counts) if count}
 
 
 class Series:
     """The attempts of one deployment, or the calls of one model: kept by whoever reports them."""
 
-    __slots__ = ("_counts", "_ends", "_recorder", "name")
+    __slots__ = ("_cell", "_ends", "_recorder", "name")
 
     def __init__(self, recorder: Recorder, name: SeriesName) -> None:
         self.name = name
         self._recorder = recorder
-        self._counts: list[int] = []
-        self._ends = 0.0  # when the minute of _counts is over
+        self._cell: MinuteCell  # since the first call
+        self._ends = 0.0  # when its minute is over
 
     def add(
         self,
@@ -85,40 +105,40 @@ class Series:
         now = self._recorder.clock()
         if now >= self._ends:
             self._turn(now)
-        counts = self._counts
-        slot = _SLOTS.get(outcome, OTHER)
-        counts[slot] += 1
-        if prompt_tokens or output_tokens:
-            counts[_PROMPT] += prompt_tokens
-            counts[_OUTPUT] += output_tokens
-        if slot:  # all but "served"
+        cell = self._cell
+        cell.prompt_tokens += prompt_tokens
+        cell.output_tokens += output_tokens
+        counts = cell.counts
+        if outcome != "served":
+            counts[_SLOTS.get(outcome, OTHER)] += 1
             return
+        cell.served += 1
         value = total_seconds * 1000
-        counts[_LATENCY_SUM] += int(value * 1000)
-        bucket = int(log2(value) * _DOUBLING) if value > 1 else 0
-        counts[_LATENCY + (min(bucket, _LAST))] += 1
+        cell.latency_sum += int(value * 1000)
+        counts[_LATENCY + _bucket(value)] += 1
         if first_seconds <= 0:
             return
         value = first_seconds * 1000
-        counts[_FIRST_SUM] += int(value * 1000)
-        bucket = int(log2(value) * _DOUBLING) if value > 1 else 0
-        counts[_FIRST + (min(bucket, _LAST))] += 1
+        cell.first_sum += int(value * 1000)
+        counts[_FIRST + _bucket(value)] += 1
         seconds = total_seconds - first_seconds
         if output_tokens >= LEAST_TOKENS and seconds >= LEAST_SECONDS:
             speed = output_tokens / seconds
-            counts[_SPEED_SUM] += int(speed * 1000)
-            value = speed / _SPEED_LOWEST
-            bucket = int(log2(value) * _DOUBLING) if value > 1 else 0
-            counts[_SPEED + (min(bucket, _LAST))] += 1
+            cell.speed_sum += int(speed * 1000)
+            counts[_SPEED + _bucket(speed / _SPEED_LOWEST)] += 1
 
     def _turn(self, now: float) -> None:
-        cell = self._recorder.open(self.name, int(now) // MINUTE * MINUTE)
-        self._ends = float(cell.start + MINUTE)
-        self._counts = cell.counts
+        self._cell = self._recorder.open(self.name, int(now) // MINUTE * MINUTE)
+        self._ends = float(self._cell.start + MINUTE)
 
     def cut(self) -> None:
         """The minute has been taken away: the next call begins another."""
         self._ends = 0.0
+
+
+def _bucket(value: float) -> int:
+    """Which bucket of a histogram that begins at 1. What stands at the edge of one belongs into it, rounded or not."""
+    return min(int(log(value) * _PER_LOG + 1e-9), _LAST) if value > 1 else 0
 
 
 class Recorder:
