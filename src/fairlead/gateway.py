@@ -544,8 +544,8 @@ class Gateway:
         calling.settle_now()
         if not attempt.settle_at_once():
             await attempt.settle()
-        members = _cost_members(attempt.bill.usd)
-        response.send(200, _head(JSON_HEAD, attempt, call, attempt.bill), attempt.answer.end(members))
+        usd = attempt.bill.usd.encode()
+        response.send(200, _head(JSON_HEAD, attempt, call, usd), attempt.answer.end(_cost_members(usd)))
 
     async def _emulate(
         self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
@@ -557,14 +557,15 @@ class Gateway:
         attempt.ended_at = self._clock()
         calling.settle_now()
         await attempt.settle()
-        members = _cost_members(attempt.bill.usd)
+        usd = attempt.bill.usd.encode()
+        members = _cost_members(usd)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
         if calling.request.stream:
             response.start(200, _head(STREAM_HEAD + mark, attempt, call))
             response.end(made.stream(members, include_usage=calling.request.include_usage))
         else:
-            response.send(200, _head(JSON_HEAD + mark, attempt, call, attempt.bill), made.end(members))
+            response.send(200, _head(JSON_HEAD + mark, attempt, call, usd), made.end(members))
 
     async def _relay(
         self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling, entry: Entry | None
@@ -590,7 +591,7 @@ class Gateway:
             attempt.ended_at = self._clock()
             calling.settle_now()
             await attempt.settle()
-            members = _cost_members(attempt.bill.usd)
+            members = _cost_members(attempt.bill.usd.encode())
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:
@@ -670,16 +671,16 @@ def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]
     return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
-def _cost_members(usd: str) -> bytes:
+def _cost_members(usd: bytes) -> bytes:
     """What the usage of an answer gets: a number, which SDKs read as a float, and a string; both with every digit."""
-    return b',"cost":%b,"cost_usd":"%b"' % (usd.encode(), usd.encode())
+    return b',"cost":%b,"cost_usd":"%b"' % (usd, usd)
 
 
-def _head(head: bytes, attempt: Attempt, call: Call, bill: Bill | None = None) -> bytes:
-    """`bill` when it is settled already: its amount goes into the head."""
-    head += attempt.upstream.answer_headers + attempt.report
-    if bill is not None:
-        head += b"x-fairlead-cost: %b\r\n" % bill.usd.encode()
+def _head(head: bytes, attempt: Attempt, call: Call, usd: bytes | None = None) -> bytes:
+    """`usd` when the bill is settled already."""
+    head = b"%b%b%b" % (head, attempt.upstream.answer_headers, attempt.report)
+    if usd is not None:
+        head = b"%bx-fairlead-cost: %b\r\n" % (head, usd)
     if call.dropped:
         head += b"x-fairlead-dropped: " + shown(call.dropped) + b"\r\n"
     return head

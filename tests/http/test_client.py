@@ -400,6 +400,8 @@ WHOLE_ANSWERS = [
     HEAD + b"Content-Length: 40\r\n\r\nok",
     HEAD.replace(b"200 OK", b"200 ") + b"Content-Length: 2\r\n\r\nok",
     HEAD.replace(b"200 OK", b"429 Slow") + b"Content-Length: 2\r\n\r\nok",
+    b"\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nok",
+    HEAD + b"Content-Length: 2\r\nX-Long: a\rTransfer-Encoding: chunked\r\n\r\nok",
     b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\nok",
 ]
 

@@ -27,7 +27,7 @@ from fairlead.errors import (
 from fairlead.http.connect import Address, Proxy, connect
 from fairlead.http.eager import Signal
 from fairlead.http.outbox import Outbox
-from fairlead.http.request import BODILESS, JOIN_BYTES
+from fairlead.http.request import BODILESS, JOIN_BYTES, number
 
 NEVER: Final = math.inf
 SWEEP_SECONDS: Final = 0.1
@@ -623,35 +623,28 @@ class Connection(asyncio.Protocol):
     def _whole(self, exchange: Exchange, data: bytes) -> bool:
         """Takes an answer that has come in one block and in the plainest form, as most do. False for any other, and
         where a header has not been seen before: that is llhttp's work, which calls back for every part of it."""
-        if exchange.head_only or not data.startswith(b"HTTP/1.1 200 "):
-            return False
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            return False
-        lines = data[:end].split(b"\r\n")
-        if data.count(b"\n", 0, end) != len(lines) - 1:
+        head, _, body = data.partition(b"\r\n\r\n")
+        lines = head.splitlines()
+        if exchange.head_only or not lines or lines[0] != b"HTTP/1.1 200 OK":
             return False
         names = self.pool.names
         headers: list[tuple[bytes, bytes]] = []
         length = -1
         for at in range(1, len(lines)):
-            line = lines[at]
-            colon = line.find(b": ")
-            name = names.get(line[:colon])
-            value = line[colon + 2 :]
-            if colon < 0 or name is None or name in _DECIDING:
+            written, colon, value = lines[at].partition(b": ")
+            name = names.get(written)
+            if name is None or not colon or name in _DECIDING:
                 return False
             if name == b"content-length":
-                if length >= 0 or not value.isdigit():
+                if length >= 0:
                     return False
-                length = int(value)
+                length = number(value)
             headers.append((name, value))
-        start = end + 4
-        if length != len(data) - start or not length:
+        if length != len(body) or not length:
             return False
         now = self.loop.time()
         exchange.begin_answer(200, headers, now)
-        if not exchange.take_body(data[start:]):
+        if not exchange.take_body(body):
             exchange.fail(UpstreamInvalid(TOO_LARGE))
             return True
         self._exchange = None

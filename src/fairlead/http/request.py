@@ -16,6 +16,20 @@ STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r
 BODILESS: Final = frozenset({204, 304})
 # Up to here head and body are joined into one buffer; beyond, copying costs more than a second buffer.
 JOIN_BYTES: Final = 65_536
+MOST_DIGITS: Final = 10  # of a length: more than any body may have
+
+
+def number(digits: bytes) -> int:
+    """The value of at most ten digits; -1 for anything else."""
+    if not 0 < len(digits) <= MOST_DIGITS:
+        return -1
+    value = 0
+    for at in range(len(digits)):
+        digit = digits[at] - 0x30
+        if not 0 <= digit <= 9:
+            return -1
+        value = value * 10 + digit
+    return value
 
 
 class KnownHead:
@@ -175,27 +189,28 @@ class Response:
         self.on_resume: Callable[[], None] | None = None
         self.running: Running | None = None
 
-    def _compose(self, status: int, headers: bytes, framing: bytes) -> bytes:
+    def _compose(self, status: int, headers: bytes, framing: bytes, body: bytes = b"") -> bytes:
         connection = self._connection
         if not self._keep_alive or connection.server.draining:
             self._keep_alive = False
             framing += b"connection: close\r\n"
         elif self.request.version == "1.0":
             framing += b"connection: keep-alive\r\n"
-        return b"".join((STATUS_LINES[status], headers, self.extra, connection.server.date, framing, b"\r\n"))
+        return b"".join((STATUS_LINES[status], headers, self.extra, connection.server.date, framing, b"\r\n", body))
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
         """A complete answer: head and body in one write. An answer to HEAD keeps the length and leaves out the body."""
         self._begin()
         framing = b"" if status in BODILESS else b"content-length: %d\r\n" % len(body)
-        head = self._compose(status, headers, framing)
+        if self.request.method == "HEAD" or status in BODILESS:
+            body = b""
+        large = len(body) > JOIN_BYTES
+        out = self._compose(status, headers, framing, b"" if large else body)
         if not self.gone:
-            if self.request.method == "HEAD" or status in BODILESS:
-                self._connection.write(head)
-            elif len(body) <= JOIN_BYTES:
-                self._connection.write(head + body)
+            if large:
+                self._connection.server.outbox.write_large(self._connection.transport, (out, body))
             else:
-                self._connection.server.outbox.write_large(self._connection.transport, (head, body))
+                self._connection.write(out)
         self._finish()
 
     def start(self, status: int, headers: bytes) -> None:
