@@ -336,6 +336,7 @@ class Service:
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
                 Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
+                Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
                 Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
                 Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
@@ -473,6 +474,11 @@ class Service:
             found.append(
                 f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
             )
+        if self._ledger is not None:
+            found += [
+                f"usage of an earlier process is not in the books: {path} cannot be taken up ({why})"
+                for path, why in self._ledger.closed_spools.items()
+            ]
         if self._ledger is not None and self._ledger.set_aside:
             found.append(
                 f"{self._ledger.set_aside} usage records could not be read and are not in the books: "

@@ -23,6 +23,7 @@ from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
 from fairlead.http.server import Server
+from fairlead.ledger.ledger import check
 from fairlead.settings import Settings, database_url
 from fairlead.store import open_store
 from fairlead.team import Member, Team
@@ -50,6 +51,7 @@ def serve(
     try:
         # What is wrong with the configuration, the address or the database is said once, and before there are many.
         service = Service(settings, store, shared)
+        check(store)
         sockets = [_bound(host, port)]
         port = sockets[0][0].getsockname()[1]
         sockets += [_bind(host, port) for _ in range(workers - 1)]
