@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from fairlead.accounts.keys import Caller
+from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
 from fairlead.errors import (
     CallerGone,

@@ -13,6 +13,7 @@ from setuptools.command.build_ext import build_ext
 # What a call runs through. Modules with msgspec Structs stay as they are: they are C already, and mypyc would make
 # ordinary classes of them.
 MODULES = (
+    "accounts/caller",
     "api/auth",
     "api/chat",
     "api/dispatch",
@@ -40,6 +41,7 @@ MODULES = (
     "routing/upstream",
     "telemetry/recorder",
     "wire/chat",
+    "wire/chat_request",
     "wire/once",
     "wire/usage",
 )
