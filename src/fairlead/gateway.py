@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from fairlead.accounts.keys import Caller
+from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
 from fairlead.errors import (
     CallerGone,
@@ -312,7 +312,7 @@ class Gateway:
         if len(request.given) > given:
             calling.clamped = tuple(list(request.given)[given:])
         outcome = kind = InternalError.code
-        began = self._clock()
+        began = tried = self._clock()
         self._open += 1
         if until != math.inf:
             calling.until = until
@@ -324,7 +324,6 @@ class Gateway:
             first = True
             entry: Entry | None = None
             while True:
-                tried = self._clock()
                 if first and self._options.hedge:
                     entry = await hedged(found, request, bill, self._health, self._clock)
                     upstream = upstream if entry is None else entry.upstream
@@ -340,7 +339,7 @@ class Gateway:
                 if response.gone:
                     raise CallerGone("The caller hung up.") from failure
                 upstream = await self._next(calling, upstream, failure, tried)
-                first, entry = False, None
+                first, entry, tried = False, None, self._clock()
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
             raise
@@ -449,10 +448,9 @@ class Gateway:
                 failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
             if failure is not None:
                 raise await self._failed(failure, attempt, calling, standing, began)
-            now = self._clock()
-            health.served(standing, now)
+            health.served(standing, attempt.ended_at)
             if attempt.first_at and attempt.tokens:
-                health.speed(standing, attempt.tokens, now - attempt.first_at)
+                health.speed(standing, attempt.tokens, attempt.ended_at - attempt.first_at)
         finally:
             attempt.cancel()
             health.end(standing)

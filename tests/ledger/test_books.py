@@ -295,6 +295,7 @@ def test_paid_calls_stop_when_neither_the_database_nor_the_disk_keeps_usage(
         with store.write() as connection:
             connection.exec_driver_sql("ALTER TABLE gone RENAME TO usage_records")
         monkeypatch.setattr(os, "fsync", real)
+        monkeypatch.setattr(ledger, "_probe_at", 0.0)  # five seconds later
         await ledger.flush()
         ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
         await ledger.close()

@@ -22,6 +22,7 @@ from fairlead.ledger.books import charged, keep_sheets, post, stored_record, sto
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
 from fairlead.ledger.record import UsageRecord
+from fairlead.ledger.settled import Settled
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.wallets import Hold, Scope, Wallets
@@ -38,6 +39,8 @@ DRAIN_SECONDS = 0.25
 BATCH_RECORDS = 5_000
 # So much is not left waiting for its time: what waits is in memory.
 MUCH_BYTES = 524_288
+# A disk that did not keep what it was given is asked again after so long: each time may take a new segment.
+UNSAFE_SECONDS = 5.0
 # Every so many rounds somebody looks whether another process has died.
 ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
@@ -96,6 +99,7 @@ class Ledger:
         self.hold_at_once = self._wallets.try_hold
         self._trouble: str | None = None
         self._closed: dict[str, str] = {}
+        self._probe_at = 0.0
         self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
 
@@ -177,20 +181,24 @@ class Ledger:
                 await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                fresh, decoded, until = self._spool.take_fresh()
-                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, decoded, until))
+                fresh, settled, until = self._spool.take_fresh()
+                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, settled, until))
             if self._synced is None and (self._trouble is not None or self._spool.unsafe):
                 await self._probe()
 
     async def _probe(self) -> None:
         """What has to wait must be safe where it is; without `power` nobody else looks."""
+        loop = asyncio.get_running_loop()
+        if self._spool.unsafe and loop.time() < self._probe_at:
+            return
+        self._probe_at = loop.time() + UNSAFE_SECONDS
         try:
             file = self._spool.to_probe()
         except OSError:
             return
-        await asyncio.get_running_loop().run_in_executor(None, self._spool.probe, file)
+        await loop.run_in_executor(None, self._spool.probe, file)
 
-    def _drain_own(self, fresh: list[bytes] | None, decoded: list[UsageRecord], until: Position) -> int:
+    def _drain_own(self, fresh: list[bytes] | None, settled: list[Settled], until: Position) -> int:
         """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
         from the spool again. Gives the bytes that are in the database now."""
         if fresh is None or not self._level:
@@ -200,7 +208,7 @@ class Ledger:
         try:
             for start in range(0, len(fresh), BATCH_RECORDS):
                 end = start + BATCH_RECORDS
-                self._post(fresh[start:end], self._name, decoded[start:end])
+                self._post(fresh[start:end], self._name, settled[start:end])
             self._reader.move_to(until)
         except TROUBLE as error:
             self._level = False
@@ -228,11 +236,11 @@ class Ledger:
             self._trouble = None
         return done
 
-    def _post(self, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None) -> None:
+    def _post(self, batch: Sequence[bytes], process_id: str, settled: Sequence[Settled] | None = None) -> None:
         """What cannot be a record is set aside; to find it, a batch that has one is halved until it is alone."""
         try:
             with self._store.write() as connection:
-                post(connection, batch, process_id, decoded)
+                post(connection, batch, process_id, settled)
         except REFUSED as error:
             if len(batch) == 1:
                 self._unreadable.put(process_id, batch[0])
