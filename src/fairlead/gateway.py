@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
+from fairlead.dollars import written
 from fairlead.errors import (
     CallerGone,
     DeadlineExceeded,
@@ -542,7 +543,7 @@ class Gateway:
         calling.settle_now()
         if not attempt.settle_at_once():
             await attempt.settle()
-        usd = attempt.bill.usd.encode()
+        usd = written(attempt.bill.price)
         response.send(200, _head(JSON_HEAD, attempt, call, usd), attempt.answer.end(_cost_members(usd)))
 
     async def _emulate(
@@ -555,7 +556,7 @@ class Gateway:
         attempt.ended_at = self._clock()
         calling.settle_now()
         await attempt.settle()
-        usd = attempt.bill.usd.encode()
+        usd = written(attempt.bill.price)
         members = _cost_members(usd)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
@@ -589,7 +590,7 @@ class Gateway:
             attempt.ended_at = self._clock()
             calling.settle_now()
             await attempt.settle()
-            members = _cost_members(attempt.bill.usd.encode())
+            members = _cost_members(written(attempt.bill.price))
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:

@@ -8,7 +8,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from fairlead.dollars import dollars
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, encode
 from fairlead.ledger.settled import Beginnings, Settled, settled_of
@@ -75,7 +74,6 @@ class Bill:
         "price",
         "synced",
         "tokens",
-        "usd",
     )
 
     def __init__(
@@ -95,7 +93,6 @@ class Bill:
         self.id = generation_id
         self.closed = False
         self.price = 0
-        self.usd = "0"  # the price in dollars, every digit of it
         self.tokens = 0  # those of the answer that was charged
         self._account = account
         self._key = key
@@ -162,7 +159,6 @@ class Bill:
             shortfall = price - charged
             price = charged
         self.price = price
-        self.usd = dollars(price)
         bills = self._bills
         if (
             usage is not None
@@ -178,10 +174,10 @@ class Bill:
         attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
         if billed is not None and own is not None:
             attempt = replace(attempt, tokens=billed.tokens, prompt=billed.prompt, cost=own)
-        tokens, prompt, completion, balanced = usage or NOTHING
+        used = usage or NOTHING
         record = UsageRecord(
             self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-            state, sheet.deployment, sheet.id, tokens, prompt, completion, balanced,
+            state, sheet.deployment, sheet.id, used.tokens, used.prompt, used.completion, used.balanced,
             price, cost, (*self._attempts, attempt), held, scopes, shortfall, prompt_state, missing,
         )  # fmt: skip
         bills.spool.append(encode(record), settled_of(record))

@@ -113,11 +113,9 @@ class Beginnings:
 
 def _tokens(usage: Usage) -> bytes:
     """The token classes as a JSON array."""
-    classes: tuple[int, ...] = usage.tokens
-    if classes[2:6] == _NONE and classes[7:] == _PLAIN:  # nothing but prompt, cached prompt and answer
-        return b"[%d,%d,0,0,0,0,%d,0,0,1]" % (classes[0], classes[1], classes[6])
-    return _encode(classes)
-
-
-_NONE: Final = (0, 0, 0, 0)
-_PLAIN: Final = (0, 0, 1)
+    classes = usage.classes
+    if classes[9] != 1 or (
+        classes[2] or classes[3] or classes[4] or classes[5] or classes[7] or classes[8]
+    ):  # more than prompt, cached prompt and answer
+        return _encode(classes)
+    return b"[%d,%d,0,0,0,0,%d,0,0,1]" % (classes[0], classes[1], classes[6])

@@ -208,6 +208,6 @@ def with_output(first: Usage, outputs: Sequence[Usage]) -> Usage:
 
 def prompts_again(usages: Sequence[Usage]) -> Usage:
     """What calls after the first one cost besides what they wrote: their prompts, which the caller does not pay."""
-    sums = [sum(values) for values in zip(*(usage.tokens for usage in usages), strict=True)]
+    sums = [sum(values) for values in zip(*(usage.classes for usage in usages), strict=True)]
     tokens = TokenClasses._make(sums)._replace(output=0, reasoning=0, audio_output=0)
     return Usage(tokens, sum(usage.prompt for usage in usages), 0)
