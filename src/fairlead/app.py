@@ -131,12 +131,20 @@ def serve(
     prepare_process()
     store = open_store(data_dir, database_url(settings))
     try:
-        spec = gguf if gguf is not None else demo_spec() if engine else None
-        own = None if spec is None else Engine(spec, data_dir)
+        own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
         service = Service(settings, store, own)
         return uvloop.run(service.run(host, port, own))
     finally:
         store.close()
+
+
+def engine_in(data_dir: Path, spec: EngineSpec | None) -> Engine | None:
+    """The engine of a data directory, not started yet. Raises ConfigurationError."""
+    try:
+        return None if spec is None else Engine(spec, data_dir)
+    except OSError as error:
+        where = error.filename or data_dir
+        raise ConfigurationError(f"The data directory {data_dir} cannot be used: {where}: {error.strerror}.") from None
 
 
 def prepare_process() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,18 +57,23 @@ def run_as_anybody(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize(("closed", "mode"), [("spool", 0o500), ("fairlead.db", 0o400), ("migrate.lock", 0o400)])
+@pytest.mark.parametrize(
+    ("closed", "mode"), [("spool", 0o500), ("fairlead.db", 0o400), ("migrate.lock", 0o400), ("run", 0o500)]
+)
 def test_a_start_that_cannot_write_is_one_sentence(tmp_path: Path, closed: str, mode: int, workers: str) -> None:
     data = tmp_path / "data"
     assert fairlead("keys", "list", data=data).returncode == 0
-    (data / "spool").mkdir()
+    for folder in ("spool", "run"):
+        (data / folder).mkdir()
     (data / closed).chmod(mode)
-    done = run_as_anybody(
-        "-m", "fairlead", "serve", "--no-engine", "--port", "0", "--workers", workers, "--data", str(data)
-    )
+    engine = () if closed == "run" else ("--no-engine",)
+    done = run_as_anybody("-m", "fairlead", "serve", *engine, "--port", "0", "--workers", workers, "--data", str(data))
     (data / closed).chmod(0o700)
     assert done.returncode == 2, done.stderr
-    assert done.stderr == f"fairlead: The data directory {data} cannot be used: {data / closed}: Permission denied.\n"
+    assert "Traceback" not in done.stderr
+    assert re.fullmatch(
+        rf"fairlead: The data directory {data} cannot be used: {data / closed}[^: ]*: Permission denied.\n", done.stderr
+    )
 
 
 def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
