@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
-from xml.sax.saxutils import escape
+from html import escape
 
 from starlette.requests import Request
 from starlette.responses import Response
