@@ -14,8 +14,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from fairlead.accounts.keys import Caller
+from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
+from fairlead.dollars import written
 from fairlead.errors import (
     CallerGone,
     DeadlineExceeded,
@@ -312,7 +313,7 @@ class Gateway:
         if len(request.given) > given:
             calling.clamped = tuple(list(request.given)[given:])
         outcome = kind = InternalError.code
-        began = self._clock()
+        began = tried = self._clock()
         self._open += 1
         if until != math.inf:
             calling.until = until
@@ -324,7 +325,6 @@ class Gateway:
             first = True
             entry: Entry | None = None
             while True:
-                tried = self._clock()
                 if first and self._options.hedge:
                     entry = await hedged(found, request, bill, self._health, self._clock)
                     upstream = upstream if entry is None else entry.upstream
@@ -340,7 +340,7 @@ class Gateway:
                 if response.gone:
                     raise CallerGone("The caller hung up.") from failure
                 upstream = await self._next(calling, upstream, failure, tried)
-                first, entry = False, None
+                first, entry, tried = False, None, self._clock()
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
             raise
@@ -449,10 +449,9 @@ class Gateway:
                 failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
             if failure is not None:
                 raise await self._failed(failure, attempt, calling, standing, began)
-            now = self._clock()
-            health.served(standing, now)
+            health.served(standing, attempt.ended_at)
             if attempt.first_at and attempt.tokens:
-                health.speed(standing, attempt.tokens, now - attempt.first_at)
+                health.speed(standing, attempt.tokens, attempt.ended_at - attempt.first_at)
         finally:
             attempt.cancel()
             health.end(standing)
@@ -544,7 +543,7 @@ class Gateway:
         calling.settle_now()
         if not attempt.settle_at_once():
             await attempt.settle()
-        usd = attempt.bill.usd.encode()
+        usd = written(attempt.bill.price)
         response.send(200, _head(JSON_HEAD, attempt, call, usd), attempt.answer.end(_cost_members(usd)))
 
     async def _emulate(
@@ -557,7 +556,7 @@ class Gateway:
         attempt.ended_at = self._clock()
         calling.settle_now()
         await attempt.settle()
-        usd = attempt.bill.usd.encode()
+        usd = written(attempt.bill.price)
         members = _cost_members(usd)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
@@ -591,7 +590,7 @@ class Gateway:
             attempt.ended_at = self._clock()
             calling.settle_now()
             await attempt.settle()
-            members = _cost_members(attempt.bill.usd.encode())
+            members = _cost_members(written(attempt.bill.price))
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-PICODOLLARS_PER_DOLLAR = 10**12
+from fairlead.dollars import PICODOLLARS_PER_DOLLAR, dollars
+
+__all__ = ["MOST_PICODOLLARS", "PICODOLLARS_PER_DOLLAR", "TOKENS_PER_PRICE", "MoneyOverflow", "Picodollars", "dollars"]
+
 TOKENS_PER_PRICE = 10**6
 # What a 64-bit column holds: about nine million dollars. More is an error, never a wrap.
 MOST_PICODOLLARS = 2**63 - 1
@@ -82,13 +85,3 @@ class Picodollars:
     def per_million(self) -> str:
         """A price of one token as dollars per million tokens: "0.10"."""
         return self.times(TOKENS_PER_PRICE).dollars()
-
-
-def dollars(picodollars: int, least_decimals: int = 0) -> str:
-    """All digits of a whole number of picodollars as dollars: "0.0000123"."""
-    if 0 < picodollars < PICODOLLARS_PER_DOLLAR and not least_decimals:  # what a call costs
-        return f"0.{picodollars:012d}".rstrip("0")
-    sign = "-" if picodollars < 0 else ""
-    whole, fraction = divmod(abs(picodollars), PICODOLLARS_PER_DOLLAR)
-    digits = f"{fraction:012d}".rstrip("0").ljust(least_decimals, "0")
-    return f"{sign}{whole}.{digits}" if digits else f"{sign}{whole}"

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairlead.dollars import dollars, written
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, Picodollars
 
 
@@ -73,3 +74,10 @@ def test_a_markup_is_exact_or_refused() -> None:
         Picodollars(1).scaled("1.1")
     with pytest.raises(ValueError, match="a markup is"):
         Picodollars(1).scaled("-1")
+
+
+@given(st.integers(0, 10**13) | st.integers(0, 18).map(lambda power: 10**power) | st.integers(-(10**18), 10**18))
+def test_what_a_call_costs_is_written_as_any_amount(amount: int) -> None:
+    text = written(amount)
+    assert text.decode() == dollars(amount)
+    assert Decimal(text.decode()) * 10**12 == amount

@@ -13,6 +13,7 @@ from setuptools.command.build_ext import build_ext
 # What a call runs through. Modules with msgspec Structs stay as they are: they are C already, and mypyc would make
 # ordinary classes of them.
 MODULES = (
+    "accounts/caller",
     "api/auth",
     "api/chat",
     "api/dispatch",
@@ -22,7 +23,9 @@ MODULES = (
     "http/outbox",
     "http/request",
     "http/server",
+    "dollars",
     "ledger/bill",
+    "ledger/settled",
     "ledger/spool",
     "ledger/sums",
     "ledger/wallets",
@@ -40,6 +43,7 @@ MODULES = (
     "routing/upstream",
     "telemetry/recorder",
     "wire/chat",
+    "wire/chat_request",
     "wire/once",
     "wire/usage",
 )

@@ -28,9 +28,9 @@ from fairlead.accounts.accounts import (
     check_name,
     first_account,
 )
+from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Limited, OwnLimits
-from fairlead.accounts.options import Network, is_inside, read_limits, read_list
-from fairlead.errors import Forbidden, Unauthenticated
+from fairlead.accounts.options import read_limits, read_list
 from fairlead.store import Store
 from fairlead.store.tables import accounts, api_keys, versions
 
@@ -44,33 +44,6 @@ LONGEST_KEY = 128
 WATCH_SECONDS = 0.25
 _LETTERS = string.ascii_letters + string.digits
 _LOOKUP = slice(len(KEY_START), len(KEY_START) + PREFIX_LETTERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: the account and the key, and what their paid calls are taken from."""
-
-    account_id: str
-    key_id: str
-    name: str = ""
-    prepaid: bool = False
-    budgets: tuple[Budget, ...] = ()
-    limited: Limited | None = None
-    models: frozenset[str] | None = None
-    # Set when the key has to be looked at again at every call: it ends one day, or is bound to networks.
-    restricted: bool = False
-    expires_at: int | None = None
-    networks: tuple[Network, ...] | None = None
-
-    def check(self, address: str | None) -> None:
-        """Raises Unauthenticated for a key that has ended, Forbidden for a caller from another network."""
-        if self.expires_at is not None and time.time() >= self.expires_at:
-            raise Unauthenticated("This API key has expired.")
-        if self.networks is not None and (address is None or not is_inside(address, self.networks)):
-            raise Forbidden(f"This API key may not be used from {address or 'here'}.")
-
-    def may_use(self, model: str) -> bool:
-        return self.models is None or model in self.models
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fairlead.accounts.keys import Caller, KeyRing, Known
+from fairlead.accounts.caller import Caller
+from fairlead.accounts.keys import KeyRing, Known
 from fairlead.errors import Unauthenticated
 from fairlead.http.request import Request
 

@@ -188,7 +188,7 @@ class Pool:
         connection.counted = True
         exchange.connecting = None
         if exchange.over:
-            self.give_back(connection)
+            self.give_back(connection, self._loop.time())
         else:
             connection.take(exchange, self._loop.time())
 
@@ -201,13 +201,11 @@ class Pool:
                 self.names[written] = name
         return name
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Connection, now: float) -> None:
         """A connection whose answer is complete: for the next who waits, or kept."""
-        assert self._loop is not None
         if self._closed or connection.transport.is_closing() or (connection.reused and not self.limits.reuse):
             connection.transport.close()
             return
-        now = self._loop.time()
         while self._waiting:
             exchange = self._waiting.popleft()
             if exchange.over:
@@ -611,14 +609,15 @@ class Connection(asyncio.Protocol):
             if self._fed > self.pool.limits.head_bytes:
                 exchange.fail(UpstreamInvalid("The head of the provider's answer is too large."))
                 return
+        now = self.loop.time()
         if self._finished:
             self._finished = False
             if self._keep:
                 self.reused = True
-                self.pool.give_back(self)
+                self.pool.give_back(self, now)
             else:
                 self.transport.close()
-        exchange.wake(self.loop.time())
+        exchange.wake(now)
 
     def _whole(self, exchange: Exchange, data: bytes) -> bool:
         """Takes an answer that has come in one block and in the plainest form, as most do. False for any other, and
@@ -650,7 +649,7 @@ class Connection(asyncio.Protocol):
         self._exchange = None
         exchange.complete()
         self.reused = True
-        self.pool.give_back(self)
+        self.pool.give_back(self, now)
         exchange.wake(now)
         return True
 

@@ -57,17 +57,21 @@ class Signal(Generic[T]):
 
 
 class Running:
-    """A coroutine under way. `interrupt` raises an error at the place where it waits."""
+    """A coroutine under way. `interrupt` raises an error at the place where it waits. Who runs one says in `ended`
+    what its end means."""
 
-    __slots__ = ("_coroutine", "_done", "_stepping", "_steps", "_waits_for", "finished")
+    __slots__ = ("_coroutine", "_stepping", "_steps", "_waits_for", "finished")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[BaseException | None], None]) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
         self._steps = coroutine.__await__()
-        self._done = done
         self._waits_for: Any = None
         self._stepping = False
         self.finished = False
+
+    def ended(self, error: BaseException | None) -> None:
+        """Called exactly once; `error` is what it raised."""
+        raise NotImplementedError
 
     def step(self, error: BaseException | None) -> None:
         self._waits_for = None
@@ -80,13 +84,13 @@ class Running:
             waited = None
         except BaseException as failure:
             self.finished = True
-            self._done(failure)
+            self.ended(failure)
             return
         finally:
             self._stepping = False
         if waited is None:
             self.finished = True
-            self._done(None)
+            self.ended(None)
             return
         self._waits_for = waited
         if type(waited) is Signal:
@@ -112,8 +116,21 @@ class Running:
         return True
 
 
+class _Told(Running):
+    """Tells a callback."""
+
+    __slots__ = ("_done",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[BaseException | None], None]) -> None:
+        super().__init__(coroutine)
+        self._done = done
+
+    def ended(self, error: BaseException | None) -> None:
+        self._done(error)
+
+
 def run(coroutine: Coroutine[Any, Any, Any], done: Callable[[BaseException | None], None]) -> Running:
     """Starts `coroutine` on this stack; `done` gets None, or the error that ended it, exactly once."""
-    running = Running(coroutine, done)
+    running = _Told(coroutine, done)
     running.step(None)
     return running

@@ -484,13 +484,13 @@ class Connection(asyncio.Protocol):
         try:
             coroutine = server.handler(request, response)
         except Exception as error:
-            self._handled(response, error)
+            self.handled(response, error)
             return
         if coroutine is not None:
-            running = response.running = Running(coroutine, partial(self._handled, response))
+            running = response.running = _Handling(coroutine, self, response)
             running.step(None)
 
-    def _handled(self, response: Response, error: BaseException | None) -> None:
+    def handled(self, response: Response, error: BaseException | None) -> None:
         response.running = None
         if response.finished:
             return
@@ -578,6 +578,20 @@ class Connection(asyncio.Protocol):
             self.close()
         else:
             self._linger()
+
+
+class _Handling(Running):
+    """A handler at work on one request."""
+
+    __slots__ = ("_connection", "_response")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], connection: Connection, response: Response) -> None:
+        super().__init__(coroutine)
+        self._connection = connection
+        self._response = response
+
+    def ended(self, error: BaseException | None) -> None:
+        self._connection.handled(self._response, error)
 
 
 def _peer_of(transport: asyncio.BaseTransport) -> tuple[str, int] | None:

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, encode
+from fairlead.ledger.settled import Beginnings, Settled, settled_of
 from fairlead.ledger.spool import Spool
 from fairlead.ledger.wallets import Hold
-from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, dollars
+from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet, amounts
 from fairlead.wire.usage import TokenClasses, Usage
 
@@ -24,19 +25,20 @@ NO_SCOPES: tuple[str, ...] = ()
 class Bills:
     """Opens the bills of one process. `name` is that of its spool, and a part of every generation id."""
 
-    __slots__ = ("_id", "_number", "_prefix", "_spool", "_synced")
+    __slots__ = ("_id", "_number", "_prefix", "beginnings", "spool", "synced")
 
     def __init__(self, name: str, spool: Spool, synced: Callable[[], Awaitable[None]] | None) -> None:
         self._id = f"gen_{name}"
         self._prefix = self._id + "000000"
         self._number = 0
-        self._spool = spool
-        self._synced = synced
+        self.spool = spool
+        self.synced = synced
+        self.beginnings = Beginnings()
 
     def open(self, account: str, key: str, model: str, stream: bool, paid: bool, hold: Hold | None = None) -> Bill:
         """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable when it could not be written
         down; then the hold has ended."""
-        spool = self._spool
+        spool = self.spool
         if paid and spool.full:
             spool.retry()
             if spool.full:
@@ -50,7 +52,7 @@ class Bills:
         low = number & 0xFF
         if not low:  # eight hexadecimal digits: the first six are made once for 256 calls
             self._prefix = f"{self._id}{number >> 8:06x}"
-        return Bill(self._prefix + _LOW[low], account, key, model, stream, spool.append, hold, self._synced)
+        return Bill(self._prefix + _LOW[low], account, key, model, stream, self, hold)
 
 
 class Bill:
@@ -58,9 +60,9 @@ class Bill:
 
     __slots__ = (
         "_account",
-        "_append",
         "_at",
         "_attempts",
+        "_bills",
         "_hold",
         "_key",
         "_model",
@@ -72,7 +74,6 @@ class Bill:
         "price",
         "synced",
         "tokens",
-        "usd",
     )
 
     def __init__(
@@ -82,21 +83,21 @@ class Bill:
         key: str,
         model: str,
         stream: bool,
-        append: Callable[[bytes, UsageRecord], None],
+        bills: Bills,
         hold: Hold | None = None,
-        synced: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.synced = synced  # to be awaited before the last byte leaves, where records must survive a power failure
+        self._bills = bills
+        self.synced = (
+            bills.synced
+        )  # to be awaited before the last byte leaves, where records must survive a power failure
         self.id = generation_id
         self.closed = False
         self.price = 0
-        self.usd = "0"  # the price in dollars, every digit of it
         self.tokens = 0  # those of the answer that was charged
         self._account = account
         self._key = key
         self._model = model
         self._stream = stream
-        self._append = append
         self._at = self._since = time.time_ns() // 1_000_000
         self._attempts: tuple[Attempt, ...] = ()
         self._wasted = 0
@@ -133,12 +134,9 @@ class Bill:
         provider bills for it, where that is another usage than the caller's."""
         assert not self.closed
         now = time.time_ns() // 1_000_000
-        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
         own: int | None = None
         if billed is not None and sheet.cost is not None:
             own = sheet.cost.charge(billed.tokens, billed.prompt)
-            attempt = replace(attempt, tokens=billed.tokens, prompt=billed.prompt, cost=own)
-        attempts = (*self._attempts, attempt)
         price, cost = 0, self._wasted or None
         if usage is None:
             state, prompt_state, missing = "usage_missing", "", True
@@ -161,14 +159,28 @@ class Bill:
             shortfall = price - charged
             price = charged
         self.price = price
-        self.usd = dollars(price)
-        tokens, prompt, completion, balanced = usage or NOTHING
+        bills = self._bills
+        if (
+            usage is not None
+            and usage.balanced
+            and own is None
+            and state == "reported"
+            and not (self._attempts or shortfall or prompt_state or missing)
+        ):
+            settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
+            text = bills.beginnings.usual(settled, now, self._model, outcome, self._stream, sheet, usage, cost, held)
+            bills.spool.append(text, settled)
+            return price
+        attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
+        if billed is not None and own is not None:
+            attempt = replace(attempt, tokens=billed.tokens, prompt=billed.prompt, cost=own)
+        used = usage or NOTHING
         record = UsageRecord(
             self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
-            state, sheet.deployment, sheet.id, tokens, prompt, completion, balanced,
-            price, cost, attempts, held, scopes, shortfall, prompt_state, missing,
+            state, sheet.deployment, sheet.id, used.tokens, used.prompt, used.completion, used.balanced,
+            price, cost, (*self._attempts, attempt), held, scopes, shortfall, prompt_state, missing,
         )  # fmt: skip
-        self._append(encode(record), record)
+        bills.spool.append(encode(record), settled_of(record))
         return price
 
     def release(self, outcome: str) -> None:
@@ -195,4 +207,4 @@ class Bill:
             cost=self._wasted or None,
             attempts=self._attempts,
         )
-        self._append(encode(record), record)
+        self._bills.spool.append(encode(record), settled_of(record))

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, delete, func, insert, literal, select, text, 
 
 from fairlead.ledger.funds import spend
 from fairlead.ledger.record import Moved, UsageRecord, decode
+from fairlead.ledger.settled import Settled, settled_of
 from fairlead.ledger.sums import rows, sums
 from fairlead.prices import PriceSheet
 from fairlead.store.tables import (
@@ -67,10 +68,10 @@ _CHARGE = text(
 
 
 def post(
-    connection: Connection, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None
+    connection: Connection, batch: Sequence[bytes], process_id: str, settled: Sequence[Settled] | None = None
 ) -> int:
     """Puts records of a process into the books, once each however often they come; gives how many were new.
-    `decoded`: the same records, where somebody has them decoded.
+    `settled`: the same, where somebody has them at hand.
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """
@@ -78,17 +79,17 @@ def post(
         insert(entries).values(kind="settle", at=int(time.time() * 1000), note="usage")
     ).inserted_primary_key[0]  # type: ignore[index]
     last = connection.execute(select(func.coalesce(func.max(usage_records.c.number), 0))).scalar_one()
-    records: Sequence[UsageRecord | Moved]
-    records = _batch.decode(b"[%b]" % b",".join(batch)) if decoded is None else decoded
-    new = _keep_records(connection, batch, records, entry)
+    if settled is None:
+        settled = [settled_of(moved) for moved in _batch.decode(b"[%b]" % b",".join(batch))]
+    new = _keep_records(connection, batch, settled, entry)
     if new < len(batch):  # replayed after a crash: only those that were not there before count
         mine = (usage_records.c.number > last) & (usage_records.c.entry_id == entry)
         kept = connection.execute(select(usage_records.c.body).where(mine)).scalars()
-        records = [_moved.decode(body) for body in kept]
-    if not records:
+        settled = [settled_of(_moved.decode(body)) for body in kept]
+    if not settled:
         connection.execute(delete(entries).where(entries.c.id == entry))
         return 0
-    books, spent, charged_by_key = sums(records)
+    books, spent, charged_by_key = sums(settled)
     if books:
         connection.execute(
             insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in books.items()]
@@ -99,15 +100,13 @@ def post(
     return new
 
 
-def _keep_records(
-    connection: Connection, batch: Sequence[bytes], records: Sequence[UsageRecord | Moved], entry: int
-) -> int:
+def _keep_records(connection: Connection, batch: Sequence[bytes], settled: Sequence[Settled], entry: int) -> int:
     """How many of them were new."""
     new = start = 0
     for size in ROWS_PER_STATEMENT:
         while len(batch) - start >= size:
             end = start + size
-            values = rows(records[start:end], batch[start:end], entry)
+            values = rows(settled[start:end], batch[start:end], entry)
             new += connection.exec_driver_sql(_insert(connection.dialect.name, size), values).rowcount
             start = end
     return new

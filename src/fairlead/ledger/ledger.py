@@ -21,6 +21,7 @@ from fairlead.ledger.books import charged, keep_sheets, post, stored_record, sto
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
 from fairlead.ledger.record import UsageRecord
+from fairlead.ledger.settled import Settled
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.wallets import Hold, Scope, Wallets
@@ -164,10 +165,10 @@ class Ledger:
                 await self._sync()
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
-                fresh, decoded, until = self._spool.take_fresh()
-                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, decoded, until))
+                fresh, settled, until = self._spool.take_fresh()
+                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, settled, until))
 
-    def _drain_own(self, fresh: list[bytes] | None, decoded: list[UsageRecord], until: Position) -> int:
+    def _drain_own(self, fresh: list[bytes] | None, settled: list[Settled], until: Position) -> int:
         """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
         from the spool again. Gives the bytes that are in the database now."""
         if fresh is None or not self._level:
@@ -177,7 +178,7 @@ class Ledger:
         try:
             for start in range(0, len(fresh), BATCH_RECORDS):
                 end = start + BATCH_RECORDS
-                self._post(fresh[start:end], self._name, decoded[start:end])
+                self._post(fresh[start:end], self._name, settled[start:end])
         except TROUBLE as error:
             self._level = False
             self._cannot_store(error)
@@ -205,11 +206,11 @@ class Ledger:
             self._trouble = None
         return done
 
-    def _post(self, batch: Sequence[bytes], process_id: str, decoded: Sequence[UsageRecord] | None = None) -> None:
+    def _post(self, batch: Sequence[bytes], process_id: str, settled: Sequence[Settled] | None = None) -> None:
         """What cannot be a record is set aside; to find it, a batch that has one is halved until it is alone."""
         try:
             with self._store.write() as connection:
-                post(connection, batch, process_id, decoded)
+                post(connection, batch, process_id, settled)
         except REFUSED as error:
             if len(batch) == 1:
                 self._unreadable.put(process_id, batch[0])

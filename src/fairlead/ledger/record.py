@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from fairlead.wire.usage import TokenClasses, Usage
 
@@ -39,7 +40,8 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     or was cut off before; "usage_missing" when nobody counted, because nothing is charged; "none" when there was no
     answer to charge. `prompt_usage` is the same of the prompt where it differs. `missing`: a complete answer came
     without usage. `cost` is None when the sheet does not know it; that of failed attempts is in it. An `outcome` of
-    "empty" is an answer without a word, which is not charged.
+    "empty" is an answer without a word, which is not charged. Of a call with an answer and no attempt but the one that
+    gave it, `attempts` may be left out where it is stored: `decode` puts it there.
     `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
     and beyond what else there was: it was not charged.
     """
@@ -96,4 +98,8 @@ encode = msgspec.json.Encoder().encode
 
 def decode(body: bytes | str) -> UsageRecord:
     """A stored record. Raises msgspec.DecodeError when it is none."""
-    return _decoder.decode(body)
+    record = _decoder.decode(body)
+    if record.usage == "none" or record.attempts:
+        return record
+    only = Attempt(record.deployment, record.sheet, record.outcome, record.done - record.at)
+    return replace(record, attempts=(only,))

@@ -59,47 +59,47 @@ class Spool:
         self._file = -1
         self._held: list[tuple[bytes, object]] = []
         self._fresh: list[bytes] | None = []
-        self._decoded: list[Any] = []
+        self._settled: list[Any] = []
         self._next_segment(0)
 
     @property
     def full(self) -> bool:
         return bool(self._held) or self.waiting >= self._most_bytes or self._sync_failed
 
-    def append(self, record: bytes, decoded: object = None) -> None:
-        """Writes a record. What the disk does not take is kept in memory and written with the next one. `decoded`:
+    def append(self, record: bytes, settled: object = None) -> None:
+        """Writes a record. What the disk does not take is kept in memory and written with the next one. `settled`:
         what the bytes say, for whoever takes them while they are fresh."""
         if self._power:
             with self._files:  # `sync` may be about to change the segment
                 self.appended += 1
                 self._unsynced.append(record)
-                self._append(record, decoded)
+                self._append(record, settled)
         else:
             self.appended += 1
-            self._append(record, decoded)
+            self._append(record, settled)
 
-    def _append(self, record: bytes, decoded: object) -> None:
+    def _append(self, record: bytes, settled: object) -> None:
         self.waiting += RECORD_HEAD_BYTES + len(record)
         if self._held:
-            self._held.append((record, decoded))
+            self._held.append((record, settled))
             self.retry()
             return
         try:
-            self._write(record, decoded)
+            self._write(record, settled)
         except OSError:
-            self._held.append((record, decoded))
+            self._held.append((record, settled))
 
     def retry(self) -> None:
         """Writes what the disk did not take before."""
         while self._held:
-            record, decoded = self._held[0]
+            record, settled = self._held[0]
             try:
-                self._write(record, decoded)
+                self._write(record, settled)
             except OSError:
                 return
             self._held.pop(0)
 
-    def _write(self, record: bytes, decoded: object) -> None:
+    def _write(self, record: bytes, settled: object) -> None:
         start = self._written + RECORD_HEAD_BYTES
         end = start + len(record)
         if end > self._size:
@@ -114,9 +114,9 @@ class Spool:
         fresh = self._fresh
         if fresh is not None:
             fresh.append(record)
-            self._decoded.append(decoded)
+            self._settled.append(settled)
             if len(fresh) > MOST_FRESH:
-                self._fresh, self._decoded = None, []
+                self._fresh, self._settled = None, []
 
     def _next_segment(self, needed: int) -> None:
         """Raises OSError when the disk has no room for it; then the old one stays. The room is taken now, because a
@@ -160,7 +160,7 @@ class Spool:
                     again = self._unsynced[:count]
                     self._next_segment(sum(_HEAD.size + len(record) for record in again))
                     files, self._to_close = [*self._to_close, self._file], []
-                    self._fresh, self._decoded = None, []  # some would be there twice
+                    self._fresh, self._settled = None, []  # some would be there twice
                     for record in again:
                         self._write(record, None)
                         self.waiting += _HEAD.size + len(record)
@@ -188,10 +188,10 @@ class Spool:
                 os.close(file)
 
     def take_fresh(self) -> tuple[list[bytes] | None, list[Any], Position]:
-        """What was written since the last call, unless it was too much; the same decoded; and where it ends."""
+        """What was written since the last call, unless it was too much; the same settled; and where it ends."""
         fresh, self._fresh = self._fresh, []
-        decoded, self._decoded = self._decoded, []
-        return fresh, decoded, (self._number, self._written)
+        settled, self._settled = self._settled, []
+        return fresh, settled, (self._number, self._written)
 
     def reader(self) -> Reader:
         return Reader(self._directory)

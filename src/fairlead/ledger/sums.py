@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fairlead.ledger.record import Moved, UsageRecord
+from fairlead.ledger.settled import Settled
 
 
-def rows(records: Sequence[UsageRecord | Moved], bodies: Sequence[bytes], entry: int) -> tuple[object, ...]:
+def rows(records: Sequence[Settled], bodies: Sequence[bytes], entry: int) -> tuple[object, ...]:
     """The values of these records' rows, one after the other, in the order of the columns."""
     values: list[object] = []
-    for record, body in zip(records, bodies, strict=True):
-        values += (record.id, record.at, record.account, record.key, record.price, entry, body.decode())
+    for at, record in enumerate(records):
+        values += (record.id, record.at, record.account, record.key, record.price, entry, bodies[at].decode())
     return tuple(values)
 
 
-def sums(
-    records: Iterable[UsageRecord | Moved],
-) -> tuple[dict[str, int], dict[str, int], dict[tuple[str, str], int]]:
+def sums(records: Iterable[Settled]) -> tuple[dict[str, int], dict[str, int], dict[tuple[str, str], int]]:
     """Postings by book, what is taken from credit and budgets by scope, and what is charged by account and key."""
     books: dict[str, int] = {}
     # Of most calls an account, a key and a deployment say all: they are added up before names of books are made.
@@ -25,15 +23,15 @@ def sums(
     by_scopes: dict[tuple[str, ...], int] = {}
     for record in records:
         price = record.price
-        cost = record.cost or 0
+        cost = record.cost
         if not price and not cost:
             continue
-        for attempt in record.attempts:
-            if attempt.cost:
-                # Every attempt's cost goes to the provider that bills it, the rest to the one who served.
-                _add(books, _provider(attempt.deployment), attempt.cost)
-                _add(books, "cost", -attempt.cost)
-                cost -= attempt.cost
+        if record.attempts:
+            # Every attempt's cost goes to the provider that bills it, the rest to the one who served.
+            for deployment, own in record.attempts:
+                _add(books, _provider(deployment), own)
+                _add(books, "cost", -own)
+                cost -= own
         key = (record.account, record.key, record.deployment)
         total = alike.get(key)
         if total is None:
@@ -58,7 +56,7 @@ def sums(
     return _without_zero(books), _without_zero(spent), keys
 
 
-def moves(records: Iterable[UsageRecord]) -> dict[str, int]:
+def moves(records: Iterable[Settled]) -> dict[str, int]:
     """The postings that records make, by book."""
     return sums(records)[0]
 

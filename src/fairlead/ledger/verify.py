@@ -28,6 +28,7 @@ from fairlead.ledger.books import (
 from fairlead.ledger.credit import wrong_refund
 from fairlead.ledger.funds import overdrawn
 from fairlead.ledger.record import EMPTY, UsageRecord, decode, usage_of
+from fairlead.ledger.settled import settled_of
 from fairlead.ledger.spool import read_segment
 from fairlead.ledger.sums import moves
 from fairlead.ledger.unreadable import Unreadable
@@ -71,7 +72,7 @@ def _verify(
             for scope in record.scopes:
                 by_scope[scope] += record.price
             missing += record.missing
-        if (kept := postings_of(connection, entry)) != (made := moves(record for _, record in found)):
+        if (kept := postings_of(connection, entry)) != (made := moves(settled_of(record) for _, record in found)):
             text = f"The postings of entry {entry} are {kept}; its records make {made}."
             return Verified(records, len(sheets), charged, missing, text)
         records += len(found)

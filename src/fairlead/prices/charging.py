@@ -5,9 +5,8 @@ from __future__ import annotations
 from fairlead.wire.usage import TokenClasses
 
 
-def charge(tokens: TokenClasses, rates: TokenClasses) -> int:
+def charge(counted: tuple[int, ...], rates: TokenClasses) -> int:
     """Picodollars: the tokens of each class times its rate."""
-    counted: tuple[int, ...] = tokens
     rated: tuple[int, ...] = rates
     total = 0
     for at in range(len(counted)):

@@ -30,7 +30,7 @@ class Schedule(Struct, frozen=True):
             rates = tier.rates
         return rates
 
-    def charge(self, tokens: TokenClasses, prompt_tokens: int) -> int:
+    def charge(self, tokens: tuple[int, ...], prompt_tokens: int) -> int:
         """Picodollars for these tokens."""
         return charge(tokens, self.rates_for(prompt_tokens))
 
@@ -39,7 +39,7 @@ class Schedule(Struct, frozen=True):
         rates = self.rates_for(usage.prompt)
         return [
             (name, count, rate, count * rate)
-            for name, count, rate in zip(CLASSES, usage.tokens, rates, strict=True)
+            for name, count, rate in zip(CLASSES, usage.classes, rates, strict=True)
             if count
         ]
 

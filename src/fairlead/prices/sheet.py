@@ -92,10 +92,10 @@ def amounts(sheet: PriceSheet, usage: Usage) -> tuple[int, int | None]:
     """(price, cost) of a usage by a sheet, in picodollars: the one rule, for the gateway, for receipts and for
     `fairlead verify`. The cost is None when the sheet does not know it."""
     schedule, cost = sheet.price, sheet.cost
-    price = charge(usage.tokens, schedule.rates_for(usage.prompt) if schedule.tiers else schedule.rates)
+    price = charge(usage.classes, schedule.rates_for(usage.prompt) if schedule.tiers else schedule.rates)
     if cost is schedule:
         return price, price
-    return price, None if cost is None else cost.charge(usage.tokens, usage.prompt)
+    return price, None if cost is None else cost.charge(usage.classes, usage.prompt)
 
 
 def rates_from(given: Mapping[str, str]) -> TokenClasses:

@@ -343,18 +343,13 @@ def _end_of_usage(document: bytes, usage: Raw) -> int:
     """Where the closing brace of the usage stands, when that is where it is expected; -1 elsewhere."""
     if usage == _NULL:
         return -1
-    text = bytes(usage)
-    end = len(document) - 2
-    start = end - len(text) + 1
-    if document[start : end + 1] == text and document[start - 8 : start] == b'"usage":':
-        return end  # the last member, as most write it
     start = document.rfind(b'"usage":') + 8
     if start < 8:
         return -1
     if document[start] == 0x20:
         start += 1
-    end = start + len(text) - 1
-    return end if document.startswith(text, start) else -1
+    end = start + len(usage) - 1
+    return end if document.startswith(usage, start) else -1
 
 
 def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:

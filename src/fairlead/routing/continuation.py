@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
-from msgspec.structs import replace
 
 from fairlead.routing.ceiling import cap, named_cap
 from fairlead.routing.protocols import Relay
@@ -296,7 +295,8 @@ def continued(request: ChatRequest, text: str, tokens: int) -> tuple[ChatRequest
     if not prefill:
         return None
     messages = _with_prefill(request.messages, prefill, replaces=request.prefill is not None)
-    changed = replace(request, messages=messages, given=given, prefill=prefill)
+    changed = request.copy()
+    changed.messages, changed.given, changed.prefill = messages, given, prefill
     most = named_cap(request)
     if most is not None:
         if most <= tokens:

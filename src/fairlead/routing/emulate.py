@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import replace
 
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
 from fairlead.wire.chat import ChatRequest
@@ -65,7 +64,10 @@ def inner_request(request: ChatRequest, wanted: Emulated) -> ChatRequest:
         )
         messages = _with(messages, {"role": "system", "content": words}, first=True)
     choices = 1 if wanted.calls > 1 else request.choices
-    return replace(request, messages=messages, given=given, stream=False, include_usage=False, choices=choices)
+    inner = request.copy()
+    inner.messages, inner.given, inner.choices = messages, given, choices
+    inner.stream = inner.include_usage = False
+    return inner
 
 
 def repair_request(inner: ChatRequest, text: str, complaint: str) -> ChatRequest:
@@ -73,7 +75,9 @@ def repair_request(inner: ChatRequest, text: str, complaint: str) -> ChatRequest
     messages = _with(inner.messages, {"role": "assistant", "content": text}, first=False)
     words = f"That does not conform: {complaint} Answer again, with the corrected JSON document alone."
     messages = _with(messages, {"role": "user", "content": words}, first=False)
-    return replace(inner, messages=messages, prefill=None)
+    again = inner.copy()
+    again.messages, again.prefill = messages, None
+    return again
 
 
 def _with(messages: Raw, message: dict[str, str], *, first: bool) -> Raw:
@@ -204,6 +208,6 @@ def with_output(first: Usage, outputs: Sequence[Usage]) -> Usage:
 
 def prompts_again(usages: Sequence[Usage]) -> Usage:
     """What calls after the first one cost besides what they wrote: their prompts, which the caller does not pay."""
-    sums = [sum(values) for values in zip(*(usage.tokens for usage in usages), strict=True)]
+    sums = [sum(values) for values in zip(*(usage.classes for usage in usages), strict=True)]
     tokens = TokenClasses._make(sums)._replace(output=0, reasoning=0, audio_output=0)
     return Usage(tokens, sum(usage.prompt for usage in usages), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from fairlead.accounts.keys import Caller
+from fairlead.accounts.caller import Caller
 from fairlead.errors import BudgetExceeded, InsufficientCredit
 from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Ledger

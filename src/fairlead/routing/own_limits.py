@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from msgspec import Raw
-from msgspec.structs import replace
 
 from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, cap_name, named_cap
 from fairlead.routing.counting import SPARE_TOKENS
@@ -30,4 +29,6 @@ def capped(request: ChatRequest, upstream: Upstream, prompt_tokens: int) -> Chat
     if named_cap(request) is None and upstream.context is not None and not request.has_images:
         room = upstream.context - prompt_tokens - SPARE_TOKENS - prompt_tokens // 32
         most = min(most, max(LEAST_OUTPUT_TOKENS, room))
-    return replace(request, given={**request.given, cap_name(request): Raw(b"%d" % most)})
+    changed = request.copy()
+    changed.given = {**request.given, cap_name(request): Raw(b"%d" % most)}
+    return changed

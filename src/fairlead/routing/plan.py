@@ -52,23 +52,31 @@ class Rejection(NamedTuple):
     detail: str = ""
 
 
-class Plan(NamedTuple):
+class Plan:
     """`candidates` in the order to try them; the last `resting` only because that is better than nothing.
     `needs`: what the request asks for, as bits (0: nobody looked). `key`: of the conversation, 0: not sticky."""
 
-    candidates: tuple[Upstream, ...]
-    rejected: tuple[Rejection, ...] = ()
-    scores: tuple[float, ...] = ()
-    strategy: str = ""
-    needs: int = 0
-    key: int = 0
-    resting: int = 0
-    prompt: int = 0
+    __slots__ = ("candidates", "key", "needs", "prompt", "rejected", "resting", "scores", "strategy")
 
-
-def _only(candidates: tuple[Upstream, ...]) -> Plan:
-    """Nothing was to be decided. Without what a NamedTuple's own constructor costs."""
-    return tuple.__new__(Plan, (candidates, (), (), "", 0, 0, 0, 0))
+    def __init__(
+        self,
+        candidates: tuple[Upstream, ...],
+        rejected: tuple[Rejection, ...] = (),
+        scores: tuple[float, ...] = (),
+        strategy: str = "",
+        needs: int = 0,
+        key: int = 0,
+        resting: int = 0,
+        prompt: int = 0,
+    ) -> None:
+        self.candidates = candidates
+        self.rejected = rejected
+        self.scores = scores
+        self.strategy = strategy
+        self.needs = needs
+        self.key = key
+        self.resting = resting
+        self.prompt = prompt
 
 
 def plan(
@@ -84,7 +92,7 @@ def plan(
     `prompt_tokens`: counted; None: estimated from the bytes. Raises nothing: see `refusal`."""
     first = offers[0]
     if first.simple and request.preferences is None and len(offers) == 1 and not health.troubled and not request.strict:
-        return _only(first.upstreams)
+        return Plan(first.upstreams)  # nothing is to be decided
     wanted = request.preferences
     strategy = (wanted.sort if wanted is not None else None) or rules.strategy
     needs = needs_of(request)

@@ -19,9 +19,9 @@ import msgspec
 from msgspec import Meta, Raw
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import (
     NULL,
-    ChatRequest,
     ImageUrl,
     Json,
     Message,

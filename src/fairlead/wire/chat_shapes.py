@@ -6,9 +6,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
-from fairlead.wire.preferences import Preferences
-from fairlead.wire.traceparent import TraceContext
-
 NULL = Raw(b"null")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 Json = dict[str, Raw]
@@ -118,36 +115,3 @@ class Part(Struct, frozen=True):
 class ImageUrl(Struct, frozen=True):
     url: str
     detail: Literal["auto", "low", "high"] | None = None
-
-
-# In the place of what was let go of; nobody writes to a request that was.
-_NOTHING: dict[str, Raw] = {}
-
-
-class ChatRequest(Struct, gc=False):
-    """A checked request. `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or
-    `fairlead`, in the caller's own bytes; `unknown` names those of them that are no parameters of the API.
-    `prefill`: the text of a last assistant message, which the answer is to continue."""
-
-    model: str
-    messages: Raw
-    given: dict[str, Raw]
-    unknown: tuple[str, ...] = ()
-    stream: bool = False
-    include_usage: bool = False
-    strict: bool = False
-    has_images: bool = False
-    has_tool_history: bool = False
-    prefill: str | None = None
-    choices: int = 1
-    preferences: Preferences | None = None
-    fallbacks: tuple[str, ...] = ()  # models to try after `model`
-    opening: Raw = NULL  # what the conversation began with: the first user message
-    reports: bool = False  # the answer is to say what became of each parameter
-    emulate: bool = True
-    trace: TraceContext | None = None  # what its attempts are children of, where somebody is told of them
-
-    def release(self) -> None:
-        """Lets go of the caller's bytes, once they will not be sent again."""
-        self.messages = self.opening = NULL
-        self.given = _NOTHING

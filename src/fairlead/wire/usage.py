@@ -6,7 +6,7 @@ servers. Recorded examples of each are in tests/wire/test_usage.py.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -21,7 +21,6 @@ from fairlead.wire.usage_shapes import (
     OpenAIUsage,
     Provenance,
     TokenClasses,
-    Usage,
 )
 
 __all__ = [
@@ -37,41 +36,65 @@ __all__ = [
     "usage_from_openai",
 ]
 
-_new: Final = tuple.__new__
+_astuple: Final = msgspec.structs.astuple
 _openai: Final = msgspec.json.Decoder(OpenAIUsage)
 _anthropic: Final = msgspec.json.Decoder(AnthropicUsage)
 _gemini: Final = msgspec.json.Decoder(GeminiUsage)
 _bedrock: Final = msgspec.json.Decoder(BedrockUsage)
 
 
+class Usage:
+    """`classes`: one number for each of `CLASSES`. `balanced` is False when they do not add up to the totals that the
+    provider gave."""
+
+    __slots__ = ("balanced", "classes", "completion", "prompt")
+
+    def __init__(self, classes: tuple[int, ...], prompt: int, completion: int, balanced: bool = True) -> None:
+        self.classes = classes
+        self.prompt = prompt
+        self.completion = completion
+        self.balanced = balanced
+
+    @property
+    def tokens(self) -> TokenClasses:
+        """The classes by name."""
+        return TokenClasses._make(self.classes)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Usage)
+            and (self.classes, self.prompt, self.completion, self.balanced)
+            == (other.classes, other.prompt, other.completion, other.balanced)
+        )  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash((self.classes, self.prompt, self.completion, self.balanced))
+
+    def __repr__(self) -> str:
+        return f"Usage({self.tokens}, {self.prompt}, {self.completion}, {self.balanced})"
+
+
 def usage_from_openai(raw: bytes | Raw) -> Usage | None:
     """OpenAI's `usage` and everyone's who follows it: vLLM, SGLang, llama.cpp, Mistral, DeepSeek, OpenRouter, xAI.
     None when it is missing, not usable or all zero: a call that worked has used something."""
     try:
-        given = _openai.decode(raw)
+        given: tuple[Any, ...] = _astuple(_openai.decode(raw))  # one call instead of one for each attribute
     except msgspec.DecodeError:
         return None
-    prompt = given.prompt_tokens or 0
-    completion = given.completion_tokens or 0
+    prompt: int = given[0] or 0
+    completion: int = given[1] or 0
     if not prompt and not completion:
         return None
-    total = given.total_tokens
-    inside = given.prompt_tokens_details
-    if (
-        inside is None
-        and given.completion_tokens_details is None
-        and given.prompt_cache_hit_tokens is None
-        and (total is None or total == prompt + completion)
-    ):
-        return _made((prompt, 0, 0, 0, 0, 0, completion, 0, 0, 1), prompt, completion, True)
-    cached = given.prompt_cache_hit_tokens or 0
+    total: int | None = given[2]
+    cached: int = given[5] or 0
     written = image = audio = reasoning = audio_out = 0
-    if inside is not None:
-        cached = inside.cached_tokens or cached
-        written, image, audio = inside.cache_write_tokens or 0, inside.image_tokens or 0, inside.audio_tokens or 0
-    if given.completion_tokens_details is not None:
-        reasoning = given.completion_tokens_details.reasoning_tokens or 0
-        audio_out = given.completion_tokens_details.audio_tokens or 0
+    if given[3] is not None:
+        inside: tuple[Any, ...] = _astuple(given[3])
+        cached = inside[0] or cached
+        audio, image, written = inside[1] or 0, inside[2] or 0, inside[3] or 0
+    if given[4] is not None:
+        outside: tuple[Any, ...] = _astuple(given[4])
+        reasoning, audio_out = outside[0] or 0, outside[1] or 0
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning  # xAI counts reasoning beside the completion, everyone else inside it
     fresh = prompt - cached - written - image - audio
@@ -79,13 +102,8 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
     balanced = total is None or total == prompt + completion
     classes = (fresh, cached, written, 0, image, audio, plain, reasoning, audio_out, 1)
     if fresh >= 0 and plain >= 0:
-        return _made(classes, prompt, completion, balanced)
+        return Usage(classes, prompt, completion, balanced)
     return _normal(TokenClasses._make(classes), prompt, completion, balanced)
-
-
-def _made(classes: tuple[int, ...], prompt: int, completion: int, balanced: bool) -> Usage:
-    """Without what a NamedTuple's own constructor costs."""
-    return _new(Usage, (_new(TokenClasses, classes), prompt, completion, balanced))
 
 
 def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:

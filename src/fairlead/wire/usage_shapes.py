@@ -30,15 +30,6 @@ CLASSES = TokenClasses._fields
 PROMPT_CLASSES = 6  # the first six make up the prompt
 
 
-class Usage(NamedTuple):
-    """`balanced` is False when the classes do not add up to the totals that the provider gave."""
-
-    tokens: TokenClasses
-    prompt: int
-    completion: int
-    balanced: bool = True
-
-
 Count = Annotated[int, Meta(ge=0, le=2**40)]
 
 

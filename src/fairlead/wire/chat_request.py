@@ -1,0 +1,82 @@
+"""A chat request that has been checked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Raw
+
+from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.preferences import Preferences
+from fairlead.wire.traceparent import TraceContext
+
+_NULL: Final[Raw] = NULL
+# In the place of what was let go of; nobody writes to a request that was.
+_NOTHING: Final[dict[str, Raw]] = {}
+
+
+class ChatRequest:
+    """What the caller wants. No Struct: compiled code reads the attributes of its own classes without a look-up.
+
+    `given` holds what is neither null nor `model`, `messages`, `stream`, `stream_options` or `fairlead`, in the
+    caller's own bytes; `unknown` names those of them that are no parameters of the API. `prefill`: the text of a last
+    assistant message, which the answer is to continue. `fallbacks`: models to try after `model`. `opening`: what the
+    conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
+    `trace`: what its attempts are children of, where somebody is told of them.
+    """
+
+    __slots__ = (
+        "choices", "emulate", "fallbacks", "given", "has_images", "has_tool_history", "include_usage", "messages",
+        "model", "opening", "preferences", "prefill", "reports", "stream", "strict", "trace", "unknown",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        model: str,
+        messages: Raw,
+        given: dict[str, Raw],
+        unknown: tuple[str, ...] = (),
+        stream: bool = False,
+        include_usage: bool = False,
+        strict: bool = False,
+        has_images: bool = False,
+        has_tool_history: bool = False,
+        prefill: str | None = None,
+        choices: int = 1,
+        preferences: Preferences | None = None,
+        fallbacks: tuple[str, ...] = (),
+        opening: Raw = _NULL,
+        reports: bool = False,
+        emulate: bool = True,
+        trace: TraceContext | None = None,
+    ) -> None:
+        self.model = model
+        self.messages = messages
+        self.given = given
+        self.unknown = unknown
+        self.stream = stream
+        self.include_usage = include_usage
+        self.strict = strict
+        self.has_images = has_images
+        self.has_tool_history = has_tool_history
+        self.prefill = prefill
+        self.choices = choices
+        self.preferences = preferences
+        self.fallbacks = fallbacks
+        self.opening = opening
+        self.reports = reports
+        self.emulate = emulate
+        self.trace = trace
+
+    def copy(self) -> ChatRequest:
+        """Another one, to be changed: what it holds is shared."""
+        return ChatRequest(
+            self.model, self.messages, self.given, self.unknown, self.stream, self.include_usage, self.strict,
+            self.has_images, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
+            self.opening, self.reports, self.emulate, self.trace,
+        )  # fmt: skip
+
+    def release(self) -> None:
+        """Lets go of the caller's bytes, once they will not be sent again."""
+        self.messages = self.opening = _NULL
+        self.given = _NOTHING
