@@ -18,8 +18,8 @@ from fairlead.errors import ConfigurationError
 HEAD = "0010"
 BUSY_MILLISECONDS = 10_000
 CONNECT_SECONDS = 5
-# Pages that each connection to SQLite keeps. Its own 2,000 KiB are for programs that read more: what a commit writes, and
-# what is looked up, is within a few pages, and the kernel keeps the file.
+# What each connection to SQLite keeps of the file. Its own 2,000 are for programs that read more: what a commit writes
+# and what is looked up is within a few pages, and the kernel keeps the rest.
 CACHE_KIBIBYTES = 512
 DATABASE = "fairlead.db"
 # Names the server that a data directory belongs to, so that no command takes the SQLite file beside it for the books.
