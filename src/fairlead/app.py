@@ -58,7 +58,7 @@ from fairlead.gateway import Gateway
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
-from fairlead.http.memory import give_back_at_rest, tune_allocator
+from fairlead.http.memory import give_back_at_rest, let_go_of_code, tune_allocator
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
@@ -111,8 +111,9 @@ ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator 
 LAST_BILLS_SECONDS = 5.0
 # How long a worker that is not the first one leaves an open breaker to the first one's probes.
 PATIENCE_SECONDS = 10.0
-# Net allocations between two young collections; Python's 700 cost a twentieth of a call.
-GC_THRESHOLD = 20_000
+# Net allocations between two young collections; Python's 700 cost a twentieth of a call. A stream that has ended is a
+# cycle of two dozen objects and some kilobytes: at 20,000 four megabytes of them lay about.
+GC_THRESHOLD = 5_000
 # A host that means every address, and one that a caller on this machine can use.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
 
@@ -244,6 +245,7 @@ class Service:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
+        let_go_of_code()
         await self._stopping.wait()
         # A second signal ends it at once, as everywhere.
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,6 +18,9 @@ from fairlead.errors import ConfigurationError
 HEAD = "0010"
 BUSY_MILLISECONDS = 10_000
 CONNECT_SECONDS = 5
+# What each connection to SQLite keeps of the file. Its own 2,000 are for programs that read more: what a commit writes
+# and what is looked up is within a few pages, and the kernel keeps the rest.
+CACHE_KIBIBYTES = 512
 DATABASE = "fairlead.db"
 # Names the server that a data directory belongs to, so that no command takes the SQLite file beside it for the books.
 MARK = "database"
@@ -171,6 +174,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "PRAGMA journal_mode = WAL",
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
+        f"PRAGMA cache_size = -{CACHE_KIBIBYTES}",
     ):
         connection.execute(statement)
 
