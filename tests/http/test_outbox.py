@@ -68,8 +68,10 @@ def test_many_writes_and_large_ones_do_not_wait_for_the_end_of_the_batch() -> No
             outbox.write(transports[0], b"x")
         assert seen(peers[0]) == b"x" * MOST_WRITES
         outbox.write(transports[0], b"y")
-        outbox.write_large(transports[0], (b"large", memoryview(b"parts")))
-        assert seen(peers[0]) == b"ylargeparts"
+        outbox.write_large(transports[0], (b"large", memoryview(b"parts")), 10)
+        assert seen(peers[0]) == b""
+        outbox.write_large(transports[0], (b"z" * MOST_BYTES,), MOST_BYTES)
+        assert seen(peers[0]).startswith(b"ylargepartszzz")
         outbox.write(transports[1], b"z" * (MOST_BYTES + 1))
         assert seen(peers[1])[:1] == b"z"
 

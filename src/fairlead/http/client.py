@@ -475,7 +475,7 @@ class Exchange:
         if self.length <= JOIN_BYTES:
             self.pool.outbox.write(connection.transport, b"".join((self.start, *self._body)))
         else:
-            self.pool.outbox.write_large(connection.transport, (self.start, *self._body))
+            self.pool.outbox.write_large(connection.transport, (self.start, *self._body), self.length)
 
     def cut(self, connection: Connection, error: FairleadError) -> None:
         """The connection ended before the answer was complete."""

@@ -12,7 +12,7 @@ from typing import Final
 
 # What waits at most, so that nothing waits long: a batch of events that is larger is sent in several parts.
 MOST_WRITES: Final = 64
-MOST_BYTES: Final = 262_144
+MOST_BYTES: Final = 1_048_576
 
 
 class Outbox:
@@ -22,23 +22,25 @@ class Outbox:
 
     def __init__(self) -> None:
         self._transports: list[asyncio.Transport] = []
-        self._data: list[bytes] = []
+        self._data: list[bytes | Sequence[bytes | memoryview]] = []
         self._bytes = 0
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None:
+        self._add(transport, data, len(data))
+
+    def write_large(self, transport: asyncio.Transport, parts: Sequence[bytes | memoryview], length: int) -> None:
+        """What is too large to be copied together: `length` bytes in all."""
+        self._add(transport, parts, length)
+
+    def _add(self, transport: asyncio.Transport, data: bytes | Sequence[bytes | memoryview], length: int) -> None:
         transports = self._transports
         if not transports:
             asyncio.get_running_loop().call_soon(self.flush)
         transports.append(transport)
         self._data.append(data)
-        self._bytes += len(data)
+        self._bytes += length
         if len(transports) >= MOST_WRITES or self._bytes > MOST_BYTES:
             self.flush()
-
-    def write_large(self, transport: asyncio.Transport, parts: Sequence[bytes | memoryview]) -> None:
-        """What is too large to be copied together, at once."""
-        self.flush()
-        transport.writelines(parts)
 
     def flush(self) -> None:
         """Sends all of it now: before a transport is closed by hand."""
@@ -47,5 +49,10 @@ class Outbox:
             return
         self._transports, self._data, self._bytes = [], [], 0
         for at, transport in enumerate(transports):
-            if not transport.is_closing():
-                transport.write(data[at])
+            if transport.is_closing():
+                continue
+            one = data[at]
+            if isinstance(one, bytes):
+                transport.write(one)
+            else:
+                transport.writelines(one)

@@ -208,7 +208,7 @@ class Response:
         out = self._compose(status, headers, framing, b"" if large else body)
         if not self.gone:
             if large:
-                self._connection.server.outbox.write_large(self._connection.transport, (out, body))
+                self._connection.server.outbox.write_large(self._connection.transport, (out, body), len(body))
             else:
                 self._connection.write(out)
         self._finish()
