@@ -58,7 +58,7 @@ from fairlead.gateway import Gateway
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
-from fairlead.http.memory import give_back_at_rest, tune_allocator
+from fairlead.http.memory import give_back_at_rest, let_go_of_code, tune_allocator
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server, ServerLimits
 from fairlead.ledger.ledger import Ledger
@@ -111,8 +111,9 @@ ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator 
 LAST_BILLS_SECONDS = 5.0
 # How long a worker that is not the first one leaves an open breaker to the first one's probes.
 PATIENCE_SECONDS = 10.0
-# Net allocations between two young collections; Python's 700 cost a twentieth of a call.
-GC_THRESHOLD = 20_000
+# Net allocations between two young collections; Python's 700 cost a twentieth of a call. A stream that has ended is a
+# cycle of two dozen objects and some kilobytes: at 20,000 four megabytes of them lay about.
+GC_THRESHOLD = 5_000
 # A host that means every address, and one that a caller on this machine can use.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
 
@@ -131,12 +132,20 @@ def serve(
     prepare_process()
     store = open_store(data_dir, database_url(settings))
     try:
-        spec = gguf if gguf is not None else demo_spec() if engine else None
-        own = None if spec is None else Engine(spec, data_dir)
+        own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
         service = Service(settings, store, own)
         return uvloop.run(service.run(host, port, own))
     finally:
         store.close()
+
+
+def engine_in(data_dir: Path, spec: EngineSpec | None) -> Engine | None:
+    """The engine of a data directory, not started yet. Raises ConfigurationError."""
+    try:
+        return None if spec is None else Engine(spec, data_dir)
+    except OSError as error:
+        where = error.filename or data_dir
+        raise ConfigurationError(f"The data directory {data_dir} cannot be used: {where}: {error.strerror}.") from None
 
 
 def prepare_process() -> None:
@@ -236,6 +245,7 @@ class Service:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
+        let_go_of_code()
         await self._stopping.wait()
         # A second signal ends it at once, as everywhere.
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -336,6 +346,7 @@ class Service:
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
                 Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
+                Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
                 Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
                 Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
@@ -473,6 +484,11 @@ class Service:
             found.append(
                 f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
             )
+        if self._ledger is not None:
+            found += [
+                f"usage of an earlier process is not in the books: {path} cannot be taken up ({why})"
+                for path, why in self._ledger.closed_spools.items()
+            ]
         if self._ledger is not None and self._ledger.set_aside:
             found.append(
                 f"{self._ledger.set_aside} usage records could not be read and are not in the books: "

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
-from fairlead.dollars import written
 from fairlead.errors import (
     CallerGone,
     DeadlineExceeded,
@@ -34,6 +33,7 @@ from fairlead.errors import (
 from fairlead.http.client import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
+from fairlead.money.text import written
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import cap_name, tokens_foreseen
 from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fairlead.errors import FairleadError
+
 log = logging.getLogger("fairlead")
 
 SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
@@ -108,6 +110,8 @@ class Team:
                 os._exit(1)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             code = member.run()
+        except FairleadError as error:
+            log.error("%s cannot serve: %s", member.name, error.message)
         except BaseException:  # also SystemExit: nothing of the parent's must run in this process
             log.exception("%s failed", member.name)
         finally:

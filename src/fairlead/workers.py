@@ -17,12 +17,13 @@ from pathlib import Path
 import uvloop
 
 from fairlead.accounts.keys import first_start
-from fairlead.app import Service, cannot_listen, prepare_process
+from fairlead.app import Service, cannot_listen, engine_in, prepare_process
 from fairlead.app import serve as serve_alone
 from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
 from fairlead.http.server import Server
+from fairlead.ledger.ledger import check
 from fairlead.settings import Settings, database_url
 from fairlead.store import open_store
 from fairlead.team import Member, Team
@@ -42,14 +43,14 @@ def serve(
     if workers == 1:
         return serve_alone(settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, gguf=gguf)
     prepare_process()
-    spec = gguf if gguf is not None else demo_spec() if engine else None
-    own = None if spec is None else Engine(spec, data_dir)
+    own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
     flags = mmap.mmap(-1, 1 + workers)  # the engine's state, and for each worker whether it serves
     shared = None if own is None else SharedEngine(own, flags)
     store = open_store(data_dir, database_url(settings))
     try:
         # What is wrong with the configuration, the address or the database is said once, and before there are many.
         service = Service(settings, store, shared)
+        check(store)
         sockets = [_bound(host, port)]
         port = sockets[0][0].getsockname()[1]
         sockets += [_bind(host, port) for _ in range(workers - 1)]

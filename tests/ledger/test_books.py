@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -15,10 +16,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import text
 
-from fairlead.errors import LedgerUnavailable
+from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger import spool as spool_module
 from fairlead.ledger.books import keep_sheets, post
-from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.ledger import Ledger, check
 from fairlead.ledger.receipts import generation, receipt
 from fairlead.ledger.record import UsageRecord, decode, encode
 from fairlead.ledger.spool import Spool, read_segment
@@ -229,6 +230,80 @@ def test_a_damaged_segment_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch
     asyncio.run(ledger.close())
     with store.read() as connection:
         assert verify_spools(connection, store.directory / "spool")[1] is not None
+
+
+def test_a_spool_that_cannot_be_taken_up_is_told_and_does_not_stop_the_draining(store: Store) -> None:
+    spools = store.directory / "spool"
+    for name, number in (("closed", 1), ("dead", 2)):
+        spool = Spool(spools, name, 1 << 30)
+        spool.append(record(number))
+        spool.close(empty=False)
+    lock = spools / "closed" / "lock"
+    lock.unlink()
+    lock.mkdir()  # nobody can open it for writing, not even root
+
+    async def story() -> None:
+        ledger = Ledger(store, [SHEET])
+        draining = asyncio.create_task(ledger.run())
+        ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
+        give_up = time.monotonic() + 5
+        while (ledger.waiting_bytes or not ledger.closed_spools) and time.monotonic() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        assert not ledger.waiting_bytes
+        assert ledger.closed_spools == {str(spools / "closed"): "Is a directory"}
+        assert await ledger.find("gen_2", "acc_1") is not None
+        assert await ledger.find("gen_1", "acc_1") is None
+        lock.rmdir()
+        ledger.adopt()
+        assert ledger.closed_spools == {}
+        assert await ledger.find("gen_1", "acc_1") is not None
+        assert not draining.done()
+        draining.cancel()
+        await ledger.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_ledger_that_can_keep_nothing_says_in_one_sentence_why(store: Store) -> None:
+    (store.directory / "spool").touch()
+    for start in (lambda: Ledger(store, [SHEET]), lambda: check(store)):
+        with pytest.raises(ConfigurationError) as caught:
+            start()
+        spool = store.directory / "spool"
+        assert caught.value.message == f"The data directory {store.directory} cannot be used: {spool}: Not a directory."
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_paid_calls_stop_when_neither_the_database_nor_the_disk_keeps_usage(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fails(_file: int) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    async def story() -> None:
+        ledger = Ledger(store, [SHEET])
+        with store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE usage_records RENAME TO gone")
+        monkeypatch.setattr(os, "fsync", fails)
+        ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
+        await ledger.flush()
+        with pytest.raises(LedgerUnavailable):
+            ledger.open("acc_1", "key_1", "m", stream=False, paid=True)
+        with store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE gone RENAME TO usage_records")
+        monkeypatch.setattr(os, "fsync", real)
+        monkeypatch.setattr(ledger, "_probe_at", 0.0)  # five seconds later
+        await ledger.flush()
+        ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
+        await ledger.close()
+
+    asyncio.run(story())
+    with store.read() as connection:
+        found = verify(connection)
+    assert (found.records, found.discrepancy) == (2, None)
 
 
 def test_without_the_database_calls_are_served_within_the_bound_and_nothing_is_lost(store: Store) -> None:

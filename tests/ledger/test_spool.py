@@ -33,6 +33,10 @@ while True:
 """
 
 
+def refuse(path: Path, error: OSError) -> None:
+    raise AssertionError(f"{path}: {error}")
+
+
 def everything(reader: Reader) -> list[bytes]:
     found: list[bytes] = []
     while True:
@@ -50,13 +54,13 @@ def test_what_was_written_before_a_kill_is_there_after_it(tmp_path: Path, seed: 
     last = -1
     for _ in range(random.Random(seed).randrange(1, 3000)):
         last = int(writer.stdout.readline())
-    assert list(orphans(tmp_path)) == []  # it lives: its lock holds
+    assert list(orphans(tmp_path, refuse)) == []  # it lives: its lock holds
     writer.send_signal(signal.SIGKILL)
     rest = writer.stdout.read().split()
     writer.stdout.close()
     writer.wait()
     last = int(rest[-1]) if rest else last
-    (orphan,) = orphans(tmp_path)
+    (orphan,) = orphans(tmp_path, refuse)
     found = everything(orphan.reader)
     assert found[: last + 1] == [b"record %d" % at for at in range(last + 1)]
     assert len(found) <= last + 2
@@ -113,7 +117,7 @@ def test_nobody_takes_a_spool_that_is_being_made_for_a_dead_ones(tmp_path: Path)
 
     def adopt() -> None:
         while not ended.is_set():
-            for orphan in orphans(tmp_path):
+            for orphan in orphans(tmp_path, refuse):
                 orphan.remove()
 
     adopters = [threading.Thread(target=adopt) for _ in range(2)]
@@ -152,6 +156,59 @@ def test_a_full_disk_keeps_the_record_and_stops_paid_calls_until_it_is_written(
     spool.append(b"last")
     assert not spool.full
     assert everything(spool.reader()) == [b"first", b"second" * 9, b"third" * 9, b"last"]
+    spool.close(empty=True)
+
+
+def test_a_segment_that_cannot_be_removed_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 64)
+    spool = Spool(tmp_path, "a", MOST)
+    for at in range(4):
+        spool.append(b"%d" % at * 40)
+    reader = spool.reader()
+    assert len(reader.next_batch(3)[0]) == 3
+    first = tmp_path / "a" / "00000000.spool"
+    first.unlink()
+    first.mkdir()  # which nobody can unlink
+    reader.advance()
+    assert everything(reader) == [b"3" * 40]
+    spool.close(empty=True)
+
+
+def test_a_spool_that_nobody_may_look_at_is_told_and_others_are_taken_up(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        spool = Spool(tmp_path, name, MOST)
+        spool.append(name.encode())
+        spool.close(empty=False)
+    (tmp_path / "b" / "lock").unlink()
+    (tmp_path / "b" / "lock").mkdir()  # nobody can open it for writing, not even root
+    told = []
+    found = list(orphans(tmp_path, lambda path, error: told.append((path.name, error.errno))))
+    assert [one.name for one in found] == ["a", "c"]
+    assert told == [("b", errno.EISDIR)]
+    for one in found:
+        one.leave()
+
+
+def test_a_disk_that_forgets_stops_paid_calls_until_another_segment_is_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path, "a", MOST)
+    spool.append(b"first")
+    real = os.fsync
+
+    def fails(_file: int) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    for _ in range(2):
+        spool.probe(spool.to_probe())
+        assert spool.full
+    monkeypatch.setattr(os, "fsync", real)
+    assert spool.full, "what the old segment says now may be a lie"
+    spool.probe(spool.to_probe())
+    assert not spool.full
+    spool.append(b"second")
+    assert everything(spool.reader()) == [b"first", b"second"]
     spool.close(empty=True)
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.dollars import dollars, written
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow, Picodollars
+from fairlead.money.text import dollars, written
 
 
 @given(st.integers(0, MOST_PICODOLLARS))

@@ -333,3 +333,18 @@ def test_the_command_prints_its_url_and_ends_on_sigterm() -> None:
     process.terminate()
     _, errors = process.communicate(timeout=10)
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_long_stream_ends_with_its_caller_and_not_with_its_text(
+    upstream: ScriptedUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        upstream.enqueue(Reply(text="word " * 20_000))
+        with connect(upstream) as connection:
+            connection.sendall(request(stream=True))
+            connection.recv(1)  # what is left unread makes the kernel reset it
+    give_up = time.monotonic() + 5
+    while upstream.cancelled < 5 and time.monotonic() < give_up:
+        time.sleep(0.01)
+    assert upstream.cancelled == 5
+    assert caplog.messages == []

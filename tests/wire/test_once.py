@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
 from fairlead.wire import chat
+from fairlead.wire.once import Once
 
 _TEXT = st.text(alphabet=st.sampled_from(list('"\\aü\n{}[],:\u2028')), max_size=12)
 _ROLE = st.sampled_from(["user", "system", "developer", "assistant", "tool", "root"])
@@ -20,7 +21,8 @@ _MESSAGE = st.fixed_dictionaries(
 _MEMBER = st.sampled_from(
     [
         ("model", "m"), ("temperature", 0.5), ("stop", ["]", "}"]), ("tools", []), ("user", '"messages":[1]'), ("n", None),
-        ("models", ["a", "b"]), ("metadata", {"messages": "[]"}), ("unknown", [1]), ("unknown", '"'), ("functions", []),
+        ("max_tokens", 5), ("stop", '"messages":['), ("stream_options", {"include_usage": True}),
+        ("stream_options", {"messages": [1], "include_usage": True}), ("models", ["a", "b"]), ("metadata", {"messages": "[]"}), ("unknown", [1]), ("unknown", '"'), ("functions", []),
     ]
 )  # fmt: skip
 
@@ -44,6 +46,8 @@ def written(members: list[tuple[str, Any]], separators: tuple[str, str], ascii_o
     st.booleans(),
 )
 @example([{"role": "user", "content": "a"}], [("model", "m"), ("user", "x")], [], 1, (",", ":"), False)
+@example([{"content": "a", "role": "user"}], [("model", "m")], [], 0, (",", ":"), False)
+@example([{"role": "user", "content": [{"content": '"'}]}], [("model", "m")], [], 0, (",", ":"), False)
 # The first messages are as long as what the second ones lack.
 @example([{"role": "assistant"}], [("model", "m")], [{"role": "user", "content": "x"}], 0, (",", ":"), False)
 def test_one_pass_finds_what_two_find(
@@ -58,13 +62,16 @@ def test_one_pass_finds_what_two_find(
     if earlier:
         everything.insert(0, ("messages", earlier))
     body = written(everything, separators, ascii_only)
-    once = chat._once.read(body)
-    if once is None:
-        return
+    for once in (chat._once.read(body), chat._usual.read_short(body)):
+        if once is not None:
+            as_two_passes_find_it(once, body, everything)
+            assert separators == (",", ":")
+
+
+def as_two_passes_find_it(once: Once, body: bytes, everything: list[tuple[str, Any]]) -> None:
     assert len({name for name, _ in everything}) == len(everything), "a member that comes twice is not taken"
-    assert separators == (",", ":")
     fields = chat._split(body)
-    assert list(once.fields) == list(fields)
+    assert set(once.fields) == set(fields)
     assert {name: bytes(raw) for name, raw in once.fields.items()} == {n: bytes(raw) for n, raw in fields.items()}
     has_images, has_tools, prefill, opening = chat._check_messages(fields["messages"])
     assert (has_images, has_tools) == (False, False)
@@ -80,9 +87,9 @@ def test_what_sdks_send_is_read_in_one_pass() -> None:
         {"model": "m", "temperature": 1, "messages": messages},
     ):
         body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
-        once = chat._once.read(body)
-        assert once is not None
-        assert json.loads(bytes(once.fields["messages"])) == messages
+        for once in (chat._once.read(body), chat._usual.read_short(body)):
+            assert once is not None
+            assert json.loads(bytes(once.fields["messages"])) == messages
 
 
 def test_a_long_body_is_judged_as_a_short_one() -> None:

@@ -23,7 +23,7 @@ MODULES = (
     "http/outbox",
     "http/request",
     "http/server",
-    "dollars",
+    "money/text",
     "ledger/bill",
     "ledger/settled",
     "ledger/spool",

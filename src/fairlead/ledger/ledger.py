@@ -9,13 +9,14 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from fairlead.errors import LedgerUnavailable
+from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger.bill import Bill, Bills
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
@@ -28,7 +29,7 @@ from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
 
-__all__ = ["Bill", "Found", "Ledger"]
+__all__ = ["Bill", "Found", "Ledger", "check"]
 
 log = logging.getLogger("fairlead.ledger")
 
@@ -38,6 +39,8 @@ DRAIN_SECONDS = 0.25
 BATCH_RECORDS = 5_000
 # So much is not left waiting for its time: what waits is in memory.
 MUCH_BYTES = 524_288
+# A disk that did not keep what it was given is asked again after so long: each time may take a new segment.
+UNSAFE_SECONDS = 5.0
 # Every so many rounds somebody looks whether another process has died.
 ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
@@ -59,7 +62,10 @@ class Found(NamedTuple):
 
 
 class Ledger:
-    """`open` and `Bill` run on the event loop and touch no database; `run` drains in a thread."""
+    """`open` and `Bill` run on the event loop and touch no database; `run` drains in a thread.
+
+    Raises ConfigurationError when usage cannot be kept in the data directory or its database.
+    """
 
     def __init__(
         self,
@@ -73,19 +79,24 @@ class Ledger:
         self._store = store
         self._root = store.directory / SPOOL
         name = os.urandom(8).hex()
-        with store.write() as connection:
-            keep_sheets(connection, sheets)
-        self._spool = Spool(self._root, name, most_bytes, power=power)
+        self._unreadable = Unreadable(store.directory)
+        try:
+            with store.write() as connection:
+                keep_sheets(connection, sheets)
+            self._set_aside = self._unreadable.count()
+            self._spool = Spool(self._root, name, most_bytes, power=power)
+        except TROUBLE as error:
+            raise _unusable(store, error) from None
         self._syncing: asyncio.Task[None] | None = None
         self._synced = self._wait_for_disk if power else None
         self._reader = self._spool.reader()
-        self._unreadable = Unreadable(store.directory)
         self._reader.set_aside = self._unreadable.put_segment
-        self._set_aside = self._unreadable.count()
         self._name = name
         self.wallets = Wallets(store, name, clock)
         self.open = Bills(name, self._spool, self._synced).open  # bound once, for every call
         self._trouble: str | None = None
+        self._closed: dict[str, str] = {}
+        self._probe_at = 0.0
         self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
 
@@ -134,6 +145,11 @@ class Ledger:
         """Records that this process found to be of no use, or that were lying there when it started."""
         return self._set_aside
 
+    @property
+    def closed_spools(self) -> dict[str, str]:
+        """The spools of earlier processes that cannot be taken up, and why. What they hold is not in the books."""
+        return self._closed
+
     async def run(self) -> None:
         """Drains until it is cancelled; first what processes before this one have left behind."""
         loop = asyncio.get_running_loop()
@@ -164,6 +180,20 @@ class Ledger:
                 loop = asyncio.get_running_loop()
                 fresh, settled, until = self._spool.take_fresh()
                 self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, settled, until))
+            if self._synced is None and (self._trouble is not None or self._spool.unsafe):
+                await self._probe()
+
+    async def _probe(self) -> None:
+        """What has to wait must be safe where it is; without `power` nobody else looks."""
+        loop = asyncio.get_running_loop()
+        if self._spool.unsafe and loop.time() < self._probe_at:
+            return
+        self._probe_at = loop.time() + UNSAFE_SECONDS
+        try:
+            file = self._spool.to_probe()
+        except OSError:
+            return
+        await loop.run_in_executor(None, self._spool.probe, file)
 
     def _drain_own(self, fresh: list[bytes] | None, settled: list[Settled], until: Position) -> int:
         """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
@@ -176,11 +206,11 @@ class Ledger:
             for start in range(0, len(fresh), BATCH_RECORDS):
                 end = start + BATCH_RECORDS
                 self._post(fresh[start:end], self._name, settled[start:end])
+            self._reader.move_to(until)
         except TROUBLE as error:
             self._level = False
             self._cannot_store(error)
             return 0
-        self._reader.move_to(until)
         return sum(map(len, fresh)) + RECORD_HEAD_BYTES * len(fresh)
 
     def _drain(self, reader: Reader, process_id: str, until: Position | None = None) -> int:
@@ -246,8 +276,16 @@ class Ledger:
 
     def adopt(self) -> None:
         """Drains the spools of processes that have died, and gives back what they had leased."""
-        for orphan in orphans(self._root):
+        closed: dict[str, str] = {}
+
+        def tell(path: Path, error: OSError) -> None:
+            closed[str(path)] = reason = error.strerror or str(error)
+            if self._closed.get(str(path)) != reason:
+                log.error("The usage in %s cannot be taken up: %s.", path, reason)
+
+        for orphan in orphans(self._root, tell):
             self._adopt(orphan)
+        self._closed = closed
         try:
             with self._store.write() as connection:
                 reclaim(connection)
@@ -327,6 +365,23 @@ class Ledger:
             except SQLAlchemyError as error:
                 self._trouble = _said(error)
         self._spool.close(empty=self._trouble is None)
+
+
+def check(store: Store) -> None:
+    """Raises ConfigurationError when no usage can be kept in the data directory."""
+    try:
+        Spool(store.directory / SPOOL, os.urandom(8).hex(), MOST_SPOOL_BYTES).close(empty=True)
+    except OSError as error:
+        raise _unusable(store, error) from None
+
+
+def _unusable(store: Store, error: Exception) -> ConfigurationError:
+    if isinstance(error, OSError):
+        where = Path(error.filename or store.directory / SPOOL)
+        if where.name.startswith("."):  # a spool that is being made
+            where = where.parent
+        return ConfigurationError(f"The data directory {store.directory} cannot be used: {where}: {error.strerror}.")
+    return ConfigurationError(f"The database {store.shown} cannot be used: {_said(error)}.")
 
 
 def _said(error: Exception) -> str:

@@ -8,6 +8,7 @@ that holds its lock; one whose process has died is adopted by the next.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import mmap
@@ -173,6 +174,32 @@ class Spool:
             del self._unsynced[:count]
         self.synced = target
 
+    @property
+    def unsafe(self) -> bool:
+        """Whether the disk was seen not to keep what it was given."""
+        return self._sync_failed
+
+    def to_probe(self) -> int:
+        """A descriptor for `probe`. After a failure it is a new segment's: of the old one another fsync would tell a
+        lie. Raises OSError. By the thread that appends."""
+        if self._sync_failed and self._written:
+            self._next_segment(0)
+        return os.dup(self._file)
+
+    def probe(self, file: int) -> None:
+        """Whether the disk keeps what waits for the database: a file system that became read-only takes what is written
+        to mapped memory, and forgets it. May be called by any thread; closes the descriptor."""
+        try:
+            os.fsync(file)
+        except OSError as error:
+            if not self._sync_failed:
+                log.error("The usage spool cannot be written to the disk: %s.", error.strerror)
+            self._sync_failed = True
+        else:
+            self._sync_failed = False
+        finally:
+            os.close(file)
+
     def _sync_files(self, files: list[int]) -> None:
         """The last one stays open."""
         try:
@@ -258,7 +285,9 @@ class Reader:
             if number in self._damaged:
                 self.set_aside(self._path(number))
             else:
-                self._path(number).unlink(missing_ok=True)
+                # What cannot be removed is read again by the next process: its records are known by their ids.
+                with contextlib.suppress(OSError):
+                    self._path(number).unlink(missing_ok=True)
         self._segment, self._offset = segment, offset
 
     def _path(self, segment: int) -> Path:
@@ -331,17 +360,41 @@ class Orphan:
         os.close(self._lock)
 
 
-def orphans(root: Path) -> Iterator[Orphan]:
-    """Spools whose process is gone. Each must be removed or left."""
-    if not root.is_dir():
+def orphans(root: Path, closed: Callable[[Path, OSError], None]) -> Iterator[Orphan]:
+    """Spools whose process is gone. Each must be removed or left. `closed` is told of those that nobody may look at:
+    another user's, or on a disk that is read-only."""
+    try:
+        found = sorted(one for one in root.iterdir() if not one.name.startswith(".") and one.is_dir())
+    except FileNotFoundError:
         return
-    for directory in sorted(root.iterdir()):
-        if directory.is_dir() and not directory.name.startswith("."):
-            try:
-                lock = _lock(directory)
-            except (BlockingIOError, FileNotFoundError):
-                continue
-            yield Orphan(directory, lock)
+    except OSError as error:
+        closed(root, error)
+        return
+    for directory in found:
+        try:
+            lock = _lock(directory)
+        except (BlockingIOError, FileNotFoundError):
+            continue
+        except OSError as error:
+            if not _is_held(directory):
+                closed(directory, error)
+            continue
+        yield Orphan(directory, lock)
+
+
+def _is_held(directory: Path) -> bool:
+    """Whether its process lives, as far as can be seen without writing there."""
+    try:
+        lock = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
 
 
 def _made_and_locked(directory: Path) -> int:

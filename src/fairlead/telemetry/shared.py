@@ -43,7 +43,7 @@ class SharedTotals:
     def others(self) -> dict[str, dict[SeriesName, Counts]]:
         """By process, without this one. The files of processes that have died are removed."""
         found = {}
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for file in sorted(self._folder.iterdir()):
                 if file.name == self._process or file.suffix:
                     continue

@@ -143,6 +143,8 @@ class Wire:
     async def send(self, data: bytes) -> None:
         self._transport.write(data)
         await self._room.wait()
+        if self._transport.is_closing():
+            await self.hang()  # nobody reads any more: its end is on the way, and cancels this
 
     async def send_bytewise(self, data: bytes) -> None:
         for at in range(len(data)):

@@ -15,6 +15,8 @@ from fairlead.testing.rendering import dumps, error_body, events, rest_of, whole
 from fairlead.testing.replies import Fault, Reply
 
 BACKLOG = 4096
+STOP_SECONDS = 10.0
+EVENTS_AT_ONCE = 64
 MODELS = ("scripted",)
 HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
@@ -107,10 +109,12 @@ class ScriptedUpstream(Script):
             raise self._failure
 
     def stop(self) -> None:
-        """Cuts every connection and ends the thread."""
+        """Cuts every connection and ends the thread. Raises RuntimeError when it does not end."""
         if self._thread is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                raise RuntimeError(f"The scripted upstream at {self.url} did not stop within {STOP_SECONDS:g} s.")
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -215,6 +219,8 @@ async def _stream(request: Received, asked: dict[str, Any], reply: Reply, wire: 
     for at, event in enumerate(events(reply, asked, number)):
         if at and reply.chunk_delay_seconds:
             await asyncio.sleep(reply.chunk_delay_seconds)
+        elif at % EVENTS_AT_ONCE == EVENTS_AT_ONCE - 1:
+            await asyncio.sleep(0)  # `send` does not wait for a peer who reads: others would have no turn
         if at == reply.after_chunks:
             if fault is Fault.RESET:
                 await wire.send(start)

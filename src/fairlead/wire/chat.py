@@ -33,7 +33,7 @@ from fairlead.wire.chat_shapes import (
     Tool,
     ToolChoiceObject,
 )
-from fairlead.wire.once import LEAST_BYTES, OnceReader
+from fairlead.wire.once import LEAST_BYTES, USUAL, OnceReader
 from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
@@ -164,6 +164,7 @@ _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
+_usual: Final = OnceReader(USUAL)
 _once: Final = OnceReader(("model", *_OURS, *PARAMETERS))
 _image_url: Final = msgspec.json.Decoder(ImageUrl)
 
@@ -173,7 +174,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     if not body:
         raise InvalidRequest("The request has no body: send a JSON object.")
     _check_utf8(body)
-    once = _once.read(body) if len(body) >= LEAST_BYTES else None
+    once = _once.read(body) if len(body) >= LEAST_BYTES else _usual.read_short(body)
     fields = _split(body) if once is None else once.fields
     preferences: Preferences | None = None
     models: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fairlead.dollars import PICODOLLARS_PER_DOLLAR, dollars
+from fairlead.money.text import PICODOLLARS_PER_DOLLAR, dollars
 
 __all__ = ["MOST_PICODOLLARS", "PICODOLLARS_PER_DOLLAR", "TOKENS_PER_PRICE", "MoneyOverflow", "Picodollars", "dollars"]
 
