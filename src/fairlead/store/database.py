@@ -18,7 +18,7 @@ from fairlead.errors import ConfigurationError
 HEAD = "0010"
 BUSY_MILLISECONDS = 10_000
 # Of a database that is made now; others keep theirs. Records come many at a time, and each page of them is a few calls
-# to the kernel: a tenth less CPU for each record than with 4,096.
+# to the kernel: a fifth less CPU for each record than with 4,096.
 PAGE_BYTES = 8192
 CONNECT_SECONDS = 5
 # What each connection to SQLite keeps of the file. Its own 2,000 are for programs that read more: what a commit writes
