@@ -65,8 +65,10 @@ def test_the_usual_record_says_what_the_general_one_says(
     )
 
 
-def members(settled: Settled) -> list[object]:
-    return [getattr(settled, name) for name in Settled.__slots__]
+def members(one: Settled) -> list[object]:
+    return [
+        one.id, one.at, one.account, one.key, one.deployment, one.price, one.cost, one.scopes, one.attempts,
+    ]  # fmt: skip
 
 
 def test_what_is_kept_for_many_calls_is_bounded() -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.prices import FREE, PriceSheet, Schedule, Tier, rates_from
+from fairlead.prices import FREE, PriceSheet, Schedule, Tier, amounts, rates_from
 from fairlead.wire.usage import TokenClasses, Usage
 
 RATES = rates_from({"input": "0.10", "output": "0.30", "cached_input": "0.025", "request": "0.000000000001"})
@@ -51,6 +51,23 @@ def test_the_lines_of_a_receipt_add_up_to_the_charge(
     lines = schedule.lines(usage)
     assert all(count * rate == product for _, count, rate, product in lines)
     assert sum(line[3] for line in lines) == schedule.charge(tokens, usage.prompt)
+
+
+@given(st.tuples(_rates, _rates), _tokens, st.integers(0, 5_000_000), _rates, st.booleans(), st.booleans())
+def test_a_sheet_charges_what_its_schedules_say(
+    rates: tuple[TokenClasses, TokenClasses],
+    tokens: TokenClasses,
+    above: int,
+    other: TokenClasses,
+    tiered: bool,
+    alike: bool,
+) -> None:
+    tiers = (Tier(above, other),) if tiered else ()
+    price, cost = Schedule(rates[0], tiers), Schedule(rates[0 if alike else 1], tiers)
+    usage = usage_of(tokens)
+    charged, spent = price.charge(tokens, usage.prompt), cost.charge(tokens, usage.prompt)
+    assert amounts(PriceSheet("p/m", price, cost), usage) == (charged, spent)
+    assert amounts(PriceSheet("p/m", price), usage) == (charged, None)
 
 
 @given(_rates, _tokens, st.integers(0, 5_000_000), _rates)

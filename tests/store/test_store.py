@@ -37,6 +37,7 @@ def test_a_new_directory_is_private_and_its_database_safe(tmp_path: Path) -> Non
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
             assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA page_size").scalar() == 8192
     finally:
         store.close()
 

@@ -19,7 +19,10 @@ from fairlead.wire.usage import TokenClasses, Usage
 
 NOTHING: Final = Usage(TokenClasses(), 0, 0)
 _LOW: Final = tuple(f"{low:02x}" for low in range(256))
-NO_SCOPES: tuple[str, ...] = ()
+_NO_SCOPES: Final[tuple[str, ...]] = ()
+_EMPTY: Final = EMPTY
+_MOST: Final = MOST_PICODOLLARS
+_nanoseconds: Final = time.time_ns
 
 
 class Bills:
@@ -98,7 +101,7 @@ class Bill:
         self._key = key
         self._model = model
         self._stream = stream
-        self._at = self._since = time.time_ns() // 1_000_000
+        self._at = self._since = _nanoseconds() // 1_000_000
         self._attempts: tuple[Attempt, ...] = ()
         self._wasted = 0
         self._hold = hold
@@ -110,7 +113,7 @@ class Bill:
     def failed(self, sheet: PriceSheet, outcome: str, counted: Usage | None = None) -> None:
         """An attempt that came to nothing. `outcome` is the code of its error; `counted` what its provider bills all
         the same."""
-        now = time.time_ns() // 1_000_000
+        now = _nanoseconds() // 1_000_000
         attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
         if counted is not None and sheet.cost is not None:
             cost = sheet.cost.charge(counted.tokens, counted.prompt)
@@ -133,7 +136,7 @@ class Bill:
         """There is an answer: what it costs the caller, in picodollars. Written when this returns. `billed`: what the
         provider bills for it, where that is another usage than the caller's."""
         assert not self.closed
-        now = time.time_ns() // 1_000_000
+        now = _nanoseconds() // 1_000_000
         own: int | None = None
         if billed is not None and sheet.cost is not None:
             own = sheet.cost.charge(billed.tokens, billed.prompt)
@@ -143,15 +146,15 @@ class Bill:
         else:
             full, cost = amounts(sheet, usage)
             self.tokens = usage.prompt + usage.completion
-            price = 0 if outcome == EMPTY else full
+            price = 0 if outcome == _EMPTY else full
             if own is not None:
                 cost = own
             if self._wasted:
                 cost = (cost or 0) + self._wasted
-            if price + (cost or 0) > MOST_PICODOLLARS:
+            if price + (cost or 0) > _MOST:
                 raise MoneyOverflow(f"{full} picodollars are more than a record holds")
         self.closed = True
-        held, scopes, shortfall = 0, NO_SCOPES, 0
+        held, scopes, shortfall = 0, _NO_SCOPES, 0
         hold = self._hold
         if hold is not None:
             held, scopes = hold.amount, hold.scopes
@@ -190,7 +193,7 @@ class Bill:
         self.closed = True
         if self._hold is not None:
             self._hold.settle(0)
-        now = time.time_ns() // 1_000_000
+        now = _nanoseconds() // 1_000_000
         last = self._attempts[-1] if self._attempts else None
         record = UsageRecord(
             self.id,

@@ -92,11 +92,8 @@ class Ledger:
         self._reader = self._spool.reader()
         self._reader.set_aside = self._unreadable.put_segment
         self._name = name
-        self._wallets = Wallets(store, name, clock)
-        # Bound once, for every call: what opens its bill, and what sets aside what it may come to.
-        self.open = Bills(name, self._spool, self._synced).open
-        self.credit_of = self._wallets.credit_of
-        self.hold_at_once = self._wallets.try_hold
+        self.wallets = Wallets(store, name, clock)
+        self.open = Bills(name, self._spool, self._synced).open  # bound once, for every call
         self._trouble: str | None = None
         self._closed: dict[str, str] = {}
         self._probe_at = 0.0
@@ -108,7 +105,7 @@ class Ledger:
 
         Raises Shortage, or LedgerUnavailable when it cannot be found out.
         """
-        return await self._wallets.hold(scopes, most, least)
+        return await self.wallets.hold(scopes, most, least)
 
     async def _wait_for_disk(self) -> None:
         """Returns when everything that was appended so far is on the disk: one fsync for all who wait."""
@@ -171,7 +168,7 @@ class Ledger:
 
     async def tick(self) -> None:
         """Gives back credit that is idle or wanted elsewhere."""
-        await self._wallets.tick()
+        await self.wallets.tick()
 
     async def flush(self) -> None:
         """Everything that is in the spool now goes into the database. Trouble is noted, not raised."""
@@ -364,7 +361,7 @@ class Ledger:
         await self.flush()
         if self._trouble is None:
             try:
-                await asyncio.get_running_loop().run_in_executor(None, self._wallets.close)
+                await asyncio.get_running_loop().run_in_executor(None, self.wallets.close)
             except SQLAlchemyError as error:
                 self._trouble = _said(error)
         self._spool.close(empty=self._trouble is None)

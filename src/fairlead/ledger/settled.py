@@ -80,14 +80,11 @@ class Beginnings:
             if len(self._texts) >= MOST_BEGINNINGS:
                 self._texts.clear()
             self._texts[name] = same
-        money = b',"price":%d' % settled.price
-        if cost is not None:
-            money = b'%b,"cost":%d' % (money, cost)
-        if hold:
-            scopes = self._scopes.get(settled.scopes) or self._listed(settled.scopes)
-            money = b'%b,"hold":%d,"scopes":%b' % (money, hold, scopes)
-        return b'{"id":"%b","at":%d,"done":%d%b%b,"prompt":%d,"completion":%d%b}' % (
-            settled.id.encode(), settled.at, done, same, _tokens(usage), usage.prompt, usage.completion, money,
+        costs = b"" if cost is None else b',"cost":%d' % cost
+        held = b',"hold":%d,"scopes":%b' % (hold, self._listed(settled.scopes)) if hold else b""
+        return b'{"id":"%b","at":%d,"done":%d%b%b,"prompt":%d,"completion":%d,"price":%d%b%b}' % (
+            settled.id.encode(), settled.at, done, same, _encode(usage.classes), usage.prompt, usage.completion,
+            settled.price, costs, held,
         )  # fmt: skip
 
     def _text(self, name: tuple[str, str, str, str, str, bool], sheet: PriceSheet) -> bytes:
@@ -105,17 +102,9 @@ class Beginnings:
         return b',%b,"tokens":' % _encode(members)[1:-1]
 
     def _listed(self, scopes: tuple[str, ...]) -> bytes:
-        if len(self._scopes) >= MOST_BEGINNINGS:
-            self._scopes.clear()
-        listed = self._scopes[scopes] = _encode(scopes)
+        listed = self._scopes.get(scopes)
+        if listed is None:
+            if len(self._scopes) >= MOST_BEGINNINGS:
+                self._scopes.clear()
+            listed = self._scopes[scopes] = _encode(scopes)
         return listed
-
-
-def _tokens(usage: Usage) -> bytes:
-    """The token classes as a JSON array."""
-    classes = usage.classes
-    if classes[9] != 1 or (
-        classes[2] or classes[3] or classes[4] or classes[5] or classes[7] or classes[8]
-    ):  # more than prompt, cached prompt and answer
-        return _encode(classes)
-    return b"[%d,%d,0,0,0,0,%d,0,0,1]" % (classes[0], classes[1], classes[6])

@@ -58,10 +58,11 @@ class Shortage(Exception):
 
 
 class Wallet:
-    __slots__ = ("asked_at", "flight", "free", "held", "left", "others", "scope", "slice", "used_at")
+    __slots__ = ("asked_at", "flight", "free", "held", "left", "names", "others", "scope", "slice", "used_at")
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
+        self.names = (scope.name,)
         self.free = 0
         self.held = 0
         self.left = 0  # what the database had left when it was last asked
@@ -77,23 +78,26 @@ class Hold:
 
     __slots__ = ("_wallets", "amount")
 
-    def __init__(self, wallets: Sequence[Wallet], amount: int) -> None:
+    def __init__(self, wallets: list[Wallet], amount: int) -> None:
         self._wallets = wallets
         self.amount = amount
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        return tuple([wallet.scope.name for wallet in self._wallets])
+        wallets = self._wallets
+        return wallets[0].names if len(wallets) == 1 else tuple([wallet.scope.name for wallet in wallets])
 
     def settle(self, price: int) -> int:
         """Ends the hold; gives what can be charged: the price, or all there is when it is more than was foreseen."""
+        amount = self.amount
         charged = price
+        if charged > amount:
+            for wallet in self._wallets:
+                charged = min(charged, amount + max(0, wallet.free))
         for wallet in self._wallets:
-            charged = min(charged, self.amount + max(0, wallet.free))
-        for wallet in self._wallets:
-            wallet.held -= self.amount
-            wallet.free += self.amount - charged
-        self._wallets = ()
+            wallet.held -= amount
+            wallet.free += amount - charged
+        self._wallets = []
         return charged
 
 

@@ -37,12 +37,13 @@ class PriceSheet:
     `id` is made of the content: the same prices have the same sheet, any other price has another one.
     """
 
-    __slots__ = ("_dearest", "cost", "deployment", "free", "id", "price")
+    __slots__ = ("_dearest", "cost", "deployment", "flat", "free", "id", "price")
 
     def __init__(self, deployment: str, price: Schedule, cost: Schedule | None = None) -> None:
         self.deployment = deployment
         self.price = price
         self.cost = price if cost == price else cost  # the same one, to be charged once
+        self.flat = None if price.tiers else price.rates  # the rates of every call, whatever its prompt
         self.free = not any(price.rates) and not any(any(tier.rates) for tier in price.tiers)
         self.id = "ps_" + hashlib.sha256(self.body()).hexdigest()[:24]
         self._dearest = [(0, _dearest(price.rates))]
@@ -91,9 +92,9 @@ class PriceSheet:
 def amounts(sheet: PriceSheet, usage: Usage) -> tuple[int, int | None]:
     """(price, cost) of a usage by a sheet, in picodollars: the one rule, for the gateway, for receipts and for
     `fairlead verify`. The cost is None when the sheet does not know it."""
-    schedule, cost = sheet.price, sheet.cost
-    price = charge(usage.classes, schedule.rates_for(usage.prompt) if schedule.tiers else schedule.rates)
-    if cost is schedule:
+    rates, cost = sheet.flat, sheet.cost
+    price = charge(usage.classes, sheet.price.rates_for(usage.prompt) if rates is None else rates)
+    if cost is sheet.price:
         return price, price
     return price, None if cost is None else cost.charge(usage.classes, usage.prompt)
 

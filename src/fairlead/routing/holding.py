@@ -19,9 +19,10 @@ from fairlead.wire.chat import ChatRequest
 
 def hold_at_once(ledger: Ledger, servable: Servable, request: ChatRequest, caller: Caller) -> Hold | None:
     """Sets aside what the call may come to, when this process has that much at hand."""
-    scopes = ledger.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
+    wallets = ledger.wallets
+    scopes = wallets.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
     ceiling = ceiling_of(servable, request)
-    found = ledger.hold_at_once(scopes, ceiling.picodollars(servable))
+    found = wallets.try_hold(scopes, ceiling.picodollars(servable))
     if found is not None and not ceiling.known:
         cap(request, ceiling.output)
     return found
