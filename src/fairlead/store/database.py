@@ -179,6 +179,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         "PRAGMA synchronous = FULL",
         "PRAGMA foreign_keys = ON",
         f"PRAGMA cache_size = -{CACHE_KIBIBYTES}",
+        "PRAGMA cache_spill = OFF",  # a page that is to be written is written once, at the end of its transaction
     ):
         connection.execute(statement)
 
