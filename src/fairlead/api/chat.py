@@ -11,7 +11,8 @@ from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
-from fairlead.wire.chat import parse_chat
+from fairlead.wire.chat import ChatRequest, parse_chat
+from fairlead.wire.chat_request import Frame
 
 TIMEOUT: Final = b"x-fairlead-timeout"
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
@@ -26,11 +27,23 @@ class ChatCompletions:
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
         caller = authenticate(request, self._keys)
-        chat = parse_chat(request.body)
+        chat = read_chat(request)
         given = request.header(TIMEOUT)
         seconds = None if given is None else timeout_of(given)
         request.release()
         return self._gateway.chat(chat, response, caller, seconds)
+
+
+def read_chat(request: Request) -> ChatRequest:
+    """`parse_chat`, which may know what stands around the messages from the request before."""
+    known = request.known
+    if known is None:
+        return parse_chat(request.body)
+    frame = known.frame
+    chat = parse_chat(request.body, frame if isinstance(frame, Frame) else None)
+    if chat.frame is not None:
+        known.frame = chat.frame
+    return chat
 
 
 def timeout_of(given: bytes) -> float:

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
-from fairlead.api.chat import TIMEOUT, timeout_of
+from fairlead.api.chat import TIMEOUT, read_chat, timeout_of
 from fairlead.errors import FairleadError, InternalError
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
-from fairlead.wire.chat import ChatRequest, parse_chat
+from fairlead.wire.chat import ChatRequest
 from fairlead.wire.traceparent import TraceContext, parse_traceparent
 
 TRACEPARENT = b"traceparent"
@@ -40,7 +40,7 @@ class TracedChatCompletions:
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
         caller = authenticate(request, self._keys)
-        chat = parse_chat(request.body)
+        chat = read_chat(request)
         given = request.header(TIMEOUT)
         seconds = None if given is None else timeout_of(given)
         above = request.header(TRACEPARENT)

@@ -47,11 +47,30 @@ JSON_OBJECT: Final = Raw(b'{"type":"json_object"}')
 ANY_OBJECT: Final = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
 # How tool calls begin in the words of Mistral's models, and of Qwen's and Hermes.
 TOOL_MARKUP: Final = ("[TOOL_CALLS]", "<tool_call>")
+# Up to here copying the messages costs less than having them apart.
+MOST_COPIED: Final = 16_384
 _encode: Final = msgspec.json.encode
 _NAMES: Final = {
     name: b',"%b":' % name.encode()
     for name in (*PARAMETERS, "random_seed", "repeat_penalty", "repeat_last_n", "continue_final_message")
 }
+
+
+class Start:
+    """What a request begins with, up to its messages; it is the same for all in one frame."""
+
+    __slots__ = ("dropped", "stream", "text")
+
+    def __init__(self, text: bytes, stream: bool, dropped: tuple[str, ...]) -> None:
+        self.text = text
+        self.stream = stream
+        self.dropped = dropped
+
+
+def _body(start: bytes, messages: Raw) -> list[bytes | memoryview]:
+    if len(messages) < MOST_COPIED:
+        return [b"".join((start, messages, b"}"))]
+    return [start, memoryview(messages), b"}"]
 
 
 class OpenAIChat:
@@ -91,6 +110,17 @@ class OpenAIChat:
 
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
         """The request as this upstream takes it. Raises InvalidRequest in strict mode for what it cannot carry."""
+        frame = request.frame
+        if frame is not None and request.prefill is None and request.given is frame.request.given:
+            start = frame.memos.get(self)
+            if isinstance(start, Start):
+                return UpstreamCall(
+                    _body(start.text, request.messages), start.stream, start.dropped, request.include_usage,
+                    request.choices, "",
+                )  # fmt: skip
+        return self._translate(request)
+
+    def _translate(self, request: ChatRequest) -> UpstreamCall:
         row = self._dialect
         dropped: list[str] = []
         given = request.given
@@ -139,14 +169,23 @@ class OpenAIChat:
             members["stream"] = Raw(b"true")
             if self._asks_usage:
                 members["stream_options"] = Raw(b'{"include_usage":true}')
-        start: list[bytes | Raw] = [self._start]
+        pieces: list[bytes | Raw] = [self._start]
         for name, raw in members.items():
-            start.append(_NAMES.get(name) or b",%b:" % _encode(name))
-            start.append(raw)
-        start.append(b',"messages":')
-        body: list[bytes | memoryview] = [b"".join(start), memoryview(messages), b"}"]
+            pieces.append(_NAMES.get(name) or b",%b:" % _encode(name))
+            pieces.append(raw)
+        pieces.append(b',"messages":')
+        start = b"".join(pieces)
+        frame = request.frame
+        if (
+            frame is not None
+            and messages is request.messages
+            and prefill is None
+            and not self._parses_control_tokens
+            and given is frame.request.given
+        ):
+            frame.remember(self, Start(start, stream, tuple(dropped)))
         return UpstreamCall(
-            body, stream, tuple(dropped), request.include_usage, request.choices,
+            _body(start, messages), stream, tuple(dropped), request.include_usage, request.choices,
             prefill if prefill and row.echoes_prefill else "",
         )  # fmt: skip
 

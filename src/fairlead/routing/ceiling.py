@@ -96,4 +96,4 @@ def cap_name(request: ChatRequest) -> str:
 
 def cap(request: ChatRequest, output: int) -> None:
     """Makes the answer no longer than this, whatever the caller or the provider would have it."""
-    request.given[cap_name(request)] = Raw(b"%d" % output)
+    request.given = {**request.given, cap_name(request): Raw(b"%d" % output)}

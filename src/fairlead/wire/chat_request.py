@@ -13,6 +13,9 @@ from fairlead.wire.traceparent import TraceContext
 _NULL: Final[Raw] = NULL
 # In the place of what was let go of; nobody writes to a request that was.
 _NOTHING: Final[dict[str, Raw]] = {}
+MOST_MEMOS: Final = 8
+# A connection keeps one frame: thousands of them may be open.
+LONGEST_FRAME: Final = 4_096
 
 
 class ChatRequest:
@@ -22,12 +25,13 @@ class ChatRequest:
     caller's own bytes; `unknown` names those of them that are no parameters of the API. `prefill`: the text of a last
     assistant message, which the answer is to continue. `fallbacks`: models to try after `model`. `opening`: what the
     conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
-    `trace`: what its attempts are children of, where somebody is told of them.
+    `trace`: what its attempts are children of, where somebody is told of them. `frame`: what its messages came in.
+    `given` may be the frame's: whoever changes it gives the request another one.
     """
 
     __slots__ = (
-        "choices", "emulate", "fallbacks", "given", "has_images", "has_tool_history", "include_usage", "messages",
-        "model", "opening", "preferences", "prefill", "reports", "stream", "strict", "trace", "unknown",
+        "choices", "emulate", "fallbacks", "frame", "given", "has_images", "has_tool_history", "include_usage",
+        "messages", "model", "opening", "preferences", "prefill", "reports", "stream", "strict", "trace", "unknown",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +53,7 @@ class ChatRequest:
         reports: bool = False,
         emulate: bool = True,
         trace: TraceContext | None = None,
+        frame: Frame | None = None,
     ) -> None:
         self.model = model
         self.messages = messages
@@ -67,9 +72,10 @@ class ChatRequest:
         self.reports = reports
         self.emulate = emulate
         self.trace = trace
+        self.frame = frame
 
     def copy(self) -> ChatRequest:
-        """Another one, to be changed: what it holds is shared."""
+        """Another one, to be changed: what it holds is shared. It is in no frame."""
         return ChatRequest(
             self.model, self.messages, self.given, self.unknown, self.stream, self.include_usage, self.strict,
             self.has_images, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
@@ -80,3 +86,34 @@ class ChatRequest:
         """Lets go of the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = _NULL
         self.given = _NOTHING
+        self.frame = None
+
+
+class Frame:
+    """What stands around the messages of a body. Callers send the same again and again: what was found out about it
+    holds for the next body that has it, byte for byte, whatever its messages are, because where a value may stand in
+    JSON any other value may.
+
+    `memos` is for whoever writes requests in other words: what it wants to remember of those with this frame.
+    """
+
+    __slots__ = ("after", "before", "memos", "request")
+
+    def __init__(self, before: bytes, after: bytes, request: ChatRequest) -> None:
+        self.before = before
+        self.after = after
+        self.request = request  # whose messages do not count
+        self.memos: dict[object, object] = {}
+
+    def around(self, messages: Raw, prefill: str | None, opening: Raw) -> ChatRequest:
+        """The request with these messages, which are texts."""
+        same = self.request
+        return ChatRequest(
+            same.model, messages, same.given, same.unknown, same.stream, same.include_usage, False, False, False,
+            prefill, same.choices, same.preferences, same.fallbacks, opening, same.reports, same.emulate, None, self,
+        )  # fmt: skip
+
+    def remember(self, who: object, what: object) -> None:
+        if len(self.memos) >= MOST_MEMOS:  # most of them are of a catalogue that was replaced
+            self.memos.clear()
+        self.memos[who] = what

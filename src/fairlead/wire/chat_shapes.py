@@ -99,7 +99,7 @@ class Message(Struct, frozen=True):
     name: str | None = None
 
 
-class PlainMessage(Struct, frozen=True, forbid_unknown_fields=True):
+class PlainMessage(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A message as most are: nothing but a role and a content."""
 
     role: Literal["system", "developer", "user", "assistant"]
