@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import random
 import signal
@@ -156,6 +157,57 @@ def test_a_full_disk_keeps_the_record_and_stops_paid_calls_until_it_is_written(
     spool.append(b"last")
     assert not spool.full
     assert everything(spool.reader()) == [b"first", b"second" * 9, b"third" * 9, b"last"]
+    spool.close(empty=True)
+
+
+def test_drained_segments_are_written_to_again_and_nothing_of_before_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 200)
+    made = []
+    real = spool_module._new_segment
+
+    def counted(path: Path, size: int) -> tuple[int, mmap.mmap]:
+        made.append(path)
+        return real(path, size)
+
+    monkeypatch.setattr(spool_module, "_new_segment", counted)
+    spool = Spool(tmp_path, "a", MOST)
+    reader = spool.reader()
+    written = 0
+    for turn in range(50):
+        records = [b"%05d" % (written + at) * (1 + turn % 7) for at in range(5 + turn % 11)]
+        for record in records:
+            spool.append(record)
+        written += len(records)
+        assert everything(reader) == records
+        left = {path.suffix for path in (tmp_path / "a").iterdir()}
+        assert left <= {".spool", ".free", ""}
+    assert len(made) < 12, "hundreds were filled"
+    spool.append(b"the last one")
+    spool.close(empty=False)
+    (orphan,) = orphans(tmp_path, lambda path, error: pytest.fail(f"{path}: {error}"))
+    *before, last = everything(orphan.reader)
+    assert last == b"the last one"
+    numbers = [int(record[:5]) for record in before]
+    assert numbers == list(range(written - len(numbers), written)), "what the segment held before is not there"
+    orphan.remove()
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_spare_segment_that_is_gone_is_replaced_by_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 64)
+    spool = Spool(tmp_path, "a", MOST)
+    reader = spool.reader()
+    for at in range(3):
+        spool.append(b"%d" % at * 40)
+    assert len(everything(reader)) == 3
+    for path in (tmp_path / "a").glob("*.free"):
+        path.unlink()
+    records = [b"%d" % at * 40 for at in range(3, 9)]
+    for record in records:
+        spool.append(record)
+    assert everything(reader) == records
     spool.close(empty=True)
 
 

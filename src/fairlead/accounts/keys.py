@@ -16,7 +16,7 @@ import string
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -145,41 +145,26 @@ def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> bool:
     return bool(found)
 
 
-class Known(NamedTuple):
-    """A caller who was found, and the keys that were in force then."""
-
-    keys: Mapping[bytes, tuple[bytes, Caller]]
-    caller: Caller
-
-
 class KeyRing:
-    """The keys in force, in memory. `watch` follows the database, whoever changes it."""
+    """The keys in force, in memory. `watch` follows the database, whoever changes it. `now`: those that are in force at
+    this moment, another object after each change."""
 
-    __slots__ = ("_keys", "_number", "_store", "_version")
+    __slots__ = ("_number", "_store", "_version", "now")
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._keys: dict[bytes, tuple[bytes, Caller]] = {}
+        self.now: Mapping[bytes, tuple[bytes, Caller]] = {}
         self._version = self._number = -1
         self.reload()
 
     def find(self, key: bytes) -> Caller | None:
         """Who holds this key, in constant time for keys that begin alike; None when it is not in force."""
-        entry = self._keys.get(key[_LOOKUP])
+        entry = self.now.get(key[_LOOKUP])
         if entry is None or len(key) > LONGEST_KEY:
             return None
         if hmac.compare_digest(entry[0], _digest(key)):
             return entry[1]
         return None
-
-    @property
-    def now(self) -> Mapping[bytes, tuple[bytes, Caller]]:
-        """The keys that are in force at this moment; another object after each change."""
-        return self._keys
-
-    def in_force(self, known: Known) -> bool:
-        """Whether no key has changed since: a caller need not be looked up again."""
-        return known.keys is self._keys
 
     def reload(self) -> None:
         version = self._store.version()
@@ -198,7 +183,7 @@ class KeyRing:
                 .join(accounts, accounts.c.id == api_keys.c.account_id)
                 .where(api_keys.c.revoked_at.is_(None))
             ).all()
-        self._keys = {row.prefix.encode(): (row.digest, _caller(row)) for row in rows}
+        self.now = {row.prefix.encode(): (row.digest, _caller(row)) for row in rows}
         self._version, self._number = version, number
 
     async def watch(self) -> None:

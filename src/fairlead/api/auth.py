@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.keys import KeyRing, Known
+from fairlead.accounts.keys import KeyRing
 from fairlead.errors import Unauthenticated
 from fairlead.http.request import Request
+
+TIMEOUT: Final = b"x-fairlead-timeout"
+
+
+class Said:
+    """What the head of a request says: who calls, and how long the answer may take. It holds for every request with
+    the same head, as long as no key has changed."""
+
+    __slots__ = ("caller", "keys", "timeout")
+
+    def __init__(self, caller: Caller, keys: object, timeout: bytes | None) -> None:
+        self.caller = caller
+        self.keys = keys
+        self.timeout = timeout
+
+
+def said_by(request: Request, keys: KeyRing) -> Said:
+    """Raises Unauthenticated, or Forbidden for a caller from another network."""
+    known = request.known
+    now = keys.now  # before the look-up: keys that change meanwhile make what is remembered worthless
+    memo = None if known is None else known.memo
+    if isinstance(memo, Said) and memo.keys is now:
+        said = memo
+    else:
+        said = Said(_look_up(request, keys), now, request.header(TIMEOUT))
+        if known is not None:
+            known.memo = said
+    caller = said.caller
+    if caller.restricted:
+        caller.check(None if request.peer is None else request.peer[0])
+    return said
 
 
 def authenticate(request: Request, keys: KeyRing) -> Caller:
     """The caller whose key came as `Authorization: Bearer KEY`. Raises Unauthenticated."""
-    known = request.known
-    if known is not None and isinstance(known.memo, Known) and keys.in_force(known.memo):
-        caller = known.memo.caller
-    else:
-        now = keys.now  # before the look-up: keys that change meanwhile make the memo worthless
-        caller = _look_up(request, keys)
-        if known is not None:
-            known.memo = Known(now, caller)
-    if caller.restricted:
-        caller.check(None if request.peer is None else request.peer[0])
-    return caller
+    return said_by(request, keys).caller
 
 
 def _look_up(request: Request, keys: KeyRing) -> Caller:

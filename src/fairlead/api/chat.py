@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import authenticate
+from fairlead.api.auth import said_by
 from fairlead.errors import InvalidRequest
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.wire.chat import ChatRequest, parse_chat
 from fairlead.wire.chat_request import Frame
 
-TIMEOUT: Final = b"x-fairlead-timeout"
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 
@@ -26,12 +25,11 @@ class ChatCompletions:
         self._keys = keys
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        caller = authenticate(request, self._keys)
+        said = said_by(request, self._keys)
         chat = read_chat(request)
-        given = request.header(TIMEOUT)
-        seconds = None if given is None else timeout_of(given)
+        seconds = None if said.timeout is None else timeout_of(said.timeout)
         request.release()
-        return self._gateway.chat(chat, response, caller, seconds)
+        return self._gateway.chat(chat, response, said.caller, seconds)
 
 
 def read_chat(request: Request) -> ChatRequest:

@@ -6,8 +6,8 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import authenticate
-from fairlead.api.chat import TIMEOUT, read_chat, timeout_of
+from fairlead.api.auth import said_by
+from fairlead.api.chat import read_chat, timeout_of
 from fairlead.errors import FairleadError, InternalError
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
@@ -39,15 +39,15 @@ class TracedChatCompletions:
         self._tracer = tracer
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        caller = authenticate(request, self._keys)
+        said = said_by(request, self._keys)
         chat = read_chat(request)
-        given = request.header(TIMEOUT)
+        given = said.timeout
         seconds = None if given is None else timeout_of(given)
         above = request.header(TRACEPARENT)
         call = self._tracer.call(None if above is None else parse_traceparent(above))
         chat.trace = call.context
         request.release()
-        return _told(call, chat, self._gateway.chat(chat, response, caller, seconds))
+        return _told(call, chat, self._gateway.chat(chat, response, said.caller, seconds))
 
 
 async def _told(call: Call, chat: ChatRequest, running: Coroutine[Any, Any, None]) -> None:

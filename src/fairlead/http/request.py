@@ -91,9 +91,12 @@ class KnownHead:
 
     def again(self, body: bytes, peer: tuple[str, int] | None, secure: bool) -> Request:
         """The request with this head and another body."""
+        return Request(self.method, self.target, None, body, "1.1", peer, secure, self)
+
+    def headers_of(self, body: bytes) -> Sequence[tuple[bytes, bytes]]:
         headers = self.headers.copy()
         headers[self.length_at] = (b"content-length", b"%d" % len(body))
-        return Request(self.method, self.target, headers, body, "1.1", peer, secure, self)
+        return headers
 
 
 LONGEST_KNOWN_HEAD: Final = 4_096
@@ -104,13 +107,13 @@ _DECIDING: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"con
 class Request:
     """`path` is the target without its query, percent-encoding untouched; header names are lower-case."""
 
-    __slots__ = ("body", "headers", "known", "method", "path", "peer", "query", "secure", "target", "version")
+    __slots__ = ("_headers", "body", "known", "method", "path", "peer", "query", "secure", "target", "version")
 
     def __init__(
         self,
         method: str,
         target: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        headers: Sequence[tuple[bytes, bytes]] | None,
         body: bytes,
         version: str,
         peer: tuple[str, int] | None = None,
@@ -119,7 +122,7 @@ class Request:
     ) -> None:
         self.method = method
         self.target = target
-        self.headers = headers
+        self._headers = headers  # None: those of `known`
         self.body = body
         self.version = version
         self.peer = peer
@@ -136,6 +139,13 @@ class Request:
             text = rest[rest.find("/") :] if "/" in rest else "/"
         self.path, _, self.query = text.partition("?")
 
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = () if self.known is None else self.known.headers_of(self.body)
+        return headers
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or None."""
         for key, value in self.headers:
@@ -145,7 +155,7 @@ class Request:
 
     def release(self) -> None:
         """Lets go of headers, address and body: a stream may be open for an hour, and thousands of them."""
-        self.headers = ()
+        self._headers = ()
         self.peer = None
         self.known = None
         self.body = b""

@@ -19,11 +19,14 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 log = logging.getLogger("fairlead.ledger")
 
-SEGMENT_BYTES = 4 * 1024 * 1024
+SEGMENT_BYTES = 1024 * 1024
+# Segments whose records are in the database are written to again: a page that is touched for the first time costs the
+# kernel more than ten records do. So many are kept for it.
+MOST_KEPT: Final = 4
 LONGEST_RECORD: Final = 1024 * 1024
 # Records that are kept at hand until they are drained; behind so many they are read from the segments again.
 MOST_FRESH: Final = 20_000
@@ -32,6 +35,19 @@ _HEAD: Final = struct.Struct("<II")
 _pack_into: Final = _HEAD.pack_into
 _crc32: Final = zlib.crc32
 RECORD_HEAD_BYTES: Final = 8
+
+
+class Segment(NamedTuple):
+    """A segment that is not written to at the moment: its bytes up to `used` are not zeros."""
+
+    file: int
+    mapped: mmap.mmap
+    used: int
+    path: Path
+
+    def close(self) -> None:
+        self.mapped.close()
+        os.close(self.file)
 
 
 class Spool:
@@ -58,6 +74,8 @@ class Spool:
         self._written = self._size = 0
         self._map: mmap.mmap | None = None
         self._file = -1
+        self._written_full: dict[int, Segment] = {}  # by number, until they are drained
+        self._spare: list[Segment] = []  # drained, and zeros again
         self._held: list[tuple[bytes, object]] = []
         self._fresh: list[bytes] | None = []
         self._settled: list[Any] = []
@@ -123,22 +141,53 @@ class Spool:
         """Raises OSError when the disk has no room for it; then the old one stays. The room is taken now, because a
         full disk would end the process that writes to a mapping."""
         size = max(SEGMENT_BYTES, _HEAD.size + needed)
-        file = os.open(self._path(self._number + 1), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            _take_room(file, size)
-            mapped = mmap.mmap(file, size)
-        except BaseException:
-            os.close(file)
-            self._path(self._number + 1).unlink(missing_ok=True)
-            raise
+        path = self._path(self._number + 1)
+        spare = self._take_spare(path) if size == SEGMENT_BYTES else None
+        if spare is not None:
+            file, mapped = spare.file, spare.mapped
+        else:
+            file, mapped = _new_segment(path, size)
         if self._map is not None:
-            self._map.close()
+            old = Segment(self._file, self._map, self._written, self._path(self._number))
             if self._power:
+                self._map.close()
                 self._to_close.append(self._file)
+            elif self._size == SEGMENT_BYTES and len(self._written_full) < MOST_KEPT:
+                self._written_full[self._number] = old
             else:
-                os.close(self._file)
+                old.close()
         self._number += 1
         self._file, self._map, self._size, self._written = file, mapped, size, 0
+
+    def _take_spare(self, path: Path) -> Segment | None:
+        """A drained segment under its new name. After a failed fsync there is none: only a new one tells the truth."""
+        while self._spare:
+            spare = self._spare.pop()
+            if not self._sync_failed:
+                try:
+                    spare.path.rename(path)
+                except OSError:
+                    pass
+                else:
+                    return spare
+            spare.close()
+        return None
+
+    def take_back(self, number: int, path: Path) -> None:
+        """The records of this segment are in the database: it is removed, or kept to be written to again. Called by the
+        thread that drains. Raises OSError."""
+        segment = self._written_full.pop(number, None)
+        if segment is None:
+            path.unlink(missing_ok=True)
+            return
+        free = path.with_suffix(".free")
+        try:
+            path.rename(free)  # first: a segment that is half zeros would look damaged to the next process
+        except OSError:
+            segment.close()
+            raise
+        segment.mapped[: segment.used] = bytes(segment.used)
+        self._spare.append(segment._replace(path=free))
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:08d}.spool"
@@ -221,7 +270,7 @@ class Spool:
         return fresh, settled, (self._number, self._written)
 
     def reader(self) -> Reader:
-        return Reader(self._directory)
+        return Reader(self._directory, self.take_back)
 
     def drained(self, size: int) -> None:
         self.waiting -= size
@@ -233,6 +282,8 @@ class Spool:
             self._map = None
         for file in (*self._to_close, self._file):
             os.close(file)
+        for segment in (*self._written_full.values(), *self._spare):
+            segment.close()
         if empty and not self._held:
             shutil.rmtree(self._directory, ignore_errors=True)
         os.close(self._lock)
@@ -240,10 +291,11 @@ class Spool:
 
 class Reader:
     """Reads a directory's records in their order; `next_batch` goes on where the last one ended. `set_aside` is given
-    the segments that could not be read to their end, instead of removing them."""
+    the segments that could not be read to their end, `remove` the others, with their numbers."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, remove: Callable[[int, Path], None] | None = None) -> None:
         self.directory = directory
+        self._remove = remove or _remove
         self.set_aside: Callable[[Path], None] = _leave
         self._damaged: set[int] = set()
         self._segment = 0
@@ -287,7 +339,7 @@ class Reader:
             else:
                 # What cannot be removed is read again by the next process: its records are known by their ids.
                 with contextlib.suppress(OSError):
-                    self._path(number).unlink(missing_ok=True)
+                    self._remove(number, self._path(number))
         self._segment, self._offset = segment, offset
 
     def _path(self, segment: int) -> Path:
@@ -301,6 +353,22 @@ class Reader:
 
 def _leave(_segment: Path) -> None:
     """Where nobody said what to do with a damaged segment, it stays."""
+
+
+def _remove(_number: int, segment: Path) -> None:
+    segment.unlink(missing_ok=True)
+
+
+def _new_segment(path: Path, size: int) -> tuple[int, mmap.mmap]:
+    """A file of zeros for which the disk has room, and its mapping. Raises OSError."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        _take_room(file, size)
+        return file, mmap.mmap(file, size)
+    except BaseException:
+        os.close(file)
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _take_room(file: int, size: int) -> None:

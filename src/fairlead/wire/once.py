@@ -88,7 +88,7 @@ class OnceReader:
         # When nothing takes more bytes than it must, this is where the messages are, and all that is left is theirs.
         start = body.find(b'"messages":[') + 11
         end = start + len(body) - total
-        said = _said(values[0], body, start, end)
+        said = _said(values[0], body, start, end) if end <= len(body) else None
         if said is None:
             return None
         fields["messages"] = Raw(body[start:end])
