@@ -214,8 +214,11 @@ def test_calls_on_one_connection_may_change_their_parameters_at_will() -> None:
     assert known is not None
     for temperature, word in ((1, "a"), (1, "b"), (0, "c"), (1, "d"), (0, "e"), (0, "f")):
         text = body([], [{"role": "user", "content": word}], [("temperature", temperature)])
-        found = read_chat(known.again(text, None, False))
+        found = read_chat(known.again(head + text, len(head), None, False))
         assert all_of(found) == all_of(parse_chat(text))
+    broken = head + text.replace(b'"content":"', b'"content":"\xff')
+    with pytest.raises(FairleadError, match=rf"at byte {broken.index(255) - len(head)}\)"):
+        read_chat(known.again(broken, len(head), None, False))
     with pytest.raises(FairleadError, match="temperature must be"):
-        read_chat(known.again(body([], [{"role": "user", "content": "a"}], [("temperature", 9)]), None, False))
-    assert read_chat(known.again(text, None, False)).frame is found.frame
+        read_chat(known.again(body([], [{"role": "user", "content": "a"}], [("temperature", 9)]), 0, None, False))
+    assert read_chat(known.again(head + text, len(head), None, False)).frame is found.frame

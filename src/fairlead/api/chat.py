@@ -38,7 +38,7 @@ def read_chat(request: Request) -> ChatRequest:
     if known is None:
         return parse_chat(request.body)
     frame = known.frame
-    chat = parse_chat(request.body, frame if isinstance(frame, Frame) else None)
+    chat = parse_chat(request.block, frame if isinstance(frame, Frame) else None, request.at)
     if chat.frame is not None:
         known.frame = chat.frame
     return chat

@@ -12,7 +12,7 @@ from typing import Final
 
 # What waits at most, so that nothing waits long: a batch of events that is larger is sent in several parts.
 MOST_WRITES: Final = 64
-MOST_BYTES: Final = 1_048_576
+MOST_BYTES: Final = 2_097_152
 
 
 class Outbox:

@@ -66,13 +66,13 @@ class KnownHead:
             return None
         return cls(request, head[: found.start(1)], head[found.end(1) :])
 
-    def body_of(self, data: bytes) -> bytes | None:
-        """The body when `data` is one whole message with this head, and nothing else."""
+    def body_at(self, data: bytes) -> int:
+        """Where the body begins when `data` is one whole message with this head and nothing else; -1 when it is not."""
         before, after = self.before, self.after
         at = len(before)
         size = len(data)
         if size <= at + len(after) or data[:at] != before:
-            return None
+            return -1
         length = 0
         digits = at + 10
         while at < digits:
@@ -82,20 +82,20 @@ class KnownHead:
             length = length * 10 + digit
             at += 1
             if at == size:
-                return None
+                return -1
         start = at + len(after)
         # Were there no digits, `after` would not follow: what was learnt had some.
         if size - start != length or data[at:start] != after or at == len(before):
-            return None
-        return data[start:]
+            return -1
+        return start
 
-    def again(self, body: bytes, peer: tuple[str, int] | None, secure: bool) -> Request:
-        """The request with this head and another body."""
-        return Request(self.method, self.target, None, body, "1.1", peer, secure, self)
+    def again(self, data: bytes, at: int, peer: tuple[str, int] | None, secure: bool) -> Request:
+        """The request with this head and another body: the bytes from `at` on."""
+        return Request(self.method, self.target, None, data, "1.1", peer, secure, self, at)
 
-    def headers_of(self, body: bytes) -> Sequence[tuple[bytes, bytes]]:
+    def headers_of(self, length: int) -> Sequence[tuple[bytes, bytes]]:
         headers = self.headers.copy()
-        headers[self.length_at] = (b"content-length", b"%d" % len(body))
+        headers[self.length_at] = (b"content-length", b"%d" % length)
         return headers
 
 
@@ -105,9 +105,10 @@ _DECIDING: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"con
 
 
 class Request:
-    """`path` is the target without its query, percent-encoding untouched; header names are lower-case."""
+    """`path` is the target without its query, percent-encoding untouched; header names are lower-case. The body is what
+    `block` holds from `at` on: a long one is not copied for whoever can do with that."""
 
-    __slots__ = ("_headers", "body", "known", "method", "path", "peer", "query", "secure", "target", "version")
+    __slots__ = ("_headers", "at", "block", "known", "method", "path", "peer", "query", "secure", "target", "version")
 
     def __init__(
         self,
@@ -119,11 +120,13 @@ class Request:
         peer: tuple[str, int] | None = None,
         secure: bool = False,
         known: KnownHead | None = None,
+        at: int = 0,
     ) -> None:
         self.method = method
         self.target = target
         self._headers = headers  # None: those of `known`
-        self.body = body
+        self.block = body
+        self.at = at
         self.version = version
         self.peer = peer
         self.secure = secure
@@ -143,8 +146,15 @@ class Request:
     def headers(self) -> Sequence[tuple[bytes, bytes]]:
         headers = self._headers
         if headers is None:
-            headers = self._headers = () if self.known is None else self.known.headers_of(self.body)
+            length = len(self.block) - self.at
+            headers = self._headers = () if self.known is None else self.known.headers_of(length)
         return headers
+
+    @property
+    def body(self) -> bytes:
+        if self.at:
+            self.block, self.at = self.block[self.at :], 0
+        return self.block
 
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or None."""
@@ -158,7 +168,7 @@ class Request:
         self._headers = ()
         self.peer = None
         self.known = None
-        self.body = b""
+        self.block, self.at = b"", 0
 
 
 class Response:

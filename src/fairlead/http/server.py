@@ -315,11 +315,11 @@ class Connection(asyncio.Protocol):
             if not self._fed and self._response is None:
                 known = self._known
                 if known is not None and not self._reading_paused:
-                    body = known.body_of(data)
-                    if body is not None and len(body) <= self.server.limits.body_bytes:
+                    at = known.body_at(data)
+                    if at >= 0 and len(data) - at <= self.server.limits.body_bytes:
                         if self._peer is None:
                             self._peer = _peer_of(self.transport)
-                        self._hand_over(known.again(body, self._peer, self.server.tls is not None), True)
+                        self._hand_over(known.again(data, at, self._peer, self.server.tls is not None), True)
                         return
                 self.deadline = self._loop.time() + self.server.limits.head_seconds
                 self._first_block = data

@@ -169,14 +169,14 @@ _once: Final = OnceReader(("model", *_OURS, *PARAMETERS))
 _image_url: Final = msgspec.json.Decoder(ImageUrl)
 
 
-def parse_chat(body: bytes, frame: Frame | None = None) -> ChatRequest:
-    """Checks a request's body. Raises InvalidRequest (`param` names what is wrong) or UnsupportedContent.
-    `frame`: of an earlier request; it changes what the reading costs and nothing else."""
-    if not body:
+def parse_chat(body: bytes, frame: Frame | None = None, at: int = 0) -> ChatRequest:
+    """Checks a request's body: what is there from `at` on. Raises InvalidRequest (`param` names what is wrong) or
+    UnsupportedContent. `frame`: of an earlier request; it changes what the reading costs and nothing else."""
+    if len(body) <= at:
         raise InvalidRequest("The request has no body: send a JSON object.")
-    _check_utf8(body)
-    again = None if frame is None else read_within(frame, body)
-    return _parse(body) if again is None else again
+    _check_utf8(body, at)
+    again = None if frame is None else read_within(frame, body, at)
+    return _parse(body[at:] if at else body) if again is None else again
 
 
 def _parse(body: bytes) -> ChatRequest:
@@ -249,21 +249,21 @@ def _parse(body: bytes) -> ChatRequest:
     return request
 
 
-def _check_utf8(body: bytes) -> None:
+def _check_utf8(body: bytes, begin: int) -> None:
     """msgspec does not look at the text inside a `Raw`."""
     if body.isascii():
         return
-    at = 0
+    at = begin
     try:
-        if len(body) <= UTF8_PIECE_BYTES:
-            body.decode()
+        if len(body) - begin <= UTF8_PIECE_BYTES:
+            body[begin:].decode()
             return
         view = memoryview(body)
         while at < len(body):  # piece by piece: one text as long as the body costs more than looking at it
             _, used = utf_8_decode(view[at : at + UTF8_PIECE_BYTES], "strict", at + UTF8_PIECE_BYTES >= len(body))
             at += used
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {at + error.start}).") from None
+        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {at - begin + error.start}).") from None
 
 
 def _split(body: bytes) -> dict[str, Raw]:

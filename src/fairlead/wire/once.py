@@ -132,11 +132,12 @@ class OnceReader:
         return _read(fields, last.role, last.content, _NULL if opening is None else opening, start, start + size)
 
 
-def read_within(frame: Frame, body: bytes) -> ChatRequest | None:
-    """A body that has this frame, and texts as messages. None for any other. `body` is known to be UTF-8."""
-    start = len(frame.before)
+def read_within(frame: Frame, body: bytes, begin: int = 0) -> ChatRequest | None:
+    """A body that has this frame, and texts as messages; it begins at `begin` and is known to be UTF-8. None for any
+    other."""
+    start = begin + len(frame.before)
     end = len(body) - len(frame.after)
-    if end <= start or body[:start] != frame.before or body[end:] != frame.after:
+    if end <= start or body[begin:start] != frame.before or body[end:] != frame.after:
         return None
     text: bytes | memoryview = body[start:end] if end - start < LEAST_BYTES else memoryview(body)[start:end]
     try:
