@@ -58,8 +58,8 @@ def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
 
 # Many rows are one statement: SQLite lets go of Python's lock once per statement, and every change of hands costs a
 # call that is being served more than a row costs here.
-# A few sizes only: SQLite's driver keeps every statement that it has prepared, and one of so many rows is large.
-ROWS_PER_STATEMENT = (256, 32, 4, 1)
+# Sizes by halves: what is left of a batch takes eight statements at most. SQLite's driver keeps each of them prepared.
+ROWS_PER_STATEMENT = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _COLUMNS = ("id", "at", "account_id", "key_id", "price", "entry_id", "body")
 _CHARGE = text(
     "INSERT INTO charges (account_id, key_id, charged) VALUES (:account, :key, :amount) "

@@ -26,7 +26,7 @@ log = logging.getLogger("fairlead.ledger")
 SEGMENT_BYTES = 1024 * 1024
 # Segments whose records are in the database are written to again: a page that is touched for the first time costs the
 # kernel more than ten records do. So many are kept for it.
-MOST_KEPT: Final = 4
+MOST_KEPT: Final = 2
 LONGEST_RECORD: Final = 1024 * 1024
 # Records that are kept at hand until they are drained; behind so many they are read from the segments again.
 MOST_FRESH: Final = 20_000
