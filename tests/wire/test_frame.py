@@ -79,7 +79,8 @@ def sent(adapter: OpenAIChat, request: ChatRequest) -> Any:
         call = adapter.to_vendor(request)
     except FairleadError as error:
         return type(error), str(error)
-    return json.loads(b"".join(call.body)), call.stream, call.dropped, call.include_usage, call.choices, call.prefill
+    dropped = sorted(call.dropped)  # a short body's members are not kept in their order
+    return json.loads(b"".join(call.body)), call.stream, dropped, call.include_usage, call.choices, call.prefill
 
 
 def first_of_its_frame(text: bytes) -> ChatRequest | None:
@@ -92,7 +93,10 @@ def is_read_as_without(earlier: ChatRequest, text: bytes) -> None:
     earlier one was."""
     found, wanted = read(text, earlier.frame), read(text + b" ")
     if not isinstance(found, ChatRequest) or not isinstance(wanted, ChatRequest):
-        assert found == wanted
+        assert not isinstance(found, ChatRequest)
+        assert not isinstance(wanted, ChatRequest)
+        # Of a body that ends too early, the space changes the words.
+        assert found in (wanted, read(text))
         return
     assert wanted.frame is None
     assert all_of(found) == all_of(wanted)
