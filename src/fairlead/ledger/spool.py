@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 
 log = logging.getLogger("fairlead.ledger")
 
-SEGMENT_BYTES = 1024 * 1024
+SEGMENT_BYTES = 512 * 1024
 # Segments whose records are in the database are written to again: a page that is touched for the first time costs the
 # kernel more than ten records do. So many are kept for it.
 MOST_KEPT: Final = 2
