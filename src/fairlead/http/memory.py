@@ -18,7 +18,7 @@ MMAP_THRESHOLD_BYTES = 64 << 20
 # glibc's own 128 KiB, or 8 MiB, keep less after the largest bodies, but give back in the middle of a load what the next
 # body takes again: 130 to 240 page faults for each call of 1 MB, a third of what it costs.
 TRIM_THRESHOLD_BYTES = 256 << 20
-TOP_PAD_BYTES = 1 << 20
+TOP_PAD_BYTES = 4 << 20
 
 
 def tune_allocator() -> bool:
