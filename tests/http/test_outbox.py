@@ -88,3 +88,16 @@ def test_a_transport_that_was_closed_meanwhile_takes_nothing_from_the_others() -
         assert [seen(peer) for peer in peers] == [b"", b"kept"]
 
     with_transports(story)
+
+
+def test_a_transport_that_takes_nothing_any_more_is_cut_and_the_others_get_theirs() -> None:
+    async def story(transports: list[asyncio.Transport], peers: list[socket.socket]) -> None:
+        outbox = Outbox()
+        transports[0].write_eof()
+        outbox.write(transports[0], b"too late")
+        outbox.write(transports[1], b"kept")
+        await asyncio.sleep(0)
+        assert transports[0].is_closing()
+        assert [seen(peer) for peer in peers] == [b"", b"kept"]
+
+    with_transports(story)

@@ -62,7 +62,7 @@ def test_one_pass_finds_what_two_find(
     if earlier:
         everything.insert(0, ("messages", earlier))
     body = written(everything, separators, ascii_only)
-    for once in (chat._once.read(body), chat._usual.read_short(body)):
+    for once in (chat._once.read(body), chat._usual.read(body)):
         if once is not None:
             as_two_passes_find_it(once, body, everything)
             assert separators == (",", ":")
@@ -87,7 +87,7 @@ def test_what_sdks_send_is_read_in_one_pass() -> None:
         {"model": "m", "temperature": 1, "messages": messages},
     ):
         body = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
-        for once in (chat._once.read(body), chat._usual.read_short(body)):
+        for once in (chat._once.read(body), chat._usual.read(body)):
             assert once is not None
             assert json.loads(bytes(once.fields["messages"])) == messages
 

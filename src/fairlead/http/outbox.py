@@ -52,7 +52,10 @@ class Outbox:
             if transport.is_closing():
                 continue
             one = data[at]
-            if isinstance(one, bytes):
-                transport.write(one)
-            else:
-                transport.writelines(one)
+            try:
+                if isinstance(one, bytes):
+                    transport.write(one)
+                else:
+                    transport.writelines(one)
+            except RuntimeError:  # it takes nothing any more; what is for the others must leave all the same
+                transport.abort()

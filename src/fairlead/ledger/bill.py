@@ -90,9 +90,8 @@ class Bill:
         hold: Hold | None = None,
     ) -> None:
         self._bills = bills
-        self.synced = (
-            bills.synced
-        )  # to be awaited before the last byte leaves, where records must survive a power failure
+        # To be awaited before the last byte leaves, where records must survive a power failure.
+        self.synced = bills.synced
         self.id = generation_id
         self.closed = False
         self.price = 0

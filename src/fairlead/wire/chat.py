@@ -180,7 +180,7 @@ def parse_chat(body: bytes, frame: Frame | None = None, at: int = 0) -> ChatRequ
 
 
 def _parse(body: bytes) -> ChatRequest:
-    once = _once.read(body) if len(body) >= LEAST_BYTES else _usual.read_short(body)
+    once = (_once if len(body) >= LEAST_BYTES else _usual).read(body)
     fields = _split(body) if once is None else once.fields
     preferences: Preferences | None = None
     models: list[str] = []

@@ -7,7 +7,6 @@ left to the two passes. Of a body that is an earlier one with other messages, on
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from fairlead.wire.chat_shapes import NULL, PlainMessage
 
 # From here on a body may have any member of the API; a shorter one would not gain by it.
 LEAST_BYTES: Final = 8_192
-# What short bodies have beside their messages, most of them. No value of these holds the text `"messages":[`.
+# What short bodies have beside their messages, most of them.
 USUAL: Final = (
     "model", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "seed",
     "stop", "user", "presence_penalty", "frequency_penalty",
@@ -27,8 +26,6 @@ USUAL: Final = (
 _ABSENT: Final = Raw(b"")
 _string: Final = msgspec.json.Decoder(str)
 _astuple: Final = msgspec.structs.astuple
-_WITH_USAGE: Final = Raw(b'{"include_usage":true}')
-_byte: Final = struct.Struct("B").unpack_from
 _NULL: Final[Raw] = NULL
 _messages: Final = msgspec.json.Decoder(list[PlainMessage]).decode
 
@@ -67,13 +64,15 @@ class OnceReader:
         shape = msgspec.defstruct("Body", members, forbid_unknown_fields=True, gc=False)
         self._decode = msgspec.json.Decoder(shape).decode
 
-    def read_short(self, body: bytes) -> Once | None:
-        """The same for a short body with `USUAL` members, in fewer steps. The order of its members is not kept."""
+    def read(self, body: bytes) -> Once | None:
+        """None when the two passes have to look at it. `body` is known to be UTF-8."""
         try:
             values: tuple[Any, ...] = _astuple(self._decode(body))
         except (msgspec.DecodeError, RecursionError):
             return None
-        total = 1 + 12
+        # Each member takes at least so many bytes. What they leave is for the messages, which take at least theirs:
+        # when that is all of it, none takes more.
+        others = len('{"messages":}')
         fields: dict[str, Raw] = {}
         at = 1
         for name in self._names:
@@ -81,55 +80,21 @@ class OnceReader:
             at += 1
             if value is not _ABSENT:
                 fields[name] = value
-                total += 4 + len(name) + len(value)
-        options = fields.get("stream_options")
-        if options is not None and options != _WITH_USAGE:
-            return None
-        # When nothing takes more bytes than it must, this is where the messages are, and all that is left is theirs.
-        start = body.find(b'"messages":[') + 11
-        end = start + len(body) - total
-        said = _said(values[0], body, start, end) if end <= len(body) else None
+                others += 4 + len(name) + len(value)
+        start = _start(body, fields)
+        end = start + len(body) - others
+        said = _said(values[0], body, start, end) if start >= 0 and end <= len(body) else None
         if said is None:
             return None
-        fields["messages"] = Raw(body[start:end])
-        return _read(fields, said[0], said[1], said[2], start, end)
-
-    def read(self, body: bytes) -> Once | None:
-        """None when the two passes have to look at it. `body` is known to be UTF-8."""
-        try:
-            values = msgspec.structs.astuple(self._decode(body))
-        except (msgspec.DecodeError, RecursionError):
-            return None
-        messages: list[PlainMessage] = values[0]
-        if not messages:
-            return None
-        # Each piece takes at least so many bytes: that all together is the whole body says that none takes more.
-        size = 1
-        opening: Raw | None = None
-        for message in messages:
-            content = message.content
-            if _byte(content)[0] != 0x22:
+        role, content, opening = said
+        prefill: str | None = None
+        if role == "assistant":
+            try:
+                prefill = _string.decode(content)
+            except msgspec.DecodeError:  # half of a surrogate pair
                 return None
-            if opening is None and message.role == "user":
-                opening = content
-            size += 23 + len(message.role) + len(content)
-        total = 1 + 4 + len("messages") + size
-        given: dict[bytes, Raw] = {}
-        at = 1
-        for name in self._names:
-            value = values[at]
-            at += 1
-            if value is not _ABSENT:
-                given[name.encode()] = value
-                total += 4 + len(name) + len(value)
-        if total != len(body):
-            return None
-        fields: dict[str, Raw] = {}
-        start = _members(body, given, size, fields)
-        if start < 0:
-            return None
-        last = messages[-1]
-        return _read(fields, last.role, last.content, _NULL if opening is None else opening, start, start + size)
+        fields["messages"] = Raw(_part(body, start, end))
+        return Once(fields, prefill, opening, start, end)
 
 
 def read_within(frame: Frame, body: bytes, begin: int = 0) -> ChatRequest | None:
@@ -139,7 +104,7 @@ def read_within(frame: Frame, body: bytes, begin: int = 0) -> ChatRequest | None
     end = len(body) - len(frame.after)
     if end <= start or body[begin:start] != frame.before or body[end:] != frame.after:
         return None
-    text: bytes | memoryview = body[start:end] if end - start < LEAST_BYTES else memoryview(body)[start:end]
+    text = _part(body, start, end)
     try:
         said = _said(_messages(text), body, start, end)
         if said is None:
@@ -171,35 +136,22 @@ def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tu
     return (role, content, opening) if at == end and role else None
 
 
-def _read(fields: dict[str, Raw], role: str, content: Raw, opening: Raw, start: int, end: int) -> Once | None:
-    """`role`, `content`: of the last message."""
-    prefill: str | None = None
-    if role == "assistant":
-        try:
-            prefill = _string.decode(content)
-        except msgspec.DecodeError:  # half of a surrogate pair
-            return None
-    return Once(fields, prefill, opening, start, end)
-
-
-def _members(body: bytes, given: dict[bytes, Raw], size: int, fields: dict[str, Raw]) -> int:
-    """Fills in the members in their order, the messages among them as the `size` bytes where they stand: from there
-    on, or -1."""
-    start = -1
+def _start(body: bytes, fields: dict[str, Raw]) -> int:
+    """Where the messages begin, behind members that take no more bytes than they must; -1 for others."""
     at = 1
     end = len(body)
     while at < end:
         stop = body.find(b'"', at + 1)
         name = body[at + 1 : stop]
-        at = stop + 2
         if name == b"messages":
-            fields["messages"] = Raw(memoryview(body)[at : at + size])
-            start = at
-            at += size + 1
-            continue
-        value = given.get(name)
+            return stop + 2
+        value = fields.get(name.decode())
         if value is None:  # a name with escapes in it
             return -1
-        fields[name.decode()] = value
-        at += len(value) + 1
-    return start if len(fields) == len(given) + 1 else -1
+        at = stop + 3 + len(value)
+    return -1
+
+
+def _part(body: bytes, start: int, end: int) -> bytes | memoryview:
+    """Copied where that costs less than a view."""
+    return body[start:end] if end - start < LEAST_BYTES else memoryview(body)[start:end]
