@@ -31,6 +31,7 @@ MODULES = (
     "ledger/wallets",
     "prices/charging",
     "prices/sheet",
+    "providers/openai_answers",
     "providers/openai_chat",
     "providers/sse",
     "routing/attempt",
