@@ -30,7 +30,7 @@ from fairlead.errors import (
     UpstreamError,
     UpstreamInvalid,
 )
-from fairlead.http.client import Exchange
+from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.money.text import written

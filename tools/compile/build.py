@@ -20,6 +20,7 @@ MODULES = (
     "gateway",
     "http/client",
     "http/eager",
+    "http/exchange",
     "http/outbox",
     "http/request",
     "http/server",

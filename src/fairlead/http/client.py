@@ -1,4 +1,4 @@
-"""The client's side: a pool of connections per upstream, and one `Exchange` per request.
+"""The client's side: a pool of connections per upstream. What is sent on them is an `Exchange` each.
 
 Callbacks only: an exchange costs two `Signal`s and no task, future or timer. Deadlines are swept per pool.
 """
@@ -6,10 +6,9 @@ Callbacks only: an exchange costs two `Signal`s and no task, future or timer. De
 from __future__ import annotations
 
 import asyncio
-import math
 import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,19 +16,16 @@ from urllib.parse import urlsplit
 import httptools
 
 from fairlead.errors import (
-    FairleadError,
     UpstreamBusy,
     UpstreamCut,
     UpstreamInvalid,
-    UpstreamTimeout,
     UpstreamUnreachable,
 )
 from fairlead.http.connect import Address, Proxy, connect
-from fairlead.http.eager import Signal
+from fairlead.http.exchange import Exchange
 from fairlead.http.outbox import Outbox
-from fairlead.http.request import BODILESS, JOIN_BYTES, number
+from fairlead.http.request import BODILESS, number
 
-NEVER: Final = math.inf
 SWEEP_SECONDS: Final = 0.1
 TOO_LARGE: Final = "The provider's answer is larger than an answer may be."
 # Names of headers that are remembered as a provider writes them.
@@ -282,249 +278,6 @@ class Pool:
             task.cancel()
         if self._connecting:
             await asyncio.gather(*self._connecting, return_exceptions=True)
-
-
-class Exchange:
-    """One request to an upstream and its answer. Errors of `head`, `read` and `relay`: the UpstreamError family."""
-
-    __slots__ = (
-        "_body",
-        "_complete",
-        "_connection",
-        "_done",
-        "_failure",
-        "_got_head",
-        "_head_signal",
-        "_parts",
-        "_read_bytes",
-        "_sink",
-        "connecting",
-        "deadline",
-        "end_at",
-        "head_at",
-        "head_only",
-        "headers",
-        "length",
-        "over",
-        "phase",
-        "pool",
-        "retried",
-        "sent_at",
-        "start",
-        "status",
-    )
-
-    def __init__(
-        self, pool: Pool, start: bytes, body: Sequence[bytes | memoryview], length: int, head_only: bool
-    ) -> None:
-        self.pool = pool
-        self.start = start
-        self.length = length
-        self.head_only = head_only
-        self.status = 0
-        self.headers: Sequence[tuple[bytes, bytes]] = ()
-        self.sent_at = 0.0
-        self.head_at = 0.0
-        self.deadline = NEVER
-        self.end_at = NEVER
-        self.phase = ""
-        self.over = False
-        self.connecting: asyncio.Task[None] | None = None
-        self._body = body
-        self._connection: Connection | None = None
-        self._parts: list[bytes] = []
-        self._read_bytes = 0
-        self._got_head = False
-        self._complete = False
-        self.retried = False
-        self._failure: Exception | None = None
-        self._head_signal: Signal[None] | None = None
-        self._done: Signal[None] | None = None
-        self._sink: Callable[[bytes], None] | None = None
-
-    # --- for the caller
-
-    def header(self, name: bytes) -> bytes | None:
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
-
-    async def head(self) -> int:
-        """Waits for status and headers; gives the status."""
-        waiting = self.until_head()
-        if waiting is not None:
-            await waiting
-        return self.status
-
-    def until_head(self) -> Signal[None] | None:
-        """What `head` waits for; None when they are there."""
-        if self._got_head:
-            return None
-        if self._failure is not None:
-            raise self._failure
-        signal: Signal[None] = Signal()
-        self._head_signal = signal
-        return signal
-
-    def whole(self) -> bytes | None:
-        """The whole body when it is there already."""
-        if not self._complete:
-            return None
-        parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        await self._to_the_end()
-        parts = self._parts
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def relay(self, sink: Callable[[bytes], None]) -> None:
-        """Gives each block of the body to `sink` as it is read, on the stack of the read callback, and returns at the
-        proper end. What `sink` raises closes the upstream and is raised here."""
-        parts = self._parts
-        if parts:
-            self._parts = []
-            sink(parts[0] if len(parts) == 1 else b"".join(parts))
-        self._sink = sink
-        await self._to_the_end()
-
-    async def _to_the_end(self) -> None:
-        if not self._complete:
-            if self._failure is not None:
-                raise self._failure
-            self._done = Signal()
-            await self._done
-
-    def pause(self) -> None:
-        """Stops reading from the upstream; silence is then ours and does not count as idle."""
-        if self._connection is not None:
-            self.deadline = NEVER
-            self._connection.transport.pause_reading()
-
-    def resume(self) -> None:
-        connection = self._connection
-        if connection is not None:
-            self.deadline = connection.loop.time() + self.pool.timeouts.idle_seconds
-            connection.transport.resume_reading()
-
-    def hurry(self, seconds: float) -> None:
-        """What still comes says nothing any more: the end is waited for no longer than this."""
-        connection = self._connection
-        if connection is not None:
-            self.deadline = connection.loop.time() + seconds
-
-    def cancel(self) -> None:
-        """Closes the upstream's connection at once. Nothing happens when the answer is complete."""
-        if not self.over:
-            self._end()
-            self._abort()
-
-    # --- for the connection and the pool
-
-    def wake(self, data_at: float) -> None:
-        """After a block was parsed: hands on what came, to whoever waits."""
-        if not self._got_head:
-            return
-        self.deadline = data_at + self.pool.timeouts.idle_seconds
-        sink = self._sink
-        if sink is not None and self._parts:
-            parts = self._parts
-            self._parts = []
-            try:
-                sink(parts[0] if len(parts) == 1 else b"".join(parts))
-            except Exception as error:
-                self.fail(error)
-                return
-        if self._complete:
-            self._end()
-        signal = self._head_signal
-        if signal is not None:
-            self._head_signal = None
-            signal.set(None)
-        if self._complete and self._done is not None:
-            self._done.set(None)
-
-    def begin_answer(self, status: int, headers: list[tuple[bytes, bytes]], now: float) -> None:
-        self.status = status
-        self.headers = headers
-        self.head_at = now
-        self.phase = "idle"
-        self._got_head = True
-        self._body = ()
-        self.start = b""
-
-    def take_body(self, data: bytes) -> bool:
-        """False when the answer is larger than it may be."""
-        self._parts.append(data)
-        if self._sink is None:
-            self._read_bytes += len(data)
-            return self._read_bytes <= self.pool.limits.body_bytes
-        return True
-
-    def complete(self) -> None:
-        self._complete = True
-        self._connection = None
-
-    def send_on(self, connection: Connection, now: float) -> None:
-        self._connection = connection
-        self.sent_at = now
-        self.phase = "first byte"
-        self.deadline = now + self.pool.timeouts.first_byte_seconds
-        if self.length <= JOIN_BYTES:
-            self.pool.outbox.write(connection.transport, b"".join((self.start, *self._body)))
-        else:
-            self.pool.outbox.write_large(connection.transport, (self.start, *self._body), self.length)
-
-    def cut(self, connection: Connection, error: FairleadError) -> None:
-        """The connection ended before the answer was complete."""
-        if self.over:
-            return
-        self._connection = None
-        if connection.reused and not connection.answering and not self.retried and not self._got_head:
-            self.retried = True
-            self.pool.retry(self)
-            return
-        self.fail(error)
-
-    def expire(self, now: float) -> None:
-        what = {
-            "queue": "No connection to the provider was free in time.",
-            "connect": "The provider did not accept a connection in time.",
-            "first byte": "The provider did not begin to answer in time.",
-            "idle": "The provider fell silent in the middle of its answer.",
-        }
-        if self.end_at <= now:
-            self.fail(UpstreamTimeout("The provider's answer took longer than a call may take in total."))
-        elif self.phase == "queue":
-            self.fail(UpstreamBusy(what["queue"], retry_after_seconds=1))
-        else:
-            self.fail(UpstreamTimeout(what[self.phase]))
-
-    def fail(self, error: Exception) -> None:
-        if self.over:
-            return
-        self._end()
-        self._failure = error
-        self._abort()
-        if self._head_signal is not None:
-            self._head_signal.fail(error)
-        elif self._done is not None:
-            self._done.fail(error)
-
-    def _end(self) -> None:
-        self.over = True
-        self.deadline = self.end_at = NEVER
-        self.pool.finished(self)
-
-    def _abort(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.drop()
-        if self.connecting is not None:
-            self.connecting.cancel()
-            self.connecting = None
 
 
 class Connection(asyncio.Protocol):

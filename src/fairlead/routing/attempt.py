@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
-from fairlead.http.client import Exchange
+from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from fairlead.errors import AnswerInvalid, EngineStarting, InvalidRequest
-from fairlead.http.client import Exchange
+from fairlead.http.exchange import Exchange
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.emulate import (
     Emulated,

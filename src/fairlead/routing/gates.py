@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fairlead.errors import EngineStarting, UpstreamCut, UpstreamUnreachable
-from fairlead.http.client import Exchange
+from fairlead.http.exchange import Exchange
 from fairlead.routing.protocols import Call, Gate
 from fairlead.routing.upstream import Upstream, send
 

@@ -12,8 +12,8 @@ from functools import partial
 from typing import NamedTuple
 
 from fairlead.errors import FairleadError
-from fairlead.http.client import Exchange
 from fairlead.http.eager import Signal, run
+from fairlead.http.exchange import Exchange
 from fairlead.ledger.ledger import Bill
 from fairlead.routing.health import Health
 from fairlead.routing.needs import MAY_BE_EMULATED

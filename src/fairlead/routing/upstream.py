@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.errors import FairleadError
-from fairlead.http.client import Exchange, Pool
+from fairlead.http.client import Pool
+from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
 from fairlead.routing.needs import HARD, IMAGES
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
