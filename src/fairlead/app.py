@@ -111,8 +111,8 @@ ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator 
 LAST_BILLS_SECONDS = 5.0
 # How long a worker that is not the first one leaves an open breaker to the first one's probes.
 PATIENCE_SECONDS = 10.0
-# Net allocations between two young collections; Python's 700 cost a twentieth of a call. A stream that has ended is a
-# cycle of two dozen objects and some kilobytes: at 20,000 four megabytes of them lay about.
+# Net allocations between two young collections; Python's 700 cost a twentieth of a call. What a call has used is freed
+# without any (tests/e2e/test_garbage.py): they find what libraries leave, and pages.
 GC_THRESHOLD = 5_000
 # A host that means every address, and one that a caller on this machine can use.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
@@ -241,7 +241,7 @@ class Service:
         keeping = loop.create_task(self._keeper.run())
         probing = loop.create_task(self._probes.run())
         resting = loop.create_task(give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
-        # What lives as long as the process is not looked at again, and a request's own objects leave no cycles.
+        # What lives as long as the process is not looked at again.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)

@@ -30,6 +30,7 @@ from fairlead.errors import (
     UpstreamError,
     UpstreamInvalid,
 )
+from fairlead.http.eager import let_go
 from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
@@ -340,6 +341,7 @@ class Gateway:
                 if response.gone:
                     raise CallerGone("The caller hung up.") from failure
                 upstream = await self._next(calling, upstream, failure, tried)
+                let_go(failure)
                 first, entry, tried = False, None, self._clock()
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
@@ -507,7 +509,8 @@ class Gateway:
             running.interrupt(gone)
         elif not exchange.over:
             exchange.resume()
-            asyncio.get_running_loop().call_later(self._hang_up.seconds, running.interrupt, gone)
+            loop = asyncio.get_running_loop()
+            attempt.drain_timer = loop.call_later(self._hang_up.seconds, running.interrupt, gone)
 
     async def _exchange(self, attempt: Attempt, call: Call, calling: Calling, entry: Entry | None) -> None:
         upstream, request, response = attempt.upstream, calling.request, calling.response

@@ -78,9 +78,10 @@ def serving(
     command: tuple[str, ...] = ("serve",),
     workers: int = 1,
     database: str | None = None,
+    program: tuple[str, ...] = ("-m", "fairlead"),
 ) -> Iterator[Served]:
     data = tmp / "data"
-    argv = [sys.executable, "-m", "fairlead", *command, "--port", "0", "--data", str(data), "--workers", str(workers)]
+    argv = [sys.executable, *program, *command, "--port", "0", "--data", str(data), "--workers", str(workers)]
     if config is not None:
         file = tmp / "fairlead.toml"
         file.write_text(config)

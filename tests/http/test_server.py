@@ -346,3 +346,28 @@ def test_a_drain_lets_streams_end_and_closes_the_idle() -> None:
         server.call(lambda: answers[0][1].set(None))
         assert read_all(busy).endswith(b"finish\r\n0\r\n\r\n")
         draining.result(5)
+
+
+def test_a_drain_ends_although_what_a_hang_up_calls_fails() -> None:
+    begun: list[Response] = []
+
+    def handler(_request: Request, response: Response) -> Any:
+        async def wait() -> None:
+            response.on_gone = fail
+            begun.append(response)
+            await Signal[None]()
+
+        return wait()
+
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    with running(handler) as server:
+        server.loop.call_soon_threadsafe(lambda: server.loop.set_exception_handler(lambda *_: None))
+        connection = server.connect()
+        connection.sendall(get())
+        eventually(lambda: begun)
+        connection.close()
+        eventually(lambda: begun[0].gone)
+        assert server.server.connections == 0
+        server.call(lambda: server.server.drain(0.1))

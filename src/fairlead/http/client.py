@@ -459,6 +459,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         exchange, self._exchange = self._exchange, None
+        self._parser = None  # which knows our callbacks: a circle
         self.pool.lost(self)
         if exchange is None:
             return

@@ -10,9 +10,12 @@ upstream, a hang-up). Awaiting ordinary asyncio futures works too; what needs `a
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+# Errors behind an error that are looked at: nothing keeps such a chain from being a ring.
+MOST_CAUSES: Final = 8
 
 
 class Signal(Generic[T]):
@@ -85,6 +88,7 @@ class Running:
         except BaseException as failure:
             self.finished = True
             self.ended(failure)
+            let_go(failure)
             return
         finally:
             self._stepping = False
@@ -114,6 +118,16 @@ class Running:
             waited._running = None  # noqa: SLF001
         self.step(error)
         return True
+
+
+def let_go(error: BaseException | None) -> None:
+    """An error knows the frames that it went through, and their variables know it: a circle, with all that a request
+    has read. Compiled code has no such variables."""
+    for _ in range(MOST_CAUSES):
+        if error is None:
+            return
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class _Told(Running):

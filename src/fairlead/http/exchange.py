@@ -70,7 +70,7 @@ class Exchange:
         self._got_head = False
         self._complete = False
         self.retried = False
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._head_signal: Signal[None] | None = None
         self._done: Signal[None] | None = None
         self._sink: Callable[[bytes], None] | None = None
@@ -120,7 +120,8 @@ class Exchange:
         if parts:
             self._parts = []
             sink(parts[0] if len(parts) == 1 else b"".join(parts))
-        self._sink = sink
+        if not self.over:
+            self._sink = sink
         await self._to_the_end()
 
     async def _to_the_end(self) -> None:
@@ -149,10 +150,10 @@ class Exchange:
             self.deadline = connection.loop.time() + seconds
 
     def cancel(self) -> None:
-        """Closes the upstream's connection at once. Nothing happens when the answer is complete."""
+        """Closes the upstream's connection at once; who waits for the answer gets a CancelledError. Nothing happens
+        when the answer is complete."""
         if not self.over:
-            self._end()
-            self._abort()
+            self.fail(asyncio.CancelledError())
 
     # --- for the connection and the pool
 
@@ -235,7 +236,7 @@ class Exchange:
         else:
             self.fail(UpstreamTimeout(what[self.phase]))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if self.over:
             return
         self._end()
@@ -248,6 +249,7 @@ class Exchange:
 
     def _end(self) -> None:
         self.over = True
+        self._sink = None  # which knows this exchange: a circle
         self.deadline = self.end_at = NEVER
         self.pool.finished(self)
 

@@ -233,16 +233,19 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         self.deadline = NEVER
         self._eof = True
-        response = self._response
-        self._queue = None
-        if response is not None:
-            response.gone = True
-            on_gone, response.on_gone = response.on_gone, None
-            if on_gone is not None:
-                on_gone()
-            elif response.running is not None:
-                response.running.interrupt(CallerGone("The caller hung up."))
         self.server.closed(self)
+        # The parser knows its callbacks and we know the parser: a circle, which a rare search for garbage would break.
+        self._parser = self._queue = self._known = None
+        self._headers, self._body, self._first_block = [], [], b""
+        response = self._response
+        if response is None:
+            return
+        response.gone = True
+        on_gone, response.on_gone = response.on_gone, None
+        if on_gone is not None:
+            on_gone()
+        elif response.running is not None:
+            response.running.interrupt(CallerGone("The caller hung up."))
 
     def eof_received(self) -> bool:
         """The caller closed its sending side: perhaps only that side (it still reads), perhaps it hung up. TCP says the

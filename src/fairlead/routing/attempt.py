@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, NamedTuple
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
@@ -34,6 +35,7 @@ class Attempt:
     __slots__ = (
         "answer",
         "bill",
+        "drain_timer",
         "ended_at",
         "exchange",
         "first_at",
@@ -54,6 +56,7 @@ class Attempt:
         self.bill = bill
         self.response = response
         self.exchange: Exchange | None = None
+        self.drain_timer: asyncio.TimerHandle | None = None  # ends an answer that is read for nobody
         self.answer: Answer | None = None
         self.first_at = 0.0  # when the first event of a stream came
         self.splice: Splice | None = None  # behind the answer's beginning, which another one wrote
@@ -79,6 +82,9 @@ class Attempt:
         """Closes the upstream's connection, unless the answer is complete."""
         if self.exchange is not None:
             self.exchange.cancel()
+        if self.drain_timer is not None:
+            self.drain_timer.cancel()
+            self.drain_timer = None
 
     def settle_at_once(self) -> bool:
         """Settles by what the provider has reported. False when there is something to wait for first: `settle` does."""

@@ -60,7 +60,8 @@ class Entry:
         held, self._held = self._held, []
         if held:
             sink(b"".join(held))
-        self._sink = sink
+        if not self._ended.done:
+            self._sink = sink
         await self._ended
 
     async def _read(self) -> None:
@@ -81,19 +82,24 @@ class Entry:
             self._peeked.feed(data)
             if self._peeked.delivered():
                 self.spoke = True
-                self._on_change()
+                self._changed()
 
     def _end(self, failure: BaseException | None) -> None:
         known = self.spoke
+        self._sink = None
         if failure is None:
             self.spoke = not self.failed
             self._ended.set(None)
         else:
-            self.failed = True
+            self.failed = not isinstance(failure, asyncio.CancelledError)
             self.error = failure if isinstance(failure, FairleadError) else None
             self._ended.fail(failure)
         if not known:
-            self._on_change()
+            self._changed()
+
+    def _changed(self) -> None:
+        on_change, self._on_change = self._on_change, _nothing  # who is told knows this entry: a circle
+        on_change()
 
 
 class Raced(NamedTuple):
