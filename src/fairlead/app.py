@@ -42,6 +42,7 @@ from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.views import limits
+from fairlead.chores import Chores
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
 from fairlead.engines.supervisor import Engine
@@ -187,6 +188,7 @@ class Service:
         self._snapshot = snapshot
         self._reaches = {provider.id: self._reach(provider) for provider in snapshot.providers.values()}
         self._stopping = asyncio.Event()
+        self._chores = Chores()
         self._recorder = Recorder()
         self._traced: Callable[[Series, Model, Deployment], Measured] | None = None
         self._tracer: Tracer | None = None
@@ -235,12 +237,13 @@ class Service:
         keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        watching = loop.create_task(keys.watch())
-        draining = loop.create_task(ledger.run())
-        measuring = loop.create_task(keeper.run())
-        keeping = loop.create_task(self._keeper.run())
-        probing = loop.create_task(self._probes.run())
-        resting = loop.create_task(give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
+        chores = self._chores
+        chores.begin("watches the keys", keys.watch)
+        chores.begin("stores usage", ledger.run)
+        chores.begin("stores telemetry", keeper.run)
+        chores.begin("stores what routing has decided", self._keeper.run)
+        chores.begin("probes", self._probes.run)
+        chores.begin("gives back memory", lambda: give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
         # What lives as long as the process is not looked at again.
         gc.collect()
         gc.freeze()
@@ -256,10 +259,7 @@ class Service:
         give_up = loop.time() + LAST_BILLS_SECONDS
         while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        for task in (watching, draining, measuring, keeping, probing, resting):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await chores.end()
         await loop.run_in_executor(None, self._keeper.close)
         await keeper.close()
         if sender is not None:
@@ -349,6 +349,9 @@ class Service:
                 Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
                 Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
+                Gauge(
+                    "fairlead_chore_failures", "How often work beside the calls failed.", lambda: self._chores.failures
+                ),
                 Gauge("fairlead_ready", "1: a call can be served.", lambda: not self._obstacles()),
             ),
             {"process": ledger.name},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import socket
 import ssl
@@ -11,6 +12,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -303,3 +305,40 @@ def test_the_command_line_stays_quiet_about_tracebacks(tmp_path: Path) -> None:
     assert isinstance(done, subprocess.CompletedProcess)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+FAILING = """
+from fairlead.accounts.keys import KeyRing
+from fairlead.cli import main
+
+follow = KeyRing._follow
+failures = []
+
+def fail_once(ring):
+    if not failures:
+        failures.append(1)
+        raise RuntimeError("on purpose")
+    follow(ring)
+
+KeyRing._follow = fail_once
+main()
+"""
+
+
+def test_work_beside_the_calls_that_fails_is_told_and_goes_on(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FAILING)
+    with serving(tmp_path, program=(str(program),)) as served:
+        eventually(lambda: "RuntimeError: on purpose" in served.output)
+        assert "What watches the keys failed; it begins again in 1 s." in served.output
+        key = fairlead("keys", "create", "--name", "later", data=served.data).stdout.split()[-1]
+        eventually(lambda: got(served, "/v1/key", key)[0] == 200)
+        metrics = got(served, "/metrics")[1]
+        assert re.findall(r"^fairlead_chore_failures\{.*\} (.*)$", metrics, re.MULTILINE) == ["1.0"]
+
+
+def got(served: Served, path: str, key: str = "") -> tuple[int, str]:
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)) as connection:
+        connection.request("GET", path, headers={"authorization": f"Bearer {key}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()

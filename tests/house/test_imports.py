@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"store", "http", "prices", "team", "tokens"}),
     frozenset({"wire"}),
     frozenset({"money", "settings"}),
-    frozenset({"errors"}),
+    frozenset({"errors", "chores"}),
 )
 TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors"})
 Graph = dict[str, set[str]]

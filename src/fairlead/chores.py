@@ -1,0 +1,51 @@
+"""What goes on beside the calls for as long as a process serves: draining, watching, probing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+log = logging.getLogger("fairlead")
+
+# How long a chore that failed waits before it begins again: doubled each time, up to a minute. One that has done well
+# for that long begins at the first again.
+FIRST_WAIT_SECONDS = 1.0
+LONGEST_WAIT_SECONDS = 60.0
+
+
+class Chores:
+    """Coroutines that run until `end`. One that fails says so and begins again: none dies unnoticed."""
+
+    def __init__(self, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
+        self.failures = 0
+        self._first_wait = first_wait_seconds
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(self._keep_up(name, work), name=name))
+
+    async def end(self) -> None:
+        """Cancels them in the order in which they began, each when the one before has ended."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_up(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        loop = asyncio.get_running_loop()
+        wait = self._first_wait
+        while True:
+            began = loop.time()
+            try:
+                await work()
+            except Exception:
+                self.failures += 1
+                if loop.time() - began > LONGEST_WAIT_SECONDS:
+                    wait = self._first_wait
+                log.exception("What %s failed; it begins again in %.3g s.", name, wait)
+            else:
+                return
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)

@@ -1,0 +1,48 @@
+"""Work beside the calls: it is begun again when it fails, and ends when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from fairlead.chores import Chores
+
+
+def test_a_chore_that_fails_is_told_and_begun_again_later_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    begun: list[float] = []
+    ended: list[str] = []
+    well = asyncio.Event()
+
+    async def fails() -> None:
+        begun.append(asyncio.get_running_loop().time())
+        if len(begun) < 4:
+            raise ValueError("on purpose")
+        well.set()
+        await asyncio.sleep(60)
+
+    async def lasts() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("lasts")
+
+    async def is_done() -> None:
+        ended.append("done")
+
+    async def main() -> None:
+        chores = Chores(first_wait_seconds=0.05)
+        chores.begin("fails", fails)
+        chores.begin("lasts", lasts)
+        chores.begin("is done", is_done)
+        await well.wait()
+        assert chores.failures == 3
+        await chores.end()
+
+    asyncio.run(main())
+    waits = [later - before for before, later in itertools.pairwise(begun)]
+    assert [wait >= least for wait, least in zip(waits, (0.05, 0.1, 0.2), strict=True)] == [True] * 3
+    assert [record.exc_info is not None for record in caplog.records] == [True] * 3
+    assert "What fails failed; it begins again in 0.05 s." in caplog.text
+    assert ended == ["done", "lasts"]
