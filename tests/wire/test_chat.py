@@ -153,14 +153,44 @@ def test_a_member_that_comes_twice_is_refused_in_any_layout() -> None:
             parse_chat(text)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"role":"user","role":"system","content":"x"}',
+        b'{"role":"user","content":"x","content":"y"}',
+        b'{"role": "user", "role": "system", "content": "x"}',
+        b'{"role":"user","content":"x","rol\\u0065":"user"}',
+        b'{"role":"assistant","tool_calls":[],"tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":""}}]}',
+        b'{"role":"tool","tool_call_id":"a","content":"x","tool_call_id":"b"}',
+        b'{"role":"assistant","name":"abcde","name":"abcdefgh"}',
+        b'{"role":"user","content":"x","other":1,"other":2}',
+        b'{"role":"user","content":"x","\\ud800":2}',
+    ],
+    ids=range(9),
+)
+def test_a_member_of_a_message_that_comes_twice_is_refused(message: bytes) -> None:
+    for layout in (b'{"model":"m","messages":[%b]}', b'{"model":"m","messages":[{"role":"user","content":"x"}, %b]}'):
+        with pytest.raises(InvalidRequest, match="twice|valid JSON"):
+            parse_chat(layout % message)
+
+
 def test_strict_mode_refuses_a_double_inside_too() -> None:
-    inside = b'{"model":"m","messages":[{"role":"user","content":"x","content":"y"}]%b}'
+    inside = b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x","text":"y"}]}]%b}'
     tools = b'{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"f","parameters":{"a":1,"\\u0061":2}}}]%b}'
     for text in (inside, tools):
         assert parse_chat(text % b"").model == "m"
         with pytest.raises(InvalidRequest, match="twice"):
             parse_chat(text % b',"fairlead":{"strict":true}')
     assert parse_chat(body(fairlead={"strict": True}, messages=[*HELLO, *HELLO])).strict
+
+
+def test_a_number_of_any_length_is_no_crash() -> None:
+    digits = b"1" * 5000
+    strict = b'{"model":"m","messages":[{"role":"user","content":"x","n":%b}],"fairlead":{"strict":true}}' % digits
+    assert parse_chat(strict).strict
+    assert parse_chat(b'{"model":"m","messages":[{"role":"user", "content":"x","n":%b}]}' % digits).model == "m"
+    with pytest.raises(InvalidRequest, match="'a' twice"):
+        parse_chat(b'{"a":%b,"a":1,"model":"m","messages":[{"role":"user","content":"x"}]}' % digits)
 
 
 def test_any_layout_without_a_double_is_taken() -> None:

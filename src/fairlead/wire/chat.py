@@ -11,7 +11,7 @@ import json
 import re
 import struct
 from codecs import utf_8_decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -50,7 +50,7 @@ UTF8_PIECE_BYTES: Final = 65_536
 # White space and repeated members that a body may have outside its long values.
 SKELETON_BYTES: Final = 65_536
 LONG_VALUE_BYTES: Final = 256
-# Bodies up to here are looked through for doubles inside in strict mode: a few milliseconds.
+# What is longer is not looked through for doubles inside: up to here it takes a few milliseconds.
 STRICT_BYTES: Final = 262_144
 IMAGE_URL_START: Final = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
 
@@ -161,6 +161,7 @@ _MODEL: Final = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id 
 _byte: Final = struct.Struct("B").unpack_from  # cheaper than a memoryview of it
 _body: Final = msgspec.json.Decoder(dict[str, Raw])
 _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
+_members: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
@@ -314,22 +315,39 @@ def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
     def note(pairs: list[tuple[str, Any]]) -> None:
         depth_names.append([name for name, _ in pairs])
 
-    try:
-        json.loads(skeleton, object_pairs_hook=note)
-    except RecursionError:
-        raise InvalidRequest("The body is nested too deeply.") from None
+    _look_through(skeleton, note)
     names = depth_names[-1]  # the outermost object is complete last
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
         raise InvalidRequest(f"The body has {twice[:64]!r} twice.", param=twice[:64])
 
 
-def _refuse_duplicates_inside(body: bytes) -> None:
-    """The same everywhere inside, for who asked for strictness: it takes about as long as all the rest."""
-    if len(body) > STRICT_BYTES:
-        return
+def _refuse_duplicates_in_messages(raw: Raw) -> None:
+    """The same for the members of each message: a role or a content that others read otherwise would be harmful.
+    What is not compact is read again as a whole."""
     try:
-        json.loads(body, object_pairs_hook=_each_once)
+        messages = _members.decode(raw)
+    except msgspec.DecodeError as error:  # a member's name that is no text
+        raise InvalidRequest(f"The body is not valid JSON: {str(error)[:200]}.", param="messages") from None
+    compact = 1
+    for members in messages:
+        compact += 2
+        for key, value in members.items():
+            compact += 4 + len(key) + len(value)
+    if len(raw) != compact:
+        _refuse_duplicates_inside(bytes(raw))
+
+
+def _refuse_duplicates_inside(json_text: bytes) -> None:
+    """The same everywhere inside, for who asked for strictness: it takes about as long as all the rest."""
+    if len(json_text) > STRICT_BYTES:
+        return
+    _look_through(json_text, _each_once)
+
+
+def _look_through(json_text: bytes, note: Callable[[list[tuple[str, Any]]], None]) -> None:
+    try:
+        json.loads(json_text, object_pairs_hook=note, parse_int=str)  # `int` refuses more than 4,300 digits
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
 
@@ -338,7 +356,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> None:
     names = [name for name, _ in pairs]
     if len(names) != len(set(names)):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"An object in the body has {twice[:64]!r} twice (strict mode).", param=twice[:64])
+        raise InvalidRequest(f"An object in the body has {twice[:64]!r} twice.", param=twice[:64])
 
 
 def _required(fields: dict[str, Raw], name: str) -> Raw:
@@ -427,8 +445,10 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
     has_images = has_tools = False
     text: str | None = None
     opening = _NULL
+    plain = 1  # as long as the list is if its messages have a role and a content, each once, and it is compact
     for at, message in enumerate(messages):
         first = _first(message.content)
+        plain += 23 + len(message.role) + len(message.content)
         if opening is _NULL and message.role == "user":
             opening = message.content
         if message.tool_calls or message.role == "tool":
@@ -447,6 +467,10 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
             raise InvalidRequest(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
         elif message.role != "assistant":
             raise InvalidRequest(f"{where} has no content.", param=f"{where}.content")
+        else:
+            plain = -len(raw)
+    if plain != len(raw):
+        _refuse_duplicates_in_messages(raw)
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
         text = _text_of(last)
