@@ -186,7 +186,30 @@ def test_a_killed_engine_says_so_and_is_back_within_three_seconds(tmp_path: Path
     uvloop.run(main())
 
 
-def test_an_engine_that_cannot_load_is_given_up_with_the_cause(tmp_path: Path) -> None:
+def test_an_engine_that_answers_nothing_any_more_is_ended_and_started_again(tmp_path: Path) -> None:
+    limits = EngineLimits(pulse_seconds=0.1, pulse_timeout_seconds=0.2, missed_pulses=2)
+
+    async def main() -> None:
+        async with running(tmp_path, limits=limits) as engine:
+            assert await engine.wait_ready(PATIENCE_SECONDS)
+            await asyncio.sleep(0.5)
+            first = engine.pid
+            assert first is not None
+            assert engine.starts == 1
+            os.kill(first, signal.SIGSTOP)
+            began = time.monotonic()
+            await eventually(lambda: engine.state == "crashed")
+            assert time.monotonic() - began < 2
+            assert await engine.wait_ready(PATIENCE_SECONDS)
+            assert engine.pid != first
+            assert (await call(engine, "POST", "/v1/chat/completions", chat(max_tokens=5)))[0] == 200
+
+    uvloop.run(main())
+
+
+def test_an_engine_that_cannot_load_is_given_up_with_the_cause(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(spec().gguf.read_bytes()[:100_000])
     limits = EngineLimits(first_wait_seconds=0.01, quick_crashes=3)
@@ -202,6 +225,11 @@ def test_an_engine_that_cannot_load_is_given_up_with_the_cause(tmp_path: Path) -
             assert engine.starts == 3
 
     asyncio.run(main())
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert all("exit code 3" in line and "failed to load" in line for line in told)
+    assert "started again in" in told[0]
+    assert "restart Fairlead" in told[2]
 
 
 def test_waiting_for_an_engine_ends_in_time_and_needs_no_task(tmp_path: Path) -> None:

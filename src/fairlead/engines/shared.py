@@ -39,12 +39,16 @@ class SharedEngine:
     def is_ready(self) -> bool:
         return self._state[0] == READY
 
+    @property
+    def gave_up(self) -> bool:
+        return self._state[0] == GAVE_UP
+
     async def wait_ready(self, seconds: float) -> bool:
         """As that of `Engine`."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + seconds
         while not self.is_ready:
-            if self._state[0] == GAVE_UP or loop.time() >= give_up:
+            if self.gave_up or loop.time() >= give_up:
                 return False
             await asyncio.sleep(POLL_SECONDS)
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import secrets
@@ -26,6 +27,8 @@ from fairlead.engines.log_ring import LogRing
 from fairlead.engines.socket_directory import SOCKET_NAME, make_socket_directory
 from fairlead.engines.spec import EngineSpec
 
+log = logging.getLogger("fairlead.engines")
+
 State = Literal["starting", "ready", "crashed", "stopped"]
 
 CHILD = Path(__file__).with_name("child.py")
@@ -39,7 +42,8 @@ WARNINGS = 2
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """Times in seconds. A crash is quick when it comes within `healthy_seconds` of being ready."""
+    """Times in seconds. A crash is quick when it comes within `healthy_seconds` of being ready. An engine that is ready
+    is asked for its health every `pulse_seconds`, and ended when it misses `missed_pulses` in a row."""
 
     poll_seconds: float = 0.03
     poll_timeout_seconds: float = 2.0
@@ -48,6 +52,9 @@ class EngineLimits:
     longest_wait_seconds: float = 30.0
     healthy_seconds: float = 60.0
     quick_crashes: int = 8
+    pulse_seconds: float = 10.0
+    pulse_timeout_seconds: float = 5.0
+    missed_pulses: int = 3
 
 
 class Engine:
@@ -156,13 +163,16 @@ class Engine:
             crashes = 1 if time.monotonic() - began > limits.healthy_seconds else crashes + 1
             self.gave_up = crashes >= limits.quick_crashes
             if self.gave_up:
-                failure += f" It crashed {crashes} times in a row and is not started again."
+                failure += f" It crashed {crashes} times in a row and is not started again: restart Fairlead."
+                log.error("Engine %s: %s", self.spec.model_id, failure)
                 self._change("crashed", failure)
                 return
             self._change("crashed", failure)
             wait = min(limits.longest_wait_seconds, limits.first_wait_seconds * 2 ** (crashes - 1))
             # Jitter: several engines that one cause felled shall not come back at the same moment.
-            await asyncio.sleep(wait * random.uniform(0.75, 1.0))  # noqa: S311
+            wait *= random.uniform(0.75, 1.0)  # noqa: S311
+            log.warning("Engine %s: %s It is started again in %.1f s.", self.spec.model_id, failure, wait)
+            await asyncio.sleep(wait)
 
     async def _run_once(self) -> str:
         """One life of the child; gives the sentence that says how it ended."""
@@ -181,6 +191,9 @@ class Engine:
         try:
             if await self._comes_up(ended):
                 self._change("ready", "")
+                if self.starts > 1:
+                    log.warning("Engine %s: ready again.", self.spec.model_id)
+                await self._lives(process, ended)
             return self._obituary(await asyncio.shield(ended))
         finally:
             if not ended.done():
@@ -228,14 +241,26 @@ class Engine:
     async def _comes_up(self, ended: asyncio.Future[int]) -> bool:
         """Asks the child for its health until it is well (True) or dead (False)."""
         while not ended.done():
-            if await self._is_healthy():
+            if await self._is_healthy(self._limits.poll_timeout_seconds):
                 return True
             await asyncio.wait((ended,), timeout=self._limits.poll_seconds)
         return False
 
-    async def _is_healthy(self) -> bool:
+    async def _lives(self, process: subprocess.Popen[bytes], ended: asyncio.Future[int]) -> None:
+        """Returns when the child is dead, or was killed because it answers nothing any more: SIGTERM might not help."""
+        limits = self._limits
+        missed = 0
+        while missed < limits.missed_pulses:
+            await asyncio.wait((ended,), timeout=limits.pulse_seconds)
+            if ended.done():
+                return
+            missed = 0 if await self._is_healthy(limits.pulse_timeout_seconds) else missed + 1
+        log.warning("Engine %s: it does not answer any more and is ended.", self.spec.model_id)
+        process.kill()
+
+    async def _is_healthy(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(self._limits.poll_timeout_seconds):
+            async with asyncio.timeout(seconds):
                 reader, writer = await asyncio.open_unix_connection(str(self._socket))
                 try:
                     writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")

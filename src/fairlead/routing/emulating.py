@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fairlead.errors import AnswerInvalid, EngineStarting, InvalidRequest
+from fairlead.errors import AnswerInvalid, InvalidRequest
 from fairlead.http.exchange import Exchange
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.emulate import (
@@ -20,6 +20,7 @@ from fairlead.routing.emulate import (
     with_output,
     without_fence,
 )
+from fairlead.routing.gates import not_ready
 from fairlead.routing.protocols import Answer, Call
 from fairlead.routing.upstream import is_stream, send
 from fairlead.wire.chat import ChatRequest
@@ -50,9 +51,7 @@ async def _wholes(attempt: Attempt, call: Call, calls: int) -> list[Whole]:
     """Whole answers to as many calls at once."""
     upstream = attempt.upstream
     if upstream.gate is not None and not upstream.gate.is_ready:
-        raise EngineStarting(
-            "The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2
-        )
+        raise not_ready(upstream.gate)
     exchanges = [send(upstream, call) for _ in range(calls)]
     attempt.exchange = exchanges[0]
     try:

@@ -90,6 +90,9 @@ class Gate(Protocol):
     @property
     def is_ready(self) -> bool: ...
 
+    @property
+    def gave_up(self) -> bool: ...
+
     async def wait_ready(self, seconds: float) -> bool: ...
 
 

@@ -76,6 +76,10 @@ REASON_TITLES: Mapping[str, str] = {
     "engine_crashed": _("crashed"),
 }
 # Why a model cannot be called at all, as the gateway says it.
-OBSTACLES = (_("no deployment configured"), _("the engine is not ready"))
+OBSTACLES = (
+    _("no deployment configured"),
+    _("the engine is not ready"),
+    _("the engine crashed too often and is not started again"),
+)
 UNITS = (_("ms"), _("tokens/s"))
 NO_TRAFFIC = _("no traffic")
