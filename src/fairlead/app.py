@@ -42,6 +42,7 @@ from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.views import limits
+from fairlead.catalogue.vocabulary import OUTPUT_CAPS
 from fairlead.chores import Chores
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
@@ -348,6 +349,11 @@ class Service:
                 Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
                 Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
+                Gauge(
+                    "fairlead_credit_trouble",
+                    "1: no credit can be leased.",
+                    lambda: ledger.wallets.trouble is not None,
+                ),
                 Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: keeper.lost),
                 Gauge(
                     "fairlead_chore_failures", "How often work beside the calls failed.", lambda: self._chores.failures
@@ -411,7 +417,7 @@ class Service:
     def _upstream(self, model: Model, deployment: Deployment) -> Upstream:
         reach = self._reaches[deployment.provider]
         provider = self._snapshot.providers[deployment.provider]
-        dialect = DIALECTS[provider.dialect]
+        dialect = _spoken(provider, deployment)
         costs = not deployment.sheet.free or deployment.sheet.cost is not None
         return Upstream(
             deployment=deployment,
@@ -473,10 +479,11 @@ class Service:
         model = self._snapshot.models.get(model_id)
         if model is None or not model.deployments:
             return "no deployment configured"
-        for deployment in model.deployments:
-            engine = self._reaches[deployment.provider].engine
-            if engine is None or engine.is_ready:
-                return None
+        engines = [self._reaches[deployment.provider].engine for deployment in model.deployments]
+        if any(engine is None or engine.is_ready for engine in engines):
+            return None
+        if any(engine is not None and engine.gave_up for engine in engines):
+            return "the engine crashed too often and is not started again"
         return "the engine is not ready"
 
     def _warnings(self) -> list[str]:
@@ -487,6 +494,8 @@ class Service:
             found.append(
                 f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
             )
+        if self._ledger is not None and self._ledger.wallets.trouble is not None:
+            found.append(f"credit cannot be leased, so calls that need it are refused ({self._ledger.wallets.trouble})")
         if self._ledger is not None:
             found += [
                 f"usage of an earlier process is not in the books: {path} cannot be taken up ({why})"
@@ -617,7 +626,7 @@ class LazySite:
         self._bridge.handle(request, response)
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
-        return DIALECTS[self._snapshot.providers[deployment.provider].dialect].carries
+        return _spoken(self._snapshot.providers[deployment.provider], deployment).carries
 
 
 def _broken(health: Health, deployment: Deployment, now: float) -> str | None:
@@ -668,6 +677,23 @@ ADAPTERS: Mapping[str, Callable[[Dialect, Model, Deployment, Provider], Adapter]
     "gemini": _gemini,
     "bedrock": _bedrock,
 }
+
+
+def _spoken(provider: Provider, deployment: Deployment) -> Dialect:
+    """The dialect of a deployment, less the parameters that the operator says it does not take."""
+    dialect = DIALECTS[provider.dialect]
+    taken = deployment.parameters
+    if taken is None:
+        return dialect
+    if taken & OUTPUT_CAPS:
+        taken |= OUTPUT_CAPS
+    if dialect.carries is None:
+        carries = taken - dialect.lacks
+    else:
+        carries = frozenset(
+            name for name in taken if name in dialect.carries or (dialect.passes_unknown and name not in PARAMETERS)
+        )
+    return replace(dialect, carries=carries, passes_unknown=False)
 
 
 def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
@@ -825,12 +851,13 @@ def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
+    files = f"[server] The certificate {settings.tls_certificate} and its key {settings.tls_key or 'in the same file'}"
     try:
         context.load_cert_chain(settings.tls_certificate, settings.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(
-            f"The certificate {settings.tls_certificate} cannot be used: {error.strerror or error}."
-        ) from None
+    except ssl.SSLError as error:
+        raise ConfigurationError(f"{files} are no pair in PEM: {error.reason or error}.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{files} cannot be read: {error.strerror}.") from None
     return context
 
 

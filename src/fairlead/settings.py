@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,7 +27,8 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
 Limit = Annotated[int, Meta(ge=1, le=10**15)]
-ModelId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$")]
+MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$"
+ModelId = Annotated[str, Meta(pattern=MODEL_ID)]
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -324,6 +325,13 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file = msgspec.convert(raw, _File)
     except msgspec.ValidationError as error:
         raise _refusal(source, str(error)) from None
+    for at, origin in enumerate(file.server.cors_origins):
+        if origin != "*" and not PUBLIC_URL.fullmatch(origin):
+            raise source.error(
+                f"server.cors_origins[{at}]",
+                f"{origin!r} is no origin as browsers send it: https://chat.example.org, without a path or a slash at "
+                'its end, or "*".',
+            )
     if file.server.public_url is not None and not PUBLIC_URL.fullmatch(file.server.public_url):
         raise source.error(
             "server.public_url",
@@ -447,8 +455,14 @@ def data_directory(given: Path | None, environment: Mapping[str, str] | None = N
         return given.expanduser().absolute()
     if named := environment.get("FAIRLEAD_DATA"):
         return Path(named).expanduser().absolute()
-    base = environment.get("XDG_DATA_HOME")
-    return (Path(base) if base else Path("~/.local/share").expanduser()).absolute() / "fairlead"
+    if base := environment.get("XDG_DATA_HOME"):
+        return Path(base).absolute() / "fairlead"
+    try:
+        return Path("~/.local/share").expanduser().absolute() / "fairlead"
+    except RuntimeError:
+        raise ConfigurationError(
+            "Nobody here has a home directory: say where the data shall be with --data or FAIRLEAD_DATA."
+        ) from None
 
 
 def configuration_file(given: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
@@ -462,7 +476,7 @@ def _read(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST_FILE_BYTES:
             raise ConfigurationError(f"{path} is larger than {LARGEST_FILE_BYTES} bytes.")
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # with the mark that Windows' editors put in front, or without
     except FileNotFoundError:
         raise ConfigurationError(f"{path} does not exist.") from None
     except UnicodeDecodeError:
@@ -482,8 +496,33 @@ def _refusal(source: Source, text: str) -> ConfigurationError:
         return source.error(f"{path}.{word}" if path else word, f"there is no setting {word!r}; {help_}")
     if found := re.fullmatch(r"Object missing required field `(.*)`", sentence):
         return source.error(path, f"{found[1]!r} is missing here.")
+    name = path.rpartition(".")[2]
+    if found := re.fullmatch(r"Invalid enum value '(.*)'", sentence, re.DOTALL):
+        name = _INDEX.sub("", name)
+        known = _words_of(get_type_hints(_struct_at(path.rpartition(".")[0]))[name])
+        near = difflib.get_close_matches(found[1], known, 1, 0.5)
+        help_ = f"; did you mean {near[0]!r}?" if near else "."
+        return source.error(path, f"{name} takes {', '.join(map(repr, known))} and not {found[1]!r}{help_}")
+    if sentence == "Expected `array`, got `object`" and (table := _INDEX.sub("", path)) in _LISTS:
+        return source.error(path, f"there may be several: write [[{table}]], with two brackets.")
+    if sentence.startswith("Expected `str` matching regex"):
+        return source.error(path, f"{name} takes letters, digits and . _ - (ids of models : and / too), no spaces.")
+    if re.match(r"Expected `str \| object \| null`, got", sentence) and name in ("price", "cost"):
+        return source.error(path, f'{name} is a table of rates, {{ input = "0.10", output = "0.30" }}, or "free".')
     quoted = ' Write it in quotes, such as "0.10".' if re.match(r"Expected `str`, got `(float|int)`", sentence) else ""
-    return source.error(path, f"{path.rpartition('.')[2] or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.{quoted}")
+    return source.error(path, f"{name or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.{quoted}")
+
+
+_INDEX = re.compile(r"\[(?:\d+|\.\.\.)\]")
+# Written as [[…]] in a file.
+_LISTS = frozenset({"providers", "models", "models.deployments"})
+
+
+def _words_of(kind: Any) -> list[str]:
+    """The words that a type takes."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return [word for part in get_args(kind) for word in _words_of(part)]
 
 
 def _struct_at(path: str) -> type[Struct]:
@@ -511,7 +550,7 @@ def _struct_at(path: str) -> type[Struct]:
         "models.deployments.price.tiers": TierSettings,
         "models.deployments.cost.tiers": TierSettings,
     }
-    found: type[Struct] = kinds[re.sub(r"\[(?:\d+|\.\.\.)\]", "", path)]
+    found: type[Struct] = kinds[_INDEX.sub("", path)]
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fairlead import __version__
+from fairlead.engines.spec import DEMO_GGUF
 from fairlead.store import open_store
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -28,7 +29,6 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "d"))
-    assert json.loads(run("keys", "list", "--json", *data).stdout) == []
     made = run("keys", "create", "--name", "first", "--credit", "2.50", *data)
     assert made.returncode == 0, made.stderr
     key = made.stdout.splitlines()[-1]
@@ -42,6 +42,24 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert "revoked" in run("keys", "list", *data).stdout
     (entry,) = json.loads(run("keys", "list", "--json", *data).stdout)
     assert isinstance(entry["revoked_at"], int)
+
+
+def test_a_slip_in_the_name_of_the_data_directory_is_told_and_makes_nothing(tmp_path: Path) -> None:
+    for command in (("verify",), ("keys", "list"), ("keys", "revoke", "key_0"), ("usage", "export", "--format", "csv")):
+        done = run(*command, "--data", str(tmp_path / "nope"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"no data of Fairlead in {tmp_path / 'nope'}" in done.stderr
+    assert not (tmp_path / "nope").exists()
+    tmp_path.chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-m", "fairlead", "keys", "create", "--name", "x", "--data", ""],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "it is empty" in done.stderr
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> None:
@@ -60,10 +78,12 @@ def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> Non
         (("serve", "--port", "70000"), 2, "70000"),
         (("engine", "run", "/nothing.gguf"), 2, "does not exist"),
         (("engine", "run", __file__), 2, "cannot be used"),
+        (("engine", "run", str(DEMO_GGUF), "--as", "../my model"), 2, "cannot be the id of a model"),
         (("nonsense",), 2, "No such command"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    open_store(tmp_path / "d").close()
     done = run(*arguments, FAIRLEAD_DATA=str(tmp_path / "d"))
     assert done.returncode == code
     assert words in done.stderr
@@ -72,7 +92,7 @@ def test_a_mistake_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], c
 
 def test_a_data_directory_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
-    done = run("keys", "list", "--data", str(tmp_path / "f" / "d"))
+    done = run("keys", "create", "--name", "x", "--data", str(tmp_path / "f" / "d"))
     assert done.returncode == 2
     assert "cannot be used" in done.stderr
 

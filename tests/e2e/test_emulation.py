@@ -43,6 +43,8 @@ def served(
     config += f'[[models.deployments]]\nprovider = "b"\nupstream_model = "y"\n{PRICE}'
     config += provider(a.url, name="mistral", dialect="mistral")
     config += f'[[models]]\nid = "narrow"\n[[models.deployments]]\nprovider = "mistral"\nupstream_model = "z"\n{PRICE}'
+    config += f'[[models]]\nid = "few"\n[[models.deployments]]\nprovider = "a"\nupstream_model = "f"\n{PRICE}'
+    config += 'parameters = ["max_tokens", "stop"]\n'
     with serving(tmp_path_factory.mktemp("emulation"), config) as running:
         yield running
 
@@ -55,6 +57,22 @@ def client(served: Served) -> Iterator[openai.OpenAI]:
 
 def receipt(client: openai.OpenAI, headers: Any) -> Any:
     return client.get("/receipts/" + headers["x-fairlead-generation-id"], cast_to=object)
+
+
+def test_a_deployment_gets_only_the_parameters_that_it_is_said_to_take(
+    client: openai.OpenAI, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    answer = client.chat.completions.with_raw_response.create(
+        model="few", messages=HELLO, temperature=0.2, seed=3, stop="x", max_completion_tokens=7, extra_body={"odd": 1}
+    )
+    sent = upstreams[0].requests[-1].json
+    assert (sent["stop"], sent["max_completion_tokens"]) == ("x", 7)
+    assert not {"temperature", "seed", "odd"} & set(sent)
+    assert set(answer.headers["x-fairlead-dropped"].replace(" ", "").split(",")) == {"temperature", "seed", "odd"}
+    with pytest.raises(openai.BadRequestError, match="temperature"):
+        client.chat.completions.create(
+            model="few", messages=HELLO, temperature=0.2, extra_body={"fairlead": {"strict": True}}
+        )
 
 
 def test_json_by_a_schema_is_checked_and_comes_without_its_fence(

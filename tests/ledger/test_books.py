@@ -25,6 +25,7 @@ from fairlead.ledger.record import UsageRecord, decode, encode
 from fairlead.ledger.spool import Spool, read_segment
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.verify import verify, verify_spools
+from fairlead.ledger.wallets import Shortage
 from fairlead.prices import FREE, PriceSheet, Schedule, amounts, rates_from
 from fairlead.store import Store, open_store
 from fairlead.wire.usage import usage_from_openai
@@ -332,6 +333,32 @@ def test_without_the_database_calls_are_served_within_the_bound_and_nothing_is_l
     with store.read() as connection:
         found = verify(connection)
     assert (found.records, found.charged, found.discrepancy) == (served + 1, served * PRICE, None)
+
+
+def test_credit_that_cannot_be_leased_is_told_once_and_until_it_can(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def outage() -> None:
+        ledger = Ledger(store, [SHEET])
+        scopes = ledger.wallets.credit_of("acc_1")
+        with store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE funds RENAME TO gone")
+        for _ in range(3):
+            with pytest.raises(LedgerUnavailable):
+                await ledger.hold(scopes, 5, 5)
+        assert "funds" in (ledger.wallets.trouble or "")
+        with store.write() as connection:
+            connection.exec_driver_sql("ALTER TABLE gone RENAME TO funds")
+        await ledger.wallets.tick()
+        assert ledger.wallets.trouble is None
+        with pytest.raises(Shortage):
+            await ledger.hold(scopes, 5, 5)
+        await ledger.close()
+
+    asyncio.run(outage())
+    told = [record.getMessage() for record in caplog.records if "redit" in record.getMessage()]
+    assert len(told) == 2
+    assert told[1] == "Credit is leased again."
 
 
 def test_missing_usage_is_a_state_of_its_own_and_never_a_silent_zero(store: Store) -> None:

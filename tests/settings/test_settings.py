@@ -121,6 +121,14 @@ def test_only_a_line_feed_counts_as_a_line(tmp_path: Path) -> None:
         (('base_url = "http://127.0.0.1:9001/v1"\n', ""), 6, "'base_url' is missing"),
         (("connect_timeout_seconds = 2", "connect_timeout_seconds = 0"), 11, "connect_timeout_seconds"),
         (("dialect = ", "dialect == "), 9, "TOML"),
+        (("[[providers]]", "[providers]"), 6, "write [[providers]]"),
+        (("[[models.deployments]]", "[models.deployments]"), 15, "write [[models.deployments]]"),
+        (('price = { input = "0.10", output = "0.30" }', "price = 1"), 18, "a table of rates"),
+        (('price = { input = "0.10", output = "0.30" }', 'lacks = ["tool"]'), 18, "did you mean 'tools'?"),
+        (('price = { input = "0.10", output = "0.30" }', 'price = "fre"'), 18, "did you mean 'free'?"),
+        (("[server]", '[routing]\nstrategy = "latancy"\n[server]'), 2, "did you mean 'latency'?"),
+        (("[server]", '[server]\ncors_origins = ["*", "localhost"]'), 2, "no origin"),
+        (("[server]", '[server]\ncors_origins = ["https://chat.example.org/"]'), 2, "no origin"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_and_the_right_word(
@@ -184,11 +192,19 @@ def test_proxies_and_their_exceptions() -> None:
     assert "p:1" not in repr(proxy)
 
 
-def test_places_have_an_order(tmp_path: Path) -> None:
+def test_the_mark_of_windows_editors_is_no_mistake(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff" + GOOD).providers == load(tmp_path, GOOD).providers  # type: ignore[attr-defined]
+
+
+def test_places_have_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_directory(tmp_path, {"FAIRLEAD_DATA": "/x"}) == tmp_path
     assert data_directory(None, {"FAIRLEAD_DATA": "/x"}) == Path("/x")
     assert data_directory(None, {"XDG_DATA_HOME": "/y"}) == Path("/y/fairlead")
     assert data_directory(None, {}).parts[-3:] == (".local", "share", "fairlead")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: {}[0])
+    with pytest.raises(ConfigurationError, match="--data"):
+        data_directory(None, {})
     assert configuration_file(None, {"FAIRLEAD_CONFIG": "/c"}) == Path("/c")
     assert configuration_file(tmp_path, {"FAIRLEAD_CONFIG": "/c"}) == tmp_path
     assert configuration_file(None, {}) is None

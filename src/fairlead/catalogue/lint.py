@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from fairlead.catalogue.facts import Fact, ModelFacts, Value, Vendor
 from fairlead.catalogue.numbers import unsourced_numbers
-from fairlead.catalogue.vocabulary import CAPABILITIES, MODALITIES, MODES, PARAMETERS, STATES
+from fairlead.catalogue.vocabulary import CAPABILITIES, MODALITIES, MODES, OUTPUT_CAPS, PARAMETERS, STATES
 from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
 
@@ -95,13 +95,11 @@ def against_dialect(
                 f'say lacks = ["{name}"] at the deployment.',
                 (*((said.title,) if said else ()), dialects),
             )
-    # Either of the two names is made into the other.
-    caps = {"max_tokens", "max_completion_tokens"}
     for name in parameters:
         if dialect.carries is None:
             carried = name not in dialect.lacks
         else:
-            carried = name in dialect.carries or (name in caps and bool(dialect.carries & caps))
+            carried = name in dialect.carries or (name in OUTPUT_CAPS and bool(dialect.carries & OUTPUT_CAPS))
             carried = carried or (dialect.passes_unknown and name not in PARAMETERS)
         if not carried:
             yield Problem(

@@ -18,7 +18,7 @@ from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, same
 from fairlead.catalogue.facts import Source as Said
 from fairlead.catalogue.lint import Spoken, against_dialect
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
-from fairlead.catalogue.vocabulary import CAPABILITIES
+from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.errors import ConfigurationError
 from fairlead.prices import FREE, PriceSheet, Schedule, Tier, rates_from
 from fairlead.settings import (
@@ -204,6 +204,10 @@ def _configured(
         incapable = dialect.incapable - frozenset(wanted.lacks)
         if "prefill" not in wanted.lacks and wanted.continues is None:
             incapable |= {"prefill"} if goes_on(dialect, wanted.upstream_model) is False else frozenset()
+        for word in wanted.parameters or ():
+            # A word that nobody knows may be the provider's own; one that nearly is ours is a slip.
+            if word not in PARAMETERS and (near := difflib.get_close_matches(word, PARAMETERS, 1, 0.8)):
+                raise _error(source, f"{here}.parameters", f"there is no parameter {word!r}; did you mean {near[0]!r}?")
         for problem in against_dialect(facts, wanted.parameters or (), incapable, dialect):
             raise _error(source, here, str(problem))
         deployments.append(

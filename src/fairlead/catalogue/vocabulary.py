@@ -52,6 +52,8 @@ CAPABILITIES: Mapping[str, Capability] = {
     )
 }
 
+# Two names of one parameter: a dialect that takes one of them gets either.
+OUTPUT_CAPS = frozenset({"max_tokens", "max_completion_tokens"})
 PARAMETERS: Mapping[str, Parameter] = {
     row.name: row
     for row in (

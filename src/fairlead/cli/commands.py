@@ -28,8 +28,18 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
+
+class DataDirectory(click.Path):
+    """An empty value is a variable that is not set in somebody's script, and not the directory that one stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty. Leave it out for the default.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 data_option = click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False),
+    "--data", type=DataDirectory(path_type=Path, file_okay=False),
     help="Data directory. Default: $FAIRLEAD_DATA, else ~/.local/share/fairlead.",
 )  # fmt: skip
 
@@ -107,13 +117,22 @@ def engine_run(
 
 
 @contextlib.contextmanager
-def opened(data: Path | None) -> Iterator[Store]:
-    """The database for one command. A locked or damaged one is a sentence."""
+def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
+    """The database for one command. A locked or damaged one is a sentence, and so is one that is not there: a slip in
+    its name must not look like one that is empty."""
     from sqlalchemy.exc import DatabaseError
 
-    from fairlead.store import open_store, reason
+    from fairlead.store import is_there, open_store, reason
 
-    store = open_store(data_directory(data), database_url(load_settings(configuration_file(None))))
+    directory, url = data_directory(data), database_url(load_settings(configuration_file(None)))
+    if url is None and not is_there(directory):
+        if not may_be_new:
+            raise ConfigurationError(
+                f"There is no data of Fairlead in {directory}. `fairlead serve` makes it; --data or FAIRLEAD_DATA name "
+                "another directory."
+            )
+        click.echo(f"There was no data of Fairlead in {directory}: it is made now.", err=True)
+    store = open_store(directory, url)
     try:
         yield store
     except DatabaseError as error:
@@ -172,7 +191,7 @@ def keys_create(name: str, account_id: str | None, credit: str | None, data: Pat
     ends = columns.get("expires_at")
     if ends is not None and ends <= time.time():
         raise ConfigurationError("--expires is in the past: such a key could never be used.")
-    with opened(data) as store, store.write() as connection:
+    with opened(data, may_be_new=True) as store, store.write() as connection:
         if account_id is not None:
             account = account_info(connection, account_id).id
         elif amount is not None:

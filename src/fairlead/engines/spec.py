@@ -12,6 +12,7 @@ from fairlead.engines.gguf import GgufError, GgufInfo, read_gguf
 from fairlead.engines.memory import available_memory, estimate_memory
 from fairlead.engines.processors import available_processors
 from fairlead.errors import ConfigurationError
+from fairlead.settings import MODEL_ID
 
 DEMO_DIRECTORY = Path(__file__).parent / "demo"
 DEMO_GGUF = DEMO_DIRECTORY / "fairlead-demo.gguf"
@@ -102,8 +103,16 @@ def spec_for(
     weight_bytes = sum(part.stat().st_size for part in _parts(path, info))
     if mmproj is not None:
         weight_bytes += mmproj.stat().st_size
+    if model_id is None:
+        # A file may have any name; an id stands in addresses.
+        model_id = re.sub(r"[^a-z0-9._\-]+", "-", _PART.sub("", path.stem).lower()).strip("-._")[:128] or "model"
+    elif not re.fullmatch(MODEL_ID, model_id):
+        raise ConfigurationError(
+            f"{model_id[:200]!r} cannot be the id of a model: up to 128 letters, digits and . _ : / -, "
+            "a letter or a digit first."
+        )
     return EngineSpec(
-        model_id=model_id or _PART.sub("", path.stem).lower(),
+        model_id=model_id,
         gguf=path.absolute(),
         mmproj=None if mmproj is None else mmproj.absolute(),
         context_tokens=_context(path, info, weight_bytes, slots, context),

@@ -112,6 +112,12 @@ class Wallets:
         self._credits: dict[str, tuple[Scope, ...]] = {}
         self._valid_until = float("-inf")
         self._renewed_at = float("-inf")
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the database leases no credit at the moment; None when it does."""
+        return self._trouble
 
     def credit_of(self, account: str) -> tuple[Scope, ...]:
         """The credit of an account as what its calls are taken from."""
@@ -188,8 +194,11 @@ class Wallets:
                     connection, self._process_id, scope.name, scope.granted, missing, wanted, LEASE_SECONDS
                 )
             )
-        except SQLAlchemyError as error:
-            raise _unavailable(error) from None
+        except SQLAlchemyError:
+            raise LedgerUnavailable(
+                "Credit cannot be checked at the moment, so no call that needs it is taken. Try again soon.",
+                retry_after_seconds=5,
+            ) from None
         finally:
             wallet.flight = None
         self._heard_of(started)
@@ -201,6 +210,7 @@ class Wallets:
         """Gives back what is idle or wanted elsewhere, and renews the lease. Trouble with the database is left for
         the next time: what is leased stays leased."""
         if not self._wallets:
+            self._trouble = None  # nobody would ask again
             return
         now = self._clock()
         if now > self._valid_until:
@@ -250,7 +260,18 @@ class Wallets:
             with self._store.write() as connection:
                 return work(connection)
 
-        return await asyncio.get_running_loop().run_in_executor(None, run)
+        try:
+            done = await asyncio.get_running_loop().run_in_executor(None, run)
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error)
+            if self._trouble is None:
+                log.warning("Credit cannot be leased now: %s", cause)
+            self._trouble = cause
+            raise
+        if self._trouble is not None:
+            log.warning("Credit is leased again.")
+            self._trouble = None
+        return done
 
     def close(self) -> None:
         """Everything that is left goes back. To be called when all that was settled is in the books."""
@@ -277,14 +298,6 @@ class Wallets:
         for name, wallet in list(self._wallets.items()):
             if not wallet.free and not wallet.held and wallet.flight is None and now - wallet.used_at > IDLE_SECONDS:
                 del self._wallets[name]
-
-
-def _unavailable(error: SQLAlchemyError) -> LedgerUnavailable:
-    log.warning("Credit cannot be leased: %s", getattr(error, "orig", None) or error)
-    return LedgerUnavailable(
-        "Credit cannot be checked at the moment, so no call that needs it is taken. Try again soon.",
-        retry_after_seconds=5,
-    )
 
 
 __all__ = ["Hold", "Scope", "Shortage", "Taken", "Wallets"]

@@ -88,7 +88,11 @@ class OpenAIChat:
         self._asks_usage = dialect.asks_usage
         self._public = _encode(public_model)
         self._upstream_model = Raw(_encode(upstream_model))
-        self._defaults = dict(defaults or {})
+        self._defaults = {
+            name: raw
+            for name, raw in (defaults or {}).items()
+            if (name not in dialect.lacks if dialect.carries is None else name in dialect.carries)
+        }
         self._start = b'{"model":%b' % bytes(self._upstream_model)
         self._needle = b'"model":%b' % bytes(self._upstream_model)
         self._replacement = b'"model":%b' % self._public

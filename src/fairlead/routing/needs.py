@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.catalogue.vocabulary import OUTPUT_CAPS
 from fairlead.wire.chat import PARAMETERS, ChatRequest
 
 CAPABILITIES = ("tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n")
@@ -62,9 +63,7 @@ def lacks_of(model: Model, deployment: Deployment, carries: frozenset[str] | Non
         carried = deployment.parameters if carries is None else carries & deployment.parameters
         passes_unknown = False
     if carried is not None:
-        # Either of the two names is made into the other.
-        both = {"max_tokens", "max_completion_tokens"}
-        known = carried | both if carried & both else carried
+        known = carried | OUTPUT_CAPS if carried & OUTPUT_CAPS else carried
         for name, bit in PARAMETER_BITS.items():
             if name not in known:
                 bits |= bit | _CARRIED.get(name, 0)

@@ -1,5 +1,5 @@
 """The database: connections and migrations; SQLite or PostgreSQL."""
 
-from fairlead.store.database import Store, open_store, reason
+from fairlead.store.database import Store, is_there, open_store, reason
 
-__all__ = ["Store", "open_store", "reason"]
+__all__ = ["Store", "is_there", "open_store", "reason"]

@@ -87,6 +87,11 @@ class Store:
         self._engine.dispose()
 
 
+def is_there(directory: Path) -> bool:
+    """Whether a data directory was made there before."""
+    return (directory / DATABASE).exists() or (directory / MARK).exists()
+
+
 def open_store(directory: Path, url: str | None = None) -> Store:
     """Makes or opens a data directory (mode 0700) and its database: SQLite's, or the PostgreSQL server at `url`.
 
