@@ -301,6 +301,7 @@ def test_https_is_served_with_the_configured_certificate(tmp_path: Path) -> None
 
 
 def test_the_command_line_stays_quiet_about_tracebacks(tmp_path: Path) -> None:
+    assert fairlead("keys", "create", "--name", "x", data=tmp_path / "data").returncode == 0
     done = fairlead("keys", "revoke", "nothing", data=tmp_path / "data")
     assert isinstance(done, subprocess.CompletedProcess)
     assert done.returncode == 1

@@ -62,7 +62,7 @@ def run_as_anybody(*arguments: str) -> subprocess.CompletedProcess[str]:
 )
 def test_a_start_that_cannot_write_is_one_sentence(tmp_path: Path, closed: str, mode: int, workers: str) -> None:
     data = tmp_path / "data"
-    assert fairlead("keys", "list", data=data).returncode == 0
+    assert fairlead("keys", "create", "--name", "x", data=data).returncode == 0
     for folder in ("spool", "run"):
         (data / folder).mkdir()
     (data / closed).chmod(mode)
