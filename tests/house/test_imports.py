@@ -13,7 +13,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"workers"}),
     frozenset({"app"}),
-    frozenset({"api", "site"}),
+    frozenset({"api", "site", "admin"}),
     frozenset({"gateway"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),

@@ -1,0 +1,78 @@
+"""`fairlead accounts`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fairlead.cli.options import (
+    amount_of,
+    as_day,
+    budget_option,
+    columns_of,
+    data_option,
+    json_option,
+    limit_option,
+    opened,
+    table,
+)
+from fairlead.money import Picodollars
+
+
+@click.group()
+def accounts() -> None:
+    """Accounts: who pays."""
+
+
+@accounts.command("create")
+@click.option("--name", required=True, help="Whose it is.")
+@click.option("--credit", metavar="USD", default="0", help="Credit to begin with.")
+@data_option
+def accounts_create(name: str, credit: str, data: Path | None) -> None:
+    """Make a prepaid account. Its id is the last line printed."""
+    from fairlead.admin.accounts import create_account
+
+    amount = amount_of("--credit", credit)
+    with opened(data) as store:
+        account_id = create_account(store, name, amount)
+    click.echo(account_id)
+
+
+@accounts.command("list")
+@json_option
+@data_option
+def accounts_list(as_json: bool, data: Path | None) -> None:
+    """List the accounts. What they have: `fairlead credit balance`."""
+    from fairlead.admin.accounts import account_entry, list_accounts
+
+    with opened(data) as store:
+        found = list_accounts(store)
+    if as_json:
+        click.echo(json.dumps([account_entry(account) for account in found], indent=2))
+        return
+    rows = [("ID", "NAME", "KIND", "BUDGETS", "CREATED")]
+    for account in found:
+        budgets = " ".join(f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in account.budgets) or "-"
+        kind = "prepaid" if account.prepaid else "unlimited"
+        rows.append((account.id, account.name, kind, budgets, as_day(account.created_at)))
+    table(rows)
+
+
+@accounts.command("set")
+@click.argument("account_id", metavar="ID")
+@budget_option
+@limit_option
+@data_option
+def accounts_set(account_id: str, data: Path | None, **given: Any) -> None:
+    """Change the budgets and limits of an account. What is given replaces what was there; "" takes it away."""
+    from fairlead.admin.accounts import change_account
+
+    columns = columns_of(**given)
+    if not columns:
+        raise click.UsageError("Say what to change: --budget or --limit.")
+    with opened(data) as store:
+        change_account(store, account_id, columns)
+    click.echo(f"{account_id} is changed.")

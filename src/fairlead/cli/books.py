@@ -1,0 +1,100 @@
+"""`fairlead verify`, `fairlead explain` and `fairlead usage`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from fairlead.cli.options import data_option, day, opened
+from fairlead.money import Picodollars
+
+
+@click.command()
+@click.option("--since", type=day, metavar="DAY", help="Only what was stored since this day (UTC).")
+@data_option
+def verify(since: datetime | None, data: Path | None) -> None:
+    """Make every charge again from its record and its price sheet, and add up the books.
+
+    Ends with status 1 at the first discrepancy, and names the record.
+    """
+    from fairlead.admin.books import verify_books
+
+    with opened(data) as store, contextlib.ExitStack() as stack:
+
+        def begin(total: int) -> Callable[[int], None]:
+            bar = click.progressbar(length=total, label=f"{total:,} records", file=sys.stderr)
+            return stack.enter_context(bar).update
+
+        done = verify_books(store, _milliseconds(since), begin)
+    if done.discrepancy is not None:
+        raise click.ClickException(done.discrepancy)
+    found = done.found
+    charged = f"{Picodollars(found.charged).dollars()} USD"
+    click.echo(
+        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
+        f"Answers without reported usage, counted here: {found.missing:,}. Still in the spool: {done.waiting:,}."
+    )
+
+
+@click.command()
+@click.argument("generation")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@data_option
+def explain(generation: str, as_json: bool, data: Path | None) -> None:
+    """Tell why a call went where it went: candidates, reasons, attempts."""
+    from fairlead.admin.books import explain as explained
+    from fairlead.routing.explain import sentences
+
+    with opened(data) as store:
+        found = explained(store, generation)
+    if found is None:
+        raise click.ClickException(f"Nothing is known of {generation}; records come with a moment's delay.")
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(sentences(found)))
+
+
+@click.group()
+def usage() -> None:
+    """What was used."""
+
+
+@usage.command("export")
+@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
+@click.option("--since", type=day, metavar="DAY", help="First day (UTC).")
+@click.option("--until", type=day, metavar="DAY", help="Last day (UTC).")
+@click.option("--account", "account_id", metavar="ID", help="Only this account's.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file. Default: standard output.")
+@data_option
+def usage_export(
+    kind: str,
+    since: datetime | None,
+    until: datetime | None,
+    account_id: str | None,
+    output: Path | None,
+    data: Path | None,
+) -> None:
+    """Write every usage record, oldest first. Amounts are exact: dollars as decimals, and picodollars."""
+    from fairlead.admin.books import UsageRange, export_usage
+
+    if kind == "parquet" and output is None:
+        raise click.UsageError("Parquet needs --output FILE.")
+    wanted = UsageRange(_milliseconds(since), None if until is None else _milliseconds(until) + 86_400_000, account_id)
+    with opened(data) as store:
+        try:
+            count = export_usage(store, wanted, kind, output or sys.stdout.buffer)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise click.ClickException(f"{output or 'standard output'} cannot be written: {error.strerror}.") from None
+    if output is not None:
+        click.echo(f"{count:,} records are in {output}.", err=True)
+
+
+def _milliseconds(day: datetime | None) -> int:
+    """Milliseconds since 1970; 0 for None."""
+    return 0 if day is None else int(day.timestamp() * 1000)

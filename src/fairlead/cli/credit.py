@@ -1,0 +1,106 @@
+"""`fairlead credit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fairlead.cli.options import amount_of, data_option, opened, table
+from fairlead.money import Picodollars
+
+
+@click.group()
+def credit() -> None:
+    """Credit of prepaid accounts: grants, withdrawals, refunds, redemption codes."""
+
+
+note_option = click.option("--note", default="", help="Why; kept with the entry.")
+
+
+@credit.command("grant")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("usd", metavar="USD")
+@note_option
+@data_option
+def credit_grant(account_id: str, usd: str, note: str, data: Path | None) -> None:
+    """Add credit to an account."""
+    from fairlead.admin.credit import grant
+
+    amount = amount_of("USD", usd)
+    with opened(data) as store:
+        grant(store, account_id, amount, note)
+    click.echo(f"{account_id} was granted {amount.dollars()} USD.")
+
+
+@credit.command("withdraw")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("usd", metavar="USD")
+@note_option
+@data_option
+def credit_withdraw(account_id: str, usd: str, note: str, data: Path | None) -> None:
+    """Take credit away from an account, as far as it is free."""
+    from fairlead.admin.credit import withdraw
+
+    amount = amount_of("USD", usd)
+    with opened(data) as store:
+        withdraw(store, account_id, amount, note)
+    click.echo(f"{amount.dollars()} USD were taken from {account_id}.")
+
+
+@credit.command("refund")
+@click.argument("generation_id", metavar="GENERATION")
+@click.option("--amount", metavar="USD", help="A part of the charge. Default: all that is left of it.")
+@note_option
+@data_option
+def credit_refund(generation_id: str, amount: str | None, note: str, data: Path | None) -> None:
+    """Give back what a call was charged."""
+    from fairlead.admin.credit import refund
+
+    wanted = None if amount is None else amount_of("--amount", amount)
+    with opened(data) as store:
+        done = refund(store, generation_id, wanted, note)
+    click.echo(f"{done.account_id} got {Picodollars(done.picodollars).dollars()} USD back.")
+
+
+@credit.command("codes")
+@click.option("--amount", metavar="USD", required=True, help="What each code is worth.")
+@click.option("--count", type=int, default=1, show_default=True)
+@data_option
+def credit_codes(amount: str, count: int, data: Path | None) -> None:
+    """Make redemption codes, a line each. They are never shown again."""
+    from fairlead.admin.credit import make_codes
+
+    worth = amount_of("--amount", amount)
+    with opened(data) as store:
+        made = make_codes(store, worth, count)
+    click.echo("\n".join(made))
+
+
+@credit.command("redeem")
+@click.argument("code")
+@click.argument("account_id", metavar="ACCOUNT")
+@data_option
+def credit_redeem(code: str, account_id: str, data: Path | None) -> None:
+    """Redeem a code for an account. Callers do it by POST /v1/credits/redeem."""
+    from fairlead.admin.credit import redeem
+
+    with opened(data) as store:
+        amount = redeem(store, code, account_id)
+    click.echo(f"{account_id} was granted {amount.dollars()} USD.")
+
+
+@credit.command("balance")
+@click.argument("account_id", metavar="[ACCOUNT]", required=False)
+@data_option
+def credit_balance(account_id: str | None, data: Path | None) -> None:
+    """Show what accounts were granted, have spent and have left. What running calls hold is not spent yet."""
+    from fairlead.admin.credit import balances
+
+    with opened(data) as store:
+        found = balances(store, account_id)
+    rows = [("ACCOUNT", "NAME", "GRANTED", "SPENT", "LEFT")]
+    for account, held in found:
+        amounts = [Picodollars(value).dollars() for value in (held.granted, held.spent, held.granted - held.spent)]
+        rows.append((account.id, account.name, *(amounts if account.prepaid else ("-", "-", "unlimited"))))
+    table(rows)

@@ -1,0 +1,115 @@
+"""`fairlead keys`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairlead.cli.options import (
+    amount_of,
+    as_day,
+    columns_of,
+    data_option,
+    json_option,
+    limiting_options,
+    opened,
+    table,
+)
+from fairlead.money import Picodollars
+
+if TYPE_CHECKING:
+    from fairlead.accounts.keys import KeyInfo
+
+
+@click.group()
+def keys() -> None:
+    """API keys. Changes are in force within a second, also while the server runs."""
+
+
+@keys.command("create")
+@click.option("--name", required=True, help="What the key is for.")
+@click.option("--account", "account_id", metavar="ID", help="The account that pays. Default: the first one.")
+@click.option(
+    "--credit",
+    metavar="USD",
+    help="Credit to spend, as a decimal number of dollars. Without --account: a prepaid account of its own.",
+)
+@limiting_options
+@data_option
+def keys_create(name: str, account_id: str | None, credit: str | None, data: Path | None, **given: Any) -> None:
+    """Make a key. It is the last line printed, and is never shown again."""
+    from fairlead.admin.keys import create_key
+
+    amount = None if credit is None else amount_of("--credit", credit)
+    columns = columns_of(**given)
+    with opened(data, may_be_new=True) as store:
+        key = create_key(store, name, account_id=account_id, credit=amount, columns=columns)
+    click.echo(key)
+
+
+@keys.command("set")
+@click.argument("key_id", metavar="ID")
+@limiting_options
+@data_option
+def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
+    """Change what a key may do. An option that is given replaces what was there; an empty one ("") takes it away."""
+    from fairlead.admin.keys import change_key
+
+    columns = columns_of(**given)
+    if not columns:
+        raise click.UsageError("Say what to change: --expires, --model, --network, --limit or --budget.")
+    with opened(data) as store:
+        change_key(store, key_id, columns)
+    click.echo(f"{key_id} is changed.")
+
+
+@keys.command("list")
+@json_option
+@data_option
+def keys_list(as_json: bool, data: Path | None) -> None:
+    """List the keys: id, beginning, name, account, state."""
+    from fairlead.admin.keys import key_entry, list_keys
+
+    with opened(data) as store:
+        found = list_keys(store)
+    if as_json:
+        click.echo(json.dumps([key_entry(key) for key in found], indent=2))
+        return
+    rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE", "BOUND TO")]
+    for key in found:
+        rows.append(
+            (key.id, f"{key.shown}...", key.name, key.account_id, as_day(key.created_at), _state(key), _bound(key))
+        )
+    table(rows)
+
+
+@keys.command("revoke")
+@click.argument("key_id", metavar="ID")
+@data_option
+def keys_revoke(key_id: str, data: Path | None) -> None:
+    """Revoke the key with this id (see `keys list`)."""
+    from fairlead.admin.keys import revoke_key
+
+    with opened(data) as store:
+        revoke_key(store, key_id)
+    click.echo(f"{key_id} is revoked.")
+
+
+def _bound(key: KeyInfo) -> str:
+    """In the words of the options that bind it."""
+    words = [f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in key.budgets]
+    words += [f"{name}={number}" for name, number in (key.limits.by_name() if key.limits else {}).items()]
+    return " ".join([*words, *(key.models or ()), *(key.networks or ())])
+
+
+def _state(key: KeyInfo) -> str:
+    if key.revoked_at is not None:
+        return f"revoked {as_day(key.revoked_at)}"
+    if key.expires_at is None:
+        return "in force"
+    # Its last second: a key that ends with a day ends at the next midnight.
+    return f"{'expired' if key.expires_at <= time.time() else 'in force until'} {as_day(key.expires_at - 1)}"

@@ -1,0 +1,58 @@
+"""The table of commands, and how errors end them. What is heavy is imported by the command that needs it: `keys list`
+must not load an event loop."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from fairlead import __version__
+from fairlead.cli.accounts import accounts
+from fairlead.cli.books import explain, usage, verify
+from fairlead.cli.catalogue import catalogue
+from fairlead.cli.credit import credit
+from fairlead.cli.keys import keys
+from fairlead.cli.serve import engine, serve
+from fairlead.errors import ConfigurationError, FairleadError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fairlead")
+def cli() -> None:
+    """A self-hosted LLM router: one OpenAI-compatible API and one key for many models."""
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+for command in (serve, engine, keys, accounts, credit, verify, explain, usage, catalogue, version):
+    cli.add_command(command)
+
+
+def main() -> None:
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except click.Abort:
+        sys.exit(130)
+    except ConfigurationError as error:
+        click.echo(f"fairlead: {error.message}", err=True)
+        sys.exit(2)
+    except FairleadError as error:
+        click.echo(f"fairlead: {error.message}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

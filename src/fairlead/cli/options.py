@@ -1,0 +1,163 @@
+"""Options and small pieces that several commands share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairlead.errors import ConfigurationError
+from fairlead.money import Picodollars
+from fairlead.settings import configuration_file, data_directory, database_url, load_settings
+
+if TYPE_CHECKING:
+    from fairlead.store import Store
+
+Command = Callable[..., Any]
+
+
+class DataDirectory(click.Path):
+    """An empty value is a variable that is not set in somebody's script, and not the directory that one stands in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it is empty. Leave it out for the default.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+data_option = click.option(
+    "--data", type=DataDirectory(path_type=Path, file_okay=False),
+    help="Data directory. Default: $FAIRLEAD_DATA, else ~/.local/share/fairlead.",
+)  # fmt: skip
+
+
+def serve_options(command: Command) -> Command:
+    for option in (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."),
+        data_option,
+        click.option(
+            "--config",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Configuration (TOML). Default: $FAIRLEAD_CONFIG.",
+        ),
+        click.option(
+            "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that serve."
+        ),
+    )[::-1]:  # the last one that is added stands first in --help
+        command = option(command)
+    return command
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+
+
+@contextlib.contextmanager
+def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
+    """The database for one command. A locked or damaged one is a sentence, and so is one that is not there: a slip in
+    its name must not look like one that is empty."""
+    from sqlalchemy.exc import DatabaseError
+
+    from fairlead.store import is_there, open_store, reason
+
+    directory, url = data_directory(data), database_url(load_settings(configuration_file(None)))
+    if url is None and not is_there(directory):
+        if not may_be_new:
+            raise ConfigurationError(
+                f"There is no data of Fairlead in {directory}. `fairlead serve` makes it; --data or FAIRLEAD_DATA name "
+                "another directory."
+            )
+        click.echo(f"There was no data of Fairlead in {directory}: it is made now.", err=True)
+    store = open_store(directory, url)
+    try:
+        yield store
+    except DatabaseError as error:
+        raise click.ClickException(f"The database {store.shown} cannot be used: {reason(error)}.") from None
+    finally:
+        store.close()
+
+
+budget_option = click.option(
+    "--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Most per day, week, month or in total."
+)
+limit_option = click.option(
+    "--limit",
+    "limits",
+    metavar="[MODEL:]NAME=N",
+    multiple=True,
+    help="requests_per_minute, requests_per_day, tokens_per_minute, tokens_per_day or concurrent_requests.",
+)
+
+
+def limiting_options(command: Command) -> Command:
+    for option in (
+        click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or 30d, or 12h from now."),
+        click.option("--model", "models", metavar="ID", multiple=True, help="May use this model, and no other."),
+        click.option("--network", "networks", metavar="CIDR", multiple=True, help="May be used from here only."),
+        limit_option,
+        budget_option,
+    ):
+        command = option(command)
+    return command
+
+
+def columns_of(
+    *,
+    budgets: tuple[str, ...],
+    limits: tuple[str, ...],
+    expires: str | None = None,
+    models: tuple[str, ...] = (),
+    networks: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """What the limiting options say, as the columns of a key or an account; those that were not given are left out."""
+    from fairlead.accounts.options import as_columns
+
+    return as_columns(
+        expires=expires,
+        models=models or None,
+        networks=networks or None,
+        budgets=budgets_of(budgets) if budgets else None,
+        given_limits=limits or None,
+    )
+
+
+def amount_of(option: str, text: str) -> Picodollars:
+    try:
+        return Picodollars.parse(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{option}: {error}.") from None
+
+
+def budgets_of(given: tuple[str, ...]) -> dict[str, Picodollars]:
+    """From options such as "day=5.00"."""
+    found = {}
+    for text in filter(None, given):
+        period, equals, amount = text.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--budget is a period and dollars, such as day=5.00, not {text!r}.")
+        found[period] = amount_of("--budget", amount)
+    return found
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Prints columns; the first row is their heads."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def day(text: str) -> datetime:
+    """A day such as 2027-01-31, as an option has it."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no day such as 2027-01-31.") from None
+
+
+def as_day(seconds: int) -> str:
+    """The day of a time in seconds since 1970, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
