@@ -30,13 +30,12 @@ from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint
 from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
-from fairlead.api.models import PREFIX as MODELS_PREFIX
 from fairlead.api.models import Models
 from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
-from fairlead.api.receipts import PREFIX as RECEIPTS_PREFIX
 from fairlead.api.receipts import Receipts
+from fairlead.api.routes import Endpoints, Route, served, tables
 from fairlead.api.traced import TracedChatCompletions, Tracer
 from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import build, model_of, with_statements
@@ -363,24 +362,20 @@ class Service:
             {"process": ledger.name},
             lambda: families(keeper.all_totals()),
         )
-        dispatch = Dispatch(
-            {
-                "/v1/chat/completions": {"POST": self._chat(gateway, keys)},
-                "/v1/plan": {"POST": Plans(gateway, keys)},
-                "/v1/models": {"GET": models.list},
-                "/v1/generation": {"GET": receipts.generation},
-                "/v1/key": {"GET": credit.key},
-                "/v1/credits": {"GET": credit.credits},
-                "/v1/credits/redeem": {"POST": credit.redeem},
-                "/healthz": {"GET": checks.process},
-                "/readyz": {"GET": checks.ready},
-                "/openapi.json": {"GET": OpenApi(lambda: dispatch.tables)},
-                **({"/metrics": {"GET": metrics}} if self._settings.server.metrics else {}),
-            },
-            {MODELS_PREFIX: {"GET": performance.or_else(models.one)}, RECEIPTS_PREFIX: {"GET": receipts.receipt}},
-            site.handle,
-            frozenset(self._settings.server.cors_origins),
+        routes: list[Route] = []
+        endpoints = Endpoints(
+            chat=self._chat(gateway, keys),
+            plan=Plans(gateway, keys),
+            models=models,
+            performance=performance,
+            receipts=receipts,
+            credit=credit,
+            checks=checks,
+            openapi=OpenApi(routes),
+            metrics=metrics if self._settings.server.metrics else None,
         )
+        routes += served(endpoints)
+        dispatch = Dispatch(*tables(routes, endpoints), site.handle, frozenset(self._settings.server.cors_origins))
         site.on_error = dispatch.answer_error
         server = Server(
             dispatch,

@@ -71,11 +71,6 @@ class Dispatch:
             raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}.")
         return endpoint(request, response)
 
-    @property
-    def tables(self) -> tuple[Routes, Routes]:
-        """What is served: `routes` and `prefixes`."""
-        return self._routes, self._prefixes
-
     def _methods_by_prefix(self, path: str) -> dict[str, Endpoint] | None:
         for prefix, methods in self._prefixes.items():
             if path.startswith(prefix) and len(path) > len(prefix):

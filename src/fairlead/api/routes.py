@@ -1,0 +1,135 @@
+"""The table of the API's routes: everything that is served below the site, who may call it, and how it is described.
+
+A path is listed here and nowhere else: `Dispatch` is built from this table, and so is /openapi.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fairlead.api.credit import Credit
+from fairlead.api.dispatch import Endpoint, Routes
+from fairlead.api.health import HealthChecks
+from fairlead.api.models import Models
+from fairlead.api.performance import Performances
+from fairlead.api.receipts import Receipts
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The objects that answer. `metrics`: None where they are not served here."""
+
+    chat: Endpoint
+    plan: Endpoint
+    models: Models
+    performance: Performances
+    receipts: Receipts
+    credit: Credit
+    checks: HealthChecks
+    openapi: Endpoint
+    metrics: Endpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method of a path. A path ends with at most one member in braces, whose value may hold slashes; routes that go
+    on behind it share its endpoint.
+
+    `body` and `answer`: the name of a schema in `openapi.SCHEMAS`, or ""; `query`: names with what they mean,
+    `optional` when none of them is needed; `statuses`: besides 200, and 401 where a key is needed.
+    """
+
+    method: str
+    path: str
+    endpoint: Callable[[Endpoints], Endpoint | None]
+    who: Literal["anyone", "key"]
+    tag: str
+    summary: str
+    answer: str = "Object"
+    body: str = ""
+    media_type: str = "application/json"
+    query: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
+    statuses: tuple[int, ...] = ()
+
+
+def _model(endpoints: Endpoints) -> Endpoint:
+    """Whatever is below /v1/models/: ids have slashes, so the end of the path decides."""
+    return endpoints.performance.or_else(endpoints.models.one)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST", "/v1/chat/completions", lambda to: to.chat, "key", "Chat",
+        "Answers a chat, at once or as a stream of server-sent events.",
+        answer="ChatCompletion", body="ChatRequest", statuses=(400, 402, 403, 404, 429, 502, 503, 504),
+    ),
+    Route(
+        "POST", "/v1/plan", lambda to: to.plan, "key", "Chat",
+        "Says which deployments would serve a chat, in order, and why the others would not.",
+        body="ChatRequest", statuses=(400, 403, 404),
+    ),
+    Route("GET", "/v1/models", lambda to: to.models.list, "anyone", "Models", "Lists the models.", answer="ModelList"),
+    Route(
+        "GET", "/v1/models/{id}", _model, "anyone", "Models", "Shows one model.", answer="ModelEntry", statuses=(404,)
+    ),
+    Route(
+        "GET", "/v1/models/{id}/performance", _model, "anyone", "Models",
+        "Shows what was measured of a model and its deployments.",
+        query={"window": "1h, 24h, 7d or 30d."}, optional=True, statuses=(400, 404, 503),
+    ),
+    Route(
+        "GET", "/v1/models/{id}/endpoints", _model, "anyone", "Models",
+        "Lists the deployments of a model in OpenRouter's shape.", statuses=(404,),
+    ),
+    Route(
+        "GET", "/v1/generation", lambda to: to.receipts.generation, "key", "Money",
+        "Shows what a call of your account used and cost.",
+        query={"id": "The value of x-fairlead-generation-id."}, statuses=(400, 404),
+    ),
+    Route(
+        "GET", "/v1/receipts/{id}", lambda to: to.receipts.receipt, "key", "Money",
+        "Shows how a charge was made up.", statuses=(404,),
+    ),
+    Route(
+        "GET", "/v1/key", lambda to: to.credit.key, "key", "Money", "Shows what this key has used and what is left."
+    ),
+    Route(
+        "GET", "/v1/credits", lambda to: to.credit.credits, "key", "Money",
+        "Shows what the account was granted and has used.",
+    ),
+    Route(
+        "POST", "/v1/credits/redeem", lambda to: to.credit.redeem, "key", "Money",
+        "Adds what a code is worth to the account.", body="Redeem", statuses=(400,),
+    ),
+    Route("GET", "/healthz", lambda to: to.checks.process, "anyone", "Health", "Says that the process answers."),
+    Route(
+        "GET", "/readyz", lambda to: to.checks.ready, "anyone", "Health",
+        "Says whether a call can be served.", statuses=(503,),
+    ),
+    Route("GET", "/openapi.json", lambda to: to.openapi, "anyone", "Health", "This document."),
+    Route(
+        "GET", "/metrics", lambda to: to.metrics, "anyone", "Health", "Figures for Prometheus.",
+        answer="Text", media_type="text/plain",
+    ),
+)  # fmt: skip
+
+
+def served(endpoints: Endpoints) -> list[Route]:
+    """The routes that have an endpoint here."""
+    return [route for route in ROUTES if route.endpoint(endpoints) is not None]
+
+
+def tables(routes: Iterable[Route], endpoints: Endpoints) -> tuple[Routes, Routes]:
+    """What `Dispatch` looks up: paths, and prefixes of paths that end with a member."""
+    paths: Routes = {}
+    prefixes: Routes = {}
+    for route in routes:
+        endpoint = route.endpoint(endpoints)
+        assert endpoint is not None
+        prefix, brace, _ = route.path.partition("{")
+        methods = (prefixes if brace else paths).setdefault(prefix, {})
+        methods.setdefault(route.method, endpoint)
+    return paths, prefixes
