@@ -77,8 +77,11 @@ class Calling:
     """One call under way: what all its attempts share."""
 
     __slots__ = (
+        "attempt",
         "bill",
         "clamped",
+        "expired",
+        "own_deadline",
         "parameters",
         "plan",
         "request",
@@ -96,6 +99,9 @@ class Calling:
         self.response = response
         self.bill = bill
         self.plan = found
+        self.attempt: Attempt | None = None  # the one under way
+        self.own_deadline = False  # the caller gave it, not the operator
+        self.expired = False  # the caller was answered at its deadline, and its answer is read on for nobody
         self.served: Attempt | None = None  # the one that gave the answer
         self.tries: Tries | None = None
         self.sent: Sent | None = None  # what a stream has brought, while it may have to be continued
@@ -254,13 +260,14 @@ class Gateway:
         paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)
         seconds = timeout_seconds or self._options.timeout_seconds
         until = math.inf if seconds is None else self._clock() + seconds
+        own = timeout_seconds is not None
         if caller.limited is not None or self._limits.everybody:
             whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
             admission = self._limits.admit(whose, request.model, tokens_foreseen(request), self._clock(), free=not paid)
             if admission is not None:
                 response.extra += admission.headers(self._clock())
-                return self._limited(admission, offers, paid, request, response, caller, until)
-        return self._charged(offers, paid, request, response, caller, until)
+                return self._limited(admission, offers, paid, request, response, caller, until, own)
+        return self._charged(offers, paid, request, response, caller, until, own)
 
     async def _limited(
         self,
@@ -271,12 +278,12 @@ class Gateway:
         response: Response,
         caller: Caller,
         until: float,
+        own: bool,
     ) -> None:
-        used = 0
         try:
-            used = await self._charged(offers, paid, request, response, caller, until)
+            await self._charged(offers, paid, request, response, caller, until, own, admission)
         finally:
-            admission.settle(used, self._clock())
+            admission.settle(admission.used, self._clock())
 
     async def _charged(
         self,
@@ -286,8 +293,10 @@ class Gateway:
         response: Response,
         caller: Caller,
         until: float,
-    ) -> int:
-        """Plans, holds, serves and charges a call that was let through; gives the tokens of its answer."""
+        own: bool,
+        admission: Admission | None = None,
+    ) -> None:
+        """Plans, holds, serves and charges a call that was let through. `own`: the caller gave the deadline."""
         if offers[0].least_context is None:
             found = plan(request, offers, self._health, self._clock(), self._options.rules, self.chance)
         else:
@@ -318,6 +327,7 @@ class Gateway:
         self._open += 1
         if until != math.inf:
             calling.until = until
+            calling.own_deadline = own
             calling.timer = asyncio.get_running_loop().call_later(
                 max(0.0, until - self._clock()), self._expire, calling
             )
@@ -345,25 +355,36 @@ class Gateway:
                 first, entry, tried = False, None, self._clock()
         except FairleadError as error:
             outcome, kind = error.code, type(error).code
+            if calling.expired:
+                outcome = kind = DeadlineExceeded.code
             raise
         finally:
             self._open -= 1
             calling.settle_now()
             bill.release(outcome)
+            if admission is not None:
+                admission.used = bill.tokens
             measured = offers[0].measured
             if measured is not None:
                 calling.measure(measured, kind, began)
             if found.rejected or calling.tries is not None or calling.parameters is not None:
                 self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
-        return bill.tokens
 
     def _expire(self, calling: Calling) -> None:
-        """The deadline has passed: whatever the call waits for ends here. A caller who has gone waits for nothing."""
-        running = calling.response.running
+        """The deadline has passed: whatever the call waits for ends here. A caller who has gone waits for nothing. One
+        who gave the deadline itself is answered, and pays as one who disconnects: by `_drain` where that is so."""
+        response, attempt = calling.response, calling.attempt
+        running = response.running
         calling.timer = None
-        if calling.response.gone or running is None:
+        if response.gone or running is None:
             return
-        if not running.interrupt(DeadlineExceeded("The answer was not complete within the time that was given.")):
+        late = DeadlineExceeded("The answer was not complete within the time that was given.")
+        if calling.own_deadline and attempt is not None and attempt.is_billed_to_its_end():
+            calling.expired = True
+            attempt.left = late.code
+            response.leave(late)
+            self._drain(attempt)
+        elif not running.interrupt(late):
             calling.timer = asyncio.get_running_loop().call_later(DEADLINE_RETRY_SECONDS, self._expire, calling)
 
     async def _plan(self, offers: Sequence[Servable], request: ChatRequest) -> Plan:
@@ -424,7 +445,7 @@ class Gateway:
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         if wanted is None:
             inner = request  # which lets go of the caller's bytes
-        attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
+        attempt = calling.attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
         clamped = (*clamped, *call.clamped) if call.clamped else clamped
         if wanted is not None or call.dropped or clamped or request.reports:
@@ -455,6 +476,7 @@ class Gateway:
             if attempt.first_at and attempt.tokens:
                 health.speed(standing, attempt.tokens, attempt.ended_at - attempt.first_at)
         finally:
+            calling.attempt = None
             attempt.cancel()
             health.end(standing)
             if upstream.measured is not None:
@@ -478,18 +500,22 @@ class Gateway:
                 shown = upstream.translate(error)
                 if shown is not error:
                     shown.__cause__ = error
-            attempt.outcome = CallerGone.code if response.gone else shown.code
+            attempt.outcome = attempt.left if response.gone else shown.code
             if isinstance(error, UpstreamError) and not response.gone:
                 health.failed(standing, shown, self._clock())
             elif not attempt.first_at:
                 # Not known to be broken, but known to be this slow.
                 health.first_token(standing, self._clock() - began, self._clock())
+            if isinstance(error, DeadlineExceeded) and (calling.own_deadline or response.started):
+                # What was delivered is paid for, as by a caller who disconnects.
+                attempt.left = error.code
+                await attempt.cut_off()
             await attempt.failed(shown)
         elif isinstance(error, EngineStarting):
             attempt.outcome = error.code
             calling.bill.failed(upstream.deployment.sheet, error.code)
         elif isinstance(error, CallerGone):
-            attempt.outcome = error.code
+            attempt.outcome = attempt.left
             attempt.cancel()
             await attempt.cut_off()
         else:
@@ -547,7 +573,8 @@ class Gateway:
         if not attempt.settle_at_once():
             await attempt.settle()
         usd = written(attempt.bill.price)
-        response.send(200, _head(JSON_HEAD, attempt, call, usd), attempt.answer.end(_cost_members(usd)))
+        if not response.finished:  # the caller was not answered at its deadline
+            response.send(200, _head(JSON_HEAD, attempt, call, usd), attempt.answer.end(_cost_members(usd)))
 
     async def _emulate(
         self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated

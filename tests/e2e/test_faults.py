@@ -341,7 +341,9 @@ def test_nothing_outlives_its_deadline(
         assert answer.status == 504
         assert json.loads(answer.body)["error"]["code"] == "deadline_exceeded"
     bill = receipt(served, answer)
-    assert (bill["outcome"], float(bill["charged_usd"])) == ("deadline_exceeded", 0)
+    assert bill["outcome"] == "deadline_exceeded"
+    # As after a disconnect: what had been written by then is charged.
+    assert (float(bill["charged_usd"]) > 0) == (fault is Fault.HANG_IN_THE_MIDDLE)
 
 
 @pytest.mark.parametrize("wrong", ["soon", "0", "-1", "nan", "100000"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -19,7 +20,7 @@ from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import count_text
 
 from .conftest import Served, eventually, fairlead, model, provider, serving
-from .test_credit import ask
+from .test_credit import ask, new_key
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 WORDS = [f"word{number} " for number in range(40)]
@@ -44,13 +45,13 @@ def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
-def leave(served: Served, name: str, frames: int, *, stream: bool = True, reset: bool = False) -> str:
+def leave(served: Served, name: str, frames: int, *, stream: bool = True, reset: bool = False, key: str = "") -> str:
     """A call that is left after so many events; gives its generation id ("": nothing was seen of it)."""
     body = json.dumps({"model": name, "messages": HELLO, "stream": stream}).encode()
     with socket.create_connection(("127.0.0.1", served.port)) as caller:
         caller.sendall(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b"
-            % (served.key.encode(), len(body), body)
+            % ((key or served.key).encode(), len(body), body)
         )
         got = b""
         while got.count(b"data: ") < frames:
@@ -76,7 +77,7 @@ def records(served: Served) -> int:
 def test_an_engine_of_our_own_is_stopped_and_what_it_wrote_is_counted_at_every_frame(
     served: Served, upstream: ScriptedUpstream
 ) -> None:
-    reply = Reply(text="".join(WORDS), chunk_delay_seconds=0.01)
+    reply = Reply(text="".join(WORDS), chunk_delay_seconds=0.06)
     names: dict[int, str] = {}
 
     def one(frames: int) -> None:
@@ -181,3 +182,104 @@ def test_a_failed_attempt_that_the_provider_bills_is_the_operators(upstream: Scr
         assert float(attempt["cost_usd"]) > 0
     checked = fairlead("verify", data=served.data)
     assert checked.returncode == 0, checked.stderr
+
+
+def until_deadline(served: Served, name: str, seconds: str | None, *, stream: bool = True, key: str = "") -> Any:
+    """A call with this deadline: what the caller got, as (status, generation id, bytes)."""
+    body = json.dumps({"model": name, "messages": HELLO, "stream": stream}).encode()
+    more = b"" if seconds is None else b"x-fairlead-timeout: %b\r\n" % seconds.encode()
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as caller:
+        caller.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n%b"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % ((key or served.key).encode(), more, len(body), body)
+        )
+        got = b""
+        while block := caller.recv(65536):
+            got += block
+    found = re.search(rb"x-fairlead-generation-id: (\S+)", got)
+    assert found is not None, got
+    return int(got.split(b" ", 2)[1]), found[1].decode(), got
+
+
+def slow_words(**more: Any) -> Reply:
+    return Reply(text="".join(WORDS), chunk_delay_seconds=0.05, prompt_tokens=5, completion_tokens=120, **more)
+
+
+def test_a_callers_own_deadline_is_charged_like_a_disconnect(served: Served, upstream: ScriptedUpstream) -> None:
+    upstream.enqueue(slow_words())
+    status, name, got = until_deadline(served, "own/mistral-small", "0.6")
+    assert (status, got.count(b'"deadline_exceeded"')) == (200, 1)
+    receipt = receipt_of(served, name)
+    delivered = len(re.findall(rb'"content":"word', got))
+    assert delivered > 2
+    assert (receipt["outcome"], receipt["usage"]["state"]) == ("deadline_exceeded", "counted")
+    assert receipt["usage"]["completion_tokens"] >= count_text("tekken", "".join(WORDS[:delivered])).tokens - 1
+    price = PROMPT * 100_000 + receipt["usage"]["completion_tokens"] * 300_000
+    assert receipt["charged_usd"] == f"{price / 1e12:.7f}".rstrip("0")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_where_the_provider_bills_to_the_end_the_caller_is_answered_at_its_deadline_and_charged_for_all(
+    served: Served, upstream: ScriptedUpstream, stream: bool
+) -> None:
+    upstream.enqueue(slow_words() if stream else slow_words(delay_seconds=1.2))
+    began = time.monotonic()
+    status, name, got = until_deadline(served, "hosted/mistral-small", "0.5", stream=stream)
+    assert time.monotonic() - began < 1.1, "the caller does not wait for what is read for nobody"
+    assert (status, got.count(b'"deadline_exceeded"')) == (200 if stream else 504, 1)
+    assert b"[DONE]" not in got
+    receipt = receipt_of(served, name)
+    assert (receipt["outcome"], receipt["usage"]["state"]) == ("deadline_exceeded", "reported")
+    assert receipt["charged_usd"] == f"{(5 * 100_000 + 120 * 300_000) / 1e12:.7f}".rstrip("0")
+
+
+def test_a_connection_serves_its_next_call_while_an_answer_is_read_for_nobody(
+    served: Served, upstream: ScriptedUpstream
+) -> None:
+    upstream.enqueue(slow_words(), Reply(text="The second answer."))
+    before = records(served)
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)) as connection:
+        for timeout, expected in (("0.4", b"deadline_exceeded"), ("20", b"second")):
+            body = json.dumps({"model": "hosted/mistral-small", "messages": HELLO, "stream": True})
+            headers = {"Authorization": f"Bearer {served.key}", "x-fairlead-timeout": timeout}
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            assert expected in connection.getresponse().read()
+    eventually(lambda: records(served) == before + 2)
+    assert fairlead("verify", data=served.data).returncode == 0
+
+
+@pytest.mark.parametrize("ending", ["deadline", "disconnect"])
+@pytest.mark.parametrize("name", ["own/mistral-small", "own/free"])
+def test_what_was_delivered_counts_for_the_limits_on_tokens(
+    served: Served, upstream: ScriptedUpstream, name: str, ending: str
+) -> None:
+    key = new_key(served, "--limit", "tokens_per_day=10000")
+    upstream.enqueue(slow_words())
+    if ending == "deadline":
+        until_deadline(served, name, "0.8", key=key)
+    else:
+        gone = leave(served, name, 12, reset=True, key=key)
+        eventually(lambda: ask(served, key, f"/v1/receipts/{gone}")[0] == 200)
+
+    def left() -> int:
+        answer = until_deadline(served, name, None, stream=False, key=key)[2]
+        found = re.search(rb"x-ratelimit-remaining-tokens: (\d+)", answer)
+        assert found is not None
+        return int(found[1])
+
+    upstream.enqueue(Reply(text="a", prompt_tokens=1, completion_tokens=1))
+    assert left() < 10_000 - 25
+
+
+def test_the_operators_deadline_charges_what_was_delivered(upstream: ScriptedUpstream, tmp_path: Any) -> None:
+    config = "[routing]\ntimeout_seconds = 0.6\n" + provider(upstream.url, name="hosted", dialect="openai")
+    with serving(tmp_path, config + model("hosted", name="m/mistral-small")) as served:
+        upstream.enqueue(slow_words(), slow_words(delay_seconds=1.0))
+        _, name, got = until_deadline(served, "m/mistral-small", None)
+        receipt = receipt_of(served, name)
+        assert (receipt["outcome"], receipt["usage"]["state"]) == ("deadline_exceeded", "counted")
+        assert receipt["usage"]["completion_tokens"] < 120, "it is not read to its end: the caller did not want that"
+        assert float(receipt["charged_usd"]) > 0
+        # Of a whole answer nothing was delivered.
+        status, name, got = until_deadline(served, "m/mistral-small", None, stream=False)
+        assert (status, receipt_of(served, name)["charged_usd"]) == (504, "0"), got

@@ -131,14 +131,15 @@ class Meter:
 
 
 class Admission:
-    """A request that was let through, until `settle` tells what it used."""
+    """A request that was let through, until `settle` tells what it used. `used`: the tokens that are known so far."""
 
-    __slots__ = ("_charges", "_meters", "_open", "_tokens")
+    __slots__ = ("_charges", "_meters", "_open", "_tokens", "used")
 
     def __init__(self, meters: Sequence[Meter], tokens: int, now_ns: int) -> None:
         self._meters = meters
         self._tokens = tokens
         self._open = True
+        self.used = 0
         self._charges: list[tuple[_Rate, int]] = []
         for meter in meters:
             meter.in_flight += 1

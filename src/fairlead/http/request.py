@@ -278,6 +278,12 @@ class Response:
                 self._connection.write(out)
         self._finish()
 
+    def leave(self, error: BaseException) -> None:
+        """Ends the answer with this error now, although its handler goes on: what that writes is for nobody, as if the
+        caller had gone."""
+        self._connection.server.on_error(self.request, self, error)
+        self.gone = True
+
     def abort(self) -> None:
         """Cuts the connection, so that a stream that has begun is seen to be incomplete."""
         if self.finished:

@@ -39,6 +39,7 @@ class Attempt:
         "ended_at",
         "exchange",
         "first_at",
+        "left",
         "outcome",
         "prompt",
         "prompt_tokens",
@@ -65,6 +66,7 @@ class Attempt:
         # For telemetry: the first word and the last, in the loop's clock, and what came of it.
         self.said_at = self.ended_at = 0.0
         self.outcome = InternalError.code
+        self.left = CallerGone.code  # what it ends with when the rest of it is for nobody
         self.prompt_tokens = 0
 
     def measure(self, measured: Measured, began: float, trace: TraceContext | None = None) -> None:
@@ -109,7 +111,7 @@ class Attempt:
     def _settle_reported(self, usage: Usage) -> None:
         sheet, answer = self.upstream.deployment.sheet, self.answer
         assert answer is not None
-        outcome = CallerGone.code if self.response.gone else "served"
+        outcome = self.left if self.response.gone else "served"
         if self.splice is not None:
             self._made(outcome, usage)
             # Partly counted here: the beginning, which was no prompt of the caller's.
@@ -122,9 +124,10 @@ class Attempt:
 
     async def _settle_counted(self, answer: Answer) -> None:
         sheet = self.upstream.deployment.sheet
-        outcome = CallerGone.code if self.response.gone else "served"
+        outcome = self.left if self.response.gone else "served"
         if not self.upstream.costs:
             self.outcome = outcome
+            self._note_tokens()
             self.bill.settle(sheet, None, outcome, missing=True)
             return
         text = answer.delivered()
@@ -145,6 +148,17 @@ class Attempt:
         self.outcome = outcome
         self.prompt_tokens, self.tokens = usage.prompt, usage.completion
 
+    def is_billed_to_its_end(self) -> bool:
+        """Whether its provider bills the rest of the answer too, when nobody waits for it any more."""
+        exchange = self.exchange
+        return self.response.on_gone is not None and exchange is not None and exchange.sent_at > 0 and not exchange.over
+
+    def _note_tokens(self) -> None:
+        """For limits on tokens: about what was used, where nothing is charged for it."""
+        text = self.answer.delivered() if self.answer is not None else ""
+        if text:
+            self.bill.tokens = -(-self.prompt.length // 4) - (-len(text.encode()) // 4)
+
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What was written of it all the same is the operator's
         cost. When the caller has hung up in the meantime, nobody failed."""
@@ -161,8 +175,12 @@ class Attempt:
         self.bill.failed(self.upstream.deployment.sheet, error.code, usage)
 
     async def cut_off(self) -> None:
-        """The caller hung up and the answer ends here: what was made of it is counted, and charged."""
-        if self.bill.closed or self.answer is None or not self.upstream.costs:
+        """The caller has gone, or its deadline has passed, and the answer ends here: what was made of it is counted,
+        and charged."""
+        if self.bill.closed or self.answer is None:
+            return
+        if not self.upstream.costs:
+            self._note_tokens()
             return
         text = self.answer.delivered()
         splice = self.splice
@@ -170,7 +188,7 @@ class Attempt:
             counted = await count(self.upstream, self.prompt, text)
             usage = counted.usage if splice is None else _charged(counted.usage, splice)
             self.bill.settle(
-                self.upstream.deployment.sheet, usage, CallerGone.code, counted.state, counted.prompt_state,
+                self.upstream.deployment.sheet, usage, self.left, counted.state, counted.prompt_state,
                 billed=None if splice is None else counted.usage,
             )  # fmt: skip
 
