@@ -13,6 +13,7 @@ import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,6 +113,8 @@ ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator 
 LAST_BILLS_SECONDS = 5.0
 # How long a worker that is not the first one leaves an open breaker to the first one's probes.
 PATIENCE_SECONDS = 10.0
+# Threads for everything but the database of the ledger and keys: tokenizers, pages, metrics.
+OTHER_THREADS = 6
 # Net allocations between two young collections; Python's 700 cost a twentieth of a call. What a call has used is freed
 # without any (tests/e2e/test_garbage.py): they find what libraries leave, and pages.
 GC_THRESHOLD = 5_000
@@ -222,6 +225,7 @@ class Service:
     async def serve(self, listen: Callable[[Server], Awaitable[None]]) -> int:
         """Serves what `listen` makes the server accept, until SIGTERM or SIGINT."""
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(OTHER_THREADS, "other"))
         keys = KeyRing(self._store)
         self._ledger = ledger = Ledger(self._store, self._sheets(), power=self._settings.ledger.durability == "power")
         kept = self._settings.telemetry
@@ -260,7 +264,7 @@ class Service:
         while self._gateway is not None and self._gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await chores.end()
-        await loop.run_in_executor(None, self._keeper.close)
+        await loop.run_in_executor(self._store.threads, self._keeper.close)
         await keeper.close()
         if sender is not None:
             await loop.run_in_executor(None, sender.close)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -409,3 +411,27 @@ def test_with_power_no_answer_ends_before_its_record_is_on_the_disk(
     asyncio.run(many())
     with store.read() as connection:
         assert verify(connection).records == 200
+
+
+def test_work_in_the_default_threads_does_not_delay_the_ledger_or_the_keys(store: Store) -> None:
+    """Tokenizers and pages run there, and a caller decides how long."""
+
+    async def run() -> None:
+        release = threading.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, release.wait)
+        try:
+            async with asyncio.timeout(30):
+                ledger = Ledger(store, [SHEET])
+                bill = ledger.open("acc_1", "key_1", "m", stream=False, paid=True)
+                bill.settle(SHEET, USAGE)
+                await ledger.flush()
+                assert await ledger.find(bill.id, "acc_1") is not None
+                await ledger.close()
+            assert not busy.done()
+        finally:
+            release.set()
+            await busy
+
+    asyncio.run(run())

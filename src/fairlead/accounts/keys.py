@@ -193,7 +193,7 @@ class KeyRing:
             await asyncio.sleep(WATCH_SECONDS)
             try:
                 # In a thread: a database across the network may take its time, and calls go on.
-                await asyncio.get_running_loop().run_in_executor(None, self._follow)
+                await asyncio.get_running_loop().run_in_executor(self._store.threads, self._follow)
             except (sqlite3.Error, SQLAlchemyError) as error:
                 if not in_trouble:
                     log.warning("Changes of keys cannot be read now: %s", getattr(error, "orig", None) or error)

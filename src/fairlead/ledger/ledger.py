@@ -117,7 +117,7 @@ class Ledger:
 
     async def _sync(self) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(None, self._spool.sync)
+            await asyncio.get_running_loop().run_in_executor(self._store.threads, self._spool.sync)
         finally:
             self._syncing = None
 
@@ -154,10 +154,10 @@ class Ledger:
         """Drains until it is cancelled; first what processes before this one have left behind."""
         loop = asyncio.get_running_loop()
         if self._set_aside:
-            await loop.run_in_executor(None, self.try_set_aside_again)
+            await loop.run_in_executor(self._store.threads, self.try_set_aside_again)
         for turn in itertools.count():
             if turn % ADOPT_TURNS == 0:
-                await loop.run_in_executor(None, self.adopt)
+                await loop.run_in_executor(self._store.threads, self.adopt)
             until = loop.time() + DRAIN_SECONDS
             while (left := until - loop.time()) > 0:
                 await asyncio.sleep(min(left, DRAIN_SECONDS / 4))
@@ -179,7 +179,9 @@ class Ledger:
             if self._spool.waiting:
                 loop = asyncio.get_running_loop()
                 fresh, settled, until = self._spool.take_fresh()
-                self._spool.drained(await loop.run_in_executor(None, self._drain_own, fresh, settled, until))
+                self._spool.drained(
+                    await loop.run_in_executor(self._store.threads, self._drain_own, fresh, settled, until)
+                )
             if self._synced is None and (self._trouble is not None or self._spool.unsafe):
                 await self._probe()
 
@@ -193,7 +195,7 @@ class Ledger:
             file = self._spool.to_probe()
         except OSError:
             return
-        await loop.run_in_executor(None, self._spool.probe, file)
+        await loop.run_in_executor(self._store.threads, self._spool.probe, file)
 
     def _drain_own(self, fresh: list[bytes] | None, settled: list[Settled], until: Position) -> int:
         """What was written up to `until`. When all before it is in the database, what is `fresh` need not be read
@@ -352,7 +354,7 @@ class Ledger:
                 return work(connection)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(None, run)
+            return await asyncio.get_running_loop().run_in_executor(self._store.threads, run)
         except SQLAlchemyError:
             raise LedgerUnavailable("The database cannot be used at the moment. Try again soon.") from None
 
@@ -361,7 +363,7 @@ class Ledger:
         await self.flush()
         if self._trouble is None:
             try:
-                await asyncio.get_running_loop().run_in_executor(None, self.wallets.close)
+                await asyncio.get_running_loop().run_in_executor(self._store.threads, self.wallets.close)
             except SQLAlchemyError as error:
                 self._trouble = _said(error)
         self._spool.close(empty=self._trouble is None)

@@ -224,7 +224,7 @@ class Wallets:
                 self._drop_empty()
                 return
             asked_for = await asyncio.get_running_loop().run_in_executor(
-                None, self._wanted, [wallet.scope.name for wallet in rich]
+                self._store.threads, self._wanted, [wallet.scope.name for wallet in rich]
             )
         except SQLAlchemyError:
             return
@@ -261,7 +261,7 @@ class Wallets:
                 return work(connection)
 
         try:
-            done = await asyncio.get_running_loop().run_in_executor(None, run)
+            done = await asyncio.get_running_loop().run_in_executor(self._store.threads, run)
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error)
             if self._trouble is None:

@@ -79,19 +79,21 @@ class Keeper:
             if self._shared and turn % LEARN_TURNS == 0:
                 await self._learn()
             if turn % FORGET_TURNS == 0:
-                await loop.run_in_executor(None, self._forget)
+                await loop.run_in_executor(self._store.threads, self._forget)
 
     async def _flush(self) -> None:
         events, decisions = self._health.take_events(), self._decisions()
         if events or decisions:
             kept = self._health.kept(self._clock()) if events else []
-            own = await asyncio.get_running_loop().run_in_executor(None, self._keep, events, kept, decisions)
+            own = await asyncio.get_running_loop().run_in_executor(
+                self._store.threads, self._keep, events, kept, decisions
+            )
             if self._shared:
                 self._met.update(own)
 
     async def _learn(self) -> None:
         """What the other processes of this database have found out since."""
-        found = await asyncio.get_running_loop().run_in_executor(None, self._news)
+        found = await asyncio.get_running_loop().run_in_executor(self._store.threads, self._news)
         if found is None:
             return
         subjects, kept = found
@@ -116,7 +118,7 @@ class Keeper:
     async def routed(self, generation_id: str) -> str | None:
         """How a call was routed, as JSON; None when there was nothing to decide."""
         await self._flush()
-        return await asyncio.get_running_loop().run_in_executor(None, self._decision, generation_id)
+        return await asyncio.get_running_loop().run_in_executor(self._store.threads, self._decision, generation_id)
 
     def _decision(self, generation_id: str) -> str | None:
         try:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
@@ -21,6 +22,9 @@ BUSY_MILLISECONDS = 10_000
 # to the kernel: a fifth less CPU for each record than with 4,096.
 PAGE_BYTES = 8192
 CONNECT_SECONDS = 5
+# Threads that read and write the ledger, leases, keys and telemetry. With those of pages (`app.OTHER_THREADS`) fewer
+# than the 15 connections that SQLAlchemy opens at most, so that none of them ever waits for a connection.
+DATABASE_THREADS = 6
 # What each connection to SQLite keeps of the file. Its own 2,000 are for programs that read more: what a commit writes
 # and what is looked up is within a few pages, and the kernel keeps the rest.
 CACHE_KIBIBYTES = 512
@@ -31,13 +35,18 @@ MIGRATION_LOCK = 0x6661_6972  # a number that only Fairlead's migrations lock
 
 
 class Store:
-    """The database of one data directory; usable from any thread. `shown` names it without its password."""
+    """The database of one data directory; usable from any thread. `shown` names it without its password.
+
+    `threads`: where an event loop runs what it needs of the ledger, leases and keys. Nothing else runs there, so that
+    no work which a caller can prolong delays charges or keys.
+    """
 
     def __init__(self, directory: Path, engine: Engine, shown: str) -> None:
         self.directory = directory
         self.shown = shown
         self._engine = engine
         self._watcher: sqlite3.Connection | None = None
+        self.threads = ThreadPoolExecutor(DATABASE_THREADS, "database")  # which starts none before it is used
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -81,6 +90,7 @@ class Store:
         return int(row[0])
 
     def close(self) -> None:
+        self.threads.shutdown()
         if self._watcher is not None:
             self._watcher.close()
             self._watcher = None

@@ -92,13 +92,13 @@ class Keeper:
             await asyncio.sleep(self._keeping.flush_seconds)
             await self.flush()
             if turn % turns == 0:
-                await loop.run_in_executor(None, self.tidy)
+                await loop.run_in_executor(self._store.threads, self.tidy)
 
     async def flush(self) -> None:
         """Stores what has been counted until now. Trouble is noted, not raised: what is not stored waits."""
         async with self._flushing:
             over, still_open = self._recorder.cells()
-            await asyncio.get_running_loop().run_in_executor(None, self._flush, over, still_open)
+            await asyncio.get_running_loop().run_in_executor(self._store.threads, self._flush, over, still_open)
 
     async def close(self) -> None:
         await self.flush()
