@@ -52,7 +52,7 @@ from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
 from fairlead.routing.prompt import kept_prompt
-from fairlead.routing.protocols import Assembler, Call, Measured, Relay
+from fairlead.routing.protocols import Answer, Assembler, Call, Measured, Relay
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
@@ -66,6 +66,10 @@ DEADLINE_RETRY_SECONDS: Final = 0.01
 MOST_DECISIONS: Final = 10_000
 # The request of a stream that might have to be continued is kept, unless it is longer.
 CONTINUED_PROMPT_BYTES: Final = 65_536
+
+# That the provider ignored `n` is only known at the end of a stream, when the head has long been sent: a comment, which
+# readers of event streams skip.
+SHORT_OF_CHOICES: Final = b": x-fairlead-dropped: n\n\n"
 
 JSON_HEAD: Final = b"content-type: application/json\r\n"
 STREAM_HEAD: Final = (
@@ -119,6 +123,13 @@ class Calling:
             served.measure(measured, began)
         else:
             measured.add(kind, 0.0, 0.0, 0, 0)
+
+    def note_dropped(self, name: str) -> None:
+        """The provider ignored a parameter, as its answer has shown."""
+        known = self.parameters or Parameters((), (), self.clamped, (), ())
+        self.parameters = known._replace(
+            forwarded=tuple(one for one in known.forwarded if one != name), dropped=(*known.dropped, name)
+        )
 
     def settle_now(self) -> None:
         """The answer is complete: no deadline takes its bill away any more."""
@@ -573,8 +584,13 @@ class Gateway:
         if not attempt.settle_at_once():
             await attempt.settle()
         usd = written(attempt.bill.price)
-        if not response.finished:  # the caller was not answered at its deadline
-            response.send(200, _head(JSON_HEAD, attempt, call, usd), attempt.answer.end(_cost_members(usd)))
+        if response.finished:  # the caller was answered at its deadline
+            return
+        head = _head(JSON_HEAD, attempt, call, usd)
+        if request.choices > 1 and _lacks_choices(attempt.answer, request, call):
+            calling.note_dropped("n")
+            head = _head(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
+        response.send(200, head, attempt.answer.end(_cost_members(usd)))
 
     async def _emulate(
         self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
@@ -617,6 +633,9 @@ class Gateway:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
             rest = relay.finish()
+            if calling.request.choices > 1 and _lacks_choices(relay, calling.request, call):
+                calling.note_dropped("n")
+                rest += SHORT_OF_CHOICES
             attempt.ended_at = self._clock()
             calling.settle_now()
             await attempt.settle()
@@ -705,11 +724,20 @@ def _cost_members(usd: bytes) -> bytes:
     return b',"cost":%b,"cost_usd":"%b"' % (usd, usd)
 
 
-def _head(head: bytes, attempt: Attempt, call: Call, usd: bytes | None = None) -> bytes:
-    """`usd` when the bill is settled already."""
+def _lacks_choices(answer: Answer, request: ChatRequest, call: Call) -> bool:
+    """Whether the provider took `n` and gave fewer answers."""
+    return answer.choices < request.choices and "n" not in call.dropped
+
+
+def _head(
+    head: bytes, attempt: Attempt, call: Call, usd: bytes | None = None, dropped: tuple[str, ...] | None = None
+) -> bytes:
+    """`usd` when the bill is settled already. `dropped`: instead of what the dialect has no word for."""
     head = b"%b%b%b" % (head, attempt.upstream.answer_headers, attempt.report)
     if usd is not None:
         head = b"%bx-fairlead-cost: %b\r\n" % (head, usd)
-    if call.dropped:
-        head += b"x-fairlead-dropped: " + shown(call.dropped) + b"\r\n"
+    if dropped is None:
+        dropped = call.dropped
+    if dropped:
+        head += b"x-fairlead-dropped: " + shown(dropped) + b"\r\n"
     return head

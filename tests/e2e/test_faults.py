@@ -27,7 +27,7 @@ from .conftest import IN_ORDER, Served, eventually, fairlead, provider, serving
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
 HELLO = [{"role": "user", "content": "Count, please."}]
 TEXT = "One two  three four, é🎈 five\nsix seven."
-GRACE_SECONDS = 0.25
+GRACE_SECONDS = 5.0
 QUICK = "connect_timeout_seconds = 0.5\nfirst_byte_timeout_seconds = 0.5\nidle_timeout_seconds = 0.4"
 NEVER = "http://nowhere.invalid/v1"
 

@@ -117,8 +117,11 @@ def test_a_stream_without_a_finish_reason_is_cut_with_or_without_done() -> None:
             relayed(blocks)
         with pytest.raises(UpstreamCut):
             assembled(blocks)
-    with pytest.raises(UpstreamCut):
-        relayed([*TEXT, DONE], choices=2)
+    for blocks in (TEXT, [*TEXT, chunk({"content": "x"}, index=1), DONE]):
+        with pytest.raises(UpstreamCut):
+            relayed(blocks, choices=2)
+        with pytest.raises(UpstreamCut):
+            assembled(blocks, choices=2)
     assert text_of(relayed(TEXT)) == "Héllo 🌍", "a missing [DONE] after a finish is made up for"
 
 
@@ -186,8 +189,15 @@ def test_everything_of_a_stream_is_in_the_whole_answer() -> None:
     ]
     assert second["message"]["content"] == "x"
     assert "tool_calls" not in second["message"]
+    assert len(assembled(blocks, choices=1)["choices"]) == 2, "more than was asked for is nobody's fault"
+
+
+def test_fewer_choices_than_asked_for_are_complete_when_the_provider_says_that_this_is_all() -> None:
+    for end in ([DONE], [chunk(None, usage=USAGE), DONE], [chunk(None, usage=USAGE)]):
+        assert text_of(relayed([*TEXT, *end], choices=3)) == "Héllo 🌍"
+        assert len(assembled([*TEXT, *end], choices=3)["choices"]) == 1
     with pytest.raises(UpstreamInvalid):
-        assembled(blocks, choices=1)
+        relayed([chunk({"content": "x"}, index=128), DONE])
 
 
 def test_logprobs_are_put_together() -> None:

@@ -317,7 +317,7 @@ class ContentReader:
 
     def last(self) -> list[Piece]:
         pieces = [] if self.done else self.feed(b"\n\n")
-        if not self.done:
+        if not self._candidates.finished:  # fewer than asked for: it does not give as many
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         return pieces
 

@@ -78,6 +78,13 @@ def _usage(raw: Raw) -> Usage | None:
     return None if raw == _NULL else usage_from_openai(raw)
 
 
+def _check_complete(finished: set[int], begun: set[int] | None, choices: int, ended: bool) -> None:
+    """Raises UpstreamCut for an answer that ended too early. A provider that ignores `n` gives fewer choices than were
+    asked for: complete when it has said itself that this was all, and every choice that it began is finished."""
+    if not finished or (len(finished) < choices and not ended) or (begun is not None and begun - finished):
+        raise UpstreamCut("The provider's stream ended before the answer was complete.")
+
+
 class PlainAnswer:
     """A whole answer in one document. `end` gives it with the members that its usage gets.
 
@@ -96,6 +103,10 @@ class PlainAnswer:
     @property
     def usage(self) -> Usage | None:
         return _usage(self._answer.usage)
+
+    @property
+    def choices(self) -> int:
+        return len(self._answer.choices)
 
     def delivered(self) -> str:
         """Everything that the model wrote."""
@@ -188,6 +199,7 @@ class ChatRelay:
     """
 
     __slots__ = (
+        "_begun",
         "_call",
         "_finished",
         "_last",
@@ -213,6 +225,7 @@ class ChatRelay:
         self._model_at = 0
         self._replacement = b'"model":' + public
         self._finished: set[int] = set()
+        self._begun: set[int] | None = set() if call.choices > 1 else None
         self._usage_raw = _NULL
         self._last: bytes = b""
         self._strip: dict[int, str] | None = {} if call.prefill else None
@@ -243,6 +256,8 @@ class ChatRelay:
             elif is_given and not self._call.include_usage:
                 payload = _without_null_usage(payload)
             for choice in chunk.choices:
+                if self._begun is not None:
+                    self._begun.add(choice.index)
                 if choice.finish_reason is not None:
                     self._finished.add(choice.index)
                 delta = choice.delta
@@ -281,12 +296,15 @@ class ChatRelay:
     def usage(self) -> Usage | None:
         return _usage(self._usage_raw)
 
+    @property
+    def choices(self) -> int:
+        return len(self._finished)
+
     def finish(self) -> bytes:
         """The upstream's stream has ended properly: what of the answer is still to be sent. Raises UpstreamCut when
         it is not complete."""
         out = b"" if self.done else self.feed(b"\n\n")
-        if len(self._finished) < self._call.choices:
-            raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        _check_complete(self._finished, self._begun, self._call.choices, self.done or self._usage_raw != _NULL)
         return out
 
     def end(self, members: bytes) -> bytes:
@@ -458,14 +476,16 @@ class ChatAssembler:
         for choice in chunk.choices:
             gathered = self._choices.get(choice.index)
             if gathered is None:
-                if len(self._choices) >= self._call.choices:
-                    raise UpstreamInvalid("The provider sent more choices than were asked for.")
                 gathered = self._choices[choice.index] = _Gathered()
             gathered.take(choice)
 
     @property
     def usage(self) -> Usage | None:
         return _usage(self._usage_raw)
+
+    @property
+    def choices(self) -> int:
+        return len(self._choices)
 
     def delivered(self) -> str:
         """Everything that the model has written so far."""
@@ -475,9 +495,9 @@ class ChatAssembler:
         """Raises UpstreamCut when a choice has no finish reason. There is nothing to be sent before `end`."""
         if not self._done:
             self.feed(b"\n\n")
-        finished = [one for one in self._choices.values() if one.finish_reason is not None]
-        if self._head is None or len(finished) < self._call.choices:
-            raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        finished = {index for index, one in self._choices.items() if one.finish_reason is not None}
+        ended = self._done or self._usage_raw != _NULL
+        _check_complete(finished, set(self._choices), self._call.choices, ended)
         return b""
 
     def end(self, members: bytes) -> bytes:

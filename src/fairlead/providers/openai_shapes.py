@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 NULL = Raw(b"null")
 ABSENT = Raw(b"")  # where it makes a difference that something is not there
+# Nobody gives more choices than OpenAI takes for `n`, or more tool calls.
+Index = Annotated[int, Meta(ge=0, le=127)]
 
 
 class UpstreamCall(Struct, frozen=True, gc=False):
@@ -56,7 +60,7 @@ class PlainChoice(Struct):
 
 
 class Choice(Struct):
-    index: int = 0
+    index: Index = 0
     finish_reason: str | None = None
     delta: Words | None = None
 
@@ -97,7 +101,7 @@ class LogProbs(Struct):
 
 
 class FullChoice(Struct):
-    index: int = 0
+    index: Index = 0
     delta: Delta | None = None
     finish_reason: str | None = None
     logprobs: LogProbs | None = None

@@ -113,6 +113,10 @@ class TranslatedRelay:
     def usage(self) -> Usage | None:
         return self._reader.usage
 
+    @property
+    def choices(self) -> int:
+        return len(self._finishes)
+
     def delivered(self) -> str:
         """Everything that the model has written so far."""
         return "".join(self._said)
@@ -121,9 +125,10 @@ class TranslatedRelay:
         return b"".join([self._write(piece) for piece in self._reader.feed(data)])
 
     def finish(self) -> bytes:
-        """The last words and the finish reasons. Raises UpstreamCut when the answer is not complete."""
+        """The last words and the finish reasons. Raises UpstreamCut when a choice that was begun has no end. Fewer
+        choices than were asked for are complete, because the reader has seen the vendor's end."""
         out = b"".join([self._write(piece) for piece in self._reader.last()])
-        if len(self._finishes) < self._call.choices:
+        if not self._finishes or self._begun - self._finishes.keys():
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         return out + b"".join([self._event(self._delta(piece), piece) for piece in self._finishes.values()])
 
@@ -241,6 +246,10 @@ class TranslatedAnswer:
         return self._reader is None or self._reader.done
 
     @property
+    def choices(self) -> int:
+        return len(self._choices)
+
+    @property
     def usage(self) -> Usage | None:
         return self._whole.usage if self._whole is not None else self._reader.usage if self._reader else None
 
@@ -285,8 +294,7 @@ class TranslatedAnswer:
             self._choices.setdefault(piece.index, _Gathered()).take(piece)
 
     def _check(self) -> None:
-        finished = [one for one in self._choices.values() if one.finish is not None]
-        if len(finished) < self._call.choices:
+        if not self._choices or any(one.finish is None for one in self._choices.values()):
             raise UpstreamCut("The provider's answer ended before it was complete.")
 
 

@@ -257,6 +257,10 @@ class Seam:
     def usage(self) -> Usage | None:
         return self._relay.usage
 
+    @property
+    def choices(self) -> int:
+        return self._relay.choices
+
     def delivered(self) -> str:
         """What the one who goes on has written, also when nothing of it counts."""
         return self._relay.delivered()

@@ -144,6 +144,10 @@ class MadeUp:
         self.document = document
         self.usage = usage
 
+    @property
+    def choices(self) -> int:
+        return len(self.document["choices"])
+
     def delivered(self) -> str:
         return "".join(str(choice["message"].get("content") or "") for choice in self.document["choices"])
 

@@ -37,10 +37,14 @@ class Call(Protocol):
 
 
 class Answer(Protocol):
-    """What an upstream has answered so far. `usage`: what it reported, None when that is nothing usable."""
+    """What an upstream has answered so far. `usage`: what it reported, None when that is nothing usable. `choices`: how
+    many are complete; a provider that ignores `n` gives fewer than were asked for."""
 
     @property
     def usage(self) -> Usage | None: ...
+
+    @property
+    def choices(self) -> int: ...
 
     def delivered(self) -> str: ...
 

@@ -1,0 +1,148 @@
+"""Broken, careless and hostile providers: whatever they answer, the caller gets an answer or an error of ours, the bill is
+right, and the next caller is served."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import pytest
+from tests.e2e.conftest import Served, eventually, provider, serving
+
+from fairlead.testing import Reply, ScriptedUpstream
+
+HELLO: Any = [{"role": "user", "content": "Hello!"}]
+ALONE = "[routing]\nretries = 0\nprobe_interval_seconds = 0\n"
+INPUT, OUTPUT = 100_000, 300_000  # picodollars per token
+
+
+class Got(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def events(self) -> list[Any]:
+        found = re.findall(rb"^data: (.*)$", self.body, re.MULTILINE)
+        return [json.loads(event) for event in found if event != b"[DONE]"]
+
+    @property
+    def text(self) -> str:
+        if self.body.startswith(b"{"):
+            return "".join(choice["message"]["content"] or "" for choice in json.loads(self.body)["choices"])
+        deltas = [choice["delta"] for event in self.events for choice in event.get("choices", ())]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+    @property
+    def usage(self) -> Any:
+        if self.body.startswith(b"{"):
+            return json.loads(self.body).get("usage")
+        return next((event["usage"] for event in self.events if event.get("usage")), None)
+
+    @property
+    def error(self) -> Any:
+        if self.body.startswith(b"{"):
+            return json.loads(self.body)["error"]
+        return next((event["error"] for event in self.events if "error" in event), None)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = ALONE + "".join(
+        provider(upstream.url, name=name, dialect=dialect)
+        + f'[[models]]\nid = "{name}"\n[[models.deployments]]\nprovider = "{name}"\nupstream_model = "up"\n'
+        'price = { input = "0.10", output = "0.30" }\n'
+        for name, dialect in (("hosted", "openai"), ("streams", "vllm"))
+    )
+    with serving(tmp_path_factory.mktemp("providers"), config) as running:
+        yield running
+    assert "Traceback" not in running.output, running.output[-4000:]
+
+
+def ask(served: Served, model: str = "hosted", *, key: str = "", headers: Any = None, **given: Any) -> Got:
+    with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
+        body = json.dumps({"model": model, "messages": HELLO, **given})
+        sent = {"Authorization": f"Bearer {key or served.key}", **(headers or {})}
+        connection.request("POST", "/v1/chat/completions", body, sent)
+        answer = connection.getresponse()
+        return Got(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+
+
+def receipt(served: Served, got: Got) -> Any:
+    def fetch() -> Any:
+        with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)) as connection:
+            name = got.headers["x-fairlead-generation-id"]
+            connection.request("GET", f"/v1/receipts/{name}", headers={"Authorization": f"Bearer {served.key}"})
+            answer = connection.getresponse()
+            body = answer.read()
+            return json.loads(body) if answer.status == 200 else None
+
+    eventually(lambda: fetch() is not None)
+    return fetch()
+
+
+def picodollars(served: Served, got: Got) -> int:
+    return round(float(receipt(served, got)["charged_usd"]) * 1e12)
+
+
+def sse(*events: Any, done: bool = True) -> Reply:
+    """A stream of these events; bytes are sent as they are."""
+    text = b"".join(b"data: %b\n\n" % (one if isinstance(one, bytes) else json.dumps(one).encode()) for one in events)
+    return Reply(body=text + (b"data: [DONE]\n\n" if done else b""), headers={"content-type": "text/event-stream"})
+
+
+def delta(content: str | None = None, finish: str | None = None, **more: Any) -> Any:
+    change = {} if content is None else {"content": content}
+    return {
+        "id": "c",
+        "created": 1,
+        "model": "up",
+        "choices": [{"index": 0, "delta": change, "finish_reason": finish}],
+        **more,
+    }
+
+
+def whole(text: str = "Hi there.", **more: Any) -> Any:
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "c",
+        "created": 1,
+        "model": "up",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        **more,
+    }
+
+
+USED = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+
+# --- a parameter that the provider ignores
+
+
+@pytest.mark.parametrize("model", ["hosted", "streams"])
+def test_choices_that_a_provider_does_not_give_are_told_and_what_it_gave_is_charged(
+    served: Served, upstream: ScriptedUpstream, model: str
+) -> None:
+    stream = sse(delta("Hi "), delta("there.", "stop"), {**delta(), "choices": [], "usage": USED})
+    for _ in range(21):  # so many failures would open the breaker for everybody
+        upstream.enqueue(stream)
+        got = ask(served, model, stream=True, n=3)
+        assert (got.status, got.text, got.error) == (200, "Hi there.", None)
+        assert got.body.endswith(b": x-fairlead-dropped: n\n\ndata: [DONE]\n\n")
+    assert picodollars(served, got) == 7 * INPUT + 3 * OUTPUT
+    upstream.enqueue(stream if model == "streams" else Reply(body=json.dumps(whole(usage=USED))))
+    got = ask(served, model, n=3)
+    assert (got.status, got.text, got.headers["x-fairlead-dropped"]) == (200, "Hi there.", "n")
+    assert picodollars(served, got) == 7 * INPUT + 3 * OUTPUT
+    upstream.enqueue(Reply(text="Two."))
+    assert "x-fairlead-dropped" not in ask(served, model, n=2).headers
