@@ -1,7 +1,9 @@
 """The most that a call can come to, before it is made: what has to be there to pay for it. Pure.
 
-A tokenizer never makes more tokens than a text has bytes, so the bytes of a prompt, with the JSON around its messages
-standing for the template around them, are a safe bound that costs nothing to know.
+A tokenizer never makes more tokens than a text has bytes, so the bytes of everything that is sent on, with the JSON
+around it standing for the template around it, are a safe bound that costs nothing to know. Which members a provider
+puts into its prompt is not known here: all of them count, except numbers and flags (`chat_request.NOT_IN_PROMPT`).
+Images, sound and files are not bounded by their bytes: `media_tokens` has the most that a provider counts for one.
 """
 
 from __future__ import annotations
@@ -11,89 +13,111 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from fairlead.routing.media_tokens import media_tokens
+from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
 from fairlead.routing.upstream import Servable
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_request import CAPS
 
 # The cap of an answer when neither the caller nor the catalogue names one.
 UNKNOWN_OUTPUT_TOKENS: Final = 16_384
 # What is shrunk further than this helps nobody: such a call is refused.
 LEAST_OUTPUT_TOKENS: Final = 256
-_CAPS: Final = ("max_tokens", "max_completion_tokens")
-_number: Final = msgspec.json.Decoder(int)
+# The words that emulation puts around a schema, and more than that.
+EMULATION_BYTES: Final = 1_024
+_CHOICES: Final = CHOICES
+_JSON: Final = JSON_OBJECT | JSON_SCHEMA
 
 
 class Ceiling:
-    """Tokens at most: of the prompt, and of each of `choices` answers. `named`: the caller gave the cap;
-    `known`: the caller or the catalogue did."""
+    """Tokens at most: of the prompt, and of each of `choices` answers. `calls`: how many times the prompt is sent and
+    billed, each time for its part of the answers. `named`: the caller gave the cap; `known`: the caller or the
+    catalogue did."""
 
-    __slots__ = ("choices", "known", "named", "output", "prompt")
+    __slots__ = ("calls", "choices", "known", "named", "output", "prompt")
 
-    def __init__(self, prompt: int, output: int, choices: int, named: bool, known: bool) -> None:
+    def __init__(self, prompt: int, output: int, choices: int, named: bool, known: bool, calls: int = 1) -> None:
         self.prompt = prompt
         self.output = output
         self.choices = choices
         self.named = named
         self.known = known
+        self.calls = calls
 
     def with_prompt(self, tokens: int) -> Ceiling:
-        return Ceiling(min(self.prompt, tokens), self.output, self.choices, self.named, self.known)
+        return Ceiling(min(self.prompt, tokens), self.output, self.choices, self.named, self.known, self.calls)
 
     def picodollars(self, servable: Servable, output: int | None = None) -> int:
         """What the dearest deployment may charge, with this cap or another one."""
+        calls = self.calls
         tokens = (self.output if output is None else output) * self.choices
+        if calls > 1:
+            tokens = -(-tokens // calls)
         upstreams = servable.upstreams
         if len(upstreams) == 1:
-            return upstreams[0].deployment.sheet.ceiling(self.prompt, tokens)
-        return max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in upstreams)
+            return upstreams[0].deployment.sheet.ceiling(self.prompt, tokens) * calls
+        return max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in upstreams) * calls
 
     def output_that_fits(self, servable: Servable, picodollars: int) -> int:
         """The largest cap that an amount pays for everywhere; 0 or less when none does."""
+        calls = self.calls
         fits = min(
-            upstream.deployment.sheet.output_that_fits(self.prompt, picodollars) for upstream in servable.upstreams
+            upstream.deployment.sheet.output_that_fits(self.prompt, picodollars // calls)
+            for upstream in servable.upstreams
         )
-        return min(self.output, fits // self.choices)
+        return min(self.output, fits * calls // self.choices)
 
 
 def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
-    tools = request.given.get("tools")
-    prompt = len(request.messages) + (len(tools) if tools is not None else 0)
+    prompt = len(request.messages) + request.other_bytes
+    if request.has_images:
+        prompt += media_tokens(request.messages, servable.image_tokens)
+    calls = 1
+    if request.emulate:
+        if request.choices > 1 and _lacks(servable, _CHOICES):
+            calls = request.choices
+        if request.other_bytes and "response_format" in request.given and _lacks(servable, _JSON):
+            prompt += _emulated_bytes(request.given["response_format"])
     if servable.context is not None:
         prompt = min(prompt, servable.context)
     output = servable.output
-    known = output is not None
-    named = False
-    for name in _CAPS:
-        raw = request.given.get(name)
-        if raw is not None:
-            wanted = _number.decode(raw)
-            output = wanted if output is None else min(wanted, output)
-            named = known = True
-    return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, request.choices, named, known)
+    cap = request.cap
+    if cap:
+        return Ceiling(prompt, cap if output is None else min(cap, output), request.choices, True, True, calls)
+    return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, request.choices, False, output is not None, calls)
+
+
+def _lacks(servable: Servable, capability: int) -> bool:
+    """Whether some deployment would need it made up for."""
+    return any(upstream.lacks & capability for upstream in servable.upstreams)
+
+
+def _emulated_bytes(response_format: Raw) -> int:
+    """What a schema takes in the prompt, beyond its own bytes: it may be longer when it is written again (`1e15`)."""
+    try:
+        written = len(msgspec.json.encode(msgspec.json.decode(response_format)))
+    except (msgspec.DecodeError, RecursionError):  # then it is not written either
+        written = 0
+    return EMULATION_BYTES + max(0, written - len(response_format))
 
 
 def named_cap(request: ChatRequest) -> int | None:
     """The cap of an answer that the caller gave."""
-    for name in _CAPS:
-        raw = request.given.get(name)
-        if raw is not None:
-            return _number.decode(raw)
-    return None
+    return request.cap or None
 
 
 def tokens_foreseen(request: ChatRequest) -> int:
-    """About how many tokens a call will use, for limits on tokens: a quarter of its bytes, and its cap when it has one.
-    The real number takes its place when the call has ended."""
-    for name in _CAPS:
-        if name in request.given:
-            return len(request.messages) // 4 + _number.decode(request.given[name])
-    return len(request.messages) // 4
+    """About how many tokens a call will use, for limits on tokens: a quarter of its bytes, and its cap for each choice
+    when it has one. The real number takes its place when the call has ended."""
+    return (len(request.messages) + request.other_bytes) // 4 + request.cap * request.choices
 
 
 def cap_name(request: ChatRequest) -> str:
     """Which of the two names for a cap this request has, or is to have."""
-    return next((name for name in _CAPS if name in request.given), _CAPS[0])
+    return next((name for name in CAPS if name in request.given), CAPS[0])
 
 
 def cap(request: ChatRequest, output: int) -> None:
     """Makes the answer no longer than this, whatever the caller or the provider would have it."""
     request.given = {**request.given, cap_name(request): Raw(b"%d" % output)}
+    request.cap = output

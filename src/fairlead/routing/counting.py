@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from fairlead.routing.ceiling import Ceiling
 from fairlead.routing.prompt import Prompt
 from fairlead.routing.upstream import Servable, Upstream
 from fairlead.tokens import Counted, count_chat, count_text
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.chat_request import NOT_IN_PROMPT
 from fairlead.wire.usage import TokenClasses, Usage
 
 # What an engine's template may add to a prompt that was counted; and one token in 32.
 SPARE_TOKENS = 32
+# What beside the messages is charged for as a part of the prompt when nobody reports how long it was.
+COUNTED = ("tools", "documents", "response_format")
 
 
 class Count(NamedTuple):
@@ -31,14 +35,30 @@ async def counted_ceiling(ceiling: Ceiling, servable: Servable, request: ChatReq
     families = {upstream.family for upstream in servable.upstreams}
     if None in families or request.has_images:
         return ceiling
-    tools = request.given.get("tools")
+    members = [name for name in request.given if name not in NOT_IN_PROMPT]
+    beside = max(0, ceiling.prompt - len(request.messages) - request.other_bytes)  # what emulation may add
 
     def work() -> int:
-        found = [count_chat(family, request.messages, tools) for family in families]
+        found = [count_prompt(family, request.messages, request.given, members) for family in families]
         return max(one.tokens if one.provenance == "counted" else ceiling.prompt for one in found)
 
     tokens = await asyncio.get_running_loop().run_in_executor(None, work)
-    return ceiling.with_prompt(tokens + SPARE_TOKENS + tokens // 32)
+    return ceiling.with_prompt(tokens + beside + SPARE_TOKENS + tokens // 32)
+
+
+def count_prompt(family: str | None, messages: bytes, given: Mapping[str, Raw] | None, names: Iterable[str]) -> Counted:
+    """The tokens of a prompt with these members of its request: `tools` as a template writes them, the others as they
+    are. Raises msgspec.DecodeError and RecursionError."""
+    if given is None:
+        return count_chat(family, messages)
+    chat = count_chat(family, messages, given.get("tools"))
+    tokens, exact = chat.tokens, chat.provenance == "counted"
+    for name in names:
+        if name in given and name != "tools":
+            other = count_text(family, f"{name}: {bytes(given[name]).decode('utf-8', 'replace')}")
+            tokens += other.tokens
+            exact = exact and other.provenance == "counted"
+    return Counted(tokens, "counted" if exact else "estimated")
 
 
 async def counted_when_close(offers: Sequence[Servable], request: ChatRequest) -> int | None:
@@ -69,7 +89,7 @@ def _count(family: str | None, prompt: Prompt, text: str) -> Count:
     given = Counted(-(-prompt.length // 4), "estimated")
     if prompt.messages is not None:
         try:
-            given = count_chat(family, prompt.messages, prompt.tools)
+            given = count_prompt(family, prompt.messages, prompt.given, COUNTED)
         except (msgspec.DecodeError, RecursionError):
             pass
     made = count_text(family, text)

@@ -31,4 +31,5 @@ def capped(request: ChatRequest, upstream: Upstream, prompt_tokens: int) -> Chat
         most = min(most, max(LEAST_OUTPUT_TOKENS, room))
     changed = request.copy()
     changed.given = {**request.given, cap_name(request): Raw(b"%d" % most)}
+    changed.cap = most
     return changed

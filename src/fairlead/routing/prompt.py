@@ -13,18 +13,20 @@ KEPT_PROMPT_BYTES: Final = 16_384
 
 
 class Prompt:
-    """Its JSON, or only how long it was."""
+    """Its JSON with the other members of its request, or only how long both are."""
 
-    __slots__ = ("length", "messages", "tools")
+    __slots__ = ("given", "length", "messages")
 
-    def __init__(self, messages: Raw | None, tools: Raw | None, length: int) -> None:
+    def __init__(self, messages: Raw | None, given: dict[str, Raw] | None, length: int) -> None:
         self.messages = messages
-        self.tools = tools
+        self.given = given
         self.length = length
 
 
 def kept_prompt(request: ChatRequest) -> Prompt:
     messages = request.messages
-    tools = request.given.get("tools")
-    length = len(messages) + (len(tools) if tools is not None else 0)
-    return Prompt(messages, tools, length) if length <= KEPT_PROMPT_BYTES else Prompt(None, None, length)
+    others = request.other_bytes
+    length = len(messages) + others
+    if length > KEPT_PROMPT_BYTES:
+        return Prompt(None, None, length)
+    return Prompt(messages, request.given if others else None, length)

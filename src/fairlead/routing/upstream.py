@@ -10,6 +10,7 @@ from fairlead.errors import FairleadError
 from fairlead.http.client import Pool
 from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
+from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
 from fairlead.routing.needs import HARD, IMAGES
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 
@@ -78,7 +79,7 @@ class Servable:
     `simple`: there is one deployment, which has all that a call may need and no limits of its own, so that there is
     nothing to decide. `least_context`: up to so many bytes a prompt fits everywhere, with the longest answer that a
     deployment's own limit allows; None: nobody needs to know. `context`, `output`: the most tokens of prompt and
-    answer, and of an answer, at any of them; None: not known of one.
+    answer, and of an answer, at any of them; None: not known of one. `image_tokens`: the most for one image.
     """
 
     model: Model
@@ -89,6 +90,7 @@ class Servable:
     measured: Measured | None = None
     context: int | None = None
     output: int | None = None
+    image_tokens: int = MOST_IMAGE_TOKENS
 
 
 def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | None = None) -> Servable:
@@ -112,6 +114,9 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
         measured=measured,
         context=None if None in contexts else max(filter(None, contexts)),
         output=None if None in outputs else max(filter(None, outputs)),
+        image_tokens=max(
+            (most_image_tokens(upstream.deployment.upstream_model) for upstream in upstreams), default=MOST_IMAGE_TOKENS
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 from fairlead.wire.chat_shapes import NULL
@@ -13,6 +14,13 @@ from fairlead.wire.traceparent import TraceContext
 _NULL: Final[Raw] = NULL
 # In the place of what was let go of; nobody writes to a request that was.
 _NOTHING: Final[dict[str, Raw]] = {}
+# Numbers and flags, checked as such: whatever a provider does with them, they do not become tokens of a prompt.
+NOT_IN_PROMPT: Final = frozenset({
+    "frequency_penalty", "logprobs", "max_completion_tokens", "max_tokens", "min_p", "n", "parallel_tool_calls",
+    "presence_penalty", "repetition_penalty", "seed", "store", "temperature", "top_k", "top_logprobs", "top_p",
+})  # fmt: skip
+CAPS: Final = ("max_tokens", "max_completion_tokens")
+_integer: Final = msgspec.json.Decoder(int)
 MOST_MEMOS: Final = 8
 # A connection keeps one frame: thousands of them may be open.
 LONGEST_FRAME: Final = 4_096
@@ -27,11 +35,15 @@ class ChatRequest:
     conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
     `trace`: what its attempts are children of, where somebody is told of them. `frame`: what its messages came in.
     `given` may be the frame's: whoever changes it gives the request another one.
+
+    `cap`: the most tokens of an answer, from `given`; 0: none is given. `other_bytes`: of the members in `given` that
+    may come into the prompt (documents, tools, schemas, whatever is not known here), with their names.
     """
 
     __slots__ = (
-        "choices", "emulate", "fallbacks", "frame", "given", "has_images", "has_tool_history", "include_usage",
-        "messages", "model", "opening", "preferences", "prefill", "reports", "stream", "strict", "trace", "unknown",
+        "cap", "choices", "emulate", "fallbacks", "frame", "given", "has_images", "has_tool_history", "include_usage",
+        "messages", "model", "opening", "other_bytes", "preferences", "prefill", "reports", "stream",
+        "strict", "trace", "unknown",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +66,8 @@ class ChatRequest:
         emulate: bool = True,
         trace: TraceContext | None = None,
         frame: Frame | None = None,
+        cap: int = -1,
+        other_bytes: int = -1,
     ) -> None:
         self.model = model
         self.messages = messages
@@ -73,13 +87,15 @@ class ChatRequest:
         self.emulate = emulate
         self.trace = trace
         self.frame = frame
+        self.cap = cap if cap >= 0 else cap_in(given)
+        self.other_bytes = other_bytes if other_bytes >= 0 else prompt_bytes_in(given)
 
     def copy(self) -> ChatRequest:
         """Another one, to be changed: what it holds is shared. It is in no frame."""
         return ChatRequest(
             self.model, self.messages, self.given, self.unknown, self.stream, self.include_usage, self.strict,
             self.has_images, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
-            self.opening, self.reports, self.emulate, self.trace,
+            self.opening, self.reports, self.emulate, self.trace, None, self.cap, self.other_bytes,
         )  # fmt: skip
 
     def release(self) -> None:
@@ -87,6 +103,24 @@ class ChatRequest:
         self.messages = self.opening = _NULL
         self.given = _NOTHING
         self.frame = None
+
+
+def cap_in(given: dict[str, Raw]) -> int:
+    """The cap of an answer among checked members; 0: none."""
+    for name in CAPS:
+        raw = given.get(name)
+        if raw is not None:
+            return _integer.decode(raw)
+    return 0
+
+
+def prompt_bytes_in(given: dict[str, Raw]) -> int:
+    """The bytes of the members that may come into the prompt."""
+    found = 0
+    for name, raw in given.items():
+        if name not in NOT_IN_PROMPT:
+            found += len(name.encode()) + len(raw)
+    return found
 
 
 class Frame:
@@ -111,6 +145,7 @@ class Frame:
         return ChatRequest(
             same.model, messages, same.given, same.unknown, same.stream, same.include_usage, False, False, False,
             prefill, same.choices, same.preferences, same.fallbacks, opening, same.reports, same.emulate, None, self,
+            same.cap, same.other_bytes,
         )  # fmt: skip
 
     def remember(self, who: object, what: object) -> None:

@@ -1,0 +1,169 @@
+"""A paying customer who wants it for nothing, and a provider who reports what cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import AT_ONCE, Served, eventually, fairlead, provider, serving
+
+from fairlead.accounts.accounts import add_account
+from fairlead.accounts.keys import add_key
+from fairlead.ledger.funds import grant
+from fairlead.money import Picodollars
+from fairlead.store import open_store
+from fairlead.testing import ScriptedUpstream
+from fairlead.testing.connection import Received, Wire
+
+HELLO: Any = [{"role": "user", "content": "Hello!"}]
+DOLLAR = 10**12
+IN, OUT = 1_000_000, 3_000_000  # picodollars per token: 1 and 3 dollars per million
+WORDS = "word " * 2_000
+PAID = """
+[[models]]
+id = "paid"
+[[models.deployments]]
+provider = "mock"
+upstream_model = "some-model"
+price = { input = "1", output = "3" }
+"""
+# A base64 PNG of one pixel.
+PIXEL = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+class Dear(ScriptedUpstream):
+    """A provider who takes every byte of a request for a token of the prompt, and an image for 5,000 more."""
+
+    billed = 0
+
+    async def answer(self, request: Received, wire: Wire) -> bool:
+        tokens = len(request.body) - 400  # what Fairlead adds itself, and numbers
+        tokens += 5_000 * request.body.count(b'"image_url":{')
+        self.default = replace(self.default, prompt_tokens=max(1, tokens), completion_tokens=10, delay_seconds=0.3)
+        if b"Hello!" in request.body:
+            self.billed += self.default.prompt_tokens * IN + 10 * OUT
+        return await super().answer(request, wire)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Dear]:
+    with Dear() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(upstream: Dear, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    image = PAID.replace('"paid"\n', '"paid"\ninput_modalities = ["text", "image"]\ncontext_length = 100000\n')
+    lacking = PAID.replace('"paid"', '"lacking"') + 'lacks = ["json_schema", "n"]\n'
+    with serving(tmp_path_factory.mktemp("money"), AT_ONCE + provider(upstream.url) + image + lacking) as running:
+        yield running
+    checked = fairlead("verify", data=running.data)
+    assert checked.returncode == 0, checked.stderr
+
+
+def new_key(served: Served, credit: str) -> str:
+    """A key of a prepaid account of its own."""
+    store = open_store(served.data)
+    try:
+        with store.write() as connection:
+            account = add_account(connection, "test", prepaid=True)
+            grant(connection, account, Picodollars.parse(credit).value, "")
+            key = add_key(connection, "test", account)
+    finally:
+        store.close()
+    eventually(lambda: all(ask(served, key, "/v1/generation?id=x")[0] == 404 for _ in range(8 * served.workers - 7)))
+    return key
+
+
+def ask(served: Served, key: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """On a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    try:
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def race(served: Served, key: str, body: Any, calls: int = 100) -> Counter[int]:
+    """So many calls at the same moment, each on its own connection; how often each status came."""
+    with ThreadPoolExecutor(calls) as threads:
+        return Counter(threads.map(lambda _: ask(served, key, "/v1/chat/completions", body)[0], range(calls)))
+
+
+def spent(served: Served) -> list[tuple[int, int]]:
+    """(charged, waived) of all records, in picodollars."""
+    with contextlib.closing(sqlite3.connect(served.data / "fairlead.db")) as database:
+        bodies = [json.loads(row[0]) for row in database.execute("SELECT body FROM usage_records")]
+    return [(body.get("price", 0), body.get("shortfall", 0)) for body in bodies]
+
+
+SCHEMA = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "answer",
+        # Written again by a program, each of these numbers has 18 digits.
+        "schema": {"type": "object", "description": WORDS, "properties": {"a": {"enum": [9e15] * 100}}},
+    },
+}
+TOOL = {"type": "function", "function": {"name": "f", "description": WORDS, "parameters": {}}}
+HEAVY: dict[str, dict[str, Any]] = {
+    "messages": {"messages": [{"role": "user", "content": "Hello!" + WORDS}]},
+    "tools": {"tools": [TOOL]},
+    "documents": {"documents": [{"text": WORDS}]},
+    "response_format": {"response_format": SCHEMA},
+    "emulated": {"model": "lacking", "response_format": SCHEMA},
+    "emulated n": {"model": "lacking", "messages": [{"role": "user", "content": "Hello!" + WORDS}], "n": 3},
+    "prediction": {"prediction": {"type": "content", "content": WORDS}},
+    "structured_outputs": {"structured_outputs": {"regex": WORDS}},
+    "chat_template_kwargs": {"chat_template_kwargs": {"system": WORDS}},
+    "unknown": {"never_heard_of": WORDS},
+    "name of a member": {WORDS: 1},
+    "stop": {"stop": [WORDS]},
+    "image": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "Hello!"}, {"type": "image_url", "image_url": {"url": PIXEL}}],
+            }
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("what", HEAVY)
+def test_a_hundred_calls_at_once_get_no_more_than_a_cent_buys(served: Served, upstream: Dear, what: str) -> None:
+    key = new_key(served, "0.01")
+    upstream.billed = 0
+    before = len(spent(served))
+    body = {"model": "paid", "messages": HELLO, "max_tokens": 10, **HEAVY[what]}
+    found = race(served, key, body)
+    assert set(found) <= {200, 402}, found
+    assert found[402]
+    assert upstream.billed <= DOLLAR // 100
+    eventually(lambda: len(spent(served)) >= before + found[200])
+    assert not sum(waived for _, waived in spent(served)), "the operator pays nothing of it"
+
+
+def test_of_three_processes_and_a_fallback_that_is_dearer(upstream: Dear, tmp_path: Path) -> None:
+    dearer = PAID.replace('"paid"', '"dearer"').replace('"1"', '"7"').replace("some-model", "dearer-model")
+    with serving(tmp_path, AT_ONCE + provider(upstream.url) + PAID + dearer, workers=3) as served:
+        key = new_key(served, "0.01")
+        body = {"model": "paid", "models": ["dearer"], "messages": HELLO, "max_tokens": 10, "documents": [WORDS[:500]]}
+        upstream.billed = 0
+        found = race(served, key, body)
+        assert set(found) == {200, 402}
+        assert upstream.billed <= DOLLAR // 100
+    assert not sum(waived for _, waived in spent(served))
+    assert fairlead("verify", data=served.data).returncode == 0
