@@ -183,7 +183,7 @@ class Service:
         self._workers = workers
         self._settings = settings
         self._store = store
-        self._tls = _tls(settings.server)
+        self._tls = tls_context(settings)
         snapshot = build(with_presets(settings), DIALECTS, goes_on)
         self._engine = engine
         if engine is not None:
@@ -843,20 +843,27 @@ def _server_limits(settings: ServerSettings) -> ServerLimits:
     )
 
 
-def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.tls_certificate is None:
-        if settings.tls_key is not None:
-            raise ConfigurationError("[server] has tls_key without tls_certificate.")
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What the server speaks TLS with; None for plain HTTP. Raises ConfigurationError with file and line."""
+    server = settings.server
+    if server.tls_certificate is None:
+        if server.tls_key is not None:
+            raise settings.error("server.tls_key", "tls_key needs tls_certificate beside it.")
         return None
+    for name, path in (("tls_certificate", server.tls_certificate), ("tls_key", server.tls_key)):
+        # Asked before it is opened: to open a pipe waits for its writer.
+        if path is not None and not Path(path).is_file():
+            raise settings.error(f"server.{name}", f"{name}: {path!r} is not a file.")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
-    files = f"[server] The certificate {settings.tls_certificate} and its key {settings.tls_key or 'in the same file'}"
     try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        context.load_cert_chain(server.tls_certificate, server.tls_key)
     except ssl.SSLError as error:
-        raise ConfigurationError(f"{files} are no pair in PEM: {error.reason or error}.") from None
+        sentence = f"the certificate and key in server.tls_* do not match or are not PEM: {error.reason or error}."
+        raise settings.error("server.tls_certificate", sentence) from None
     except OSError as error:
-        raise ConfigurationError(f"{files} cannot be read: {error.strerror}.") from None
+        sentence = f"tls_certificate or tls_key cannot be read: {error.strerror}."
+        raise settings.error("server.tls_certificate", sentence) from None
     return context
 
 

@@ -6,29 +6,50 @@ Every setting, its default and its range are in docs/settings.md; a test keeps t
 from __future__ import annotations
 
 import configparser
-import difflib
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from fairlead.errors import ConfigurationError
+from fairlead.toml import Source, read, read_text
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
-LARGEST_FILE_BYTES = 4 * 1024 * 1024
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+Id = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}\Z",
+        description="up to 64 letters, digits and . _ - without spaces, a letter or digit first",
+    ),
+]
 Limit = Annotated[int, Meta(ge=1, le=10**15)]
-MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$"
-ModelId = Annotated[str, Meta(pattern=MODEL_ID)]
+MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}\Z"
+ModelId = Annotated[
+    str,
+    Meta(
+        pattern=MODEL_ID,
+        description="up to 128 letters, digits and . _ : / - without spaces, a letter or digit first",
+    ),
+]
+Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+
+
+Decimal = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?\Z", description='a decimal string, such as "0.10"'),
+]
+Modality = Literal["text", "image", "audio", "video", "file"]
+HeaderName = Annotated[
+    str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z\-]{1,256}\Z", description="letters, digits and - without spaces")
+]
+HeaderValue = Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z", description="printable ASCII characters in quotes")]
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,8 +86,13 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     dialect: str | None = None
     api_key: str | EnvironmentKey | None = None
     preset: str | None = None
-    region: Annotated[str, Meta(pattern=r"^[a-z0-9\-]{1,32}$")] | None = None
-    api_version: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-]{1,32}$")] | None = None
+    region: (
+        Annotated[str, Meta(pattern=r"^[a-z0-9\-]{1,32}\Z", description="up to 32 lower-case letters, digits and -")]
+        | None
+    ) = None
+    api_version: (
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-]{1,32}\Z", description="up to 32 letters, digits, . and -")] | None
+    ) = None
     access_key_id: str | EnvironmentKey | None = None
     secret_access_key: str | EnvironmentKey | None = None
     session_token: str | EnvironmentKey | None = None
@@ -89,20 +115,20 @@ class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """US dollars per million tokens, as decimal strings; `request` in dollars per request. A class that is left out is
     paid like the one it is a part of: everything that goes in like `input`, everything that comes out like `output`."""
 
-    input: str
-    output: str
-    cached_input: str | None = None
-    cache_write_5m: str | None = None
-    cache_write_1h: str | None = None
-    image: str | None = None
-    audio_input: str | None = None
-    reasoning: str | None = None
-    audio_output: str | None = None
-    request: str | None = None
+    input: Decimal
+    output: Decimal
+    cached_input: Decimal | None = None
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    image: Decimal | None = None
+    audio_input: Decimal | None = None
+    reasoning: Decimal | None = None
+    audio_output: Decimal | None = None
+    request: Decimal | None = None
 
 
 class TierSettings(RateSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    above_prompt_tokens: Annotated[int, Meta(ge=1, le=1_000_000_000)]
+    above_prompt_tokens: Tokens
 
 
 class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
@@ -140,10 +166,10 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     quantization: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     keeps_data: bool | None = None
     max_concurrent: Count | None = None
-    context_length: Annotated[int, Meta(ge=1)] | None = None
+    context_length: Tokens | None = None
     parameters: tuple[str, ...] | None = None
     lacks: tuple[Capability, ...] = ()
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Tokens | None = None
     probe: Probe | None = None
     continues: bool | None = None
 
@@ -167,10 +193,10 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     name: str | None = None
     vendor: str | None = None
     description: str | None = None
-    context_length: Annotated[int, Meta(ge=1)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
-    input_modalities: tuple[str, ...] | None = None
-    markup: str = "1"
+    context_length: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    input_modalities: tuple[Modality, ...] | None = None
+    markup: Decimal = "1"
     limits: LimitSettings = LimitSettings()
     deployments: tuple[DeploymentSettings, ...] = ()
 
@@ -222,8 +248,11 @@ class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     flush_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 5
     minutes_kept_days: Annotated[int, Meta(ge=2, le=90)] = 3
     kept_days: Annotated[int, Meta(ge=31, le=3650)] = 90
-    otlp_endpoint: Annotated[str, Meta(pattern="^https?://.")] | None = None
-    otlp_headers: dict[str, str | EnvironmentKey] = {}
+    otlp_endpoint: (
+        Annotated[str, Meta(pattern=r"^https?://[^\s/]+\S*\Z", description="an address, http://... or https://...")]
+        | None
+    ) = None
+    otlp_headers: dict[HeaderName, HeaderValue | EnvironmentKey] = {}
     otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128)] = "fairlead"
 
     def __repr__(self) -> str:  # the headers may hold a key
@@ -260,71 +289,15 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[ModelSettings, ...] = ()
 
 
-class Source:
-    """Where in the file a setting stands, for errors found later. Paths are like `providers[0].base_url`."""
-
-    _TABLE = re.compile(r"^\s*(\[\[?)\s*([A-Za-z0-9_.\-\"' ]+?)\s*\]\]?\s*(?:#.*)?$")
-    _KEY = re.compile(r"^\s*([A-Za-z0-9_\-]+|\"[^\"]*\"|'[^']*')\s*(?:[.=])")
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self._lines: dict[str, int] = {}
-        counts: dict[str, int] = {}
-        prefix = ""
-        for number, line in enumerate(text.split("\n"), 1):
-            if found := self._TABLE.match(line):
-                prefix = self._enter([part.strip(" \"'") for part in found[2].split(".")], found[1] == "[[", counts)
-                self._lines.setdefault(prefix, number)
-            elif found := self._KEY.match(line):
-                key = found[1].strip("\"'")
-                self._lines.setdefault(f"{prefix}.{key}" if prefix else key, number)
-
-    @staticmethod
-    def _enter(parts: list[str], is_array: bool, counts: dict[str, int]) -> str:
-        path = ""
-        for at, part in enumerate(parts):
-            path = f"{path}.{part}" if path else part
-            last = at == len(parts) - 1
-            if last and is_array:
-                counts[path] = counts.get(path, -1) + 1
-            if path in counts:
-                path = f"{path}[{counts[path]}]"
-        return path
-
-    def line(self, path: str) -> int | None:
-        """The line of a setting, or that of the closest thing around it."""
-        while path:
-            if path in self._lines:
-                return self._lines[path]
-            path = re.sub(r"(?:\.[^.\[]+|\[\d+\])$|^[^.\[]+$", "", path)
-        return None
-
-    def error(self, path: str, sentence: str) -> ConfigurationError:
-        line = self.line(path)
-        return ConfigurationError(f"{self.name}:{line}: {sentence}" if line else f"{self.name}: {sentence}")
-
-
 def load_settings(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Reads a configuration file (None: only the environment). Raises ConfigurationError with file and line."""
     environment = os.environ if environment is None else environment
     proxy = _proxy(environment)
     if path is None:
         return Settings(proxy=proxy)
-    text = _read(path)
+    text = read_text(path)
     source = Source(str(path), text)
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-        line = f":{found[1]}" if found else ""
-        sentence = re.sub(r" \(at .*\)$", "", str(error))
-        raise ConfigurationError(f"{path}{line}: this is not valid TOML: {sentence}.") from None
-    except (RecursionError, ValueError):  # brackets a thousand deep, an integer of 5,000 digits: tomllib lets both out
-        raise ConfigurationError(f"{path}: this is nested too deep, or one of its numbers is too long.") from None
-    try:
-        file = msgspec.convert(raw, _File)
-    except msgspec.ValidationError as error:
-        raise _refusal(source, str(error)) from None
+    file = read(source, text, _File)
     for at, origin in enumerate(file.server.cors_origins):
         if origin != "*" and not PUBLIC_URL.fullmatch(origin):
             raise source.error(
@@ -428,6 +401,8 @@ def otlp_headers(settings: TelemetrySettings, environment: Mapping[str, str] | N
                     f"The environment variable {value.env} is not set; it should hold the OTLP header {name!r}."
                 )
             value = environment[value.env]
+            if not re.fullmatch(r"[\x20-\x7e]+", value):
+                raise ConfigurationError(f"The OTLP header {name!r} has characters that no header may hold.")
         found[name] = value
     return found
 
@@ -470,88 +445,6 @@ def configuration_file(given: Path | None, environment: Mapping[str, str] | None
     environment = os.environ if environment is None else environment
     named = environment.get("FAIRLEAD_CONFIG")
     return given if given is not None else Path(named) if named else None
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise ConfigurationError(f"{path} is larger than {LARGEST_FILE_BYTES} bytes.")
-        return path.read_text("utf-8-sig")  # with the mark that Windows' editors put in front, or without
-    except FileNotFoundError:
-        raise ConfigurationError(f"{path} does not exist.") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is not UTF-8 text.") from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _refusal(source: Source, text: str) -> ConfigurationError:
-    sentence, _, path = text.partition(" - at `$")
-    path = path.rstrip("`").lstrip(".")
-    if found := re.fullmatch(r"Object contains unknown field `(.*)`", sentence, re.DOTALL):
-        word = found[1]
-        known = [field.name for field in msgspec.structs.fields(_struct_at(path))]
-        near = difflib.get_close_matches(word, known, 1, 0.5)
-        help_ = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}."
-        return source.error(f"{path}.{word}" if path else word, f"there is no setting {word!r}; {help_}")
-    if found := re.fullmatch(r"Object missing required field `(.*)`", sentence):
-        return source.error(path, f"{found[1]!r} is missing here.")
-    name = path.rpartition(".")[2]
-    if found := re.fullmatch(r"Invalid enum value '(.*)'", sentence, re.DOTALL):
-        name = _INDEX.sub("", name)
-        known = _words_of(get_type_hints(_struct_at(path.rpartition(".")[0]))[name])
-        near = difflib.get_close_matches(found[1], known, 1, 0.5)
-        help_ = f"; did you mean {near[0]!r}?" if near else "."
-        return source.error(path, f"{name} takes {', '.join(map(repr, known))} and not {found[1]!r}{help_}")
-    if sentence == "Expected `array`, got `object`" and (table := _INDEX.sub("", path)) in _LISTS:
-        return source.error(path, f"there may be several: write [[{table}]], with two brackets.")
-    if sentence.startswith("Expected `str` matching regex"):
-        return source.error(path, f"{name} takes letters, digits and . _ - (ids of models : and / too), no spaces.")
-    if re.match(r"Expected `str \| object \| null`, got", sentence) and name in ("price", "cost"):
-        return source.error(path, f'{name} is a table of rates, {{ input = "0.10", output = "0.30" }}, or "free".')
-    quoted = ' Write it in quotes, such as "0.10".' if re.match(r"Expected `str`, got `(float|int)`", sentence) else ""
-    return source.error(path, f"{name or 'the file'}: {sentence[:1].lower()}{sentence[1:]}.{quoted}")
-
-
-_INDEX = re.compile(r"\[(?:\d+|\.\.\.)\]")
-# Written as [[…]] in a file.
-_LISTS = frozenset({"providers", "models", "models.deployments"})
-
-
-def _words_of(kind: Any) -> list[str]:
-    """The words that a type takes."""
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
-    return [word for part in get_args(kind) for word in _words_of(part)]
-
-
-def _struct_at(path: str) -> type[Struct]:
-    kinds: dict[str, Any] = {
-        "": _File,
-        "server": ServerSettings,
-        "ledger": LedgerSettings,
-        "database": DatabaseSettings,
-        "database.url": EnvironmentKey,
-        "limits": DefaultLimitSettings,
-        "limits.free": LimitSettings,
-        "routing": RoutingSettings,
-        "models.limits": LimitSettings,
-        "telemetry": TelemetrySettings,
-        "telemetry.otlp_headers": EnvironmentKey,
-        "providers": ProviderSettings,
-        "providers.api_key": EnvironmentKey,
-        "providers.access_key_id": EnvironmentKey,
-        "providers.secret_access_key": EnvironmentKey,
-        "providers.session_token": EnvironmentKey,
-        "models": ModelSettings,
-        "models.deployments": DeploymentSettings,
-        "models.deployments.price": PriceSettings,
-        "models.deployments.cost": PriceSettings,
-        "models.deployments.price.tiers": TierSettings,
-        "models.deployments.cost.tiers": TierSettings,
-    }
-    found: type[Struct] = kinds[_INDEX.sub("", path)]
-    return found
 
 
 def _is_within(host: str, network: str) -> bool:

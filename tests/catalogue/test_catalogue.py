@@ -109,7 +109,7 @@ def test_a_price_is_the_cost_times_the_markup_when_it_is_not_given(tmp_path: Pat
     assert (sheet.cost.rates.input, sheet.price.rates.input) == (100_000, 125_000)
     assert (sheet.price.rates.cached_input, sheet.price.rates.reasoning) == (25_000, 375_000)
     assert sheet.price.rates.request == 1_250_000_000
-    with pytest.raises(ConfigurationError, match="markup is a decimal string"):
+    with pytest.raises(ConfigurationError, match="markup takes a decimal string"):
         made(tmp_path, text.replace("1.25", "25%"))
 
 

@@ -20,6 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"store", "http", "prices", "team", "tokens"}),
     frozenset({"wire"}),
     frozenset({"money", "settings"}),
+    frozenset({"toml"}),
     frozenset({"errors", "chores"}),
 )
 TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors"})

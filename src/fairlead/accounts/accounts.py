@@ -15,6 +15,7 @@ from sqlalchemy import Connection, insert, select, update
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.store.tables import accounts, versions
+from fairlead.toml import unknown
 
 LONGEST_NAME = 128
 PERIODS = ("day", "week", "month", "total")
@@ -107,7 +108,7 @@ def budgets_as_json(budgets: Mapping[str, Picodollars] | None) -> str | None:
     """Raises ConfigurationError for a period that there is not."""
     for period in budgets or ():
         if period not in PERIODS:
-            raise ConfigurationError(f"A budget is for a {', '.join(PERIODS[:-1])} or in total, not for {period!r}.")
+            raise ConfigurationError(f"--budget: {unknown('period', period, PERIODS)}")
     return json.dumps({period: amount.value for period, amount in budgets.items()}) if budgets else None
 
 

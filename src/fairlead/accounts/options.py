@@ -15,11 +15,13 @@ from fairlead.accounts.accounts import budgets_as_json
 from fairlead.accounts.limits import Limits, OwnLimits
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
+from fairlead.toml import unknown
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LONGEST_LIFE_SECONDS = 100 * 366 * 86_400
 MOST_ENTRIES = 1_000
-_SPAN = re.compile(r"(\d{1,6})([hd])")
+MOST = 10**15 - 1
+_SPAN = re.compile(r"([0-9]{1,6})([hd])")
 _HOURS = {"h": 3600, "d": 86_400}
 
 
@@ -51,12 +53,16 @@ def limits(given: Sequence[str]) -> OwnLimits:
     models: dict[str, dict[str, int]] = {}
     known = Limits.__struct_fields__
     for entry in given:
-        name, _, number = entry.rpartition("=")
+        name, equals, number = entry.rpartition("=")
         model, _, name = name.rpartition(":")
-        if name not in known or not re.fullmatch(r"[1-9]\d{0,14}", number):
+        if not equals:
             raise ConfigurationError(
-                f"--limit is NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; not {entry!r}."
+                f"--limit is NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; not {entry[:200]!r}."
             )
+        if name not in known:
+            raise ConfigurationError(f"--limit: {unknown('limit', name, known)}")
+        if not re.fullmatch(r"[1-9][0-9]{0,14}", number):
+            raise ConfigurationError(f"--limit: {name} takes a whole number, 1 to {MOST}, not {number[:40]!r}.")
         (models.setdefault(model, {}) if model else own)[name] = int(number)
     return OwnLimits(Limits(**own), {model: Limits(**numbers) for model, numbers in models.items()})
 

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from fairlead.catalogue.facts import ModelFacts, Vendor
-from fairlead.catalogue.files import built_in, model_files, read_model, read_vendors, resolve
+from fairlead.catalogue.files import built_in, model_files, read_model, read_vendors, resolve, text_of
 from fairlead.catalogue.lint import lint
 from fairlead.errors import ConfigurationError
 
@@ -55,8 +55,9 @@ def read_catalogue(
 ) -> tuple[dict[str, ModelFacts], dict[str, Vendor]]:
     models: dict[str, ModelFacts] = {}
     for name, text in model_files(directory):
-        facts = resolve(read_model(text, name))
+        place = f"{directory}/{name}"
+        facts = resolve(read_model(text, place))
         if facts.id in models:
-            raise ConfigurationError(f"{name}: the model {facts.id!r} is in another file too.")
+            raise ConfigurationError(f"{place}: the model {facts.id!r} is in another file too.")
         models[facts.id] = facts
-    return models, read_vendors(vendors.read_text("utf-8"), "vendors.toml") if vendors.is_file() else {}
+    return models, read_vendors(text_of(vendors), str(vendors)) if vendors.is_file() else {}

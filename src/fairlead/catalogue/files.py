@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
 from importlib.resources import files
@@ -13,7 +12,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from fairlead.catalogue.facts import (
@@ -30,13 +28,22 @@ from fairlead.catalogue.facts import (
     same,
 )
 from fairlead.errors import ConfigurationError
+from fairlead.settings import ModelId
+from fairlead.toml import Source as TomlSource
+from fairlead.toml import read, read_text
 
 OURS = "ours"
-PartialDate = Annotated[str, Meta(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")]
+# Folders in folders of a catalogue.
+MOST_LEVELS = 4
+PartialDate = Annotated[
+    str, Meta(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?\Z", description='a day, month or year in quotes, such as "2026-01"')
+]
 Count = Annotated[int, Meta(ge=1)]
-Key = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,40}$")]
-Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}$")]
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}$")]
+Key = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,40}\Z", description="up to 40 lower-case letters, digits and _")]
+Slug = Annotated[
+    str, Meta(pattern=r"^[a-z0-9][a-z0-9\-]{0,63}\Z", description="up to 64 lower-case letters, digits and -")
+]
+Id = ModelId
 Words = tuple[str, ...]
 SCALARS = (
     "name", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size",
@@ -119,6 +126,13 @@ class Changed(Struct, frozen=True, forbid_unknown_fields=True):
     after: Scalar | Words | UnsetType = UNSET
 
 
+class VendorRow(Struct, frozen=True, forbid_unknown_fields=True):
+    """A vendor in vendors.toml, under its slug."""
+
+    name: str
+    url: str | None = None
+
+
 class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
     id: Id
     vendor: Slug
@@ -134,34 +148,42 @@ class ModelFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_model(text: str, name: str) -> ModelFile:
-    """Raises ConfigurationError, beginning with `name`, for a file that has not the form."""
-    try:
-        return msgspec.convert(tomllib.loads(text), ModelFile)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{name}: this is not valid TOML: {error}.") from None
-    except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{name}: {error}.") from None
+    """Raises ConfigurationError, beginning with `name` and a line, for a file that has not the form."""
+    return read(TomlSource(name, text), text, ModelFile)
 
 
 def read_vendors(text: str, name: str) -> dict[str, Vendor]:
-    try:
-        return {slug: msgspec.convert({"slug": slug, **row}, Vendor) for slug, row in tomllib.loads(text).items()}
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, TypeError) as error:
-        raise ConfigurationError(f"{name}: {error}.") from None
+    """Raises ConfigurationError, beginning with `name` and a line, for a file that has not the form."""
+    rows = read(TomlSource(name, text), text, dict[str, VendorRow])
+    return {slug: Vendor(slug, row.name, row.url) for slug, row in rows.items()}
 
 
 def built_in() -> Traversable:
     return files("fairlead.catalogue")
 
 
-def model_files(directory: Path | Traversable) -> Iterator[tuple[str, str]]:
-    """(path below the directory, text) of every model's file, by path. Files may lie in a folder per vendor."""
-    for entry in sorted(directory.iterdir(), key=lambda item: item.name):
+def model_files(directory: Path | Traversable, levels: int = MOST_LEVELS) -> Iterator[tuple[str, str]]:
+    """(path below the directory, text) of every model's file, by path. Files may lie in a folder per vendor; hidden
+    entries are skipped. Raises ConfigurationError when one cannot be read."""
+    try:
+        entries = sorted(directory.iterdir(), key=lambda item: item.name)
+    except OSError as error:
+        raise ConfigurationError(f"The catalogue {directory} cannot be read: {error.strerror}.") from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
         if entry.is_dir():
-            for name, text in model_files(entry):
-                yield f"{entry.name}/{name}", text
+            # A link to a folder above would never end.
+            if levels > 1:
+                for name, text in model_files(entry, levels - 1):
+                    yield f"{entry.name}/{name}", text
         elif entry.name.endswith(".toml") and entry.name != "vendors.toml":
-            yield entry.name, entry.read_text("utf-8")
+            yield entry.name, text_of(entry)
+
+
+def text_of(file: Path | Traversable) -> str:
+    """The text of one of the operator's files or of those that come along. Raises ConfigurationError."""
+    return read_text(file) if isinstance(file, Path) else file.read_text("utf-8")
 
 
 def resolve(file: ModelFile) -> ModelFacts:

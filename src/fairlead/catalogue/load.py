@@ -28,10 +28,10 @@ from fairlead.settings import (
     ProviderSettings,
     RateSettings,
     Settings,
-    Source,
     api_key,
     aws_keys,
 )
+from fairlead.toml import Source
 from fairlead.wire.usage import CLASSES, TokenClasses
 
 OPERATOR = "operator"
@@ -60,7 +60,10 @@ def build(
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
         providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, environment)
-    catalogue = load_catalogue(catalogue_directory(settings))
+    directory = catalogue_directory(settings)
+    if directory is not None and not directory.is_dir():
+        raise _error(source, "catalogue.directory", f"the catalogue {directory} is not a directory.")
+    catalogue = load_catalogue(directory)
     models = catalogue_models(catalogue)
     seen: set[str] = set()
     for at, model in enumerate(settings.models):
@@ -76,12 +79,15 @@ def build(
 
 
 def catalogue_directory(settings: Settings) -> Path | None:
-    """The operator's own catalogue; a relative path is taken from the configuration file."""
+    """The operator's own catalogue; a relative path is taken from the configuration file. Raises ConfigurationError."""
     named = settings.catalogue.directory
     if named is None:
         return None
     beside = Path(settings.source.name).parent if settings.source is not None else Path()
-    return beside / Path(named).expanduser()
+    try:
+        return beside / Path(named).expanduser()
+    except RuntimeError:
+        raise settings.error("catalogue.directory", f"the home directory of {named!r} is not known.") from None
 
 
 def model_of(facts: ModelFacts) -> Model:

@@ -216,8 +216,8 @@ def _directory(config: Path | None, data: Path | None) -> Path:
 
 
 def _vendors(directory: Path) -> dict[str, Vendor]:
-    from fairlead.catalogue.files import built_in, read_vendors
+    from fairlead.catalogue.files import built_in, read_vendors, text_of
 
     own = directory / "vendors.toml"
     vendors = read_vendors((built_in() / "vendors.toml").read_text("utf-8"), "vendors.toml")
-    return {**vendors, **(read_vendors(own.read_text("utf-8"), str(own)) if own.is_file() else {})}
+    return {**vendors, **(read_vendors(text_of(own), str(own)) if own.is_file() else {})}
