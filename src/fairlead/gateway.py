@@ -58,6 +58,7 @@ from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import SUFFIXES
+from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
 END_SECONDS: Final = 1.0
@@ -590,7 +591,7 @@ class Gateway:
         if request.choices > 1 and _lacks_choices(attempt.answer, request, call):
             calling.note_dropped("n")
             head = _head(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
-        response.send(200, head, attempt.answer.end(_cost_members(usd)))
+        response.send(200, head, attempt.answer.end(_usage_members(usd, attempt.counted), attempt.counted))
 
     async def _emulate(
         self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
@@ -603,14 +604,14 @@ class Gateway:
         calling.settle_now()
         await attempt.settle()
         usd = written(attempt.bill.price)
-        members = _cost_members(usd)
+        members = _usage_members(usd, attempt.counted)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
         if calling.request.stream:
             response.start(200, _head(STREAM_HEAD + mark, attempt, call))
-            response.end(made.stream(members, include_usage=calling.request.include_usage))
+            response.end(made.stream(members, attempt.counted, include_usage=calling.request.include_usage))
         else:
-            response.send(200, _head(JSON_HEAD + mark, attempt, call, usd), made.end(members))
+            response.send(200, _head(JSON_HEAD + mark, attempt, call, usd), made.end(members, attempt.counted))
 
     async def _relay(
         self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling, entry: Entry | None
@@ -639,12 +640,12 @@ class Gateway:
             attempt.ended_at = self._clock()
             calling.settle_now()
             await attempt.settle()
-            members = _cost_members(written(attempt.bill.price))
+            members = _usage_members(written(attempt.bill.price), attempt.counted)
         finally:
             response.on_pause = response.on_resume = None
         if not response.started:
             response.start(200, head)
-        response.end(rest + relay.end(members))
+        response.end(rest + relay.end(members, attempt.counted))
 
     def said(self, attempt: Attempt) -> None:
         """The first word of an answer has come."""
@@ -719,8 +720,11 @@ def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]
     return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
-def _cost_members(usd: bytes) -> bytes:
-    """What the usage of an answer gets: a number, which SDKs read as a float, and a string; both with every digit."""
+def _usage_members(usd: bytes, counted: Usage | None) -> bytes:
+    """What the usage of an answer gets: the cost as a number, which SDKs read as a float, and as a string; both with
+    every digit. And who counted, where that was not the provider."""
+    if counted is not None:
+        return b',"cost":%b,"cost_usd":"%b","usage_source":"counted"' % (usd, usd)
     return b',"cost":%b,"cost_usd":"%b"' % (usd, usd)
 
 

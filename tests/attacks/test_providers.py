@@ -146,3 +146,92 @@ def test_choices_that_a_provider_does_not_give_are_told_and_what_it_gave_is_char
     assert picodollars(served, got) == 7 * INPUT + 3 * OUTPUT
     upstream.enqueue(Reply(text="Two."))
     assert "x-fairlead-dropped" not in ask(served, model, n=2).headers
+
+
+# --- usage
+
+
+ODD_USAGES: list[Any] = [
+    {}, [], "x", 5, True, None, {"prompt_tokens": 0, "completion_tokens": 0}, {"prompt_tokens": "many"},
+    {"prompt_tokens": -5, "completion_tokens": 3}, {"prompt_tokens": 5, "prompt_tokens_details": []},
+    {"prompt_tokens": 1e300}, {"prompt_tokens": 2**70, "completion_tokens": 2}, [{"prompt_tokens": 5}],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", ["hosted", "streams"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("usage", [*ODD_USAGES, "missing"], ids=str)
+def test_usage_that_is_none_is_counted_here_and_the_answer_says_so(
+    served: Served, upstream: ScriptedUpstream, usage: Any, stream: bool, model: str
+) -> None:
+    more = {} if usage == "missing" else {"usage": usage}
+    if stream or model == "streams":
+        upstream.enqueue(
+            sse(delta("Hi "), delta("there.", "stop"), *([{**delta(), "choices": [], **more}] if more else []))
+        )
+    else:
+        upstream.enqueue(Reply(body=json.dumps(whole("Hi there.", **more))))
+    asked = {"stream_options": {"include_usage": True}} if stream else {}
+    got = ask(served, model, stream=stream, **asked)
+    assert (got.status, got.text) == (200, "Hi there.")
+    counted = got.usage
+    assert counted["usage_source"] == "counted"
+    assert counted["prompt_tokens"] > 0
+    assert counted["completion_tokens"] > 0
+    assert counted["total_tokens"] == counted["prompt_tokens"] + counted["completion_tokens"]
+    price = counted["prompt_tokens"] * INPUT + counted["completion_tokens"] * OUTPUT
+    assert round(counted["cost"] * 1e12) == round(float(counted["cost_usd"]) * 1e12) == price
+    assert not stream or got.body.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("model", ["hosted", "streams"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_provider_asks_of_us_is_not_shown_to_the_caller(
+    served: Served, upstream: ScriptedUpstream, stream: bool, model: str
+) -> None:
+    usage = json.dumps({**USED, "cost": 99.5, "cost_details": {"upstream": 98}, "cost_usd": "97", "more": 1})
+    for text in (usage, usage.replace('"cost', '"\\u0063ost')):
+        if stream or model == "streams":
+            last = json.dumps({**delta(), "choices": [], "usage": 0}).replace('"usage": 0', '"usage": ' + text)
+            upstream.enqueue(sse(delta("Hi"), delta(None, "stop"), last.encode()))
+        else:
+            upstream.enqueue(Reply(body=json.dumps(whole("Hi", usage=0)).replace('"usage": 0', '"usage": ' + text)))
+        got = ask(served, model, stream=stream, **({"stream_options": {"include_usage": True}} if stream else {}))
+        cost = 7 * INPUT + 3 * OUTPUT
+        assert got.usage == {**USED, "more": 1, "cost": cost / 1e12, "cost_usd": f"{cost / 1e12:.7f}"}
+        assert got.body.count(b'ost"') == 1
+        assert b"9" not in json.dumps(got.usage).encode()
+
+
+@pytest.mark.parametrize("model", ["hosted", "streams"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("tokens", "charged"), [(1, 900 * INPUT + OUTPUT), (40, 900 * INPUT + 40 * OUTPUT), (0, 0)])
+def test_an_answer_without_text_is_free_only_when_no_tokens_are_reported(
+    served: Served, upstream: ScriptedUpstream, tokens: int, charged: int, stream: bool, model: str
+) -> None:
+    upstream.enqueue(Reply(text="", prompt_tokens=900, completion_tokens=tokens))
+    got = ask(served, model, stream=stream, stop=["yes"])
+    assert got.status == 200
+    bill = receipt(served, got)
+    assert bill["outcome"] == ("served" if tokens else "empty")
+    assert round(float(bill["charged_usd"]) * 1e12) == charged
+
+
+# --- heads
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Fri, 31 Dec 99999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "1e400", "-1e400", "nan", "-5", "9" * 400, "1e15",
+        "Mon, 01 Jan 0001 00:00:00 GMT", "Mon, 01 Jan 1 00:00:00 -9999", "x" * 4000, "", "Sat, 99 Foo 2026 99:99:99 +9999999999",
+    ],
+)  # fmt: skip
+def test_a_retry_after_of_any_kind_is_bounded(
+    served: Served, upstream: ScriptedUpstream, value: str, status: int
+) -> None:
+    upstream.enqueue(Reply(status=status, headers={"retry-after": value}))
+    got = ask(served)
+    assert got.error["code"] == ("upstream_rate_limited" if status == 429 else "upstream_failed")
+    assert 0 <= int(got.headers.get("retry-after", "0")) <= 86_400

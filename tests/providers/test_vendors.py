@@ -29,8 +29,9 @@ from fairlead.errors import InvalidRequest, UpstreamInvalid
 from fairlead.providers.event_stream import FrameReader
 from fairlead.providers.sigv4 import Signer
 from fairlead.wire.chat import parse_chat
+from fairlead.wire.usage import TokenClasses, Usage
 
-from .recorded import CASES, adapter, amazon_events, events, frame, whole
+from .recorded import CASES, SPOKEN, adapter, amazon_events, events, frame, whole
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\nnot much").decode()
 SCHEMA = {
@@ -377,3 +378,27 @@ def test_a_signature_is_the_one_that_botocore_makes(monkeypatch: pytest.MonkeyPa
         assert ours == {
             name.lower(): value for name, value in request.headers.items() if name.lower().startswith("x-amz-")
         }
+
+
+@pytest.mark.parametrize("dialect", SPOKEN)
+def test_usage_that_was_counted_here_takes_the_place_of_the_vendors_in_every_dialect(dialect: str) -> None:
+    one, vendor = adapter(dialect), SPOKEN[dialect]
+    counted = Usage(TokenClasses(11, output=22, request=1), 11, 22)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    call = one.to_vendor(parse_chat(json.dumps({**body, "stream_options": {"include_usage": True}}).encode()))
+    relay, assembler = one.relay(call), one.assembler(call)
+    for event in events(vendor, "text"):
+        relay.feed(event)
+        assembler.feed(event)
+    relay.finish()
+    assembler.finish()
+    *_, last, done = relay.end(b',"usage_source":"counted"', counted).split(b"\n\n")[:-1]
+    assert done == b"data: [DONE]"
+    for document in (
+        last.removeprefix(b"data: "),
+        assembler.end(b',"usage_source":"counted"', counted),
+        one.plain(call, whole(vendor, "text")).end(b',"usage_source":"counted"', counted),
+    ):
+        usage = json.loads(document)["usage"]
+        assert [usage[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")] == [11, 22, 33]
+        assert usage["usage_source"] == "counted"

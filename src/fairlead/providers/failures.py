@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from fairlead.errors import (
 
 LONGEST_MESSAGE = 1000
 LONGEST_RETRY_SECONDS = 86_400
+LONGEST_DATE = 64
 _CONTEXT = re.compile(
     r"context[ _]length|context[ _]size|context window|maximum context|too many tokens|prompt is too long|"
     r"longer than the (?:maximum )?(?:model|context)|exceed_context_size|exceed context limit|input is too long|"
@@ -74,14 +76,19 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
             try:
                 seconds = float(text)
             except ValueError:
-                try:
-                    seconds = parsedate_to_datetime(text).timestamp() - time.time()
-                except ValueError:
-                    return None
+                seconds = _until(text)
             if seconds != seconds:  # not a number
                 return None
             return int(min(max(seconds, 0), LONGEST_RETRY_SECONDS) + 0.999)
     return None
+
+
+def _until(date: str) -> float:
+    """The seconds until a date; not a number for what is none that a clock can show."""
+    try:
+        return parsedate_to_datetime(date[:LONGEST_DATE]).timestamp() - time.time()
+    except (ValueError, OverflowError, TypeError, IndexError, OSError):
+        return math.nan
 
 
 def _retry_delay(body: bytes) -> int | None:

@@ -21,13 +21,15 @@ from fairlead.providers.openai_shapes import (
     Words,
 )
 from fairlead.providers.sse import EventReader
-from fairlead.wire.usage import Usage, usage_from_openai
+from fairlead.wire.usage import Usage, usage_as_openai, usage_from_openai
 
 # In a variable of this module's own, which compiled code reads without a look-up.
 _NULL: Final[Raw] = NULL
 
 DONE: Final = b"[DONE]"
 DONE_EVENT: Final = b"data: [DONE]\n\n"
+# In `usage` these are ours: what the caller pays, not what the provider asks of us.
+OUR_USAGE_MEMBERS: Final = ("cost", "cost_usd", "cost_details", "usage_source")
 _encode: Final = msgspec.json.encode
 
 
@@ -119,13 +121,17 @@ class PlainAnswer:
             said += _said(message)
         return "".join(said)
 
-    def end(self, members: bytes) -> bytes:
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         body, start, stop = self._body, self._start, self._stop
-        end = _end_of_usage(body, self._answer.usage) if members else -1
+        usage = self._answer.usage
+        if counted is not None or (members and _has_cost(usage)):
+            document = b"".join((body[:start], self._model, body[stop:]))
+            return _with_usage(document, _shown_usage(usage, members, counted))
+        end = _end_of_usage(body, usage) if members else -1
         if end > stop:
             return b"".join((body[:start], self._model, body[stop:end], members, body[end:]))
         document = b"".join((body[:start], self._model, body[stop:]))
-        return _with_cost(document, self._answer.usage, members)
+        return _with_cost(document, usage, members)
 
 
 def plain_answer(body: bytes, model: Raw, needle: bytes, public: bytes, replacement: bytes) -> PlainAnswer:
@@ -171,6 +177,30 @@ def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:
     return _encode(fields)
 
 
+def _has_cost(usage: Raw) -> bool:
+    """Whether a provider's usage has, or may have, a cost of its own."""
+    text = bytes(usage)
+    return b'"cost' in text or b"\\" in text
+
+
+def _shown_usage(usage: Raw, members: bytes, counted: Usage | None) -> Raw:
+    """The usage that the caller sees: the provider's without its own cost, or what was counted here in its place."""
+    if counted is not None:
+        return Raw(usage_as_openai(counted)[:-1] + members + b"}")
+    if members and _has_cost(usage):
+        fields = _members.decode(usage)
+        for name in OUR_USAGE_MEMBERS:
+            fields.pop(name, None)
+        usage = Raw(_encode(fields))
+    return Raw(bytes(usage)[:-1] + members + b"}") if members else usage
+
+
+def _with_usage(document: bytes, usage: Raw) -> bytes:
+    fields = _members.decode(document)
+    fields["usage"] = usage
+    return _encode(fields)
+
+
 def _check_utf8(payload: bytes) -> None:
     if not payload.isascii():
         try:
@@ -202,6 +232,7 @@ class ChatRelay:
         "_begun",
         "_call",
         "_finished",
+        "_first",
         "_last",
         "_model_at",
         "_needle",
@@ -227,6 +258,7 @@ class ChatRelay:
         self._finished: set[int] = set()
         self._begun: set[int] | None = set() if call.choices > 1 else None
         self._usage_raw = _NULL
+        self._first: bytes = b""
         self._last: bytes = b""
         self._strip: dict[int, str] | None = {} if call.prefill else None
         self.done = False
@@ -278,6 +310,8 @@ class ChatRelay:
             if self._strip is not None and chunk.choices:
                 payload = self._without_prefill(payload)
             if payload:
+                if not self._first:
+                    self._first = payload
                 out += (b"data: ", payload, b"\n\n")
         return b"".join(out)
 
@@ -307,10 +341,10 @@ class ChatRelay:
         _check_complete(self._finished, self._begun, self._call.choices, self.done or self._usage_raw != _NULL)
         return out
 
-    def end(self, members: bytes) -> bytes:
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         """The last events of a complete answer: its usage, when it was asked for, and `[DONE]`."""
-        if self._call.include_usage and self._usage_raw != _NULL:
-            return b"data: %b\n\n%b" % (self._usage_chunk(members), DONE_EVENT)
+        if self._call.include_usage and (counted is not None or self._usage_raw != _NULL):
+            return b"data: %b\n\n%b" % (self._usage_chunk(members, counted), DONE_EVENT)
         return DONE_EVENT
 
     def _learn_model(self, payload: bytes, model: Raw) -> bytes:
@@ -333,8 +367,11 @@ class ChatRelay:
         fields.pop("usage", None)
         return _encode(fields)
 
-    def _usage_chunk(self, members: bytes) -> bytes:
-        last = _with_cost(self._last, self._usage_raw, members)
+    def _usage_chunk(self, members: bytes, counted: Usage | None) -> bytes:
+        if counted is not None or (members and _has_cost(self._usage_raw)):
+            last = _with_usage(self._last or self._first, _shown_usage(self._usage_raw, members, counted))
+        else:
+            last = _with_cost(self._last, self._usage_raw, members)
         if b'"choices":[]' in last:
             return last
         fields = _members.decode(last)
@@ -500,7 +537,7 @@ class ChatAssembler:
         _check_complete(finished, set(self._choices), self._call.choices, ended)
         return b""
 
-    def end(self, members: bytes) -> bytes:
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         """The complete answer, its usage with these members."""
         head = self._head
         assert head is not None
@@ -521,8 +558,8 @@ class ChatAssembler:
                 for index in sorted(self._choices)
             ],
         }
-        if self._usage_raw != _NULL:
-            answer["usage"] = Raw(bytes(self._usage_raw)[:-1] + members + b"}") if members else self._usage_raw
+        if counted is not None or self._usage_raw != _NULL:
+            answer["usage"] = _shown_usage(self._usage_raw, members, counted)
         if head.service_tier is not None:
             answer["service_tier"] = head.service_tier
         answer["system_fingerprint"] = head.system_fingerprint

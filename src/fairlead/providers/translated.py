@@ -132,8 +132,8 @@ class TranslatedRelay:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         return out + b"".join([self._event(self._delta(piece), piece) for piece in self._finishes.values()])
 
-    def end(self, members: bytes) -> bytes:
-        usage = self._reader.usage
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        usage = self._reader.usage if counted is None else counted
         if not self._call.include_usage or usage is None:
             return DONE_EVENT
         chunk = self._frame([])
@@ -268,9 +268,9 @@ class TranslatedAnswer:
         """Everything that the model has written so far."""
         return "".join(text for one in self._choices.values() for text in one.said())
 
-    def end(self, members: bytes) -> bytes:
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         """The complete answer, its usage with these members."""
-        usage = self.usage
+        usage = self.usage if counted is None else counted
         source = self._whole if self._whole is not None else self._reader
         assert source is not None
         answer: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.exchange import Exchange
@@ -17,9 +17,6 @@ from fairlead.routing.protocols import Answer, Measured
 from fairlead.routing.upstream import Upstream
 from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
-
-# An answer of so few tokens is looked at: it may be empty, and then it costs nothing.
-LOOKED_AT_TOKENS: Final = 16
 
 
 class HangUp(NamedTuple):
@@ -35,6 +32,7 @@ class Attempt:
     __slots__ = (
         "answer",
         "bill",
+        "counted",
         "drain_timer",
         "ended_at",
         "exchange",
@@ -59,6 +57,7 @@ class Attempt:
         self.exchange: Exchange | None = None
         self.drain_timer: asyncio.TimerHandle | None = None  # ends an answer that is read for nobody
         self.answer: Answer | None = None
+        self.counted: Usage | None = None  # here, because the provider has not reported it
         self.first_at = 0.0  # when the first event of a stream came
         self.splice: Splice | None = None  # behind the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
@@ -117,21 +116,17 @@ class Attempt:
             # Partly counted here: the beginning, which was no prompt of the caller's.
             self.bill.settle(sheet, _charged(usage, self.splice), outcome, "counted", "reported", billed=usage)
             return
-        if usage.completion <= LOOKED_AT_TOKENS and not answer.delivered():
-            outcome = EMPTY
+        if not usage.completion and not answer.delivered():
+            outcome = EMPTY  # nothing was made, by the provider's own word
         self._made(outcome, usage)
         self.bill.settle(sheet, usage, outcome)
 
     async def _settle_counted(self, answer: Answer) -> None:
         sheet = self.upstream.deployment.sheet
         outcome = self.left if self.response.gone else "served"
-        if not self.upstream.costs:
-            self.outcome = outcome
-            self._note_tokens()
-            self.bill.settle(sheet, None, outcome, missing=True)
-            return
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text)
+        self.counted = counted.usage
         splice = self.splice
         outcome = outcome if text or splice is not None else EMPTY
         self._made(outcome, counted.usage)

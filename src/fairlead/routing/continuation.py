@@ -274,8 +274,8 @@ class Seam:
     def finish(self) -> bytes:
         return b"" if self._splice.stopped else self._splice.change(self._relay.finish())
 
-    def end(self, members: bytes) -> bytes:
-        return self._splice.change(self._relay.end(members))
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        return self._splice.change(self._relay.end(members, counted))
 
 
 def charged(usage: Usage, tokens: int, *, stopped: bool = False) -> Usage:

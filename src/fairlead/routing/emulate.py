@@ -151,21 +151,20 @@ class MadeUp:
     def delivered(self) -> str:
         return "".join(str(choice["message"].get("content") or "") for choice in self.document["choices"])
 
-    def end(self, members: bytes) -> bytes:
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         document = dict(self.document)
-        if self.usage is not None:
-            document["usage"] = self._shown(members)
+        document["usage"] = self._shown(members, counted)
         return _encode(document)
 
-    def _shown(self, members: bytes) -> Raw:
-        used = self.usage
+    def _shown(self, members: bytes, counted: Usage | None) -> Raw:
+        used = self.usage if counted is None else counted
         assert used is not None
         return Raw(
             b'{"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d%b}'
             % (used.prompt, used.completion, used.prompt + used.completion, members)
         )
 
-    def stream(self, members: bytes, *, include_usage: bool) -> bytes:
+    def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
         """The whole answer as the events of a stream."""
         document = self.document
         frame = {
@@ -183,8 +182,8 @@ class MadeUp:
             events.append({**frame, "choices": [{"index": index, "delta": delta, "finish_reason": None}]})
             last = {"index": index, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"}
             events.append({**frame, "choices": [last]})
-        if include_usage and self.usage is not None:
-            events.append({**frame, "choices": [], "usage": self._shown(members)})
+        if include_usage:
+            events.append({**frame, "choices": [], "usage": self._shown(members, counted)})
         return b"".join(b"data: %b\n\n" % _encode(event) for event in events) + b"data: [DONE]\n\n"
 
 

@@ -48,7 +48,8 @@ class Answer(Protocol):
 
     def delivered(self) -> str: ...
 
-    def end(self, members: bytes) -> bytes: ...
+    def end(self, members: bytes, counted: Usage | None = None, /) -> bytes:
+        """The end of the answer, its usage with these members. `counted`: the usage, where none was reported."""
 
 
 class Relay(Answer, Protocol):
