@@ -173,6 +173,8 @@ def table(outcome: Outcome) -> str:
         lines.append(f"{row:34}" + "".join(cells))
     memory = ", ".join(f"{phase} {kilobytes / 1000:.0f} MB" for phase, kilobytes in outcome.memory_kb.items())
     cpu = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in outcome.cpu_seconds.items())
+    waited = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in outcome.no_core_seconds.items())
+    cpu += f"; the gateway's loop waited for a core: {waited}"
     lines.append(f"\nmemory: {memory}\nCPU: {cpu}\nrecords: {outcome.records:,}")
     for kind, seen in outcome.seen.items():
         statuses = ", ".join(f"{status}: {count}" for status, count in sorted(seen.statuses.items()))

@@ -54,6 +54,8 @@ class Outcome:
     health: list[Done] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
     memory_kb: dict[str, int] = field(default_factory=dict)
+    # Seconds that the gateway's loop was ready to run and had no core, because others had them.
+    no_core_seconds: dict[str, float] = field(default_factory=dict)
     quiet_seconds: float | None = None
     ready: str = ""
     stopped: str = ""
@@ -200,27 +202,38 @@ def resident_kb(pid: int) -> int:
     return total
 
 
-class MemoryWatch:
-    """Looks at the gateway's memory ten times a second, and remembers the most of each phase."""
+class Watch:
+    """Looks at the gateway ten times a second: the most memory of each phase, and how long it had no core."""
 
-    def __init__(self, pid: int, phases: Phases, most: dict[str, int]) -> None:
+    def __init__(self, pid: int, outcome: Outcome) -> None:
         self._pid = pid
-        self._phases = phases
-        self._most = most
+        self._outcome = outcome
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def _watch(self) -> None:
+        phases, most, waited = self._outcome.phases, self._outcome.memory_kb, self._outcome.no_core_seconds
+        before = no_core_seconds(self._pid)
         while not self._ended.wait(SAMPLE_SECONDS):
-            now, kilobytes = time.monotonic(), resident_kb(self._pid)
-            phase = "alone" if now < self._phases.attack else "attacked" if now < self._phases.after else "after"
-            self._most[phase] = max(self._most.get(phase, 0), kilobytes)
-            self._most["last"] = kilobytes
+            now, kilobytes, total = time.monotonic(), resident_kb(self._pid), no_core_seconds(self._pid)
+            phase = "alone" if now < phases.attack else "attacked" if now < phases.after else "after"
+            most[phase] = max(most.get(phase, 0), kilobytes)
+            most["last"] = kilobytes
+            waited[phase] = waited.get(phase, 0.0) + total - before
+            before = total
 
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
+
+
+def no_core_seconds(pid: int) -> float:
+    """Of the process's first thread, which runs the event loop."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):  # gone, or a kernel without it
+        return 0.0
 
 
 def cpu_seconds(pid: int) -> float:
@@ -282,7 +295,7 @@ def _attack(gateway: Gateway, accounts: Accounts, plan: Plan) -> Outcome:
     for name, part in parts.items():
         part.pipe.send((begin, phases.end) if name == "honest" else (attack, after))
     outcome = Outcome(phases, plan.actors)
-    watch = MemoryWatch(gateway.process.pid, phases, outcome.memory_kb)
+    watch = Watch(gateway.process.pid, outcome)
     try:
         for name, part in parts.items():
             received = part.receive(phases.end - time.monotonic() + SETTLE_SECONDS)
