@@ -26,6 +26,7 @@ from fairlead.errors import (
     ModelNotFound,
     NoDeployment,
     NotCarried,
+    RateLimited,
     UnsupportedContent,
     UpstreamError,
     UpstreamInvalid,
@@ -50,14 +51,14 @@ from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.options import Options
 from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
-from fairlead.routing.plan import Plan, merged, plan, refusal, with_suffix
+from fairlead.routing.plan import Plan, Rejection, merged, plan, refusal, with_suffix
 from fairlead.routing.prompt import kept_prompt
 from fairlead.routing.protocols import Answer, Assembler, Call, Measured, Relay
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
-from fairlead.wire.preferences import SUFFIXES
+from fairlead.wire.preferences import FREE, SUFFIXES
 from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
@@ -275,9 +276,13 @@ class Gateway:
         own = timeout_seconds is not None
         if caller.limited is not None or self._limits.everybody:
             whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
-            admission = self._limits.admit(whose, request.model, tokens_foreseen(request), self._clock(), free=not paid)
+            admission = self._limits.admit(
+                whose, request.model, tokens_foreseen(request), self._clock(), free=not offers[0].paid,
+                movable=len(offers) > 1 or request.preferences is not None,
+            )  # fmt: skip
             if admission is not None:
-                response.extra += admission.headers(self._clock())
+                if admission.whose is None:
+                    response.extra += admission.headers(self._clock())
                 return self._limited(admission, offers, paid, request, response, caller, until, own)
         return self._charged(offers, paid, request, response, caller, until, own)
 
@@ -315,6 +320,11 @@ class Gateway:
             found = await self._plan(offers, request)
         if not found.candidates:
             raise refusal(found, request, self._health, self._clock())
+        if paid and request.preferences is not None:
+            paid = any(not one.deployment.sheet.free for one in found.candidates)  # `:free` leaves no other
+        lines = response.extra
+        if admission is not None and admission.whose is not None:
+            self._let_in(admission, found)
         held = None
         given = len(request.given)
         if paid and (caller.prepaid or caller.budgets):
@@ -330,7 +340,8 @@ class Gateway:
             paid,
             held,
         )
-        response.extra += b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
+        named = b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
+        response.extra += named
         calling = Calling(request, response, bill, found)
         if len(request.given) > given:
             calling.clamped = tuple(list(request.given)[given:])
@@ -348,14 +359,18 @@ class Gateway:
             first = True
             entry: Entry | None = None
             while True:
-                if first and self._options.hedge:
-                    entry = await hedged(found, request, bill, self._health, self._clock)
-                    upstream = upstream if entry is None else entry.upstream
                 failure: FairleadError | None = None
-                try:
-                    calling.served = await self._attempt(upstream, calling, tried, first, entry)
-                except (UpstreamError, EngineStarting, NotCarried) as error:
-                    failure = error
+                if admission is not None and admission.whose is not None:
+                    failure = self._meter(admission, upstream)
+                    response.extra = b"".join((lines, named, admission.headers(self._clock())))
+                if failure is None:
+                    if first and self._options.hedge:
+                        entry = await hedged(found, request, bill, self._health, self._clock)
+                        upstream = upstream if entry is None else entry.upstream
+                    try:
+                        calling.served = await self._attempt(upstream, calling, tried, first, entry)
+                    except (UpstreamError, EngineStarting, NotCarried) as error:
+                        failure = error
                 if failure is None:
                     if found.key:
                         self._health.remember(found.key, upstream.deployment.id, self._clock())
@@ -381,6 +396,29 @@ class Gateway:
                 calling.measure(measured, kind, began)
             if found.rejected or calling.tries is not None or calling.parameters is not None:
                 self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
+
+    def _let_in(self, admission: Admission, found: Plan) -> None:
+        """Leaves out the first candidates, as long as they are of models that are over their limits. Raises RateLimited
+        when there is no other."""
+        refused: FairleadError | None = None
+        for at, upstream in enumerate(found.candidates):
+            refused = self._meter(admission, upstream)
+            if refused is None:
+                if at:
+                    found.rejected += tuple(Rejection(one, "limit") for one in found.candidates[:at])
+                    found.candidates, found.scores = found.candidates[at:], found.scores[at:]
+                    found.resting = min(found.resting, len(found.candidates))
+                return
+        assert refused is not None
+        raise refused
+
+    def _meter(self, admission: Admission, upstream: Upstream) -> FairleadError | None:
+        """Charges the call to the limits of the model that is tried now; the refusal, when one of them is used up."""
+        try:
+            self._limits.move(admission, upstream.model_id, self._clock(), free=upstream.deployment.sheet.free)
+        except RateLimited as refused:
+            return refused
+        return None
 
     def _expire(self, calling: Calling) -> None:
         """The deadline has passed: whatever the call waits for ends here. A caller who has gone waits for nothing. One
@@ -702,6 +740,8 @@ class Gateway:
         if servable is None and name in self._aliases:
             # Everything from here on - permissions, limits, the bill - goes by the model's own id.
             known = self._aliases[name]
+            if name.endswith(FREE):  # whatever it is an alias of, such a name never costs anything
+                request.preferences = with_suffix(request.preferences, FREE)
             servable = self._servables.get(known)
             if name == request.model:
                 request.model = known

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.accounts.limits import Admission, Limits, Meter, admit
+from fairlead.accounts.limits import Admission, LimitBook, Limited, Limits, Meter, OwnLimits, admit
 from fairlead.errors import RateLimited
 
 START = 1000.0
@@ -430,3 +430,43 @@ def test_a_refusal_carries_the_headers() -> None:
 def test_the_time_to_reset_is_written_as_openai_writes_it(after: float, reset: str) -> None:
     admission = taken([Meter("key", Limits(requests_per_day=1))], 0, START)
     assert told(admission.headers(START + after))["reset-requests"] == reset
+
+
+def test_an_admission_that_moves_is_charged_where_it_goes_and_given_back_where_it_was() -> None:
+    key = OwnLimits(
+        Limits(requests_per_day=10),
+        {"a": Limits(requests_per_day=1, concurrent_requests=1), "b": Limits(requests_per_day=1, tokens_per_day=100)},
+    )
+    book, whose = LimitBook(), Limited("k", "acct", key, None)
+
+    def begin(model: str) -> Admission:
+        admission = book.admit(whose, model, 40, START, free=False, movable=True)
+        assert admission is not None
+        book.move(admission, model, START, free=False)
+        return admission
+
+    moving = begin("a")
+    book.move(moving, "b", START, free=False)
+    # "a" has its request back; the key was charged once, and "b" is used up.
+    again = begin("a")
+    with pytest.raises(RateLimited, match="model b of this key"):
+        book.move(again, "b", START, free=False)
+    with pytest.raises(RateLimited, match="model a of this key"):
+        begin("a")
+    assert b"x-ratelimit-remaining-requests: 0" in again.headers(START)
+    again.settle(0, START)
+    moving.settle(90, START)
+    assert b"x-ratelimit-remaining-requests: 7" in begin("c").headers(START)
+
+
+def test_a_model_without_limits_moves_to_one_that_has_some() -> None:
+    book, whose = LimitBook(free=Limits(requests_per_day=1)), Limited("k", "acct", None, None)
+    for most in (1, 0):
+        one = book.admit(whose, "paid", 5, START, free=False, movable=True)
+        assert one is not None
+        book.move(one, "paid", START, free=False)
+        if most:
+            book.move(one, "free", START, free=True)
+        else:
+            with pytest.raises(RateLimited, match="cost nothing"):
+                book.move(one, "free", START, free=True)

@@ -16,7 +16,7 @@ import pytest
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 
-from .conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
+from .conftest import AT_ONCE, IN_ORDER, Served, eventually, fairlead, model, provider, serving
 from .test_credit import ask, new_key, race
 
 MODEL = "mistral-small-3.2"
@@ -170,3 +170,56 @@ def test_a_wrong_option_is_answered_with_a_right_one(served: Served, options: tu
     made = fairlead("keys", "create", "--name", "x", *options, data=served.data)
     assert (made.returncode, made.stdout) == (2, "")
     assert words in made.stderr
+
+
+MIXED = (
+    '[[models]]\nid = "mixed"\n[[models.deployments]]\nprovider = "mock"\nupstream_model = "paid"\n'
+    'price = { input = "0.10", output = "0.30" }\n[[models.deployments]]\nprovider = "mock"\nupstream_model = "gratis"\n'
+    'price = "free"\n'
+)
+DEAR = (
+    '[[models]]\nid = "dear"\n[[models.deployments]]\nprovider = "mock"\nupstream_model = "d"\n'
+    'price = { input = "0", output = "0", audio_input = "5" }\n'
+)
+
+
+@pytest.fixture(scope="module")
+def falling(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = IN_ORDER + "retries = 0\n[limits.free]\nrequests_per_day = 2\n" + provider(upstream.url) + FREE + model()
+    config += provider("http://127.0.0.1:1/v1", name="dead") + model("dead", name="broken") + MIXED + DEAR
+    config += model(name="crowded").replace(
+        "[[models.deployments]]", "limits = { requests_per_day = 1 }\n[[models.deployments]]"
+    )
+    with serving(tmp_path_factory.mktemp("falling"), config) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("name", "most"), [("crowded", 1), ("free", 2)])
+def test_the_limits_are_those_of_the_model_that_serves(falling: Served, name: str, most: int) -> None:
+    key = new_key(falling, "--credit", "5")
+    for _ in range(most):
+        assert call(falling, key, "broken", models=[name]).status_code == 200
+    assert call(falling, key, "broken", models=[name]).status_code in (429, 502), "of either, but not served"
+    refused = call(falling, key, name)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    # What is over its limits is passed over where another model was named.
+    passed = call(falling, key, "broken", models=[name, MODEL])
+    assert (passed.status_code, passed.json()["model"]) == (200, MODEL)
+
+
+def test_a_free_request_falls_under_the_free_limits_whatever_it_may_fall_back_on(falling: Served) -> None:
+    key = new_key(falling, "--credit", "5")
+    assert [call(falling, key, "free", models=[MODEL]).json()["model"] for _ in range(3)] == ["free", "free", MODEL]
+    assert call(falling, key, "mixed:free").status_code == 429
+
+
+def test_what_is_called_free_is_never_served_paid(falling: Served) -> None:
+    refused = call(falling, falling.key, "dear:free", models=[MODEL])
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "no_candidate")
+
+
+def test_a_free_deployment_of_a_paid_model_needs_no_credit(falling: Served) -> None:
+    key = new_key(falling, "--credit", "0.0000001")
+    assert call(falling, key, "mixed:free").status_code == 200
+    assert call(falling, key, "mixed").status_code == 402
+    assert call(falling, key, "free", models=[MODEL]).status_code == 402, "the dearest that may serve is set aside"

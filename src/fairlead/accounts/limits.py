@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -130,23 +131,59 @@ class Meter:
         return not self.in_flight and not any(rate.reset_ns(now_ns) for rate in (*self.requests, *self.tokens))
 
 
+class _Charge(NamedTuple):
+    """`end_ns`: when time alone will have given it back."""
+
+    meter: Meter
+    rate: _Rate
+    amount: int
+    end_ns: int
+    of_tokens: bool
+
+
 class Admission:
-    """A request that was let through, until `settle` tells what it used. `used`: the tokens that are known so far."""
+    """A request that was let through, until `settle` tells what it used. `used`: the tokens that are known so far.
+    `whose`: where the model that serves it may be another one than was asked for; then `LimitBook.move` is called."""
 
-    __slots__ = ("_charges", "_meters", "_open", "_tokens", "used")
+    __slots__ = ("_charges", "_meters", "_open", "_tokens", "used", "whose")
 
-    def __init__(self, meters: Sequence[Meter], tokens: int, now_ns: int) -> None:
-        self._meters = meters
+    def __init__(self, meters: Sequence[Meter], tokens: int, now_ns: int, whose: Limited | None = None) -> None:
+        self._meters: list[Meter] = []
         self._tokens = tokens
         self._open = True
         self.used = 0
-        self._charges: list[tuple[_Rate, int]] = []
+        self.whose = whose
+        self._charges: list[_Charge] = []
         for meter in meters:
-            meter.in_flight += 1
-            for rate in meter.requests:
-                rate.charge(1, now_ns)
-            for rate in meter.tokens:
-                self._charges.append((rate, rate.charge(tokens, now_ns)))
+            self._charge(meter, now_ns)
+
+    def _charge(self, meter: Meter, now_ns: int) -> None:
+        meter.in_flight += 1
+        self._meters.append(meter)
+        for rate in meter.requests:
+            self._charges.append(_Charge(meter, rate, 1, rate.charge(1, now_ns), False))
+        for rate in meter.tokens:
+            self._charges.append(_Charge(meter, rate, self._tokens, rate.charge(self._tokens, now_ns), True))
+
+    def move(self, meters: Sequence[Meter], now: float) -> None:
+        """Another model is tried: from here on the request is charged to these meters, and what others were charged is
+        given back. Raises RateLimited when one of them refuses it; then it is charged as before."""
+        now_ns = int(now * SECOND_NS)
+        limited = [meter for meter in meters if meter.limited]
+        fresh = [meter for meter in limited if meter not in self._meters]
+        for meter in fresh:
+            if meter.refuses(self._tokens, now_ns):
+                raise _refusal(fresh, self._tokens, now_ns)
+        for meter in self._meters:
+            if meter not in limited:
+                meter.in_flight -= 1
+        for charge in self._charges:
+            if charge.meter not in limited:
+                charge.rate.give_back(charge.amount, charge.end_ns, now_ns)
+        self._charges = [charge for charge in self._charges if charge.meter in limited]
+        self._meters = [meter for meter in self._meters if meter in limited]
+        for meter in fresh:
+            self._charge(meter, now_ns)
 
     def settle(self, tokens: int, now: float) -> None:
         """The request has ended and used `tokens`: the difference to the estimate is charged or given back.
@@ -160,11 +197,13 @@ class Admission:
             meter.in_flight -= 1
         more = tokens - self._tokens
         now_ns = int(now * SECOND_NS)
-        for rate, end_ns in self._charges:
+        for charge in self._charges:
+            if not charge.of_tokens:
+                continue
             if more > 0:
-                rate.charge(more, now_ns)
+                charge.rate.charge(more, now_ns)
             elif more < 0:
-                rate.give_back(-more, end_ns, now_ns)
+                charge.rate.give_back(-more, charge.end_ns, now_ns)
 
     def headers(self, now: float) -> bytes:
         """Header lines as OpenAI names them, of the rates with the least left; b"" when no rate is limited."""
@@ -321,8 +360,21 @@ class LimitBook:
         self.everybody = default != _NONE or free != _NONE or bool(self._models)
         self._meters: dict[str, Meter] = {}
 
-    def admit(self, whose: Limited, model: str, tokens: int, now: float, *, free: bool) -> Admission | None:
-        """Lets a call of about `tokens` tokens through, or raises RateLimited; None when nothing limits it."""
+    def admit(
+        self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False
+    ) -> Admission | None:
+        """Lets a call of about `tokens` tokens through, or raises RateLimited; None when nothing limits it. `movable`:
+        another model than this one may come to serve it, so that nothing is charged before `move`."""
+        if movable:
+            return Admission((), tokens, int(now * SECOND_NS), whose)
+        return admit(self._meters_of(whose, model, free=free), tokens, now)
+
+    def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
+        """The call goes to this model. Raises RateLimited when that is over its limits."""
+        assert admission.whose is not None
+        admission.move(self._meters_of(admission.whose, model, free=free), now)
+
+    def _meters_of(self, whose: Limited, model: str, *, free: bool) -> list[Meter]:
         key, account = whose.key or self._default, whose.account
         meters = [self._meter(f"key/{whose.key_id}", "key", key.limits)]
         if model in key.models:
@@ -337,7 +389,7 @@ class LimitBook:
             meters.append(self._meter(name, "account, on models that cost nothing,", self._free))
         if model in self._models:
             meters.append(self._meter(f"model/{model}", f"model {model}", self._models[model]))
-        return admit(meters, tokens, now)
+        return meters
 
     def _meter(self, name: str, scope: str, limits: Limits) -> Meter:
         meter = self._meters.get(name)

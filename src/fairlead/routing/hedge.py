@@ -155,6 +155,8 @@ async def hedged(
     if len(plan.candidates) - plan.resting < 2:
         return None
     first, second = plan.candidates[:2]
+    if first.model_id != second.model_id:
+        return None  # another model has limits of its own
     standing = health.standing(first.deployment)
     if standing.measured < LEAST_MEASURED:
         return None

@@ -27,7 +27,7 @@ from fairlead.routing.needs import (
 from fairlead.routing.strategies import Chance, Ranked, rank
 from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.wire.chat import ChatRequest
-from fairlead.wire.preferences import MaxPrice, Preferences
+from fairlead.wire.preferences import FREE, MaxPrice, Preferences
 
 # Prompts shorter than this are not worth a provider's cache: nothing is gained by going back to the same deployment.
 STICKY_BYTES: Final = 4096
@@ -35,6 +35,7 @@ STICKY_BYTES: Final = 4096
 BYTES_PER_TOKEN: Final = 16
 # A conversation stays where it began unless another deployment is this much better.
 STICKY_ADVANTAGE: Final = 4.0
+NOTHING: Final = MaxPrice(0, 0, 0, 0)
 
 
 class Rules(NamedTuple):
@@ -231,6 +232,8 @@ def _unwanted(upstream: Upstream, wanted: Preferences) -> Rejection | None:
 def _too_dear(upstream: Upstream, wanted: Preferences) -> Rejection | None:
     most = wanted.max_price
     assert most is not None
+    if most == NOTHING:  # `:free`: of no class, not only of those that can be named
+        return None if upstream.deployment.sheet.free else Rejection(upstream, "max_price", "free")
     rates = upstream.deployment.sheet.price.rates
     for name, limit, rate, unit in (
         ("prompt", most.prompt, rates.input, 1e6),
@@ -327,8 +330,8 @@ def merged(offers: Sequence[Servable]) -> Servable:
 def with_suffix(wanted: Preferences | None, suffix: str) -> Preferences:
     """What a suffix of a model's id stands for: `:free`, `:nitro` (fastest first), `:floor` (cheapest first)."""
     wanted = wanted or Preferences()
-    if suffix == ":free":
-        return structs.replace(wanted, max_price=MaxPrice(0, 0, 0, 0))
+    if suffix == FREE:
+        return structs.replace(wanted, max_price=NOTHING)
     return structs.replace(wanted, sort="throughput" if suffix == ":nitro" else "price")
 
 

@@ -11,6 +11,7 @@ from fairlead.errors import (
     EngineStarting,
     FairleadError,
     NotCarried,
+    RateLimited,
     UpstreamBusy,
     UpstreamCut,
     UpstreamDenied,
@@ -50,6 +51,7 @@ RULES: dict[type[FairleadError], Rule] = {
     UpstreamBusy: Rule(elsewhere=True, again=False),  # it has waited in the queue already
     EngineStarting: Rule(elsewhere=True, again=False),
     NotCarried: Rule(elsewhere=True, again=False),  # strict mode: others may have words for it
+    RateLimited: Rule(elsewhere=True, again=False),  # of one model: the caller named another one to fall back on
     EngineCrashed: Rule(elsewhere=True, again=False),  # the gate has tried it again already
 }
 _NEVER = Rule(elsewhere=False, again=False)
@@ -104,7 +106,8 @@ class Tries:
                 self._health.may_try(standing, now) and (provider is None or self._health.may_try(provider, now))
             ):
                 continue  # found out of order since the plan was made; the last one is tried all the same
-            if self._health.take_retry(standing, now):
+            # A refusal of our own has cost no deployment anything.
+            if isinstance(error, RateLimited) or self._health.take_retry(standing, now):
                 return Step(candidate, 0.0)
         return self._once_more(now, until)
 

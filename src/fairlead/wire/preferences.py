@@ -12,7 +12,8 @@ from msgspec import Meta, Struct
 
 Sort = Literal["price", "throughput", "latency", "balanced", "priority", "weighted"]
 # Added to a model's id, as OpenRouter has it: only what is free; the fastest first; the cheapest first.
-SUFFIXES = (":free", ":nitro", ":floor")
+FREE = ":free"
+SUFFIXES = (FREE, ":nitro", ":floor")
 
 _Names = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=256)], ...], Meta(max_length=64)]
 _Dollars = Annotated[float, Meta(ge=0)]
