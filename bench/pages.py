@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fairlead.app import DIALECTS, Recorded, build, goes_on
+from fairlead.catalogue.load import build
+from fairlead.compose.pages import Recorded
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import goes_on
 from fairlead.settings import DeploymentSettings, ModelSettings, PriceSettings, ProviderSettings, Settings
 from fairlead.site.app import site
 from fairlead.site.sources import Sources

@@ -17,13 +17,14 @@ from pathlib import Path
 import uvloop
 
 from fairlead.accounts.keys import first_start
-from fairlead.app import Service, cannot_listen, engine_in, prepare_process
-from fairlead.app import serve as serve_alone
+from fairlead.compose.service import Service
 from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import check
+from fairlead.runtime import Process, cannot_listen, engine_in, greet, prepare_process
+from fairlead.runtime import serve as serve_alone
 from fairlead.settings import Settings, database_url
 from fairlead.store import open_store
 from fairlead.team import Member, Team
@@ -69,8 +70,8 @@ def serve(
     ]
     keepers = [] if own is None else [Member("engine keeper", partial(_keep, own, sockets, flags), lambda: True)]
 
-    greet = partial(service.greet, host, port, first_key, workers)
-    return Team(members, keepers).run(greet, partial(_close, sockets))
+    on_up = partial(greet, service, host, port, first_key, workers)
+    return Team(members, keepers).run(on_up, partial(_close, sockets))
 
 
 def _close(sockets: list[list[socket.socket]]) -> None:
@@ -92,13 +93,13 @@ def _work(
     flags[1 + at] = 0
     store = open_store(data_dir, database_url(settings))
     try:
-        service = Service(settings, store, engine, place=at, workers=len(sockets))
+        process = Process(Service(settings, store, engine, place=at, workers=len(sockets)))
 
         async def listen(server: Server) -> None:
             await server.accept_from(own)
             flags[1 + at] = 1
 
-        return uvloop.run(service.serve(listen))
+        return uvloop.run(process.serve(listen))
     finally:
         store.close()
 

@@ -181,5 +181,5 @@ def test_a_receiver_that_is_not_there_costs_calls_nothing(tmp_path: Path) -> Non
 
 
 def test_without_a_receiver_nothing_of_opentelemetry_is_loaded() -> None:
-    code = "import sys, fairlead.app; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    code = "import sys, fairlead.runtime; sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": "src"}).returncode == 0

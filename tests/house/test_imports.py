@@ -12,7 +12,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"workers"}),
-    frozenset({"app"}),
+    frozenset({"runtime"}),
+    frozenset({"compose"}),
     frozenset({"api", "site", "admin"}),
     frozenset({"gateway"}),
     frozenset({"routing"}),
@@ -99,7 +100,7 @@ def circle(graph: Graph) -> str | None:
 
 def test_imports_go_downward_only() -> None:
     graph = draw()
-    assert {"app", "http", "wire", "gateway", "providers"} <= set(graph)
+    assert {"compose", "http", "wire", "gateway", "providers"} <= set(graph)
     assert wrong_arrows(graph) == []
 
 

@@ -19,9 +19,9 @@ from msgspec import inspect
 
 from fairlead.accounts.accounts import budgets_as_json
 from fairlead.accounts.options import expiry, limits
-from fairlead.app import tls_context
 from fairlead.catalogue.files import ModelFile, VendorRow, read_model, read_vendors
 from fairlead.catalogue.load import build
+from fairlead.compose.options import tls_context
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.providers.dialects import DIALECTS

@@ -1,0 +1,1 @@
+"""The service put together: the only place that chooses concrete classes."""

@@ -1,0 +1,70 @@
+"""Settings as the options of the parts that they are for."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from fairlead.accounts.limits import LimitBook, Limits
+from fairlead.http.server import ServerLimits
+from fairlead.routing.needs import CHOICES, JSON_SCHEMA
+from fairlead.routing.options import Options
+from fairlead.routing.plan import Rules
+from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings
+
+
+def limit_book(settings: Settings) -> LimitBook:
+    given = settings.limits
+    return LimitBook(
+        _limits(given),
+        _limits(given.free),
+        {model.id: _limits(model.limits) for model in settings.models},
+    )
+
+
+def _limits(given: LimitSettings) -> Limits:
+    return Limits(**{name: getattr(given, name) for name in Limits.__struct_fields__})
+
+
+def routing_options(given: RoutingSettings) -> Options:
+    emulated = (JSON_SCHEMA if given.emulate_json_schema else 0) | (CHOICES if given.emulate_choices else 0)
+    return Options(
+        Rules(given.strategy, emulated), given.timeout_seconds, given.retries, given.continue_streams, given.hedge
+    )
+
+
+def server_limits(settings: ServerSettings) -> ServerLimits:
+    return ServerLimits(
+        head_bytes=settings.max_head_bytes,
+        body_bytes=settings.max_body_bytes,
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        idle_seconds=settings.idle_timeout_seconds,
+        stall_seconds=settings.stall_timeout_seconds,
+        connections=settings.max_connections,
+        requests_in_flight=settings.max_requests_in_flight,
+    )
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What the server speaks TLS with; None for plain HTTP. Raises ConfigurationError with file and line."""
+    server = settings.server
+    if server.tls_certificate is None:
+        if server.tls_key is not None:
+            raise settings.error("server.tls_key", "tls_key needs tls_certificate beside it.")
+        return None
+    for name, path in (("tls_certificate", server.tls_certificate), ("tls_key", server.tls_key)):
+        # Asked before it is opened: to open a pipe waits for its writer.
+        if path is not None and not Path(path).is_file():
+            raise settings.error(f"server.{name}", f"{name}: {path!r} is not a file.")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(server.tls_certificate, server.tls_key)
+    except ssl.SSLError as error:
+        sentence = f"the certificate and key in server.tls_* do not match or are not PEM: {error.reason or error}."
+        raise settings.error("server.tls_certificate", sentence) from None
+    except OSError as error:
+        sentence = f"tls_certificate or tls_key cannot be read: {error.strerror}."
+        raise settings.error("server.tls_certificate", sentence) from None
+    return context

@@ -1,0 +1,126 @@
+"""What the pages read, and the pages themselves, loaded when the first one is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.catalogue.snapshot import Deployment, Snapshot
+from fairlead.compose.upstreams import spoken
+from fairlead.errors import (
+    UpstreamDenied,
+)
+from fairlead.http.asgi import AsgiBridge
+from fairlead.http.request import Request, Response
+from fairlead.routing.health import CLOSED, Health
+from fairlead.store import Store
+from fairlead.store.health import events_since
+from fairlead.telemetry.board import Board
+from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Rate
+
+if TYPE_CHECKING:
+    from fairlead.site.records import Event
+
+
+T = TypeVar("T")
+
+
+class Recorded:
+    """What the pages show of this server's own traffic."""
+
+    def __init__(self, board: Board, store: Store) -> None:
+        self._board = board
+        self._store = store
+
+    async def shares(self) -> Mapping[str, Rate]:
+        found = (await self._read(self._board.shares())).value
+        return {one.model: one.served for one in found}
+
+    async def model_days(self, days: int) -> tuple[ModelDay, ...]:
+        return (await self._read(self._board.model_days(days))).value
+
+    async def day_bars(self, model: str, deployment: str = "") -> tuple[DayBar, ...]:
+        return (await self._read(self._board.day_bars(model, deployment))).value
+
+    async def performance(self, model: str, window: str) -> Performance | None:
+        return (await self._read(self._board.performance(model, window))).value
+
+    async def events(self, since_ms: int) -> tuple[Event, ...]:
+        loop = asyncio.get_running_loop()
+        return await self._read(loop.run_in_executor(None, self._events, since_ms))
+
+    def _events(self, since_ms: int) -> tuple[Event, ...]:
+        from fairlead.site.records import Event
+
+        with self._store.read() as connection:
+            found = events_since(connection, since_ms)
+        return tuple(Event(one.deployment, one.provider, one.event, one.reason, one.at) for one in found)
+
+    async def _read(self, reading: Awaitable[T]) -> T:
+        try:
+            return await reading
+        except SQLAlchemyError:
+            from fairlead.site.records import Unreadable
+
+            raise Unreadable from None
+
+
+class LazySite:
+    """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        obstacle: Callable[[str], str | None],
+        broken: Callable[[Deployment], str | None],
+        records: Recorded,
+        public_url: str | None,
+    ) -> None:
+        self._snapshot = snapshot
+        self._obstacle = obstacle
+        self._broken = broken
+        self._records = records
+        self._public_url = public_url
+        self._bridge: AsgiBridge | None = None
+        self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
+
+    def handle(self, request: Request, response: Response) -> None:
+        if self._bridge is None:
+            from fairlead.site.app import site
+            from fairlead.site.sources import Sources
+
+            sources = Sources(
+                lambda: self._snapshot,
+                self._obstacle,
+                lambda: datetime.now(UTC),
+                self._records,
+                self._carries,
+                self._broken,
+            )
+            self._bridge = AsgiBridge(site(sources, self._public_url), self.on_error)
+        self._bridge.handle(request, response)
+
+    def _carries(self, deployment: Deployment) -> frozenset[str] | None:
+        return spoken(self._snapshot.providers[deployment.provider], deployment).carries
+
+
+def broken(health: Health, deployment: Deployment, now: float) -> str | None:
+    """Why a deployment is out of use: its breaker or its provider's, or a refused credential. None: it is in use."""
+    standing = health.standings.get(deployment.id)
+    if standing is None:
+        return None
+    provider = standing.provider
+    for one in (standing,) if provider is None else (standing, provider):
+        if one.state != CLOSED:
+            return one.last_error or one.state
+    # One failed connection rests a provider for a moment, too; that is not told.
+    denied = provider is not None and provider.blocked_until > now and standing.last_error == UpstreamDenied.code
+    return UpstreamDenied.code if denied else None
+
+
+def _not_set(_request: Request, _response: Response, error: BaseException) -> None:
+    raise error

@@ -1,0 +1,65 @@
+"""What can be called now, why not, and what an operator should look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fairlead.catalogue.snapshot import Snapshot
+from fairlead.compose.upstreams import Reach
+from fairlead.ledger.ledger import Ledger
+from fairlead.ledger.unreadable import UNREADABLE
+from fairlead.store import Store
+
+
+class Readiness:
+    def __init__(self, snapshot: Snapshot, reaches: Mapping[str, Reach], ledger: Ledger, store: Store) -> None:
+        self._snapshot = snapshot
+        self._reaches = reaches
+        self._ledger = ledger
+        self._store = store
+
+    def obstacle(self, model_id: str) -> str | None:
+        """Why a model cannot be called now, in a few words; None when it can."""
+        model = self._snapshot.models.get(model_id)
+        if model is None or not model.deployments:
+            return "no deployment configured"
+        engines = [self._reaches[deployment.provider].engine for deployment in model.deployments]
+        if any(engine is None or engine.is_ready for engine in engines):
+            return None
+        if any(engine is not None and engine.gave_up for engine in engines):
+            return "the engine crashed too often and is not started again"
+        return "the engine is not ready"
+
+    def warnings(self) -> list[str]:
+        """What the operator should look at although calls are served."""
+        found = []
+        if self._ledger.trouble is not None:
+            waiting = self._ledger.waiting_bytes
+            found.append(
+                f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
+            )
+        if self._ledger.wallets.trouble is not None:
+            found.append(f"credit cannot be leased, so calls that need it are refused ({self._ledger.wallets.trouble})")
+        found += [
+            f"usage of an earlier process is not in the books: {path} cannot be taken up ({why})"
+            for path, why in self._ledger.closed_spools.items()
+        ]
+        if self._ledger.set_aside:
+            found.append(
+                f"{self._ledger.set_aside} usage records could not be read and are not in the books: "
+                f"they are set aside in {self._store.directory / UNREADABLE}"
+            )
+        return found
+
+    def obstacles(self) -> list[str]:
+        """Why nothing can be served; empty when any model can be called."""
+        if self._ledger.full:
+            return ["usage cannot be recorded: the spool is full or cannot be written"]
+        reasons = {}
+        for model in self._snapshot.models.values():
+            obstacle = self.obstacle(model.id)
+            if obstacle is None:
+                return []
+            if model.deployments:
+                reasons[model.id] = obstacle
+        return [f"{name}: {text}" for name, text in reasons.items()] or ["no deployment is configured"]

@@ -1,0 +1,265 @@
+"""One process put together: connections, gateway, ledger, endpoints, server, background work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fairlead import __version__
+from fairlead.accounts.keys import KeyRing
+from fairlead.api.chat import ChatCompletions
+from fairlead.api.credit import Credit
+from fairlead.api.dispatch import Dispatch, Endpoint
+from fairlead.api.health import HealthChecks
+from fairlead.api.metrics import Gauge, Metrics
+from fairlead.api.models import Models
+from fairlead.api.openapi import OpenApi
+from fairlead.api.performance import Performances
+from fairlead.api.plan import Plans
+from fairlead.api.receipts import Receipts
+from fairlead.api.routes import Endpoints, Route, served, tables
+from fairlead.api.traced import TracedChatCompletions
+from fairlead.catalogue.load import build
+from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.chores import Chores
+from fairlead.compose.engine_model import ENGINE_PROVIDER, with_engine
+from fairlead.compose.options import limit_book, routing_options, server_limits, tls_context
+from fairlead.compose.pages import LazySite, Recorded, broken
+from fairlead.compose.readiness import Readiness
+from fairlead.compose.upstreams import AnyEngine, reach, upstream
+from fairlead.gateway import Gateway
+from fairlead.http.memory import give_back_at_rest
+from fairlead.http.server import Server
+from fairlead.ledger.ledger import Ledger
+from fairlead.prices import PriceSheet
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import goes_on
+from fairlead.providers.presets import with_presets
+from fairlead.routing.attempt import HangUp
+from fairlead.routing.health import Health
+from fairlead.routing.keeper import Keeper as RoutingKeeper
+from fairlead.routing.probes import Probes
+from fairlead.routing.protocols import Measured
+from fairlead.routing.schedule import Schedule
+from fairlead.routing.upstream import Servable, Upstream, servable
+from fairlead.settings import Settings, otlp_headers
+from fairlead.store import Store
+from fairlead.telemetry.board import Board
+from fairlead.telemetry.cells import PROBE, TRAFFIC
+from fairlead.telemetry.exposition import families
+from fairlead.telemetry.keeper import Keeper, Keeping
+from fairlead.telemetry.reader import Reader
+from fairlead.telemetry.recorder import Recorder
+
+if TYPE_CHECKING:
+    from fairlead.telemetry.otel import Sender
+
+
+# How long a worker that is not the first one leaves an open breaker to the first one's probes.
+PATIENCE_SECONDS = 10.0
+
+
+class Service:
+    """What is known before anything runs: the configuration, checked. `place`: of this process among the workers of
+    this machine. Raises ConfigurationError."""
+
+    def __init__(
+        self, settings: Settings, store: Store, engine: AnyEngine | None, *, place: int = 0, workers: int = 1
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.place = place
+        self.workers = workers
+        self.tls = tls_context(settings)
+        snapshot = build(with_presets(settings), DIALECTS, goes_on)
+        self.snapshot = snapshot if engine is None else with_engine(snapshot, engine)
+        self.reaches = {
+            provider.id: reach(provider, settings, engine if provider.id == ENGINE_PROVIDER else None)
+            for provider in self.snapshot.providers.values()
+        }
+
+    def sheets(self) -> list[PriceSheet]:
+        return [deployment.sheet for model in self.snapshot.models.values() for deployment in model.deployments]
+
+
+class Parts:
+    """What runs in one process, made inside its event loop. `close` ends what outlives the server."""
+
+    def __init__(self, service: Service) -> None:
+        settings, store = service.settings, service.store
+        self._service = service
+        self._clock = asyncio.get_running_loop().time
+        self.background = Chores()
+        self.keys = KeyRing(store)
+        self.ledger = Ledger(store, service.sheets(), power=settings.ledger.durability == "power")
+        self._recorder = Recorder()
+        kept = settings.telemetry
+        self.telemetry = Keeper(
+            store,
+            self._recorder,
+            Keeping(kept.minutes_kept_days, kept.kept_days, kept.flush_seconds),
+            writer=self.ledger.name,
+        )
+        self._sender = self._make_sender()
+        self.health = Health(probed=settings.routing.probes)
+        servables = self._servables()
+        self.gateway = Gateway(
+            servables,
+            self.health,
+            self._clock,
+            self.ledger,
+            HangUp(settings.ledger.hang_up_seconds, settings.ledger.hang_up_tokens),
+            limit_book(settings),
+            routing_options(settings.routing),
+            service.snapshot.aliases,
+        )
+        upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
+        known = {name: one.deployment for name, one in upstreams.items()}
+        self.routing = RoutingKeeper(
+            store, self.health, self.gateway.take_decisions, self._clock, known,
+            shared=service.workers > 1 or store.is_shared,
+        )  # fmt: skip
+        self.routing.restore()
+        self.probes = self._make_probes(upstreams)
+        self.readiness = Readiness(service.snapshot, service.reaches, self.ledger, store)
+        self.server = self._make_server()
+
+    def begin_background(self) -> None:
+        """Starts what runs beside the calls until `close`."""
+        server, begin = self.server, self.background.begin
+        begin("watches the keys", self.keys.watch)
+        begin("stores usage", self.ledger.run)
+        begin("stores telemetry", self.telemetry.run)
+        begin("stores what routing has decided", self.routing.run)
+        begin("probes", self.probes.run)
+        begin("gives back memory", lambda: give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
+
+    async def close(self) -> None:
+        """Stores what is not stored yet, in the order in which one part hands it to the next."""
+        loop = asyncio.get_running_loop()
+        await self.background.end()
+        await loop.run_in_executor(self._service.store.threads, self.routing.close)
+        await self.telemetry.close()
+        if self._sender is not None:
+            await loop.run_in_executor(None, self._sender.close)
+        await self.ledger.close()
+
+    def _make_sender(self) -> Sender | None:
+        """What exports attempts to an OpenTelemetry collector, where one is configured."""
+        given = self._service.settings.telemetry
+        if given.otlp_endpoint is None:
+            return None
+        from fairlead.telemetry.otel import Sender
+
+        return Sender(given.otlp_endpoint, otlp_headers(given), given.otlp_service_name, __version__)
+
+    def _measured(self, model: Model, deployment: Deployment) -> Measured:
+        series = self._recorder.series(TRAFFIC, model.id, deployment.id)
+        sender = self._sender
+        if sender is None:
+            return series
+        from fairlead.telemetry.otel import Subject
+
+        provider = self._service.snapshot.providers[deployment.provider]
+        parts = urlsplit(provider.base_url)
+        address = parts.hostname or parts.path
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        return sender.traced(
+            series, Subject(model.id, deployment.upstream_model, provider.id, provider.dialect, address, port)
+        )
+
+    def _servables(self) -> dict[str, Servable]:
+        return {
+            model.id: servable(
+                model,
+                [self._upstream(model, deployment) for deployment in model.deployments],
+                self._recorder.series(TRAFFIC, model.id),
+            )
+            for model in self._service.snapshot.models.values()
+        }
+
+    def _upstream(self, model: Model, deployment: Deployment) -> Upstream:
+        return upstream(
+            model,
+            deployment,
+            self._service.snapshot.providers[deployment.provider],
+            self._service.reaches[deployment.provider],
+            measured=self._measured(model, deployment),
+            probed=self._recorder.series(PROBE, model.id, deployment.id),
+        )
+
+    def _make_probes(self, upstreams: Mapping[str, Upstream]) -> Probes:
+        seconds, place = self._service.settings.routing.probe_interval_seconds, self._service.place
+        # One worker probes for all; the others do it when nothing has come of that.
+        schedule = Schedule(upstreams.values(), self.health, seconds, self._clock()) if seconds and not place else None
+        return Probes(upstreams, self.health, self._clock, self.ledger, schedule, PATIENCE_SECONDS if place else 0.0)
+
+    def _make_server(self) -> Server:
+        service, health, clock = self._service, self.health, self._clock
+        settings, snapshot = service.settings, service.snapshot
+        board = Board(Reader(service.store))
+        site = LazySite(
+            snapshot,
+            self.readiness.obstacle,
+            lambda deployment: broken(health, deployment, clock()),
+            Recorded(board, service.store),
+            settings.server.public_url,
+        )
+        routes: list[Route] = []
+        endpoints = Endpoints(
+            chat=self._chat(),
+            plan=Plans(self.gateway, self.keys),
+            models=Models(snapshot.models.values(), self.keys),
+            performance=Performances(snapshot.models.values(), board, self.readiness.obstacle),
+            receipts=Receipts(self.ledger, self.keys, self.routing.routed),
+            credit=Credit(self.ledger, self.keys),
+            checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
+            openapi=OpenApi(routes),
+            metrics=self._metrics() if settings.server.metrics else None,
+        )
+        routes += served(endpoints)
+        dispatch = Dispatch(*tables(routes, endpoints), site.handle, frozenset(settings.server.cors_origins))
+        site.on_error = dispatch.answer_error
+        return Server(
+            dispatch,
+            limits=server_limits(settings.server),
+            refuse=dispatch.refusal,
+            on_error=dispatch.answer_error,
+            tls=service.tls,
+        )
+
+    def _chat(self) -> Endpoint:
+        if self._sender is None:
+            return ChatCompletions(self.gateway, self.keys)
+        return TracedChatCompletions(self.gateway, self.keys, self._sender)
+
+    def _metrics(self) -> Metrics:
+        ledger, gateway, telemetry = self.ledger, self.gateway, self.telemetry
+        return Metrics(
+            (
+                Gauge("fairlead_requests_in_flight", "Requests being answered.", lambda: self.server.in_flight),
+                Gauge("fairlead_connections", "Connections of callers.", lambda: len(self.server.open)),
+                Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: gateway.open_bills),
+                Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
+                Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
+                Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
+                Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
+                Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
+                Gauge(
+                    "fairlead_credit_trouble",
+                    "1: no credit can be leased.",
+                    lambda: ledger.wallets.trouble is not None,
+                ),
+                Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: telemetry.lost),
+                Gauge(
+                    "fairlead_chore_failures",
+                    "How often work beside the calls failed.",
+                    lambda: self.background.failures,
+                ),
+                Gauge("fairlead_ready", "1: a call can be served.", lambda: not self.readiness.obstacles()),
+            ),
+            {"process": ledger.name},
+            lambda: families(telemetry.all_totals()),
+        )

@@ -1,0 +1,184 @@
+"""The life of a process: prepare, listen, serve, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import resource
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import uvloop
+
+from fairlead import __version__
+from fairlead.accounts.keys import first_start
+from fairlead.compose.service import Parts, Service
+from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
+from fairlead.engines.supervisor import Engine
+from fairlead.errors import (
+    ConfigurationError,
+    ServiceError,
+)
+from fairlead.http.memory import let_go_of_code, tune_allocator
+from fairlead.http.server import Server
+from fairlead.settings import Settings, database_url
+from fairlead.store import open_store
+
+log = logging.getLogger("fairlead")
+
+# How long a stop waits for what is still being counted of answers that were cut.
+LAST_BILLS_SECONDS = 5.0
+# Threads for everything but the database of the ledger and keys: tokenizers, pages, metrics.
+OTHER_THREADS = 6
+# Net allocations between two young collections; Python's 700 cost a twentieth of a call. What a call has used is freed
+# without any (tests/e2e/test_garbage.py): they find what libraries leave, and pages.
+GC_THRESHOLD = 5_000
+# A host that means every address, and one that a caller on this machine can use.
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
+
+
+class CannotListen(ServiceError):
+    """The address is taken or not ours."""
+
+
+def serve(
+    *, settings: Settings, data_dir: Path, host: str, port: int, engine: bool = True, gguf: EngineSpec | None = None
+) -> int:
+    """Serves until SIGTERM or SIGINT; gives the exit code. `gguf` replaces the demonstration model.
+
+    Raises ConfigurationError or CannotListen before anything is served.
+    """
+    prepare_process()
+    store = open_store(data_dir, database_url(settings))
+    try:
+        own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
+        process = Process(Service(settings, store, own))
+        return uvloop.run(process.run(host, port, own))
+    finally:
+        store.close()
+
+
+def engine_in(data_dir: Path, spec: EngineSpec | None) -> Engine | None:
+    """The engine of a data directory, not started yet. Raises ConfigurationError."""
+    try:
+        return None if spec is None else Engine(spec, data_dir)
+    except OSError as error:
+        where = error.filename or data_dir
+        raise ConfigurationError(f"The data directory {data_dir} cannot be used: {where}: {error.strerror}.") from None
+
+
+def prepare_process() -> None:
+    """Logging, the allocator and the number of open files: once in the life of a process."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    tune_allocator()
+    _raise_open_files()
+
+
+class Process:
+    """One process that serves: alone with an engine of its own (`run`), or as a worker among others whose sockets and
+    engine are its parent's (`serve`)."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._stopping = asyncio.Event()
+
+    async def run(self, host: str, port: int, engine: Engine | None) -> int:
+        """Serves alone; returns the exit code. Raises CannotListen."""
+        starting: asyncio.Task[None] | None = None
+
+        async def listen(server: Server) -> None:
+            nonlocal starting
+            try:
+                address = await server.listen(host, port)
+            except OSError as error:
+                raise cannot_listen(host, port, error) from None
+            first_key = first_start(self._service.store)  # only now: a key that nobody gets to see would be lost
+            if engine is not None:
+                starting = asyncio.create_task(engine.start())
+            greet(self._service, host, address[1], first_key)
+
+        code = await self.serve(listen)
+        if engine is not None and starting is not None:
+            with contextlib.suppress(Exception):
+                await starting
+            await engine.stop()
+        return code
+
+    async def serve(self, listen: Callable[[Server], Awaitable[None]]) -> int:
+        """Serves what `listen` makes the server accept, until SIGTERM or SIGINT; returns the exit code."""
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(OTHER_THREADS, "other"))
+        parts = Parts(self._service)
+        await listen(parts.server)
+        parts.keys.reload()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        parts.begin_background()
+        # What lives as long as the process is not looked at again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD, 20, 50)
+        let_go_of_code()
+        await self._stopping.wait()
+        # A second signal ends it at once, as everywhere.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        await parts.server.drain(self._service.settings.server.drain_timeout_seconds)
+        for reach in self._service.reaches.values():
+            await reach.pool.close()
+        give_up = loop.time() + LAST_BILLS_SECONDS
+        while parts.gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await parts.close()
+        return 0
+
+
+def greet(service: Service, host: str, port: int, first_key: str | None, workers: int = 1) -> None:
+    """Prints where this is, the first key when there is one, and a call to try."""
+    shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
+    url = f"{'http' if service.tls is None else 'https'}://{shown}:{port}"
+    callable_ = [model for model in service.snapshot.models.values() if model.deployments]
+    lines = [f"Fairlead {__version__} is at {url}" + (f" ({workers} workers)" if workers > 1 else "")]
+    if first_key is not None:
+        lines += ["", f"Your API key, shown this once: {first_key}"]
+    if callable_:
+        preferred = next((model for model in callable_ if not model.demonstration), callable_[0])
+        key = first_key or "$FAIRLEAD_API_KEY"
+        lines += [
+            "",
+            "Try it:",
+            f"  curl {url}/v1/chat/completions \\",
+            f'    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\',
+            f'    -d \'{{"model": "{preferred.id}", "messages": [{{"role": "user", "content": "Hello!"}}]}}\'',
+        ]
+    else:
+        lines += [
+            "",
+            "No model can be called yet: name a provider and a model in a file, and start with --config FILE.",
+            f"How: {url}/docs/settings",
+        ]
+        if not engine_is_installed():
+            lines.append(f"Or try the demonstration model: {sys.executable} -m pip install 'fairlead[engine]'")
+    print("\n".join(lines), flush=True)
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+    if error.errno == errno.EADDRINUSE:
+        return CannotListen(f"{host}:{port} is in use by another program. Choose another port with --port.")
+    reason = (error.strerror or str(error)).lower()
+    return CannotListen(f"Cannot listen on {host}:{port}: {reason}.")
+
+
+def _raise_open_files() -> None:
+    """Two descriptors per stream: the usual 1,024 would end at 500 callers."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
