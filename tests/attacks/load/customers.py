@@ -37,7 +37,7 @@ async def order(
     if answer.generation and answer.status == 200:
         try:
             words = len([word for word in answer.text().split() if len(word) > 4])
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             words = 0  # it has been noted, or is the middle of an event
         attack.seen.deliveries.append(Delivery(attack.actor, model, answer.status, answer.generation, words))
     return answer

@@ -88,7 +88,7 @@ class Attack:
         if kind.startswith(("application/json", "text/event-stream")) and (answer.complete or answer.streamed):
             try:
                 answer.documents()
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 self.note(f"no JSON ({error}): {told}")
         return answer
 
@@ -122,6 +122,8 @@ async def run(actor: Runs, attack: Attack, begin: float, until: float, pace: flo
             attack.seen.acts[name] += 1
         except (OSError, BrokenAnswer, TimeoutError) as error:
             attack.seen.failures[f"{name}: {type(error).__name__}"] += 1
+        except Exception as error:
+            attack.note(f"{name}: the driver itself failed: {error!r}")
         finally:
             attack.close()
         await asyncio.sleep(actor.seconds / pace * attack.random.uniform(0.5, 1.5))
