@@ -117,6 +117,9 @@ class Gateway:
             self.process.kill()
             self.process.wait()
             return f"not within {STOP_SECONDS} s of SIGTERM"
+        except BaseException:  # interrupted: nothing is left behind
+            self.process.kill()
+            raise
         return "" if status == 0 else f"status {status}"
 
 
