@@ -17,6 +17,7 @@ from typing import Any, Final
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission, LimitBook, Limited
 from fairlead.errors import (
+    AnswerInvalid,
     CallerGone,
     DeadlineExceeded,
     EngineStarting,
@@ -37,12 +38,12 @@ from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.money.text import written
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import cap_name, tokens_foreseen
+from fairlead.routing.ceiling import calls_foreseen, cap_name, tokens_foreseen
 from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.emulate import Emulated, emulated, inner_request
-from fairlead.routing.emulating import make_up
+from fairlead.routing.emulating import emulate
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.hedge import Entry, hedged
@@ -55,7 +56,9 @@ from fairlead.routing.plan import Plan, Rejection, merged, plan, refusal, with_s
 from fairlead.routing.prompt import kept_prompt
 from fairlead.routing.protocols import Answer, Assembler, Call, Measured, Relay
 from fairlead.routing.retries import Tries
+from fairlead.routing.unpaid import UnpaidEmulations
 from fairlead.routing.upstream import Servable, Upstream, is_stream, send
+from fairlead.schemas.checker import SchemaChecker
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import FREE, SUFFIXES
@@ -207,7 +210,7 @@ class Gateway:
 
     __slots__ = (
         "_aliases", "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options",
-        "_servables", "chance",
+        "_schemas", "_servables", "_unpaid", "chance",
     )  # fmt: skip
 
     def __init__(
@@ -220,7 +223,10 @@ class Gateway:
         limits: LimitBook | None = None,
         options: Options | None = None,
         aliases: Mapping[str, str] | None = None,
+        schemas: SchemaChecker | None = None,
     ) -> None:
+        self._schemas = schemas or SchemaChecker()
+        self._unpaid = UnpaidEmulations(clock)
         self._aliases = aliases or {}
         self._limits = limits or LimitBook()
         self._ledger = ledger
@@ -276,9 +282,13 @@ class Gateway:
         own = timeout_seconds is not None
         if caller.limited is not None or self._limits.everybody:
             whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
+            calls = 1
+            if request.choices > 1:
+                for offer in offers:
+                    calls = max(calls, calls_foreseen(offer, request))
             admission = self._limits.admit(
-                whose, request.model, tokens_foreseen(request), self._clock(), free=not offers[0].paid,
-                movable=len(offers) > 1 or request.preferences is not None,
+                whose, request.model, tokens_foreseen(request, calls), self._clock(), free=not offers[0].paid,
+                movable=len(offers) > 1 or request.preferences is not None, calls=calls,
             )  # fmt: skip
             if admission is not None:
                 if admission.whose is None:
@@ -487,6 +497,9 @@ class Gateway:
         wanted = None
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
             wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
+            if wanted is not None and wanted.schema is not None:
+                self._may_emulate(calling)
+                await self._schemas.check(calling.bill.key, wanted.schema)
         inner = request if wanted is None else inner_request(request, wanted)
         clamped = calling.clamped
         if upstream.output is not None and not within(inner, upstream.output):
@@ -631,12 +644,20 @@ class Gateway:
             head = _head(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
         response.send(200, head, attempt.answer.end(_usage_members(usd, attempt.counted), attempt.counted))
 
+    def _may_emulate(self, calling: Calling) -> None:
+        """Raises AnswerInvalid where a schema was emulated in vain for this call already, and RateLimited where that
+        has happened too often: nobody pays for it."""
+        self._unpaid.admit(calling.bill.key)
+        if calling.tries is not None:
+            for one in calling.tries.tried:
+                if one.outcome == AnswerInvalid.code:
+                    raise AnswerInvalid("No answer conformed to the JSON schema; it is not emulated a second time.")
+
     async def _emulate(
         self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
     ) -> None:
         """Answers what the deployment lacks by more calls, whole, and then as the caller wants it."""
-        calling.response.on_gone = None  # no word has been delivered before the last one has come
-        made = await make_up(attempt, inner, call, wanted)
+        made = await emulate(attempt, inner, call, wanted, self._schemas, self._unpaid)
         attempt.answer = made
         attempt.ended_at = self._clock()
         calling.settle_now()
@@ -645,6 +666,8 @@ class Gateway:
         members = _usage_members(usd, attempt.counted)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
         response = calling.response
+        if response.finished:  # the caller was answered at its deadline
+            return
         if calling.request.stream:
             response.start(200, _head(STREAM_HEAD + mark, attempt, call))
             response.end(made.stream(members, attempt.counted, include_usage=calling.request.include_usage))

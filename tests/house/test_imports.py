@@ -18,7 +18,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"gateway"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
-    frozenset({"store", "http", "prices", "team", "tokens"}),
+    frozenset({"store", "http", "prices", "schemas", "team", "tokens"}),
     frozenset({"wire"}),
     frozenset({"money", "settings"}),
     frozenset({"toml"}),

@@ -117,9 +117,9 @@ class Meter:
         most = self.limits.concurrent_requests
         return most is not None and self.in_flight >= most
 
-    def refuses(self, tokens: int, now_ns: int) -> bool:
+    def refuses(self, tokens: int, now_ns: int, calls: int = 1) -> bool:
         for rate in self.requests:
-            if rate.excess(1, now_ns) > 0:
+            if rate.excess(calls, now_ns) > 0:
                 return True
         for rate in self.tokens:
             if rate.excess(tokens, now_ns) > 0:
@@ -145,10 +145,13 @@ class Admission:
     """A request that was let through, until `settle` tells what it used. `used`: the tokens that are known so far.
     `whose`: where the model that serves it may be another one than was asked for; then `LimitBook.move` is called."""
 
-    __slots__ = ("_charges", "_meters", "_open", "_tokens", "used", "whose")
+    __slots__ = ("_calls", "_charges", "_meters", "_open", "_tokens", "used", "whose")
 
-    def __init__(self, meters: Sequence[Meter], tokens: int, now_ns: int, whose: Limited | None = None) -> None:
+    def __init__(
+        self, meters: Sequence[Meter], tokens: int, now_ns: int, whose: Limited | None = None, calls: int = 1
+    ) -> None:
         self._meters: list[Meter] = []
+        self._calls = calls
         self._tokens = tokens
         self._open = True
         self.used = 0
@@ -161,7 +164,7 @@ class Admission:
         meter.in_flight += 1
         self._meters.append(meter)
         for rate in meter.requests:
-            self._charges.append(_Charge(meter, rate, 1, rate.charge(1, now_ns), False))
+            self._charges.append(_Charge(meter, rate, self._calls, rate.charge(self._calls, now_ns), False))
         for rate in meter.tokens:
             self._charges.append(_Charge(meter, rate, self._tokens, rate.charge(self._tokens, now_ns), True))
 
@@ -172,8 +175,8 @@ class Admission:
         limited = [meter for meter in meters if meter.limited]
         fresh = [meter for meter in limited if meter not in self._meters]
         for meter in fresh:
-            if meter.refuses(self._tokens, now_ns):
-                raise _refusal(fresh, self._tokens, now_ns)
+            if meter.refuses(self._tokens, now_ns, self._calls):
+                raise _refusal(fresh, self._tokens, now_ns, self._calls)
         for meter in self._meters:
             if meter not in limited:
                 meter.in_flight -= 1
@@ -210,8 +213,9 @@ class Admission:
         return _headers(self._meters, int(now * SECOND_NS))
 
 
-def admit(meters: Sequence[Meter], tokens: int, now: float) -> Admission | None:
+def admit(meters: Sequence[Meter], tokens: int, now: float, calls: int = 1) -> Admission | None:
     """Charges one request of about `tokens` tokens to all meters, or to none; None when none of them is limited.
+    It counts as `calls` requests: so many calls of a provider it becomes.
 
     Raises RateLimited with the longest of the waits, in whole seconds from 1, and with the headers; without a wait
     when the request can never fit. A meter is given once at most.
@@ -221,9 +225,9 @@ def admit(meters: Sequence[Meter], tokens: int, now: float) -> Admission | None:
         return None
     now_ns = int(now * SECOND_NS)
     for meter in limited:
-        if meter.refuses(tokens, now_ns):
-            raise _refusal(limited, tokens, now_ns)
-    return Admission(limited, tokens, now_ns)
+        if meter.refuses(tokens, now_ns, calls):
+            raise _refusal(limited, tokens, now_ns, calls)
+    return Admission(limited, tokens, now_ns, calls=calls)
 
 
 def _changed(rates: tuple[_Rate, ...], per_minute: int | None, per_day: int | None) -> tuple[_Rate, ...]:
@@ -238,21 +242,23 @@ def _changed(rates: tuple[_Rate, ...], per_minute: int | None, per_day: int | No
     return tuple(changed)
 
 
-def _refusal(meters: Sequence[Meter], tokens: int, now_ns: int) -> RateLimited:
+def _refusal(meters: Sequence[Meter], tokens: int, now_ns: int, calls: int = 1) -> RateLimited:
     # What never fits beats every wait, and the longest wait beats the others: a caller who comes back must not find
     # the next limit in the way. Nobody knows when a request in flight ends, so that counts as no wait.
-    _, error = max(_refusals(meters, tokens, now_ns), key=lambda refusal: refusal[0])
+    _, error = max(_refusals(meters, tokens, now_ns, calls), key=lambda refusal: refusal[0])
     error.headers = _headers(meters, now_ns)
     return error
 
 
-def _refusals(meters: Sequence[Meter], tokens: int, now_ns: int) -> Iterator[tuple[float, RateLimited]]:
+def _refusals(meters: Sequence[Meter], tokens: int, now_ns: int, calls: int) -> Iterator[tuple[float, RateLimited]]:
     for meter in meters:
         if meter.full():
             yield 0, _too_many_at_once(meter)
         for rate in meter.requests:
-            if rate.excess(1, now_ns) > 0:
-                yield _too_soon(meter, rate, f"may make {rate.limit:,} request", 1, now_ns)
+            if calls > rate.limit:
+                yield float("inf"), _too_many_calls(meter, rate, calls)
+            elif rate.excess(calls, now_ns) > 0:
+                yield _too_soon(meter, rate, f"may make {rate.limit:,} request", calls, now_ns)
         for rate in meter.tokens:
             if tokens > rate.limit:
                 yield float("inf"), _too_large(meter, rate, tokens)
@@ -271,6 +277,14 @@ def _too_large(meter: Meter, rate: _Rate, tokens: int) -> RateLimited:
     limit = f"{rate.limit:,} token{'' if rate.limit == 1 else 's'} per {_PERIODS[rate.period_ns]}"
     return RateLimited(
         f"The {meter.scope} may use {limit} and this request may need {tokens:,}, so it can never fit; make it smaller."
+    )
+
+
+def _too_many_calls(meter: Meter, rate: _Rate, calls: int) -> RateLimited:
+    limit = f"{rate.limit:,} request{'' if rate.limit == 1 else 's'} per {_PERIODS[rate.period_ns]}"
+    return RateLimited(
+        f"The {meter.scope} may make {limit}, and `n` of this request counts as {calls:,} where it is emulated, so it "
+        "can never fit; make `n` smaller."
     )
 
 
@@ -361,13 +375,14 @@ class LimitBook:
         self._meters: dict[str, Meter] = {}
 
     def admit(
-        self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False
+        self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False, calls: int = 1
     ) -> Admission | None:
         """Lets a call of about `tokens` tokens through, or raises RateLimited; None when nothing limits it. `movable`:
-        another model than this one may come to serve it, so that nothing is charged before `move`."""
+        another model than this one may come to serve it, so that nothing is charged before `move`. `calls`: of a
+        provider, which it becomes; each counts as a request."""
         if movable:
-            return Admission((), tokens, int(now * SECOND_NS), whose)
-        return admit(self._meters_of(whose, model, free=free), tokens, now)
+            return Admission((), tokens, int(now * SECOND_NS), whose, calls)
+        return admit(self._meters_of(whose, model, free=free), tokens, now, calls)
 
     def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
         """The call goes to this model. Raises RateLimited when that is over its limits."""

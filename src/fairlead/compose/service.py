@@ -44,6 +44,7 @@ from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Measured
 from fairlead.routing.schedule import Schedule
 from fairlead.routing.upstream import Servable, Upstream, servable
+from fairlead.schemas.checker import SchemaChecker
 from fairlead.settings import Settings, otlp_headers
 from fairlead.store import Store
 from fairlead.telemetry.board import Board
@@ -105,6 +106,7 @@ class Parts:
         self._sender = self._make_sender()
         self.health = Health(probed=settings.routing.probes)
         servables = self._servables()
+        self._schemas = SchemaChecker()
         self.gateway = Gateway(
             servables,
             self.health,
@@ -114,6 +116,7 @@ class Parts:
             limit_book(settings),
             routing_options(settings.routing),
             service.snapshot.aliases,
+            self._schemas,
         )
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
         known = {name: one.deployment for name, one in upstreams.items()}
@@ -142,6 +145,7 @@ class Parts:
         await self.background.end()
         await loop.run_in_executor(self._service.store.threads, self.routing.close)
         await self.telemetry.close()
+        await self._schemas.close()
         if self._sender is not None:
             await loop.run_in_executor(None, self._sender.close)
         await self.ledger.close()

@@ -105,6 +105,11 @@ class Bill:
         self._wasted = 0
         self._hold = hold
 
+    @property
+    def key(self) -> str:
+        """The id of the key that made the call."""
+        return self._key
+
     def answered_by(self, model: str) -> None:
         """Another model than the one that was asked for serves."""
         self._model = model

@@ -32,11 +32,11 @@ class Schedule(Struct, frozen=True):
 
     def charge(self, tokens: tuple[int, ...], prompt_tokens: int) -> int:
         """Picodollars for these tokens."""
-        return charge(tokens, self.rates_for(prompt_tokens))
+        return charge(tokens, self.rates_for(one_prompt(tokens, prompt_tokens)))
 
     def lines(self, usage: Usage) -> list[tuple[str, int, int, int]]:
         """The formula: (class, tokens, picodollars per token, product) for every class that was used."""
-        rates = self.rates_for(usage.prompt)
+        rates = self.rates_for(one_prompt(usage.classes, usage.prompt))
         return [
             (name, count, rate, count * rate)
             for name, count, rate in zip(CLASSES, usage.classes, rates, strict=True)
@@ -49,6 +49,12 @@ class Schedule(Struct, frozen=True):
             _scaled(self.rates, factor),
             tuple(Tier(tier.above_prompt_tokens, _scaled(tier.rates, factor)) for tier in self.tiers),
         )
+
+
+def one_prompt(tokens: tuple[int, ...], prompt_tokens: int) -> int:
+    """The prompt that decides about tiers: that of one request, where a usage is that of several with one prompt."""
+    requests = tokens[-1]
+    return prompt_tokens if requests < 2 else -(-prompt_tokens // requests)
 
 
 def _scaled(rates: TokenClasses, factor: str) -> TokenClasses:

@@ -93,7 +93,7 @@ def amounts(sheet: PriceSheet, usage: Usage) -> tuple[int, int | None]:
     """(price, cost) of a usage by a sheet, in picodollars: the one rule, for the gateway, for receipts and for
     `fairlead verify`. The cost is None when the sheet does not know it."""
     rates, cost = sheet.flat, sheet.cost
-    price = charge(usage.classes, sheet.price.rates_for(usage.prompt) if rates is None else rates)
+    price = sheet.price.charge(usage.classes, usage.prompt) if rates is None else charge(usage.classes, rates)
     if cost is sheet.price:
         return price, price
     return price, None if cost is None else cost.charge(usage.classes, usage.prompt)

@@ -32,6 +32,8 @@ class Attempt:
     __slots__ = (
         "answer",
         "bill",
+        "billed",
+        "calls",
         "counted",
         "drain_timer",
         "ended_at",
@@ -58,6 +60,8 @@ class Attempt:
         self.drain_timer: asyncio.TimerHandle | None = None  # ends an answer that is read for nobody
         self.answer: Answer | None = None
         self.counted: Usage | None = None  # here, because the provider has not reported it
+        self.calls = 1  # of the provider, for this one; each has the prompt
+        self.billed: Usage | None = None  # by the provider, where that is not what the caller pays for
         self.first_at = 0.0  # when the first event of a stream came
         self.splice: Splice | None = None  # behind the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
@@ -119,13 +123,13 @@ class Attempt:
         if not usage.completion and not answer.delivered():
             outcome = EMPTY  # nothing was made, by the provider's own word
         self._made(outcome, usage)
-        self.bill.settle(sheet, usage, outcome)
+        self.bill.settle(sheet, usage, outcome, billed=self.billed)
 
     async def _settle_counted(self, answer: Answer) -> None:
         sheet = self.upstream.deployment.sheet
         outcome = self.left if self.response.gone else "served"
         text = answer.delivered()
-        counted = await count(self.upstream, self.prompt, text)
+        counted = await count(self.upstream, self.prompt, text, self.calls)
         self.counted = counted.usage
         splice = self.splice
         outcome = outcome if text or splice is not None else EMPTY
@@ -152,7 +156,7 @@ class Attempt:
         """For limits on tokens: about what was used, where nothing is charged for it."""
         text = self.answer.delivered() if self.answer is not None else ""
         if text:
-            self.bill.tokens = -(-self.prompt.length // 4) - (-len(text.encode()) // 4)
+            self.bill.tokens = self.calls * -(-self.prompt.length // 4) - (-len(text.encode()) // 4)
 
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What was written of it all the same is the operator's
@@ -165,7 +169,7 @@ class Attempt:
         answer, usage = self.answer, None
         text = answer.delivered() if answer is not None and self.upstream.costs else ""
         if answer is not None and text:
-            counted = await count(self.upstream, self.prompt, text)
+            counted = await count(self.upstream, self.prompt, text, self.calls)
             usage = _known(answer.usage, counted.usage)
         self.bill.failed(self.upstream.deployment.sheet, error.code, usage)
 
@@ -180,7 +184,7 @@ class Attempt:
         text = self.answer.delivered()
         splice = self.splice
         if text or splice is not None:
-            counted = await count(self.upstream, self.prompt, text)
+            counted = await count(self.upstream, self.prompt, text, self.calls)
             usage = counted.usage if splice is None else _charged(counted.usage, splice)
             self.bill.settle(
                 self.upstream.deployment.sheet, usage, self.left, counted.state, counted.prompt_state,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
 from fairlead.routing.media_tokens import media_tokens
@@ -72,12 +71,9 @@ def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
     prompt = len(request.messages) + request.other_bytes
     if request.has_images:
         prompt += media_tokens(request.messages, servable.image_tokens)
-    calls = 1
-    if request.emulate:
-        if request.choices > 1 and _lacks(servable, _CHOICES):
-            calls = request.choices
-        if request.other_bytes and "response_format" in request.given and _lacks(servable, _JSON):
-            prompt += _emulated_bytes(request.given["response_format"])
+    calls = calls_foreseen(servable, request) if request.choices > 1 else 1
+    if request.emulate and request.other_bytes and "response_format" in request.given and _lacks(servable, _JSON):
+        prompt += EMULATION_BYTES
     if servable.context is not None:
         prompt = min(prompt, servable.context)
     output = servable.output
@@ -92,13 +88,13 @@ def _lacks(servable: Servable, capability: int) -> bool:
     return any(upstream.lacks & capability for upstream in servable.upstreams)
 
 
-def _emulated_bytes(response_format: Raw) -> int:
-    """What a schema takes in the prompt, beyond its own bytes: it may be longer when it is written again (`1e15`)."""
-    try:
-        written = len(msgspec.json.encode(msgspec.json.decode(response_format)))
-    except (msgspec.DecodeError, RecursionError):  # then it is not written either
-        written = 0
-    return EMULATION_BYTES + max(0, written - len(response_format))
+def calls_foreseen(servable: Servable, request: ChatRequest) -> int:
+    """How many calls of a provider this one may become: one for each choice where a deployment lacks `n`, or a schema,
+    because each answer is checked by itself."""
+    if request.choices == 1 or not request.emulate:
+        return 1
+    by_schema = "response_format" in request.given and _lacks(servable, _JSON)
+    return request.choices if by_schema or _lacks(servable, _CHOICES) else 1
 
 
 def named_cap(request: ChatRequest) -> int | None:
@@ -106,10 +102,10 @@ def named_cap(request: ChatRequest) -> int | None:
     return request.cap or None
 
 
-def tokens_foreseen(request: ChatRequest) -> int:
-    """About how many tokens a call will use, for limits on tokens: a quarter of its bytes, and its cap for each choice
-    when it has one. The real number takes its place when the call has ended."""
-    return (len(request.messages) + request.other_bytes) // 4 + request.cap * request.choices
+def tokens_foreseen(request: ChatRequest, calls: int = 1) -> int:
+    """About how many tokens a call will use, for limits on tokens: a quarter of its bytes for each of its calls of a
+    provider, and its cap for each choice when it has one. The real number takes its place when the call has ended."""
+    return (len(request.messages) + request.other_bytes) // 4 * calls + request.cap * request.choices
 
 
 def cap_name(request: ChatRequest) -> str:

@@ -80,12 +80,12 @@ async def counted_when_close(offers: Sequence[Servable], request: ChatRequest) -
     return counted.tokens if counted.provenance == "counted" else None
 
 
-async def count(upstream: Upstream, prompt: Prompt, text: str) -> Count:
-    """The usage of a call whose answer was `text`."""
-    return await asyncio.get_running_loop().run_in_executor(None, _count, upstream.family, prompt, text)
+async def count(upstream: Upstream, prompt: Prompt, text: str, calls: int = 1) -> Count:
+    """The usage of as many calls with this prompt, whose answers together were `text`."""
+    return await asyncio.get_running_loop().run_in_executor(None, _count, upstream.family, prompt, text, calls)
 
 
-def _count(family: str | None, prompt: Prompt, text: str) -> Count:
+def _count(family: str | None, prompt: Prompt, text: str, calls: int) -> Count:
     given = Counted(-(-prompt.length // 4), "estimated")
     if prompt.messages is not None:
         try:
@@ -93,5 +93,6 @@ def _count(family: str | None, prompt: Prompt, text: str) -> Count:
         except (msgspec.DecodeError, RecursionError):
             pass
     made = count_text(family, text)
-    usage = Usage(TokenClasses(given.tokens, output=made.tokens, request=1), given.tokens, made.tokens)
+    asked = given.tokens * calls
+    usage = Usage(TokenClasses(asked, output=made.tokens, request=calls), asked, made.tokens)
     return Count(usage, made.provenance, "" if given.provenance == made.provenance else given.provenance)

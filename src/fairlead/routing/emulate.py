@@ -1,50 +1,67 @@
 """What a deployment lacks, offered all the same where that is honest: JSON by checking it, `n` by as many calls. Pure.
 
-JSON: the schema is put into words, the answer is checked, and once it may be repaired. `pattern` is not checked: a
-regular expression of a caller's could keep this process busy for hours. Nothing that a schema points to is fetched.
+JSON: the schema is put into words, the answer is checked (`fairlead.schemas`), and once it may be repaired.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
+from fairlead.errors import InvalidRequest, UpstreamInvalid
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
-LONGEST_COMPLAINT = 500
-DEEPEST_SCHEMA = 64
+ANY_OBJECT: Final = b'{"type":"object"}'
 _encode = msgspec.json.encode
 
 
-class Emulated(NamedTuple):
-    """What is to be made up for: the schema of the answer (None: none), and calls in place of `n`."""
+class _Schema(Struct):
+    schema: Raw = Raw(b"{}")
 
-    schema: Any
+
+class _Format(Struct):
+    type: str
+    json_schema: _Schema | None = None
+
+
+_format = msgspec.json.Decoder(_Format)
+
+
+class Emulated(NamedTuple):
+    """What is emulated: the schema of the answer as JSON (None: none), and calls in place of `n`."""
+
+    schema: bytes | None
     calls: int
     names: tuple[str, ...]
 
 
 def emulated(request: ChatRequest, needs: int, lacks: int, allowed: int) -> Emulated | None:
-    """What has to be made up for at a deployment that lacks these; None when it is nothing, or may not be."""
+    """What is emulated at a deployment that lacks these; None when it is nothing, or may not be. With a schema, `n` is
+    emulated too: each answer is checked by itself. Raises InvalidRequest for a response_format that cannot be read."""
     missing = needs & lacks
     as_json = bool(missing & (JSON_SCHEMA | JSON_OBJECT)) and bool(allowed & JSON_SCHEMA)
     by_calls = bool(missing & CHOICES & allowed)
     if not as_json and not by_calls:
         return None
+    by_calls = by_calls or (as_json and request.choices > 1)
     names = []
-    schema: Any = None
+    schema: bytes | None = None
     if as_json:
-        wanted = msgspec.json.decode(request.given["response_format"])
-        schema = {"type": "object"}
-        if wanted["type"] == "json_schema":
-            schema = wanted["json_schema"].get("schema") or {}
-        names.append(wanted["type"])
+        try:
+            wanted = _format.decode(request.given["response_format"])
+        except (msgspec.DecodeError, RecursionError):
+            raise InvalidRequest("response_format cannot be read.", param="response_format") from None
+        schema = ANY_OBJECT
+        if wanted.type == "json_schema":
+            given = b"null" if wanted.json_schema is None else bytes(wanted.json_schema.schema)
+            schema = b"{}" if given == b"null" else given
+        names.append(wanted.type)
     if by_calls:
         names.append("n")
     return Emulated(schema, request.choices if by_calls else 1, tuple(names))
@@ -60,7 +77,7 @@ def inner_request(request: ChatRequest, wanted: Emulated) -> ChatRequest:
         given.pop("response_format", None)
         words = (
             "Answer with one JSON document and nothing else, no code fence and no words around it. "
-            "It must conform to this JSON schema: " + _encode(wanted.schema).decode()
+            "It must conform to this JSON schema: " + wanted.schema.decode()
         )
         messages = _with(messages, {"role": "system", "content": words}, first=True)
     choices = 1 if wanted.calls > 1 else request.choices
@@ -94,48 +111,7 @@ def without_fence(text: str) -> str:
     return text
 
 
-def complaint(text: str, schema: Any) -> str | None:
-    """What is wrong with an answer, in a sentence; None when it conforms. Raises ValueError for a schema that is none.
-    Slow: not for the event loop."""
-    import jsonschema
-    import referencing
-
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return f"it is no JSON document ({error})."
-    try:
-        checked = _checked(schema, 0)
-        kind = jsonschema.validators.validator_for(checked, default=jsonschema.Draft202012Validator)
-        kind.check_schema(checked)
-        # An empty registry: what is not in the schema itself is not looked for anywhere.
-        found = jsonschema.exceptions.best_match(kind(checked, registry=referencing.Registry()).iter_errors(value))
-    except jsonschema.SchemaError as error:
-        raise ValueError(error.message) from None
-    except (referencing.exceptions.Unresolvable, RecursionError) as error:
-        raise ValueError(str(error)) from None
-    if found is None:
-        return None
-    return f"at {found.json_path}: {found.message}"[:LONGEST_COMPLAINT] + "."
-
-
-def _checked(schema: Any, depth: int) -> Any:
-    """The schema without what is not checked."""
-    if depth > DEEPEST_SCHEMA:
-        raise ValueError("the schema is nested too deeply")
-    if isinstance(schema, dict):
-        # A property may well be called so: only a keyword's value is a string or a table of expressions.
-        return {
-            name: value if name in ("const", "enum", "default", "examples") else _checked(value, depth + 1)
-            for name, value in schema.items()
-            if not (name == "pattern" and isinstance(value, str)) and name != "patternProperties"
-        }
-    if isinstance(schema, list):
-        return [_checked(value, depth + 1) for value in schema]
-    return schema
-
-
-class MadeUp:
+class EmulatedAnswer:
     """An answer that was put together here, as any other one. `usage`: what the caller pays for."""
 
     __slots__ = ("document", "usage")
@@ -187,30 +163,75 @@ class MadeUp:
         return b"".join(b"data: %b\n\n" % _encode(event) for event in events) + b"data: [DONE]\n\n"
 
 
-def joined(documents: Sequence[dict[str, Any]], usages: Sequence[Usage | None]) -> MadeUp:
-    """The answers of several calls as the choices of one. The prompt is paid once."""
-    choices = [choice for document in documents for choice in document["choices"]]
+class Whole(NamedTuple):
+    """The answer to one call: its document with one choice, and what the provider reports that it used."""
+
+    document: dict[str, Any]
+    usage: Usage | None
+
+    @property
+    def message(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.document["choices"][0]["message"]
+        return found
+
+    @property
+    def text(self) -> str:
+        return without_fence(self.message.get("content") or "")
+
+    def with_text(self, text: str, usage: Usage | None) -> Whole:
+        """The same with another text and usage."""
+        self.message["content"] = text
+        return Whole(self.document, usage)
+
+
+def whole(body: bytes, usage: Usage | None) -> Whole:
+    """The first choice of an answer. Raises UpstreamInvalid when it is not a chat completion."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        document = None
+    choices = document.get("choices") if isinstance(document, dict) else None
+    choice: Any = choices[0] if isinstance(choices, list) and choices else None
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict) or not _is_usable(message, choice):
+        raise UpstreamInvalid("The provider's answer is not a chat completion.")
+    return Whole({**document, "choices": [choice]}, usage)
+
+
+def _is_usable(message: dict[str, Any], choice: Any) -> bool:
+    calls = message.get("tool_calls")
+    return (
+        isinstance(message.get("content"), str | None)
+        and isinstance(choice.get("finish_reason"), str | None)
+        and (calls is None or (isinstance(calls, list) and all(isinstance(call, dict) for call in calls)))
+    )
+
+
+def joined(found: Sequence[Whole]) -> EmulatedAnswer:
+    """The answers of several calls as the choices of one. Its usage is that of all calls; None when one is unknown."""
+    choices = [one.document["choices"][0] for one in found]
     for index, choice in enumerate(choices):
         choice["index"] = index
+    return EmulatedAnswer({**found[0].document, "choices": choices}, total([one.usage for one in found]))
+
+
+def total(usages: Sequence[Usage | None]) -> Usage | None:
+    """The usage of several calls; None when one is not known, or there is none."""
     used = [usage for usage in usages if usage is not None]
-    usage = None
-    if len(used) == len(documents):
-        usage = with_output(used[0], used)
-    return MadeUp({**documents[0], "choices": choices}, usage)
+    if not used or len(used) < len(usages):
+        return None
+    if len(used) == 1:
+        return used[0]
+    classes = TokenClasses._make(map(sum, zip(*(usage.classes for usage in used), strict=True)))
+    prompt, completion = sum(usage.prompt for usage in used), sum(usage.completion for usage in used)
+    return Usage(classes, prompt, completion, all(usage.balanced for usage in used))
 
 
-def with_output(first: Usage, outputs: Sequence[Usage]) -> Usage:
-    """The prompt of the first, the output of all of `outputs`."""
+def repaired(first: Usage | None, second: Usage | None) -> Usage | None:
+    """What the caller pays for an answer that was repaired: its own prompt, and the answer that it gets."""
+    if first is None or second is None:
+        return None
     tokens = first.tokens._replace(
-        output=sum(one.tokens.output for one in outputs),
-        reasoning=sum(one.tokens.reasoning for one in outputs),
-        audio_output=sum(one.tokens.audio_output for one in outputs),
+        output=second.tokens.output, reasoning=second.tokens.reasoning, audio_output=second.tokens.audio_output
     )
-    return Usage(tokens, first.prompt, sum(one.completion for one in outputs), first.balanced)
-
-
-def prompts_again(usages: Sequence[Usage]) -> Usage:
-    """What calls after the first one cost besides what they wrote: their prompts, which the caller does not pay."""
-    sums = [sum(values) for values in zip(*(usage.classes for usage in usages), strict=True)]
-    tokens = TokenClasses._make(sums)._replace(output=0, reasoning=0, audio_output=0)
-    return Usage(tokens, sum(usage.prompt for usage in usages), 0)
+    return Usage(tokens, first.prompt, second.completion, first.balanced)
