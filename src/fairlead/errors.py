@@ -43,6 +43,31 @@ FairleadError
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+# What an error says about the deployment whose attempt ended with it.
+Verdict = Literal["nothing", "works", "slow", "failed", "unreachable", "limited", "denied"]
+
+
+class FailurePolicy(NamedTuple):
+    """What is done about an attempt that ends with an error: `elsewhere`, the next candidate is tried at once; `again`,
+    when none is left, this one is, after a pause. Neither: the caller is told.
+
+    `verdict`, for the health of the deployment: "works", it understood the request; "slow", it is not known to be
+    broken; "failed"; "unreachable", so is its provider; "limited", it rests as long as it says; "denied", its provider
+    rests, whose credential it is.
+    """
+
+    elsewhere: bool = False
+    again: bool = False
+    verdict: Verdict = "nothing"
+
+
+TOLD: Final = FailurePolicy()
+ELSEWHERE: Final = FailurePolicy(elsewhere=True)
+FAILED: Final = FailurePolicy(elsewhere=True, again=True, verdict="failed")
+# It would fail again: it has had its time, or does not speak our language and will not learn it now.
+FAILED_FOR_GOOD: Final = FailurePolicy(elsewhere=True, verdict="failed")
 
 
 class FairleadError(Exception):
@@ -55,7 +80,7 @@ class FairleadError(Exception):
     status = 500
     code = "internal_error"
     type = "api_error"
-    another_may_help = False
+    policy: FailurePolicy = TOLD  # of an attempt that ends with it
 
     headers = b""  # more lines for the answer's head
     details: Mapping[str, object] | None = None  # more members for the error's body, for programs
@@ -68,6 +93,7 @@ class FairleadError(Exception):
 
 
 class CallerError(FairleadError):
+    policy = FailurePolicy(verdict="works")
     status = 400
     type = "invalid_request_error"
 
@@ -78,6 +104,8 @@ class InvalidRequest(CallerError):
 
 class NotCarried(InvalidRequest):
     """Strict mode: parameters that the provider does not carry as they are. `details`: `parameters`, all of them."""
+
+    policy = ELSEWHERE  # strict mode: others may have words for it
 
     def __init__(self, names: Sequence[str], where: str = "This model's provider") -> None:
         shown = ", ".join(repr(name) for name in names)
@@ -142,6 +170,7 @@ class MethodNotAllowed(CallerError):
 
 
 class RateLimited(CallerError):
+    policy = ELSEWHERE  # of one model: the caller may have named another one
     status = 429
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
@@ -179,14 +208,15 @@ class CandidatesResting(ServiceError):
 
 
 class DeadlineExceeded(ServiceError):
+    policy = FailurePolicy(verdict="slow")
     status = 504
     code = "deadline_exceeded"
     type = "timeout_error"
 
 
 class EngineStarting(ServiceError):
+    policy = ELSEWHERE
     code = "engine_starting"
-    another_may_help = True
 
 
 class Overloaded(ServiceError):
@@ -202,32 +232,37 @@ class ShuttingDown(ServiceError):
 
 
 class UpstreamError(FairleadError):
+    policy = FAILED
     status = 502
     type = "upstream_error"
-    another_may_help = True
 
 
 class UpstreamUnreachable(UpstreamError):
+    policy = FailurePolicy(elsewhere=True, again=True, verdict="unreachable")
     code = "upstream_unreachable"
 
 
 class UpstreamTimeout(UpstreamError):
+    policy = FAILED_FOR_GOOD
     status = 504
     code = "upstream_timeout"
 
 
 class UpstreamBusy(UpstreamError):
+    policy = ELSEWHERE  # our own queue: it has waited there already
     status = 503
     code = "upstream_busy"
 
 
 class UpstreamRateLimited(UpstreamError):
+    policy = FailurePolicy(elsewhere=True, again=True, verdict="limited")
     status = 429
     code = "upstream_rate_limited"
     type = "rate_limit_error"
 
 
 class UpstreamDenied(UpstreamError):
+    policy = FailurePolicy(elsewhere=True, verdict="denied")
     code = "upstream_denied"
 
 
@@ -236,10 +271,12 @@ class UpstreamFailed(UpstreamError):
 
 
 class UpstreamInvalid(UpstreamError):
+    policy = FAILED_FOR_GOOD
     code = "upstream_invalid"
 
 
 class AnswerInvalid(UpstreamInvalid):
+    policy = ELSEWHERE
     code = "answer_invalid"
 
 
@@ -248,6 +285,7 @@ class UpstreamCut(UpstreamError):
 
 
 class EngineCrashed(UpstreamCut):
+    policy = FAILED_FOR_GOOD  # the gate has tried it again already
     code = "engine_crashed"
 
 

@@ -20,13 +20,11 @@ from fairlead.errors import (
     AnswerInvalid,
     CallerGone,
     DeadlineExceeded,
-    EngineStarting,
     FairleadError,
     Forbidden,
     InternalError,
     ModelNotFound,
     NoDeployment,
-    NotCarried,
     RateLimited,
     UnsupportedContent,
     UpstreamError,
@@ -379,7 +377,9 @@ class Gateway:
                         upstream = upstream if entry is None else entry.upstream
                     try:
                         calling.served = await self._attempt(upstream, calling, tried, first, entry)
-                    except (UpstreamError, EngineStarting, NotCarried) as error:
+                    except FairleadError as error:
+                        if not error.policy.elsewhere:
+                            raise
                         failure = error
                 if failure is None:
                     if found.key:
@@ -556,7 +556,15 @@ class Gateway:
         """Writes down what has come of an attempt that failed; gives the error as others are to see it."""
         upstream, health, response = attempt.upstream, self._health, calling.response
         shown = error
-        if isinstance(error, UpstreamError | DeadlineExceeded):
+        if isinstance(error, CallerGone):
+            attempt.outcome = attempt.left
+            attempt.cancel()
+            await attempt.cut_off()
+        elif error.policy.verdict == "works":
+            # The caller's own mistake: it was understood, so the deployment works.
+            attempt.outcome = type(error).code  # not the code that the provider gave it
+            health.served(standing, self._clock())
+        else:
             attempt.cancel()
             response.on_gone = None
             if isinstance(error, UpstreamError) and upstream.translate is not None:
@@ -564,7 +572,7 @@ class Gateway:
                 if shown is not error:
                     shown.__cause__ = error
             attempt.outcome = attempt.left if response.gone else shown.code
-            if isinstance(error, UpstreamError) and not response.gone:
+            if shown.policy.verdict != "slow" and not response.gone:
                 health.failed(standing, shown, self._clock())
             elif not attempt.first_at:
                 # Not known to be broken, but known to be this slow.
@@ -574,17 +582,6 @@ class Gateway:
                 attempt.left = error.code
                 await attempt.cut_off()
             await attempt.failed(shown)
-        elif isinstance(error, EngineStarting):
-            attempt.outcome = error.code
-            calling.bill.failed(upstream.deployment.sheet, error.code)
-        elif isinstance(error, CallerGone):
-            attempt.outcome = attempt.left
-            attempt.cancel()
-            await attempt.cut_off()
-        else:
-            # The caller's own mistake: it was understood, so the deployment works.
-            attempt.outcome = type(error).code  # not the code that the provider gave it
-            health.served(standing, self._clock())
         return shown
 
     def _drain(self, attempt: Attempt) -> None:

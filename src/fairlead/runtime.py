@@ -91,23 +91,19 @@ class Process:
 
     async def run(self, host: str, port: int, engine: Engine | None) -> int:
         """Serves alone; returns the exit code. Raises CannotListen."""
-        starting: asyncio.Task[None] | None = None
 
         async def listen(server: Server) -> None:
-            nonlocal starting
             try:
                 address = await server.listen(host, port)
             except OSError as error:
                 raise cannot_listen(host, port, error) from None
             first_key = first_start(self._service.store)  # only now: a key that nobody gets to see would be lost
             if engine is not None:
-                starting = asyncio.create_task(engine.start())
+                await engine.start()  # in the background: what goes wrong there is in its state
             greet(self._service, host, address[1], first_key)
 
         code = await self.serve(listen)
-        if engine is not None and starting is not None:
-            with contextlib.suppress(Exception):
-                await starting
+        if engine is not None:
             await engine.stop()
         return code
 

@@ -232,6 +232,27 @@ def test_an_engine_that_cannot_load_is_given_up_with_the_cause(
     assert "restart Fairlead" in told[2]
 
 
+def test_a_fault_in_the_supervision_of_an_engine_is_told_and_ends_every_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def spawn(_engine: Engine) -> None:
+        raise ValueError("embedded null byte")
+
+    monkeypatch.setattr(Engine, "_spawn", spawn)
+
+    async def main() -> None:
+        engine = Engine(spec(), tmp_path)
+        await engine.start()
+        assert not await asyncio.wait_for(engine.wait_ready(60), 30), "who waits is told at once"
+        assert (engine.gave_up, engine.state) == (True, "crashed")
+        assert "embedded null byte" in engine.reason
+        await engine.stop()
+
+    asyncio.run(main())
+    assert "supervision failed" in caplog.text
+    assert "embedded null byte" in caplog.text
+
+
 def test_waiting_for_an_engine_ends_in_time_and_needs_no_task(tmp_path: Path) -> None:
     async def main() -> None:
         missing = replace(spec(), gguf=tmp_path / "missing.gguf")

@@ -258,7 +258,7 @@ def test_a_providers_error_says_who_is_at_fault(status: int, body: Any, kind: ty
     error = upstream_error(status, (), json.dumps(body).encode())
     assert type(error) is kind
     assert error.message
-    assert error.another_may_help == (kind not in (UpstreamRefused, ContextTooLong))
+    assert error.policy.elsewhere == (kind not in (UpstreamRefused, ContextTooLong))
 
 
 def test_messages_of_providers_are_bounded_and_their_own_keys_never_shown() -> None:

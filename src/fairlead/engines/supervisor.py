@@ -111,7 +111,7 @@ class Engine:
         """Brings the child up in the background."""
         if self._task is None:
             self.gave_up = False
-            self._task = asyncio.create_task(self._keep_up(), name=f"engine {self.spec.model_id}")
+            self._task = asyncio.create_task(self._watched(), name=f"engine {self.spec.model_id}")
 
     async def stop(self) -> None:
         """Ends the child, SIGTERM first, and removes the socket's directory: a stopped engine is not started again."""
@@ -151,6 +151,17 @@ class Engine:
                 _resolve(ready, state == "ready")
         if self.on_state is not None:
             self.on_state(self)
+
+    async def _watched(self) -> None:
+        """When the supervision fails by a fault of ours, callers and the operator are told that there is no engine."""
+        try:
+            await self._keep_up()
+        except Exception as error:
+            log.exception("Engine %s: supervision failed; the engine is not started again", self.spec.model_id)
+            self.gave_up = True
+            self._change(
+                "crashed", f"The supervision of the engine failed ({type(error).__name__}: {error}). Restart Fairlead."
+            )
 
     async def _keep_up(self) -> None:
         """Starts the child again and again until it was stopped or crashes too often."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from fairlead.errors import EngineStarting, UpstreamCut, UpstreamUnreachable
+from fairlead.errors import EngineStarting, UpstreamError
 from fairlead.http.exchange import Exchange
 from fairlead.routing.protocols import Call, Gate
 from fairlead.routing.upstream import Upstream, send
@@ -26,11 +26,12 @@ async def through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
         exchange = send(upstream, call)
         try:
             await exchange.head()
-        except (UpstreamUnreachable, UpstreamCut) as error:
+        except UpstreamError as error:
+            exchange.cancel()
             # Cut without a byte of answer may be this request's own doing: once more, and no oftener.
-            if cut or loop.time() > give_up:
+            if cut or loop.time() > give_up or not error.policy.again:
                 raise
-            cut = isinstance(error, UpstreamCut)
+            cut = error.policy.verdict != "unreachable"
             await asyncio.sleep(GATE_RETRY_SECONDS)
         except BaseException:
             exchange.cancel()

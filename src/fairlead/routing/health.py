@@ -11,16 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from fairlead.errors import (
-    AnswerInvalid,
-    CallerError,
-    EngineStarting,
-    FairleadError,
-    UpstreamBusy,
-    UpstreamDenied,
-    UpstreamRateLimited,
-    UpstreamUnreachable,
-)
+from fairlead.errors import FairleadError, UpstreamRateLimited
 from fairlead.store.health import HealthEvent, KeptHealth
 
 CLOSED, HALF, OPEN = "closed", "half_open", "open"
@@ -51,6 +42,8 @@ RETRY_SHARE, RETRIES_PER_SECOND, RETRY_BURST = 0.2, 2.0, 100.0
 # Conversations remembered for the sake of prompt caches, and for how long their deployment is worth going back to.
 STICKY_KEYS, STICKY_SECONDS = 20_000, 600.0
 MOST_EVENTS: Final = 10_000
+# Verdicts that are held against a deployment.
+BLAMED: Final = ("failed", "unreachable", "limited", "denied")
 
 
 class Named(Protocol):
@@ -184,21 +177,22 @@ class Health:
                 self._close(provider, now)
 
     def failed(self, standing: Standing, error: FairleadError, now: float) -> None:
-        """An attempt failed. Our own full queue and an engine that is starting are no fault of it."""
-        if isinstance(error, CallerError | UpstreamBusy | EngineStarting | AnswerInvalid):
+        """An attempt failed. What that says about the deployment stands in the error's policy."""
+        verdict = error.policy.verdict
+        if verdict not in BLAMED:
             return
         standing.last_error = error.code
-        if isinstance(error, UpstreamRateLimited):
+        if verdict == "limited":
             rest = RATE_REST_SECONDS if error.retry_after_seconds is None else float(error.retry_after_seconds)
             self._rest(standing, now, min(rest, LONGEST_REST_SECONDS), error.code)
             return
-        if isinstance(error, UpstreamDenied):
+        if verdict == "denied":
             # The credential is the provider's: nobody there is served with it.
             whole = standing.provider or standing
             self._rest(whole, now, DENIED_REST_SECONDS, error.code)
             return
         self._count(standing, now, error.code)
-        if isinstance(error, UpstreamUnreachable) and standing.provider is not None:
+        if verdict == "unreachable" and standing.provider is not None:
             self._count(standing.provider, now, error.code)
 
     def _count(self, standing: Standing, now: float, code: str) -> None:
@@ -318,7 +312,7 @@ class Health:
         for one in whole:
             if one.state is not OPEN:
                 continue
-            if error is None or isinstance(error, CallerError):
+            if error is None or error.policy.verdict == "works":
                 self.half_open(one, "a probe was answered")
             else:
                 one.open_seconds = min(one.open_seconds * 2, LONGEST_OPEN_SECONDS)
@@ -327,16 +321,17 @@ class Health:
     def idle_failed(self, standings: list[Standing], error: FairleadError, now: float) -> bool:
         """A probe of deployments of one provider, which nobody was calling, failed: counted like a call of each of
         them, and once of the provider. Whether it says that they do not work."""
-        if isinstance(error, CallerError | UpstreamBusy | EngineStarting | AnswerInvalid):
+        verdict = error.policy.verdict
+        if verdict not in BLAMED:
             return False
-        if isinstance(error, UpstreamRateLimited | UpstreamDenied):
+        if verdict in ("limited", "denied"):
             self.failed(standings[0], error, now)
             return False
         for standing in standings:
             standing.last_error = error.code
             self._count(standing, now, error.code)
         provider = standings[0].provider
-        if provider is not None and (len(standings) > 1 or isinstance(error, UpstreamUnreachable)):
+        if provider is not None and (len(standings) > 1 or verdict == "unreachable"):
             self._count(provider, now, error.code)
         return True
 

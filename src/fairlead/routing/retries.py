@@ -5,22 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from fairlead.errors import (
-    AnswerInvalid,
-    EngineCrashed,
-    EngineStarting,
-    FairleadError,
-    NotCarried,
-    RateLimited,
-    UpstreamBusy,
-    UpstreamCut,
-    UpstreamDenied,
-    UpstreamFailed,
-    UpstreamInvalid,
-    UpstreamRateLimited,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
+from fairlead.errors import FairleadError, RateLimited
 from fairlead.routing.health import Health
 from fairlead.routing.plan import Plan
 from fairlead.routing.upstream import Upstream
@@ -29,32 +14,6 @@ from fairlead.routing.upstream import Upstream
 PAUSE_SECONDS = 0.4
 # A caller who would wait longer than this for a rate limit is told so instead.
 LONGEST_PAUSE_SECONDS = 5.0
-
-
-class Rule(NamedTuple):
-    """`elsewhere`: the next candidate is tried at once. `again`: when none is left, this one is, after a pause."""
-
-    elsewhere: bool
-    again: bool
-
-
-# What is not named here, above all a caller's own mistake, is told to the caller.
-RULES: dict[type[FairleadError], Rule] = {
-    UpstreamUnreachable: Rule(elsewhere=True, again=True),
-    UpstreamFailed: Rule(elsewhere=True, again=True),
-    UpstreamCut: Rule(elsewhere=True, again=True),
-    UpstreamRateLimited: Rule(elsewhere=True, again=True),
-    UpstreamInvalid: Rule(elsewhere=True, again=False),  # it does not speak our language, and will not learn it now
-    AnswerInvalid: Rule(elsewhere=True, again=False),
-    UpstreamTimeout: Rule(elsewhere=True, again=False),  # the caller has waited long enough
-    UpstreamDenied: Rule(elsewhere=True, again=False),
-    UpstreamBusy: Rule(elsewhere=True, again=False),  # it has waited in the queue already
-    EngineStarting: Rule(elsewhere=True, again=False),
-    NotCarried: Rule(elsewhere=True, again=False),  # strict mode: others may have words for it
-    RateLimited: Rule(elsewhere=True, again=False),  # of one model: the caller named another one to fall back on
-    EngineCrashed: Rule(elsewhere=True, again=False),  # the gate has tried it again already
-}
-_NEVER = Rule(elsewhere=False, again=False)
 
 
 class Step(NamedTuple):
@@ -90,10 +49,10 @@ class Tries:
         """The next step after this failure, None when the caller is to be told. `started`: the caller has had a part of
         the answer, so that only who can continue it comes into question. `until`: nothing may begin after that."""
         self.tried.append(Tried(upstream.deployment.id, error.code, now - began))
-        rule = RULES.get(type(error), _NEVER)
-        if rule.again and not started:
+        policy = error.policy
+        if policy.again and not started:
             self._again.append((upstream, error))
-        if not rule.elsewhere:
+        if not policy.elsewhere:
             return None
         queue = self._queue
         while queue:
@@ -120,7 +79,7 @@ class Tries:
             wait = pause
             if error.retry_after_seconds is not None:
                 wait = max(pause, float(error.retry_after_seconds))
-            elif isinstance(error, UpstreamRateLimited):
+            elif error.policy.verdict == "limited":
                 continue
             if wait > LONGEST_PAUSE_SECONDS or now + wait >= until:
                 continue

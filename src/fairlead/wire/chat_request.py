@@ -12,8 +12,6 @@ from fairlead.wire.preferences import Preferences
 from fairlead.wire.traceparent import TraceContext
 
 _NULL: Final[Raw] = NULL
-# In the place of what was let go of; nobody writes to a request that was.
-_NOTHING: Final[dict[str, Raw]] = {}
 # Numbers and flags, checked as such: whatever a provider does with them, they do not become tokens of a prompt.
 NOT_IN_PROMPT: Final = frozenset({
     "frequency_penalty", "logprobs", "max_completion_tokens", "max_tokens", "min_p", "n", "parallel_tool_calls",
@@ -101,7 +99,7 @@ class ChatRequest:
     def release(self) -> None:
         """Lets go of the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = _NULL
-        self.given = _NOTHING
+        self.given = {}
         self.frame = None
 
 
