@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import sqlite3
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from fairlead.accounts.keys import add_key
 from fairlead.ledger.funds import grant
 from fairlead.money import Picodollars
 from fairlead.store import open_store
-from fairlead.testing import ScriptedUpstream
+from fairlead.testing import Reply, ScriptedUpstream
 from fairlead.testing.connection import Received, Wire
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
@@ -84,16 +85,21 @@ def new_key(served: Served, credit: str) -> str:
     return key
 
 
-def ask(served: Served, key: str, path: str, body: Any = None) -> tuple[int, Any]:
+def send(served: Served, key: str, path: str, body: Any = None) -> tuple[int, bytes]:
     """On a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     try:
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body), headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def ask(served: Served, key: str, path: str, body: Any = None) -> tuple[int, Any]:
+    status, answer = send(served, key, path, body)
+    return status, json.loads(answer)
 
 
 def race(served: Served, key: str, body: Any, calls: int = 100) -> Counter[int]:
@@ -102,11 +108,15 @@ def race(served: Served, key: str, body: Any, calls: int = 100) -> Counter[int]:
         return Counter(threads.map(lambda _: ask(served, key, "/v1/chat/completions", body)[0], range(calls)))
 
 
+def records(served: Served) -> list[Any]:
+    """All records in the books, as they were stored."""
+    with contextlib.closing(sqlite3.connect(served.data / "fairlead.db")) as database:
+        return [json.loads(row[0]) for row in database.execute("SELECT body FROM usage_records ORDER BY number")]
+
+
 def spent(served: Served) -> list[tuple[int, int]]:
     """(charged, waived) of all records, in picodollars."""
-    with contextlib.closing(sqlite3.connect(served.data / "fairlead.db")) as database:
-        bodies = [json.loads(row[0]) for row in database.execute("SELECT body FROM usage_records")]
-    return [(body.get("price", 0), body.get("shortfall", 0)) for body in bodies]
+    return [(body.get("price", 0), body.get("shortfall", 0)) for body in records(served)]
 
 
 SCHEMA = {
@@ -167,3 +177,56 @@ def test_of_three_processes_and_a_fallback_that_is_dearer(upstream: Dear, tmp_pa
         assert upstream.billed <= DOLLAR // 100
     assert not sum(waived for _, waived in spent(served))
     assert fairlead("verify", data=served.data).returncode == 0
+
+
+ABSURD: dict[str, dict[str, Any]] = {
+    "a thousand million": {"prompt_tokens": 12, "completion_tokens": 10**9, "total_tokens": 10**9 + 12},
+    "of the prompt": {"prompt_tokens": 10**9, "completion_tokens": 5, "total_tokens": 10**9 + 5},
+    "over the cap": {"prompt_tokens": 12, "completion_tokens": 200, "total_tokens": 212},
+    "2^40": {"prompt_tokens": 2**40, "completion_tokens": 2**40},
+    "2^63": {"prompt_tokens": 2**63, "completion_tokens": 2**63},
+    "negative": {"prompt_tokens": -5, "completion_tokens": 5},
+    "fraction": {"prompt_tokens": 1.5, "completion_tokens": 2.5},
+    "strings": {"prompt_tokens": "12", "completion_tokens": "many"},
+    "cached": {"prompt_tokens": 12, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2**40}},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_absurd_usage_is_counted_here_and_told(served: Served, upstream: Dear, stream: bool) -> None:
+    key = new_key(served, "1")
+    before = len(spent(served))
+    for usage in ABSURD.values():
+        upstream.enqueue(Reply(text="a b c d e", usage=usage))
+    raw = whole_usage("1e400").encode()
+    if not stream:
+        upstream.enqueue(Reply(body=raw, headers={"content-type": "application/json"}))
+    body = {"model": "paid", "messages": HELLO, "max_tokens": 10, "stream": stream}
+    for what in [*ABSURD, *([] if stream else ["1e400"])]:
+        assert send(served, key, "/v1/chat/completions", body)[0] == 200, what
+    eventually(lambda: len(spent(served)) >= before + len(ABSURD))
+    eventually(lambda: len(records(served)) >= before + len(ABSURD) + (not stream))
+    for record in records(served)[before:]:
+        assert record["price"] <= 100 * IN + 74 * OUT, record
+        assert record.get("shortfall", 0) == 0
+    marked = [record for record in records(served)[before:] if "implausible" in record]
+    assert [record["implausible"] for record in marked[:3]] == [[12, 10**9], [10**9, 5], [12, 200]]
+    assert len(marked) == 4
+    assert ask(served, key, f"/v1/receipts/{marked[0]['id']}")[1]["usage"]["state"] == "implausible"
+    assert "Implausible usage from mock/some-model" in served.output
+    with urllib.request.urlopen(served.url + "/metrics") as answer:
+        (line,) = (
+            line for line in answer.read().decode().splitlines() if line.startswith("fairlead_usage_implausible")
+        )
+    assert float(line.split()[-1]) >= 4
+    told = fairlead("verify", data=served.data)
+    assert told.returncode == 0, told.stderr
+    assert marked[0]["id"] in told.stdout
+
+
+def whole_usage(number: str) -> str:
+    return (
+        '{"id":"x","object":"chat.completion","created":1,"model":"some-model","choices":[{"index":0,"message":'
+        '{"role":"assistant","content":"a b c"},"finish_reason":"stop"}],'
+        f'"usage":{{"prompt_tokens":{number},"completion_tokens":{number}}}}}'
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import text
 
+from fairlead.accounts.accounts import add_account
 from fairlead.errors import ConfigurationError, LedgerUnavailable
+from fairlead.ledger import ledger as ledger_module
 from fairlead.ledger import spool as spool_module
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.ledger import Ledger, check
@@ -109,6 +113,109 @@ def test_verify_names_what_was_changed_behind_its_back(store: Store, change: str
         discrepancy = verify(connection).discrepancy
     assert discrepancy is not None
     assert words in discrepancy
+
+
+ANYTHING = ("'text'", "NULL", "x'00ff'", "1.5", "9e999", "9223372036854775807", "-9223372036854775808")
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database with something in every table that `verify` reads."""
+    directory = tmp_path_factory.mktemp("books")
+    store = open_store(directory)
+    with store.write() as connection:
+        keep_sheets(connection, [SHEET])
+        add_account(connection, "a", prepaid=True)
+        post(connection, [record(number) for number in range(3)], "p")
+        for statement in (
+            "INSERT INTO funds VALUES ('account/acc_1', 5, 5, 0, 0)",
+            "INSERT INTO leases VALUES ('p', 'account/acc_1', 0, 0)",
+            "INSERT INTO refunds SELECT id, 'gen_1', 1 FROM entries",
+        ):
+            connection.exec_driver_sql(statement)
+    store.close()
+    return (directory / "fairlead.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "usage_records.price", "usage_records.body", "usage_records.at", "usage_records.key_id", "postings.amount",
+        "postings.book", "charges.charged", "funds.granted", "funds.spent", "funds.leased", "refunds.amount",
+        "price_sheets.body", "leases.remaining", "entries.at",
+    ],
+)  # fmt: skip
+def test_verify_survives_whatever_is_stored(tmp_path: Path, books: bytes, column: str) -> None:
+    table, name = column.split(".")
+    changed = 0
+    for value in ANYTHING:
+        (tmp_path / "fairlead.db").write_bytes(books)
+        with contextlib.closing(sqlite3.connect(tmp_path / "fairlead.db")) as database:
+            with contextlib.suppress(sqlite3.IntegrityError):  # the schema refuses some of it
+                first = f"rowid = (SELECT min(rowid) FROM {table})"
+                changed += database.execute(f"UPDATE {table} SET {name} = {value} WHERE {first}").rowcount
+            database.commit()
+        store = open_store(tmp_path)
+        try:
+            with store.read() as connection:
+                verify(connection)  # whatever it says, it says it
+                verify_spools(connection, tmp_path / "spool")
+        finally:
+            store.close()
+        for path in tmp_path.glob("fairlead.db*"):
+            path.unlink()
+    assert changed >= 4
+
+
+def test_records_that_add_up_to_more_than_a_number_holds_take_nobody_elses_with_them(store: Store) -> None:
+    """Two of them come to more than 64 bits, and one alone does."""
+
+    def dear(number: int, price: int) -> bytes:
+        return encode(replace(decode(record(number, "acc_2")), price=price, cost=0, shortfall=0))
+
+    async def story() -> None:
+        spool = Spool(store.directory / "spool", "dead", 1 << 30)
+        for one in (record(1), dear(2, 2**62 + 1), dear(3, 2**62 + 1), record(4), dear(5, 2**64), record(6)):
+            spool.append(one)
+        spool.close(empty=False)  # as a kill does
+        ledger = Ledger(store, [SHEET])
+        ledger.adopt()
+        assert ledger.trouble is None
+        for number in (1, 4, 6):
+            assert await ledger.find(f"gen_{number}", "acc_1") is not None
+        await ledger.close()
+
+    asyncio.run(story())
+    aside = [decode(body).id for body in read_segment(store.directory / "unreadable" / "dead.spool")]
+    assert aside == ["gen_3", "gen_5"], "of the account whose sum it would break, and alone"
+    with store.read() as connection:
+        charged = connection.exec_driver_sql("SELECT charged FROM charges WHERE account_id = 'acc_2'").scalar()
+        assert charged == 2**62 + 1
+
+
+def test_an_error_that_nobody_foresaw_loses_no_record_that_came_before_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was taken from memory is read from the spool again."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def story() -> None:
+        ledger = Ledger(store, [SHEET])
+        ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
+        with monkeypatch.context() as patch:
+            patch.setattr(Unreadable, "put", broken)
+            patch.setattr(ledger_module, "post", broken)
+            with pytest.raises(ZeroDivisionError):
+                await ledger.flush()
+        ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
+        await ledger.flush()
+        await ledger.close()
+
+    asyncio.run(story())
+    with store.read() as connection:
+        assert verify(connection).records == 2
 
 
 def test_verify_sees_one_moment_of_books_that_are_written_meanwhile(store: Store) -> None:

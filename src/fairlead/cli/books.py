@@ -14,6 +14,9 @@ import click
 from fairlead.cli.options import data_option, day, opened
 from fairlead.money import Picodollars
 
+# Generations that `verify` names.
+MOST_SHOWN = 20
+
 
 @click.command()
 @click.option("--since", type=day, metavar="DAY", help="Only what was stored since this day (UTC).")
@@ -40,6 +43,13 @@ def verify(since: datetime | None, data: Path | None) -> None:
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
         f"Answers without reported usage, counted here: {found.missing:,}. Still in the spool: {done.waiting:,}."
     )
+    if found.implausible:
+        shown = ", ".join(found.implausible[:MOST_SHOWN])
+        more = f" and {len(found.implausible) - MOST_SHOWN:,} more" if len(found.implausible) > MOST_SHOWN else ""
+        click.echo(
+            f"Implausible usage of providers, counted here instead: {len(found.implausible):,} ({shown}{more}). "
+            "Compare with the provider's bill."
+        )
 
 
 @click.command()

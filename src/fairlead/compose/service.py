@@ -249,6 +249,7 @@ class Parts:
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
                 Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
+                Gauge("fairlead_usage_implausible", "Answers with impossible usage.", lambda: ledger.implausible),
                 Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
                 Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
                 Gauge(

@@ -30,8 +30,9 @@ from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.providers.prefill import goes_on
 from fairlead.providers.sigv4 import Signer
 from fairlead.routing.needs import CAPABILITY_BITS, PREFILL, lacks_of
+from fairlead.routing.prompt import TEMPLATE_TOKENS
 from fairlead.routing.protocols import Adapter, Measured
-from fairlead.routing.upstream import Upstream, unit_price
+from fairlead.routing.upstream import MOST_CONTEXT_TOKENS, Upstream, unit_price
 from fairlead.settings import Settings
 from fairlead.tokens import family_of
 from fairlead.wire.chat import PARAMETERS
@@ -87,6 +88,7 @@ def upstream(
     """A deployment as it is called. `measured`, `probed`: where its attempts and probes are counted."""
     dialect = spoken(provider, deployment)
     costs = not deployment.sheet.free or deployment.sheet.cost is not None
+    context = deployment.context_length or model.context_length
     return Upstream(
         deployment=deployment,
         adapter=ADAPTERS[dialect.speaks](dialect, model, deployment, provider),
@@ -106,11 +108,13 @@ def upstream(
         list_path=_list_path(dialect, provider),
         model_id=model.id,
         lacks=_lacks(dialect, model, deployment),
-        context=deployment.context_length or model.context_length,
+        context=context,
         output=_own_output(model, deployment),
         unit_price=unit_price(deployment.sheet),
         continues=_goes_on(dialect, model, deployment) is True,
         translated=_translated(dialect),
+        most_prompt=MOST_CONTEXT_TOKENS if context is None else context + TEMPLATE_TOKENS,
+        most_output=MOST_CONTEXT_TOKENS if context is None else context,
     )
 
 

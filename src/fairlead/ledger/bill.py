@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -13,7 +14,7 @@ from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, enco
 from fairlead.ledger.settled import Beginnings, Settled, settled_of
 from fairlead.ledger.spool import Spool
 from fairlead.ledger.wallets import Hold
-from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
+from fairlead.money import MOST_CHARGE_PICODOLLARS
 from fairlead.prices import PriceSheet, amounts
 from fairlead.wire.usage import TokenClasses, Usage
 
@@ -21,14 +22,17 @@ NOTHING: Final = Usage(TokenClasses(), 0, 0)
 _LOW: Final = tuple(f"{low:02x}" for low in range(256))
 _NO_SCOPES: Final[tuple[str, ...]] = ()
 _EMPTY: Final = EMPTY
-_MOST: Final = MOST_PICODOLLARS
+_MOST: Final = MOST_CHARGE_PICODOLLARS
+# A provider that reports nonsense does so with every answer: it is logged so often.
+LOG_SECONDS: Final = 60.0
+log = logging.getLogger("fairlead.ledger")
 _nanoseconds: Final = time.time_ns
 
 
 class Bills:
     """Opens the bills of one process. `name` is that of its spool, and a part of every generation id."""
 
-    __slots__ = ("_id", "_number", "_prefix", "beginnings", "spool", "synced")
+    __slots__ = ("_id", "_logged", "_number", "_prefix", "beginnings", "implausible", "spool", "synced")
 
     def __init__(self, name: str, spool: Spool, synced: Callable[[], Awaitable[None]] | None) -> None:
         self._id = f"gen_{name}"
@@ -37,6 +41,8 @@ class Bills:
         self.spool = spool
         self.synced = synced
         self.beginnings = Beginnings()
+        self.implausible = 0
+        self._logged: dict[str, float] = {}
 
     def open(self, account: str, key: str, model: str, stream: bool, paid: bool, hold: Hold | None = None) -> Bill:
         """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable when it could not be written
@@ -56,6 +62,18 @@ class Bills:
         if not low:  # eight hexadecimal digits: the first six are made once for 256 calls
             self._prefix = f"{self._id}{number >> 8:06x}"
         return Bill(self._prefix + _LOW[low], account, key, model, stream, self, hold)
+
+    def note_implausible(self, generation_id: str, deployment: str, reported: tuple[int, int]) -> None:
+        """A provider reported usage that the request cannot have caused: counted, and logged once a minute."""
+        self.implausible += 1
+        now = time.monotonic()
+        if now >= self._logged.get(deployment, 0.0):
+            self._logged[deployment] = now + LOG_SECONDS
+            log.warning(
+                "Implausible usage from %s: prompt_tokens=%d completion_tokens=%d for %s; charged by what was counted "
+                "here. Check the provider's bill.",
+                deployment, reported[0], reported[1], generation_id,
+            )  # fmt: skip
 
 
 class Bill:
@@ -121,8 +139,9 @@ class Bill:
         attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
         if counted is not None and sheet.cost is not None:
             cost = sheet.cost.charge(counted.tokens, counted.prompt)
-            attempt = replace(attempt, tokens=counted.tokens, prompt=counted.prompt, cost=cost)
-            self._wasted += cost
+            if self._wasted + cost <= _MOST:  # else no record holds it
+                attempt = replace(attempt, tokens=counted.tokens, prompt=counted.prompt, cost=cost)
+                self._wasted += cost
         self._attempts += (attempt,)
         self._since = now
 
@@ -136,9 +155,11 @@ class Bill:
         *,
         missing: bool = False,
         billed: Usage | None = None,
+        implausible: tuple[int, int] | None = None,
     ) -> int:
         """There is an answer: what it costs the caller, in picodollars. Written when this returns. `billed`: what the
-        provider bills for it, where that is another usage than the caller's."""
+        provider bills for it, where that is another usage than the caller's. `implausible`: what it reported and what
+        cannot be; `usage` was counted here."""
         assert not self.closed
         now = _nanoseconds() // 1_000_000
         own: int | None = None
@@ -155,8 +176,13 @@ class Bill:
                 cost = own
             if self._wasted:
                 cost = (cost or 0) + self._wasted
-            if price + (cost or 0) > _MOST:
-                raise MoneyOverflow(f"{full} picodollars are more than a record holds")
+            if price + (cost or 0) > _MOST:  # a price that is a slip: better one free answer than a record that is lost
+                implausible = implausible or (usage.prompt, usage.completion)
+                usage = billed = own = None
+                price, cost = 0, self._wasted or None
+                state, prompt_state, missing = "usage_missing", "", True
+        if implausible is not None:
+            self._bills.note_implausible(self.id, sheet.deployment, implausible)
         self.closed = True
         held, scopes, shortfall = 0, _NO_SCOPES, 0
         hold = self._hold
@@ -172,7 +198,7 @@ class Bill:
             and usage.balanced
             and own is None
             and state == "reported"
-            and not (self._attempts or shortfall or prompt_state or missing)
+            and not (self._attempts or shortfall or prompt_state or missing or implausible)
         ):
             settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
             text = bills.beginnings.usual(settled, now, self._model, outcome, self._stream, sheet, usage, cost, held)
@@ -185,7 +211,7 @@ class Bill:
         record = UsageRecord(
             self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
             state, sheet.deployment, sheet.id, used.tokens, used.prompt, used.completion, used.balanced,
-            price, cost, (*self._attempts, attempt), held, scopes, shortfall, prompt_state, missing,
+            price, cost, (*self._attempts, attempt), held, scopes, shortfall, prompt_state, missing, implausible,
         )  # fmt: skip
         bills.spool.append(encode(record), settled_of(record))
         return price

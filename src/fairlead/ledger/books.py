@@ -19,6 +19,7 @@ from fairlead.ledger.funds import spend
 from fairlead.ledger.record import Moved, UsageRecord, decode
 from fairlead.ledger.settled import Settled, settled_of
 from fairlead.ledger.sums import rows, sums
+from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet
 from fairlead.store.tables import (
     accounts,
@@ -33,6 +34,10 @@ from fairlead.store.tables import (
 )
 
 READ_ROWS = 1_000
+
+
+class Unusable(Exception):
+    """Something stored that is not what it should be: a sentence for whoever verifies the books."""
 
 
 def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
@@ -63,7 +68,8 @@ ROWS_PER_STATEMENT = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _COLUMNS = ("id", "at", "account_id", "key_id", "price", "entry_id", "body")
 _CHARGE = text(
     "INSERT INTO charges (account_id, key_id, charged) VALUES (:account, :key, :amount) "
-    "ON CONFLICT (account_id, key_id) DO UPDATE SET charged = charges.charged + excluded.charged"
+    "ON CONFLICT (account_id, key_id) DO UPDATE SET charged = charges.charged + excluded.charged "
+    "WHERE charges.charged <= :room"  # SQLite would go on with a float
 )
 
 
@@ -95,7 +101,10 @@ def post(
             insert(postings), [{"entry_id": entry, "book": book, "amount": value} for book, value in books.items()]
         )
     for (account, key), amount in sorted(charged_by_key.items()):  # in one order, so that no two processes wait
-        connection.execute(_CHARGE, {"account": account, "key": key, "amount": amount})
+        room = MOST_PICODOLLARS - amount
+        found = connection.execute(_CHARGE, {"account": account, "key": key, "amount": amount, "room": room})
+        if not found.rowcount:
+            raise MoneyOverflow(f"{key} has been charged more than a sum holds")
     spend(connection, process_id, spent)
     return new
 
@@ -183,9 +192,14 @@ def stored_sheet(connection: Connection, sheet_id: str) -> tuple[PriceSheet | No
 
 
 def all_sheets(connection: Connection) -> dict[str, PriceSheet]:
-    """Every sheet by the id under which it is stored."""
-    rows = connection.execute(select(price_sheets.c.id, price_sheets.c.body))
-    return {row.id: PriceSheet.from_body(row.body) for row in rows}
+    """Every sheet by the id under which it is stored. Raises Unusable."""
+    found: dict[str, PriceSheet] = {}
+    for row in connection.execute(select(price_sheets.c.id, price_sheets.c.body)):
+        try:
+            found[row.id] = PriceSheet.from_body(row.body)
+        except (msgspec.DecodeError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as error:
+            raise Unusable(f"The price sheet {row.id} cannot be read: {error}.") from None
+    return found
 
 
 class Columns(NamedTuple):
@@ -199,7 +213,7 @@ class Columns(NamedTuple):
 
 
 def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, list[tuple[Columns, UsageRecord]]]]:
-    """Entry by entry: its records beside their columns. `since`: milliseconds since 1970."""
+    """Entry by entry: its records beside their columns. `since`: milliseconds since 1970. Raises Unusable."""
     # SQLite lets one process write at a time, so the order of arrival is that of the entries.
     order = [usage_records.c.number]
     if connection.dialect.name != "sqlite":
@@ -225,7 +239,10 @@ def records_by_entry(connection: Connection, since: int) -> Iterator[tuple[int, 
             yield current, found
             found = []
         current = row.entry_id
-        found.append((Columns(*row[:5]), decode(row.body)))
+        try:
+            found.append((Columns(*row[:5]), decode(row.body)))
+        except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
+            raise Unusable(f"{row.id}: its record cannot be read by this version: {error}.") from None
     if found:
         yield current, found
 

@@ -62,7 +62,7 @@ def _row(record: UsageRecord) -> dict[str, Any]:
         "price_sheet": record.sheet or None,
         "outcome": record.outcome,
         "stream": record.stream,
-        "usage": "usage_missing" if record.missing else record.usage,
+        "usage": record.state,
         "prompt_tokens": record.prompt,
         "completion_tokens": record.completion,
         **{f"{name}_tokens" if name != "request" else "requests": getattr(record.tokens, name) for name in CLASSES},

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
@@ -48,8 +47,9 @@ FIND_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 # What may keep records out of the database; they stay in the spool.
 TROUBLE = (SQLAlchemyError, OSError)
-# What is wrong with a record itself: waiting does not mend it, and it must not stop those behind it.
-REFUSED = (msgspec.DecodeError, UnicodeDecodeError, DataError, IntegrityError)
+# What the database says of a record itself. It, and whatever else is no trouble with the database or the disk, is the
+# record's own fault: waiting does not mend it, and it must not stop those behind it.
+REFUSED = (DataError, IntegrityError)
 
 
 class Found(NamedTuple):
@@ -93,7 +93,8 @@ class Ledger:
         self._reader.set_aside = self._unreadable.put_segment
         self._name = name
         self.wallets = Wallets(store, name, clock)
-        self.open = Bills(name, self._spool, self._synced).open  # bound once, for every call
+        self._bills = Bills(name, self._spool, self._synced)
+        self.open = self._bills.open  # bound once, for every call
         self._trouble: str | None = None
         self._closed: dict[str, str] = {}
         self._probe_at = 0.0
@@ -139,6 +140,11 @@ class Ledger:
     def trouble(self) -> str | None:
         """Why the database takes no records at the moment; None when it does."""
         return self._trouble
+
+    @property
+    def implausible(self) -> int:
+        """Answers of this process whose provider reported usage that cannot be."""
+        return self._bills.implausible
 
     @property
     def set_aside(self) -> int:
@@ -204,15 +210,16 @@ class Ledger:
             done = self._drain(self._reader, self._name, until)
             self._level = self._trouble is None
             return done
+        self._level = False  # whatever happens now, the records are read from the spool again
         try:
             for start in range(0, len(fresh), BATCH_RECORDS):
                 end = start + BATCH_RECORDS
                 self._post(fresh[start:end], self._name, settled[start:end])
             self._reader.move_to(until)
         except TROUBLE as error:
-            self._level = False
             self._cannot_store(error)
             return 0
+        self._level = True
         return sum(map(len, fresh)) + RECORD_HEAD_BYTES * len(fresh)
 
     def _drain(self, reader: Reader, process_id: str, until: Position | None = None) -> int:
@@ -240,7 +247,9 @@ class Ledger:
         try:
             with self._store.write() as connection:
                 post(connection, batch, process_id, settled)
-        except REFUSED as error:
+        except Exception as error:
+            if not _is_its_own_fault(error):
+                raise
             if len(batch) == 1:
                 self._unreadable.put(process_id, batch[0])
                 self._set_aside += 1
@@ -261,7 +270,9 @@ class Ledger:
             try:
                 with self._store.write() as connection:
                     post(connection, records, process_id)
-            except REFUSED:
+            except Exception as error:
+                if not _is_its_own_fault(error):
+                    raise
                 return False
             return True
 
@@ -384,6 +395,11 @@ def _unusable(store: Store, error: Exception) -> ConfigurationError:
             where = where.parent
         return ConfigurationError(f"The data directory {store.directory} cannot be used: {where}: {error.strerror}.")
     return ConfigurationError(f"The database {store.shown} cannot be used: {_said(error)}.")
+
+
+def _is_its_own_fault(error: Exception) -> bool:
+    """Whether a batch was refused for what is in it, and not because nothing can be stored at the moment."""
+    return isinstance(error, REFUSED) or not isinstance(error, TROUBLE)
 
 
 def _said(error: Exception) -> str:

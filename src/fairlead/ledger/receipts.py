@@ -23,7 +23,8 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0, ve
         "started_at_ms": record.at,
         "ended_at_ms": record.done,
         "usage": {
-            "state": "usage_missing" if record.missing else record.usage,
+            "state": record.state,
+            **({"reported": record.implausible} if record.implausible else {}),
             "balanced": record.balanced,
             "prompt_tokens": record.prompt,
             "completion_tokens": record.completion,
@@ -107,5 +108,5 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "native_finish_reason": None,
         "total_cost_usd": dollars(record.price),
         "outcome": record.outcome,
-        "usage_state": "usage_missing" if record.missing else record.usage,
+        "usage_state": record.state,
     }

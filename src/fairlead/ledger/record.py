@@ -43,7 +43,8 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     "empty" is an answer without a word, which is not charged. Of a call with an answer and no attempt but the one that
     gave it, `attempts` may be left out where it is stored: `decode` puts it there.
     `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
-    and beyond what else there was: it was not charged.
+    and beyond what else there was: it was not charged. `implausible`: the tokens of prompt and answer that the provider
+    reported although the request cannot have caused them; what was counted here stands in their place.
     """
 
     id: str
@@ -69,6 +70,12 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     shortfall: int = 0
     prompt_usage: str = ""
     missing: bool = False
+    implausible: tuple[int, int] | None = None
+
+    @property
+    def state(self) -> str:
+        """What is to be known of its usage, in a word."""
+        return "implausible" if self.implausible else "usage_missing" if self.missing else self.usage
 
 
 class Spent(Struct, gc=False):

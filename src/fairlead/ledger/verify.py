@@ -10,10 +10,12 @@ from pathlib import Path
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from fairlead.ledger.books import (
     READ_ROWS,
     Columns,
+    Unusable,
     all_sheets,
     bodies_of,
     count_records,
@@ -35,28 +37,40 @@ from fairlead.ledger.unreadable import Unreadable
 from fairlead.prices import PriceSheet, amounts
 from fairlead.wire.usage import PROMPT_CLASSES
 
+# What SQLite says when a sum has no 64 bits.
+OVERFLOW = "integer overflow"
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked. `charged` in picodollars; `discrepancy` is the first one, in a sentence."""
+    """What was checked. `charged` in picodollars; `implausible`: calls whose provider reported usage that cannot be;
+    `discrepancy` is the first one, in a sentence."""
 
     records: int = 0
     sheets: int = 0
     charged: int = 0
     missing: int = 0
+    implausible: tuple[str, ...] = ()
     discrepancy: str | None = None
 
 
 def verify(connection: Connection, since: int = 0, progress: Callable[[int], None] = lambda _: None) -> Verified:
     """Checks all records stored since a time (milliseconds since 1970). Stops at the first discrepancy."""
-    sheets = all_sheets(connection)
-    for name, sheet in sheets.items():
-        if sheet.id != name:
-            return Verified(discrepancy=f"The price sheet {name} has been changed: its content is {sheet.id}.")
     try:
+        sheets = all_sheets(connection)
+        for name, sheet in sheets.items():
+            if sheet.id != name:
+                return Verified(discrepancy=f"The price sheet {name} has been changed: its content is {sheet.id}.")
         return _verify(connection, since, sheets, progress)
-    except msgspec.DecodeError as error:
-        return Verified(discrepancy=f"A stored record cannot be read by this version: {error}.")
+    except Unusable as error:
+        return Verified(discrepancy=str(error))
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        # SQLite keeps anything in any column: text or NULL where a number belongs.
+        return Verified(discrepancy=f"A stored value is not what belongs there: {error}.")
+    except OperationalError as error:
+        if OVERFLOW not in str(error.orig):
+            raise
+        return Verified(discrepancy="Stored amounts do not add up to a number of 64 bits.")
 
 
 def _verify(
@@ -64,17 +78,20 @@ def _verify(
 ) -> Verified:
     records = charged = missing = 0
     by_scope: Counter[str] = Counter()
+    implausible: list[str] = []
     for entry, found in records_by_entry(connection, since):
         for columns, record in found:
             if wrong := _wrong(record, columns, sheets):
-                return Verified(records, len(sheets), charged, missing, f"{columns.id}: {wrong}")
+                return Verified(records, len(sheets), charged, missing, discrepancy=f"{columns.id}: {wrong}")
             charged += record.price
             for scope in record.scopes:
                 by_scope[scope] += record.price
             missing += record.missing
+            if record.implausible is not None:
+                implausible.append(record.id)
         if (kept := postings_of(connection, entry)) != (made := moves(settled_of(record) for _, record in found)):
             text = f"The postings of entry {entry} are {kept}; its records make {made}."
-            return Verified(records, len(sheets), charged, missing, text)
+            return Verified(records, len(sheets), charged, missing, discrepancy=text)
         records += len(found)
         progress(len(found))
     entry_id = unbalanced_entry(connection)
@@ -88,7 +105,7 @@ def _verify(
         or overdrawn(connection)
         or (None if since else wrong_budget(connection, by_scope))
     )
-    return Verified(records, len(sheets), charged, missing, wrong)
+    return Verified(records, len(sheets), charged, missing, tuple(implausible), wrong)
 
 
 def verify_spools(connection: Connection, root: Path) -> tuple[int, str | None]:
@@ -104,15 +121,25 @@ def verify_spools(connection: Connection, root: Path) -> tuple[int, str | None]:
     for directory in sorted(root.iterdir()) if root.is_dir() else []:
         for path in sorted(directory.glob("*.spool")):
             for bodies in batched(read_segment(path), READ_ROWS):
-                stored = bodies_of(connection, [decode(body).id for body in bodies])
-                for body in bodies:
-                    record = decode(body)
+                try:
+                    records = [decode(body) for body in bodies]
+                except (msgspec.DecodeError, RecursionError) as error:
+                    return waiting, f"A record in {path} cannot be read by this version: {error}."
+                stored = bodies_of(connection, [record.id for record in records])
+                for record in records:
                     kept = stored.get(record.id)
                     if kept is None:
                         waiting += 1
-                    elif decode(kept) != record:
+                    elif not _is(kept, record):
                         return waiting, f"{record.id}: the spool and the database have it differently."
     return waiting, None
+
+
+def _is(kept: str, record: UsageRecord) -> bool:
+    try:
+        return decode(kept) == record
+    except (msgspec.DecodeError, TypeError, RecursionError):
+        return False
 
 
 def batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

@@ -7,12 +7,22 @@ from dataclasses import dataclass
 
 from fairlead.money.text import PICODOLLARS_PER_DOLLAR, dollars
 
-__all__ = ["MOST_PICODOLLARS", "PICODOLLARS_PER_DOLLAR", "TOKENS_PER_PRICE", "MoneyOverflow", "Picodollars", "dollars"]
+__all__ = [
+    "MOST_CHARGE_PICODOLLARS",
+    "MOST_PICODOLLARS",
+    "PICODOLLARS_PER_DOLLAR",
+    "TOKENS_PER_PRICE",
+    "MoneyOverflow",
+    "Picodollars",
+    "dollars",
+]
 
 TOKENS_PER_PRICE = 10**6
 # What a 64-bit column holds: about nine million dollars. More is an error, never a wrap.
 MOST_PICODOLLARS = 2**63 - 1
-_DECIMAL = re.compile(r"(\d{1,12})(?:\.(\d{1,12}))?")
+# The most that one call comes to, in price and cost together: 10,000 dollars. Sums of many still fit.
+MOST_CHARGE_PICODOLLARS = 10**16
+_DECIMAL = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,12}))?")
 
 
 class MoneyOverflow(ArithmeticError):

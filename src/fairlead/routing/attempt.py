@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.exchange import Exchange
@@ -17,6 +17,9 @@ from fairlead.routing.protocols import Answer, Measured
 from fairlead.routing.upstream import Upstream
 from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
+
+# What a provider may count beyond a cap: the tokens that end an answer or a tool call.
+SPARE_OUTPUT_TOKENS: Final = 64
 
 
 class HangUp(NamedTuple):
@@ -95,7 +98,7 @@ class Attempt:
         """Settles by what the provider has reported. False when there is something to wait for first: `settle` does."""
         assert self.answer is not None
         usage = self.answer.usage
-        if usage is None or self.bill.synced is not None:
+        if usage is None or self.bill.synced is not None or not self._is_plausible(usage):
             return False
         self._settle_reported(usage)
         return True
@@ -104,12 +107,25 @@ class Attempt:
         """The answer is complete: what it costs the caller is on record when this returns."""
         assert self.answer is not None
         usage = self.answer.usage
-        if usage is not None:
+        if usage is None:
+            await self._settle_counted(self.answer)
+        elif self._is_plausible(usage):
             self._settle_reported(usage)
         else:
-            await self._settle_counted(self.answer)
+            await self._settle_counted(self.answer, (usage.prompt, usage.completion))
         if self.bill.synced is not None:
             await self.bill.synced()
+
+    def _is_plausible(self, usage: Usage) -> bool:
+        """Whether the request could cause it: by its bytes, its cap and the context of the model."""
+        prompt, upstream = self.prompt, self.upstream
+        calls = self.calls
+        most = prompt.cap or upstream.most_output
+        return (
+            usage.prompt <= prompt.most * calls
+            and usage.prompt <= upstream.most_prompt * calls
+            and usage.completion <= (most * prompt.choices + SPARE_OUTPUT_TOKENS) * calls
+        )
 
     def _settle_reported(self, usage: Usage) -> None:
         sheet, answer = self.upstream.deployment.sheet, self.answer
@@ -125,9 +141,11 @@ class Attempt:
         self._made(outcome, usage)
         self.bill.settle(sheet, usage, outcome, billed=self.billed)
 
-    async def _settle_counted(self, answer: Answer) -> None:
+    async def _settle_counted(self, answer: Answer, implausible: tuple[int, int] | None = None) -> None:
+        """`implausible`: the tokens of prompt and answer that its provider reported, and that cannot be."""
         sheet = self.upstream.deployment.sheet
         outcome = self.left if self.response.gone else "served"
+        missing = implausible is None
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text, self.calls)
         self.counted = counted.usage
@@ -135,12 +153,15 @@ class Attempt:
         outcome = outcome if text or splice is not None else EMPTY
         self._made(outcome, counted.usage)
         if splice is None:
-            self.bill.settle(sheet, counted.usage, outcome, counted.state, counted.prompt_state, missing=True)
+            self.bill.settle(
+                sheet, counted.usage, outcome, counted.state, counted.prompt_state, missing=missing,
+                implausible=implausible,
+            )  # fmt: skip
             return
         # One who was stopped by us had no time to report.
         self.bill.settle(
             sheet, _charged(counted.usage, splice), outcome, counted.state, counted.prompt_state,
-            missing=not splice.stopped, billed=counted.usage,
+            missing=missing and not splice.stopped, billed=counted.usage, implausible=implausible,
         )  # fmt: skip
 
     def _made(self, outcome: str, usage: Usage) -> None:
@@ -170,7 +191,10 @@ class Attempt:
         text = answer.delivered() if answer is not None and self.upstream.costs else ""
         if answer is not None and text:
             counted = await count(self.upstream, self.prompt, text, self.calls)
-            usage = _known(answer.usage, counted.usage)
+            reported = answer.usage
+            if reported is not None and not self._is_plausible(reported):
+                reported = None
+            usage = _known(reported, counted.usage)
         self.bill.failed(self.upstream.deployment.sheet, error.code, usage)
 
     async def cut_off(self) -> None:

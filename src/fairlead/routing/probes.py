@@ -20,7 +20,7 @@ from fairlead.http.eager import run
 from fairlead.ledger.ledger import Bill
 from fairlead.routing.counting import count
 from fairlead.routing.health import Health
-from fairlead.routing.prompt import Prompt
+from fairlead.routing.prompt import TEMPLATE_TOKENS, Prompt
 from fairlead.routing.protocols import Answer
 from fairlead.routing.schedule import Idle, Schedule
 from fairlead.routing.upstream import Upstream, is_stream, send
@@ -33,7 +33,7 @@ MARK = b"x-fairlead-probe: 1\r\n"
 # Whose calls probes are in the books, and what they end with.
 OPERATOR, PROBE = "operator", "probe"
 MESSAGES = [{"role": "user", "content": "Say OK."}]
-_PROMPT = Prompt(Raw(msgspec.json.encode(MESSAGES)), None, len(msgspec.json.encode(MESSAGES)))
+_PROMPT = Prompt(Raw(msgspec.json.encode(MESSAGES)), None, len(msgspec.json.encode(MESSAGES)), TEMPLATE_TOKENS, 0, 1)
 
 
 class Books(Protocol):

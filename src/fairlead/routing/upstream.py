@@ -14,6 +14,9 @@ from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
 from fairlead.routing.needs import HARD, IMAGES
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 
+# Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
+MOST_CONTEXT_TOKENS = 16_777_216
+
 
 @dataclass(frozen=True)
 class Upstream:
@@ -33,6 +36,8 @@ class Upstream:
 
     `probe`: what it is asked when nobody calls there: "call" (one word), "list" (its provider's list of models, at
     `list_path`), or "off": nothing.
+
+    `most_prompt`, `most_output`: the tokens that a prompt, and an answer without a cap, can have at all.
     """
 
     deployment: Deployment
@@ -58,6 +63,8 @@ class Upstream:
     probed: Measured | None = None
     probe: str = "off"
     list_path: bytes = b""
+    most_prompt: int = MOST_CONTEXT_TOKENS
+    most_output: int = MOST_CONTEXT_TOKENS
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
