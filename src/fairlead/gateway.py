@@ -59,6 +59,7 @@ from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.media import MODALITIES
 from fairlead.wire.preferences import FREE, SUFFIXES
 from fairlead.wire.usage import Usage
 
@@ -451,7 +452,7 @@ class Gateway:
         rules = self._options.rules
         least = offers[0].least_context
         prompt = None
-        if least is not None and len(request.messages) > least and not request.has_images:
+        if least is not None and len(request.messages) > least and not request.media:
             prompt = await counted_when_close(offers, request)
         return plan(request, offers, self._health, self._clock(), rules, self.chance, prompt)
 
@@ -732,7 +733,7 @@ class Gateway:
     def _admit(self, request: ChatRequest, caller: Caller) -> Sequence[Servable]:
         """The model that is asked for, and those to fall back on."""
         known = self._offers.get(request.model)
-        if known is not None and caller.models is None and not request.fallbacks and not request.has_images:
+        if known is not None and caller.models is None and not request.fallbacks and not request.media:
             return known
         offers = [self._offer(request, request.model, caller)]
         for name in request.fallbacks:
@@ -743,8 +744,10 @@ class Gateway:
                 "and a price) in the file that `fairlead serve --config FILE` reads, then restart.",
                 param="model",
             )
-        if request.has_images and not any("image" in offer.model.input_modalities for offer in offers):
-            raise UnsupportedContent(f"'{request.model}' takes no images.", param="messages")
+        if request.media:
+            for bit, modality in MODALITIES.items():
+                if request.media & bit and not any(offer.model.may_take(modality) for offer in offers):
+                    raise UnsupportedContent(f"'{request.model}' takes no {modality} input.", param="messages")
         return offers
 
     def _offer(self, request: ChatRequest, name: str, caller: Caller) -> Servable:

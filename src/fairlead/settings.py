@@ -138,7 +138,10 @@ class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
 
 
 Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
-Capability = Literal["tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n"]
+Capability = Literal[
+    "tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n", "audio", "files",
+    "video", "media_urls", "file_ids", "assistant_media",
+]  # fmt: skip
 
 
 class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -228,7 +228,7 @@ def test_what_a_provider_cannot_carry_is_named_or_refused(served: Served, upstre
     assert "no_such" in answer["error"]["message"]
 
 
-def test_image_urls_never_reach_a_provider(served: Served, upstream: ScriptedUpstream) -> None:
+def test_private_addresses_never_reach_a_provider(served: Served, upstream: ScriptedUpstream) -> None:
     def image(url: str) -> Any:
         return {
             "model": MODEL,
@@ -237,7 +237,8 @@ def test_image_urls_never_reach_a_provider(served: Served, upstream: ScriptedUps
 
     before = len(upstream.requests)
     status, _, answer = post(served, image("http://169.254.169.254/latest"))
-    assert (status, answer["error"]["code"]) == (400, "unsupported_content")
+    assert (status, answer["error"]["code"]) == (400, "invalid_request")
+    assert answer["error"]["param"] == "messages[0].content[0].image_url.url"
     assert len(upstream.requests) == before
     assert post(served, image("data:image/png;base64,iVBORw0KGgo="))[0] == 200
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
-from fairlead.wire.chat import MOST_STOPS, PARAMETERS, parse_chat
+from fairlead.wire import bounds, media
+from fairlead.wire.bounds import LONGEST_URL, MOST_STOPS
+from fairlead.wire.chat import PARAMETERS, parse_chat
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -219,31 +222,114 @@ def test_no_object_without_doubles_is_taken_for_one_with_them(members: dict[str,
     assert set(request.given) == {name for name, value in members.items() if value is not None} - known
 
 
-def test_images_come_as_data_and_never_as_addresses() -> None:
-    def message(*parts: Any, role: str = "user") -> bytes:
-        return body(messages=[{"role": role, "content": list(parts)}])
+DATA: dict[str, Any] = {
+    "image_url": {"url": PIXEL, "detail": "low"},
+    "input_audio": {"data": "UklGRg==", "format": "wav"},
+    "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="},
+    "video_url": {"url": "data:video/mp4;base64,AAAA"},
+}
+BITS = {"image_url": media.IMAGE, "input_audio": media.AUDIO, "file": media.FILE, "video_url": media.VIDEO}
+ADDRESSES: dict[str, Any] = {
+    "image_url": {"url": "https://example.com/a.png?x=1&y=%20#z"},
+    "file": {"file_data": "https://example.com/a.pdf"},
+    "video_url": {"url": "http://example.com:8080/a.mp4"},
+}
 
-    image = {"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}
-    assert parse_chat(message({"type": "text", "text": "what?"}, image)).has_images
-    for url in (
-        "http://127.0.0.1/x",
-        "https://a/b.png",
-        "file:///etc/passwd",
-        "data:text/html;base64,AAAA",
-        "data:image/png;base64,",
-    ):
-        with pytest.raises(UnsupportedContent):
-            parse_chat(message({"type": "image_url", "image_url": {"url": url}}))
-    with pytest.raises(UnsupportedContent):
-        parse_chat(message(image, role="system"))
-    with pytest.raises(UnsupportedContent):
-        parse_chat(message({"type": "input_audio", "input_audio": {}}))
-    twice = message(image).replace(b'{"url": ', b'{"url": "http://169.254.169.254/", "url": ')
-    with pytest.raises(InvalidRequest):
-        parse_chat(twice)
-    hidden = message(image).replace(b'{"url": ', b'{"\\u0075rl": "http://169.254.169.254/", "url": ')
-    with pytest.raises(InvalidRequest):
-        parse_chat(hidden)
+
+def with_part(type_: str, value: Any, role: str = "user", **more: Any) -> bytes:
+    message = {"role": role, "content": [{"type": "text", "text": "what?"}, {"type": type_, type_: value}], **more}
+    return body(messages=[*HELLO, message, *HELLO])
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
+@pytest.mark.parametrize("type_", DATA)
+def test_images_audio_files_and_video_are_taken_in_messages_of_these_roles(type_: str, role: str) -> None:
+    more = {"tool_call_id": "c"} if role == "tool" else {}
+    request = parse_chat(with_part(type_, DATA[type_], role, **more))
+    assert request.media == BITS[type_] | (media.ASSISTANT if role == "assistant" else 0)
+    with pytest.raises(UnsupportedContent, match="system messages hold text only"):
+        parse_chat(with_part(type_, DATA[type_], "system"))
+
+
+@pytest.mark.parametrize("type_", ADDRESSES)
+def test_what_is_at_an_address_is_taken_and_known_as_such(type_: str) -> None:
+    text = with_part(type_, ADDRESSES[type_])
+    assert parse_chat(text).media == BITS[type_] | media.ADDRESS
+    # Go's encoder writes & as an escape.
+    assert parse_chat(text.replace(b"&", b"\\u0026")).media == BITS[type_] | media.ADDRESS
+    assert parse_chat(text.replace(b'": "', b'" :\n"')).media == BITS[type_] | media.ADDRESS
+
+
+def test_a_file_may_be_known_by_its_id() -> None:
+    assert parse_chat(with_part("file", {"file_id": "file-1"})).media == media.FILE | media.FILE_ID
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "param"),
+    [
+        ("image_url", None, ".image_url"),
+        ("image_url", "https://a.example/b.png", ".image_url"),
+        ("image_url", [], ".image_url"),
+        ("image_url", {}, ".image_url"),
+        ("image_url", {"url": 5}, ".image_url.url"),
+        ("image_url", {"url": ""}, ".image_url.url"),
+        ("image_url", {"url": PIXEL, "detail": "huge"}, ".image_url.detail"),
+        ("image_url", {"url": "file:///etc/passwd"}, ".image_url.url"),
+        ("image_url", {"url": "ftp://example.com/a.png"}, ".image_url.url"),
+        ("image_url", {"url": "data:text/html;base64,AAAA"}, ".image_url.url"),
+        ("image_url", {"url": "data:image/png;base64,"}, ".image_url.url"),
+        ("image_url", {"url": "https://example.com/a b"}, ".image_url.url"),
+        ("image_url", {"url": "https://example.com\\@127.0.0.1/"}, ".image_url.url"),
+        ("image_url", {"url": "https://user:password@example.com/"}, ".image_url.url"),
+        ("image_url", {"url": "https://example.com/" + "a" * LONGEST_URL}, ".image_url.url"),
+        ("input_audio", {}, ".input_audio"),
+        ("input_audio", {"data": "UklG"}, ".input_audio"),
+        ("input_audio", {"data": "", "format": "wav"}, ".input_audio.data"),
+        ("input_audio", {"data": "https://example.com/a.wav", "format": "WAV!"}, ".input_audio.format"),
+        ("file", {}, ".file"),
+        ("file", {"file_id": "a", "file_data": "data:application/pdf;base64,AA"}, ".file"),
+        ("file", {"file_id": ""}, ".file.file_id"),
+        ("file", {"file_data": "JVBERi0="}, ".file.file_data"),
+        ("file", {"file_data": "data:application/pdf,x"}, ".file.file_data"),
+        ("video_url", {"url": PIXEL}, ".video_url.url"),
+        ("unheard_of", {}, ""),
+    ],
+)
+def test_a_malformed_part_is_refused_by_its_path(type_: str, value: Any, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat(with_part(type_, value))
+    assert caught.value.param == f"messages[1].content[1]{param}"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0177.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1",
+        "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1", "[::1]", "[::]", "[fe80::1]", "[fc00::1]",
+        "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::127.0.0.1]", "localhost.",
+        "metadata.google.internal", "printer.local", "db", "a.localhost", "[::x]",
+    ],
+)  # fmt: skip
+def test_no_address_of_a_private_network_is_passed_on(host: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat(with_part("image_url", {"url": f"http://{host}/latest"}))
+    assert caught.value.param == "messages[1].content[1].image_url.url"
+
+
+def test_what_was_checked_is_what_an_engine_reads() -> None:
+    """Of two members of one name, or of one written with escapes, an engine may read the other one."""
+    image = with_part("image_url", {"url": PIXEL})
+    for name in (b'"url"', b'"\\u0075rl"'):
+        for layout in (b'{%b: "http://169.254.169.254/", "url": ', b'{%b:"http://169.254.169.254/","url":'):
+            with pytest.raises(InvalidRequest, match="twice"):
+                parse_chat(image.replace(b'{"url": ', layout % name))
+    for name in (b'"image_url"', b'"image\\u005furl"'):
+        twice = image.replace(b', "image_url": {', b', %b: {"url": "http://169.254.169.254/"}, "image_url": {' % name)
+        assert twice != image
+        with pytest.raises(InvalidRequest, match="twice"):
+            parse_chat(twice)
+    with pytest.raises(InvalidRequest, match="twice"):
+        parse_chat(image.replace(b'"type": "image_url"', b'"type": "video_url", "type": "image_url"'))
 
 
 def test_a_last_assistant_message_is_a_prefill_and_tool_history_is_seen() -> None:
@@ -258,3 +344,11 @@ def test_a_last_assistant_message_is_a_prefill_and_tool_history_is_seen() -> Non
     with pytest.raises(InvalidRequest) as caught:
         parse_chat(body(messages=[*HELLO, asked, {"role": "tool", "content": "1"}]))
     assert caught.value.param == "messages[2].tool_call_id"
+
+
+def test_every_bound_is_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+    found = {name: value for name, value in vars(bounds).items() if name.isupper()}
+    assert len(found) > 15
+    for name, value in found.items():
+        assert f"| `{name}` | {value:,} |" in text

@@ -43,7 +43,7 @@ _ADAPTERS = [
     if row.speaks == "openai"
 ]
 _KEPT = (
-    "choices", "emulate", "fallbacks", "has_images", "has_tool_history", "include_usage", "model", "preferences", "prefill",
+    "choices", "emulate", "fallbacks", "has_tool_history", "include_usage", "media", "model", "preferences", "prefill",
     "reports", "stream", "strict", "trace", "unknown",
 )  # fmt: skip
 _LONG = "x" * 20_000

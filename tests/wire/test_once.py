@@ -73,8 +73,8 @@ def as_two_passes_find_it(once: Once, body: bytes, everything: list[tuple[str, A
     fields = chat._split(body)
     assert set(once.fields) == set(fields)
     assert {name: bytes(raw) for name, raw in once.fields.items()} == {n: bytes(raw) for n, raw in fields.items()}
-    has_images, has_tools, prefill, opening = chat._check_messages(fields["messages"])
-    assert (has_images, has_tools) == (False, False)
+    media, has_tools, prefill, opening = chat._check_messages(fields["messages"])
+    assert (media, has_tools) == (0, False)
     assert (once.prefill, bytes(once.opening)) == (prefill, bytes(opening))
 
 

@@ -46,6 +46,7 @@ MODULES = (
     "telemetry/recorder",
     "wire/chat",
     "wire/chat_request",
+    "wire/duplicates",
     "wire/once",
     "wire/usage",
 )

@@ -103,6 +103,7 @@ def model_of(facts: ModelFacts) -> Model:
         context_length=facts.whole("context_length"),
         max_output_tokens=facts.whole("max_output_tokens"),
         input_modalities=facts.words("input_modalities") or ("text",),
+        inputs_known=bool(facts.words("input_modalities")),
         output_modalities=facts.words("output_modalities") or ("text",),
         capabilities=facts.capabilities,
         parameters=facts.parameters,

@@ -69,7 +69,8 @@ class Model:
     """What calls need of a model, and `facts`: all that is known of it, for the pages.
 
     `defaults` are values, as JSON, for parameters that a caller leaves out. None: not known. `aliases` are other exact
-    ids by which it is known elsewhere; it is called by its `id`."""
+    ids by which it is known elsewhere; it is called by its `id`. `inputs_known`: `input_modalities` is all that it
+    takes; otherwise it is only what is certain."""
 
     id: str
     name: str
@@ -87,6 +88,11 @@ class Model:
     demonstration: bool = False
     aliases: tuple[str, ...] = ()
     facts: ModelFacts = NO_FACTS
+    inputs_known: bool = False
+
+    def may_take(self, modality: str) -> bool:
+        """False only for what the model is known not to take."""
+        return modality in self.input_modalities or not self.inputs_known
 
     @property
     def path(self) -> str:

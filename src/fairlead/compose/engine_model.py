@@ -51,6 +51,7 @@ def with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
             context_length=spec.context_tokens,
             max_output_tokens=spec.context_tokens,
             input_modalities=("text", "image") if spec.images else ("text",),
+            inputs_known=True,
         )
     elif spec.images:
         model = replace(model, input_modalities=("text", "image"))

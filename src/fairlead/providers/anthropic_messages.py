@@ -12,18 +12,20 @@ from msgspec import Raw, Struct
 from fairlead.errors import FairleadError, UpstreamCut
 from fairlead.providers.conversation import (
     Conversation,
-    Image,
     Losses,
+    Media,
     Part,
     Text,
     ToolResult,
     ToolUse,
     Turn,
     Wishes,
+    parameters_of,
     plain_id,
     read_conversation,
     read_wishes,
     refuse_when_strict,
+    text_of_file,
 )
 from fairlead.providers.dialects import Dialect
 from fairlead.providers.failures import upstream_error
@@ -182,13 +184,16 @@ def _block(part: Part) -> dict[str, Any]:
     block: dict[str, Any]
     if isinstance(part, Text):
         block = {"type": "text", "text": part.text}
-    elif isinstance(part, Image):
-        source = {"type": "base64", "media_type": f"image/{part.kind}", "data": part.data}
-        block = {"type": "image", "source": source}
+    elif isinstance(part, Media):
+        block = _media(part)
     elif isinstance(part, ToolUse):
         return {"type": "tool_use", "id": plain_id(part.id), "name": part.name, "input": part.arguments}
     elif isinstance(part, ToolResult):
-        block = {"type": "tool_result", "tool_use_id": plain_id(part.id), "content": part.text}
+        content: Any = part.text
+        if part.media:
+            content = [{"type": "text", "text": part.text}] if part.text else []
+            content += [_media(one) for one in part.media]
+        block = {"type": "tool_result", "tool_use_id": plain_id(part.id), "content": content}
     elif part.data:
         return {"type": "redacted_thinking", "data": part.data}
     else:
@@ -198,9 +203,25 @@ def _block(part: Part) -> dict[str, Any]:
     return block
 
 
+def _media(part: Media) -> dict[str, Any]:
+    """An image or a document. https://platform.claude.com/docs/en/build-with-claude/vision and .../pdf-support"""
+    if part.url:
+        source = {"type": "url", "url": part.url}
+    elif part.mime == "text/plain":
+        source = {"type": "text", "media_type": part.mime, "data": text_of_file(part)}
+    else:
+        source = {"type": "base64", "media_type": part.mime, "data": part.data}
+    if part.kind == "image":
+        return {"type": "image", "source": source}
+    document: dict[str, Any] = {"type": "document", "source": source}
+    if part.name:
+        document["title"] = part.name[:500]
+    return document
+
+
 def _tool(tool: Any) -> dict[str, Any]:
     function = tool.function
-    made: dict[str, Any] = {"name": function.name, "input_schema": function.parameters or {"type": "object"}}
+    made: dict[str, Any] = {"name": function.name, "input_schema": parameters_of(function)}
     if function.description is not None:
         made["description"] = function.description
     if function.strict:

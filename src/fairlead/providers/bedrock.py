@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -9,18 +10,19 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Raw, Struct
 
-from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
+from fairlead.errors import FairleadError, UnsupportedContent, UpstreamCut, UpstreamInvalid
 from fairlead.providers.anthropic_messages import OUTPUT_TOKENS, sampling_of, thinking_of, turns_for_claude
 from fairlead.providers.conversation import (
     Conversation,
-    Image,
     Losses,
+    Media,
     Part,
     Text,
     ToolResult,
     ToolUse,
     Turn,
     Wishes,
+    parameters_of,
     plain_id,
     read_conversation,
     read_wishes,
@@ -69,6 +71,19 @@ STATUSES = {
     "InternalServerException": 500,
     "ServiceUnavailableException": 503,
 }
+DOCUMENT_FORMATS = {
+    "application/pdf": "pdf",
+    "text/csv": "csv",
+    "application/msword": "doc",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
+    "application/vnd.ms-excel": "xls",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
+    "text/html": "html",
+    "text/plain": "txt",
+    "text/markdown": "md",
+}
+VIDEO_FORMATS = {"quicktime": "mov", "x-matroska": "mkv", "x-flv": "flv", "x-ms-wmv": "wmv", "3gpp": "three_gp"}
+_NO_NAME = re.compile(r"[^A-Za-z0-9 ()\[\]-]")
 FORMAT = "bedrock-converse-v1"
 CACHE_POINT: dict[str, Any] = {"cachePoint": {"type": "default"}}
 # A history with tools needs their declarations; this one says nothing about the arguments.
@@ -120,7 +135,7 @@ def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, l
     if tools := _tools(conversation, wishes, lost):
         body["toolConfig"] = tools
     if wishes.schema is not None:
-        schema = {"schema": _encode(wishes.schema).decode(), "name": wishes.schema_name}
+        schema = {"schema": bytes(wishes.schema).decode(), "name": wishes.schema_name}
         output["textFormat"] = {"type": "json_schema", "structure": {"jsonSchema": schema}}
     elif wishes.json_object:
         lost.dropped.append("response_format.json_object")
@@ -138,19 +153,38 @@ def _message(turn: Turn) -> dict[str, Any]:
 def _blocks(part: Part) -> list[dict[str, Any]]:
     if isinstance(part, Text):
         return _with_cache(part, {"text": part.text})
-    if isinstance(part, Image):
-        return _with_cache(part, {"image": {"format": part.kind, "source": {"bytes": part.data}}})
+    if isinstance(part, Media):
+        return _with_cache(part, _media(part))
     if isinstance(part, ToolUse):
         return [{"toolUse": {"toolUseId": plain_id(part.id), "name": part.name, "input": part.arguments}}]
     if isinstance(part, ToolResult):
-        content: list[dict[str, Any]] = [{"text": part.text}] if part.text else [{"json": {}}]
+        content: list[dict[str, Any]] = [{"text": part.text}] if part.text else []
+        content += [_media(one) for one in part.media]
+        content = content or [{"json": {}}]
         return _with_cache(part, {"toolResult": {"toolUseId": plain_id(part.id), "content": content}})
     if part.data:
         return [{"reasoningContent": {"redactedContent": part.data}}]
     return [{"reasoningContent": {"reasoningText": {"text": part.text, "signature": part.signature}}}]
 
 
-def _with_cache(part: Text | Image | ToolResult, block: dict[str, Any]) -> list[dict[str, Any]]:
+def _media(part: Media) -> dict[str, Any]:
+    """An image, a video or a document: Converse names formats by their own words, and documents by plain names.
+
+    https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_DocumentBlock.html"""
+    source = {"bytes": part.data}
+    kind = part.mime.partition("/")[2]
+    if part.kind == "image":
+        return {"image": {"format": kind, "source": source}}
+    if part.kind == "video":
+        return {"video": {"format": VIDEO_FORMATS.get(kind, kind), "source": source}}
+    form = DOCUMENT_FORMATS.get(part.mime)
+    if form is None:
+        raise UnsupportedContent(f"Bedrock takes no files of type {part.mime!r}.", param="messages")
+    name = " ".join(_NO_NAME.sub(" ", part.name.rpartition(".")[0] or part.name).split())[:200]
+    return {"document": {"format": form, "name": name or "document", "source": source}}
+
+
+def _with_cache(part: Text | Media | ToolResult, block: dict[str, Any]) -> list[dict[str, Any]]:
     return [block] if part.cache == NULL else [block, CACHE_POINT]
 
 
@@ -178,7 +212,7 @@ def _tools(conversation: Conversation, wishes: Wishes, lost: Losses) -> dict[str
 
 def _tool(tool: Any) -> dict[str, Any]:
     function = tool.function
-    made: dict[str, Any] = {"name": function.name, "inputSchema": {"json": function.parameters or {"type": "object"}}}
+    made: dict[str, Any] = {"name": function.name, "inputSchema": {"json": parameters_of(function)}}
     if function.description:
         made["description"] = function.description
     if function.strict:

@@ -7,16 +7,20 @@ Thoughts and signatures travel in `reasoning_details` of a message (OpenRouter's
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping
+from mimetypes import guess_type
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, NotCarried
 from fairlead.providers.messages import short_id
+from fairlead.wire.bounds import MOST_REASONING_DETAILS
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
-from fairlead.wire.chat_shapes import NULL, Tool
+from fairlead.wire.chat_shapes import NULL, File, Function, ImageUrl, InputAudio, Tool, VideoUrl
 
 
 class Text(Struct, frozen=True):
@@ -26,24 +30,33 @@ class Text(Struct, frozen=True):
     cache: Raw = NULL
 
 
-class Image(Struct, frozen=True):
-    kind: str  # png, jpeg, webp, gif
-    data: str  # base64
+class Media(Struct, frozen=True):
+    """Something that is no text: its bytes in base64, or the address where it is. `mime`: its type, "" when nothing
+    says it; `name`: of a file."""
+
+    kind: Literal["image", "audio", "file", "video"]
+    mime: str
+    data: str = ""
+    url: str = ""
+    name: str = ""
     cache: Raw = NULL
 
 
 class ToolUse(Struct, frozen=True):
     id: str
     name: str
-    arguments: dict[str, Raw]
+    arguments: Raw  # an object
     signature: str | None = None
 
 
 class ToolResult(Struct, frozen=True):
+    """`media` stands behind the text."""
+
     id: str
     name: str
     text: str
     cache: Raw = NULL
+    media: tuple[Media, ...] = ()
 
 
 class Thought(Struct, frozen=True):
@@ -54,7 +67,7 @@ class Thought(Struct, frozen=True):
     data: str = ""
 
 
-Part = Text | Image | ToolUse | ToolResult | Thought
+Part = Text | Media | ToolUse | ToolResult | Thought
 
 
 class Turn(Struct, frozen=True):
@@ -93,7 +106,7 @@ class Wishes(Struct, frozen=True):
     forced_tool: str | None = None
     parallel_tool_calls: bool = True
     json_object: bool = False
-    schema: dict[str, Raw] | None = None
+    schema: Raw | None = None
     schema_name: str = "answer"
 
 
@@ -141,23 +154,24 @@ class _Message(Struct):
     reasoning_details: list[_Detail] | None = None
 
 
-class _ImageUrl(Struct):
-    url: str
-
-
 class _Part(Struct):
     type: str
-    text: str = ""
-    refusal: str = ""
-    image_url: _ImageUrl | None = None
+    text: str | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | None = None
+    input_audio: InputAudio | None = None
+    file: File | None = None
+    video_url: VideoUrl | None = None
     cache_control: Raw = NULL
 
 
+EMPTY = Raw(b"{}")
+ANY_OBJECT = Raw(b'{"type":"object"}')
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _messages = msgspec.json.Decoder(list[_Message])
 _parts = msgspec.json.Decoder(list[_Part])
 _string = msgspec.json.Decoder(str)
-_object = msgspec.json.Decoder(dict[str, Raw])
+_raw = msgspec.json.Decoder(Raw)
 
 
 def read_conversation(request: ChatRequest) -> Conversation:
@@ -166,6 +180,10 @@ def read_conversation(request: ChatRequest) -> Conversation:
         messages = _messages.decode(request.messages)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequest(f"messages cannot be translated: {str(error)[:200]}.", param="messages") from None
+    if sum(len(message.reasoning_details or ()) for message in messages) > MOST_REASONING_DETAILS:
+        raise InvalidRequest(
+            f"The messages have more than {MOST_REASONING_DETAILS:,} reasoning_details.", param="messages"
+        )
     system: list[Text] = []
     turns: list[Turn] = []
     names: dict[str, str] = {}
@@ -197,25 +215,50 @@ def _content(raw: Raw) -> list[Part]:
         return [Text(text)] if text else []
     found: list[Part] = []
     for part in _decoded(_parts, raw):
-        if part.image_url is not None:
-            head, _, data = part.image_url.url.partition(",")
-            kind = head.removeprefix("data:image/").removesuffix(";base64")
-            found.append(Image("jpeg" if kind == "jpg" else kind, data, part.cache_control))
+        media = _media(part)
+        if media is not None:
+            found.append(media)
         elif part.text or part.refusal:
-            found.append(Text(part.text or part.refusal, part.cache_control))
+            found.append(Text(part.text or part.refusal or "", part.cache_control))
     return found
 
 
+def _media(part: _Part) -> Media | None:
+    if part.type == "image_url" and part.image_url is not None:
+        return _at("image", part.image_url.url, part.cache_control)
+    if part.type == "video_url" and part.video_url is not None:
+        return _at("video", part.video_url.url, part.cache_control)
+    if part.type == "file" and part.file is not None:
+        return _at("file", part.file.file_data or "", part.cache_control, part.file.filename or "")
+    if part.type == "input_audio" and part.input_audio is not None:
+        return Media("audio", f"audio/{part.input_audio.format}", part.input_audio.data, cache=part.cache_control)
+    return None
+
+
+def _at(kind: Literal["image", "file", "video"], url: str, cache: Raw, name: str = "") -> Media:
+    if url[:5].lower() != "data:":
+        path = urlsplit(url).path
+        guessed = guess_type(path)[0] or ("application/pdf" if kind == "file" else "")
+        return Media(kind, guessed, url=url, name=name or path.rpartition("/")[2], cache=cache)
+    head, _, data = url.partition(",")
+    mime = head.removeprefix("data:").removesuffix(";base64")
+    return Media(kind, "image/jpeg" if mime == "image/jpg" else mime, data, name=name, cache=cache)
+
+
 def _result(message: _Message, names: Mapping[str, str]) -> ToolResult:
-    texts = [part for part in _content(message.content) if isinstance(part, Text)]
+    parts = _content(message.content)
+    texts = [part for part in parts if isinstance(part, Text)]
+    media = tuple(part for part in parts if isinstance(part, Media))
     cache = texts[-1].cache if texts else NULL
     tool_id = message.tool_call_id or ""
-    return ToolResult(tool_id, names.get(tool_id, tool_id), "".join(part.text for part in texts), cache)
+    return ToolResult(tool_id, names.get(tool_id, tool_id), "".join(part.text for part in texts), cache, media)
 
 
 def _use(call: _Call, at: int) -> ToolUse:
     try:
-        arguments = _object.decode(call.function.arguments) if call.function.arguments.strip() else {}
+        arguments = _raw.decode(call.function.arguments) if call.function.arguments.strip() else EMPTY
+        if memoryview(arguments)[0] != 0x7B:
+            raise msgspec.ValidationError("Expected `object`")
     except (msgspec.DecodeError, RecursionError):
         where = f"messages[{at}].tool_calls"
         raise InvalidRequest(
@@ -269,17 +312,18 @@ def _read_shape(values: dict[str, Any], dropped: list[str]) -> None:
     if shape is not None and shape.type == "json_object":
         values["json_object"] = True
     elif shape is not None and shape.type == "json_schema":
-        values["schema"] = shape.json_schema.schema or {}
+        values["schema"] = EMPTY if shape.json_schema.schema == NULL else shape.json_schema.schema
         values["schema_name"] = shape.json_schema.name
     wanted = values.pop("structured_outputs", None)
     if wanted is None:
         return
-    if wanted.json is not None:
-        values["schema"] = _decoded(_object, Raw(wanted.json.encode())) if isinstance(wanted.json, str) else wanted.json
+    if wanted.json != NULL:
+        is_text = memoryview(wanted.json)[0] == 0x22
+        values["schema"] = Raw(_decoded(_string, wanted.json).encode()) if is_text else wanted.json
     elif wanted.json_object:
         values["json_object"] = True
     else:
-        named = [name for name in wanted.__struct_fields__ if getattr(wanted, name) is not None]
+        named = [name for name in wanted.__struct_fields__ if getattr(wanted, name) not in (None, NULL)]
         dropped.append(f"structured_outputs.{named[0]}")
 
 
@@ -296,6 +340,20 @@ def _read_tools(values: dict[str, Any]) -> None:
     else:
         values["tools"] = tuple(tool for tool in values["tools"] if tool.function.name in names)
         values["tool_choice"] = choice.allowed_tools.mode
+
+
+def parameters_of(function: Function) -> Raw:
+    """The schema of a tool's arguments; a tool without one takes an object."""
+    raw = function.parameters
+    return ANY_OBJECT if raw == NULL or (len(raw) <= 64 and not bytes(raw)[1:-1].strip()) else raw
+
+
+def text_of_file(part: Media) -> str:
+    """What a text file says. Raises InvalidRequest when it is not UTF-8 in base64."""
+    try:
+        return b64decode(part.data, validate=True).decode()
+    except ValueError:
+        raise InvalidRequest("A text file must be UTF-8 in base64.", param="messages") from None
 
 
 def plain_id(tool_id: str) -> str:

@@ -24,6 +24,7 @@ _TRANSLATED = frozenset({
     "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop",
     "structured_outputs", "temperature", "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
+_NO_FILES = frozenset({"files", "file_ids"})
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 
@@ -37,7 +38,7 @@ class Dialect:
     of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
     `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: whoever speaks it goes on
     from a last assistant message, letter by letter; of others `prefill.py` knows. `list_path`: where its models are
-    listed, for nothing; empty: nowhere.
+    listed, for nothing; empty: nowhere. `own_parts`: files and audio stand in parts of its own.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Dialect:
     prefill_prefix: bool = False
     echoes_prefill: bool = False
     short_tool_ids: bool = False
+    own_parts: bool = False
     parses_control_tokens: bool = False
     keeps_connections: bool = True
 
@@ -78,6 +80,7 @@ DIALECTS: Mapping[str, Dialect] = {
             renames={"max_tokens": "max_completion_tokens"},
             bills_cut=True,
             structured="response_format",
+            incapable=frozenset({"video"}),
         ),
         Dialect(
             "mistral",
@@ -90,6 +93,8 @@ DIALECTS: Mapping[str, Dialect] = {
             continues=True,
             prefill_prefix=True,
             short_tool_ids=True,
+            incapable=frozenset({"video"}),
+            own_parts=True,
         ),
         Dialect(
             "vllm",
@@ -98,6 +103,7 @@ DIALECTS: Mapping[str, Dialect] = {
             always_streams=True,
             continues=True,
             prefill_members={"continue_final_message": b"true", "add_generation_prompt": b"false"},
+            incapable=_NO_FILES,
         ),
         Dialect(
             "sglang",
@@ -107,6 +113,7 @@ DIALECTS: Mapping[str, Dialect] = {
             structured="sglang",
             continues=True,
             prefill_members={"continue_final_message": b"true"},
+            incapable=_NO_FILES,
         ),
         Dialect(
             "llamacpp",
@@ -121,6 +128,7 @@ DIALECTS: Mapping[str, Dialect] = {
             echoes_prefill=True,
             short_tool_ids=True,
             parses_control_tokens=True,
+            incapable=_NO_FILES | {"media_urls", "video"},
             keeps_connections=False,  # it closes after every stream, unannounced
         ),
         Dialect(
@@ -130,6 +138,7 @@ DIALECTS: Mapping[str, Dialect] = {
             renames={"max_tokens": "max_completion_tokens"},
             bills_cut=True,
             structured="response_format",
+            incapable=frozenset({"video"}),
         ),
         # https://console.groq.com/docs/openai: these are answered with 400
         Dialect("groq", carries=None, lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}), bills_cut=True),
@@ -156,7 +165,7 @@ DIALECTS: Mapping[str, Dialect] = {
             headers=b"anthropic-version: 2023-06-01\r\n",
             path=b"/messages",
             bills_cut=True,
-            incapable=frozenset({"json_object"}),
+            incapable=frozenset({"json_object", "audio", "video", "file_ids", "assistant_media"}),
         ),
         Dialect(
             "gemini",
@@ -164,6 +173,7 @@ DIALECTS: Mapping[str, Dialect] = {
             speaks="gemini",
             key_header="x-goog-api-key: {key}",
             bills_cut=True,
+            incapable=frozenset({"file_ids"}),
         ),
         Dialect(
             "bedrock",
@@ -172,7 +182,7 @@ DIALECTS: Mapping[str, Dialect] = {
             list_path=b"",  # it is told elsewhere, under another permission
             stream_type=b"application/vnd.amazon.eventstream",
             bills_cut=True,
-            incapable=frozenset({"json_object"}),
+            incapable=frozenset({"json_object", "audio", "file_ids", "media_urls", "assistant_media"}),
         ),
     )
 }

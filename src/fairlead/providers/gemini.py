@@ -13,8 +13,8 @@ from msgspec import Raw, Struct
 from fairlead.errors import FairleadError, UpstreamCut, UpstreamFailed
 from fairlead.providers.conversation import (
     Conversation,
-    Image,
     Losses,
+    Media,
     Part,
     Text,
     ToolResult,
@@ -54,6 +54,7 @@ REFUSED = frozenset({
 })  # fmt: skip
 _VERSION = re.compile(r"gemini-(\d+)")
 _encode = msgspec.json.encode
+_raw = msgspec.json.Decoder(Raw)
 
 
 def version_of(model: str) -> int | None:
@@ -127,7 +128,7 @@ def _thinking(model: str, effort: str | None, lost: Losses) -> dict[str, Any] | 
 
 
 def _content(turn: Turn, signed: bool) -> dict[str, Any]:
-    parts = [made for part in turn.parts if (made := _part(part)) is not None]
+    parts = [made for part in turn.parts for made in _parts(part)]
     # The first call of a turn bears the signature, also for those beside it.
     first = next((part for part in parts if "functionCall" in part), None)
     if signed and first is not None and "thoughtSignature" not in first:
@@ -135,27 +136,40 @@ def _content(turn: Turn, signed: bool) -> dict[str, Any]:
     return {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
 
 
-def _part(part: Part) -> dict[str, Any] | None:
+def _parts(part: Part) -> list[dict[str, Any]]:
     if isinstance(part, Text):
-        return {"text": part.text}
-    if isinstance(part, Image):
-        return {"inlineData": {"mimeType": f"image/{part.kind}", "data": part.data}}
+        return [{"text": part.text}]
+    if isinstance(part, Media):
+        return [_media(part)]
     if isinstance(part, ToolUse):
         made: dict[str, Any] = {"functionCall": {"id": part.id, "name": part.name, "args": part.arguments}}
         if part.signature is not None:
             made["thoughtSignature"] = part.signature
-        return made
+        return [made]
     if isinstance(part, ToolResult):
-        return {"functionResponse": {"id": part.id, "name": part.name, "response": _response(part.text)}}
-    return None  # another vendor's thought
+        response = {"functionResponse": {"id": part.id, "name": part.name, "response": _response(part.text)}}
+        return [response, *(_media(one) for one in part.media)]
+    return []  # another vendor's thought
 
 
-def _response(text: str) -> dict[str, Any]:
+def _media(part: Media) -> dict[str, Any]:
+    """Bytes, or an address that Google fetches: https://ai.google.dev/gemini-api/docs/file-input-methods"""
+    if not part.url:
+        return {"inlineData": {"mimeType": part.mime, "data": part.data}}
+    data = {"fileUri": part.url}
+    if part.mime:
+        data["mimeType"] = part.mime
+    return {"fileData": data}
+
+
+def _response(text: str) -> Raw | dict[str, Any]:
     """A result must be an object: text that is none is put into one."""
     try:
-        return {**msgspec.json.decode(text, type=dict[str, Raw])}
+        if text.lstrip()[:1] == "{":
+            return _raw.decode(text)
     except (msgspec.DecodeError, RecursionError):
-        return {"result": text}
+        pass
+    return {"result": text}
 
 
 def _declaration(tool: Any) -> dict[str, Any]:
@@ -163,7 +177,7 @@ def _declaration(tool: Any) -> dict[str, Any]:
     made: dict[str, Any] = {"name": function.name}
     if function.description is not None:
         made["description"] = function.description
-    if function.parameters is not None:
+    if function.parameters != NULL:
         made["parametersJsonSchema"] = function.parameters
     return made
 

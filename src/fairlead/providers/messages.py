@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
+
+from fairlead.errors import InvalidRequest
+from fairlead.wire.bounds import MOST_CONTROL_TOKENS
+from fairlead.wire.chat_shapes import File, InputAudio
 
 NULL = Raw(b"null")
 SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 # Text that a tokenizer of the common families reads as a control token: Mistral's, and the marks of Llama, ChatML
-# and Gemma templates.
+# and Gemma templates. Written as tries, so that a text of nothing but brackets costs a step for each.
 _NAMES = (
-    "INST|AVAILABLE_TOOLS|TOOL_RESULTS|SYSTEM_PROMPT|TOOL_CALLS|TOOL_CONTENT|ARGS|CALL_ID|IMG|IMG_BREAK|IMG_END|"
-    "PREFIX|MIDDLE|SUFFIX|THINK|AUDIO|BEGIN_AUDIO|MODEL_SETTINGS"
+    "A(?:VAILABLE_TOOLS|RGS|UDIO)|BEGIN_AUDIO|CALL_ID|I(?:NST|MG(?:_BREAK|_END)?)|M(?:IDDLE|ODEL_SETTINGS)|PREFIX|"
+    "S(?:YSTEM_PROMPT|UFFIX)|T(?:OOL_(?:RESULTS|CALLS|CONTENT)|HINK)"
 )
-_ANGLED = "s|unk|pad|bos|eos|start_of_turn|end_of_turn|tool_call|tool_response|think"
-CONTROL = re.compile(rf"\[(?=/?(?:{_NAMES})\])|<(?=/?(?:{_ANGLED})>|\|)")
-# The same in a document's bytes, or an escape of ASCII that might hide it.
-_HINT = re.compile(rf"\[/?(?:{_NAMES})\]|</?(?:{_ANGLED})>|<\||\\/|\\u00[2-7]".encode())
+_ANGLED = "bos|e(?:os|nd_of_turn)|pad|s(?:tart_of_turn)?|t(?:ool_(?:call|response)|hink)|unk"
+_BRACKET = rf"\[(?=/?[ABCIMPST])(?=/?(?:{_NAMES})\])"
+_ANGLE = rf"<(?=\||/?(?:{_ANGLED})>)"
+CONTROL = re.compile(f"{_BRACKET}|{_ANGLE}")
+_BRACKETS, _ANGLES = re.compile(_BRACKET.encode()), re.compile(_ANGLE.encode())
+# An escape of ASCII that might hide a control token in a document's bytes.
+_HIDDEN = re.compile(rb"\\(?:/|u00[2-7])")
 WORD_JOINER = "\u2060"
+_JOINER = WORD_JOINER.encode()
+_encode = msgspec.json.encode
 
 
 def short_id(tool_id: str) -> str:
@@ -45,26 +53,32 @@ def neutral_text(text: str) -> str:
 
 
 def may_hold_control(raw: bytes | Raw) -> bool:
-    return _HINT.search(memoryview(raw)) is not None
+    view = memoryview(raw)
+    return any(hint.search(view) is not None for hint in (_BRACKETS, _ANGLES, _HIDDEN))
 
 
 def neutralise(raw: Raw) -> Raw:
-    """The same JSON without control tokens in any string; `raw` itself when there is none."""
-    if not may_hold_control(raw):
-        return raw
-    value = msgspec.json.decode(raw)
-    changed = _map_strings(value, neutral_text)
-    return raw if changed == value else Raw(msgspec.json.encode(changed))
+    """The same JSON without control tokens in any string; `raw` itself when there is none.
+
+    They are looked for in the bytes: what begins one stands nowhere but in a string, and needs no escape there."""
+    text = bytes(raw)
+    if _HIDDEN.search(text) is not None:
+        text = _encode(msgspec.json.decode(raw))
+    changed = text.replace(b"<|", b"<" + _JOINER + b"|")
+    if b"[" in text:
+        changed = _limited(_BRACKETS.subn(b"[" + _JOINER, changed, MOST_CONTROL_TOKENS))
+    if b"<" in text:
+        changed = _limited(_ANGLES.subn(b"<" + _JOINER, changed, MOST_CONTROL_TOKENS))
+    return raw if changed == text else Raw(changed)
 
 
-def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_map_strings(item, change) for item in value]
-    if isinstance(value, dict):
-        return {change(key): _map_strings(item, change) for key, item in value.items()}
-    return value
+def _limited(done: tuple[bytes, int]) -> bytes:
+    if done[1] >= MOST_CONTROL_TOKENS:
+        raise InvalidRequest(
+            f"There are {MOST_CONTROL_TOKENS:,} or more control tokens such as [INST] in the messages or tools.",
+            param="messages",
+        )
+    return done[0]
 
 
 def with_short_ids(raw: Raw) -> Raw:
@@ -86,6 +100,41 @@ def with_prefix_mark(raw: Raw) -> Raw:
     messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
     messages[-1]["prefix"] = Raw(b"true")
     return _encoded(messages)
+
+
+def with_mistral_parts(raw: Raw) -> Raw:
+    """Files and audio in the parts that Mistral's API has for them: https://docs.mistral.ai/api"""
+    messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
+    for message in messages:
+        content = message.get("content", NULL)
+        if memoryview(content)[0] != 0x5B:
+            continue
+        parts = msgspec.json.decode(content, type=list[Raw])
+        message["content"] = _encoded([_mistral_part(part) for part in parts])
+    return _encoded(messages)
+
+
+class _Part(Struct):
+    type: str = ""
+    file: File | None = None
+    input_audio: InputAudio | None = None
+
+
+_part = msgspec.json.Decoder(_Part)
+
+
+def _mistral_part(raw: Raw) -> Any:
+    part = _part.decode(raw)
+    if part.input_audio is not None:
+        return {"type": "input_audio", "input_audio": part.input_audio.data}
+    if part.file is None:
+        return raw
+    if part.file.file_id is not None:
+        return {"type": "file", "file_id": part.file.file_id}
+    made = {"type": "document_url", "document_url": part.file.file_data}
+    if part.file.filename is not None:
+        made["document_name"] = part.file.filename
+    return made
 
 
 def _encoded(value: Any) -> Raw:

@@ -15,12 +15,14 @@ from fairlead.providers.messages import (
     may_hold_control,
     neutral_text,
     neutralise,
+    with_mistral_parts,
     with_prefix_mark,
     with_short_ids,
 )
 from fairlead.providers.openai_answers import ChatAssembler, ChatRelay, PlainAnswer, plain_answer
 from fairlead.providers.openai_shapes import NULL, Kind, ToolEntry, UpstreamCall
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools, tool_choice
+from fairlead.wire.media import AUDIO, FILE
 
 __all__ = ["OpenAIChat", "UpstreamCall"]
 
@@ -30,6 +32,7 @@ _NULL: Final[Raw] = NULL
 JSON_OBJECT: Final = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
 ANY_OBJECT: Final = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
+_OWN_PARTS: Final = AUDIO | FILE
 # How tool calls begin in the words of Mistral's models, and of Qwen's and Hermes.
 TOOL_MARKUP: Final = ("[TOOL_CALLS]", "<tool_call>")
 # Up to here copying the messages costs less than having them apart.
@@ -138,6 +141,8 @@ class OpenAIChat:
         messages = request.messages
         if request.has_tool_history and self._short_tool_ids:
             messages = with_short_ids(messages)
+        if request.media & _OWN_PARTS and row.own_parts:
+            messages = with_mistral_parts(messages)
         prefill = request.prefill
         if self._parses_control_tokens:
             try:
@@ -233,7 +238,10 @@ def _choice_as_grammar(row: Dialect, members: dict[str, Raw], value: Raw) -> Non
 
 
 def _escaped(text: str) -> str:
-    return "".join("\\" + letter if letter in r"\.^$*+?{}[]|()" else letter for letter in text)
+    return text.translate(_ESCAPES)
+
+
+_ESCAPES: Final = str.maketrans({letter: "\\" + letter for letter in r"\.^$*+?{}[]|()"})
 
 
 def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:

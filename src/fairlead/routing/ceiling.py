@@ -69,7 +69,7 @@ class Ceiling:
 
 def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
     prompt = len(request.messages) + request.other_bytes
-    if request.has_images:
+    if request.media:
         prompt += media_tokens(request.messages, servable.image_tokens)
     calls = calls_foreseen(servable, request) if request.choices > 1 else 1
     if request.emulate and request.other_bytes and "response_format" in request.given and _lacks(servable, _JSON):

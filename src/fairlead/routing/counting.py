@@ -33,7 +33,7 @@ async def counted_ceiling(ceiling: Ceiling, servable: Servable, request: ChatReq
     """The ceiling with the prompt counted by the tokenizers of all deployments, and something to spare for templates
     that add to it; as it was where one of them is not known."""
     families = {upstream.family for upstream in servable.upstreams}
-    if None in families or request.has_images:
+    if None in families or request.media:
         return ceiling
     members = [name for name in request.given if name not in NOT_IN_PROMPT]
     beside = max(0, ceiling.prompt - len(request.messages) - request.other_bytes)  # what emulation may add

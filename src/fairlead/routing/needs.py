@@ -9,13 +9,26 @@ from msgspec import Raw, Struct
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.catalogue.vocabulary import OUTPUT_CAPS
+from fairlead.wire import media
 from fairlead.wire.chat import PARAMETERS, ChatRequest
 
-CAPABILITIES = ("tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n")
+CAPABILITIES = (
+    "tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n", "audio", "files",
+    "video", "media_urls", "file_ids", "assistant_media",
+)  # fmt: skip
 CAPABILITY_BITS: Mapping[str, int] = {name: 1 << at for at, name in enumerate(CAPABILITIES)}
-TOOLS, PARALLEL_TOOLS, JSON_SCHEMA, JSON_OBJECT, IMAGES, PREFILL, LOGPROBS, CHOICES = CAPABILITY_BITS.values()
+(
+    TOOLS, PARALLEL_TOOLS, JSON_SCHEMA, JSON_OBJECT, IMAGES, PREFILL, LOGPROBS, CHOICES, AUDIO, FILES, VIDEO,
+    MEDIA_URLS, FILE_IDS, ASSISTANT_MEDIA,
+) = CAPABILITY_BITS.values()  # fmt: skip
+# What a request needs for each bit of its `media`.
+MEDIA_NEEDS: Mapping[int, int] = {
+    media.IMAGE: IMAGES, media.AUDIO: AUDIO, media.FILE: FILES, media.VIDEO: VIDEO, media.ADDRESS: MEDIA_URLS,
+    media.FILE_ID: FILE_IDS, media.ASSISTANT: ASSISTANT_MEDIA,
+}  # fmt: skip
+MEDIA = IMAGES | AUDIO | FILES | VIDEO | MEDIA_URLS | FILE_IDS | ASSISTANT_MEDIA
 # Without these an answer would be another one than was asked for; the others are left out, and said so.
-HARD = TOOLS | PARALLEL_TOOLS | JSON_SCHEMA | JSON_OBJECT | IMAGES | PREFILL | CHOICES
+HARD = TOOLS | PARALLEL_TOOLS | JSON_SCHEMA | JSON_OBJECT | PREFILL | CHOICES | MEDIA
 MAY_BE_EMULATED = JSON_SCHEMA | JSON_OBJECT | CHOICES
 PARAMETER_BITS: Mapping[str, int] = {name: 1 << (16 + at) for at, name in enumerate(sorted(PARAMETERS))}
 UNKNOWN_PARAMETER = 1 << 15
@@ -31,7 +44,11 @@ class _Kind(Struct):
 
 def needs_of(request: ChatRequest) -> int:
     """Capabilities and parameters that a request asks for."""
-    needs = IMAGES if request.has_images else 0
+    needs = 0
+    if request.media:
+        for bit, need in MEDIA_NEEDS.items():
+            if request.media & bit:
+                needs |= need
     if request.prefill is not None:
         needs |= PREFILL
     if request.choices > 1:
@@ -56,8 +73,9 @@ def lacks_of(model: Model, deployment: Deployment, carries: frozenset[str] | Non
     """What a deployment is known to lack: what the operator says, what its dialect cannot carry, what its model cannot.
     What is not known is not lacking."""
     bits = sum(CAPABILITY_BITS[name] for name in set(deployment.lacks))
-    if "image" not in model.input_modalities:
-        bits |= IMAGES
+    for bit, modality in media.MODALITIES.items():
+        if not model.may_take(modality):
+            bits |= MEDIA_NEEDS[bit]
     carried = carries
     if deployment.parameters is not None:
         carried = deployment.parameters if carries is None else carries & deployment.parameters

@@ -26,7 +26,7 @@ def capped(request: ChatRequest, upstream: Upstream, prompt_tokens: int) -> Chat
     assert most is not None
     if within(request, most):
         return request
-    if named_cap(request) is None and upstream.context is not None and not request.has_images:
+    if named_cap(request) is None and upstream.context is not None and not request.media:
         room = upstream.context - prompt_tokens - SPARE_TOKENS - prompt_tokens // 32
         most = min(most, max(LEAST_OUTPUT_TOKENS, room))
     changed = request.copy()

@@ -92,7 +92,10 @@ def plan(
     """The plan for one request. `offers`: the model's deployments, then those of every model it may fall back on.
     `prompt_tokens`: counted; None: estimated from the bytes. Raises nothing: see `refusal`."""
     first = offers[0]
-    if first.simple and request.preferences is None and len(offers) == 1 and not health.troubled and not request.strict:
+    if (
+        first.simple and request.preferences is None and len(offers) == 1 and not health.troubled and not request.strict
+        and not request.media
+    ):  # fmt: skip
         return Plan(first.upstreams)  # nothing is to be decided
     wanted = request.preferences
     strategy = (wanted.sort if wanted is not None else None) or rules.strategy
@@ -148,7 +151,7 @@ class _Asked:
         self.prompt = len(request.messages) // 4 if prompt_tokens is None else prompt_tokens
         self.sure = prompt_tokens is not None
         # Pictures are bytes that are no text; as many bytes as the context has tokens fit whatever they say.
-        self.whole = 0 if request.has_images and prompt_tokens is None else len(request.messages)
+        self.whole = 0 if request.media and prompt_tokens is None else len(request.messages)
         self.output = named_cap(request) or 0
 
 

@@ -11,7 +11,7 @@ from fairlead.http.client import Pool
 from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
 from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
-from fairlead.routing.needs import HARD, IMAGES
+from fairlead.routing.needs import HARD, MEDIA
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 
 # Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
@@ -107,8 +107,8 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
     contexts = [upstream.context or model.context_length for upstream in upstreams] or [model.context_length]
     outputs = [_output(model, upstream) for upstream in upstreams] or [model.max_output_tokens]
     only = upstreams[0] if len(upstreams) == 1 else None
-    # That a model takes no images is told before anything is planned.
-    looked_at = HARD if "image" in model.input_modalities else HARD & ~IMAGES
+    # What has more than text is always planned.
+    looked_at = HARD & ~MEDIA
     return Servable(
         model,
         tuple(upstreams),

@@ -7,32 +7,49 @@ llama.cpp's for the sampling parameters that OpenAI lacks.
 
 from __future__ import annotations
 
-import json
-import re
 import struct
 from codecs import utf_8_decode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw
 
-from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.errors import InvalidRequest
+from fairlead.wire.bounds import (
+    LONGEST_CONSTRAINT,
+    LONGEST_NAME,
+    LONGEST_PARAMETER,
+    LONGEST_PREDICTION,
+    MOST_CHOICES,
+    MOST_MEMBERS,
+    MOST_MESSAGE_MEMBERS,
+    MOST_MESSAGES,
+    MOST_NAMED,
+    MOST_PARTS,
+    MOST_STOPS,
+    MOST_TOOL_CALLS,
+    MOST_TOOLS,
+    MOST_UNKNOWN_BYTES,
+)
 from fairlead.wire.chat_request import ChatRequest, Frame
 from fairlead.wire.chat_shapes import (
     NULL,
-    ImageUrl,
     Json,
+    LongMessage,
     Message,
     Options,
     Part,
+    Prediction,
     ResponseFormat,
     StreamOptions,
     StructuredOutputs,
     Tool,
     ToolChoiceObject,
 )
+from fairlead.wire.duplicates import refuse_duplicates, refuse_duplicates_inside
+from fairlead.wire.media import check_media
 from fairlead.wire.once import LEAST_BYTES, USUAL, OnceReader, read_within
 from fairlead.wire.preferences import Preferences
 
@@ -42,30 +59,24 @@ __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat"
 _NULL: Final[Raw] = NULL
 
 TRUE: Final = Raw(b"true")
-MOST_STOPS: Final = 16
-MOST_NAMED: Final = 32
-MOST_TOOLS: Final = 128
-MOST_CHOICES: Final = 128
 UTF8_PIECE_BYTES: Final = 65_536
-# White space and repeated members that a body may have outside its long values.
-SKELETON_BYTES: Final = 65_536
-LONG_VALUE_BYTES: Final = 256
-# What is longer is not looked through for doubles inside: up to here it takes a few milliseconds.
-STRICT_BYTES: Final = 262_144
-IMAGE_URL_START: Final = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif);base64,[A-Za-z0-9+/]")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One top-level member of the request: its decoder, and what it must be, in words."""
+    """One top-level member of the request: its decoder, what it must be, in words, and how many bytes it may have."""
 
     decoder: msgspec.json.Decoder[Any]
     wanted: str
     nested: bool = False
+    most_bytes: int = LONGEST_PARAMETER
+    most_items: int = 0  # of a list that may be long; 0: nothing is counted before it is decoded
 
 
-def _of(type_: Any, wanted: str, *, nested: bool = False) -> Parameter:
-    return Parameter(msgspec.json.Decoder(type_), wanted, nested)
+def _of(
+    type_: Any, wanted: str, *, nested: bool = False, most_bytes: int = LONGEST_PARAMETER, most_items: int = 0
+) -> Parameter:
+    return Parameter(msgspec.json.Decoder(type_), wanted, nested, most_bytes, most_items)
 
 
 def _number(low: float, high: float, wanted: str, *, above: bool = False) -> Parameter:
@@ -77,6 +88,7 @@ def _integer(low: int, high: int, wanted: str) -> Parameter:
 
 
 _INT64: Final = 2**63 - 1
+_ANY: Final = _INT64  # as long as the body may be
 _bool: Final = _of(bool, "true or false")
 _text: Final = _of(str, "a string")
 _object: Final = _of(Json, "an object")
@@ -97,14 +109,14 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
     "modalities": _of(list[Literal["text", "audio"]], "a list of 'text' and 'audio'"),
     "n": _integer(1, MOST_CHOICES, f"a whole number from 1 to {MOST_CHOICES}"),
     "parallel_tool_calls": _bool,
-    "prediction": _object,
+    "prediction": _of(Prediction, "an object", most_bytes=LONGEST_PREDICTION),
     "presence_penalty": _number(-2, 2, "a number from -2 to 2"),
     "prompt_cache_key": _text,
     "prompt_cache_retention": _text,
     "reasoning_effort": _text,
     "repetition_penalty": _number(0, 2, "a number above 0 and up to 2", above=True),
     "response_format": _of(
-        ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True
+        ResponseFormat, "an object whose type is 'text', 'json_object' or 'json_schema'", nested=True, most_bytes=_ANY
     ),
     "safety_identifier": _text,
     "seed": _integer(-_INT64 - 1, _INT64, "a whole number of 64 bits"),
@@ -121,6 +133,7 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         StructuredOutputs,
         "an object with one of json, regex, choice, grammar, json_object, structural_tag",
         nested=True,
+        most_bytes=LONGEST_CONSTRAINT,
     ),
     "temperature": _number(0, 2, "a number from 0 to 2"),
     "tool_choice": _of(
@@ -129,7 +142,11 @@ PARAMETERS: Final[Mapping[str, Parameter]] = {
         nested=True,
     ),
     "tools": _of(
-        Annotated[list[Tool], Meta(max_length=MOST_TOOLS)], f"a list of up to {MOST_TOOLS} functions", nested=True
+        Annotated[list[Tool], Meta(max_length=MOST_TOOLS)],
+        f"a list of up to {MOST_TOOLS} functions",
+        nested=True,
+        most_bytes=_ANY,
+        most_items=MOST_TOOLS,
     ),
     "top_k": _integer(-1, 2**31 - 1, "a whole number of at least -1 (0 and -1: off)"),
     "top_logprobs": _integer(0, 20, "a whole number from 0 to 20"),
@@ -165,9 +182,14 @@ _members: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
+_raws: Final = msgspec.json.Decoder(list[Raw])
+_schema: Final = msgspec.json.Decoder(Json)
+_long_messages: Final = msgspec.json.Decoder(list[LongMessage])
 _usual: Final = OnceReader(USUAL)
 _once: Final = OnceReader(("model", *_OURS, *PARAMETERS))
-_image_url: Final = msgspec.json.Decoder(ImageUrl)
+_long_body: Final = msgspec.json.Decoder(
+    msgspec.defstruct("LongBody", [(name, Raw, _NULL) for name in ("model", "messages", *_OURS, *PARAMETERS)])
+)
 
 
 def parse_chat(body: bytes, frame: Frame | None = None, at: int = 0) -> ChatRequest:
@@ -200,6 +222,7 @@ def _parse(body: bytes) -> ChatRequest:
     choices = 1
     given: dict[str, Raw] = {}
     unknown: list[str] = []
+    together: dict[str, Any] | None = None  # values that have rules between them
     for name, raw in fields.items():
         if name == "model" or name == "messages":
             continue
@@ -215,6 +238,8 @@ def _parse(body: bytes) -> ChatRequest:
                 continue
             if name in REMOVED:
                 raise InvalidRequest(f"{name} is no longer supported: use {REMOVED[name]}.", param=name)
+            if len(name) > LONGEST_NAME:
+                raise InvalidRequest(f"The name of a member is longer than {LONGEST_NAME} characters.", param=name[:64])
             unknown.append(name)
             given[name] = raw
             continue
@@ -227,22 +252,27 @@ def _parse(body: bytes) -> ChatRequest:
             given[name] = raw
             if name == "n":
                 choices = value
+            elif name in _TOGETHER:
+                if together is None:
+                    together = {}
+                together[name] = value
     if options.strict:
         if unknown:
             names = ", ".join(repr(name[:64]) for name in unknown[:MOST_NAMED])
             raise InvalidRequest(f"There is no parameter {names} (strict mode).", param=unknown[0][:64])
-        _refuse_duplicates_inside(body)
+        refuse_duplicates_inside(body)
     if not stream and fields.get("stream_options", _NULL) != _NULL:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
-    if given and not _TOGETHER.isdisjoint(given):
-        _check_together(given)
+    if together is not None:
+        _check_together(given, together)
     if once is None:
-        has_images, has_tool_history, prefill, opening = _check_messages(messages)
+        media, has_tool_history, prefill, opening = _check_messages(messages)
     else:
-        has_images = has_tool_history = False
+        media = 0
+        has_tool_history = False
         prefill, opening = once.prefill, once.opening
     request = ChatRequest(
-        model, messages, given, tuple(unknown), stream, include_usage, options.strict, has_images, has_tool_history,
+        model, messages, given, tuple(unknown), stream, include_usage, options.strict, media, has_tool_history,
         prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
     if once is not None:
@@ -269,6 +299,8 @@ def _check_utf8(body: bytes, begin: int) -> None:
 
 def _split(body: bytes) -> dict[str, Raw]:
     try:
+        if len(body) > MOST_UNKNOWN_BYTES:
+            _refuse_unknown(body)
         fields = _body.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("The body must be a JSON object.") from None
@@ -276,87 +308,53 @@ def _split(body: bytes) -> dict[str, Raw]:
         raise InvalidRequest(f"The body is not valid JSON: {error}.") from None
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
-    _refuse_duplicates(body, fields)
+    if len(fields) > MOST_MEMBERS:
+        raise InvalidRequest(f"The body has more than {MOST_MEMBERS} members.")
+    refuse_duplicates(body, fields)
     return fields
 
 
-def _refuse_duplicates(body: bytes, fields: dict[str, Raw]) -> None:
-    """Two members of one name: readers disagree which of them counts. Compact bodies and those of Python's
-    `json.dumps` are told by their length alone or by a walk from member to member; others are read again, without
-    their long values."""
-    compact = 1
-    for key, value in fields.items():
-        compact += 4 + len(key) + len(value)
-    if len(body) == compact or not fields:
-        return
-    at = 1
-    for key, value in fields.items():
-        start = f'"{key}": '.encode()
-        if not body.startswith(start, at):
-            break
-        at += len(start) + len(value) + 2
-    if at == len(body) + 1:
-        return
-    pieces: list[bytes] = []
-    at = 0
-    for value in fields.values():
-        if len(value) > LONG_VALUE_BYTES:
-            found = body.find(value, at)
-            if found < 0:
-                break
-            pieces += (body[at:found], b"0")
-            at = found + len(value)
-    pieces.append(body[at:])
-    skeleton = b"".join(pieces)
-    if len(skeleton) > SKELETON_BYTES:
+def _refuse_unknown(body: bytes) -> None:
+    """Of a long body: names that nobody knows are not decoded by the million."""
+    unknown = len(body)
+    members: tuple[Raw, ...] = msgspec.structs.astuple(_long_body.decode(body))
+    for value in members:
+        unknown -= len(value)
+    if unknown > MOST_UNKNOWN_BYTES:
         raise InvalidRequest("The body repeats members, or has far too much white space or too many members.")
-    depth_names: list[list[str]] = []
-
-    def note(pairs: list[tuple[str, Any]]) -> None:
-        depth_names.append([name for name, _ in pairs])
-
-    _look_through(skeleton, note)
-    names = depth_names[-1]  # the outermost object is complete last
-    if len(names) != len(set(names)):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"The body has {twice[:64]!r} twice.", param=twice[:64])
 
 
 def _refuse_duplicates_in_messages(raw: Raw) -> None:
     """The same for the members of each message: a role or a content that others read otherwise would be harmful.
     What is not compact is read again as a whole."""
     try:
+        if len(raw) > MOST_UNKNOWN_BYTES:
+            _refuse_unknown_in_messages(raw)
         messages = _members.decode(raw)
     except msgspec.DecodeError as error:  # a member's name that is no text
         raise InvalidRequest(f"The body is not valid JSON: {str(error)[:200]}.", param="messages") from None
     compact = 1
     for members in messages:
+        if len(members) > MOST_MESSAGE_MEMBERS:
+            raise InvalidRequest(f"A message has more than {MOST_MESSAGE_MEMBERS} members.", param="messages")
         compact += 2
         for key, value in members.items():
             compact += 4 + len(key) + len(value)
     if len(raw) != compact:
-        _refuse_duplicates_inside(bytes(raw))
+        refuse_duplicates_inside(bytes(raw))
 
 
-def _refuse_duplicates_inside(json_text: bytes) -> None:
-    """The same everywhere inside, for who asked for strictness: it takes about as long as all the rest."""
-    if len(json_text) > STRICT_BYTES:
-        return
-    _look_through(json_text, _each_once)
-
-
-def _look_through(json_text: bytes, note: Callable[[list[tuple[str, Any]]], None]) -> None:
-    try:
-        json.loads(json_text, object_pairs_hook=note, parse_int=str)  # `int` refuses more than 4,300 digits
-    except RecursionError:
-        raise InvalidRequest("The body is nested too deeply.") from None
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(names) != len(set(names)):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"An object in the body has {twice[:64]!r} twice.", param=twice[:64])
+def _refuse_unknown_in_messages(raw: Raw) -> None:
+    """Names that nobody knows are not decoded by the million."""
+    unknown = len(raw)
+    for message in _long_messages.decode(raw):
+        members: tuple[Raw, ...] = msgspec.structs.astuple(message)
+        for value in members:
+            unknown -= len(value)
+    if unknown > MOST_UNKNOWN_BYTES:
+        raise InvalidRequest(
+            "messages repeat members, or have far too much white space or too many unknown members.", param="messages"
+        )
 
 
 def _required(fields: dict[str, Raw], name: str) -> Raw:
@@ -367,7 +365,11 @@ def _required(fields: dict[str, Raw], name: str) -> Raw:
 
 
 def _check(name: str, parameter: Parameter, raw: Raw) -> Any:
+    if len(raw) > parameter.most_bytes:
+        raise InvalidRequest(f"{name} is longer than {parameter.most_bytes:,} bytes.", param=name)
     try:
+        if parameter.most_items and len(raw) > LONGEST_PARAMETER and len(_raws.decode(raw)) > parameter.most_items:
+            raise InvalidRequest(f"{name} must be {parameter.wanted}.", param=name)
         return parameter.decoder.decode(raw)
     except msgspec.DecodeError as error:
         detail = ""
@@ -379,31 +381,37 @@ def _check(name: str, parameter: Parameter, raw: Raw) -> Any:
         raise InvalidRequest(f"{name} is nested too deeply.", param=name) from None
 
 
-def _check_together(given: dict[str, Raw]) -> None:
-    """Rules between parameters. An empty `tools`, and a `tool_choice` that says nothing without tools, count as not
-    given: clients send both."""
+def _check_together(given: dict[str, Raw], values: dict[str, Any]) -> None:
+    """Rules between parameters; `values`: those in _TOGETHER, decoded. An empty `tools`, and a `tool_choice` that says
+    nothing without tools, count as not given: clients send both."""
     if "max_tokens" in given and "max_completion_tokens" in given:
         raise InvalidRequest("Give either max_tokens or max_completion_tokens, not both.", param="max_tokens")
     if "top_logprobs" in given and given.get("logprobs") != TRUE:
         raise InvalidRequest("top_logprobs needs logprobs: true.", param="top_logprobs")
     if "structured_outputs" in given:
-        constraint = _check("structured_outputs", PARAMETERS["structured_outputs"], given["structured_outputs"])
-        if sum(value is not None for value in msgspec.structs.astuple(constraint)) != 1:
+        constraint = values["structured_outputs"]
+        if sum(value is not None and value != _NULL for value in msgspec.structs.astuple(constraint)) != 1:
             wanted = PARAMETERS["structured_outputs"].wanted
             raise InvalidRequest(f"structured_outputs must be {wanted}.", param="structured_outputs")
+        if constraint.json != _NULL:
+            _check_constraint(constraint.json)
         if "response_format" in given:
             raise InvalidRequest("Give either response_format or structured_outputs.", param="structured_outputs")
     if "response_format" in given:
-        shape = _check("response_format", PARAMETERS["response_format"], given["response_format"])
+        shape = values["response_format"]
         if shape.type == "json_schema" and shape.json_schema is None:
             raise InvalidRequest("response_format needs json_schema with a name and a schema.", param="response_format")
+        if shape.json_schema is not None:
+            _check_object(shape.json_schema.schema, "response_format.json_schema.schema")
     tools: list[Tool] = []
     if "tools" in given:
-        tools = _check("tools", PARAMETERS["tools"], given["tools"])
+        tools = values["tools"]
+        for at, tool in enumerate(tools):
+            _check_object(tool.function.parameters, f"tools[{at}].function.parameters")
         if not tools:
             del given["tools"]
     if "tool_choice" in given:
-        choice = _check("tool_choice", PARAMETERS["tool_choice"], given["tool_choice"])
+        choice = values["tool_choice"]
         names = {tool.function.name for tool in tools}
         for wanted in named_tools(choice):
             if wanted not in names:
@@ -414,6 +422,20 @@ def _check_together(given: dict[str, Raw]) -> None:
             del given["tool_choice"]
     if not tools:
         given.pop("parallel_tool_calls", None)
+
+
+def _check_object(raw: Raw, where: str) -> None:
+    if raw != _NULL and _first(raw) != 0x7B:
+        raise InvalidRequest(f"{where} must be an object.", param=where)
+
+
+def _check_constraint(raw: Raw) -> None:
+    """A schema, or the text of one. A text is sent on as the JSON that it is: it must be one object and no more."""
+    where = "structured_outputs.json"
+    try:
+        _schema.decode(_string.decode(raw) if _first(raw) == 0x22 else raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        raise InvalidRequest(f"{where} must be an object, or a string with the JSON of one.", param=where) from None
 
 
 def named_tools(choice: Any) -> list[str]:
@@ -432,8 +454,8 @@ def tool_choice(raw: Raw) -> Any:
     return PARAMETERS["tool_choice"].decoder.decode(raw)
 
 
-def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
-    """(has images, has tool calls or results, text of a last assistant message, the first user message)."""
+def _check_messages(raw: Raw) -> tuple[int, bool, str | None, Raw]:
+    """(media, has tool calls or results, text of a last assistant message, the first user message)."""
     try:
         messages = _messages.decode(raw)
     except msgspec.DecodeError as error:
@@ -442,7 +464,10 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
         raise InvalidRequest(f"{where}: {sentence[:200]}.", param=where) from None
     except RecursionError:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
-    has_images = has_tools = False
+    if len(messages) > MOST_MESSAGES:
+        raise InvalidRequest(f"There are more than {MOST_MESSAGES:,} messages.", param="messages")
+    has_tools = False
+    seen = _Seen()
     text: str | None = None
     opening = _NULL
     plain = 1  # as long as the list is if its messages have a role and a content, each once, and it is compact
@@ -453,16 +478,12 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
             opening = message.content
         if message.tool_calls or message.role == "tool":
             has_tools = True
-            where = f"messages[{at}]"
-            if message.role == "tool" and not message.tool_call_id:
-                raise InvalidRequest(f"{where} needs the tool_call_id that it answers.", param=f"{where}.tool_call_id")
-            if message.tool_calls and message.role != "assistant":
-                raise InvalidRequest("Only assistant messages have tool_calls.", param=f"{where}.tool_calls")
+            _check_tool_message(message, f"messages[{at}]", seen)
         if first == 0x22:
             continue
         where = f"messages[{at}]"
         if first == 0x5B:
-            has_images |= _check_parts(message, f"{where}.content")
+            _check_parts(message, f"{where}.content", seen)
         elif message.content != _NULL:
             raise InvalidRequest(f"{where}.content must be a string or a list of parts.", param=f"{where}.content")
         elif message.role != "assistant":
@@ -474,7 +495,18 @@ def _check_messages(raw: Raw) -> tuple[bool, bool, str | None, Raw]:
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
         text = _text_of(last)
-    return has_images, has_tools, text, opening
+    return seen.media, has_tools, text, opening
+
+
+def _check_tool_message(message: Message, where: str, seen: _Seen) -> None:
+    if message.role == "tool" and not message.tool_call_id:
+        raise InvalidRequest(f"{where} needs the tool_call_id that it answers.", param=f"{where}.tool_call_id")
+    if message.tool_calls:
+        if message.role != "assistant":
+            raise InvalidRequest("Only assistant messages have tool_calls.", param=f"{where}.tool_calls")
+        seen.calls += len(message.tool_calls)
+        if seen.calls > MOST_TOOL_CALLS:
+            raise InvalidRequest(f"The messages have more than {MOST_TOOL_CALLS:,} tool calls.", param=where)
 
 
 def _first(raw: Raw) -> int:
@@ -497,43 +529,33 @@ def _decode_text(raw: Raw) -> str:
         raise InvalidRequest("The text of the last message is not valid.", param="messages") from None
 
 
-def _check_parts(message: Message, where: str) -> bool:
-    """Whether there are images among the parts."""
-    has_images = False
+class _Seen:
+    """What the messages have of what is limited in all of them together."""
+
+    __slots__ = ("calls", "media", "parts")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.media = 0
+        self.parts = 0
+
+
+def _check_parts(message: Message, where: str, seen: _Seen) -> None:
     try:
         parts = _parts.decode(message.content)
     except msgspec.DecodeError:
         raise InvalidRequest(f"{where} must be a string or a list of parts.", param=where) from None
+    seen.parts += len(parts)
+    if seen.parts > MOST_PARTS:
+        raise InvalidRequest(f"The messages have more than {MOST_PARTS:,} parts.", param=where)
     for at, raw in enumerate(parts):
         here = f"{where}[{at}]"
         try:
             part = _part.decode(raw)
-            if part.type == "text":
-                if part.text is None:
-                    raise InvalidRequest(f"{here}.text is missing.", param=here)
-            elif part.type == "image_url":
-                _check_image(part, bytes(raw), message.role, here)
-                has_images = True
-            elif part.type == "refusal" and message.role == "assistant":
-                pass
-            else:
-                raise UnsupportedContent(
-                    f"{here} is of type {part.type[:64]!r}: only text and image_url are taken.", param=here
-                )
         except msgspec.DecodeError as error:
             raise InvalidRequest(f"{here} is not a valid part: {str(error)[:200]}.", param=here) from None
-    return has_images
-
-
-def _check_image(part: Part, raw: bytes, role: str, here: str) -> None:
-    if role != "user":
-        raise UnsupportedContent("Only user messages may hold images.", param=here)
-    # An engine that reads the other of two members of one name would see an address that was never checked.
-    if raw.count(b'"image_url"') != 2 or raw.count(b'"url"') != 1 or b"\\u" in raw:
-        raise InvalidRequest(f"{here} must have one image_url with one url, written without escapes.", param=here)
-    url = _image_url.decode(part.image_url).url
-    if IMAGE_URL_START.match(url) is None:
-        raise UnsupportedContent(
-            "Images are taken as data: URLs only (png, jpeg, webp or gif in base64). Addresses are never fetched.",
-            param=f"{here}.image_url",
-        )
+        if part.type == "text":
+            if part.text is None:
+                raise InvalidRequest(f"{here}.text is missing.", param=here)
+        elif part.type != "refusal" or message.role != "assistant":
+            seen.media |= check_media(raw, part.type, message.role, here)

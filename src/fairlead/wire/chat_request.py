@@ -32,6 +32,7 @@ class ChatRequest:
     assistant message, which the answer is to continue. `fallbacks`: models to try after `model`. `opening`: what the
     conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
     `trace`: what its attempts are children of, where somebody is told of them. `frame`: what its messages came in.
+    `media`: what it has beside text (`wire/media.py`), 0: nothing.
     `given` may be the frame's: whoever changes it gives the request another one.
 
     `cap`: the most tokens of an answer, from `given`; 0: none is given. `other_bytes`: of the members in `given` that
@@ -39,8 +40,8 @@ class ChatRequest:
     """
 
     __slots__ = (
-        "cap", "choices", "emulate", "fallbacks", "frame", "given", "has_images", "has_tool_history", "include_usage",
-        "messages", "model", "opening", "other_bytes", "preferences", "prefill", "reports", "stream",
+        "cap", "choices", "emulate", "fallbacks", "frame", "given", "has_tool_history", "include_usage",
+        "media", "messages", "model", "opening", "other_bytes", "preferences", "prefill", "reports", "stream",
         "strict", "trace", "unknown",
     )  # fmt: skip
 
@@ -53,7 +54,7 @@ class ChatRequest:
         stream: bool = False,
         include_usage: bool = False,
         strict: bool = False,
-        has_images: bool = False,
+        media: int = 0,
         has_tool_history: bool = False,
         prefill: str | None = None,
         choices: int = 1,
@@ -74,7 +75,7 @@ class ChatRequest:
         self.stream = stream
         self.include_usage = include_usage
         self.strict = strict
-        self.has_images = has_images
+        self.media = media
         self.has_tool_history = has_tool_history
         self.prefill = prefill
         self.choices = choices
@@ -92,7 +93,7 @@ class ChatRequest:
         """Another one, to be changed: what it holds is shared. It is in no frame."""
         return ChatRequest(
             self.model, self.messages, self.given, self.unknown, self.stream, self.include_usage, self.strict,
-            self.has_images, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
+            self.media, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
             self.opening, self.reports, self.emulate, self.trace, None, self.cap, self.other_bytes,
         )  # fmt: skip
 
@@ -141,7 +142,7 @@ class Frame:
         """The request with these messages, which are texts."""
         same = self.request
         return ChatRequest(
-            same.model, messages, same.given, same.unknown, same.stream, same.include_usage, False, False, False,
+            same.model, messages, same.given, same.unknown, same.stream, same.include_usage, False, 0, False,
             prefill, same.choices, same.preferences, same.fallbacks, opening, same.reports, same.emulate, None, self,
             same.cap, same.other_bytes,
         )  # fmt: skip

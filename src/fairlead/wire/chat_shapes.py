@@ -6,19 +6,24 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
+from fairlead.wire.bounds import MOST_ALTERNATIVES
+
 NULL = Raw(b"null")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 Json = dict[str, Raw]
 
 
-class Function(Struct, frozen=True):
+class Function(Struct, frozen=True, gc=False):
+    """`parameters` is an object or null: whoever decodes tools of a caller looks at that. It stays undecoded, because
+    it may be long."""
+
     name: Name
     description: str | None = None
-    parameters: Json | None = None
+    parameters: Raw = NULL
     strict: bool | None = None
 
 
-class Tool(Struct, frozen=True):
+class Tool(Struct, frozen=True, gc=False):
     type: Literal["function"]
     function: Function
 
@@ -46,7 +51,7 @@ class ToolChoiceObject(Struct, frozen=True):
 class JsonSchema(Struct, frozen=True):
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
     description: str | None = None
-    schema: Json | None = None
+    schema: Raw = NULL  # an object or null, as above
     strict: bool | None = None
 
 
@@ -58,9 +63,9 @@ class ResponseFormat(Struct, frozen=True):
 class StructuredOutputs(Struct, frozen=True, forbid_unknown_fields=True):
     """vLLM's constraint on the answer: exactly one of these."""
 
-    json: Json | str | None = None
+    json: Raw = NULL  # an object, or a string that holds one
     regex: str | None = None
-    choice: list[str] | None = None
+    choice: Annotated[list[str], Meta(max_length=MOST_ALTERNATIVES)] | None = None
     grammar: str | None = None
     json_object: bool | None = None
     structural_tag: str | None = None
@@ -80,18 +85,18 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     emulate: bool = True
 
 
-class CallFunction(Struct, frozen=True):
+class CallFunction(Struct, frozen=True, gc=False):
     name: str
     arguments: str
 
 
-class Call(Struct, frozen=True):
+class Call(Struct, frozen=True, gc=False):
     id: Annotated[str, Meta(min_length=1)]
     function: CallFunction
     type: Literal["function"] = "function"
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Raw = NULL
     tool_calls: list[Call] | None = None
@@ -106,12 +111,45 @@ class PlainMessage(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     content: Raw
 
 
+class LongMessage(Struct, frozen=True, gc=False):
+    """The members of a message by which a long list of them is measured: nothing is decoded."""
+
+    role: Raw = NULL
+    content: Raw = NULL
+    name: Raw = NULL
+    tool_calls: Raw = NULL
+    tool_call_id: Raw = NULL
+    refusal: Raw = NULL
+    reasoning: Raw = NULL
+    reasoning_content: Raw = NULL
+    reasoning_details: Raw = NULL
+
+
+class Prediction(Struct, frozen=True):
+    type: str = "content"
+    content: Raw = NULL
+
+
 class Part(Struct, frozen=True):
     type: str
     text: str | None = None
-    image_url: Raw = NULL
 
 
 class ImageUrl(Struct, frozen=True):
     url: str
     detail: Literal["auto", "low", "high"] | None = None
+
+
+class InputAudio(Struct, frozen=True):
+    data: str
+    format: Annotated[str, Meta(pattern=r"^[a-z0-9]{1,16}$")]
+
+
+class File(Struct, frozen=True):
+    file_data: str | None = None
+    file_id: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    filename: Annotated[str, Meta(max_length=1024)] | None = None
+
+
+class VideoUrl(Struct, frozen=True):
+    url: str

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from fairlead.wire.bounds import MOST_MESSAGES
 from fairlead.wire.chat_request import LONGEST_FRAME, ChatRequest, Frame
 from fairlead.wire.chat_shapes import NULL, PlainMessage
 
@@ -117,7 +118,9 @@ def read_within(frame: Frame, body: bytes, begin: int = 0) -> ChatRequest | None
 
 def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tuple[str, Raw, Raw] | None:
     """Role and content of the last message, and the first user's content, when all are texts and take no more bytes
-    than they must, which together are those from `start` to `end`."""
+    than they must, which together are those from `start` to `end`; None otherwise, and when there are too many."""
+    if len(messages) > MOST_MESSAGES:
+        return None
     role = ""
     content = opening = _NULL
     at = start + 1

@@ -1,0 +1,33 @@
+"""The most that a body may have of anything that costs more than its bytes: every bound of a chat request.
+
+OpenAI takes 2,048 messages, 128 tools and 16 pairs of metadata; these bounds are above what callers send, and low
+enough that no body of any shape occupies the event loop longer than 50 ms per MB. docs/wire.md lists them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_MEMBERS: Final = 256  # of the body
+LONGEST_NAME: Final = 256  # of a member of the body, in characters
+MOST_MESSAGES: Final = 4_096
+MOST_PARTS: Final = 4_096  # in all messages together
+MOST_TOOL_CALLS: Final = 4_096  # in all messages together
+MOST_REASONING_DETAILS: Final = 4_096  # in all messages together
+MOST_TOOLS: Final = 128
+MOST_STOPS: Final = 16
+MOST_CHOICES: Final = 128  # `n`
+MOST_ALTERNATIVES: Final = 1_024  # of `structured_outputs.choice`
+LONGEST_PARAMETER: Final = 65_536  # bytes of JSON; of the next three:
+LONGEST_PREDICTION: Final = 1_048_576
+LONGEST_CONSTRAINT: Final = 1_048_576  # `structured_outputs`
+LONGEST_URL: Final = 8_192  # of something that is to be fetched; `data:` URLs are as long as the body may be
+# Members that the API does not have, white space and repeated members, in bytes: of the body, and of all messages.
+MOST_UNKNOWN_BYTES: Final = 1_048_576
+MOST_MESSAGE_MEMBERS: Final = 64
+# The same without long values, where each name is looked at.
+SKELETON_BYTES: Final = 65_536
+# Texts that llama.cpp would read as control tokens, each of which is taken apart.
+MOST_CONTROL_TOKENS: Final = 32_768
+# Names in an error's sentence.
+MOST_NAMED: Final = 32

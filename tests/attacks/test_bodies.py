@@ -1,0 +1,251 @@
+"""Bodies that cost more than their bytes: none holds the event loop, in reading it or in writing it for a provider.
+
+The bounds are asserted by count, and the CPU time by how it grows: four times the body may cost eight times as much,
+and whatever costs less than FLOOR_SECONDS may grow as it likes.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fairlead.errors import FairleadError, InvalidRequest
+from fairlead.providers.anthropic_messages import AnthropicMessages
+from fairlead.providers.bedrock import BedrockConverse
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.gemini import Gemini
+from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.wire import bounds
+from fairlead.wire.chat import parse_chat
+
+SMALL, LARGE = 65_536, 262_144
+FLOOR_SECONDS = 0.2
+TRIES = 4
+
+MESSAGE = b'"messages":[{"role":"user","content":"x"}]'
+TOOL = b'"tools":[{"type":"function","function":{"name":"f","parameters":%b}}]'
+
+
+def body(members: bytes, messages: bytes = MESSAGE) -> bytes:
+    return b'{"model":"m",' + messages + (b"," + members if members else b"") + b"}"
+
+
+def said(messages: bytes) -> bytes:
+    return body(b"", b'"messages":[%b]' % messages)
+
+
+def user(content: bytes) -> bytes:
+    return said(b'{"role":"user","content":%b}' % content)
+
+
+def fill(size: int, item: bytes | Callable[[int], bytes]) -> bytes:
+    """Items with commas between them, `size` bytes of them."""
+    if isinstance(item, bytes):
+        return b",".join([item] * (size // (len(item) + 1)))
+    found: list[bytes] = []
+    length = at = 0
+    while length < size:
+        found.append(item(at))
+        length += len(found[-1]) + 1
+        at += 1
+    return b",".join(found)
+
+
+def names(size: int) -> bytes:
+    return fill(size, lambda at: b'"k%x":1' % at)
+
+
+def escaped_names(size: int) -> bytes:
+    return fill(size, lambda at: b'\\"k%x\\":1' % at)
+
+
+SHAPES: dict[str, Callable[[int], bytes]] = {
+    "names": lambda n: body(names(n)),
+    "names and white space": lambda n: body(fill(n, lambda at: b'"k%x" : 1' % at)),
+    "one name": lambda n: body(fill(n, b'"k":1')),
+    "known names": lambda n: body(fill(n, b'"user":"u"')),
+    "escaped names": lambda n: body(fill(n, lambda at: b'"\\u006b%x":1' % at)),
+    "long names": lambda n: body(fill(n, lambda at: b'"%x%b":1' % (at, b"k" * 1000))),
+    "one long name": lambda n: body(b'"%b":1' % (b"k" * n)),
+    "long values": lambda n: body(fill(n, lambda at: b'"k%x": "%b"' % (at, b"v" * 300))),
+    "the last name twice": lambda n: body(names(n) + b',"z":1,"z":2'),
+    "strict, the last name twice": lambda n: body(b'"fairlead":{"strict":true},"metadata":{%b,"z":"1","z":"1"}' % names(n)),
+    "strict, twice in a part": lambda n: body(
+        b'"fairlead":{"strict":true}',
+        b'"messages":[{"role":"user","content":[{"type":"text","text":"x",%b,"z":1,"z":2}]}]' % names(n - 1000),
+    ),
+    "deep": lambda n: body(b'"k":' + b"[" * (n // 2) + b"]" * (n // 2)),
+    "deep and wide": lambda n: body(b'"k":[' + fill(n, b"[" * 200 + b"]" * 200) + b"]"),
+    "digits": lambda n: body(b'"seed":' + b"1" * n),
+    "digits of a fraction": lambda n: body(b'"temperature":0.' + b"1" * n),
+    "white space": lambda n: body(b" " * n + b'"user":"u"'),
+    "messages": lambda n: said(fill(n, b'{"role":"user","content":""}')),
+    "turns": lambda n: said(fill(n, lambda at: b'{"role":"%b","content":"a"}' % (b"user", b"assistant")[at % 2 : at % 2 + 1])),
+    "messages and white space": lambda n: said(fill(n, b'{"role": "user","content":""}')),
+    "names in a message": lambda n: said(b'{"role":"user","content":"x",%b}' % names(n)),
+    "names twice in a message": lambda n: said(b'{"role":"user","content":"x",%b,"z":1,"z":2}' % names(n)),
+    "tool calls": lambda n: said(
+        b'{"role":"assistant","tool_calls":[%b]}' % fill(n, b'{"id":"a","function":{"name":"f","arguments":""}}')
+    ),
+    "arguments": lambda n: said(
+        b'{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{%b}"}}]}' % escaped_names(n)
+    ),
+    "tool results": lambda n: said(fill(n, lambda at: b'{"role":"tool","tool_call_id":"a.%x","content":"1"}' % at)),
+    "reasoning details": lambda n: said(
+        b'{"role":"assistant","content":"x","reasoning_details":[%b]}' % fill(n, b'{"data":"a"}')
+    ),
+    "parts": lambda n: user(b"[%b]" % fill(n, b'{"type":"text","text":"a"}')),
+    "names in a part": lambda n: user(b'[{"type":"text","text":"a",%b}]' % names(n)),
+    "images": lambda n: user(
+        b"[%b]" % fill(n, b'{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}')
+    ),
+    "one image": lambda n: user(
+        b'[{"type":"image_url","image_url":{"url":"data:image/png;base64,%b"}}]' % (b"A" * n)
+    ),
+    "names in an image": lambda n: user(
+        b'[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA", %b}}]' % names(n)
+    ),
+    "tools": lambda n: body(b'"tools":[%b]' % fill(n, b'{"type":"function","function":{"name":"f"}}')),
+    "tool schema": lambda n: body(TOOL % (b"{%b}" % names(n))),
+    "deep tool schema": lambda n: body(TOOL % (b'{"a":[%b]}' % fill(n, b"[" * 100 + b"]" * 100))),
+    "logit_bias": lambda n: body(b'"logit_bias":{%b}' % fill(n, lambda at: b'"%d":1' % at)),
+    "metadata": lambda n: body(b'"metadata":{%b}' % fill(n, lambda at: b'"%x":""' % at)),
+    "stop": lambda n: body(b'"stop":[%b]' % fill(n, b'"a"')),
+    "models": lambda n: body(b'"models":[%b]' % fill(n, b'"a"')),
+    "provider": lambda n: body(b'"provider":{"order":[%b]}' % fill(n, b'"a"')),
+    "prediction": lambda n: body(b'"prediction":{%b}' % names(n)),
+    "schema": lambda n: body(
+        b'"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{%b}}}' % names(n)
+    ),
+    "schema as text": lambda n: body(b'"structured_outputs":{"json":"{%b}"}' % escaped_names(n)),
+    "choice": lambda n: body(b'"structured_outputs":{"choice":[%b]}' % fill(n, b'"a"')),
+    "one choice": lambda n: body(b'"structured_outputs":{"choice":["%b"]}' % (b"." * n)),
+    "not UTF-8 at the end": lambda n: user(b'"%b\xff"' % (b"\xc3\xa4" * (n // 2))),
+    "surrogates": lambda n: said(b'{"role":"assistant","content":"%b"}' % (b"\\ud83d\\ude00" * (n // 12))),
+    "half surrogates": lambda n: said(b'{"role":"assistant","content":"%b"}' % (b"\\ud83d" * (n // 6))),
+    "brackets": lambda n: user(b'"%b"' % (b"[" * n)),
+    "nearly control tokens": lambda n: user(b'"%b<s>"' % (b"[/TOOL_CALL" * (n // 11))),
+    "control tokens": lambda n: user(b'"%b"' % (b"<s>" * (n // 3))),
+    "control tokens in escapes": lambda n: user(b'"%b"' % (b"<\\/s>" * (n // 5))),
+    "escapes": lambda n: user(b'"%b"' % (b"\\/" * (n // 2))),
+}  # fmt: skip
+
+
+def adapters() -> list[Any]:
+    found: list[Any] = [OpenAIChat(row, "public", "vendor") for row in DIALECTS.values() if row.speaks == "openai"]
+    found.append(AnthropicMessages(DIALECTS["anthropic"], "public", "claude-sonnet-4-5", clock=lambda: 0))
+    found.append(Gemini(DIALECTS["gemini"], "public", "gemini-3-pro", clock=lambda: 0))
+    found.append(BedrockConverse(DIALECTS["bedrock"], "public", "anthropic.claude-sonnet-4-5", clock=lambda: 0))
+    return found
+
+
+ADAPTERS = adapters()
+
+
+def seconds(text: bytes) -> float:
+    """CPU time of reading a body and of the slowest adapter with it."""
+    began = time.thread_time()
+    try:
+        parse_chat(text)
+    except FairleadError:
+        return time.thread_time() - began
+    read = time.thread_time() - began
+    slowest = 0.0
+    for adapter in ADAPTERS:
+        request = parse_chat(text)
+        began = time.thread_time()
+        try:
+            adapter.to_vendor(request)
+        except FairleadError:
+            pass
+        slowest = max(slowest, time.thread_time() - began)
+    return read + slowest
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_shape_of_a_body_costs_more_than_in_proportion_to_its_length(shape: str) -> None:
+    small, large = SHAPES[shape](SMALL), SHAPES[shape](LARGE)
+    tries: list[tuple[float, float]] = []
+    for _ in range(TRIES):
+        tries.append((seconds(small), seconds(large)))
+        if tries[-1][1] <= max(FLOOR_SECONDS, 8 * tries[-1][0]):
+            return
+    raise AssertionError(tries)
+
+
+def refused(text: bytes, param: str | None, match: str) -> None:
+    with pytest.raises(InvalidRequest, match=match) as caught:
+        parse_chat(text)
+    assert caught.value.param == param
+
+
+def test_members_of_a_body_are_bounded_in_number_and_length() -> None:
+    def with_members(count: int) -> bytes:
+        return body(b",".join(b'"k%d":1' % at for at in range(count - 2)))
+
+    assert len(parse_chat(with_members(bounds.MOST_MEMBERS)).unknown) == bounds.MOST_MEMBERS - 2
+    refused(with_members(bounds.MOST_MEMBERS + 1), None, "more than 256 members")
+    name = b"k" * bounds.LONGEST_NAME
+    assert parse_chat(body(b'"%b":1' % name)).unknown == (name.decode(),)
+    refused(body(b'"%bk":1' % name), "k" * 64, "longer than 256")
+
+
+def test_messages_parts_and_calls_are_bounded_in_number() -> None:
+    plain, spaced = b'{"role":"user","content":"x"}', b'{"role": "user","content":"x"}'
+    for message in (plain, spaced):
+        assert parse_chat(said(b",".join([message] * bounds.MOST_MESSAGES))).model == "m"
+        refused(said(b",".join([message] * (bounds.MOST_MESSAGES + 1))), "messages", "more than 4,096 messages")
+    part = b'{"type":"text","text":"a"}'
+    assert parse_chat(user(b"[%b]" % b",".join([part] * bounds.MOST_PARTS))).model == "m"
+    two = [b'{"role":"user","content":[%b]}' % b",".join([part] * count) for count in (bounds.MOST_PARTS, 1)]
+    refused(said(b",".join(two)), "messages[1].content", "more than 4,096 parts")
+    call = b'{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}'
+    calling = b'{"role":"assistant","content":null,"tool_calls":[%b]}'
+    assert parse_chat(said(calling % b",".join([call] * bounds.MOST_TOOL_CALLS))).has_tool_history
+    refused(
+        said(calling % b",".join([call] * (bounds.MOST_TOOL_CALLS + 1))), "messages[0]", "more than 4,096 tool calls"
+    )
+    crowded = b'{"role":"user","content":"x",%b}' % b",".join(
+        b'"k%d":1' % at for at in range(bounds.MOST_MESSAGE_MEMBERS)
+    )
+    refused(said(crowded), "messages", "more than 64 members")
+    details = b'{"role":"assistant","content":"x","reasoning_details":[%b]}'
+    many = parse_chat(said(details % b",".join([b'{"data":"a"}'] * (bounds.MOST_REASONING_DETAILS + 1))))
+    with pytest.raises(InvalidRequest, match="reasoning_details"):
+        ADAPTERS[-1].to_vendor(many)
+
+
+def test_parameters_are_bounded_in_length() -> None:
+    text = b"u" * (bounds.LONGEST_PARAMETER - 2)
+    assert parse_chat(body(b'"user":"%b"' % text)).given
+    refused(body(b'"user":"%bu"' % text), "user", "longer than 65,536 bytes")
+    prediction = b"u" * bounds.LONGEST_PREDICTION
+    refused(body(b'"prediction":{"type":"content","content":"%b"}' % prediction), "prediction", "longer than")
+    refused(body(b'"structured_outputs":{"regex":"%b"}' % prediction), "structured_outputs", "longer than")
+    choices = b",".join([b'"a"'] * (bounds.MOST_ALTERNATIVES + 1))
+    refused(body(b'"structured_outputs":{"choice":[%b]}' % choices), "structured_outputs", "at most|length <=")
+    assert parse_chat(body(TOOL % (b'{"description":"%b"}' % (b"d" * 2_000_000)))).given
+
+
+def test_control_tokens_for_llamacpp_are_bounded_in_number() -> None:
+    (llamacpp,) = [one for one in ADAPTERS if isinstance(one, OpenAIChat) and one._parses_control_tokens]
+    for token in (b"<s>", b"[INST]"):
+        llamacpp.to_vendor(parse_chat(user(b'"%b"' % (token * (bounds.MOST_CONTROL_TOKENS - 1)))))
+        with pytest.raises(InvalidRequest, match="32,768 or more control tokens"):
+            llamacpp.to_vendor(parse_chat(user(b'"%b"' % (token * bounds.MOST_CONTROL_TOKENS))))
+
+
+@pytest.mark.parametrize("layout", ["body", "message"])
+def test_unknown_names_by_the_million_take_no_memory(layout: str) -> None:
+    many = names(4_000_000)
+    text = body(many) if layout == "body" else said(b'{"role":"user","content":"x",%b}' % many)
+    tracemalloc.start()
+    try:
+        refused(text, None if layout == "body" else "messages", "too many")
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
+    finally:
+        tracemalloc.stop()
