@@ -39,7 +39,7 @@ def kept_prompt(request: ChatRequest) -> Prompt:
     others = request.other_bytes
     length = len(messages) + others
     most = length + TEMPLATE_TOKENS
-    if request.has_images:
+    if request.media:
         most += media_tokens(messages, max(MOST_IMAGE_TOKENS_OF.values()))
     if length > KEPT_PROMPT_BYTES:
         return Prompt(None, None, length, most, request.cap, request.choices)
