@@ -25,6 +25,7 @@ from fairlead.errors import (
     ConfigurationError,
     ServiceError,
 )
+from fairlead.http.listening import bind
 from fairlead.http.memory import let_go_of_code, tune_allocator
 from fairlead.http.server import Server
 from fairlead.settings import Settings, database_url
@@ -112,6 +113,11 @@ class Process:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(OTHER_THREADS, "other"))
         parts = Parts(self._service)
+        for (own_host, own_port), private in parts.private.items():
+            try:
+                await private.accept_from(bind(own_host, own_port, shared=self._service.workers > 1))
+            except OSError as error:
+                raise cannot_listen(own_host, own_port, error, how="in the configuration") from None
         await listen(parts.server)
         parts.keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,6 +133,8 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await parts.server.drain(self._service.settings.server.drain_timeout_seconds)
+        for private in parts.private.values():
+            await private.drain(0)
         for reach in self._service.reaches.values():
             await reach.pool.close()
         give_up = loop.time() + LAST_BILLS_SECONDS
@@ -165,9 +173,10 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
     print("\n".join(lines), flush=True)
 
 
-def cannot_listen(host: str, port: int, error: OSError) -> CannotListen:
+def cannot_listen(host: str, port: int, error: OSError, how: str = "with --port") -> CannotListen:
+    """`how`: another port is chosen."""
     if error.errno == errno.EADDRINUSE:
-        return CannotListen(f"{host}:{port} is in use by another program. Choose another port with --port.")
+        return CannotListen(f"{host}:{port} is in use by another program. Choose another port {how}.")
     reason = (error.strerror or str(error)).lower()
     return CannotListen(f"Cannot listen on {host}:{port}: {reason}.")
 

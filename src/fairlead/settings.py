@@ -52,6 +52,11 @@ HeaderName = Annotated[
 HeaderValue = Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z", description="printable ASCII characters in quotes")]
 
 
+# Where something that is not for everybody is served: for all, not at all, or at an address of its own.
+PUBLIC, CLOSED = "public", "closed"
+_ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<name>[A-Za-z0-9.\-]+)):(?P<port>[0-9]{1,5})")
+
+
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576)] = 32_768
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824)] = 33_554_432
@@ -63,10 +68,29 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: Count = 20_000
     max_requests_in_flight: Count = 10_000
     cors_origins: tuple[str, ...] = ()
-    metrics: bool = True
+    metrics: bool | str = "public"
+    status: str = "public"
     public_url: str | None = None
     tls_certificate: str | None = None
     tls_key: str | None = None
+
+
+def exposure(given: bool | str) -> str | tuple[str, int] | None:
+    """PUBLIC, CLOSED, or host and port; None: it is none of them. True and False are PUBLIC and CLOSED."""
+    if isinstance(given, bool):
+        return PUBLIC if given else CLOSED
+    if given in (PUBLIC, CLOSED):
+        return given
+    found = _ADDRESS.fullmatch(given)
+    if found is None or not 0 < int(found["port"]) < 65_536:
+        return None
+    return found["six"] or found["name"], int(found["port"])
+
+
+def private_addresses(server: ServerSettings) -> tuple[tuple[str, int], ...]:
+    """Where this server listens besides, each once."""
+    found = (exposure(server.metrics), exposure(server.status))
+    return tuple(dict.fromkeys(one for one in found if isinstance(one, tuple)))
 
 
 class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -314,6 +338,12 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
             "'public_url' is the address that visitors use, like https://llm.example.org, without a path or a slash "
             "at the end.",
         )
+    for name in ("metrics", "status"):
+        if exposure(getattr(file.server, name)) is None:
+            raise source.error(
+                f"server.{name}",
+                f'\'{name}\' is "public", "closed", or an address of its own with a port, like "127.0.0.1:9464".',
+            )
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")

@@ -21,11 +21,12 @@ from fairlead.compose.service import Service
 from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec, demo_spec
 from fairlead.engines.supervisor import Engine
+from fairlead.http.listening import bind
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import check
 from fairlead.runtime import Process, cannot_listen, engine_in, greet, prepare_process
 from fairlead.runtime import serve as serve_alone
-from fairlead.settings import Settings, database_url
+from fairlead.settings import Settings, database_url, private_addresses
 from fairlead.store import open_store
 from fairlead.team import Member, Team
 
@@ -54,7 +55,10 @@ def serve(
         check(store)
         sockets = [_bound(host, port)]
         port = sockets[0][0].getsockname()[1]
-        sockets += [_bind(host, port) for _ in range(workers - 1)]
+        sockets += [bind(host, port, shared=True) for _ in range(workers - 1)]
+        for address in private_addresses(settings.server):
+            for one in _bound(*address, how="in the configuration"):
+                one.close()  # each worker binds its own; what is wrong with the address is said here
         first_key = first_start(store)
     finally:
         store.close()
@@ -118,29 +122,12 @@ def _keep(engine: Engine, sockets: list[list[socket.socket]], flags: mmap.mmap) 
     return 0
 
 
-def _bound(host: str, port: int) -> list[socket.socket]:
+def _bound(host: str, port: int, how: str = "with --port") -> list[socket.socket]:
     """The first worker's sockets. Raises CannotListen, also when another program shares its port as we do."""
     try:
         if port:
-            for one in _bind(host, port, shared=False):
+            for one in bind(host, port, shared=False):
                 one.close()
-        return _bind(host, port)
+        return bind(host, port, shared=True)
     except OSError as error:
-        raise cannot_listen(host, port, error) from None
-
-
-def _bind(host: str, port: int, *, shared: bool = True) -> list[socket.socket]:
-    bound = []
-    for family, _, _, _, address in socket.getaddrinfo(
-        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    ):
-        one = socket.socket(family, socket.SOCK_STREAM)
-        bound.append(one)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        one.bind((address[0], bound[0].getsockname()[1] or port, *address[2:]) if len(bound) > 1 else address)
-        one.setblocking(False)
-    return bound
+        raise cannot_listen(host, port, error, how) from None

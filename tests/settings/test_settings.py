@@ -22,7 +22,9 @@ from fairlead.settings import (
     api_key,
     configuration_file,
     data_directory,
+    exposure,
     load_settings,
+    private_addresses,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -208,3 +210,33 @@ def test_places_have_an_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert configuration_file(None, {"FAIRLEAD_CONFIG": "/c"}) == Path("/c")
     assert configuration_file(tmp_path, {"FAIRLEAD_CONFIG": "/c"}) == tmp_path
     assert configuration_file(None, {}) is None
+
+
+@pytest.mark.parametrize("name", ["metrics", "status"])
+def test_what_is_not_for_everybody_is_public_closed_or_at_an_address(tmp_path: Path, name: str) -> None:
+    for good, meant in (
+        ("public", "public"),
+        ("closed", "closed"),
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:9464", ("::1", 9464)),
+        ("metrics.internal:1", ("metrics.internal", 1)),
+    ):
+        server = load(tmp_path, f'[server]\n{name} = "{good}"\n').server
+        assert exposure(getattr(server, name)) == meant
+        assert private_addresses(server) == ((meant,) if isinstance(meant, tuple) else ())
+    for bad in (
+        "",
+        "private",
+        ":9464",
+        "127.0.0.1",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "http://127.0.0.1:9464",
+        "::1:9464",
+    ):
+        assert f'\'{name}\' is "public", "closed"' in refusal(tmp_path, f'[server]\n{name} = "{bad}"\n')
+
+
+def test_metrics_as_true_and_false_are_public_and_closed(tmp_path: Path) -> None:
+    for word, meant in (("true", "public"), ("false", "closed")):
+        assert exposure(load(tmp_path, f"[server]\nmetrics = {word}\n").server.metrics) == meant

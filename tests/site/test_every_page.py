@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-import urllib.request
-from pathlib import Path
 
-from tests.e2e.conftest import serving
+from tests.site.asking import ask, pages_of
+
+from fairlead.catalogue.load import build
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import goes_on
+from fairlead.settings import Settings
 
 
-def test_every_page_of_the_site_map_is_there(tmp_path: Path) -> None:
-    with serving(tmp_path) as served, urllib.request.urlopen(f"{served.url}/sitemap.xml") as answer:
-        pages = re.findall(r"<loc>([^<]+)</loc>", answer.read().decode())
+def test_every_page_of_the_site_map_is_there() -> None:
+    async def run() -> None:
+        app = pages_of(build(Settings(), DIALECTS, goes_on))
+        pages = re.findall(r"<loc>http://llm.example(/[^<]*)</loc>", (await ask(app, "/sitemap.xml")).text)
         assert len(pages) > 130
         for page in pages:
-            with urllib.request.urlopen(urllib.request.Request(page, headers={"accept": "text/html"})) as shown:
-                assert shown.status == 200, page
-                assert b"<h1" in shown.read(), page
+            shown = await ask(app, page)
+            assert shown.status == 200, page
+            assert b"<h1" in shown.body, page
+
+    asyncio.run(run())

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 
+from fairlead.site.budget import Busy, PageBudget
 from fairlead.site.language import ENGLISH, languages
-from fairlead.site.press import MOST_PART_CHARACTERS, Press, Visit
+from fairlead.site.press import (
+    MOST_KEY_BYTES,
+    MOST_PART_CHARACTERS,
+    MOST_QUERIED_BYTES,
+    MOST_QUERIED_PRINTS,
+    Press,
+    Print,
+    Prints,
+    Visit,
+)
 
 HERE = Visit(ENGLISH, "http://localhost", "/models/a/b")
 
@@ -66,6 +79,58 @@ def test_sentences_and_words_of_a_template_are_in_the_language_of_the_visit(code
     assert f'aria-label="{word}"' in found
 
 
+def scope_of(query: bytes) -> dict[str, Any]:
+    return {"type": "http", "method": "GET", "path": "/keys/new", "query_string": query, "headers": []}
+
+
+def page(press: Press, depends: Hashable, query: bytes = b"") -> Response:
+    """A page that shows what it depends on."""
+    values = {"status": depends, "sentence": "x" * 2_000}
+    return asyncio.run(press.page(Request(scope_of(query)), HERE, "error.html", depends, lambda: values))
+
+
+def test_pages_with_a_query_push_out_one_another_and_no_plain_page() -> None:
+    press = Press(languages=languages(), budget=PageBudget(1e9, 1e9))
+    page(press, "plain")
+    for at in range(MOST_QUERIED_PRINTS + 20):
+        page(press, f"query {at}", b"q=%d" % at)
+    assert (len(press.plain), len(press.queried)) == (1, MOST_QUERIED_PRINTS)
+    assert 0 < press.queried.bytes <= MOST_QUERIED_BYTES
+
+
+def test_what_pages_are_found_by_counts_too_and_a_page_found_by_too_much_is_not_kept() -> None:
+    made = Print.of(b"page", "text/plain", "no-cache")
+    prints = Prints(10_000, 100_000)
+    for at in range(1_000):
+        prints.put(("template", HERE, (at, f"{at:0>900}")), made)
+    assert prints.bytes <= 100_000
+    assert len(prints) < 100, "a key of 900 letters takes more than its page of four"
+    prints.put(("template", HERE, "x" * (MOST_KEY_BYTES + 1)), made)
+    prints.put(("template", Visit(ENGLISH, "http://localhost", "/" + "x" * MOST_KEY_BYTES), 1), made)
+    assert prints.get(("template", HERE, "x" * (MOST_KEY_BYTES + 1))) is None
+    prints.clear()
+    assert (prints.bytes, len(prints)) == (0, 0)
+
+
+def test_what_is_printed_is_given_out_while_the_budget_is_used_up_and_the_rest_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("fairlead.site.budget.WAIT_SECONDS", 0.0)
+
+    class Later:
+        def cancel(self) -> None:
+            """Nobody comes back to it."""
+
+    press = Press(languages=languages(), budget=PageBudget(0.1, 1.0, lambda: 0.0, lambda _seconds, _call: Later()))
+    first = page(press, "printed")
+    press.budget._left = 0.0
+    assert page(press, "printed").body == first.body
+    for query in (b"", b"q=1"):
+        with pytest.raises(Busy):
+            page(press, "another", query)
+    assert press.error(Request(scope_of(b"")), ENGLISH, 404, "Nothing here.").status_code == 404
+
+
 class Cycle:
     """What only the collector can free, as templates leave it with all the text of a page."""
 
@@ -75,7 +140,7 @@ class Cycle:
 
 def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the_collector_comes() -> None:
     press = Press(languages=languages())
-    scope = {"type": "http", "method": "GET", "path": "/keys/new", "query_string": b"", "headers": []}
+    scope = scope_of(b"")
     left: list[weakref.ref[Cycle]] = []
 
     def values() -> Mapping[str, object]:
@@ -84,7 +149,7 @@ def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the
 
     gc.disable()
     try:
-        press.page(Request(scope), HERE, "key.html", (), values)
+        asyncio.run(press.page(Request(scope), HERE, "key.html", (), values))
         assert [one() for one in left] == [None]
     finally:
         gc.enable()

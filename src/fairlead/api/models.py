@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fairlead.accounts.keys import KeyRing
+from fairlead.api.auth import authenticate
 from fairlead.catalogue.snapshot import Model
 from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
@@ -44,10 +45,8 @@ class Models:
         response.send(200, JSON_HEAD, b'{"object":"list","data":[%b]}' % entries)
 
     def _allowed(self, request: Request) -> frozenset[str] | None:
-        """The models of the key that came with the request; None: all."""
-        value = request.header(b"authorization")
-        caller = None if value is None else self._keys.find(value[7:].strip())
-        return None if caller is None else caller.models
+        """The models of the key that came with the request; None: all. Raises Unauthenticated or Forbidden."""
+        return None if request.header(b"authorization") is None else authenticate(request, self._keys).models
 
     def one(self, request: Request, response: Response) -> None:
         model_id = unquote(request.path.removeprefix(PREFIX))

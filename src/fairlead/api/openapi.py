@@ -143,7 +143,9 @@ def _operation(row: Route) -> dict[str, Any]:
     if row.answer == "ChatCompletion":
         content["text/event-stream"] = {"schema": {"type": "string"}}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
-    for status in (*((401,) if row.who == "key" else ()), *row.statuses):
+    for status in sorted(
+        {*((401,) if row.who == "key" else ()), *((401, 403) if row.takes_key else ()), *row.statuses}
+    ):
         responses[str(status)] = {
             "description": "Why not, and the next step.",
             "content": {"application/json": {"schema": _reference("Error")}},
@@ -153,7 +155,7 @@ def _operation(row: Route) -> dict[str, Any]:
         "summary": row.summary,
         "tags": [row.tag],
         "responses": responses,
-        "security": [{"key": []}] if row.who == "key" else [],
+        "security": [{"key": []}] if row.who == "key" else [{}, {"key": []}] if row.takes_key else [],
     }
     if parameters:
         found["parameters"] = parameters

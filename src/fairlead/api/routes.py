@@ -5,16 +5,19 @@ A path is listed here and nowhere else: `Dispatch` is built from this table, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from fairlead.accounts.keys import KeyRing
+from fairlead.api.auth import authenticate
 from fairlead.api.credit import Credit
-from fairlead.api.dispatch import Endpoint, Routes
+from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes
 from fairlead.api.health import HealthChecks
 from fairlead.api.models import Models
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
+from fairlead.http.request import Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Route:
     on behind it share its endpoint.
 
     `body` and `answer`: the name of a schema in `openapi.SCHEMAS`, or ""; `query`: names with what they mean,
-    `optional` when none of them is needed; `statuses`: besides 200, and 401 where a key is needed.
+    `optional` when none of them is needed; `statuses`: besides 200, and those of a key that is no good.
     """
 
     method: str
@@ -53,6 +56,22 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
     statuses: tuple[int, ...] = ()
+
+    @property
+    def takes_key(self) -> bool:
+        """Anyone may call, and a key that comes along must be good: a caller with an old one is to notice."""
+        return self.who == "anyone" and self.path.startswith(DATA_PLANE_PREFIX)
+
+
+def unless_bad_key(endpoint: Endpoint, keys: KeyRing) -> Endpoint:
+    """Refuses a key that is unknown, has ended, or may not be used from the caller's network."""
+
+    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
+        if request.header(b"authorization") is not None:
+            authenticate(request, keys)
+        return endpoint(request, response)
+
+    return answer
 
 
 def _model(endpoints: Endpoints) -> Endpoint:
@@ -122,13 +141,16 @@ def served(endpoints: Endpoints) -> list[Route]:
     return [route for route in ROUTES if route.endpoint(endpoints) is not None]
 
 
-def tables(routes: Iterable[Route], endpoints: Endpoints) -> tuple[Routes, Routes]:
-    """What `Dispatch` looks up: paths, and prefixes of paths that end with a member."""
+def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tuple[Routes, Routes]:
+    """What `Dispatch` looks up: paths, and prefixes of paths that end with a member. `keys`: those that count where
+    anyone may call."""
     paths: Routes = {}
     prefixes: Routes = {}
     for route in routes:
         endpoint = route.endpoint(endpoints)
         assert endpoint is not None
+        if route.takes_key:
+            endpoint = unless_bad_key(endpoint, keys)
         prefix, brace, _ = route.path.partition("{")
         methods = (prefixes if brace else paths).setdefault(prefix, {})
         methods.setdefault(route.method, endpoint)

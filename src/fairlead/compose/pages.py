@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.catalogue.snapshot import Deployment, Snapshot
 from fairlead.compose.upstreams import spoken
-from fairlead.errors import (
-    UpstreamDenied,
-)
+from fairlead.errors import NotFound, UpstreamDenied
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.request import Request, Response
 from fairlead.routing.health import CLOSED, Health
@@ -79,33 +78,65 @@ class LazySite:
         broken: Callable[[Deployment], str | None],
         records: Recorded,
         public_url: str | None,
+        *,
+        with_status: bool = True,
     ) -> None:
         self._snapshot = snapshot
         self._obstacle = obstacle
         self._broken = broken
         self._records = records
         self._public_url = public_url
+        self._with_status = with_status
         self._bridge: AsgiBridge | None = None
+        self._loading: asyncio.Task[AsgiBridge] | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
 
-    def handle(self, request: Request, response: Response) -> None:
-        if self._bridge is None:
-            from fairlead.site.app import site
-            from fairlead.site.sources import Sources
+    def with_status(self) -> LazySite:
+        """The same pages, and the status page among them, for other visitors."""
+        return LazySite(self._snapshot, self._obstacle, self._broken, self._records, None)
 
-            sources = Sources(
-                lambda: self._snapshot,
-                self._obstacle,
-                lambda: datetime.now(UTC),
-                self._records,
-                self._carries,
-                self._broken,
-            )
-            self._bridge = AsgiBridge(site(sources, self._public_url), self.on_error)
-        self._bridge.handle(request, response)
+    def handle(self, request: Request, response: Response) -> None:
+        if self._bridge is not None:
+            self._bridge.handle(request, response)
+            return
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(self._load())
+        self._loading.add_done_callback(partial(self._loaded, request, response))
+
+    async def _load(self) -> AsgiBridge:
+        """In a thread: importing the libraries takes half a second, in which nobody else would be served."""
+        return await asyncio.get_running_loop().run_in_executor(None, self._made)
+
+    def _loaded(self, request: Request, response: Response, loading: asyncio.Task[AsgiBridge]) -> None:
+        try:
+            self._bridge = self._bridge or loading.result()
+        except Exception as error:  # the next visitor tries it again
+            self._loading = None
+            self.on_error(request, response, error)
+        else:
+            self._bridge.handle(request, response)
+
+    def _made(self) -> AsgiBridge:
+        from fairlead.site.app import site
+        from fairlead.site.sources import Sources
+
+        sources = Sources(
+            lambda: self._snapshot,
+            self._obstacle,
+            lambda: datetime.now(UTC),
+            self._records,
+            self._carries,
+            self._broken,
+        )
+        return AsgiBridge(site(sources, self._public_url, with_status=self._with_status), self.on_error)
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
         return spoken(self._snapshot.providers[deployment.provider], deployment).carries
+
+
+def no_page(request: Request, _response: Response) -> None:
+    """Answers where no pages are served. Raises NotFound."""
+    raise NotFound(f"There is no {request.path[:256]} at this address.")
 
 
 def broken(health: Health, deployment: Deployment, now: float) -> str | None:

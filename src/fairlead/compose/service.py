@@ -11,7 +11,7 @@ from fairlead import __version__
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.chat import ChatCompletions
 from fairlead.api.credit import Credit
-from fairlead.api.dispatch import Dispatch, Endpoint
+from fairlead.api.dispatch import Dispatch, Endpoint, Routes
 from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Gauge, Metrics
 from fairlead.api.models import Models
@@ -26,7 +26,7 @@ from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.chores import Chores
 from fairlead.compose.engine_model import ENGINE_PROVIDER, with_engine
 from fairlead.compose.options import limit_book, routing_options, server_limits, tls_context
-from fairlead.compose.pages import LazySite, Recorded, broken
+from fairlead.compose.pages import LazySite, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine, reach, upstream
 from fairlead.gateway import Gateway
@@ -45,7 +45,7 @@ from fairlead.routing.protocols import Measured
 from fairlead.routing.schedule import Schedule
 from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.schemas.checker import SchemaChecker
-from fairlead.settings import Settings, otlp_headers
+from fairlead.settings import PUBLIC, ServerSettings, Settings, exposure, otlp_headers, private_addresses
 from fairlead.store import Store
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import PROBE, TRAFFIC
@@ -210,7 +210,9 @@ class Parts:
             lambda deployment: broken(health, deployment, clock()),
             Recorded(board, service.store),
             settings.server.public_url,
+            with_status=settings.server.status == PUBLIC,
         )
+        metrics = self._metrics()
         routes: list[Route] = []
         endpoints = Endpoints(
             chat=self._chat(),
@@ -221,11 +223,15 @@ class Parts:
             credit=Credit(self.ledger, self.keys),
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
             openapi=OpenApi(routes),
-            metrics=self._metrics() if settings.server.metrics else None,
+            metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
         )
         routes += served(endpoints)
-        dispatch = Dispatch(*tables(routes, endpoints), site.handle, frozenset(settings.server.cors_origins))
+        dispatch = Dispatch(*tables(routes, endpoints, self.keys), site.handle, frozenset(settings.server.cors_origins))
         site.on_error = dispatch.answer_error
+        self.private = {
+            address: _private_server(settings.server, address, metrics, site)
+            for address in private_addresses(settings.server)
+        }
         return Server(
             dispatch,
             limits=server_limits(settings.server),
@@ -268,3 +274,13 @@ class Parts:
             {"process": ledger.name},
             lambda: families(telemetry.all_totals()),
         )
+
+
+def _private_server(given: ServerSettings, address: tuple[str, int], metrics: Endpoint, site: LazySite) -> Server:
+    """What is served at an address of its own: figures, the pages with the status page, or both."""
+    routes: Routes = {"/metrics": {"GET": metrics}} if exposure(given.metrics) == address else {}
+    pages = site.with_status() if exposure(given.status) == address else None
+    dispatch = Dispatch(routes, {}, no_page if pages is None else pages.handle)
+    if pages is not None:
+        pages.on_error = dispatch.answer_error
+    return Server(dispatch, limits=server_limits(given), refuse=dispatch.refusal, on_error=dispatch.answer_error)

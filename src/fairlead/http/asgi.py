@@ -12,6 +12,9 @@ from fairlead.http.request import Request, Response
 
 log = logging.getLogger("fairlead.http")
 
+LONGEST_PORT = 5
+NOSNIFF = b"x-content-type-options: nosniff\r\n"
+
 Message = MutableMapping[str, Any]
 App = Callable[
     [MutableMapping[str, Any], Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
@@ -19,7 +22,7 @@ App = Callable[
 
 
 class AsgiBridge:
-    """`on_error(request, response, error)` answers for an app that failed."""
+    """`on_error(request, response, error)` answers for an app that failed. A caller who leaves cancels its task."""
 
     def __init__(self, app: App, on_error: Callable[[Request, Response, BaseException], None]) -> None:
         self._app = app
@@ -32,7 +35,7 @@ class AsgiBridge:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, request: Request, response: Response) -> None:
-        call = _Call(request, response)
+        call = _Call(request, response, asyncio.current_task())
         try:
             await self._app(call.scope(), call.receive, call.send)
         except Exception as error:
@@ -46,9 +49,10 @@ class AsgiBridge:
 
 
 class _Call:
-    def __init__(self, request: Request, response: Response) -> None:
+    def __init__(self, request: Request, response: Response, task: asyncio.Task[None] | None) -> None:
         self._request = request
         self._response = response
+        self._task = task
         self._body_given = False
         self._gone = asyncio.Event()
         self._drained = asyncio.Event()
@@ -61,10 +65,12 @@ class _Call:
     def _hung_up(self) -> None:
         self._gone.set()
         self._drained.set()
+        if self._task is not None:
+            self._task.cancel()  # whoever waits for a turn gives up its place
 
     def scope(self) -> MutableMapping[str, Any]:
-        from_host = self._request.header(b"host") or b""
-        host, _, port = from_host.decode("latin-1").rpartition(":")
+        host = (self._request.header(b"host") or b"").decode("latin-1")
+        name, _, port = host.rpartition(":")
         secure = self._request.secure
         return {
             "type": "http",
@@ -78,9 +84,10 @@ class _Call:
             "root_path": "",
             "headers": self._request.headers,
             "client": self._request.peer,
-            "server": (host, int(port))
-            if host and port.isdigit()
-            else (from_host.decode("latin-1"), 443 if secure else 80),
+            # A Host is what a stranger wrote: "²" is a digit to Python and no number, as five thousand nines are.
+            "server": (name, int(port))
+            if name and port.isascii() and port.isdecimal() and len(port) <= LONGEST_PORT
+            else (host, 443 if secure else 80),
             "state": {},
         }
 
@@ -113,9 +120,10 @@ class _Call:
 
 
 def _lines(headers: Any) -> bytes:
-    """Header lines without those that the connection itself decides."""
-    return b"".join(
+    """Header lines without those that the connection itself decides. Whatever the app says of its types is meant so."""
+    found = b"".join(
         b"%b: %b\r\n" % (name, value)
         for name, value in headers
         if name.lower() not in (b"content-length", b"transfer-encoding", b"connection", b"date")
     )
+    return found if NOSNIFF in found else found + NOSNIFF

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from fairlead.site import compare, finding, forms, guides, models, rankings, status
+from fairlead.site.budget import RETRY_AFTER_SECONDS, Busy, PageBudget
 from fairlead.site.desk import Desk
 from fairlead.site.forms import form_of
 from fairlead.site.front import front
-from fairlead.site.language import Remember, languages
+from fairlead.site.language import Remember, chosen, languages
 from fairlead.site.model.page import model, new_key, picture
 from fairlead.site.press import Press
 from fairlead.site.records import Unreadable
@@ -42,6 +43,7 @@ PROBLEMS: Mapping[int, tuple[str, str]] = {
     500: ("internal_error", _("This page cannot be shown.")),
     503: ("overloaded", _("What was recorded cannot be read now. Try again in a few seconds.")),
 }
+BUSY = "overloaded", _("Too many pages are asked for at once. Try again in a few seconds.")
 
 ROUTES = [
     Route("/", front),
@@ -56,30 +58,39 @@ ROUTES = [
     *forms.routes("/compare", compare.choose),
     *forms.routes("/compare/{models:path}", compare.compare),
     *forms.routes("/rankings", rankings.rankings),
-    *forms.routes("/status", status.status),
-    Route("/status.atom", status.feed),
     *forms.routes("/docs", guides.docs),
     *forms.routes("/docs/{name:path}", guides.docs),
     Route("/sitemap.xml", finding.sitemap),
     Route("/robots.txt", finding.robots),
     Route("/llms.txt", finding.llms),
 ]
+STATUS_ROUTES = [*forms.routes("/status", status.status), Route("/status.atom", status.feed)]
 
 
-def site(sources: Sources, public_url: str | None = None) -> Starlette:
-    """The web app. `public_url`: where visitors find it, when that is not the address they ask with."""
+def site(
+    sources: Sources, public_url: str | None = None, budget: PageBudget | None = None, *, with_status: bool = True
+) -> Starlette:
+    """The web app. `public_url`: where visitors find it, when that is not the address they ask with. `budget`: what
+    making pages may take of the event loop's time. Without a status page nothing leads to one."""
     app = Starlette(
         routes=[
             *ROUTES,
+            *(STATUS_ROUTES if with_status else ()),
             Route("/static/{name}", static),
             Route("/favicon.svg", static),
         ],
-        exception_handlers={HTTPException: error, Unreadable: error, Exception: error},
+        exception_handlers={HTTPException: error, Unreadable: error, Busy: error, Exception: error},
     )
+    app.router.redirect_slashes = False
     known = languages()
-    press = Press(NAVIGATION, public_url, words=models.globals_for_templates(), languages=known)
+    navigation = tuple(one for one in NAVIGATION if with_status or one[0] != "/status")
+    words = {**models.globals_for_templates(), "with_status": with_status}
+    press = Press(navigation, public_url, words=words, languages=known)
+    if budget is not None:
+        press.budget = budget
     app.state.desk = Desk(sources, press, known)
     app.state.guides = guides.Guides()
+    app.state.with_status = with_status
     app.add_middleware(Remember, codes=[language.code for language in known])
     return app
 
@@ -93,15 +104,24 @@ async def static(request: Request) -> Response:
 
 
 async def error(request: Request, problem: Exception) -> Response:
-    status = 503 if isinstance(problem, Unreadable) else getattr(problem, "status_code", 500)
-    code, sentence = PROBLEMS.get(status, PROBLEMS[500])
+    path: str = request.scope["path"]
+    if getattr(problem, "status_code", 500) == 404 and path.endswith("/") and path.strip("/"):
+        # Starlette's own redirect leads to the host that the visitor named.
+        desk = Desk.of(request)
+        target = "/" + desk.visit(request).path.strip("/")
+        query = request.scope["query_string"].decode("latin-1")
+        return RedirectResponse(desk.press.address(f"{target}?{query}" if query else target), 307)
+    status = 503 if isinstance(problem, Unreadable | Busy) else getattr(problem, "status_code", 500)
+    code, sentence = BUSY if isinstance(problem, Busy) else PROBLEMS.get(status, PROBLEMS[500])
     if "text/html" in request.headers.get("accept", "") and not form_of(request):
         desk = Desk.of(request)
-        values = {"status": status, "sentence": sentence}
-        answer = desk.press.page(request, desk.visit(request), "error.html", (status, sentence), lambda: values, status)
+        answer = desk.press.error(request, chosen(request, desk.languages), status, sentence)
     else:
         kind = "invalid_request_error" if status < 500 else "api_error"
         answer = JSONResponse({"error": {"message": sentence, "type": kind, "param": None, "code": code}}, status)
+        answer.headers["x-content-type-options"] = "nosniff"
     if status == 503:
-        answer.headers["retry-after"] = "5"
+        answer.headers["retry-after"] = str(RETRY_AFTER_SECONDS if isinstance(problem, Busy) else 5)
+    if status == 405:
+        answer.headers["allow"] = "GET, HEAD"
     return answer

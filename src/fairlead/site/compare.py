@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from fairlead.catalogue.snapshot import Model
 from fairlead.money import Picodollars
 from fairlead.site.desk import Desk
-from fairlead.site.forms import Values, give, segments, table
+from fairlead.site.forms import Values, give, plain, segments, table
 from fairlead.site.listing import Entry
 from fairlead.site.models import listed, released_day
 from fairlead.site.scatter import Label, spread
@@ -79,13 +79,14 @@ async def choose(request: Request) -> Response:
     unknown = tuple(name for name in chosen if name not in models)
     if len(chosen) >= 2 and not unknown:
         language = request.query_params.get("lang")
-        return RedirectResponse(address(chosen) + (f"?lang={quote(language, safe='')}" if language else ""), 303)
+        query = f"?lang={quote(language, safe='')}" if language else ""
+        return RedirectResponse(desk.press.address(address(chosen) + query), 303)
     entries = await listed(desk)
 
     def values() -> Values:
         return {"entries": entries, "chosen": chosen, "unknown": unknown, "models": ()}
 
-    return give(request, "compare.html", (desk.version(), tuple(chosen)), values,
+    return await give(request, "compare.html", (desk.version(), tuple(chosen)), values,
                 lambda values: {"models": [entry.id for entry in values["entries"]]},
                 lambda _: "# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n")  # fmt: skip
 
@@ -104,7 +105,8 @@ async def compare(request: Request) -> Response:
         raise HTTPException(404)
     if len(set(names)) < len(names):
         rest = list(dict.fromkeys(names))
-        return RedirectResponse(address(rest) if len(rest) > 1 else f"/compare?model={quote(rest[0])}", 303)
+        path = address(rest) if len(rest) > 1 else f"/compare?model={quote(rest[0], safe='')}"
+        return RedirectResponse(desk.press.address(path), 303)
     measured, numbers = [], []
     for name in names:
         number, found = await _measured(desk, name)
@@ -123,7 +125,7 @@ async def compare(request: Request) -> Response:
             "scatter": scatter(models, measured),
         }
 
-    return give(request, "compare.html", (desk.listed and desk.listed[0], tuple(names), tuple(numbers)), values,
+    return await give(request, "compare.html", (desk.listed and desk.listed[0], tuple(names), tuple(numbers)), values,
                 _data, _text)  # fmt: skip
 
 
@@ -244,4 +246,4 @@ def _data(values: Values) -> object:
 def _text(values: Values) -> str:
     names = [entry.id for entry in values["models"]]
     lines = [(row.title + (" ≠" if row.differs else ""), *_plain(row)) for row in values["rows"]]
-    return f"# {' and '.join(names)}\n\n{table(('Fact', *names), lines)}"
+    return f"# {plain(' and '.join(names))}\n\n{table(('Fact', *names), lines)}"

@@ -34,10 +34,12 @@ class Desk:
     press: Press
     languages: tuple[Language, ...] = (ENGLISH,)
     fresh: Fresh = field(default_factory=Fresh)
-    listed: tuple[Hashable, tuple[Entry, ...]] | None = None
+    listed: tuple[int, tuple[Entry, ...]] | None = None  # with the number of the list: another one has another
+    listed_key: Hashable = None
     listed_at: float = 0.0
     listed_from: Snapshot | None = None
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _states: tuple[Snapshot, float, int, dict[str, State]] | None = None
     _seen: tuple[Snapshot, int] | None = None
     _similar: dict[str, list[Similar]] = field(default_factory=dict)
     _similar_of: int = -1
@@ -54,13 +56,19 @@ class Desk:
         """Another number for every snapshot: what pages of the catalogue depend on."""
         snapshot = self.sources.snapshot()
         if self._seen is None or self._seen[0] is not snapshot:
-            self._seen = snapshot, next(self._numbers)
+            self._seen = snapshot, next(self.numbers)
         return self._seen[1]
 
-    async def states(self) -> dict[str, State]:
-        """Of every model that is deployed."""
+    async def states(self) -> tuple[int, dict[str, State]]:
+        """Of every model that is deployed, with the number of the reading; looked at at most once in a second."""
         judge = await self.judge()
-        return {model.id: judge(model) for model in self.sources.snapshot().models.values() if model.deployments}
+        snapshot, now, before = self.sources.snapshot(), self.fresh.clock(), self._states
+        if before is None or before[0] is not snapshot or now - before[1] >= LOOK_SECONDS:
+            found = {model.id: judge(model) for model in snapshot.models.values() if model.deployments}
+            same = before is not None and before[3] == found
+            self._states = snapshot, now, before[2] if before is not None and same else next(self.numbers), found
+            return self._states[2:]
+        return before[2:]
 
     async def judge(self) -> Callable[[Model], State]:
         """Says the state of a model. When nothing can be read of recent calls, breakers alone count."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from fairlead.money import Picodollars
 from fairlead.site.desk import Desk
+from fairlead.site.forms import plain
 from fairlead.site.guides import FIRST, Guides
 from fairlead.site.language import Language
 from fairlead.site.listing import Entry, Query, select
@@ -28,10 +29,13 @@ async def sitemap(request: Request) -> Response:
     entries = await listed(desk)
     visit = desk.visit(request)
     guides: Guides = request.app.state.guides
-    paths = (*PLACES, *pages_of(entries), *(f"/docs/{name}" for name in guides.sources if name != FIRST))
-    return desk.press.data(
-        request, visit, "sitemap", XML, desk.version(), lambda: _sitemap(visit.origin, paths, desk.languages).encode()
-    )
+
+    def body() -> bytes:
+        places = [one for one in PLACES if request.app.state.with_status or one != "/status"]
+        paths = (*places, *pages_of(entries), *(f"/docs/{name}" for name in guides.sources if name != FIRST))
+        return _sitemap(visit.origin, paths, desk.languages).encode()
+
+    return await desk.press.data(request, visit, "sitemap", XML, desk.version(), body)
 
 
 def pages_of(entries: Iterable[Entry]) -> list[str]:
@@ -62,7 +66,7 @@ async def robots(request: Request) -> Response:
         f"User-agent: *\nDisallow: /v1/\nDisallow: /search.json\nDisallow: /*?\nAllow: /*?lang=\n\n"
         f"Sitemap: {visit.origin}/sitemap.xml\n"
     )
-    return desk.press.data(request, visit, "robots", TEXT, 0, text.encode)
+    return await desk.press.data(request, visit, "robots", TEXT, 0, text.encode)
 
 
 async def llms(request: Request) -> Response:
@@ -71,17 +75,17 @@ async def llms(request: Request) -> Response:
     entries = await listed(desk)
     visit = desk.visit(request)
     guides: Guides = request.app.state.guides
-    return desk.press.data(
+    return await desk.press.data(
         request,
         visit,
         "llms",
         TEXT,
         desk.listed and desk.listed[0],
-        lambda: _llms(visit.origin, entries, guides.titles).encode(),
+        lambda: _llms(visit.origin, entries, guides.titles, request.app.state.with_status).encode(),
     )
 
 
-def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str]) -> str:
+def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str], with_status: bool) -> str:
     shown = select(entries, Query())[:MOST_IN_LLMS]
     lines = [
         "# Fairlead",
@@ -95,12 +99,12 @@ def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str]) -> s
         "",
         f"- [OpenAPI 3.1]({origin}/openapi.json): every endpoint and parameter",
         f"- [Models]({origin}/models.md): the list with context and prices",
-        f"- [Status]({origin}/status.md): what can be called now",
+        *([f"- [Status]({origin}/status.md): what can be called now"] if with_status else []),
         "",
         "## Models",
         "",
     ]
-    lines += [f"- [{entry.id}]({origin}{quote(entry.path)}.md): {_summary(entry)}" for entry in shown]
+    lines += [f"- [{plain(entry.id)}]({origin}{quote(entry.path)}.md): {plain(_summary(entry))}" for entry in shown]
     lines += ["", "## Documentation", ""]
     lines += [f"- [{title}]({origin}/docs/{name}.md)" for name, title in titles.items() if "/" not in name]
     return "\n".join([*lines, ""])

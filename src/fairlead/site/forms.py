@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 from starlette.requests import Request
@@ -15,6 +17,7 @@ from fairlead.site.desk import Desk
 from fairlead.site.press import JSON, MARKDOWN
 
 Values = Mapping[str, Any]
+_SIGNS = re.compile(r"[\\`<\[\]|]")
 FORMS = ("json", "md")
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -26,19 +29,20 @@ def routes(path: str, endpoint: Callable[[Request], Any]) -> list[Route]:
 
 def form_of(request: Request) -> str:
     """The form that was asked for: "json", "md", or "" for HTML."""
-    ending = request.url.path.rpartition(".")[2]
+    path: str = request.scope["path"]
+    ending = path.rpartition(".")[2]
     return ending if ending in FORMS else ""
 
 
 def segments(request: Request) -> list[str]:
     """The parts of the path, each unquoted by itself, so that an id with a slash (%2F) stays one part."""
-    raw: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
     path = raw.decode("latin-1").strip("/")
     form = form_of(request)
     return [unquote(part) for part in (path.removesuffix(f".{form}") if form else path).split("/")]
 
 
-def give(
+async def give(
     request: Request,
     template: str,
     depends: Hashable,
@@ -53,17 +57,35 @@ def give(
     visit = desk.visit(request)
     form = form_of(request)
     if form == "json":
-        return desk.press.data(request, visit, template, JSON, (form, depends), lambda: _encode(data(values())))
+        return await desk.press.data(request, visit, template, JSON, (form, depends), lambda: _encode(data(values())))
     if form == "md":
-        return desk.press.data(request, visit, template, MARKDOWN, (form, depends), lambda: text(values()).encode())
-    return desk.press.page(request, visit, template, depends, shown or values)
+        return await desk.press.data(
+            request, visit, template, MARKDOWN, (form, depends), lambda: text(values()).encode()
+        )
+    return await desk.press.page(request, visit, template, depends, shown or values)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link in a table of Markdown."""
+
+    text: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"[{plain(self.text)}]({quote(self.path)})"
+
+
+def plain(value: object) -> str:
+    """One line of Markdown that shows a text as it is: what begins a link, markup, code or a cell is escaped."""
+    return _SIGNS.sub(r"\\\g<0>", " ".join(str(value).split()))
+
+
+def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
 def _cell(value: object) -> str:
-    return "unknown" if value is None else str(value).replace("|", "\\|").replace("\n", " ")
+    return "unknown" if value is None else str(value) if isinstance(value, Link) else plain(value)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give
 from fairlead.site.listing import Query, select
+from fairlead.site.model.code import curl
 from fairlead.site.models import data_of, listed, text_of
 
 MOST_ROWS = 10
@@ -25,14 +26,14 @@ async def front(request: Request) -> Response:
         example = min(ready, key=lambda entry: (entry.demonstration, entry.price_out or 0), default=None)
         return {
             "entries": (deployed or found)[:MOST_ROWS],
-            "example": example.id if example else "fairlead-demo",
+            "curl": curl(api, example.id if example else "fairlead-demo"),
             "total": len(found),
             "ready": len(ready),
             "deployed": len(deployed),
             "providers": len({name for entry in deployed for name in entry.provider}),
         }
 
-    return give(request, "front.html", desk.listed and desk.listed[0], values, lambda values: _data(values, api),
+    return await give(request, "front.html", desk.listed and desk.listed[0], values, lambda values: _data(values, api),
                 lambda values: _text(values, api))  # fmt: skip
 
 

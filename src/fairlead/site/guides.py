@@ -145,7 +145,7 @@ async def docs(request: Request) -> Response:
     def values() -> Values:
         return {"guide": guides.get(name), "titles": titles, "further": further, "first": FIRST}
 
-    return give(request, "guide.html", name, values, lambda values: _data(values["guide"]), lambda _: source)
+    return await give(request, "guide.html", name, values, lambda values: _data(values["guide"]), lambda _: source)
 
 
 def _data(guide: Guide) -> dict[str, Any]:

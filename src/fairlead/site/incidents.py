@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from html import escape  # xml.sax has one too, and half a megabyte of HTTP clie
 from fairlead.site.records import Event
 
 MOST_INCIDENTS = 50
+# What no XML document may contain, not even escaped: https://www.w3.org/TR/xml/#charsets
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # A breaker that is open is heard of again within a minute, by probes or by calls. One that another process told of, and
 # that has been silent for this long, is no longer believed.
 SILENT_MS = 600_000
@@ -84,7 +87,7 @@ def atom(incidents: Sequence[Incident], origin: str) -> str:
             f"<content>{escape(text)}</content>",
             "</entry>",
         ]
-    return "\n".join([*lines, "</feed>", ""])
+    return _NOT_XML.sub("\ufffd", "\n".join([*lines, "</feed>", ""]))
 
 
 def time_of(at_ms: int) -> str:

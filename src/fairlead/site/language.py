@@ -28,7 +28,7 @@ class Language:
     translations: NullTranslations = field(default_factory=NullTranslations, compare=False)
 
     def gettext(self, message: str) -> str:
-        return self.translations.gettext(message)
+        return self.translations.gettext(message) if message else ""  # "" is the head of the file in gettext
 
     def ngettext(self, one: str, many: str, count: int) -> str:
         return self.translations.ngettext(one, many, count)

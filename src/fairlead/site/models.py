@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from fairlead.money import Picodollars
 from fairlead.site.desk import LOOK_SECONDS, Desk
-from fairlead.site.forms import Values, give, segments, table
+from fairlead.site.forms import Link, Values, give, plain, segments, table
 from fairlead.site.language import Language
 from fairlead.site.listing import (
     CONTEXTS,
@@ -30,7 +30,7 @@ from fairlead.site.listing import (
 )
 from fairlead.site.press import JSON, Visit
 from fairlead.site.scatter import plane
-from fairlead.site.shown import price, tokens
+from fairlead.site.shown import price, tokens, web_address
 from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, REASON_TITLES, SORT_TITLES, STATE_TITLES
 
 
@@ -40,11 +40,11 @@ async def listed(desk: Desk) -> tuple[Entry, ...]:
     now = desk.fresh.clock()
     if desk.listed is not None and desk.listed_from is snapshot and now - desk.listed_at < LOOK_SECONDS:
         return desk.listed[1]
-    states = await desk.states()
+    _number, states = await desk.states()
     desk.listed_at, desk.listed_from = now, snapshot
     key = (desk.version(), tuple((state.kind, state.obstacle) for state in states.values()))
-    if desk.listed is None or desk.listed[0] != key:
-        desk.listed = key, entries_of(snapshot, states)
+    if desk.listed is None or desk.listed_key != key:
+        desk.listed_key, desk.listed = key, (next(desk.numbers), entries_of(snapshot, states))
     return desk.listed[1]
 
 
@@ -74,7 +74,7 @@ async def models(request: Request) -> Response:
             "sorts": tuple(SORTS),
         }
 
-    return give(request, "models.html", (desk.listed and desk.listed[0], query.address(page=query.page)), values,
+    return await give(request, "models.html", (desk.listed and desk.listed[0], query.address(page=query.page)), values,
                 lambda values: data_of(values["found"]), lambda values: text_of("Models", values["found"]))  # fmt: skip
 
 
@@ -86,7 +86,7 @@ async def vendor(request: Request) -> Response:
     if not entries:
         known = desk.sources.snapshot().models.get(slug)
         if known is not None:  # the id alone: the page of that model
-            return RedirectResponse(f"/models/{known.vendor}/{known.id}", 301)
+            return RedirectResponse(desk.press.address(known.path), 301)
         raise HTTPException(404)
     found = select(entries, Query(sort=("-released",)))
     about = getattr(desk.sources.snapshot(), "vendors", {}).get(slug)
@@ -95,13 +95,13 @@ async def vendor(request: Request) -> Response:
         return {
             "slug": slug,
             "name": entries[0].vendor_name,
-            "link": about.url if about else None,
+            "link": web_address(about.url if about else None),
             "entries": found,
             "deployed": sum(entry.state != "none" for entry in found),
             "contexts": max((entry.context or 0 for entry in found), default=0) or None,
         }
 
-    return give(request, "vendor.html", (desk.listed and desk.listed[0], slug), values,
+    return await give(request, "vendor.html", (desk.listed and desk.listed[0], slug), values,
                 lambda values: data_of(values["entries"]), lambda values: text_of(values["name"], found))  # fmt: skip
 
 
@@ -110,7 +110,7 @@ async def index(request: Request) -> Response:
     desk = Desk.of(request)
     entries = await listed(desk)
     visit = desk.visit(request)
-    return desk.press.data(
+    return await desk.press.data(
         request, visit, "index", JSON, desk.listed and desk.listed[0], lambda: _index(entries, visit)
     )
 
@@ -198,7 +198,7 @@ def _million(value: int | None) -> str | None:
 def text_of(title: str, entries: Sequence[Entry]) -> str:
     rows = [
         (
-            f"[{entry.id}]({entry.path})",
+            Link(entry.id, entry.path),
             entry.vendor_name,
             STATE_TITLES[entry.state].lower(),
             entry.context,
@@ -210,4 +210,4 @@ def text_of(title: str, entries: Sequence[Entry]) -> str:
     ]
     head = ("Model", "Vendor", "State", "Context, tokens", "Input from, $ per million", "Output from, $ per million",
             "Released")  # fmt: skip
-    return f"# {title}\n\n{table(head, rows)}"
+    return f"# {plain(title)}\n\n{table(head, rows)}"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -21,17 +22,28 @@ from starlette.responses import Response
 
 from fairlead import __version__
 from fairlead.site import shown
+from fairlead.site.budget import PageBudget
 from fairlead.site.language import Language
 
 MOST_PRINTS = 1_000
-# All prints together: about 200 pages of a model, compressed.
-MOST_BYTES = 3 * 512 * 1024
+# All prints together, with what they are found by: about 200 pages of a model, compressed.
+MOST_BYTES = 1024 * 1024
+# Pages whose address has a query: a visitor can think up any number of them, and they push out one another only.
+MOST_QUERIED_PRINTS = 300
+MOST_QUERIED_BYTES = 512 * 1024
+# What is found by more than this is not kept: it is made of what one visitor has written.
+MOST_KEY_BYTES = 1_024
+ENTRY_BYTES = 400  # of a print and its place, besides body and key
 # Parts of pages are kept as they are, two bytes a character: half a megabyte, some ten models.
 MOST_PART_CHARACTERS = 256 * 1024
 # Nearly all of what there is to win, in a third of the time of 9.
 COMPRESSION = 4
 # What may stand in a Host header: a name or an address, and a port. Anything else is nobody's address.
 HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
+# Whatever else stands in a path is quoted; what is quoted already stays so.
+SAFE_IN_PATHS = "/%:@!$&'()*+,;=~"
+# The query of an address that is as good as none: there are as many of these pages as there are languages.
+PLAIN = re.compile(rb"(?:lang=[a-z]{2})?")
 # Below this a compressed answer is no packet fewer.
 LEAST_COMPRESSED_BYTES = 1_000
 STATIC_PREFIX = "/static/"
@@ -143,21 +155,68 @@ class Translated(PackageLoader):
 
     def _word(self, found: re.Match[str]) -> str:
         word = self._language.gettext(found[1]).replace("\\", "\\\\").replace('"', '\\"')
-        return f'("{word}" | safe)'
+        return f'("{word}")'
+
+
+class Prints:
+    """Prints by what they depend on; the least used go first. At most `most`, and `most_bytes` of bodies and keys."""
+
+    def __init__(self, most: int, most_bytes: int) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._kept: OrderedDict[Hashable, tuple[Print, int]] = OrderedDict()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, key: Hashable) -> Print | None:
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found[0]
+
+    def put(self, key: Hashable, made: Print) -> None:
+        size = key_bytes(key)
+        if size > MOST_KEY_BYTES:
+            return
+        size += len(made.body) + ENTRY_BYTES
+        before = self._kept.pop(key, None)
+        self._kept[key] = made, size
+        self.bytes += size - (0 if before is None else before[1])
+        while len(self._kept) > 1 and (len(self._kept) > self._most or self.bytes > self._most_bytes):
+            self.bytes -= self._kept.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self.bytes = 0
+
+
+def key_bytes(key: object) -> int:
+    """What the words in a key take: paths, hosts and queries are a visitor's, the rest is shared with the catalogue."""
+    if isinstance(key, str):
+        return len(key) * (1 if key.isascii() else 4)
+    if isinstance(key, Visit):
+        return key_bytes(key.origin) + key_bytes(key.path)
+    return sum(map(key_bytes, key)) if isinstance(key, tuple) else 0
 
 
 @dataclass(slots=True)
 class Press:
-    """`navigation`: the path and the English name of what every page leads to. Prints are kept by what they depend on;
-    the least used go first."""
+    """`navigation`: the path and the English name of what every page leads to. Prints are kept by what they depend on.
+    `budget`: what making them may take of the event loop's time."""
 
     navigation: tuple[tuple[str, str], ...] = ()
     public_url: str | None = None
     words: Mapping[str, object] = field(default_factory=dict)
     languages: tuple[Language, ...] = ()
+    budget: PageBudget = field(default_factory=PageBudget)
+    plain: Prints = field(default_factory=lambda: Prints(MOST_PRINTS, MOST_BYTES))
+    queried: Prints = field(default_factory=lambda: Prints(MOST_QUERIED_PRINTS, MOST_QUERIED_BYTES))
     _environments: dict[str, Environment] = field(default_factory=dict)
-    _prints: OrderedDict[Hashable, Print] = field(default_factory=OrderedDict)
-    _bytes: int = 0
+    _errors: dict[Hashable, Print] = field(default_factory=dict)
+    _compiled: dict[str, asyncio.Future[None]] = field(default_factory=dict)
     _parts: OrderedDict[Hashable, Mapping[str, Markup]] = field(default_factory=OrderedDict)
     _part_characters: int = 0
     _static: dict[str, Print] = field(default_factory=dict)
@@ -172,32 +231,42 @@ class Press:
         origin = self.public_url
         if origin is None:
             host = request.headers.get("host", "")
-            origin = f"{request.url.scheme}://{host if HOST.fullmatch(host) else 'localhost:8080'}"
-        return Visit(language, origin, request.url.path)
+            origin = f"{request.scope['scheme']}://{host if HOST.fullmatch(host) else 'localhost:8080'}"
+        raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        return Visit(language, origin, quote(raw, safe=SAFE_IN_PATHS))
 
-    def page(
+    def address(self, path: str) -> str:
+        """Where a redirect leads: below `public_url` where there is one, and never to a host that the visitor named."""
+        return (self.public_url or "") + path
+
+    async def page(
         self,
         request: Request,
         visit: Visit,
         template: str,
         depends: Hashable,
         values: Callable[[], Mapping[str, object]],
-        status: int = 200,
     ) -> Response:
         """An HTML page. `depends` is all that the page is made of besides the visit: the same again is not printed
-        again, and `values` is not called."""
+        again, and `values` is not called. Raises Busy."""
+        made = await self._printed(
+            request, visit.language, (template, visit, depends), lambda: self._html(visit, template, values())
+        )
+        return made.answer(request)
 
-        def html() -> Print:
-            given = values()
-            text = self._environment(visit.language).get_template(template).render(visit=visit, **given)
-            return Print.of(
-                text.encode(),
-                HTML,
-                "no-cache",
-                {"content-security-policy": policy(text), "vary": VARY, **SECURITY_HEADERS},
-            )
+    def error(self, request: Request, language: Language, status: int, sentence: str) -> Response:
+        """The page of an error: the same for every address, so that there are a dozen of them in all."""
+        key = (language.code, status, sentence)
+        made = self._errors.get(key)
+        if made is None:
+            values = {"status": status, "sentence": sentence}
+            made = self._errors[key] = self._html(Visit(language, "", ""), "error.html", values)
+        return made.answer(request, status)
 
-        return self._printed((template, visit, depends), html).answer(request, status)
+    def _html(self, visit: Visit, template: str, values: Mapping[str, object]) -> Print:
+        text = self._environment(visit.language).get_template(template).render(visit=visit, **values)
+        headers = {"content-security-policy": policy(text), "vary": VARY, **SECURITY_HEADERS}
+        return Print.of(text.encode(), HTML, "no-cache", headers)
 
     def parts(
         self, visit: Visit, templates: Sequence[str], depends: Hashable, values: Callable[[], Mapping[str, object]]
@@ -219,11 +288,13 @@ class Press:
             self._part_characters -= _characters(self._parts.popitem(last=False)[1])
         return made
 
-    def data(
+    async def data(
         self, request: Request, visit: Visit, kind: str, media_type: str, depends: Hashable, body: Callable[[], bytes]
     ) -> Response:
         """A page as data (JSON, Markdown, a picture). `kind` keeps its prints apart from others'."""
-        made = self._printed(
+        made = await self._printed(
+            request,
+            visit.language,
             (kind, visit, depends),
             lambda: Print.of(body(), media_type, "no-cache", {"x-content-type-options": "nosniff"}),
         )
@@ -232,16 +303,22 @@ class Press:
     async def drawn(self, request: Request, depends: Hashable, body: Callable[[], bytes]) -> Response:
         """A PNG, the same for everybody. It takes some time to draw, which is not the event loop's."""
         key = ("drawn", depends)
-        if key not in self._prints:
-            picture = await asyncio.get_running_loop().run_in_executor(None, body)
-            cache = f"public, max-age={PICTURE_SECONDS}"
-            self._printed(key, lambda: Print.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"}))
-        return self._prints[key].answer(request)
+        made = self.plain.get(key)
+        if made is None:
+            # A thread shares the interpreter with the loop: its time is the budget's, too.
+            async with self.budget.turn(plain=True):
+                made = self.plain.get(key)
+                if made is None:
+                    picture = await asyncio.get_running_loop().run_in_executor(None, body)
+                    cache = f"public, max-age={PICTURE_SECONDS}"
+                    made = Print.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"})
+                    self.plain.put(key, made)
+        return made.answer(request)
 
     def forget(self, parts: bool = True) -> None:
         """Keeps none of what was printed, or only the parts; measurements of how long printing takes begin so."""
-        self._prints.clear()
-        self._bytes = 0
+        self.plain.clear()
+        self.queried.clear()
         if parts:
             self._parts.clear()
             self._part_characters = 0
@@ -260,24 +337,40 @@ class Press:
         if found is None:
             return None
         response = found.answer(request)
-        if request.url.query == f"v={found.etag[1:9]}":
+        if request.scope["query_string"] == f"v={found.etag[1:9]}".encode():
             response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
         return response
 
-    def _printed(self, key: Hashable, make: Callable[[], Print]) -> Print:
-        found = self._prints.get(key)
-        if found is not None:
-            self._prints.move_to_end(key)
-            return found
-        made = make()
-        # Contexts of templates are cycles that hold all the text of a page, in less than a hundred objects. A gateway's
-        # collector comes after twenty thousand: some hundred pages would lie about.
-        gc.collect(0)
-        self._prints[key] = made
-        self._bytes += len(made.body)
-        while len(self._prints) > 1 and (len(self._prints) > MOST_PRINTS or self._bytes > MOST_BYTES):
-            self._bytes -= len(self._prints.popitem(last=False)[1].body)
-        return made
+    async def _printed(self, request: Request, language: Language, key: Hashable, make: Callable[[], Print]) -> Print:
+        plain = PLAIN.fullmatch(request.scope["query_string"]) is not None
+        prints = self.plain if plain else self.queried
+        found = prints.get(key)
+        if found is None:
+            await self._compile(language)
+            async with self.budget.turn(plain):
+                found = prints.get(key)  # somebody else may have waited for the same
+                if found is None:
+                    found = make()
+                    # Contexts of templates are cycles that hold all the text of a page, in less than a hundred objects.
+                    # A gateway's collector comes after twenty thousand: some hundred pages would lie about.
+                    gc.collect(0)
+                    prints.put(key, found)
+        return found
+
+    async def _compile(self, language: Language) -> None:
+        """All templates in a language, in a thread: one page's would stop the event loop for a quarter of a second."""
+        task = self._compiled.get(language.code)
+        if task is None:
+            environment = self._environment(language)
+
+            def compile_all() -> None:
+                for name in environment.list_templates():
+                    environment.get_template(name)
+
+            loop = asyncio.get_running_loop()
+            task = self._compiled[language.code] = loop.run_in_executor(None, compile_all)
+        if not task.done():
+            await asyncio.shield(task)
 
     def _environment(self, language: Language) -> Environment:
         found = self._environments.get(language.code)
@@ -294,7 +387,8 @@ class Press:
             )
             found.policies["ext.i18n.trimmed"] = True
             found.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
-            found.globals["_"] = lambda message: Markup(language.gettext(message))  # noqa: S704 - words of ours
+            # Plain text, escaped where it is shown: templates also translate what comes from catalogues and settings.
+            found.globals["_"] = language.gettext
             found.globals.update(static=self.static, navigation=self.navigation, fairlead_version=__version__)
             found.globals.update(languages=self.languages, **self.words)
             found.filters.update(shown.filters(language))

@@ -52,7 +52,7 @@ async def rankings(request: Request) -> Response:
         return {"period": period, "ranked": ranked, "start": today - timedelta(PERIODS[period] - 1), "end": today,
                 "total": sum(one.tokens for one in ranked)}  # fmt: skip
 
-    return give(request, "rankings.html", (desk.version(), number, period, today), values, _data, _text)
+    return await give(request, "rankings.html", (desk.version(), number, period, today), values, _data, _text)
 
 
 def rank(days: Iterable[ModelDay], today: date, length: int, vendors: dict[str, str]) -> list[Ranked]:

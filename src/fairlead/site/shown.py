@@ -52,7 +52,13 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "per_request": lambda row: per_request(row.least, row.most),
         "listed": lambda rate: listed(rate, language),
         "reason": lambda reason: said(reason, language),
+        "web_address": web_address,
     }
+
+
+def web_address(value: object) -> str | None:
+    """What a page may lead to, from a catalogue or the configuration: no `javascript:` and no `data:`."""
+    return value if isinstance(value, str) and value.startswith("https://") else None
 
 
 def plain(value: object, language: Language) -> object:

@@ -29,9 +29,9 @@ async def status(request: Request) -> Response:
     entries = tuple(entry for entry in await listed(desk) if entry.state != "none")
     number, histories = await _read(desk)
     told, incidents = await desk.incidents()
-    states = await desk.states()
+    seen, states = await desk.states()
     now = desk.sources.now().replace(second=0, microsecond=0)
-    depends = (desk.listed and desk.listed[0], tuple(states.values()), number, told, now)
+    depends = (desk.listed and desk.listed[0], seen, number, told, now)
 
     def values() -> Values:
         return {
@@ -46,7 +46,7 @@ async def status(request: Request) -> Response:
             "now": now,
         }
 
-    return give(request, "status.html", depends, values, _data, _text)
+    return await give(request, "status.html", depends, values, _data, _text)
 
 
 async def feed(request: Request) -> Response:
@@ -56,7 +56,7 @@ async def feed(request: Request) -> Response:
     if number < 0:
         raise Unreadable
     visit = desk.visit(request)
-    return desk.press.data(request, visit, "atom", ATOM, number, lambda: atom(incidents, visit.origin).encode())
+    return await desk.press.data(request, visit, "atom", ATOM, number, lambda: atom(incidents, visit.origin).encode())
 
 
 async def _read(desk: Desk) -> tuple[int, Histories]:

@@ -15,6 +15,7 @@ class Snippet:
 
 def curl(api: str, model: str) -> str:
     body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Hello!"}]}).decode()
+    body = body.replace("'", "'\\''")  # it stands between quotes of a shell
     return (
         f"curl {api}/chat/completions \\\n"
         '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'

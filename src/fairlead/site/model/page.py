@@ -17,7 +17,7 @@ from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.money import Picodollars
 from fairlead.site.charts import Chart, History, chart, history
 from fairlead.site.desk import Desk
-from fairlead.site.forms import FORMS, Values, form_of, give, segments, table
+from fairlead.site.forms import FORMS, Values, form_of, give, plain, segments, table
 from fairlead.site.listing import vendor_name
 from fairlead.site.model.card import card, card_words
 from fairlead.site.model.code import curl, snippets
@@ -81,7 +81,7 @@ async def model(request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     if isinstance(found, str):
-        return RedirectResponse(found, 301)
+        return RedirectResponse(desk.press.address(found), 301)
     window = request.query_params.get("window", "")
     window = window if window in WINDOWS else DEFAULT_WINDOW
     number, measured = await _measured(desk, found, window)
@@ -102,7 +102,7 @@ async def model(request: Request) -> Response:
         kept = desk.press.parts(visit, PARTS, (desk.version(), found.id, window, plan), fixed)
         return {**live(), "parts": kept}
 
-    return give(
+    return await give(
         request, "model.html", depends, lambda: {**fixed(), **live()}, lambda one: _data(one, visit), _text, shown
     )
 
@@ -273,8 +273,8 @@ def _text(values: Values) -> str:
     found: Model = values["model"]
     facts = found.facts
     parts = [
-        f"# {found.name}\n",
-        f"{found.description}\n",
+        f"# {plain(found.name)}\n",
+        f"{plain(found.description)}\n",
         f"Status: {STATE_TITLES[values['state'].kind]}, at {values['now'].isoformat()}\n",
     ]
     parts += ["## Facts\n", table(("Fact", "Value", "Source", "Read"), [
@@ -289,8 +289,8 @@ def _text(values: Values) -> str:
         (one.deployment.id, one.context, one.output) for one in values["serving"]
     ])]  # fmt: skip
     parts += [f"## Call it\n\n```sh\n{values['curl']}\n```\n"]
-    parts += ["## Questions\n", *(f"**{one.question}** {one.answer}\n" for one in values["faq"])]
-    alike = (f"- {one.model.id}: {', '.join(map(str, one.reasons))}" for one in values["similar"])
+    parts += ["## Questions\n", *(f"**{plain(one.question)}** {plain(one.answer)}\n" for one in values["faq"])]
+    alike = (plain(f"- {one.model.id}: {', '.join(map(str, one.reasons))}") for one in values["similar"])
     parts += ["## Similar models\n", *alike, ""]
     return "\n".join(parts)
 
@@ -311,4 +311,4 @@ async def picture(request: Request) -> Response:
 async def new_key(request: Request) -> Response:
     """/keys/new: until accounts make keys here, the line of the command that does."""
     desk = Desk.of(request)
-    return desk.press.page(request, desk.visit(request), "key.html", (), dict)
+    return await desk.press.page(request, desk.visit(request), "key.html", (), dict)
