@@ -35,6 +35,7 @@ from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.money.text import written
+from fairlead.providers.scrub import without_host
 from fairlead.routing.attempt import Attempt, HangUp
 from fairlead.routing.ceiling import calls_foreseen, cap_name, tokens_foreseen
 from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued
@@ -70,6 +71,8 @@ DEADLINE_RETRY_SECONDS: Final = 0.01
 MOST_DECISIONS: Final = 10_000
 # The request of a stream that might have to be continued is kept, unless it is longer.
 CONTINUED_PROMPT_BYTES: Final = 65_536
+# Events without a word that are held at the beginning of a stream; each choice has one.
+HELD_BYTES: Final = 8_192
 
 # That the provider ignored `n` is only known at the end of a stream, when the head has long been sent: a comment, which
 # readers of event streams skip.
@@ -88,6 +91,7 @@ class Calling:
         "attempt",
         "bill",
         "clamped",
+        "cut",
         "expired",
         "own_deadline",
         "parameters",
@@ -114,6 +118,7 @@ class Calling:
         self.tries: Tries | None = None
         self.sent: Sent | None = None  # what a stream has brought, while it may have to be continued
         self.splice: Splice | None = None
+        self.cut: FairleadError | None = None  # what ended the stream that others are to continue
         self.timer: asyncio.TimerHandle | None = None
         self.until = math.inf
         self.clamped: tuple[str, ...] = ()
@@ -163,7 +168,7 @@ class Relaying:
 
     __slots__ = (
         "_attempt", "_calling", "_clock", "_drained", "_exchange", "_gateway", "_head", "_most", "_relay", "_response",
-        "_splice",
+        "_splice", "held",
     )  # fmt: skip
 
     def __init__(
@@ -180,21 +185,17 @@ class Relaying:
         self._most = gateway.hang_up.tokens
         self._drained = 0
         self._splice = calling.splice
+        self.held = b""  # what has come before the first word
 
     def take(self, data: bytes) -> None:
-        """The status is settled by the first event that says something: until then another candidate may serve."""
+        """The status is settled by the first word: until then another candidate may serve."""
         out = self._relay.feed(data)
         response = self._response
         if out:
-            attempt = self._attempt
-            if not attempt.first_at:
-                attempt.first_at = self._clock()
-                self._gateway.begin(self._head, self._calling)
-                self._head = b""
+            if not self._attempt.said_at:
+                out = self._opening(out)
             response.write(out)
-            if not attempt.said_at and self._relay.delivered():
-                self._gateway.said(attempt)
-            if self._calling.sent is not None:
+            if self._calling.sent is not None and out:
                 self._calling.sent.add(out)
         if self._relay.done:
             self._exchange.hurry(END_SECONDS if self._splice is None or not self._splice.stopped else 0.0)
@@ -202,6 +203,27 @@ class Relaying:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:
                 raise CallerGone("The caller hung up.")
+
+    def _opening(self, out: bytes) -> bytes:
+        """What leaves of the stream while its first word is awaited. An event that bears only a role is held back:
+        when nothing follows it, another candidate can still serve."""
+        attempt, relay = self._attempt, self._relay
+        if not attempt.first_at:
+            attempt.first_at = self._clock()
+        if relay.delivered():
+            self._gateway.said(attempt)
+        elif not self._response.started and not relay.choices and self._is_short(out):
+            self.held += out
+            return b""
+        out, self.held = self.held + out, b""
+        self._gateway.begin(self._head, self._calling)
+        self._head = b""
+        return out
+
+    def _is_short(self, out: bytes) -> bool:
+        """Words of a kind that is not known here must not be held: one event for each choice is, and one more."""
+        held = self.held + out
+        return len(held) <= HELD_BYTES and held.count(b"\n\n") <= self._calling.request.choices + 1
 
 
 class Gateway:
@@ -379,7 +401,8 @@ class Gateway:
                     try:
                         calling.served = await self._attempt(upstream, calling, tried, first, entry)
                     except FairleadError as error:
-                        if not error.policy.elsewhere:
+                        # Who refuses to go on from a prefill says nothing about the caller's own request.
+                        if not error.policy.elsewhere and (calling.cut is None or error.policy.verdict != "works"):
                             raise
                         failure = error
                 if failure is None:
@@ -392,7 +415,7 @@ class Gateway:
                 let_go(failure)
                 first, entry, tried = False, None, self._clock()
         except FairleadError as error:
-            outcome, kind = error.code, type(error).code
+            outcome = kind = type(error).code  # not the code that the provider gave it
             if calling.expired:
                 outcome = kind = DeadlineExceeded.code
             raise
@@ -461,13 +484,15 @@ class Gateway:
         if calling.tries is None:
             calling.tries = Tries(calling.plan, self._health, self._options.retries, self.chance)
         started = calling.response.started
+        if started and calling.cut is None:
+            calling.cut = error
         step = calling.tries.after(upstream, error, began, self._clock(), started=started, until=calling.until)
         if step is None:
-            raise error
+            raise calling.cut or error
         if step.pause_seconds:
             await asyncio.sleep(step.pause_seconds)
         if started and not await self._continue(calling, upstream):
-            raise error
+            raise calling.cut or error
         return step.upstream
 
     async def _continue(self, calling: Calling, upstream: Upstream) -> bool:
@@ -557,6 +582,9 @@ class Gateway:
         """Writes down what has come of an attempt that failed; gives the error as others are to see it."""
         upstream, health, response = attempt.upstream, self._health, calling.response
         shown = error
+        host = upstream.pool.address.host
+        if host:
+            error.message = without_host(error.message, host)
         if isinstance(error, CallerGone):
             attempt.outcome = attempt.left
             attempt.cancel()
@@ -693,6 +721,8 @@ class Gateway:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
             rest = relay.finish()
+            if relaying.held:
+                rest = relaying.held + rest
             if calling.request.choices > 1 and _lacks_choices(relay, calling.request, call):
                 calling.note_dropped("n")
                 rest += SHORT_OF_CHOICES

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Served, eventually, provider, serving
 from fairlead.testing import Reply, ScriptedUpstream
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
-ALONE = "[routing]\nretries = 0\nprobe_interval_seconds = 0\n"
+ALONE = '[routing]\nstrategy = "priority"\nretries = 0\nprobe_interval_seconds = 0\n'
 INPUT, OUTPUT = 100_000, 300_000  # picodollars per token
 
 
@@ -64,6 +64,13 @@ def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory)
         'price = { input = "0.10", output = "0.30" }\n'
         for name, dialect in (("hosted", "openai"), ("streams", "vllm"))
     )
+    config += "".join(provider(upstream.url, name=f"p{at}") for at in range(9))
+    for name, places in (("two", (0, 1)), ("three", (2, 3, 4)), ("cut", (5, 6)), ("role", (7, 8))):
+        config += f'[[models]]\nid = "{name}"\n' + "".join(
+            f'[[models.deployments]]\nprovider = "p{at}"\nupstream_model = "up"\n'
+            'price = { input = "0.10", output = "0.30" }\n'
+            for at in places
+        )
     with serving(tmp_path_factory.mktemp("providers"), config) as running:
         yield running
     assert "Traceback" not in running.output, running.output[-4000:]
@@ -235,3 +242,88 @@ def test_a_retry_after_of_any_kind_is_bounded(
     got = ask(served)
     assert got.error["code"] == ("upstream_rate_limited" if status == 429 else "upstream_failed")
     assert 0 <= int(got.headers.get("retry-after", "0")) <= 86_400
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code", "provider_code"),
+    [
+        (400, {"code": "content_policy_violation", "message": "No."}, "content_policy_violation", "content_policy_violation"),
+        (400, {"code": "invalid_image_url", "message": "No."}, "invalid_image_url", "invalid_image_url"),
+        (400, {"code": "context_length_exceeded", "message": "No."}, "context_length_exceeded", "context_length_exceeded"),
+        (400, {"code": "vendor_code_7", "message": "No."}, "upstream_refused", "vendor_code_7"),
+        (400, {"code": "sk-live-0123456789", "message": "No."}, "upstream_refused", None),
+        (400, {"code": "x" * 5000, "message": "No."}, "upstream_refused", None),
+        (400, {"code": ["a"], "message": {"a": 5}, "param": 7}, "upstream_refused", None),
+        (429, {"code": "insufficient_quota", "message": "No."}, "upstream_rate_limited", "insufficient_quota"),
+        (401, {"code": "invalid_api_key", "message": "Key sk-123456789 is wrong"}, "upstream_denied", None),
+    ],
+)  # fmt: skip
+def test_a_providers_code_survives_beside_ours(
+    served: Served, upstream: ScriptedUpstream, status: int, error: Any, code: str, provider_code: str | None
+) -> None:
+    upstream.enqueue(Reply(status=status, body=json.dumps({"error": error})))
+    got = ask(served)
+    assert (got.error["code"], got.error.get("provider_code")) == (code, provider_code)
+    assert got.error.get("fairlead_code", code) in (code, "upstream_refused")
+    if got.headers.get("x-fairlead-generation-id") and status == 400:
+        assert receipt(served, got)["outcome"] in ("upstream_refused", "context_length_exceeded")
+
+
+@pytest.mark.parametrize("model", ["hosted", "streams"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_provider_that_refuses_inside_its_answer_is_believed_and_not_blamed(
+    served: Served, upstream: ScriptedUpstream, stream: bool, model: str
+) -> None:
+    for _ in range(21):
+        error = {
+            "error": {"code": "content_filter", "message": "Filtered at http://10.1.2.3:8000/x with sk-secret-12345678"}
+        }
+        upstream.enqueue(sse(error) if stream or model == "streams" else Reply(body=json.dumps(error)))
+        got = ask(served, model, stream=stream)
+        assert (got.status, got.error["code"]) == (400, "content_filter")
+        assert b"10.1.2.3" not in got.body
+        assert b"sk-secret" not in got.body
+    upstream.enqueue(Reply(text="Fine."))
+    assert ask(served, model).text == "Fine."
+
+
+def test_a_continuation_that_is_refused_shows_the_cut_or_the_next_candidate_goes_on(
+    served: Served, upstream: ScriptedUpstream
+) -> None:
+    refused = Reply(status=400, body=json.dumps({"error": {"message": "no prefill here"}}))
+    cut = sse(delta("One "), delta("two"), done=False)
+    upstream.enqueue(cut, refused)
+    got = ask(served, "cut", stream=True)
+    assert (got.text, got.error["code"]) == ("One two", "upstream_cut")
+    assert receipt(served, got)["outcome"] == "upstream_cut"
+    upstream.enqueue(cut, refused, Reply(text="One two three.", continues=True))
+    got = ask(served, "three", stream=True)
+    assert (got.text, got.error) == ("One two three.", None)
+
+
+@pytest.mark.parametrize("role", ["", None])
+def test_a_stream_that_ends_after_its_role_is_rescued(served: Served, upstream: ScriptedUpstream, role: Any) -> None:
+    opening = {
+        **delta(),
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": role}, "finish_reason": None}],
+    }
+    tools = [{"type": "function", "function": {"name": "f"}}]  # of one piece: it could not be continued
+    upstream.enqueue(sse(opening, done=False), Reply(text="All of it."))
+    got = ask(served, "two" if role is None else "role", stream=True, tools=tools)
+    assert (got.status, got.text, got.error) == (200, "All of it.", None)
+    assert sum("role" in choice["delta"] for event in got.events for choice in event["choices"]) == 1
+
+
+def test_what_is_no_word_is_not_held_for_long(served: Served, upstream: ScriptedUpstream) -> None:
+    odd = [
+        {**delta(), "choices": [{"index": 0, "delta": {"refusal": f"part {at}"}, "finish_reason": None}]}
+        for at in range(9)
+    ]
+    upstream.enqueue(sse(*odd, delta(None, "stop")))
+    got = ask(served, "hosted", stream=True)
+    assert [choice["delta"].get("refusal") for event in got.events for choice in event["choices"]][:9] == [
+        f"part {at}" for at in range(9)
+    ]

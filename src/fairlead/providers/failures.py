@@ -19,8 +19,9 @@ from fairlead.errors import (
     UpstreamRateLimited,
     UpstreamRefused,
 )
+from fairlead.providers.scrub import scrubbed
 
-LONGEST_MESSAGE = 1000
+LONGEST_MESSAGE, LONGEST_READ, LONGEST_PARAM = 1_000, 4_000, 200
 LONGEST_RETRY_SECONDS = 86_400
 LONGEST_DATE = 64
 _CONTEXT = re.compile(
@@ -32,6 +33,20 @@ _CONTEXT = re.compile(
 # A 400 that is no fault of the request: Anthropic's account without credit, Gemini's wrong key.
 _DENIED = re.compile(r"credit balance is too low|API key not valid|API key expired", re.IGNORECASE)
 _RETRY_DELAY = re.compile(rb'"retryDelay"\s*:\s*"(\d{1,6})(?:\.\d+)?s"')  # google.rpc.RetryInfo
+# What OpenAI calls faults of a request: callers' programs branch on these.
+REQUEST_CODES = frozenset({
+    "array_above_max_length", "array_below_min_length", "bad_image", "content_filter", "content_policy_violation",
+    "data_inspection_failed", "decimal_above_max_value", "decimal_below_min_value", "empty_image_file",
+    "failed_to_download_image", "image_content_policy_violation", "image_file_not_found", "image_file_too_large",
+    "image_parse_error", "image_too_large", "image_too_small", "integer_above_max_value", "integer_below_min_value",
+    "invalid_base64_image", "invalid_function_parameters", "invalid_image", "invalid_image_format",
+    "invalid_image_mode", "invalid_image_url", "invalid_json_schema", "invalid_prompt", "invalid_type", "invalid_value",
+    "missing_required_parameter", "moderation_blocked", "responsible_ai_policy_violation", "string_above_max_length",
+    "string_below_min_length", "unknown_parameter", "unsupported_image_media_type", "unsupported_parameter",
+    "unsupported_value",
+})  # fmt: skip
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
 
@@ -40,32 +55,51 @@ def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: by
     message, code, param = _details(body)
     if status == 400 and _DENIED.search(message):
         status = 401
-    if status in (400, 413, 422):
-        if code in ("context_length_exceeded", "exceed_context_size_error") or _CONTEXT.search(message):
-            return ContextTooLong(message or "Prompt and answer are longer than the model's context.", param="messages")
-        return UpstreamRefused(
-            message or f"The provider refused this request (status {status}).", status=status, param=param
-        )
-    if status in (401, 402, 403):
+    if status in (401, 402, 403):  # why is the operator's business
         return UpstreamDenied(f"The provider refused this gateway's credential or account (status {status}).")
-    if status in (408, 429):
-        return UpstreamRateLimited(
+    error: FairleadError
+    if status in (400, 413, 422):
+        if code in _CONTEXT_CODES or _CONTEXT.search(message):
+            error = ContextTooLong(
+                message or "Prompt and answer are longer than the model's context.", param="messages"
+            )
+        else:
+            error = UpstreamRefused(
+                message or f"The provider refused this request (status {status}).", status=status, param=param,
+                code=code if code in REQUEST_CODES else None,
+            )  # fmt: skip
+    elif status in (408, 429):
+        error = UpstreamRateLimited(
             "The provider limits how often this gateway may call.",
             retry_after_seconds=retry_after(headers) or _retry_delay(body),
         )
-    return UpstreamFailed(f"The provider failed (status {status}).", retry_after_seconds=retry_after(headers))
+    else:
+        error = UpstreamFailed(f"The provider failed (status {status}).", retry_after_seconds=retry_after(headers))
+    if code is not None:
+        error.details = {"provider_code": code, "fairlead_code": type(error).code}
+    return error
 
 
 def event_error(raw: msgspec.Raw) -> FairleadError:
     """The same for an error inside a stream, whose status, if any, is in its `code`."""
     try:
         error = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         error = None
     status = error.get("code") if isinstance(error, dict) else None
+    if isinstance(status, str) and len(status) == 3 and status.isdecimal():
+        status = int(status)
+    elif isinstance(error, dict) and _is_of_the_request(status, error.get("type")):
+        status = 400
     if isinstance(status, int) and 400 <= status < 600:
         return upstream_error(status, (), b'{"error":%b}' % bytes(raw))
     return UpstreamFailed("The provider failed in the middle of its answer.")
+
+
+def _is_of_the_request(code: object, kind: object) -> bool:
+    if isinstance(code, str) and (code in REQUEST_CODES or code in _CONTEXT_CODES):
+        return True
+    return code is None and kind == "invalid_request_error"
 
 
 def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
@@ -115,9 +149,14 @@ def _details(body: bytes) -> tuple[str, str | None, str | None]:
     if not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
     code, kind, param = error.get("code"), error.get("type"), error.get("param")
-    named = code if isinstance(code, str) else kind if isinstance(kind, str) else None
-    return _bounded(message), named, param if isinstance(param, str) else None
+    named = next((one for one in (code, kind) if isinstance(one, str) and _CODE.fullmatch(one)), None)
+    return (
+        _bounded(message),
+        None if named is None or scrubbed(named) != named else named,
+        _bounded(param)[:LONGEST_PARAM] if isinstance(param, str) else None,
+    )
 
 
 def _bounded(message: str) -> str:
-    return _CONTROL_CHARACTERS.sub(" ", message)[:LONGEST_MESSAGE].strip()
+    """Without keys and addresses; those are looked for in more than is shown, so that none is cut in two."""
+    return scrubbed(_CONTROL_CHARACTERS.sub(" ", message[:LONGEST_READ]))[:LONGEST_MESSAGE].strip()

@@ -52,7 +52,7 @@ class Tries:
         policy = error.policy
         if policy.again and not started:
             self._again.append((upstream, error))
-        if not policy.elsewhere:
+        if not policy.elsewhere and not started:  # a continuation that is refused is no fault of the caller's
             return None
         queue = self._queue
         while queue:
