@@ -1,4 +1,5 @@
 """Bodies that cost more than their bytes: none holds the event loop, in reading it or in writing it for a provider.
+Malformed ones: each is a 400 that names what is wrong.
 
 The bounds are asserted by count, and the CPU time by how it grows: four times the body may cost eight times as much,
 and whatever costs less than FLOOR_SECONDS may grow as it likes.
@@ -6,12 +7,20 @@ and whatever costs less than FLOOR_SECONDS may grow as it likes.
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import http.client
+import itertools
+import json
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.conftest import provider, serving
 
 from fairlead.errors import FairleadError, InvalidRequest
 from fairlead.providers.anthropic_messages import AnthropicMessages
@@ -19,6 +28,8 @@ from fairlead.providers.bedrock import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.routing.needs import needs_of
+from fairlead.testing import ScriptedUpstream
 from fairlead.wire import bounds
 from fairlead.wire.chat import parse_chat
 
@@ -249,3 +260,124 @@ def test_unknown_names_by_the_million_take_no_memory(layout: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
     finally:
         tracemalloc.stop()
+
+
+# Everything that a request may have; each value in it is replaced by each of WRONG.
+REQUEST: dict[str, Any] = {
+    "model": "m",
+    "messages": [
+        {"role": "system", "content": "s", "name": "n"},
+        {"role": "user", "content": [
+            {"type": "text", "text": "t", "cache_control": {"type": "ephemeral"}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}},
+            {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+            {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+            {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}},
+            {"type": "file", "file": {"file_id": "file-1"}},
+            {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}},
+        ]},
+        {"role": "assistant", "content": [{"type": "text", "text": "t"}, {"type": "refusal", "refusal": "no"}],
+         "reasoning_details": [{"type": "reasoning.text", "text": "t", "signature": "s", "data": "d"}],
+         "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"},
+                         "extra_content": {"google": {"thought_signature": "s"}}}]},
+        {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "{\"a\": 1}"}]},
+        {"role": "assistant", "content": "Sure"},
+    ],
+    "tools": [{"type": "function", "function": {
+        "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}}],
+    "tool_choice": {"type": "allowed_tools", "allowed_tools": {
+        "mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]}},
+    "parallel_tool_calls": True,
+    "response_format": {"type": "json_schema", "json_schema": {
+        "name": "a", "description": "d", "schema": {"type": "object"}, "strict": True}},
+    "stop": ["a"], "logit_bias": {"1": 1}, "logprobs": True, "top_logprobs": 1, "metadata": {"a": "b"}, "n": 1,
+    "max_tokens": 5, "seed": 1, "temperature": 1, "top_p": 1, "top_k": 1, "min_p": 0, "user": "u",
+    "safety_identifier": "s", "reasoning_effort": "low", "prediction": {"type": "content", "content": "c"},
+    "stream": False, "models": ["m"], "provider": {"order": ["a"], "max_price": {"prompt": 1}},
+    "fairlead": {"parameters": False, "emulate": True}, "unheard_of": [{"a": [1]}],
+}  # fmt: skip
+CONSTRAINTS: list[dict[str, Any]] = [
+    {"json": {"type": "object"}}, {"json": "{}"}, {"regex": "a+"}, {"choice": ["a"]}, {"grammar": "root"},
+    {"json_object": True}, {"structural_tag": "t"},
+]  # fmt: skip
+WRONG: tuple[Any, ...] = (
+    None, 5, -1.5, 10**30, True, "", "x", "data:,", [], [5], [None], [[]], {}, {"a": 5}, {"type": 5}, {"type": "x"},
+)  # fmt: skip
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in it."""
+    if path:
+        yield path
+    for key, inside in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
+        yield from paths(inside, (*path, key))
+
+
+def malformed() -> Iterator[tuple[str, bytes]]:
+    """Requests with one wrong value, and where it is."""
+    requests = [REQUEST]
+    without = {name: value for name, value in REQUEST.items() if name not in ("messages", "response_format")}
+    hello = [{"role": "user", "content": "x"}]
+    requests += [{**without, "messages": hello, "structured_outputs": one} for one in CONSTRAINTS]
+    for request in requests:
+        for path in paths(request):
+            if request is not REQUEST and path[0] != "structured_outputs":
+                continue
+            for wrong in WRONG:
+                changed = copy.deepcopy(request)
+                at: Any = changed
+                for step in path[:-1]:
+                    at = at[step]
+                at[path[-1]] = wrong
+                yield f"{path} = {wrong!r}", json.dumps(changed).encode()
+
+
+def test_a_malformed_value_is_refused_with_its_place_or_harms_no_adapter() -> None:
+    refusals: list[tuple[str, str | None]] = []
+    for what, text in malformed():
+        try:
+            request = parse_chat(text)
+        except InvalidRequest as error:
+            refusals.append((what, error.param))
+            continue
+        needs_of(request)
+        for adapter in ADAPTERS:
+            try:
+                adapter.to_vendor(request.copy())
+            except InvalidRequest as error:
+                refusals.append((what, error.param))
+    assert [what for what, param in refusals if not param] == []
+    assert len(refusals) > 500
+
+
+def test_a_malformed_request_is_never_an_error_of_the_service(tmp_path: Path) -> None:
+    models = """
+[[models]]
+id = "m"
+[[models.deployments]]
+provider = "mock"
+upstream_model = "theirs"
+price = "free"
+"""
+    answers: Counter[int] = Counter()
+    with (
+        ScriptedUpstream() as upstream,
+        serving(tmp_path, provider(upstream.url, dialect="generic") + models) as served,
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        with contextlib.closing(connection):
+            for what, text in itertools.islice(malformed(), 0, None, 5):  # 5: prime to WRONG, all of it comes
+                connection.request("POST", "/v1/chat/completions", text, {"authorization": f"Bearer {served.key}"})
+                answer = connection.getresponse()
+                status, document = (
+                    answer.status,
+                    json.loads(answer.read() or b"null") if answer.status != 200 else answer.read(),
+                )
+                answers[status] += 1
+                # No such model (404), or no such provider among the preferences (404): `model`, `models`, `provider`.
+                assert status in (200, 400, 404), f"{what}: {status} {document}"
+                if status == 400:
+                    assert document["error"]["param"], f"{what}: {document}"
+    assert answers[400] > 100
