@@ -146,13 +146,11 @@ def client(served: Served) -> Client:
 
 
 def workers(served: Served) -> list[int]:
-    """The processes that check schemas for this server."""
+    """The processes that check schemas for this server, or for a worker of it."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    return [
-        int(line.split()[0])
-        for line in listed.splitlines()
-        if "fairlead.schemas.worker" in line and int(line.split()[1]) == served.process.pid
-    ]
+    found = [line.split(maxsplit=2) for line in listed.splitlines()[1:]]
+    serving_ids = {served.process.pid, *(int(pid) for pid, parent, _ in found if int(parent) == served.process.pid)}
+    return [int(pid) for pid, parent, args in found if "fairlead.schemas.worker" in args and int(parent) in serving_ids]
 
 
 def is_worker(process: int) -> bool:
@@ -325,13 +323,14 @@ def test_the_books_are_right_after_all_of_this(served: Served) -> None:
     assert checked.returncode == 0, checked.stderr
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_no_process_that_checks_schemas_outlives_the_server(
-    upstream: CountingUpstream, tmp_path: Path, end: signal.Signals
+    upstream: CountingUpstream, tmp_path: Path, end: signal.Signals, count: int
 ) -> None:
     config = IN_ORDER + provider(upstream.url) + "[server]\ndrain_timeout_seconds = 1\n"
     config += f'[[models]]\nid = "m"\n[[models.deployments]]\nprovider = "mock"\nupstream_model = "x"\n{PRICE}{LACKS}'
-    with serving(tmp_path, config) as running:
+    with serving(tmp_path, config, workers=count) as running:
         client = Client(running)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             attack = pool.submit(client.chat, json.dumps(doubled(30)))

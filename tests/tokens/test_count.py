@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.tokens import Counted, count_chat, count_text, family_of
+from fairlead.tokens.count import MOST_COUNTED_CHARACTERS, estimate
 
 TOOL = {
     "type": "function",
@@ -129,3 +130,14 @@ def test_many_threads_load_once() -> None:
     for thread in threads:
         thread.join()
     assert found == [Counted(1, "counted")] * 8
+
+
+def test_a_chat_is_counted_up_to_a_bound_however_its_text_is_divided() -> None:
+    """Its messages and tools together: a caller must not keep the threads that count busy with many long ones."""
+    part = "word " * (MOST_COUNTED_CHARACTERS // 50)
+    chat = [{"role": "user", "content": part}] * 9
+    assert count_chat("o200k_base", json.dumps(chat).encode()).provenance == "counted"
+    counted = count_chat("o200k_base", json.dumps(chat * 4).encode())
+    assert counted.provenance == "estimated"
+    assert counted.tokens == pytest.approx(9 * 4 * len(part) / 4.5, rel=0.2)
+    assert estimate("aé" * 4) == 4

@@ -14,8 +14,8 @@ import msgspec
 
 from fairlead.tokens.vocabulary import encoding
 
-# Longer texts are estimated: counting them would keep a core busy for seconds.
-MOST_COUNTED_CHARACTERS = 2_000_000
+# Of a text or a chat. What is longer is estimated: counting it would keep a core busy for many seconds.
+MOST_COUNTED_CHARACTERS = 1_000_000
 # A run without a space is one piece to a tokenizer, and the work grows with its square: it is counted in parts.
 LONGEST_PIECE = 4_096
 # An image whose size nobody looked at: 1024 x 768 in Mistral's patches.
@@ -48,7 +48,7 @@ def family_of(model: str) -> str | None:
 
 def estimate(text: str) -> int:
     """A quarter of a token for an ASCII character, three quarters for any other."""
-    other = sum(1 for letter in text if letter > "\x7f") if not text.isascii() else 0
+    other = 0 if text.isascii() else len(text) - len(text.encode("ascii", "ignore"))  # not in a loop: it may be 32 MB
     return (len(text) - other + 3 * other + 3) // 4
 
 
@@ -102,10 +102,13 @@ def count_chat(family: str | None, messages: bytes, tools: bytes | None = None) 
     given = None if tools is None else msgspec.json.decode(tools)
     total = 0
     exact = family is not None
+    left = MOST_COUNTED_CHARACTERS
 
     def text(value: str) -> int:
-        nonlocal exact
-        counted = count_text(family, value)
+        nonlocal exact, left
+        counted = count_text(family if len(value) <= left else None, value)
+        if counted.provenance == "counted":
+            left -= len(value)
         exact &= counted.provenance == "counted"
         return counted.tokens
 
