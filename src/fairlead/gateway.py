@@ -78,9 +78,10 @@ HELD_BYTES: Final = 8_192
 # readers of event streams skip.
 SHORT_OF_CHOICES: Final = b": x-fairlead-dropped: n\n\n"
 
-JSON_HEAD: Final = b"content-type: application/json\r\n"
+JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 STREAM_HEAD: Final = (
-    b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+    b"content-type: text/event-stream; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+    b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 )
 
 

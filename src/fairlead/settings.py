@@ -19,6 +19,8 @@ from fairlead.errors import ConfigurationError
 from fairlead.toml import Source, read, read_text
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+# Bodies of the largest size that must fit into `max_buffered_bytes`.
+BODIES_BUFFERED = 2
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -67,6 +69,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     drain_timeout_seconds: Annotated[float, Meta(ge=0, le=3600)] = 30
     max_connections: Count = 20_000
     max_requests_in_flight: Count = 10_000
+    max_buffered_bytes: Annotated[int, Meta(ge=1_048_576, le=1_099_511_627_776)] = 536_870_912
     cors_origins: tuple[str, ...] = ()
     metrics: bool | str = "public"
     status: str = "public"
@@ -344,6 +347,12 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
                 f"server.{name}",
                 f'\'{name}\' is "public", "closed", or an address of its own with a port, like "127.0.0.1:9464".',
             )
+    if file.server.max_buffered_bytes < BODIES_BUFFERED * file.server.max_body_bytes:
+        raise source.error(
+            "server.max_buffered_bytes",
+            f"'max_buffered_bytes' ({file.server.max_buffered_bytes}) must be at least twice 'max_body_bytes' "
+            f"({file.server.max_body_bytes}).",
+        )
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")

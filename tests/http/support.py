@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import uvloop
 from fairlead.errors import FairleadError
 from fairlead.http.eager import Signal
 from fairlead.http.request import Request, Response
-from fairlead.http.server import Handler, Server, ServerLimits
+from fairlead.http.server import Admit, Handler, OnError, Server, ServerLimits
 
 
 def refuse(status: int, code: str, sentence: str) -> tuple[bytes, bytes]:
@@ -63,12 +64,19 @@ async def _call(function: Callable[[], Any]) -> Any:
 
 
 @contextlib.contextmanager
-def running(handler: Handler = echo, **limits: Any) -> Iterator[Running]:
+def running(
+    handler: Handler = echo,
+    *,
+    admit: Admit | None = None,
+    tls: ssl.SSLContext | None = None,
+    on_error: OnError = on_error,
+    **limits: Any,
+) -> Iterator[Running]:
     ready: list[Any] = []
     event = threading.Event()
 
     async def main() -> None:
-        server = Server(handler, limits=ServerLimits(**limits), refuse=refuse, on_error=on_error)
+        server = Server(handler, limits=ServerLimits(**limits), refuse=refuse, on_error=on_error, tls=tls, admit=admit)
         _, port = await server.listen("127.0.0.1", 0)
         stop = asyncio.Event()
         ready.extend((Running(server, asyncio.get_running_loop(), port), stop))

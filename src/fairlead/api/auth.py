@@ -28,12 +28,14 @@ def said_by(request: Request, keys: KeyRing) -> Said:
     """Raises Unauthenticated, or Forbidden for a caller from another network."""
     known = request.known
     now = keys.now  # before the look-up: keys that change meanwhile make what is remembered worthless
-    memo = None if known is None else known.memo
+    memo = request.memo if known is None else known.memo
     if isinstance(memo, Said) and memo.keys is now:
         said = memo
     else:
         said = Said(_look_up(request, keys), now, request.header(TIMEOUT))
-        if known is not None:
+        if known is None:
+            request.memo = said
+        else:
             known.memo = said
     caller = said.caller
     if caller.restricted:

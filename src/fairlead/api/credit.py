@@ -16,7 +16,7 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.money import dollars
 from fairlead.routing.holding import scopes_of
 
-JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
 
 # OpenRouter's words for when a budget begins anew.

@@ -12,8 +12,10 @@ from fairlead.errors import (
     FairleadError,
     InternalError,
     MethodNotAllowed,
+    NoDeployment,
     NotFound,
 )
+from fairlead.http.failure_log import FailureLog
 from fairlead.http.request import Request, Response
 from fairlead.wire.errors_openai import error_body, error_event
 
@@ -22,8 +24,10 @@ log = logging.getLogger("fairlead.api")
 Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Routes = dict[str, dict[str, Endpoint]]
 
-JSON_HEAD: Final = b"content-type: application/json\r\n"
+JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 DATA_PLANE_PREFIX: Final = "/v1/"
+# Of a 503 that does not know when it will be over.
+RETRY_AFTER_SECONDS: Final = 1
 ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
 EXPOSED_HEADERS: Final = (
     b"x-request-id, x-fairlead-dropped, x-fairlead-clamped, x-fairlead-parameters, x-fairlead-emulated, "
@@ -37,7 +41,7 @@ class Dispatch:
     """`routes`: path -> method -> endpoint. `prefixes`: the same for paths that go on (`/v1/models/{id}`).
     What is no path of the data plane goes to `site`."""
 
-    __slots__ = ("_cors_origins", "_id_line", "_prefixes", "_routes", "_site")
+    __slots__ = ("_cors_origins", "_failures", "_id_line", "_prefixes", "_routes", "_site")
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Dispatch:
         self._site = site
         self._cors_origins = cors_origins
         self._id_line = request_id_lines()
+        self._failures = FailureLog(log)
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
         path = request.path
@@ -110,15 +115,18 @@ class Dispatch:
             response.abort()
             return
         if not isinstance(error, FairleadError):
-            log.error("%s %s failed", request.method, request.path, exc_info=error)
+            self._failures.error(f"{request.method} {request.path!r} failed", error)
             error = InternalError("Something went wrong here. The request id finds it in the log.")
         if response.started:
             response.write(error_event(error))
             response.end()
             return
         head = JSON_HEAD + error.headers
-        if error.retry_after_seconds is not None:
-            head += b"retry-after: %d\r\n" % error.retry_after_seconds
+        seconds = error.retry_after_seconds
+        if seconds is None and error.status == 503 and not isinstance(error, NoDeployment):
+            seconds = RETRY_AFTER_SECONDS
+        if seconds is not None:
+            head += b"retry-after: %d\r\n" % seconds
         if isinstance(error, MethodNotAllowed):
             allowed = self._routes.get(request.path) or self._methods_by_prefix(request.path) or {}
             head += f"allow: {', '.join(sorted(allowed))}\r\n".encode()

@@ -8,7 +8,7 @@ import msgspec
 
 from fairlead.http.request import Request, Response
 
-JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
 
 class HealthChecks:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
+HEAD = b"x-content-type-options: nosniff\r\ncache-control: no-store\r\n"
+
 
 class Gauge:
     """One figure: what it means, and where it is read."""
@@ -47,7 +49,7 @@ class Metrics:
         if self._registry is None:
             self._registry = CollectorRegistry(auto_describe=False)
             self._registry.register(self)
-        head = f"content-type: {CONTENT_TYPE_LATEST}\r\ncache-control: no-store\r\n".encode()
+        head = b"content-type: %b\r\n" % CONTENT_TYPE_LATEST.encode() + HEAD
         body = await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
         response.send(200, head, body)
 

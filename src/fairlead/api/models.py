@@ -15,7 +15,7 @@ from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
 from fairlead.wire.models import Architecture, ModelEntry, ModelList, Pricing
 
-JSON_HEAD = b"content-type: application/json\r\n"
+JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 PREFIX = "/v1/models/"
 
 

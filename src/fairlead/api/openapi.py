@@ -15,7 +15,7 @@ from fairlead.http.request import Request, Response
 from fairlead.wire.chat import PARAMETERS
 from fairlead.wire.models import ModelEntry, ModelList
 
-JSON_HEAD = b"content-type: application/json\r\ncache-control: no-cache\r\n"
+JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-cache\r\n"
 REFERENCE = "#/components/schemas/{name}"
 _OBJECT: dict[str, Any] = {"type": "object"}
 

@@ -26,7 +26,10 @@ from fairlead.telemetry.reader import WINDOWS
 PERFORMANCE = "/performance"
 ENDPOINTS = "/endpoints"
 DEFAULT_WINDOW = "24h"
-HEAD = b"content-type: application/json\r\ncache-control: public, max-age=5\r\netag: %b\r\n"
+HEAD = (
+    b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: public, max-age=5\r\n"
+    b"etag: %b\r\n"
+)
 
 Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 

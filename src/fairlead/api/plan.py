@@ -11,7 +11,7 @@ from fairlead.http.request import Request, Response
 from fairlead.routing.decision import shown
 from fairlead.wire.chat import parse_chat
 
-JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
 
 class Plans:

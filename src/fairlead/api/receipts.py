@@ -15,7 +15,7 @@ from fairlead.http.request import Request, Response
 from fairlead.ledger.ledger import Found, Ledger
 from fairlead.ledger.receipts import generation, receipt
 
-JSON_HEAD = b"content-type: application/json\r\ncache-control: no-store\r\n"
+JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 PREFIX = "/v1/receipts/"
 
 

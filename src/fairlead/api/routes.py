@@ -5,7 +5,7 @@ A path is listed here and nowhere else: `Dispatch` is built from this table, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -139,6 +139,14 @@ ROUTES: tuple[Route, ...] = (
 def served(endpoints: Endpoints) -> list[Route]:
     """The routes that have an endpoint here."""
     return [route for route in ROUTES if route.endpoint(endpoints) is not None]
+
+
+def with_body(routes: Iterable[Route]) -> Iterator[str]:
+    """The paths that take a body. All of them need a key: a body is read only for a caller who is known."""
+    for route in routes:
+        if route.method == "POST" and route.body:
+            assert route.who == "key", f"{route.path} would read the bodies of strangers"
+            yield route.path
 
 
 def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tuple[Routes, Routes]:

@@ -43,6 +43,7 @@ def server_limits(settings: ServerSettings) -> ServerLimits:
         stall_seconds=settings.stall_timeout_seconds,
         connections=settings.max_connections,
         requests_in_flight=settings.max_requests_in_flight,
+        buffered_bytes=settings.max_buffered_bytes,
     )
 
 

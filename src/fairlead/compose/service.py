@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing
+from fairlead.api.admission import Admission, admit_no_body
 from fairlead.api.chat import ChatCompletions
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint, Routes
@@ -19,7 +20,7 @@ from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
-from fairlead.api.routes import Endpoints, Route, served, tables
+from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.api.traced import TracedChatCompletions
 from fairlead.catalogue.load import build
 from fairlead.catalogue.snapshot import Deployment, Model
@@ -238,6 +239,7 @@ class Parts:
             refuse=dispatch.refusal,
             on_error=dispatch.answer_error,
             tls=service.tls,
+            admit=Admission(frozenset(with_body(routes)), self.keys),
         )
 
     def _chat(self) -> Endpoint:
@@ -251,6 +253,7 @@ class Parts:
             (
                 Gauge("fairlead_requests_in_flight", "Requests being answered.", lambda: self.server.in_flight),
                 Gauge("fairlead_connections", "Connections of callers.", lambda: len(self.server.open)),
+                Gauge("fairlead_buffered_bytes", "Bodies of requests held.", lambda: self.server.buffered),
                 Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: gateway.open_bills),
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
@@ -283,4 +286,10 @@ def _private_server(given: ServerSettings, address: tuple[str, int], metrics: En
     dispatch = Dispatch(routes, {}, no_page if pages is None else pages.handle)
     if pages is not None:
         pages.on_error = dispatch.answer_error
-    return Server(dispatch, limits=server_limits(given), refuse=dispatch.refusal, on_error=dispatch.answer_error)
+    return Server(
+        dispatch,
+        limits=server_limits(given),
+        refuse=dispatch.refusal,
+        on_error=dispatch.answer_error,
+        admit=admit_no_body,
+    )

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
+from fairlead.http.failure_log import FailureLog
 from fairlead.http.request import Request, Response
 
 log = logging.getLogger("fairlead.http")
@@ -27,6 +28,7 @@ class AsgiBridge:
     def __init__(self, app: App, on_error: Callable[[Request, Response, BaseException], None]) -> None:
         self._app = app
         self._on_error = on_error
+        self._failures = FailureLog(log)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, request: Request, response: Response) -> None:
@@ -42,7 +44,7 @@ class AsgiBridge:
             if not response.finished:
                 self._on_error(request, response, error)
             else:  # the app has answered for itself; the operator wants to know all the same
-                log.error("%s %s failed", request.method, request.path, exc_info=error)
+                self._failures.error(f"{request.method} {request.path!r} failed", error)
         finally:
             if not response.finished:
                 response.abort()

@@ -51,7 +51,7 @@ class KnownHead:
         self.query = request.query
         self.headers = list(request.headers)
         self.length_at = [name for name, _ in request.headers].index(b"content-length")
-        self.memo: object = None
+        self.memo: object = request.memo
         self.frame: object = None
 
     @classmethod
@@ -108,7 +108,9 @@ class Request:
     """`path` is the target without its query, percent-encoding untouched; header names are lower-case. The body is what
     `block` holds from `at` on: a long one is not copied for whoever can do with that."""
 
-    __slots__ = ("_headers", "at", "block", "known", "method", "path", "peer", "query", "secure", "target", "version")
+    __slots__ = (
+        "_headers", "at", "block", "known", "memo", "method", "path", "peer", "query", "secure", "target", "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -131,6 +133,7 @@ class Request:
         self.peer = peer
         self.secure = secure
         self.known = known
+        self.memo: object = None  # as KnownHead's, for the time between a request's head and its body
         self.path: str
         self.query: str
         if known is not None:
@@ -167,7 +170,7 @@ class Request:
         """Lets go of headers, address and body: a stream may be open for an hour, and thousands of them."""
         self._headers = ()
         self.peer = None
-        self.known = None
+        self.known = self.memo = None
         self.block, self.at = b"", 0
 
 
@@ -186,6 +189,7 @@ class Response:
         "extra",
         "finished",
         "gone",
+        "held",
         "on_gone",
         "on_pause",
         "on_resume",
@@ -201,6 +205,7 @@ class Response:
         self._keep_alive = keep_alive
         self._chunked = False
         self.request = request
+        self.held = 0  # bytes of the request's body, counted until it is answered
         self.extra = b""
         self.started = False
         self.finished = False
