@@ -22,6 +22,7 @@ from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import goes_on
 from fairlead.settings import DeploymentSettings, ModelSettings, PriceSettings, ProviderSettings, Settings
 from fairlead.site.app import site
+from fairlead.site.budget import PageBudget
 from fairlead.site.sources import Sources
 from fairlead.store import Store, open_store
 from fairlead.telemetry.board import Board
@@ -98,7 +99,8 @@ async def main() -> None:
             Sources(
                 lambda: snapshot, lambda _: None, lambda: datetime.now(UTC), Recorded(Board(Reader(store)), store),
                 lambda one: DIALECTS[snapshot.providers[one.provider].dialect].carries,
-            )
+            ),
+            budget=PageBudget(share=1e9, burst=1e9),
         )  # fmt: skip
         for name, path in PAGES:
             first, again = await measure(app, path, parts=True), await measure(app, path, parts=False)
