@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import struct
 import time
@@ -15,6 +16,7 @@ from typing import Any
 HOST = "127.0.0.1"
 HEAD_BYTES = 256 * 1024
 CALL_SECONDS = 30.0
+FIRST_WORD = re.compile(rb'"content": ?"[^"]|"tool_calls": ?\[\{|"error"')
 
 
 class BrokenAnswer(Exception):
@@ -134,7 +136,7 @@ class Connection:
     async def _chunks(self, answer: Answer, stop: Callable[[Answer], bool] | None) -> None:
         while size := int(await self.reader.readuntil(b"\r\n"), 16):
             piece = (await self.reader.readexactly(size + 2))[:-2]
-            if not answer.first_at and (b'"content":"' in piece or b'"tool_calls"' in piece or b'"error"' in piece):
+            if not answer.first_at and FIRST_WORD.search(piece):
                 answer.first_at = time.monotonic()
             answer.pieces.append(piece)
             if stop is not None and stop(answer):

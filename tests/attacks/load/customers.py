@@ -90,9 +90,7 @@ async def schemas(attack: Attack) -> None:
         "response_format": form(schema),
         "stream": attack.random.random() < 0.3,
     }
-    answer = await order(attack, {**body, **CAP}, model=LACKING)
-    if answer.status != 200 and b"harbor" in answer.body:
-        attack.note(f"text that was not paid, in an error: {answer.body[:300]!r}")
+    await order(attack, {**body, **CAP}, model=LACKING)
 
 
 async def broken_schemas(attack: Attack) -> None:

@@ -77,7 +77,7 @@ class Attack:
         return self.judge(answer, what)
 
     def judge(self, answer: Answer, what: str = "") -> Answer:
-        """Counts it, and notes what no answer may be: a fault of ours, no JSON, or a provider's credential."""
+        """Counts it, and notes what no answer may be: a fault of ours, no JSON, a provider's credential, an answer's text in an error."""
         self.seen.statuses[answer.status] += 1
         told = f"{self.actor} {what}: {answer.status} {answer.body[:SHOWN]!r}"
         if answer.status == 500 or b'"code":"internal_error"' in answer.body.replace(b" ", b""):
@@ -87,7 +87,10 @@ class Attack:
         kind = answer.headers.get("content-type", "")
         if kind.startswith(("application/json", "text/event-stream")) and (answer.complete or answer.streamed):
             try:
-                answer.documents()
+                for document in answer.documents():
+                    error = document.get("error") if isinstance(document, dict) else None
+                    if error and "harbor" in str(error):
+                        self.note(f"text that was not paid, in an error: {told}")
             except (ValueError, RecursionError) as error:
                 self.note(f"no JSON ({error}): {told}")
         return answer
