@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from fairlead.wire.bounds import MOST_ALTERNATIVES
 
 NULL = Raw(b"null")
+# Undecoded, and null when left out. The description of the API cannot show bytes: so the default is made by a function.
+RawObject = Annotated[Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")]
 Json = dict[str, Raw]
 
@@ -19,7 +21,7 @@ class Function(Struct, frozen=True, gc=False):
 
     name: Name
     description: str | None = None
-    parameters: Raw = NULL
+    parameters: RawObject = field(default_factory=lambda: NULL)
     strict: bool | None = None
 
 
@@ -51,7 +53,7 @@ class ToolChoiceObject(Struct, frozen=True):
 class JsonSchema(Struct, frozen=True):
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
     description: str | None = None
-    schema: Raw = NULL  # an object or null, as above
+    schema: RawObject = field(default_factory=lambda: NULL)  # an object or null, as above
     strict: bool | None = None
 
 
@@ -63,7 +65,7 @@ class ResponseFormat(Struct, frozen=True):
 class StructuredOutputs(Struct, frozen=True, forbid_unknown_fields=True):
     """vLLM's constraint on the answer: exactly one of these."""
 
-    json: Raw = NULL  # an object, or a string that holds one
+    json: Raw = field(default_factory=lambda: NULL)  # an object, or a string that holds one
     regex: str | None = None
     choice: Annotated[list[str], Meta(max_length=MOST_ALTERNATIVES)] | None = None
     grammar: str | None = None
@@ -127,7 +129,7 @@ class LongMessage(Struct, frozen=True, gc=False):
 
 class Prediction(Struct, frozen=True):
     type: str = "content"
-    content: Raw = NULL
+    content: Raw = field(default_factory=lambda: NULL)
 
 
 class Part(Struct, frozen=True):
