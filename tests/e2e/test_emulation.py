@@ -111,6 +111,7 @@ def test_an_answer_that_does_not_conform_is_repaired_once_and_its_cost_is_the_op
     assert (bill["usage"]["prompt_tokens"], bill["usage"]["completion_tokens"]) == (50, 21)
     assert float(bill["charged_usd"]) == pytest.approx((50 + 2 * 21) / 1e6)
     assert float(bill["attempts"][0]["cost_usd"]) == pytest.approx((50 + 2 * 20) / 1e6)
+    assert float(bill["attempts"][1]["cost_usd"]) == pytest.approx((90 + 2 * 21) / 1e6), "as the provider bills it"
     assert bill["routing"]["parameters"]["emulated"] == ["json_schema"]
 
 

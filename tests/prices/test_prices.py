@@ -92,3 +92,15 @@ def test_a_sheet_is_named_by_what_it_says(rates: TokenClasses, other: TokenClass
     assert (PriceSheet("p/m", Schedule(rates)).id == PriceSheet("p/m", Schedule(other)).id) == (rates == other)
     assert PriceSheet("p/n", Schedule(rates)).id != PriceSheet("p/m", Schedule(rates)).id
     assert PriceSheet("p/m", FREE).free
+
+
+def test_the_tier_of_several_requests_with_one_prompt_is_that_of_one_request() -> None:
+    """An emulated `n`: the provider bills each call by its own prompt."""
+    rates, dear = rates_from({"input": "1", "request": "0.001"}), rates_from({"input": "2", "request": "0.001"})
+    sheet = PriceSheet("p/m", Schedule(rates, (Tier(200_000, dear),)))
+    one = Usage(TokenClasses(150_000, output=0, request=1), 150_000, 0)
+    three = Usage(TokenClasses(450_000, output=0, request=3), 450_000, 0)
+    assert amounts(sheet, three)[0] == 3 * amounts(sheet, one)[0]
+    assert sum(line[3] for line in sheet.price.lines(three)) == amounts(sheet, three)[0]
+    alone = Usage(TokenClasses(450_000, output=0, request=1), 450_000, 0)
+    assert amounts(sheet, alone)[0] > amounts(sheet, three)[0]

@@ -175,6 +175,7 @@ class _Checking:
             self._unpaid.failed(attempt.bill.key, 0 if wasted is None else amounts(sheet, wasted)[0])
         if not good:
             gathered.usage = wasted
+            attempt.calls += self._repairs  # each has the prompt, which bounds what is plausible
             raise AnswerInvalid(_sentence(self._wrong, repaired=self._repairs > 0))
         if self._wasted:
             attempt.bill.failed(sheet, AnswerInvalid.code, wasted)
