@@ -47,7 +47,8 @@ from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import hold, hold_at_once
-from fairlead.routing.needs import MAY_BE_EMULATED
+from fairlead.routing.inlining import Inliner
+from fairlead.routing.needs import MAY_BE_EMULATED, MEDIA_URLS
 from fairlead.routing.options import Options
 from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
@@ -60,7 +61,7 @@ from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
-from fairlead.wire.media import MODALITIES
+from fairlead.wire.media import ADDRESS, MODALITIES
 from fairlead.wire.preferences import FREE, SUFFIXES
 from fairlead.wire.usage import Usage
 
@@ -231,8 +232,8 @@ class Gateway:
     """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
 
     __slots__ = (
-        "_aliases", "_clock", "_decided", "_hang_up", "_health", "_ledger", "_limits", "_offers", "_open", "_options",
-        "_schemas", "_servables", "_unpaid", "chance",
+        "_aliases", "_clock", "_decided", "_hang_up", "_health", "_inliner", "_ledger", "_limits", "_offers",
+        "_open", "_options", "_schemas", "_servables", "_unpaid", "chance",
     )  # fmt: skip
 
     def __init__(
@@ -246,7 +247,9 @@ class Gateway:
         options: Options | None = None,
         aliases: Mapping[str, str] | None = None,
         schemas: SchemaChecker | None = None,
+        inliner: Inliner | None = None,
     ) -> None:
+        self._inliner = inliner
         self._schemas = schemas or SchemaChecker()
         self._unpaid = UnpaidEmulations(clock)
         self._aliases = aliases or {}
@@ -346,6 +349,8 @@ class Gateway:
         admission: Admission | None = None,
     ) -> None:
         """Plans, holds, serves and charges a call that was let through. `own`: the caller gave the deadline."""
+        if request.media & ADDRESS and self._inliner is not None and _nobody_fetches(offers):
+            request = await self._inliner.inlined(request)
         if offers[0].least_context is None:
             found = plan(request, offers, self._health, self._clock(), self._options.rules, self.chance)
         else:
@@ -807,6 +812,10 @@ class Gateway:
         if caller.models is not None and not caller.may_use(name):
             raise Forbidden(f"This API key may not use '{name}'.", param="model")
         return servable
+
+
+def _nobody_fetches(offers: Sequence[Servable]) -> bool:
+    return all(upstream.lacks & MEDIA_URLS for offer in offers for upstream in offer.upstreams)
 
 
 def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]]:

@@ -183,6 +183,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     probes: bool = True
     probe_interval_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 60
     hedge: bool = False
+    fetch_media: bool = False
 
 
 class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):

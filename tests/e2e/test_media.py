@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -134,3 +135,20 @@ def test_tokens_of_images_and_audio_are_charged_in_their_classes(
     assert answer.usage is not None
     # 200 tokens of text at 1, 500 of image at 2, 300 of audio at 4 and 10 of answer at 8 dollars per million.
     assert answer.usage.cost == pytest.approx((200 + 1000 + 1200 + 80) / 1e6)  # type: ignore[attr-defined]
+
+
+def test_an_operator_may_let_addresses_be_fetched_for_who_fetches_nothing(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    config = AT_ONCE.replace("[routing]", "[routing]\nfetch_media = true") + provider(upstream.url, dialect="llamacpp")
+    config += MODELS.format(name="local", provider="mock", facts="")
+    remote = {"type": "image_url", "image_url": {"url": "https://nothing.example.invalid/a.png"}}
+    messages: Any = [{"role": "user", "content": [TEXT, remote]}]
+    with (
+        serving(tmp_path, config) as served,
+        openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0) as client,
+        pytest.raises(openai.BadRequestError) as caught,
+    ):
+        client.chat.completions.create(model="local", messages=messages)
+    assert "cannot be fetched" in str(caught.value)
+    assert caught.value.param == "messages[0].content[1].image_url.url"

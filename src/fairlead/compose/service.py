@@ -40,6 +40,7 @@ from fairlead.providers.prefill import goes_on
 from fairlead.providers.presets import with_presets
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
+from fairlead.routing.inlining import Inliner
 from fairlead.routing.keeper import Keeper as RoutingKeeper
 from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Measured
@@ -118,6 +119,7 @@ class Parts:
             routing_options(settings.routing),
             service.snapshot.aliases,
             self._schemas,
+            Inliner() if settings.routing.fetch_media else None,
         )
         upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
         known = {name: one.deployment for name, one in upstreams.items()}
