@@ -1,19 +1,83 @@
-"""A real PostgreSQL server for the tests that ask for one: Debian's package, started for the session, one database each."""
+"""What all tests have: which code runs, patches that compiled code sees, and a real PostgreSQL server (Debian's package,
+started for the session, one database for each test that asks)."""
 
 from __future__ import annotations
 
+import ast
+import importlib.util
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from fairlead import compiled
+
+ROOT = Path(__file__).parents[1]
+# "compiled" or "source": what script/test says that this run tests. A run of anything else would prove nothing.
+MODE = "FAIRLEAD_TESTS"
 # initdb refuses to run as root.
 SERVANT = "nobody"
+
+
+@cache
+def compiled_modules() -> list[str]:
+    """The names of the modules that tools/compile/build.py compiles."""
+    tree = ast.parse((ROOT / "tools" / "compile" / "build.py").read_text("utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES":
+            return [f"fairlead.{name.replace('/', '.')}" for name in ast.literal_eval(node.value)]
+    raise AssertionError("tools/compile/build.py has no MODULES")
+
+
+def is_extension(origin: str | None) -> bool:
+    return origin is not None and origin.endswith(tuple(EXTENSION_SUFFIXES))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    wanted = os.environ.get(MODE)
+    if wanted is None:
+        return
+    for name in compiled_modules():
+        spec = importlib.util.find_spec(name)
+        if spec is None or is_extension(spec.origin) != (wanted == "compiled"):
+            found = compiled.stale() or (f"{name} would be {spec.origin}" if spec else f"{name} is not there")
+            pytest.exit(f"{MODE} is {wanted}, but {found}", 4)
+
+
+def pytest_report_header() -> str:
+    spec = importlib.util.find_spec("fairlead.http.server")
+    return f"data plane: {'compiled' if spec and is_extension(spec.origin) else 'from its sources'}"
+
+
+class SeenPatch(pytest.MonkeyPatch):
+    """Refuses what compiled code would not see: mypyc calls functions and classes of its modules directly, so a test
+    that replaces one cannot fail. Module variables, and functions of other modules, are looked up at each use."""
+
+    def setattr(self, target: Any, name: Any, *value: Any, **given: Any) -> None:
+        owner, attribute = target, name
+        if isinstance(target, str):
+            module, _, attribute = target.rpartition(".")
+            owner = importlib.import_module(module)
+        place = owner.__name__ if isinstance(owner, ModuleType) else getattr(owner, "__module__", "")
+        if place in compiled_modules() and callable(getattr(owner, attribute, None)):
+            raise AssertionError(f"{place} is compiled, where a patch of {attribute} is not seen: patch what it uses")
+        super().setattr(target, name, *value, **given)
+
+
+@pytest.fixture
+def monkeypatch() -> Iterator[pytest.MonkeyPatch]:
+    patch = SeenPatch()
+    yield patch
+    patch.undo()
 
 
 class PostgresServer:

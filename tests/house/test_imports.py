@@ -23,6 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"money", "settings"}),
     frozenset({"toml"}),
     frozenset({"errors", "chores"}),
+    frozenset({"compiled"}),
 )
 TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors"})
 Graph = dict[str, set[str]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import random
 import signal
@@ -165,13 +164,13 @@ def test_drained_segments_are_written_to_again_and_nothing_of_before_is_read(
 ) -> None:
     monkeypatch.setattr(spool_module, "SEGMENT_BYTES", 200)
     made = []
-    real = spool_module._new_segment
+    real = os.posix_fallocate
 
-    def counted(path: Path, size: int) -> tuple[int, mmap.mmap]:
-        made.append(path)
-        return real(path, size)
+    def counted(file: int, at: int, size: int) -> None:
+        made.append(size)
+        real(file, at, size)
 
-    monkeypatch.setattr(spool_module, "_new_segment", counted)
+    monkeypatch.setattr(os, "posix_fallocate", counted)
     spool = Spool(tmp_path, "a", MOST)
     reader = spool.reader()
     written = 0
@@ -183,6 +182,7 @@ def test_drained_segments_are_written_to_again_and_nothing_of_before_is_read(
         assert everything(reader) == records
         left = {path.suffix for path in (tmp_path / "a").iterdir()}
         assert left <= {".spool", ".free", ""}
+    assert made.count(200) > 0, "each new segment takes its room"
     assert len(made) < 12, "hundreds were filled"
     spool.append(b"the last one")
     spool.close(empty=False)

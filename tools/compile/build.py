@@ -6,9 +6,13 @@ error is handled, and coroutines have no functions inside: what mypyc makes of e
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mypyc.build import mypycify
 from setuptools import Distribution
 from setuptools.command.build_ext import build_ext
+
+from fairlead import compiled
 
 # What a call runs through. Modules with msgspec Structs stay as they are: they are C already, and mypyc would make
 # ordinary classes of them.
@@ -54,6 +58,8 @@ MODULES = (
 
 def build() -> None:
     """Raises setuptools' errors when there is no compiler, or when it refuses."""
+    # Of the sources as they are now: one that changes while they are compiled makes the result stale.
+    sources = compiled.manifest()
     extensions = mypycify(
         ["--config-file", "pyproject.toml", *(f"src/fairlead/{module}.py" for module in MODULES)],
         opt_level="2",
@@ -67,6 +73,11 @@ def build() -> None:
     command.build_temp = command.build_lib = "build/compiled"
     command.ensure_finalized()
     command.run()
+    # Last and at once: extensions without it are of an unfinished build, and do not run.
+    made = Path("src/fairlead") / compiled.MANIFEST
+    new = made.with_suffix(".new")
+    new.write_text(sources, "utf-8")
+    new.replace(made)
 
 
 if __name__ == "__main__":
