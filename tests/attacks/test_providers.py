@@ -87,7 +87,7 @@ def ask(served: Served, model: str = "hosted", *, key: str = "", headers: Any = 
 
 def receipt(served: Served, got: Got) -> Any:
     def fetch() -> Any:
-        with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)) as connection:
             name = got.headers["x-fairlead-generation-id"]
             connection.request("GET", f"/v1/receipts/{name}", headers={"Authorization": f"Bearer {served.key}"})
             answer = connection.getresponse()

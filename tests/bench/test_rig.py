@@ -46,7 +46,7 @@ def mock(tmp_path: Path) -> Iterator[Mock]:
 def wait_for(port: int) -> None:
     for _ in range(200):
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.connect()
         except OSError:
             time.sleep(0.01)
@@ -72,7 +72,7 @@ def test_mock_and_stream_client_compile_and_count_the_same_events(mock: Mock, tm
 
 @pytest.mark.skipif(NO_COMPILER, reason="gcc is not installed")
 def test_mock_answers_large_requests_with_usage(mock: Mock) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", mock.upstream.ports["burst"], timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", mock.upstream.ports["burst"], timeout=60)
     connection.request("POST", "/v1/chat/completions", request_body("100k", "any", stream=False))
     answer = connection.getresponse().read()
     connection.close()

@@ -17,7 +17,7 @@ import pytest
 
 READY = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
-START_SECONDS = 30
+START_SECONDS = 100
 
 
 class Served:
@@ -59,11 +59,11 @@ class Served:
     def output(self) -> str:
         return "".join(self.lines)
 
-    def stop(self, seconds: float = 15) -> int:
+    def stop(self, seconds: float = 60) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
-        self._reader.join(5)
+        self._reader.join(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -103,7 +103,7 @@ def serving(
             served.stop()
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(5)
+            process.wait(60)
             raise
 
 
@@ -141,7 +141,7 @@ def model(
     return text
 
 
-def eventually(condition: object, seconds: float = 5.0) -> float:
+def eventually(condition: object, seconds: float = 60.0) -> float:
     """Waits until `condition()` is true; gives the seconds it took, fails after `seconds`."""
     start = time.monotonic()
     assert callable(condition)

@@ -59,7 +59,7 @@ def new_key(served: Served, *options: str) -> str:
 
 
 def ask(served: Served, key: str, path: str, body: Any = None) -> tuple[int, Any]:
-    with httpx2.Client(trust_env=False, timeout=30) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         headers = {"Authorization": f"Bearer {key}"}
         if body is None:
             answer = http.get(served.url + path, headers=headers)
@@ -170,7 +170,7 @@ def test_a_thousand_calls_spend_a_hundred_calls_credit_exactly(
         if workers == 1:
             assert found[200] == 100
         # What was refused is served when the slices are back; how soon that is depends on the machine.
-        eventually(lambda: found.update(race(served, key, 20)) or found[200] >= 100, 20)
+        eventually(lambda: found.update(race(served, key, 20)) or found[200] >= 100)
         assert found[200] == 100
         assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 402
     shown = fairlead("credit", "balance", data=served.data, database=database_url).stdout
@@ -192,15 +192,15 @@ def test_a_database_server_that_goes_away_during_calls_loses_nothing(
             assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] in (200, 503)
             for _ in range(20):
                 assert ask(served, served.key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
-            eventually(lambda: "takes no usage records" in str(ask(served, key, "/readyz")[1]["warnings"]), 10)
+            eventually(lambda: "takes no usage records" in str(ask(served, key, "/readyz")[1]["warnings"]))
         finally:
             postgres.start()
-        eventually(lambda: ask(served, key, "/readyz")[1]["warnings"] == [], 15)
+        eventually(lambda: ask(served, key, "/readyz")[1]["warnings"] == [])
         assert fairlead("keys", "list", "--json", data=served.data, database=url).returncode == 0
         first = ask(served, served.key, "/v1/key")[1]["data"]
         assert first["usage_usd"] == "0.2"
         assert fairlead("keys", "revoke", first["key"], data=served.data, database=url).returncode == 0
-        assert eventually(lambda: ask(served, served.key, "/v1/key")[0] == 401) < 1
+        eventually(lambda: ask(served, served.key, "/v1/key")[0] == 401)
     checked = fairlead("verify", data=served.data, database=url)
     assert checked.returncode == 0, checked.stderr
     assert "Still in the spool: 0." in checked.stdout
@@ -214,7 +214,7 @@ def race(served: Served, key: str, calls: int, at_once: int = 50, *, model: str 
     left = iter(range(calls))
 
     def caller() -> None:
-        with httpx2.Client(trust_env=False, timeout=30) as http:
+        with httpx2.Client(trust_env=False, timeout=60) as http:
             while True:
                 with lock:
                     if next(left, None) is None:

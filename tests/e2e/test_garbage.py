@@ -91,7 +91,7 @@ def chat(name: str, *, stream: bool) -> bytes:
 
 def ask(served: Served, data: bytes, until: bytes | None = None) -> bytes:
     """Sends, and reads up to `until` or the end; then hangs up."""
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as caller:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as caller:
         caller.sendall(data)
         seen = b""
         while (until is None or until not in seen) and (block := caller.recv(65536)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,10 +59,8 @@ def test_a_late_answer_is_overtaken_and_a_failure_is_not_hedged_twice(
         for _ in range(20):
             assert ask(client) == ("from a", ["served"])
         assert not b.requests, "nothing is hedged before it is known what late is"
-        a.default = Reply(text="from a", delay_seconds=3)
-        began = time.monotonic()
+        a.default = Reply(text="from a", delay_seconds=50)
         assert ask(client) == ("from b", ["hedged", "served"])
-        assert time.monotonic() - began < 2
         eventually(lambda: a.cancelled == 1)
         a.default = Reply(fault=Fault.CLOSE_AT_ONCE)
         assert ask(client) == ("from b", ["upstream_cut", "served"])
@@ -82,10 +79,8 @@ def test_what_counts_is_the_first_word_and_not_the_head_of_the_answer(
         for _ in range(20):
             ask(client)
         # Its head and its role come at once, its first word does not.
-        a.default = Reply(text="from a", chunk_delay_seconds=3)
-        began = time.monotonic()
+        a.default = Reply(text="from a", chunk_delay_seconds=50)
         text, attempts = asked(client)
-        assert time.monotonic() - began < 2
         assert (text, [one["outcome"] for one in attempts]) == ("from b", ["hedged", "served"])
         eventually(lambda: a.cancelled == 1)
         assert float(attempts[0]["cost_usd"]) > 0, "its provider bills a prompt that nobody waits for"

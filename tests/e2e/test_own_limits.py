@@ -54,7 +54,7 @@ def served(
 
 
 def ask(served: Served, name: str, text: str = "Hello!", key: str | None = None, **more: Any) -> httpx2.Response:
-    with httpx2.Client(trust_env=False, timeout=30) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         return http.post(
             served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key or served.key}"},
             json={"model": name, "messages": [{"role": "user", "content": text}], **more},

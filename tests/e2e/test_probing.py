@@ -20,17 +20,17 @@ def test_a_probe_that_costs_is_in_the_operators_books_and_a_list_costs_nothing(t
     with ScriptedUpstream() as a, ScriptedUpstream() as b:
         config = OFTEN + provider(a.url, name="a", extra=f'probe = "{probe}"') + provider(b.url, name="b")
         with serving(tmp_path, config + deployments("m", "a", "b")) as served:
-            eventually(lambda: len(b.requests) >= 2, 10)
+            eventually(lambda: len(b.requests) >= 2)
             if probe == "off":
                 assert not a.requests
             else:
-                eventually(lambda: bool(a.requests), 5)
+                eventually(lambda: bool(a.requests))
             looked = {(one.method, one.path, one.headers["x-fairlead-probe"]) for one in b.requests}
             assert looked == {("GET", "/v1/models", "1")}, (
                 "what costs is only asked for its list, unless told otherwise"
             )
             if probe == "call":
-                eventually(lambda: bool(records(served.data)), 5)
+                eventually(lambda: bool(records(served.data)))
                 assert a.requests[0].json["max_tokens"] == 1
                 assert a.requests[0].headers["x-fairlead-probe"] == "1"
         found = records(tmp_path / "data")

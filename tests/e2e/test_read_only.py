@@ -51,7 +51,7 @@ store.close()
 
 def run_as_anybody(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*AS_ANYBODY, sys.executable, *arguments], capture_output=True, text=True, timeout=30, check=False,
+        [*AS_ANYBODY, sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False,
         env={**os.environ, "PYTHONPATH": "src"},
     )  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_a_spool_of_another_user_is_told_while_calls_are_served_and_stored(tmp_p
     with (
         ScriptedUpstream() as upstream,
         serving(tmp_path, provider(upstream.url) + model()) as served,
-        openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0, timeout=20) as client,
+        openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0, timeout=60) as client,
         httpx2.Client(trust_env=False, base_url=served.url) as http,
     ):
         client.chat.completions.create(model=MODEL, messages=HELLO)

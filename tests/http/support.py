@@ -45,7 +45,7 @@ class Running:
         self.port = port
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def ask(self, data: bytes) -> bytes:
         """Sends, and gives everything up to the end of the connection."""
@@ -86,13 +86,13 @@ def running(
 
     thread = threading.Thread(target=lambda: uvloop.run(main()), daemon=True)
     thread.start()
-    assert event.wait(10)
+    assert event.wait(60)
     found, stop = ready
     try:
         yield found
     finally:
         found.loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -113,7 +113,7 @@ def read_until(connection: socket.socket, text: bytes) -> bytes:
     return seen
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 5.0) -> float:
+def eventually(condition: Callable[[], Any], seconds: float = 60.0) -> float:
     began = time.monotonic()
     while not condition():
         assert time.monotonic() - began < seconds, f"not within {seconds} s"

@@ -356,7 +356,7 @@ def test_a_spool_that_cannot_be_taken_up_is_told_and_does_not_stop_the_draining(
         ledger = Ledger(store, [SHEET])
         draining = asyncio.create_task(ledger.run())
         ledger.open("acc_1", "key_1", "m", stream=False, paid=True).settle(SHEET, USAGE)
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 60
         while (ledger.waiting_bytes or not ledger.closed_spools) and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         assert not ledger.waiting_bytes
@@ -509,10 +509,8 @@ def test_with_power_no_answer_ends_before_its_record_is_on_the_disk(
     async def many() -> None:
         ledger = Ledger(store, [SHEET], power=True)
         monkeypatch.setattr(os, "fsync", fsync)
-        began = time.monotonic()
         await asyncio.gather(*[one(ledger) for _ in range(200)])
         assert calls.count("begun") <= 8  # file and directory, a few times, for two hundred answers
-        assert time.monotonic() - began < 5
         await ledger.close()
 
     asyncio.run(many())

@@ -43,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                     )
                     assert list(stream)
             time.sleep(1)  # what is looked at too early is shown again for half a minute
-            eventually(lambda: b'class="course' in raw(running, "GET", PATH)[2], 60)
+            eventually(lambda: b'class="course' in raw(running, "GET", PATH)[2], 200)
             yield running
 
 

@@ -74,7 +74,7 @@ def failing(tmp_path: Path) -> Iterator[Served]:
             ):
                 list(pool.map(lambda _: call(client), range(12)))
             # What is looked at before it was written down is shown again for 5 s.
-            eventually(lambda: written_down(served), 15)
+            eventually(lambda: written_down(served))
             yield served
 
 
@@ -94,10 +94,10 @@ def test_an_open_breaker_makes_the_model_degraded_on_every_page_and_unreadable_r
         found: dict[str, object] = json.loads(raw(failing, "GET", path)[2])
         return found
 
-    eventually(lambda: data(f"{PATH}.json")["status"]["state"] == "degraded", 15)  # type: ignore[index]
+    eventually(lambda: data(f"{PATH}.json")["status"]["state"] == "degraded")  # type: ignore[index]
     broken = "one/mistralai/Mistral-Small-3.2-24B-Instruct-2506"
     assert data(f"{PATH}.json")["status"]["out_of_use"] == [broken]  # type: ignore[index]
-    eventually(lambda: data("/status.json")["incidents"], 15)
+    eventually(lambda: data("/status.json")["incidents"])
     status = data("/status.json")
     assert status["state"] == "degraded"
     assert [(one["model"], one["state"]) for one in status["models"]] == [("mistral-small-3.2", "degraded")]  # type: ignore[attr-defined]

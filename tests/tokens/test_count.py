@@ -113,7 +113,7 @@ def test_what_is_not_known_is_estimated_and_says_so() -> None:
 def test_hostile_text_is_counted_in_bounded_work(text: str) -> None:
     began = time.process_time()
     assert count_text("tekken", text).tokens > 0
-    assert time.process_time() - began < 5  # seconds of work for a quadratic one would be hundreds
+    assert time.process_time() - began < 60  # seconds of work for a quadratic one would be hundreds
 
 
 @given(st.text(max_size=300), st.sampled_from(["tekken", "o200k_base", "cl100k_base", None]))
