@@ -53,6 +53,12 @@ def pytest_configure(config: pytest.Config) -> None:
             pytest.exit(f"{MODE} is {wanted}, but {found}", 4)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "postgres" in getattr(item, "fixturenames", ()) or item.name.endswith(("[postgresql]", "-postgresql]")):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_report_header() -> str:
     spec = importlib.util.find_spec("fairlead.http.server")
     return f"data plane: {'compiled' if spec and is_extension(spec.origin) else 'from its sources'}"

@@ -52,17 +52,16 @@ def stale(package: str = PACKAGE) -> str | None:
     return None if lines else f"{MANIFEST} is empty."
 
 
-def manifest(package: str = PACKAGE) -> str:
-    """The text of MANIFEST: path, size and time, and checksum of every source."""
-    return "".join(
-        f"{path}\t{_stamp(package, path)}\t{_content(package, path)}\n" for path in sorted(_sources(package))
-    )
+def manifest(suffixes: tuple[str, ...], package: str = PACKAGE) -> str:
+    """Lines of MANIFEST for the files that end so: path, size and time, and checksum."""
+    rows = ((path, _stamp(package, path), _content(package, path)) for path in sorted(_files(package, suffixes)))
+    return "".join("\t".join(row) + "\n" for row in rows)
 
 
-def _sources(package: str) -> Iterator[str]:
+def _files(package: str, suffixes: tuple[str, ...]) -> Iterator[str]:
     for folder, _, names in os.walk(package):
         for name in names:
-            if name.endswith(".py"):
+            if name.endswith(suffixes):
                 yield os.path.relpath(os.path.join(folder, name), package)  # noqa: PTH118
 
 

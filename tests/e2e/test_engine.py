@@ -190,7 +190,7 @@ def test_the_model_can_be_found_with_its_facts(client: openai.OpenAI, served: Se
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_caller_who_hangs_up_frees_the_engine_within_half_a_second(served: Served, stream: bool) -> None:
+def test_a_caller_who_hangs_up_frees_the_engine(served: Served, stream: bool) -> None:
     """With every slot taken by callers who left, a new call is answered at once: nobody else's work goes on.
 
     Without its end token (id 2) the engine writes until the context is full, the longest work there is."""

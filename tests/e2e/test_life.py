@@ -28,7 +28,7 @@ HELLO: Any = [{"role": "user", "content": "Hello!"}]
 
 
 def sdk(served: Served, key: str | None = None) -> openai.OpenAI:
-    return openai.OpenAI(base_url=served.url + "/v1", api_key=key or served.key, max_retries=0, timeout=60)
+    return openai.OpenAI(base_url=served.url + "/v1", api_key=key or served.key, max_retries=0, timeout=200)
 
 
 def send(served: Served, body: dict[str, Any]) -> socket.socket:
@@ -38,7 +38,7 @@ def send(served: Served, body: dict[str, Any]) -> socket.socket:
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
-    connection = socket.create_connection(("127.0.0.1", served.port), timeout=60)
+    connection = socket.create_connection(("127.0.0.1", served.port), timeout=200)
     connection.sendall(head.encode() + data)
     return connection
 

@@ -163,7 +163,7 @@ def test_a_key_is_bound_to_models_networks_and_a_day(served: Served) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--limit", "requests=5"), "requests_per_minute"), (("--limit", "requests_per_day=0"), "NAME=NUMBER"),
+        (("--limit", "requests=5"), "requests_per_minute"), (("--limit", "requests_per_day=0"), "takes a whole number"),
         (("--network", "10.0.0.300"), "10.0.0.0/8"), (("--expires", "tomorrow"), "2027-01-31"),
         (("--expires", "2020-01-01"), "in the past"),
         (("--budget", "year=5"), "day, week, month"), (("--budget", "day"), "day=5.00"), (("--credit", "-1"), "decimal"),

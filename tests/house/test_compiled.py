@@ -56,7 +56,7 @@ def test_an_extension_is_loaded_only_while_its_sources_are_what_was_compiled(pac
     unfinished = run(package)
     assert unfinished.stdout.endswith("part.py\n"), unfinished.stderr
     assert unfinished.stderr == ""
-    (package / compiled.MANIFEST).write_text(compiled.manifest(str(package)))
+    (package / compiled.MANIFEST).write_text(compiled.manifest((".py", EXTENSION_SUFFIXES[0]), str(package)))
     assert "ImportError" in run(package).stderr, "the extension is what is loaded"
     assert run(package, FAIRLEAD_PURE="1").stdout.endswith("part.py\n")
     os.utime(package / "part.py", (1, 1))
@@ -71,10 +71,13 @@ def test_an_extension_is_loaded_only_while_its_sources_are_what_was_compiled(pac
 def test_what_is_stale_is_told(package: Path) -> None:
     assert compiled.stale(str(package)) == ""
     made = package / compiled.MANIFEST
-    made.write_text(compiled.manifest(str(package)))
+    made.write_text(compiled.manifest((".py", EXTENSION_SUFFIXES[0]), str(package)))
     assert compiled.stale(str(package)) is None
-    (package / "part.py").unlink()
-    assert "part.py was there" in (compiled.stale(str(package)) or "")
+    for name in (f"part{EXTENSION_SUFFIXES[0]}", "part.py"):
+        (package / name).unlink()
+        assert f"{name} was there" in (compiled.stale(str(package)) or "")
+        (package / name).touch()
+        made.write_text(compiled.manifest((".py", EXTENSION_SUFFIXES[0]), str(package)))
     for content in (b"", b"\xff\xfe", b"one\ntwo\n", b"\0\t\t\n"):
         made.write_bytes(content)
         assert compiled.stale(str(package)), content

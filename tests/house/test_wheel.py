@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_wheel_has_everything_that_the_program_reads_and_nothing_that_was_built() -> None:
     builder = WheelBuilder(str(ROOT))
     with builder.config.set_build_data({"artifacts": [], "force_include": {}, "build_hooks": ()}):

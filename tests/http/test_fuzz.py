@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import h11
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -236,6 +237,7 @@ def memory() -> tuple[int, int]:
     return pages * resource.getpagesize() // 1024, sys.getallocatedblocks()
 
 
+@pytest.mark.slow
 def test_mutated_requests_are_refused_or_valid_in_h11s_eyes_too() -> None:
     asyncio.run(hammer(min(COUNT, 10_000), 1))
     before, blocks = memory()

@@ -6,6 +6,7 @@ error is handled, and coroutines have no functions inside: what mypyc makes of e
 
 from __future__ import annotations
 
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 from mypyc.build import mypycify
@@ -59,7 +60,7 @@ MODULES = (
 def build() -> None:
     """Raises setuptools' errors when there is no compiler, or when it refuses."""
     # Of the sources as they are now: one that changes while they are compiled makes the result stale.
-    sources = compiled.manifest()
+    sources = compiled.manifest((".py",))
     extensions = mypycify(
         ["--config-file", "pyproject.toml", *(f"src/fairlead/{module}.py" for module in MODULES)],
         opt_level="2",
@@ -76,7 +77,7 @@ def build() -> None:
     # Last and at once: extensions without it are of an unfinished build, and do not run.
     made = Path("src/fairlead") / compiled.MANIFEST
     new = made.with_suffix(".new")
-    new.write_text(sources, "utf-8")
+    new.write_text(sources + compiled.manifest(tuple(EXTENSION_SUFFIXES)), "utf-8")
     new.replace(made)
 
 

@@ -108,7 +108,7 @@ def budgets_as_json(budgets: Mapping[str, Picodollars] | None) -> str | None:
     """Raises ConfigurationError for a period that there is not."""
     for period in budgets or ():
         if period not in PERIODS:
-            raise ConfigurationError(f"--budget: {unknown('period', period, PERIODS)}")
+            raise ConfigurationError(f"--budget: {unknown('period', period, PERIODS)} There are {', '.join(PERIODS)}.")
     return json.dumps({period: amount.value for period, amount in budgets.items()}) if budgets else None
 
 

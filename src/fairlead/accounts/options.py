@@ -60,7 +60,7 @@ def limits(given: Sequence[str]) -> OwnLimits:
                 f"--limit is NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; not {entry[:200]!r}."
             )
         if name not in known:
-            raise ConfigurationError(f"--limit: {unknown('limit', name, known)}")
+            raise ConfigurationError(f"--limit: {unknown('limit', name, known)} There are {', '.join(known)}.")
         if not re.fullmatch(r"[1-9][0-9]{0,14}", number):
             raise ConfigurationError(f"--limit: {name} takes a whole number, 1 to {MOST}, not {number[:40]!r}.")
         (models.setdefault(model, {}) if model else own)[name] = int(number)
