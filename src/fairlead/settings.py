@@ -199,6 +199,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_concurrent: Count | None = None
     context_length: Tokens | None = None
     parameters: tuple[str, ...] | None = None
+    allow_parameters: tuple[str, ...] = ()
     lacks: tuple[Capability, ...] = ()
     max_output_tokens: Tokens | None = None
     probe: Probe | None = None

@@ -139,7 +139,7 @@ HEAVY: dict[str, dict[str, Any]] = {
     "structured_outputs": {"structured_outputs": {"regex": WORDS}},
     "chat_template_kwargs": {"chat_template_kwargs": {"system": WORDS}},
     "unknown": {"never_heard_of": WORDS},
-    "name of a member": {WORDS: 1},
+    "names of members": {f"{WORDS[:100]}{at}": 1 for at in range(20)},
     "stop": {"stop": [WORDS]},
     "image": {
         "messages": [
@@ -230,3 +230,52 @@ def whole_usage(number: str) -> str:
         '{"role":"assistant","content":"a b c"},"finish_reason":"stop"}],'
         f'"usage":{{"prompt_tokens":{number},"completion_tokens":{number}}}}}'
     )
+
+
+DEARER = {
+    "service_tier": "priority",
+    "web_search_options": {"search_context_size": "high"},
+    "prediction": {"type": "content", "content": "x"},
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "alloy", "format": "wav"},
+    "n_predict": 100_000,
+    "max_new_tokens": 100_000,
+    "max_output_tokens": 100_000,
+    "num_predict": 100_000,
+    "best_of": 50,
+    "use_beam_search": True,
+    "options": {"num_predict": 100_000},
+    "plugins": [{"id": "web"}],
+}
+PASSED = {"chat_template_kwargs": {"a": 1}, "documents": ["d"], "temperature": 0.5, "top_k": 5, "stop_token_ids": [1]}
+
+
+def test_what_is_billed_beside_the_sheet_is_not_sent_unless_it_is_allowed(upstream: Dear, tmp_path: Path) -> None:
+    allowed = PAID.replace('"paid"', '"allowed"') + 'allow_parameters = ["service_tier", "plugins"]\n'
+    free = PAID.replace('"paid"', '"free"').replace('{ input = "1", output = "3" }', '"free"')
+    engine = PAID.replace('"paid"', '"engine"').replace('"mock"', '"vllm"')
+    config = AT_ONCE + provider(upstream.url, dialect="generic") + provider(upstream.url, name="vllm")
+    with serving(tmp_path, config + PAID + allowed + free + engine) as served:
+        body = {"messages": HELLO, "max_tokens": 10, **DEARER, **PASSED}
+
+        def sent(model: str) -> set[str]:
+            upstream.requests.clear()
+            assert ask(served, served.key, "/v1/chat/completions", {"model": model, **body})[0] == 200
+            found = upstream.requests[-1].json
+            assert found["max_tokens"] == 10
+            return set(found)
+
+        assert sent("paid") & {*DEARER, *PASSED} == set(PASSED)
+        assert sent("allowed") & {*DEARER, *PASSED} == {"service_tier", "plugins", *PASSED}
+        assert sent("free") >= {*DEARER, *PASSED}
+        assert not sent("engine") & ({*DEARER} - {"plugins"})
+        status, refused = ask(
+            served, served.key, "/v1/chat/completions",
+            {"model": "paid", "messages": HELLO, "service_tier": "priority", "fairlead": {"strict": True}},
+        )  # fmt: skip
+        assert (status, refused["error"]["parameters"]) == (400, ["service_tier"])
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+        headers = {"Authorization": f"Bearer {served.key}", "Content-Type": "application/json"}
+        connection.request("POST", "/v1/chat/completions", json.dumps({"model": "paid", **body}), headers)
+        assert set((connection.getresponse().headers["x-fairlead-dropped"] or "").split(", ")) == set(DEARER)
+        connection.close()

@@ -37,7 +37,7 @@ def upstream() -> Iterator[ScriptedUpstream]:
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     config = "[ledger]\nhang_up_seconds = 3\nhang_up_tokens = 100\n"
     config += provider(upstream.url, name="own", dialect="vllm") + provider(
-        upstream.url, name="hosted", dialect="openai"
+        upstream.url, name="hosted", dialect="openai", extra='hang_up = "drain"'
     )
     config += model("own", name="own/mistral-small") + model("hosted", name="hosted/mistral-small")
     config += model("own", name="own/free").replace('price = { input = "0.10", output = "0.30" }', 'price = "free"')

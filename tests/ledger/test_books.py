@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -216,6 +218,25 @@ def test_an_error_that_nobody_foresaw_loses_no_record_that_came_before_it(
     asyncio.run(story())
     with store.read() as connection:
         assert verify(connection).records == 2
+
+
+def test_ids_of_generations_are_ordered_by_time_and_cannot_be_guessed(store: Store) -> None:
+    async def story() -> list[str]:
+        ledger = Ledger(store, [SHEET])
+        bills = [ledger.open("acc_1", "key_1", "m", stream=False, paid=True) for _ in range(1_200)]
+        for bill in bills:
+            bill.settle(SHEET, USAGE)
+        await ledger.close()
+        return [bill.id for bill in bills]
+
+    ids = asyncio.run(story())
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"gen_[0-9a-f]{32}", one) for one in ids)
+    assert [one[:12] for one in ids] == sorted(one[:12] for one in ids)
+    assert abs(int(ids[0][4:12], 16) - time.time()) < 120
+    secret = [int(one[16:], 16) for one in ids]
+    steps = {later - before for before, later in itertools.pairwise(secret)}
+    assert len(steps) == len(ids) - 1, "no step leads from one to the next"
 
 
 def test_verify_sees_one_moment_of_books_that_are_written_meanwhile(store: Store) -> None:

@@ -28,7 +28,7 @@ def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider
 def test_the_page_lists_every_preset_as_it_is() -> None:
     rows = [
         f"| `{row.id}` | {row.name} | {f'`{row.base_url}`' if row.base_url else 'your own'} | `{row.key_variable}` "
-        f"| {row.dialect} | {row.note} | {row.source} |"
+        f"| {row.dialect} | {row.disconnect} | {row.note} | {row.source} |"
         for row in PRESETS.values()
     ]
     section = PAGE.read_text("utf-8").partition("## Presets")[2].partition("\n## ")[0]
@@ -42,6 +42,23 @@ def test_every_preset_names_a_dialect_an_address_a_key_and_a_source() -> None:
         assert re.fullmatch(r"https://[^/\s]+(/[^\s]*[^/\s])?", row.base_url) or row.id == "azure", row.id
         assert re.fullmatch(r"[A-Z][A-Z0-9_]+", row.key_variable), row.id
         assert row.source.startswith("https://"), row.id
+
+
+@pytest.mark.parametrize(
+    ("text", "drains"),
+    [
+        *((f'preset = "{name}"', False) for name in ("openai", "anthropic", "fireworks", "deepseek", "cohere", "xai")),
+        *((f'preset = "{name}"', True) for name in ("groq", "mistral", "gemini", "nebius", "sambanova", "perplexity")),
+        ('preset = "groq"\nhang_up = "cancel"', False),
+        ('preset = "openai"\nhang_up = "drain"', True),
+        ('base_url = "https://example.com/v1"', False),
+        ('base_url = "https://example.com/v1"\ndialect = "bedrock"', True),
+    ],
+)
+def test_an_answer_is_read_on_only_where_its_provider_bills_it_anyway(tmp_path: Path, text: str, drains: bool) -> None:
+    environment = {row.key_variable: "k" for row in PRESETS.values()}
+    it = provider(tmp_path, text, environment)
+    assert (DIALECTS[it.dialect].bills_cut if it.bills_cut is None else it.bills_cut) is drains
 
 
 def test_a_preset_is_a_whole_provider(tmp_path: Path) -> None:

@@ -232,6 +232,7 @@ def _configured(
                 context_length=wanted.context_length,
                 max_output_tokens=wanted.max_output_tokens,
                 parameters=None if wanted.parameters is None else frozenset(wanted.parameters),
+                allow_parameters=frozenset(wanted.allow_parameters),
                 lacks=wanted.lacks,
                 probe=wanted.probe,
                 continues=wanted.continues,

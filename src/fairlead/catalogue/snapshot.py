@@ -58,6 +58,7 @@ class Deployment:
     max_concurrent: int | None = None
     context_length: int | None = None
     parameters: frozenset[str] | None = None
+    allow_parameters: frozenset[str] = frozenset()
     lacks: tuple[str, ...] = ()
     max_output_tokens: int | None = None
     probe: str | None = None

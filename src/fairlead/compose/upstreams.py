@@ -24,6 +24,7 @@ from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
 from fairlead.providers.anthropic_messages import AnthropicMessages
 from fairlead.providers.bedrock import BedrockConverse
+from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialects import DIALECTS, Dialect
 from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
@@ -159,7 +160,7 @@ def spoken(provider: Provider, deployment: Deployment) -> Dialect:
     dialect = DIALECTS[provider.dialect]
     taken = deployment.parameters
     if taken is None:
-        return dialect
+        return priced(dialect, deployment.sheet, deployment.allow_parameters)
     if taken & OUTPUT_CAPS:
         taken |= OUTPUT_CAPS
     if dialect.carries is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -19,7 +20,11 @@ from fairlead.prices import PriceSheet, amounts
 from fairlead.wire.usage import TokenClasses, Usage
 
 NOTHING: Final = Usage(TokenClasses(), 0, 0)
-_LOW: Final = tuple(f"{low:02x}" for low in range(256))
+# Of a generation id. Behind `gen_` and eight digits of time stand those of the process, then the random ones.
+TAG_START: Final = 12
+TAG_DIGITS: Final = 4
+RANDOM_DIGITS: Final = 20
+RANDOM_BYTES: Final = 5_120
 _NO_SCOPES: Final[tuple[str, ...]] = ()
 _EMPTY: Final = EMPTY
 _MOST: Final = MOST_CHARGE_PICODOLLARS
@@ -30,14 +35,22 @@ _nanoseconds: Final = time.time_ns
 
 
 class Bills:
-    """Opens the bills of one process. `name` is that of its spool, and a part of every generation id."""
+    """Opens the bills of one process. `name` is that of its spool; its first digits are a part of every generation id.
 
-    __slots__ = ("_id", "_logged", "_number", "_prefix", "beginnings", "implausible", "spool", "synced")
+    An id is `gen_`, the second in which the call began, four digits of the process, and 80 random bits: nobody can
+    guess another one from those that they know. All in hexadecimal.
+    """
+
+    __slots__ = (
+        "_at", "_logged", "_prefix", "_random", "_second", "_tag", "beginnings", "implausible", "spool", "synced",
+    )  # fmt: skip
 
     def __init__(self, name: str, spool: Spool, synced: Callable[[], Awaitable[None]] | None) -> None:
-        self._id = f"gen_{name}"
-        self._prefix = self._id + "000000"
-        self._number = 0
+        self._tag = name[:TAG_DIGITS]
+        self._second = -1
+        self._prefix = ""
+        self._random = ""
+        self._at = 0
         self.spool = spool
         self.synced = synced
         self.beginnings = Beginnings()
@@ -57,11 +70,18 @@ class Bills:
                     "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
                     retry_after_seconds=5,
                 )
-        number = self._number = self._number + 1
-        low = number & 0xFF
-        if not low:  # eight hexadecimal digits: the first six are made once for 256 calls
-            self._prefix = f"{self._id}{number >> 8:06x}"
-        return Bill(self._prefix + _LOW[low], account, key, model, stream, self, hold)
+        now = _nanoseconds() // 1_000_000
+        second = now // 1_000
+        if second != self._second:
+            self._second = second
+            self._prefix = f"gen_{second:08x}{self._tag}"
+        at = self._at
+        end = at + RANDOM_DIGITS
+        if end > len(self._random):  # asked of the kernel once for many
+            self._random = os.urandom(RANDOM_BYTES).hex()
+            at, end = 0, RANDOM_DIGITS
+        self._at = end
+        return Bill(self._prefix + self._random[at:end], account, key, model, stream, self, hold, now)
 
     def note_implausible(self, generation_id: str, deployment: str, reported: tuple[int, int]) -> None:
         """A provider reported usage that the request cannot have caused: counted, and logged once a minute."""
@@ -106,6 +126,7 @@ class Bill:
         stream: bool,
         bills: Bills,
         hold: Hold | None = None,
+        now: int = 0,
     ) -> None:
         self._bills = bills
         # To be awaited before the last byte leaves, where records must survive a power failure.
@@ -118,7 +139,7 @@ class Bill:
         self._key = key
         self._model = model
         self._stream = stream
-        self._at = self._since = _nanoseconds() // 1_000_000
+        self._at = self._since = now or _nanoseconds() // 1_000_000
         self._attempts: tuple[Attempt, ...] = ()
         self._wasted = 0
         self._hold = hold

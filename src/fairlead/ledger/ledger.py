@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from fairlead.errors import ConfigurationError, LedgerUnavailable
-from fairlead.ledger.bill import Bill, Bills
+from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
@@ -332,8 +332,10 @@ class Ledger:
 
     def _is_elsewhere(self, generation_id: str) -> bool:
         """Whether another process of this machine made it, which may not have stored it yet."""
-        made_by = generation_id[4:20]
-        return made_by != self._name and made_by.isalnum() and (self._root / made_by).is_dir()
+        tag = generation_id[TAG_START : TAG_START + TAG_DIGITS]
+        if len(tag) != TAG_DIGITS or not tag.isalnum():
+            return False
+        return any(spool.name != self._name and spool.is_dir() for spool in self._root.glob(f"{tag}*"))
 
     @staticmethod
     def _read(connection: Connection, generation_id: str, account: str) -> Found | None:

@@ -33,9 +33,11 @@ class Dialect:
     """One row. `carries`: the parameters that it takes under their own name or a renamed one (None: every one).
 
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
-    who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it (hosted
-    ones do, or do not say; engines of one's own stop). `asks_usage`: it wants `stream_options` to send usage at the end
-    of a stream. `key_header`: the line that its key stands in. `lacks`: what it refuses although `carries` is None.
+    who left only then. `bills_cut`: its providers bill an answer to its end although nobody
+    waits for it (`presets.STOPS_BILLING` has the source; engines of one's own stop).
+    `asks_usage`: it wants `stream_options` to send usage at the end
+    of a stream. `key_header`: the line that its key stands in. `lacks`: what it is never sent, whatever it carries.
+    `unknown`: which names outside the API are passed, where unknown ones are (None: all).
     `incapable`: the capabilities (of `routing.needs`) that it has no word for. `continues`: whoever speaks it goes on
     from a last assistant message, letter by letter; of others `prefill.py` knows. `list_path`: where its models are
     listed, for nothing; empty: nowhere. `own_parts`: files and audio stand in parts of its own.
@@ -45,6 +47,7 @@ class Dialect:
     carries: frozenset[str] | None
     speaks: Literal["openai", "anthropic", "gemini", "bedrock"] = "openai"
     lacks: frozenset[str] = frozenset()
+    unknown: frozenset[str] | None = None
     incapable: frozenset[str] = frozenset()
     continues: bool = False
     key_header: str = "authorization: Bearer {key}"
@@ -73,12 +76,11 @@ class Dialect:
 DIALECTS: Mapping[str, Dialect] = {
     row.name: row
     for row in (
-        Dialect("generic", carries=None, passes_unknown=True, bills_cut=True),
+        Dialect("generic", carries=None, passes_unknown=True),
         Dialect(
             "openai",
             carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
             renames={"max_tokens": "max_completion_tokens"},
-            bills_cut=True,
             structured="response_format",
             incapable=frozenset({"video"}),
         ),
@@ -136,7 +138,6 @@ DIALECTS: Mapping[str, Dialect] = {
             carries=_STANDARD | _OPENAI_ONLY - {"service_tier", "prompt_cache_retention"} | {"structured_outputs"},
             key_header="api-key: {key}",
             renames={"max_tokens": "max_completion_tokens"},
-            bills_cut=True,
             structured="response_format",
             incapable=frozenset({"video"}),
         ),
@@ -154,7 +155,6 @@ DIALECTS: Mapping[str, Dialect] = {
             "cohere",
             carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
             renames={"max_completion_tokens": "max_tokens"},
-            bills_cut=True,
             asks_usage=False,
         ),
         Dialect(
@@ -164,7 +164,6 @@ DIALECTS: Mapping[str, Dialect] = {
             key_header="x-api-key: {key}",
             headers=b"anthropic-version: 2023-06-01\r\n",
             path=b"/messages",
-            bills_cut=True,
             incapable=frozenset({"json_object", "audio", "video", "file_ids", "assistant_media"}),
         ),
         Dialect(

@@ -70,7 +70,7 @@ class OpenAIChat:
     __slots__ = (
         "_always_streams", "_asks_usage", "_carries", "_defaults", "_dialect", "_lacks", "_needle", "_neutral",
         "_parses_control_tokens", "_passes_unknown", "_public", "_renames", "_replacement", "_short_tool_ids", "_start",
-        "_structured", "_tool_choice", "_upstream_model",
+        "_structured", "_tool_choice", "_unknown", "_upstream_model",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,7 @@ class OpenAIChat:
         self._carries = dialect.carries
         self._lacks = dialect.lacks
         self._renames = dialect.renames
+        self._unknown = dialect.unknown
         self._neutral = dialect.neutral
         self._structured = dialect.structured
         self._tool_choice = dialect.tool_choice
@@ -117,11 +118,9 @@ class OpenAIChat:
         dropped: list[str] = []
         given = request.given
         members = {name: raw for name, raw in self._defaults.items() if name not in given}
-        carries, lacks, renames = self._carries, self._lacks, self._renames
+        renames = self._renames
         for name, raw in given.items():
-            if (name not in lacks if carries is None else name in carries) or (
-                self._passes_unknown and name in request.unknown
-            ):
+            if self._takes(name, name in request.unknown):
                 members[renames.get(name, name) if renames else name] = raw
             else:
                 dropped.append(name[:64])
@@ -182,6 +181,12 @@ class OpenAIChat:
             _body(start, messages), stream, tuple(dropped), request.include_usage, request.choices,
             prefill if prefill and row.echoes_prefill else "",
         )  # fmt: skip
+
+    def _takes(self, name: str, unknown: bool) -> bool:
+        carries = self._carries
+        if name in self._lacks or (unknown and self._unknown is not None and name not in self._unknown):
+            return False
+        return carries is None or name in carries or (unknown and self._passes_unknown)
 
     def relay(self, call: UpstreamCall) -> ChatRelay:
         return ChatRelay(self._public, call)

@@ -12,12 +12,22 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 
 from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, aws_credentials_file
 
 MODELS_DEV = "https://models.dev"
+# Stop working, and billing, when the connection closes. Source: OpenRouter's list of providers that support it
+# (https://openrouter.ai/docs/api-reference/streaming#stream-cancellation). It names as those that do not: Bedrock,
+# Groq, Modal, Google, MiniMax, Hugging Face, Replicate, Perplexity, Mistral, AI21, Featherless, SambaNova, Inflection,
+# Alibaba, Nebius, Inference.net and others. Of whom it says nothing, that is assumed too: what is billed and not read
+# is the operator's. The page was not read again when this was written: compare it with your bills.
+STOPS_BILLING = frozenset({
+    "anthropic", "azure", "chutes", "cohere", "deepinfra", "deepseek", "fireworks", "friendli", "hyperbolic", "novita",
+    "openai", "openrouter", "together", "xai",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,12 @@ class Preset:
     source: str = MODELS_DEV
     dialect: str = "generic"
     note: str = ""
+
+    @property
+    def disconnect(self) -> Literal["cancel", "drain"]:
+        """What becomes of an answer whose caller has gone: its provider stops billing when the connection closes, or
+        does not, or does not say."""
+        return "cancel" if self.id in STOPS_BILLING else "drain"
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -193,6 +209,7 @@ def _completed(
     elif nothing_said:
         api_key = EnvironmentKey(preset.key_variable)
     return msgspec.structs.replace(
-        given, base_url=base_url, dialect=given.dialect or preset.dialect, api_key=api_key, region=region or None,
+        given, base_url=base_url, hang_up=given.hang_up or preset.disconnect,
+        dialect=given.dialect or preset.dialect, api_key=api_key, region=region or None,
         access_key_id=access, secret_access_key=secret, session_token=session, profile=profile,
     )  # fmt: skip
