@@ -3,17 +3,28 @@ right, and the next caller is served."""
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import http.client
 import json
+import os
 import re
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from tests.e2e.conftest import Served, eventually, provider, serving
+from tests.providers import recorded
+from tests.providers.recorded import adapter
 
+from fairlead.errors import FairleadError
 from fairlead.testing import Reply, ScriptedUpstream
+from fairlead.wire.chat import parse_chat
+from fairlead.wire.usage import TokenClasses, Usage
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
 ALONE = '[routing]\nstrategy = "priority"\nretries = 0\nprobe_interval_seconds = 0\n'
@@ -327,3 +338,309 @@ def test_what_is_no_word_is_not_held_for_long(served: Served, upstream: Scripted
     assert [choice["delta"].get("refusal") for event in got.events for choice in event["choices"]][:9] == [
         f"part {at}" for at in range(9)
     ]
+
+
+# --- anything at all
+
+
+class RawUpstream:
+    """A server that answers every request with the bytes of `answer`, and then closes."""
+
+    def __init__(self) -> None:
+        self.answer: bytes | Callable[[], Iterator[bytes]] = b""
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(30)
+            got = b""
+            while b"\r\n\r\n" not in got:
+                got += connection.recv(65536)
+            head, _, body = got.partition(b"\r\n\r\n")
+            found = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+            while found and len(body) < int(found[1]):
+                body += connection.recv(65536)
+            for piece in [self.answer] if isinstance(self.answer, bytes) else self.answer():
+                connection.sendall(piece)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def raw() -> Iterator[RawUpstream]:
+    running = RawUpstream()
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def attacked(
+    upstream: ScriptedUpstream, raw: RawUpstream, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    config = ALONE + "".join(
+        provider(url, name=name, dialect=dialect)
+        + f'[[models]]\nid = "{name}"\n[[models.deployments]]\nprovider = "{name}"\nupstream_model = "up"\n'
+        f"price = {price}\n"
+        for name, url, dialect, price in (
+            ("hosted", raw.url, "openai", '{ input = "0.10", output = "0.30" }'),
+            ("streams", raw.url, "vllm", '{ input = "0.10", output = "0.30" }'),
+            ("honest", upstream.url, "openai", '"free"'),
+        )
+    )
+    with serving(tmp_path_factory.mktemp("attacked"), config) as running:
+        yield running
+    assert "Traceback" not in running.output, running.output[-4000:]
+
+
+def memory(served: Served) -> int:
+    status = Path(f"/proc/{served.process.pid}/status").read_text()
+    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
+
+
+def head(kind: str = "application/json", *more: str, status: str = "200 OK") -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"content-type: {kind}", *more]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+# More of them by hand: FAIRLEAD_ATTACK_EVENTS=1000000.
+MANY = int(os.environ.get("FAIRLEAD_ATTACK_EVENTS", "100000"))
+JSON, SSE = "application/json", "text/event-stream"
+OK = json.dumps(whole(usage=USED)).encode()
+STREAM = (
+    b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in (delta("Hi"), delta(None, "stop")))
+    + b"data: [DONE]\n\n"
+)
+DEEP = b"[" * 100_000
+RAW: dict[str, bytes | Callable[[], Iterator[bytes]]] = {
+    "nothing": b"",
+    "binary": bytes(range(256)) * 300,
+    "a head without end": b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200_000,
+    "a header of 1 MB": head(JSON, "x: " + "y" * 1_000_000) + OK,
+    "10,000 headers": head(JSON, *("x: y" for _ in range(10_000))) + OK,
+    "no colon": b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n" + OK,
+    "a NUL": b"HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n" + OK,
+    "status 999": head(status="999 Odd") + OK,
+    "status 42": head(status="42 Odd") + OK,
+    "status 000": head(status="000 Odd") + OK,
+    "status of words": head(status="good OK") + OK,
+    "HTTP/9.9": head().replace(b"1.1", b"9.9") + OK,
+    "HTTP/0.9": OK,
+    "negative length": head(JSON, "content-length: -5") + OK,
+    "two lengths": head(JSON, "content-length: 5", "content-length: 7") + OK,
+    "a length of 10**30": head(JSON, "content-length: 1" + "0" * 30) + OK,
+    "a length that is too long": head(JSON, f"content-length: {len(OK) + 100}") + OK,
+    "a length that is too short": head(JSON, f"content-length: {len(OK) - 5}") + OK,
+    "length and chunks": head(JSON, "content-length: 5", "transfer-encoding: chunked") + OK,
+    "a flood of 100s": lambda: (b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000 for _ in range(1_000)),
+    "a flood of 103s": lambda: (b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 1_000 for _ in range(500)),
+    "101": b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n" + OK,
+    **{f"redirect {code}": head(JSON, "location: http://127.0.0.1:1/x", "content-length: 0", status=f"{code} Moved")
+       for code in (301, 302, 303, 307, 308)},
+    "204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "304": b"HTTP/1.1 304 Not Modified\r\n\r\n",
+    "a chunk of 2**64": head(JSON, "transfer-encoding: chunked") + b"ffffffffffffffffff\r\n" + OK,
+    "a chunk of no size": head(JSON, "transfer-encoding: chunked") + b"zz\r\n" + OK,
+    "endless trailers": lambda: iter([head(JSON, "transfer-encoding: chunked") + b"0\r\n", *(b"x: y\r\n" * 1_000 for _ in range(500))]),
+    "gzip": head(JSON, "content-encoding: gzip") + gzip.compress(OK),
+    "a gzip stream": head(SSE, "content-encoding: gzip") + gzip.compress(STREAM),
+    "200 with an error": head() + b'{"error": {"message": "boom", "code": 500}}',
+    "200 with an error of words": head() + b'{"error": "boom"}',
+    "200 with an error of numbers": head() + b'{"error": [1, {"code": 1e999}], "choices": []}',
+    "200 with a deep error": head() + b'{"error": ' + DEEP,
+    "400 with a deep error": head(status="400 Bad") + b'{"error": ' + DEEP,
+    "400 with garbage": head(status="400 Bad") + bytes(range(256)),
+    "400 with a number": head(status="400 Bad") + b"5",
+    "400 with odd members": head(status="400 Bad") + b'{"error": {"message": [{}], "code": {}, "param": [], "type": 5}}',
+    "an error of 10 MB": head(status="400 Bad") + b'{"error": {"message": "' + b"key=" * 2_500_000 + b'"}}',
+    "HTML": head("text/html") + b"<html>" * 1_000,
+    "no body": head(),
+    "a stream that is none": head(SSE) + OK,
+    "an empty stream": head(SSE),
+    "only comments": head(SSE) + b": x\n\n" * MANY,
+    "empty objects": head(SSE) + b"data: {}\n\n" * MANY,
+    "line ends": head(SSE) + b"\n" * MANY + b"\r" * MANY,
+    "tiny events": head(SSE) + b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n' * (MANY // 5) + STREAM,
+    "an event of 10 MB": head(SSE) + b"data: " + json.dumps(delta("x" * 10_000_000)).encode() + b"\n\n" + STREAM,
+    "an event without end": lambda: iter([head(SSE) + b"data: ", *(b"x" * 1_000_000 for _ in range(40))]),
+    "fields without end": lambda: iter([head(SSE), *(b"data: x\n" * 100_000 for _ in range(40))]),
+    "a BOM": head(SSE) + b"\xef\xbb\xbf" + STREAM,
+    "UTF-16": head(JSON) + OK.decode().encode("utf-16"),
+    "two DONEs": head(SSE) + STREAM + STREAM,
+    "DONE first": head(SSE) + b"data: [DONE]\n\n" + STREAM,
+    "an error after DONE": head(SSE) + STREAM + b'data: {"error": {"message": "x"}}\n\n',
+}  # fmt: skip
+ODD: tuple[Any, ...] = (None, 5, -1, 1e300, "x", "", True, [], {}, [None], [5], [[]], [{}], {"a": {}}, "\ud800")
+
+
+def odd_documents() -> Iterator[tuple[str, Any]]:
+    """Chunks and answers with every member of a wrong type."""
+    for value in ODD:
+        for name in (
+            "choices",
+            "id",
+            "created",
+            "model",
+            "object",
+            "usage",
+            "error",
+            "system_fingerprint",
+            "service_tier",
+        ):
+            yield name, {name: value}
+        for name in ("index", "finish_reason", "logprobs", "delta", "message"):
+            yield name, {"choices": [{"index": 0, "delta": {"content": "a"}, "message": {"content": "a"}, name: value}]}
+        for name in ("content", "role", "tool_calls", "refusal", "reasoning", "reasoning_content", "audio"):
+            words = {"content": "a", name: value}
+            yield name, {"choices": [{"index": 0, "delta": words, "message": words}]}
+        for name in ("index", "id", "type", "function"):
+            calls = {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{}"}, name: value}]}
+            yield f"call {name}", {"choices": [{"index": 0, "delta": calls, "message": calls}]}
+    for index in (-1, 128, 10**9, 2**70, 1.5):
+        yield "index", {"choices": [{"index": index, "delta": {"content": "a"}}]}
+        calls = {"tool_calls": [{"index": index, "function": {"arguments": "x"}}]}
+        yield "call index", {"choices": [{"index": 0, "delta": calls, "message": calls}]}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", RAW)
+def test_whatever_a_provider_sends_the_caller_gets_an_answer_or_an_error_of_ours(
+    attacked: Served, raw: RawUpstream, name: str
+) -> None:
+    raw.answer = RAW[name]
+    before = memory(attacked)
+    for model in ("hosted", "streams"):
+        for stream in (False, True):
+            check(ask(attacked, model, stream=stream), name)
+    assert ask(attacked, "honest").status == 200
+    assert memory(attacked) - before < 200_000_000
+    raw.answer = head(SSE) + STREAM
+    for model in ("hosted", "streams"):
+        assert ask(attacked, model, stream=True).text == "Hi", "the next answer is as good as any"
+
+
+def check(got: Got, name: str) -> None:
+    """An answer, or an error of ours that blames no fault here; JSON in either case."""
+    if got.status != 200:
+        error = json.loads(got.body)["error"]
+        assert error["code"] not in ("internal_error", "candidates_resting", None), (name, error)
+        assert got.status != 500
+        assert len(got.body) < 5_000
+    elif got.body.startswith(b"{"):
+        assert json.loads(got.body)["choices"], name
+    else:
+        events = got.events  # each of them is JSON
+        assert got.body.endswith(b"data: [DONE]\n\n") != ("error" in events[-1]), (name, got.body[-200:])
+
+
+HELLO_CHAT = {"model": "m", "messages": HELLO}
+
+
+@pytest.mark.parametrize("dialect", ["openai", "vllm", "mistral", "llamacpp", "anthropic", "gemini", "bedrock"])
+def test_members_of_any_type_are_an_answer_or_an_error_of_ours(dialect: str) -> None:
+    one = adapter(dialect)
+    body = {**HELLO_CHAT, "stream": True, "stream_options": {"include_usage": True}}
+    call = one.to_vendor(parse_chat(json.dumps(body).encode()))
+    prefilled = one.to_vendor(
+        parse_chat(json.dumps({**body, "messages": [*HELLO, {"role": "assistant", "content": "a"}]}).encode())
+    )
+    finished = json.dumps(delta(None, "stop")).encode()
+    counted = Usage(TokenClasses(1, output=1, request=1), 1, 1)
+    for _, change in odd_documents():
+        document = json.dumps({**whole(usage=USED), **change}).encode()
+        chunk = json.dumps({"id": "c", "created": 1, "model": "up", **change}).encode()
+        stream = b"data: %b\n\ndata: %b\n\ndata: %b\n\ndata: [DONE]\n\n" % (chunk, chunk, finished)
+        with contextlib.suppress(FairleadError):
+            answer = one.plain(call, document)
+            answer.delivered()
+            json.loads(answer.end(b',"cost":1', None if answer.usage is not None else counted))
+        for each in (call, prefilled):
+            with contextlib.suppress(FairleadError):
+                assembler = one.assembler(each)
+                assembler.feed(stream)
+                assembler.finish()
+                assembler.delivered()
+                json.loads(assembler.end(b',"cost":1', None if assembler.usage is not None else counted))
+            with contextlib.suppress(FairleadError):
+                relay = one.relay(each)
+                out = relay.feed(stream) + relay.finish()
+                relay.delivered()
+                out += relay.end(b',"cost":1', None if relay.usage is not None else counted)
+                for event in out.split(b"\n\n")[:-2]:
+                    json.loads(event.removeprefix(b"data: "))
+        for status in (400, 429, 500):
+            assert one.error(status, (), document).message
+
+
+VENDOR_WORDS = ("anthropic", "gemini", "bedrock")
+
+
+@pytest.mark.parametrize("vendor", VENDOR_WORDS)
+def test_a_vendors_own_members_of_any_type_are_an_error_of_ours(vendor: str) -> None:
+    """Every value of a recorded answer, in turn, is something else."""
+    one = adapter(vendor)
+    call = one.to_vendor(parse_chat(json.dumps({**HELLO_CHAT, "stream": True}).encode()))
+    for case in ("text", "tools", "reasoning"):
+        document = json.loads(recorded.whole(vendor, case))
+        for changed in broken(document):
+            with contextlib.suppress(FairleadError):
+                answer = one.plain(call, json.dumps(changed).encode())
+                json.loads(answer.end(b',"cost":1', Usage(TokenClasses(1), 1, 1)))
+        if vendor == "bedrock":
+            frames = recorded.amazon_events(case)
+            streams = [
+                [
+                    recorded.frame(kind, other if at == place else payload)
+                    for place, (kind, payload) in enumerate(frames)
+                ]
+                for at in range(len(frames))
+                for other in broken(frames[at][1])
+                if "\\ud800" not in json.dumps(other)  # the helper writes UTF-8
+            ]
+        else:
+            events = recorded.events(vendor, case)
+            streams = []
+            for at, event in enumerate(events):
+                found = re.search(rb"(?m)^data: (\{.*\})$", event)
+                if found is not None:
+                    for other in broken(json.loads(found[1])):
+                        new = event.replace(found[1], json.dumps(other).encode())
+                        streams.append([*events[:at], new, *events[at + 1 :]])
+        for stream in streams:
+            with contextlib.suppress(FairleadError):
+                relay = one.relay(call)
+                for event in stream:
+                    relay.feed(event)
+                relay.finish()
+                relay.end(b"")
+            with contextlib.suppress(FairleadError):
+                assembler = one.assembler(call)
+                for event in stream:
+                    assembler.feed(event)
+                assembler.finish()
+                json.loads(assembler.end(b""))
+
+
+def broken(value: Any) -> Iterator[Any]:
+    """The document with one of its values replaced, for every value and every replacement."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            for other in broken(inner):
+                yield {**value, name: other}
+        yield {}
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            for other in broken(inner):
+                yield [*value[:at], other, *value[at + 1 :]]
+    yield from ODD

@@ -215,6 +215,24 @@ def test_an_answer_that_breaks_the_protocol_or_the_limits_is_invalid(answer: byt
     run(main())
 
 
+def test_a_stream_that_never_ends_is_cut_at_its_bound() -> None:
+    async def main() -> None:
+        got: list[bytes] = []
+
+        async def relayed() -> None:
+            exchange = pool.request(b"GET", b"/x", b"")
+            await exchange.head()
+            await exchange.relay(got.append)
+
+        answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n%b\r\n" % (b"x" * 1000) * 5_000
+        async with pooled(answering(answer), limits=PoolLimits(body_bytes=1_000_000, stream_bytes=2_000_000)) as pool:
+            with pytest.raises(UpstreamInvalid):
+                await eagerly(relayed())
+            assert sum(map(len, got)) <= 2_000_000
+
+    run(main())
+
+
 def test_what_follows_an_answer_makes_the_connection_unusable_not_the_answer() -> None:
     async def main() -> None:
         upstream = answering(OK + OK)

@@ -51,6 +51,9 @@ class Timeouts:
 class PoolLimits:
     """`connections` at once; further calls wait in a queue of `queue` places for `queue_seconds` at most.
 
+    `body_bytes`, `stream_bytes`: of an answer that is kept whole, and of one that is handed on as it comes, of which
+    the words are kept.
+
     `reuse`: False for an upstream that closes its connections without saying so."""
 
     connections: int = 1024
@@ -60,6 +63,7 @@ class PoolLimits:
     reuse: bool = True
     head_bytes: int = 65_536
     body_bytes: int = 67_108_864
+    stream_bytes: int = 536_870_912
 
 
 class Pool:

@@ -192,10 +192,9 @@ class Exchange:
     def take_body(self, data: bytes) -> bool:
         """False when the answer is larger than it may be."""
         self._parts.append(data)
-        if self._sink is None:
-            self._read_bytes += len(data)
-            return self._read_bytes <= self.pool.limits.body_bytes
-        return True
+        self._read_bytes += len(data)
+        limits = self.pool.limits
+        return self._read_bytes <= (limits.body_bytes if self._sink is None else limits.stream_bytes)
 
     def complete(self) -> None:
         self._complete = True
