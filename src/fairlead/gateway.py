@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -49,7 +49,6 @@ from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import hold, hold_at_once
 from fairlead.routing.inlining import Inliner
 from fairlead.routing.needs import MAY_BE_EMULATED, MEDIA_URLS
-from fairlead.routing.options import Options
 from fairlead.routing.own_limits import capped, within
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, Rejection, merged, plan, refusal, with_suffix
@@ -59,6 +58,7 @@ from fairlead.routing.retries import Tries
 from fairlead.routing.unpaid import UnpaidEmulations
 from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.schemas.checker import SchemaChecker
+from fairlead.serving import Serving, Servings
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.media import ADDRESS, MODALITIES
@@ -102,13 +102,15 @@ class Calling:
         "response",
         "sent",
         "served",
+        "serving",
         "splice",
         "timer",
         "tries",
         "until",
     )
 
-    def __init__(self, request: ChatRequest, response: Response, bill: Bill, found: Plan) -> None:
+    def __init__(self, serving: Serving, request: ChatRequest, response: Response, bill: Bill, found: Plan) -> None:
+        self.serving = serving
         self.request = request
         self.response = response
         self.bill = bill
@@ -229,40 +231,34 @@ class Relaying:
 
 
 class Gateway:
-    """Serves calls from a snapshot of what can be served; `replace` swaps the snapshot between two calls."""
+    """Serves calls by the version of the configuration that is in force when they begin."""
 
     __slots__ = (
-        "_aliases", "_clock", "_decided", "_hang_up", "_health", "_inliner", "_ledger", "_limits", "_offers",
-        "_open", "_options", "_schemas", "_servables", "_unpaid", "chance",
+        "_clock", "_decided", "_hang_up", "_health", "_inliner", "_ledger", "_limits", "_schemas", "_servings",
+        "_unpaid", "chance",
     )  # fmt: skip
 
     def __init__(
         self,
-        servables: Mapping[str, Servable],
+        servings: Servings,
         health: Health,
         clock: Callable[[], float],
         ledger: Ledger,
         hang_up: HangUp | None = None,
         limits: LimitBook | None = None,
-        options: Options | None = None,
-        aliases: Mapping[str, str] | None = None,
         schemas: SchemaChecker | None = None,
         inliner: Inliner | None = None,
     ) -> None:
+        self._servings = servings
         self._inliner = inliner
         self._schemas = schemas or SchemaChecker()
         self._unpaid = UnpaidEmulations(clock)
-        self._aliases = aliases or {}
         self._limits = limits or LimitBook()
         self._ledger = ledger
-        self._servables = servables
-        self._offers = _offers(servables)
         self._health = health
         self._clock = clock
         self._hang_up = hang_up or HangUp()
-        self._options = options or Options()
         self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
-        self._open = 0
         self.chance: Callable[[], float] = random.random
 
     @property
@@ -273,15 +269,6 @@ class Gateway:
     def hang_up(self) -> HangUp:
         return self._hang_up
 
-    def replace(self, servables: Mapping[str, Servable]) -> None:
-        self._servables = servables
-        self._offers = _offers(servables)
-
-    @property
-    def open_bills(self) -> int:
-        """Calls that have not ended yet, those included whose caller has hung up."""
-        return self._open
-
     def take_decisions(self) -> list[Decided]:
         """How calls were routed since this was asked last: those where there was something to decide."""
         found = list(self._decided)
@@ -290,7 +277,8 @@ class Gateway:
 
     async def plan(self, request: ChatRequest, caller: Caller) -> Plan:
         """How this request would be routed now. Nothing is called, held or recorded."""
-        return await self._plan(self._admit(request, caller), request)
+        serving = self._servings.now
+        return await self._plan(serving, self._admit(serving, request, caller), request)
 
     def chat(
         self, request: ChatRequest, response: Response, caller: Caller, timeout_seconds: float | None = None
@@ -300,9 +288,10 @@ class Gateway:
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
-        offers = self._admit(request, caller)
+        serving = self._servings.now
+        offers = self._admit(serving, request, caller)
         paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)
-        seconds = timeout_seconds or self._options.timeout_seconds
+        seconds = timeout_seconds or serving.options.timeout_seconds
         until = math.inf if seconds is None else self._clock() + seconds
         own = timeout_seconds is not None
         if caller.limited is not None or self._limits.everybody:
@@ -318,12 +307,13 @@ class Gateway:
             if admission is not None:
                 if admission.whose is None:
                     response.extra += admission.headers(self._clock())
-                return self._limited(admission, offers, paid, request, response, caller, until, own)
-        return self._charged(offers, paid, request, response, caller, until, own)
+                return self._limited(admission, serving, offers, paid, request, response, caller, until, own)
+        return self._charged(serving, offers, paid, request, response, caller, until, own)
 
     async def _limited(
         self,
         admission: Admission,
+        serving: Serving,
         offers: Sequence[Servable],
         paid: bool,
         request: ChatRequest,
@@ -333,12 +323,13 @@ class Gateway:
         own: bool,
     ) -> None:
         try:
-            await self._charged(offers, paid, request, response, caller, until, own, admission)
+            await self._charged(serving, offers, paid, request, response, caller, until, own, admission)
         finally:
             admission.settle(admission.used, self._clock())
 
     async def _charged(
         self,
+        serving: Serving,
         offers: Sequence[Servable],
         paid: bool,
         request: ChatRequest,
@@ -349,93 +340,95 @@ class Gateway:
         admission: Admission | None = None,
     ) -> None:
         """Plans, holds, serves and charges a call that was let through. `own`: the caller gave the deadline."""
-        if request.media & ADDRESS and self._inliner is not None and _nobody_fetches(offers):
-            request = await self._inliner.inlined(request)
-        if offers[0].least_context is None:
-            found = plan(request, offers, self._health, self._clock(), self._options.rules, self.chance)
-        else:
-            found = await self._plan(offers, request)
-        if not found.candidates:
-            raise refusal(found, request, self._health, self._clock())
-        if paid and request.preferences is not None:
-            paid = any(not one.deployment.sheet.free for one in found.candidates)  # `:free` leaves no other
-        lines = response.extra
-        if admission is not None and admission.whose is not None:
-            self._let_in(admission, found)
-        held = None
-        given = len(request.given)
-        if paid and (caller.prepaid or caller.budgets):
-            whole = offers[0] if len(offers) == 1 else merged(offers)
-            held = hold_at_once(self._ledger, whole, request, caller)
-            if held is None:
-                held = await hold(self._ledger, whole, request, caller)
-        bill = self._ledger.open(
-            caller.account_id,
-            caller.key_id,
-            request.model,
-            request.stream,
-            paid,
-            held,
-        )
-        named = b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
-        response.extra += named
-        calling = Calling(request, response, bill, found)
-        if len(request.given) > given:
-            calling.clamped = tuple(list(request.given)[given:])
-        outcome = kind = InternalError.code
-        began = tried = self._clock()
-        self._open += 1
-        if until != math.inf:
-            calling.until = until
-            calling.own_deadline = own
-            calling.timer = asyncio.get_running_loop().call_later(
-                max(0.0, until - self._clock()), self._expire, calling
-            )
+        serving.calls += 1
         try:
-            upstream = found.candidates[0]
-            first = True
-            entry: Entry | None = None
-            while True:
-                failure: FairleadError | None = None
-                if admission is not None and admission.whose is not None:
-                    failure = self._meter(admission, upstream)
-                    response.extra = b"".join((lines, named, admission.headers(self._clock())))
-                if failure is None:
-                    if first and self._options.hedge:
-                        entry = await hedged(found, request, bill, self._health, self._clock)
-                        upstream = upstream if entry is None else entry.upstream
-                    try:
-                        calling.served = await self._attempt(upstream, calling, tried, first, entry)
-                    except FairleadError as error:
-                        # Who refuses to go on from a prefill says nothing about the caller's own request.
-                        if not error.policy.elsewhere and (calling.cut is None or error.policy.verdict != "works"):
-                            raise
-                        failure = error
-                if failure is None:
-                    if found.key:
-                        self._health.remember(found.key, upstream.deployment.id, self._clock())
-                    break
-                if response.gone:
-                    raise CallerGone("The caller hung up.") from failure
-                upstream = await self._next(calling, upstream, failure, tried)
-                let_go(failure)
-                first, entry, tried = False, None, self._clock()
-        except FairleadError as error:
-            outcome = kind = type(error).code  # not the code that the provider gave it
-            if calling.expired:
-                outcome = kind = DeadlineExceeded.code
-            raise
+            if request.media & ADDRESS and self._inliner is not None and _nobody_fetches(offers):
+                request = await self._inliner.inlined(request)
+            if offers[0].least_context is None:
+                found = plan(request, offers, self._health, self._clock(), serving.options.rules, self.chance)
+            else:
+                found = await self._plan(serving, offers, request)
+            if not found.candidates:
+                raise refusal(found, request, self._health, self._clock())
+            if paid and request.preferences is not None:
+                paid = any(not one.deployment.sheet.free for one in found.candidates)  # `:free` leaves no other
+            lines = response.extra
+            if admission is not None and admission.whose is not None:
+                self._let_in(admission, found)
+            held = None
+            given = len(request.given)
+            if paid and (caller.prepaid or caller.budgets):
+                whole = offers[0] if len(offers) == 1 else merged(offers)
+                held = hold_at_once(self._ledger, whole, request, caller)
+                if held is None:
+                    held = await hold(self._ledger, whole, request, caller)
+            bill = self._ledger.open(
+                caller.account_id,
+                caller.key_id,
+                request.model,
+                request.stream,
+                paid,
+                held,
+            )
+            named = b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
+            response.extra += named
+            calling = Calling(serving, request, response, bill, found)
+            if len(request.given) > given:
+                calling.clamped = tuple(list(request.given)[given:])
+            outcome = kind = InternalError.code
+            began = tried = self._clock()
+            if until != math.inf:
+                calling.until = until
+                calling.own_deadline = own
+                calling.timer = asyncio.get_running_loop().call_later(
+                    max(0.0, until - self._clock()), self._expire, calling
+                )
+            try:
+                upstream = found.candidates[0]
+                first = True
+                entry: Entry | None = None
+                while True:
+                    failure: FairleadError | None = None
+                    if admission is not None and admission.whose is not None:
+                        failure = self._meter(admission, upstream)
+                        response.extra = b"".join((lines, named, admission.headers(self._clock())))
+                    if failure is None:
+                        if first and serving.options.hedge:
+                            entry = await hedged(found, request, bill, self._health, self._clock)
+                            upstream = upstream if entry is None else entry.upstream
+                        try:
+                            calling.served = await self._attempt(upstream, calling, tried, first, entry)
+                        except FairleadError as error:
+                            # Who refuses to go on from a prefill says nothing about the caller's own request.
+                            if not error.policy.elsewhere and (calling.cut is None or error.policy.verdict != "works"):
+                                raise
+                            failure = error
+                    if failure is None:
+                        if found.key:
+                            self._health.remember(found.key, upstream.deployment.id, self._clock())
+                        break
+                    if response.gone:
+                        raise CallerGone("The caller hung up.") from failure
+                    upstream = await self._next(calling, upstream, failure, tried)
+                    let_go(failure)
+                    first, entry, tried = False, None, self._clock()
+            except FairleadError as error:
+                outcome = kind = type(error).code  # not the code that the provider gave it
+                if calling.expired:
+                    outcome = kind = DeadlineExceeded.code
+                raise
+            finally:
+                calling.settle_now()
+                bill.release(outcome)
+                if admission is not None:
+                    admission.used = bill.tokens
+                measured = offers[0].measured
+                if measured is not None:
+                    calling.measure(measured, kind, began)
+                if found.rejected or calling.tries is not None or calling.parameters is not None:
+                    self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
         finally:
-            self._open -= 1
-            calling.settle_now()
-            bill.release(outcome)
-            if admission is not None:
-                admission.used = bill.tokens
-            measured = offers[0].measured
-            if measured is not None:
-                calling.measure(measured, kind, began)
-            if found.rejected or calling.tries is not None or calling.parameters is not None:
-                self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
+            serving.calls -= 1
 
     def _let_in(self, admission: Admission, found: Plan) -> None:
         """Leaves out the first candidates, as long as they are of models that are over their limits. Raises RateLimited
@@ -477,8 +470,8 @@ class Gateway:
         elif not running.interrupt(late):
             calling.timer = asyncio.get_running_loop().call_later(DEADLINE_RETRY_SECONDS, self._expire, calling)
 
-    async def _plan(self, offers: Sequence[Servable], request: ChatRequest) -> Plan:
-        rules = self._options.rules
+    async def _plan(self, serving: Serving, offers: Sequence[Servable], request: ChatRequest) -> Plan:
+        rules = serving.options.rules
         least = offers[0].least_context
         prompt = None
         if least is not None and len(request.messages) > least and not request.media:
@@ -488,7 +481,7 @@ class Gateway:
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
         if calling.tries is None:
-            calling.tries = Tries(calling.plan, self._health, self._options.retries, self.chance)
+            calling.tries = Tries(calling.plan, self._health, calling.serving.options.retries, self.chance)
         started = calling.response.started
         if started and calling.cut is None:
             calling.cut = error
@@ -528,7 +521,7 @@ class Gateway:
         request, response, health = calling.request, calling.response, self._health
         wanted = None
         if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
-            wanted = emulated(request, calling.plan.needs, upstream.lacks, self._options.rules.emulated)
+            wanted = emulated(request, calling.plan.needs, upstream.lacks, calling.serving.options.rules.emulated)
             if wanted is not None and wanted.schema is not None:
                 self._may_emulate(calling)
                 await self._schemas.check(calling.bill.key, wanted.schema)
@@ -757,7 +750,7 @@ class Gateway:
         response.start(200, head)
         if (
             len(calling.plan.candidates) > 1
-            and self._options.continue_streams
+            and calling.serving.options.continue_streams
             and len(request.messages) <= CONTINUED_PROMPT_BYTES
             and may_be_continued(request)
         ):
@@ -766,14 +759,14 @@ class Gateway:
             # Not sent again from here on: a stream may be open for an hour, and thousands of them.
             request.release()
 
-    def _admit(self, request: ChatRequest, caller: Caller) -> Sequence[Servable]:
+    def _admit(self, serving: Serving, request: ChatRequest, caller: Caller) -> Sequence[Servable]:
         """The model that is asked for, and those to fall back on."""
-        known = self._offers.get(request.model)
+        known = serving.offers.get(request.model)
         if known is not None and caller.models is None and not request.fallbacks and not request.media:
             return known
-        offers = [self._offer(request, request.model, caller)]
+        offers = [self._offer(serving, request, request.model, caller)]
         for name in request.fallbacks:
-            offers.append(self._offer(request, name, caller))
+            offers.append(self._offer(serving, request, name, caller))
         if not any(offer.upstreams for offer in offers):
             raise NoDeployment(
                 f"No deployment serves '{request.model}' yet: add one under [[models]] (a provider, its upstream_model "
@@ -786,22 +779,22 @@ class Gateway:
                     raise UnsupportedContent(f"'{request.model}' takes no {modality} input.", param="messages")
         return offers
 
-    def _offer(self, request: ChatRequest, name: str, caller: Caller) -> Servable:
-        servable = self._servables.get(name)
+    def _offer(self, serving: Serving, request: ChatRequest, name: str, caller: Caller) -> Servable:
+        servable = serving.servables.get(name)
         if servable is None and name.endswith(SUFFIXES):
             known = name[: name.rindex(":")]
-            servable = self._servables.get(known)
+            servable = serving.servables.get(known)
             if servable is not None:
                 request.preferences = with_suffix(request.preferences, name[len(known) :])
                 if name == request.model:
                     request.model = known
                 name = known
-        if servable is None and name in self._aliases:
+        if servable is None and name in serving.aliases:
             # Everything from here on - permissions, limits, the bill - goes by the model's own id.
-            known = self._aliases[name]
+            known = serving.aliases[name]
             if name.endswith(FREE):  # whatever it is an alias of, such a name never costs anything
                 request.preferences = with_suffix(request.preferences, FREE)
-            servable = self._servables.get(known)
+            servable = serving.servables.get(known)
             if name == request.model:
                 request.model = known
             name = known
@@ -816,11 +809,6 @@ class Gateway:
 
 def _nobody_fetches(offers: Sequence[Servable]) -> bool:
     return all(upstream.lacks & MEDIA_URLS for offer in offers for upstream in offer.upstreams)
-
-
-def _offers(servables: Mapping[str, Servable]) -> dict[str, tuple[Servable, ...]]:
-    """What a call for just one model is offered, made once."""
-    return {name: (one,) for name, one in servables.items() if one.upstreams}
 
 
 def _usage_members(usd: bytes, counted: Usage | None) -> bytes:

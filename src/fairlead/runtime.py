@@ -135,10 +135,10 @@ class Process:
         await parts.server.drain(self._service.settings.server.drain_timeout_seconds)
         for private in parts.private.values():
             await private.drain(0)
-        for reach in self._service.reaches.values():
+        for reach in parts.version.reaches.values():
             await reach.pool.close()
         give_up = loop.time() + LAST_BILLS_SECONDS
-        while parts.gateway.open_bills and loop.time() < give_up:  # noqa: ASYNC110
+        while parts.servings.calls and loop.time() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await parts.close()
         return 0
@@ -148,7 +148,7 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
     """Prints where this is, the first key when there is one, and a call to try."""
     shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
     url = f"{'http' if service.tls is None else 'https'}://{shown}:{port}"
-    callable_ = [model for model in service.snapshot.models.values() if model.deployments]
+    callable_ = [model for model in service.version.snapshot.models.values() if model.deployments]
     lines = [f"Fairlead {__version__} is at {url}" + (f" ({workers} workers)" if workers > 1 else "")]
     if first_key is not None:
         lines += ["", f"Your API key, shown this once: {first_key}"]

@@ -16,6 +16,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"compose"}),
     frozenset({"api", "site", "admin"}),
     frozenset({"gateway"}),
+    frozenset({"serving"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
     frozenset({"store", "http", "prices", "schemas", "team", "tokens"}),

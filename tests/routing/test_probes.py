@@ -35,7 +35,7 @@ def test_a_probe_that_fails_keeps_it_open_and_one_that_is_answered_lets_a_call_t
         standing = health.standing(one.deployment)
         for _ in range(FAST_FLOOR):
             health.failed(standing, UpstreamFailed("500"), now - 6)
-        probes = asyncio.create_task(Probes({"a/x": one}, health, loop.time).run())
+        probes = asyncio.create_task(Probes(lambda: {"a/x": one}, health, loop.time).run())
         a.default = Reply(fault=Fault.CLOSE_AT_ONCE)
         while not noted.found:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -48,6 +48,7 @@ MODULES = (
     "routing/prompt",
     "routing/strategies",
     "routing/upstream",
+    "serving",
     "telemetry/recorder",
     "wire/chat",
     "wire/chat_request",

@@ -367,12 +367,16 @@ class LimitBook:
     def __init__(
         self, default: Limits = _NONE, free: Limits = _NONE, models: Mapping[str, Limits] | None = None
     ) -> None:
+        self._meters: dict[str, Meter] = {}
+        self.replace(default, free, models or {})
+
+    def replace(self, default: Limits, free: Limits, models: Mapping[str, Limits]) -> None:
+        """Other limits from now on. What was used of a limit that is changed stays used."""
         self._default = OwnLimits(default)
         self._free = free
-        self._models = {name: limits for name, limits in (models or {}).items() if limits != _NONE}
+        self._models = {name: limits for name, limits in models.items() if limits != _NONE}
         # Whether anybody but those with limits of their own has to be looked at.
         self.everybody = default != _NONE or free != _NONE or bool(self._models)
-        self._meters: dict[str, Meter] = {}
 
     def admit(
         self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False, calls: int = 1

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from urllib.parse import unquote
 
 import msgspec
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
-from fairlead.catalogue.snapshot import Model
+from fairlead.catalogue.snapshot import Model, Snapshot
 from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
+from fairlead.serving import Servings
 from fairlead.wire.models import Architecture, ModelEntry, ModelList, Pricing
 
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 PREFIX = "/v1/models/"
 
 
+class ModelLists:
+    """The models of one snapshot as JSON."""
+
+    __slots__ = ("all", "callable", "callable_ids", "one", "snapshot")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        entries = [entry(model) for model in snapshot.models.values()]
+        servable = tuple(item for item in entries if item.deployments)
+        self.all = msgspec.json.encode(ModelList(data=tuple(entries)))
+        self.callable = msgspec.json.encode(ModelList(data=servable))
+        self.callable_ids = frozenset(item.id for item in servable)
+        self.one = {item.id: msgspec.json.encode(item) for item in entries}
+
+
 class Models:
     """Lists what can be called here; `?all=true` adds the rest of the catalogue. A key is not needed; one that may use
     some models only sees those."""
 
-    __slots__ = ("_all", "_callable", "_callable_ids", "_keys", "_one")
+    __slots__ = ("_keys", "_lists", "_servings")
 
-    def __init__(self, models: Iterable[Model], keys: KeyRing) -> None:
+    def __init__(self, servings: Servings, keys: KeyRing) -> None:
         self._keys = keys
-        entries = [entry(model) for model in models]
-        servable = tuple(item for item in entries if item.deployments)
-        self._all = msgspec.json.encode(ModelList(data=tuple(entries)))
-        self._callable = msgspec.json.encode(ModelList(data=servable))
-        self._callable_ids = frozenset(item.id for item in servable)
-        self._one = {item.id: msgspec.json.encode(item) for item in entries}
+        self._servings = servings
+        self._lists = ModelLists(servings.now.snapshot)
+
+    def _now(self) -> ModelLists:
+        snapshot = self._servings.now.snapshot
+        if self._lists.snapshot is not snapshot:
+            self._lists = ModelLists(snapshot)
+        return self._lists
 
     def list(self, request: Request, response: Response) -> None:
         allowed = self._allowed(request)
         everything = "all=true" in request.query.split("&")
+        lists = self._now()
         if allowed is None:
-            response.send(200, JSON_HEAD, self._all if everything else self._callable)
+            response.send(200, JSON_HEAD, lists.all if everything else lists.callable)
             return
-        shown = allowed if everything else allowed & self._callable_ids
-        entries = b",".join(body for name, body in self._one.items() if name in shown)
+        shown = allowed if everything else allowed & lists.callable_ids
+        entries = b",".join(body for name, body in lists.one.items() if name in shown)
         response.send(200, JSON_HEAD, b'{"object":"list","data":[%b]}' % entries)
 
     def _allowed(self, request: Request) -> frozenset[str] | None:
@@ -50,7 +68,7 @@ class Models:
 
     def one(self, request: Request, response: Response) -> None:
         model_id = unquote(request.path.removeprefix(PREFIX))
-        body = self._one.get(model_id)
+        body = self._now().one.get(model_id)
         if body is None:
             raise ModelNotFound(
                 f"The model '{model_id}' does not exist here. GET /v1/models lists what there is.", param="model"

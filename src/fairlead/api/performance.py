@@ -5,7 +5,7 @@ Public like the catalogue, and cheap to ask for: the board works each figure out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -19,6 +19,7 @@ from fairlead.catalogue.views import limits
 from fairlead.errors import InvalidRequest, ModelNotFound, Overloaded
 from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
+from fairlead.serving import Servings
 from fairlead.telemetry.board import Board
 from fairlead.telemetry.figures import Figures, Measure, Performance
 from fairlead.telemetry.reader import WINDOWS
@@ -37,10 +38,10 @@ Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 class Performances:
     """`obstacle(model id)`: why that model cannot be called now, or None."""
 
-    __slots__ = ("_board", "_models", "_obstacle")
+    __slots__ = ("_board", "_obstacle", "_servings")
 
-    def __init__(self, models: Iterable[Model], board: Board, obstacle: Callable[[str], str | None]) -> None:
-        self._models = {model.id: model for model in models}
+    def __init__(self, servings: Servings, board: Board, obstacle: Callable[[str], str | None]) -> None:
+        self._servings = servings
         self._board = board
         self._obstacle = obstacle
 
@@ -50,7 +51,7 @@ class Performances:
 
         def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
             rest = unquote(request.path.removeprefix(PREFIX))
-            if rest not in self._models:
+            if rest not in self._servings.now.snapshot.models:
                 if rest.endswith(PERFORMANCE):
                     return self.performance(request, response, self._model(rest.removesuffix(PERFORMANCE)))
                 if rest.endswith(ENDPOINTS):
@@ -79,7 +80,7 @@ class Performances:
         _send(request, response, b'"%b"' % blake2b(body, digest_size=12).hexdigest().encode(), body)
 
     def _model(self, model_id: str) -> Model:
-        model = self._models.get(model_id)
+        model = self._servings.now.snapshot.models.get(model_id)
         if model is None:
             raise ModelNotFound(
                 f"The model '{model_id}' does not exist here. GET /v1/models lists what there is.", param="model"

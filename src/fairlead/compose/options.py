@@ -13,13 +13,14 @@ from fairlead.routing.plan import Rules
 from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings
 
 
-def limit_book(settings: Settings) -> LimitBook:
+def limits_of(settings: Settings) -> tuple[Limits, Limits, dict[str, Limits]]:
+    """Of every key, of each account on free models, and of models."""
     given = settings.limits
-    return LimitBook(
-        _limits(given),
-        _limits(given.free),
-        {model.id: _limits(model.limits) for model in settings.models},
-    )
+    return _limits(given), _limits(given.free), {model.id: _limits(model.limits) for model in settings.models}
+
+
+def limit_book(settings: Settings) -> LimitBook:
+    return LimitBook(*limits_of(settings))
 
 
 def _limits(given: LimitSettings) -> Limits:
@@ -29,7 +30,12 @@ def _limits(given: LimitSettings) -> Limits:
 def routing_options(given: RoutingSettings) -> Options:
     emulated = (JSON_SCHEMA if given.emulate_json_schema else 0) | (CHOICES if given.emulate_choices else 0)
     return Options(
-        Rules(given.strategy, emulated), given.timeout_seconds, given.retries, given.continue_streams, given.hedge
+        Rules(given.strategy, emulated),
+        given.timeout_seconds,
+        given.retries,
+        given.continue_streams,
+        given.hedge,
+        given.probe_interval_seconds,
     )
 
 

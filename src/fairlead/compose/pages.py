@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fairlead.catalogue.snapshot import Deployment, Snapshot
+from fairlead.catalogue.snapshot import Deployment
 from fairlead.compose.upstreams import spoken
 from fairlead.errors import NotFound, UpstreamDenied
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.request import Request, Response
 from fairlead.routing.health import CLOSED, Health
+from fairlead.serving import Servings
 from fairlead.store import Store
 from fairlead.store.health import events_since
 from fairlead.telemetry.board import Board
@@ -73,7 +74,7 @@ class LazySite:
 
     def __init__(
         self,
-        snapshot: Snapshot,
+        servings: Servings,
         obstacle: Callable[[str], str | None],
         broken: Callable[[Deployment], str | None],
         records: Recorded,
@@ -81,7 +82,7 @@ class LazySite:
         *,
         with_status: bool = True,
     ) -> None:
-        self._snapshot = snapshot
+        self._servings = servings
         self._obstacle = obstacle
         self._broken = broken
         self._records = records
@@ -93,7 +94,7 @@ class LazySite:
 
     def with_status(self) -> LazySite:
         """The same pages, and the status page among them, for other visitors."""
-        return LazySite(self._snapshot, self._obstacle, self._broken, self._records, None)
+        return LazySite(self._servings, self._obstacle, self._broken, self._records, None)
 
     def handle(self, request: Request, response: Response) -> None:
         if self._bridge is not None:
@@ -121,7 +122,7 @@ class LazySite:
         from fairlead.site.sources import Sources
 
         sources = Sources(
-            lambda: self._snapshot,
+            lambda: self._servings.now.snapshot,
             self._obstacle,
             lambda: datetime.now(UTC),
             self._records,
@@ -131,7 +132,7 @@ class LazySite:
         return AsgiBridge(site(sources, self._public_url, with_status=self._with_status), self.on_error)
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
-        return spoken(self._snapshot.providers[deployment.provider], deployment).carries
+        return spoken(self._servings.now.snapshot.providers[deployment.provider], deployment).carries
 
 
 def no_page(request: Request, _response: Response) -> None:

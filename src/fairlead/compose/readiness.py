@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from fairlead.catalogue.snapshot import Snapshot
-from fairlead.compose.upstreams import Reach
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.unreadable import UNREADABLE
+from fairlead.serving import Servings
 from fairlead.store import Store
 
 
 class Readiness:
-    def __init__(self, snapshot: Snapshot, reaches: Mapping[str, Reach], ledger: Ledger, store: Store) -> None:
-        self._snapshot = snapshot
-        self._reaches = reaches
+    def __init__(self, servings: Servings, ledger: Ledger, store: Store) -> None:
+        self._servings = servings
         self._ledger = ledger
         self._store = store
 
     def obstacle(self, model_id: str) -> str | None:
         """Why a model cannot be called now, in a few words; None when it can."""
-        model = self._snapshot.models.get(model_id)
-        if model is None or not model.deployments:
+        offer = self._servings.now.servables.get(model_id)
+        if offer is None or not offer.upstreams:
             return "no deployment configured"
-        engines = [self._reaches[deployment.provider].engine for deployment in model.deployments]
+        engines = [upstream.gate for upstream in offer.upstreams]
         if any(engine is None or engine.is_ready for engine in engines):
             return None
         if any(engine is not None and engine.gave_up for engine in engines):
@@ -56,7 +52,7 @@ class Readiness:
         if self._ledger.full:
             return ["usage cannot be recorded: the spool is full or cannot be written"]
         reasons = {}
-        for model in self._snapshot.models.values():
+        for model in self._servings.now.snapshot.models.values():
             obstacle = self.obstacle(model.id)
             if obstacle is None:
                 return []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,22 +21,17 @@ from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
 from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.api.traced import TracedChatCompletions
-from fairlead.catalogue.load import build
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.chores import Chores
-from fairlead.compose.engine_model import ENGINE_PROVIDER, with_engine
-from fairlead.compose.options import limit_book, routing_options, server_limits, tls_context
+from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import LazySite, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
-from fairlead.compose.upstreams import AnyEngine, reach, upstream
+from fairlead.compose.upstreams import AnyEngine
+from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.gateway import Gateway
 from fairlead.http.memory import give_back_at_rest
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
-from fairlead.prices import PriceSheet
-from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
-from fairlead.providers.presets import with_presets
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.inlining import Inliner
@@ -45,12 +39,12 @@ from fairlead.routing.keeper import Keeper as RoutingKeeper
 from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Measured
 from fairlead.routing.schedule import Schedule
-from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.schemas.checker import SchemaChecker
+from fairlead.serving import Serving, Servings
 from fairlead.settings import PUBLIC, ServerSettings, Settings, exposure, otlp_headers, private_addresses
 from fairlead.store import Store
 from fairlead.telemetry.board import Board
-from fairlead.telemetry.cells import PROBE, TRAFFIC
+from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.exposition import families
 from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.reader import Reader
@@ -62,6 +56,8 @@ if TYPE_CHECKING:
 
 # How long a worker that is not the first one leaves an open breaker to the first one's probes.
 PATIENCE_SECONDS = 10.0
+# How often it is looked whether connections of an earlier configuration can be closed.
+RETIRE_SECONDS = 0.5
 
 
 class Service:
@@ -73,18 +69,11 @@ class Service:
     ) -> None:
         self.settings = settings
         self.store = store
+        self.engine = engine
         self.place = place
         self.workers = workers
         self.tls = tls_context(settings)
-        snapshot = build(with_presets(settings), DIALECTS, goes_on)
-        self.snapshot = snapshot if engine is None else with_engine(snapshot, engine)
-        self.reaches = {
-            provider.id: reach(provider, settings, engine if provider.id == ENGINE_PROVIDER else None)
-            for provider in self.snapshot.providers.values()
-        }
-
-    def sheets(self) -> list[PriceSheet]:
-        return [deployment.sheet for model in self.snapshot.models.values() for deployment in model.deployments]
+        self.version = version_of(settings, engine)  # the one that it starts with
 
 
 class Parts:
@@ -93,10 +82,11 @@ class Parts:
     def __init__(self, service: Service) -> None:
         settings, store = service.settings, service.store
         self._service = service
+        self.version = service.version
         self._clock = asyncio.get_running_loop().time
         self.background = Chores()
         self.keys = KeyRing(store)
-        self.ledger = Ledger(store, service.sheets(), power=settings.ledger.durability == "power")
+        self.ledger = Ledger(store, service.version.sheets, power=settings.ledger.durability == "power")
         self._recorder = Recorder()
         kept = settings.telemetry
         self.telemetry = Keeper(
@@ -107,30 +97,55 @@ class Parts:
         )
         self._sender = self._make_sender()
         self.health = Health(probed=settings.routing.probes)
-        servables = self._servables()
+        serving = serving_from(self.version, self._recorder, self._attempts)
+        self.servings = Servings(serving)
+        self._limits = limit_book(settings)
         self._schemas = SchemaChecker()
         self.gateway = Gateway(
-            servables,
+            self.servings,
             self.health,
             self._clock,
             self.ledger,
             HangUp(settings.ledger.hang_up_seconds, settings.ledger.hang_up_tokens),
-            limit_book(settings),
-            routing_options(settings.routing),
-            service.snapshot.aliases,
+            self._limits,
             self._schemas,
             Inliner() if settings.routing.fetch_media else None,
         )
-        upstreams = {one.deployment.id: one for offer in servables.values() for one in offer.upstreams}
-        known = {name: one.deployment for name, one in upstreams.items()}
         self.routing = RoutingKeeper(
-            store, self.health, self.gateway.take_decisions, self._clock, known,
+            store, self.health, self.gateway.take_decisions, self._clock, self.servings.deployments,
             shared=service.workers > 1 or store.is_shared,
         )  # fmt: skip
         self.routing.restore()
-        self.probes = self._make_probes(upstreams)
-        self.readiness = Readiness(service.snapshot, service.reaches, self.ledger, store)
+        self.probes = Probes(
+            self.servings.upstreams, self.health, self._clock, self.ledger, self._schedule(serving),
+            PATIENCE_SECONDS if service.place else 0.0,
+        )  # fmt: skip
+        self.readiness = Readiness(self.servings, self.ledger, store)
         self.server = self._make_server()
+
+    async def apply(self, settings: Settings) -> None:
+        """Replaces the version of the configuration that is in force: providers, models, prices, limits and routing.
+        What the process itself is made of (`[server]`, `[ledger]`, `[telemetry]`) stays as it was started with.
+
+        Calls under way keep the version that they began with. Raises ConfigurationError, or LedgerUnavailable when the
+        new prices cannot be stored; then nothing has changed.
+        """
+        version = version_of(settings, self._service.engine, self.version)
+        await self.ledger.add_sheets(version.sheets)
+        serving = serving_from(version, self._recorder, self._attempts)
+        # From here on nothing is awaited and nothing fails: one version is in force for everything.
+        self.version = version
+        self._limits.replace(*limits_of(settings))
+        self.probes.replace_schedule(self._schedule(serving))
+        self.servings.replace(serving)
+        self.health.forget_others(self.servings.deployments())
+
+    async def close_retired(self) -> None:
+        """Closes the connections of providers that are not configured any more, once no call needs them."""
+        while True:
+            await asyncio.sleep(RETIRE_SECONDS)
+            for pool in self.servings.retired():
+                await pool.close()
 
     def begin_background(self) -> None:
         """Starts what runs beside the calls until `close`."""
@@ -140,6 +155,7 @@ class Parts:
         begin("stores telemetry", self.telemetry.run)
         begin("stores what routing has decided", self.routing.run)
         begin("probes", self.probes.run)
+        begin("closes connections that are not configured any more", self.close_retired)
         begin("gives back memory", lambda: give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
 
     async def close(self) -> None:
@@ -162,14 +178,15 @@ class Parts:
 
         return Sender(given.otlp_endpoint, otlp_headers(given), given.otlp_service_name, __version__)
 
-    def _measured(self, model: Model, deployment: Deployment) -> Measured:
+    def _attempts(self, version: Version, model: Model, deployment: Deployment) -> Measured:
+        """Where the attempts of a deployment are counted."""
         series = self._recorder.series(TRAFFIC, model.id, deployment.id)
         sender = self._sender
         if sender is None:
             return series
         from fairlead.telemetry.otel import Subject
 
-        provider = self._service.snapshot.providers[deployment.provider]
+        provider = version.snapshot.providers[deployment.provider]
         parts = urlsplit(provider.base_url)
         address = parts.hostname or parts.path
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -177,38 +194,19 @@ class Parts:
             series, Subject(model.id, deployment.upstream_model, provider.id, provider.dialect, address, port)
         )
 
-    def _servables(self) -> dict[str, Servable]:
-        return {
-            model.id: servable(
-                model,
-                [self._upstream(model, deployment) for deployment in model.deployments],
-                self._recorder.series(TRAFFIC, model.id),
-            )
-            for model in self._service.snapshot.models.values()
-        }
-
-    def _upstream(self, model: Model, deployment: Deployment) -> Upstream:
-        return upstream(
-            model,
-            deployment,
-            self._service.snapshot.providers[deployment.provider],
-            self._service.reaches[deployment.provider],
-            measured=self._measured(model, deployment),
-            probed=self._recorder.series(PROBE, model.id, deployment.id),
-        )
-
-    def _make_probes(self, upstreams: Mapping[str, Upstream]) -> Probes:
-        seconds, place = self._service.settings.routing.probe_interval_seconds, self._service.place
-        # One worker probes for all; the others do it when nothing has come of that.
-        schedule = Schedule(upstreams.values(), self.health, seconds, self._clock()) if seconds and not place else None
-        return Probes(upstreams, self.health, self._clock, self.ledger, schedule, PATIENCE_SECONDS if place else 0.0)
+    def _schedule(self, serving: Serving) -> Schedule | None:
+        """One worker probes for all; the others do it when nothing has come of that."""
+        seconds = serving.options.probe_interval_seconds
+        if not seconds or self._service.place:
+            return None
+        return Schedule(serving.upstreams.values(), self.health, seconds, self._clock())
 
     def _make_server(self) -> Server:
         service, health, clock = self._service, self.health, self._clock
-        settings, snapshot = service.settings, service.snapshot
+        settings, servings = service.settings, self.servings
         board = Board(Reader(service.store))
         site = LazySite(
-            snapshot,
+            servings,
             self.readiness.obstacle,
             lambda deployment: broken(health, deployment, clock()),
             Recorded(board, service.store),
@@ -220,8 +218,8 @@ class Parts:
         endpoints = Endpoints(
             chat=self._chat(),
             plan=Plans(self.gateway, self.keys),
-            models=Models(snapshot.models.values(), self.keys),
-            performance=Performances(snapshot.models.values(), board, self.readiness.obstacle),
+            models=Models(servings, self.keys),
+            performance=Performances(servings, board, self.readiness.obstacle),
             receipts=Receipts(self.ledger, self.keys, self.routing.routed),
             credit=Credit(self.ledger, self.keys),
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
@@ -250,13 +248,13 @@ class Parts:
         return TracedChatCompletions(self.gateway, self.keys, self._sender)
 
     def _metrics(self) -> Metrics:
-        ledger, gateway, telemetry = self.ledger, self.gateway, self.telemetry
+        ledger, telemetry = self.ledger, self.telemetry
         return Metrics(
             (
                 Gauge("fairlead_requests_in_flight", "Requests being answered.", lambda: self.server.in_flight),
                 Gauge("fairlead_connections", "Connections of callers.", lambda: len(self.server.open)),
                 Gauge("fairlead_buffered_bytes", "Bodies of requests held.", lambda: self.server.buffered),
-                Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: gateway.open_bills),
+                Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: self.servings.calls),
                 Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
                 Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
                 Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),

@@ -359,6 +359,10 @@ class Ledger:
         """Grants an account what a code is worth, in picodollars. Raises NotFound."""
         return await self._in_thread(self._store.write, lambda connection: redeem(connection, code, account))
 
+    async def add_sheets(self, sheets: Sequence[PriceSheet]) -> None:
+        """Stores price sheets that calls will be charged by. Raises LedgerUnavailable."""
+        await self._in_thread(self._store.write, lambda connection: keep_sheets(connection, sheets))
+
     async def _in_thread(
         self, opened: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]
     ) -> T:

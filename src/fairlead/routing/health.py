@@ -153,6 +153,13 @@ class Health:
     def providers(self) -> Mapping[str, Standing]:
         return self._providers
 
+    def forget_others(self, known: Mapping[str, Named]) -> None:
+        """Forgets deployments that are not configured any more, and nobody calls."""
+        self.standings = {name: one for name, one in self.standings.items() if name in known or one.in_flight}
+        used = {one.provider_id for one in self.standings.values()} | {one.provider for one in known.values()}
+        self._providers = {name: one for name, one in self._providers.items() if name in used}
+        self._settle_trouble()
+
     # --- what calls report
 
     def served(self, standing: Standing, now: float) -> None:

@@ -38,8 +38,9 @@ LATE_EVENTS = 20
 
 
 class Keeper:
-    """`run` stores until it is cancelled. What the database does not take is lost: it is no money. `known`: deployments
-    by id; `shared`: there are other processes, to be learned from."""
+    """`run` stores until it is cancelled. What the database does not take is lost: it is no money.
+
+    `known()`: deployments by id; `shared`: there are other processes, to be learned from."""
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class Keeper:
         health: Health,
         decisions: Callable[[], list[Decided]],
         clock: Callable[[], float],
-        known: Mapping[str, Deployment],
+        known: Callable[[], Mapping[str, Deployment]],
         *,
         shared: bool = False,
     ) -> None:
@@ -69,7 +70,7 @@ class Keeper:
         except SQLAlchemyError as error:
             log.warning("The health of deployments cannot be read: %s", error)
             return
-        self._health.restore(kept, self._known, self._clock())
+        self._health.restore(kept, self._known(), self._clock())
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -99,7 +100,7 @@ class Keeper:
         subjects, kept = found
         new = {number: subject for number, subject in subjects.items() if number not in self._met}
         if new:
-            self._health.learn(set(new.values()), kept, self._known, self._clock())
+            self._health.learn(set(new.values()), kept, self._known(), self._clock())
         self._seen = max(self._seen, *subjects)
         self._met = {number for number in (*self._met, *new) if number > self._seen - LATE_EVENTS}
 

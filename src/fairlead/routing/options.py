@@ -8,10 +8,12 @@ from fairlead.routing.plan import Rules
 
 
 class Options(NamedTuple):
-    """`timeout_seconds`: for calls that bring none of their own. `retries`: rounds after all candidates have failed."""
+    """`timeout_seconds`: for calls that bring none of their own. `retries`: rounds after all candidates have failed.
+    `probe_interval_seconds`: after so long without a call a deployment is probed; 0: never."""
 
     rules: Rules = Rules()
     timeout_seconds: float | None = None
     retries: int = 1
     continue_streams: bool = True
     hedge: bool = False
+    probe_interval_seconds: float = 0.0

@@ -43,12 +43,14 @@ class Books(Protocol):
 
 
 class Probes:
-    """`run` probes until it is cancelled. `upstreams`: everything that can be called, by deployment id. `schedule`: who
-    is looked at because nobody calls there. `patience`: how long an open breaker is left to other processes."""
+    """`run` probes until it is cancelled. `upstreams()`: everything that can be called now, by deployment id.
+
+    `schedule`: who is looked at because nobody calls there. `patience`: how long an open breaker is left to other
+    processes."""
 
     def __init__(
         self,
-        upstreams: Mapping[str, Upstream],
+        upstreams: Callable[[], Mapping[str, Upstream]],
         health: Health,
         clock: Callable[[], float],
         books: Books | None = None,
@@ -63,12 +65,15 @@ class Probes:
         self._patience = patience
         self._under_way: set[str] = set()
 
+    def replace_schedule(self, schedule: Schedule | None) -> None:
+        self._schedule = schedule
+
     async def run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = self._clock()
             for standing in self._health.due_probes(now - self._patience):
-                upstream = self._upstreams.get(standing.id)
+                upstream = self._upstreams().get(standing.id)
                 if upstream is not None:
                     report = partial(self._health.probed, standing)
                     self._start(standing.id, Idle(upstream, call=True), report)
