@@ -243,10 +243,12 @@ def _choice_as_grammar(row: Dialect, members: dict[str, Raw], value: Raw) -> Non
 
 
 def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES)
+    for letter in _SPECIAL:  # the backslash first
+        text = text.replace(letter, "\\" + letter)
+    return text
 
 
-_ESCAPES: Final = str.maketrans({letter: "\\" + letter for letter in r"\.^$*+?{}[]|()"})
+_SPECIAL: Final = "\\.^$*+?{}[]|()"
 
 
 def _rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
