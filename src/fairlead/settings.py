@@ -259,6 +259,7 @@ class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     durability: Literal["process", "power"] = "process"
     hang_up_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60
     hang_up_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 16_384
+    receipts_show_cost: bool = False
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):

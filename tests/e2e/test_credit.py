@@ -17,6 +17,7 @@ import httpx2
 import openai
 import pytest
 
+from fairlead.money import Picodollars
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import count_chat
 
@@ -318,3 +319,36 @@ def test_a_key_says_what_is_left_of_its_budgets(served: Served) -> None:
     assert data["limit_reset"] == "monthly"
     assert [budget["remaining_usd"] for budget in data["budgets"]] == ["0.04", "0.01"]
     assert ask(served, "sk-fl-nobody", "/v1/key")[0] == 401
+
+
+def test_a_fresh_key_works_on_its_first_use(served: Served) -> None:
+    for _ in range(5):
+        ask(served, "sk-fl-" + "x" * 51, "/v1/key")  # a stranger's
+        made = fairlead("keys", "create", "--name", "fresh", "--credit", "1", data=served.data)
+        assert "prepaid account" in made.stderr
+        assert ask(served, made.stdout.strip(), "/v1/key")[0] == 200
+
+
+def test_a_key_of_the_operators_account_says_whose_money_it_spends(served: Served) -> None:
+    made = fairlead("keys", "create", "--name", "mine", data=served.data)
+    assert "the operator's own" in made.stderr
+    assert made.stdout.startswith("sk-fl-")
+    shown = fairlead("keys", "list", data=served.data).stdout.splitlines()
+    assert [line for line in shown if " mine " in line and " operator " in line]
+
+
+def test_receipts_of_customers_do_not_tell_what_a_call_cost_the_operator(served: Served) -> None:
+    for key, told in ((new_key(served, "--credit", "1"), False), (served.key, True)):
+        with httpx2.Client(trust_env=False, timeout=30) as http:
+            answer = http.post(
+                served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"},
+                json={"model": MODEL, "messages": HELLO},
+            )  # fmt: skip
+        bill = ask(served, key, f"/v1/receipts/{answer.headers['x-fairlead-generation-id']}")[1]
+        assert ["cost_usd" in one for one in bill["attempts"]] == [told]
+
+
+@pytest.mark.parametrize("amount", ["\u0661\u0662", "1_000", "1e5", "nan", "inf", "-1", "+1", " 1", "0x10", "1.", ""])
+def test_credit_is_granted_in_plain_digits_only(served: Served, amount: str) -> None:
+    with pytest.raises(ValueError, match="decimal string"):
+        Picodollars.parse(amount)

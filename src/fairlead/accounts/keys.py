@@ -42,7 +42,12 @@ SECRET_BYTES = 32
 LONGEST_KEY = 128
 # A revoked key is refused within a second: this is how often the database is asked whether it changed.
 WATCH_SECONDS = 0.25
+# A key that nobody here knows may have been made a moment ago. The database is asked so often at most, whoever comes
+# with whatever keys: what it costs strangers is nothing, so it must be little.
+ASK_SECONDS = 0.02
+KEY_BYTES = len(KEY_START) + PREFIX_LETTERS + 43  # base64url of 32 bytes
 _LETTERS = string.ascii_letters + string.digits
+_START = KEY_START.encode()
 _LOOKUP = slice(len(KEY_START), len(KEY_START) + PREFIX_LETTERS)
 
 
@@ -85,6 +90,12 @@ def add_key(connection: Connection, name: str, account_id: str, columns: Mapping
     )
     changed(connection)
     return key
+
+
+def account_id_of(connection: Connection, key: str) -> str:
+    """Whose a key is, that is there."""
+    found = connection.execute(select(api_keys.c.account_id).where(api_keys.c.digest == _digest(key.encode())))
+    return str(found.scalar_one())
 
 
 def create_key(store: Store, name: str) -> str:
@@ -149,22 +160,41 @@ class KeyRing:
     """The keys in force, in memory. `watch` follows the database, whoever changes it. `now`: those that are in force at
     this moment, another object after each change."""
 
-    __slots__ = ("_number", "_store", "_version", "now")
+    __slots__ = ("_ask_at", "_number", "_store", "_version", "now")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.now: Mapping[bytes, tuple[bytes, Caller]] = {}
         self._version = self._number = -1
+        self._ask_at = 0.0
         self.reload()
 
     def find(self, key: bytes) -> Caller | None:
         """Who holds this key, in constant time for keys that begin alike; None when it is not in force."""
         entry = self.now.get(key[_LOOKUP])
+        if entry is None and self._has_changed_for(key):
+            entry = self.now.get(key[_LOOKUP])
         if entry is None or len(key) > LONGEST_KEY:
             return None
         if hmac.compare_digest(entry[0], _digest(key)):
             return entry[1]
         return None
+
+    def _has_changed_for(self, key: bytes) -> bool:
+        """Looks whether an unknown key was made since the last look: by one look at the local database's counter, and
+        more when that has moved. A database across the network is left to `watch`."""
+        if len(key) != KEY_BYTES or not key.startswith(_START) or self._store.is_shared:
+            return False
+        now = time.monotonic()
+        if now < self._ask_at:
+            return False
+        self._ask_at = now + ASK_SECONDS
+        before = self._number
+        try:
+            self._follow()
+        except (sqlite3.Error, SQLAlchemyError):  # `watch` says so
+            return False
+        return self._number != before
 
     def reload(self) -> None:
         version = self._store.version()

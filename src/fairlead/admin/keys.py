@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead.accounts import keys
-from fairlead.accounts.accounts import account_info, add_account, first_account
+from fairlead.accounts.accounts import AccountInfo, account_info, add_account, first_account
 from fairlead.accounts.keys import KeyInfo
 from fairlead.admin.accounts import check_prepaid
 from fairlead.errors import ConfigurationError, NotFound
@@ -44,6 +44,12 @@ def create_key(
             check_prepaid(connection, account_id)
             grant(connection, account_id, credit.value, "credit of a new key")
         return keys.add_key(connection, name, account_id, columns)
+
+
+def account_of(store: Store, key: str) -> AccountInfo:
+    """The account of a key that was just created."""
+    with store.read() as connection:
+        return account_info(connection, keys.account_id_of(connection, key))
 
 
 def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> None:

@@ -20,11 +20,15 @@ PREFIX = "/v1/receipts/"
 
 
 class Receipts:
-    """`routed` gives how a call was routed, as JSON, where there was something to decide."""
+    """`routed` gives how a call was routed, as JSON, where there was something to decide. `show_cost`: customers
+    (prepaid accounts) see what a call cost the operator; the operator's own account always does."""
 
-    __slots__ = ("_keys", "_ledger", "_routed")
+    __slots__ = ("_keys", "_ledger", "_routed", "_show_cost")
 
-    def __init__(self, ledger: Ledger, keys: KeyRing, routed: Callable[[str], Awaitable[str | None]]) -> None:
+    def __init__(
+        self, ledger: Ledger, keys: KeyRing, routed: Callable[[str], Awaitable[str | None]], *, show_cost: bool = False
+    ) -> None:
+        self._show_cost = show_cost
         self._routed = routed
         self._ledger = ledger
         self._keys = keys
@@ -40,7 +44,8 @@ class Receipts:
         found = await self._found(request, unquote(request.path.removeprefix(PREFIX)))
         routed = await self._routed(found.record.id)
         routing = None if routed is None else msgspec.Raw(routed.encode())
-        _send(response, {**receipt(*found), "routing": routing})
+        cost = self._show_cost or not authenticate(request, self._keys).prepaid
+        _send(response, {**receipt(*found, cost=cost), "routing": routing})
 
     async def _found(self, request: Request, generation_id: str) -> Found:
         caller = authenticate(request, self._keys)

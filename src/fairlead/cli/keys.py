@@ -32,7 +32,7 @@ def keys() -> None:
 
 @keys.command("create")
 @click.option("--name", required=True, help="What the key is for.")
-@click.option("--account", "account_id", metavar="ID", help="The account that pays. Default: the first one.")
+@click.option("--account", "account_id", metavar="ID", help="The account that pays. Default: the operator's own.")
 @click.option(
     "--credit",
     metavar="USD",
@@ -42,12 +42,21 @@ def keys() -> None:
 @data_option
 def keys_create(name: str, account_id: str | None, credit: str | None, data: Path | None, **given: Any) -> None:
     """Make a key. It is the last line printed, and is never shown again."""
-    from fairlead.admin.keys import create_key
+    from fairlead.admin.keys import account_of, create_key
 
     amount = None if credit is None else amount_of("--credit", credit)
     columns = columns_of(**given)
     with opened(data, may_be_new=True) as store:
         key = create_key(store, name, account_id=account_id, credit=amount, columns=columns)
+        account = account_of(store, key)
+    if account.prepaid:
+        click.echo(f"The key is of the prepaid account {account.id} ({account.name}).", err=True)
+    else:
+        click.echo(
+            f"The key is of the account {account.id} ({account.name}), the operator's own: its paid calls need no "
+            "credit and are bounded by budgets alone. A key for a customer: --credit USD, or --account ID.",
+            err=True,
+        )
     click.echo(key)
 
 
@@ -72,17 +81,28 @@ def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
 @data_option
 def keys_list(as_json: bool, data: Path | None) -> None:
     """List the keys: id, beginning, name, account, state."""
+    from fairlead.admin.accounts import list_accounts
     from fairlead.admin.keys import key_entry, list_keys
 
     with opened(data) as store:
         found = list_keys(store)
+        payers = {one.id: one for one in list_accounts(store)}
     if as_json:
         click.echo(json.dumps([key_entry(key) for key in found], indent=2))
         return
-    rows = [("ID", "KEY", "NAME", "ACCOUNT", "CREATED", "STATE", "BOUND TO")]
+    rows = [("ID", "KEY", "NAME", "ACCOUNT", "PAYS", "CREATED", "STATE", "BOUND TO")]
     for key in found:
         rows.append(
-            (key.id, f"{key.shown}...", key.name, key.account_id, as_day(key.created_at), _state(key), _bound(key))
+            (
+                key.id,
+                f"{key.shown}...",
+                key.name,
+                key.account_id,
+                "prepaid" if payers[key.account_id].prepaid else "operator",
+                as_day(key.created_at),
+                _state(key),
+                _bound(key),
+            )
         )
     table(rows)
 

@@ -220,7 +220,9 @@ class Parts:
             plan=Plans(self.gateway, self.keys),
             models=Models(servings, self.keys),
             performance=Performances(servings, board, self.readiness.obstacle),
-            receipts=Receipts(self.ledger, self.keys, self.routing.routed),
+            receipts=Receipts(
+                self.ledger, self.keys, self.routing.routed, show_cost=settings.ledger.receipts_show_cost
+            ),
             credit=Credit(self.ledger, self.keys),
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
             openapi=OpenApi(routes),

@@ -11,9 +11,11 @@ from fairlead.prices import PriceSheet, Schedule
 from fairlead.wire.usage import PROMPT_CLASSES
 
 
-def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0, version: int = 0) -> dict[str, Any]:
+def receipt(
+    record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0, version: int = 0, *, cost: bool = True
+) -> dict[str, Any]:
     """Everything that the charge is made of, line by line. Amounts are decimal strings of dollars. `version` counts
-    the sheets of a deployment."""
+    the sheets of a deployment. `cost`: what each attempt cost the operator is shown."""
     return {
         "id": record.id,
         "model": record.model,
@@ -49,9 +51,9 @@ def receipt(record: UsageRecord, sheet: PriceSheet | None, refunded: int = 0, ve
                 "price_sheet": attempt.sheet,
                 "outcome": attempt.outcome,
                 "milliseconds": attempt.milliseconds,
-                "cost_usd": None if cost is None else dollars(cost),
+                **({"cost_usd": None if own is None else dollars(own)} if cost else {}),
             }
-            for attempt, cost in zip(record.attempts, _costs(record, sheet), strict=True)
+            for attempt, own in zip(record.attempts, _costs(record, sheet), strict=True)
         ],
     }
 
