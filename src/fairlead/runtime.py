@@ -9,12 +9,14 @@ import gc
 import logging
 import resource
 import signal
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
 from fairlead.accounts.keys import first_start
@@ -29,7 +31,7 @@ from fairlead.http.listening import bind
 from fairlead.http.memory import let_go_of_code, tune_allocator
 from fairlead.http.server import Server
 from fairlead.settings import Settings, database_url
-from fairlead.store import open_store
+from fairlead.store import open_store, reason
 
 log = logging.getLogger("fairlead")
 
@@ -61,6 +63,8 @@ def serve(
         own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
         process = Process(Service(settings, store, own))
         return uvloop.run(process.run(host, port, own))
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise ConfigurationError(f"The database {store.shown} cannot be used: {reason(error)}.") from None
     finally:
         store.close()
 

@@ -112,6 +112,22 @@ def test_a_database_that_fails_under_a_command_is_one_sentence(tmp_path: Path, s
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("begin", [0, 3 * 8192], ids=["all of it", "behind its head"])
+@pytest.mark.parametrize("command", [("serve", "--no-engine", "--port", "0"), ("keys", "list")], ids=["serve", "keys"])
+def test_a_damaged_database_is_one_sentence_that_says_what_to_do(
+    tmp_path: Path, begin: int, command: tuple[str, ...]
+) -> None:
+    open_store(tmp_path).close()
+    path = tmp_path / "fairlead.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:begin] + b"\xa5" * (len(whole) - begin))
+    done = run(*command, "--data", str(tmp_path))
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert str(path) in done.stderr
+    assert "restore it from a backup" in done.stderr
+
+
 def test_help_and_version() -> None:
     assert __version__ in run("--version").stdout
     assert run("version").stdout.strip() == __version__

@@ -128,10 +128,13 @@ def open_store(directory: Path, url: str | None = None) -> Store:
     return store
 
 
-def reason(error: SQLAlchemyError) -> str:
-    """What the database said, in one line."""
+def reason(error: Exception) -> str:
+    """What the database said, in one line; of a damaged file also what to do."""
     cause = getattr(error, "orig", None) or error
-    return " ".join(str(cause).split()).rstrip(".")
+    said = " ".join(str(cause).split()).rstrip(".")
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return f"{said}; it is damaged: restore it from a backup, or move it away to begin with an empty one"
+    return said
 
 
 def _sqlite(directory: Path) -> Store:
