@@ -22,7 +22,7 @@ from fairlead.accounts.keys import add_key
 from fairlead.ledger.funds import grant
 from fairlead.money import Picodollars
 from fairlead.store import open_store
-from fairlead.testing import Reply, ScriptedUpstream
+from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.testing.connection import Received, Wire
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
@@ -222,6 +222,21 @@ def test_absurd_usage_is_counted_here_and_told(served: Served, upstream: Dear, s
     told = fairlead("verify", data=served.data)
     assert told.returncode == 0, told.stderr
     assert marked[0]["id"] in told.stdout
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": 10**9, "completion_tokens": 10**9}], ids=["none", "absurd"])
+def test_an_answer_beyond_its_cap_is_counted_up_to_it(
+    served: Served, upstream: Dear, usage: dict[str, int] | None
+) -> None:
+    key = new_key(served, "1")
+    before = len(records(served))
+    upstream.enqueue(Reply(text=WORDS, usage=usage, fault=Fault.MISSING_USAGE if usage is None else None))
+    body = {"model": "paid", "messages": HELLO, "max_tokens": 10, "stream": True}
+    assert send(served, key, "/v1/chat/completions", body)[0] == 200
+    eventually(lambda: len(records(served)) > before)
+    (record,) = records(served)[before:]
+    assert record["completion"] == 10
+    assert 10 * OUT < record["price"] <= record["hold"]
 
 
 def whole_usage(number: str) -> str:

@@ -81,11 +81,13 @@ async def counted_when_close(offers: Sequence[Servable], request: ChatRequest) -
 
 
 async def count(upstream: Upstream, prompt: Prompt, text: str, calls: int = 1) -> Count:
-    """The usage of as many calls with this prompt, whose answers together were `text`."""
-    return await asyncio.get_running_loop().run_in_executor(None, _count, upstream.family, prompt, text, calls)
+    """The usage of as many calls with this prompt, whose answers together were `text`. An answer never counts for more
+    than its cap: what a provider sends beyond it, the caller has not asked for."""
+    most = (prompt.cap or upstream.most_output) * max(prompt.choices, calls)
+    return await asyncio.get_running_loop().run_in_executor(None, _count, upstream.family, prompt, text, calls, most)
 
 
-def _count(family: str | None, prompt: Prompt, text: str, calls: int) -> Count:
+def _count(family: str | None, prompt: Prompt, text: str, calls: int, most: int) -> Count:
     given = Counted(-(-prompt.length // 4), "estimated")
     if prompt.messages is not None:
         try:
@@ -93,6 +95,6 @@ def _count(family: str | None, prompt: Prompt, text: str, calls: int) -> Count:
         except (msgspec.DecodeError, RecursionError):
             pass
     made = count_text(family, text)
-    asked = given.tokens * calls
-    usage = Usage(TokenClasses(asked, output=made.tokens, request=calls), asked, made.tokens)
+    asked, output = given.tokens * calls, min(made.tokens, most)
+    usage = Usage(TokenClasses(asked, output=output, request=calls), asked, output)
     return Count(usage, made.provenance, "" if given.provenance == made.provenance else given.provenance)

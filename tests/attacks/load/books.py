@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from tests.attacks.load.honest import Done
 from tests.attacks.load.hostile import Delivery
-from tests.attacks.load.scene import FREE, OUTPUT_PRICE
+from tests.attacks.load.scene import FREE, HOSTILE_CAP, OUTPUT_PRICE
 
 # Of a failure of the provider the caller pays nothing, whatever had come of it.
 FREE_OUTCOMES: Final = ("upstream_", "answer_invalid")
+# That a provider may report beyond a cap: engines add words of their own.
+SPARE_TOKENS: Final = 64
 EVIL: Final = "evil-"
 
 
@@ -60,7 +62,8 @@ def unpaid(deliveries: Iterable[Delivery], records: dict[str, tuple[int, dict[st
                 wrong.append(f"{one.actor}: {one.generation} delivered {one.words} words and has no record")
             continue
         price, body = found
-        if one.words * OUTPUT_PRICE <= price or body["model"] == FREE:
+        words = min(one.words, HOSTILE_CAP) if body["model"].startswith(EVIL) else one.words
+        if words * OUTPUT_PRICE <= price or body["model"] == FREE:
             continue
         if body["model"].startswith(EVIL) and (
             body["usage"] == "reported" or body["outcome"].startswith(FREE_OUTCOMES)
@@ -81,7 +84,7 @@ def uncovered(records: dict[str, tuple[int, dict[str, Any]]]) -> list[str]:
             wrong.append(
                 f"{name} of {body['model']}: {body['shortfall']} picodollars were not charged, for want of a hold"
             )
-        if body.get("hold") and price > body["hold"]:
+        if body.get("hold") and price > body["hold"] + SPARE_TOKENS * OUTPUT_PRICE:
             wrong.append(f"{name} of {body['model']}: charged {price} picodollars, {body['hold']} were set aside")
     return wrong
 

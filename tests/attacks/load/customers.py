@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from tests.attacks.load.client import Answer, Connection, chat, get, post
 from tests.attacks.load.hostile import Attack, Delivery
-from tests.attacks.load.scene import FREE, LACKING, SINK, SLOW, STUBBORN
+from tests.attacks.load.scene import FREE, HOSTILE_CAP, LACKING, SINK, SLOW, STUBBORN
 from tests.attacks.load.strangers import MEGABYTE, Actor
 from tests.attacks.load.upstreams import kinds
 
-CAP: Final = {"max_tokens": 200}
+CAP: Final = {"max_tokens": HOSTILE_CAP}
 NAMES: Final = tuple("".join(random.Random(at).choices(string.ascii_lowercase, k=8)) for at in range(20_000))
 
 

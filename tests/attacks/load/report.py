@@ -84,6 +84,8 @@ def bars(outcome: Outcome, *, with_latency: bool) -> list[Bar]:
             alone, attacked = rows.get(row, {}).get("alone"), rows.get(row, {}).get("attacked")
             added = attacked.p99 - alone.p99 if alone and attacked else float("inf")
             found.append(Bar(f"p99 added, {row}", f"{added:.1f} ms", added < ADDED_MS))
+        slowest = max((call.ended - call.began for call in outcome.health), default=float("inf"))
+        found.append(Bar("/healthz, slowest", f"{1000 * slowest:.0f} ms", slowest < HEALTH_SECONDS))
     failed = [
         f"{call.kind} at {call.began - outcome.phases.attack:+.1f} s: {call.problem}"
         for call in outcome.honest
@@ -92,7 +94,6 @@ def bars(outcome: Outcome, *, with_latency: bool) -> list[Bar]:
     unwell = [
         f"at {call.began - outcome.phases.attack:+.1f} s: {call.problem}" for call in outcome.health if call.problem
     ]
-    slowest = max((call.ended - call.began for call in outcome.health), default=float("inf"))
     memory = max(outcome.memory_kb.values(), default=0)
     seconds = outcome.phases.end - outcome.phases.begin
     size = len(outcome.log.encode())
@@ -111,7 +112,6 @@ def bars(outcome: Outcome, *, with_latency: bool) -> list[Bar]:
         none("files in unreadable/", ["see the data directory"] * outcome.unreadable),
         Bar("/readyz at the end", outcome.ready or "ready", not outcome.ready),
         none("/healthz that failed", unwell),
-        Bar("/healthz, slowest", f"{1000 * slowest:.0f} ms", slowest < HEALTH_SECONDS),
         Bar("nothing in flight", "never" if outcome.quiet_seconds is None else f"after {outcome.quiet_seconds:.1f} s", outcome.quiet_seconds is not None),
         Bar("SIGTERM", outcome.stopped or "ended", not outcome.stopped),
         none("tracebacks in the log", tracebacks),

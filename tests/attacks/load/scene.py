@@ -9,6 +9,8 @@ from typing import Final
 INPUT_PRICE: Final = 100_000
 OUTPUT_PRICE: Final = 300_000
 PROMPT_TOKENS: Final = 12
+# The cap of every hostile call that has one: no provider is paid for more.
+HOSTILE_CAP: Final = 200
 # The credential that providers are called with: no caller may ever read it.
 SECRET: Final = "sk-upstream-4f1c9a7e2b"
 PRICE: Final = 'price = { input = "0.10", output = "0.30" }\n'
