@@ -30,6 +30,7 @@ from fairlead.providers.gemini import Gemini
 from fairlead.providers.openai_chat import OpenAIChat
 from fairlead.routing.needs import needs_of
 from fairlead.testing import ScriptedUpstream
+from fairlead.tokens import count_chat
 from fairlead.wire import bounds
 from fairlead.wire.chat import parse_chat
 
@@ -142,6 +143,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "nearly control tokens": lambda n: user(b'"%b<s>"' % (b"[/TOOL_CALL" * (n // 11))),
     "control tokens": lambda n: user(b'"%b"' % (b"<s>" * (n // 3))),
     "control tokens in escapes": lambda n: user(b'"%b"' % (b"<\\/s>" * (n // 5))),
+    "digits beside control tokens": lambda n: said(b'{"role":"user","content":"<\\/s>","n":%b}' % (b"1" * n)),
     "escapes": lambda n: user(b'"%b"' % (b"\\/" * (n // 2))),
 }  # fmt: skip
 
@@ -381,3 +383,31 @@ price = "free"
                 if status == 400:
                     assert document["error"]["param"], f"{what}: {document}"
     assert answers[400] > 100
+
+
+@pytest.mark.parametrize("number", [b"1" * 5000, b"-" + b"1" * 5000, b"1e999", b"1" * 5000 + b".5"])
+def test_numbers_that_nothing_can_hold_are_counted_as_text(number: bytes) -> None:
+    content = b'[{"role":"user","content":[{"type":"text","text":"x","n":%b}]}]' % number
+    tools = b'[{"type":"function","function":{"name":"f","parameters":{"maximum":%b}}}]' % number
+    request = parse_chat(b'{"model":"m","messages":%b,"tools":%b}' % (content, tools))
+    counted = count_chat("o200k_base", request.messages, request.given["tools"])
+    assert counted.tokens >= len(number) // 20
+
+
+@pytest.mark.parametrize("text", [b"\\ud800", b"\\ud800 x", b"\\udc00", b"\\ud800\\u0041", b"\\q", b"\\u12"])
+def test_half_a_character_is_refused_at_the_door(text: bytes) -> None:
+    for content in (b'"%b"' % text, b'[{"type":"text","text":"x","other":"%b"}]' % text):
+        with pytest.raises(InvalidRequest):
+            parse_chat(user(content))
+
+
+@pytest.mark.parametrize("depth", [100, 300, 450, 900, 990])
+def test_tools_of_any_depth_are_counted_and_translated_or_refused(depth: int) -> None:
+    schema = b'{"a":%b1%b}' % (b"[" * depth, b"]" * depth)
+    try:
+        request = parse_chat(body(TOOL % schema))
+    except InvalidRequest:
+        return
+    assert count_chat("o200k_base", request.messages, request.given["tools"]).tokens > depth // 10
+    for adapter in ADAPTERS:
+        adapter.to_vendor(request.copy())

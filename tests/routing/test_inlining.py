@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.errors import InvalidRequest, Overloaded, UnsupportedContent
 from fairlead.http.fetch import Fetched, Fetcher, FetchError
-from fairlead.routing.inlining import MOST_ADDRESSES, Inliner
+from fairlead.routing.inlining import MOST_ADDRESSES, MOST_AT_ONCE, Inliner
 from fairlead.wire import media
 from fairlead.wire.chat import ChatRequest, parse_chat
 
@@ -70,3 +70,23 @@ def test_what_cannot_be_had_is_refused_by_its_path() -> None:
     web = Web(**{f"a{at}": Fetched("image/png", b"\x89PNG") for at in range(MOST_ADDRESSES + 1)})
     with pytest.raises(InvalidRequest, match="more than 16 addresses"):
         inlined(web, *many)
+
+
+class Slow(Web):
+    async def fetch(self, url: str, most_bytes: int) -> Fetched:
+        await asyncio.sleep(3600)
+        raise AssertionError(url, most_bytes)
+
+
+def test_all_addresses_of_a_request_have_one_deadline_and_few_requests_wait_at_once() -> None:
+    messages = [{"role": "user", "content": [image("https://example.com/a")]}]
+    request = parse_chat(json.dumps({"model": "m", "messages": messages}).encode())
+
+    async def run() -> list[BaseException | ChatRequest]:
+        inliner = Inliner(Slow(), seconds=0.1)
+        return await asyncio.gather(
+            *(inliner.inlined(request) for _ in range(MOST_AT_ONCE + 1)), return_exceptions=True
+        )
+
+    found = asyncio.run(run())
+    assert [type(one) for one in found] == [InvalidRequest] * MOST_AT_ONCE + [Overloaded]

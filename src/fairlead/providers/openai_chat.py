@@ -150,6 +150,8 @@ class OpenAIChat:
                     members["tools"] = neutralise(members["tools"])
             except RecursionError:
                 raise InvalidRequest("messages are nested too deeply.", param="messages") from None
+            except msgspec.DecodeError as error:  # a number that nothing can hold
+                raise InvalidRequest(f"messages or tools: {str(error)[:200]}.", param="messages") from None
             if prefill and may_hold_control(_encode(prefill)):
                 prefill = neutral_text(prefill)
         if prefill is not None:

@@ -9,14 +9,16 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from fairlead.errors import InvalidRequest, UnsupportedContent
-from fairlead.http.fetch import Fetched, Fetcher, FetchError
+from fairlead.errors import InvalidRequest, Overloaded, UnsupportedContent
+from fairlead.http.fetch import FETCH_SECONDS, Fetched, Fetcher, FetchError
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.media import ADDRESS, FILE_DATA, IMAGE_DATA, VIDEO_DATA
 
 # Of one request.
 MOST_ADDRESSES: Final = 16
 MOST_BYTES: Final = 20_971_520
+# Of all requests: each may come to MOST_BYTES in memory.
+MOST_AT_ONCE: Final = 8
 # The member of a part's value that holds its address, and what the data must be.
 _PLACES: Final = {
     "image_url": ("url", IMAGE_DATA, "an image (png, jpeg, webp or gif)"),
@@ -32,22 +34,37 @@ _encode: Final = msgspec.json.encode
 class Inliner:
     """Fetches what a request has at addresses."""
 
-    def __init__(self, fetcher: Fetcher | None = None) -> None:
+    def __init__(self, fetcher: Fetcher | None = None, seconds: float = FETCH_SECONDS) -> None:
         self._fetcher = fetcher or Fetcher()
+        self._seconds = seconds
+        self._running = 0
 
     async def inlined(self, request: ChatRequest) -> ChatRequest:
         """The request with data in the place of every address. Raises InvalidRequest (`param`: the part) for what
-        cannot be had."""
+        cannot be had, Overloaded when too many wait already."""
+        if self._running >= MOST_AT_ONCE:
+            raise Overloaded("Too many requests wait for what is at an address.", retry_after_seconds=1)
+        self._running += 1
         # A task of its own: calls are driven without one, and deadlines need one.
-        task = asyncio.get_running_loop().create_task(self._messages(request.messages))
+        task = asyncio.get_running_loop().create_task(self._in_time(request.messages))
         try:
             messages = await task
         finally:
+            self._running -= 1
             task.cancel()
         changed = request.copy()
         changed.messages = messages
         changed.media = request.media & ~ADDRESS
         return changed
+
+    async def _in_time(self, raw: Raw) -> Raw:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await self._messages(raw)
+        except TimeoutError:
+            raise InvalidRequest(
+                f"What is at an address did not come within {self._seconds:g} s.", param="messages"
+            ) from None
 
     async def _messages(self, raw: Raw) -> Raw:
         messages = _list.decode(raw)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from fairlead.tokens.vocabulary import encoding
 
@@ -87,19 +88,35 @@ class _Call(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     role: str = "user"
-    content: Any = None
+    content: Raw = Raw(b"null")
     name: str | None = None
     tool_calls: list[_Call] | None = None
     tool_call_id: str | None = None
 
 
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+
+
 _messages = msgspec.json.Decoder(list[_Message])
+_parts_of = msgspec.json.Decoder(list[_Part])
+_string = msgspec.json.Decoder(str)
 
 
 def count_chat(family: str | None, messages: bytes, tools: bytes | None = None) -> Counted:
-    """The tokens of a prompt, from the JSON of an OpenAI chat request. Raises msgspec.DecodeError when it is none."""
+    """The tokens of a prompt, from the JSON of an OpenAI chat request. What cannot be decoded (half a surrogate pair in
+    a text, arrays a thousand levels deep) is estimated from its bytes."""
+    try:
+        return _count_chat(family, messages, tools)
+    except (msgspec.DecodeError, RecursionError):
+        written = bytes(messages) + bytes(tools or b"")
+        return Counted(estimate(written.decode("utf-8", "replace")), "estimated")
+
+
+def _count_chat(family: str | None, messages: bytes, tools: bytes | None) -> Counted:
     found = _messages.decode(messages)
-    given = None if tools is None else msgspec.json.decode(tools)
+    given = None if tools is None else _compact(tools)
     total = 0
     exact = family is not None
     left = MOST_COUNTED_CHARACTERS
@@ -113,9 +130,9 @@ def count_chat(family: str | None, messages: bytes, tools: bytes | None = None) 
         return counted.tokens
 
     for at, message in enumerate(found):
-        body, images = _content(message.content)
+        body, images, others = _content(message.content)
         total += text(body) + images * IMAGE_TOKENS
-        exact &= not images
+        exact &= not images and not others
         total += sum(text(call.function.name) + text(call.function.arguments) for call in message.tool_calls or ())
         if family == "tekken":
             total += _tekken_frame(message, last=at == len(found) - 1)
@@ -125,7 +142,7 @@ def count_chat(family: str | None, messages: bytes, tools: bytes | None = None) 
         else:
             total += OPENAI_MESSAGE_TOKENS + text(message.role) + (1 + text(message.name) if message.name else 0)
     if given:
-        total += text(json.dumps(given, ensure_ascii=False)) + 2
+        total += text(given) + 2
         exact &= family == "tekken"
     total += 1 if family == "tekken" else OPENAI_REPLY_TOKENS
     return Counted(total, "counted" if exact else "estimated")
@@ -138,12 +155,23 @@ def _tekken_frame(message: _Message, *, last: bool) -> int:
     return 3 if message.role == "tool" else 2
 
 
-def _content(content: Any) -> tuple[str, int]:
-    """Text and number of images of a message."""
-    if isinstance(content, str):
-        return content, 0
-    if not isinstance(content, list):
-        return "", 0
-    parts = [part for part in content if isinstance(part, dict)]
-    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
-    return "".join(texts), sum(part.get("type") == "image_url" for part in parts)
+def _content(content: Raw) -> tuple[str, int, int]:
+    """Text, number of images, and number of other parts of a message."""
+    first = memoryview(content)[0]
+    if first == 0x22:
+        return _string.decode(content), 0, 0
+    if first != 0x5B:
+        return "", 0, 0
+    parts = _parts_of.decode(content)
+    images = sum(part.type == "image_url" for part in parts)
+    others = sum(part.type not in ("text", "refusal", "image_url") for part in parts)
+    return "".join(part.text or "" for part in parts), images, others
+
+
+def _compact(tools: bytes) -> str:
+    """Tools as most templates write them; as they came where there are numbers that nothing can hold."""
+    try:
+        given = msgspec.json.decode(tools)
+    except msgspec.DecodeError:
+        return bytes(tools).decode()
+    return json.dumps(given, ensure_ascii=False) if given else ""
