@@ -55,7 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "postgres" in getattr(item, "fixturenames", ()) or item.name.endswith(("[postgresql]", "-postgresql]")):
+        starts_gateways = hasattr(getattr(item, "module", None), "serving")
+        if (
+            starts_gateways
+            or "postgres" in getattr(item, "fixturenames", ())
+            or item.name.endswith(("[postgresql]", "-postgresql]"))
+        ):
             item.add_marker(pytest.mark.slow)
 
 
