@@ -1,4 +1,4 @@
-"""The recorded answers of tests/providers/recordings, as their vendors send them."""
+"""The recorded answers in tests/providers/VENDOR/recordings, as their vendors send them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from msgspec import Raw
 
-from fairlead.providers.anthropic_messages import AnthropicMessages
-from fairlead.providers.bedrock import BedrockConverse
+from fairlead.providers.anthropic.request import AnthropicMessages
+from fairlead.providers.bedrock.request import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.gemini import Gemini
-from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.gemini.request import Gemini
+from fairlead.providers.openai.request import OpenAIChat
 from fairlead.routing.protocols import Adapter
 
-HERE = Path(__file__).parent / "recordings"
+HERE = Path(__file__).parent
 CASES = ("text", "tools", "reasoning", "length")
 VENDORS = ("openai", "anthropic", "gemini", "bedrock")
 # Whose recordings each dialect is tried with.
@@ -26,19 +26,19 @@ NOW = 1_760_000_000.0
 
 
 def whole(vendor: str, case: str) -> bytes:
-    return (HERE / vendor / f"{case}.json").read_bytes()
+    return (HERE / vendor / "recordings" / f"{case}.json").read_bytes()
 
 
 def events(vendor: str, case: str) -> list[bytes]:
     """A stream, event by event."""
     if vendor == "bedrock":
         return [frame(*one) for one in amazon_events(case)]
-    parts = (HERE / vendor / f"{case}.sse").read_bytes().split(b"\n\n")
+    parts = (HERE / vendor / "recordings" / f"{case}.sse").read_bytes().split(b"\n\n")
     return [part + b"\n\n" for part in parts if part.strip()]
 
 
 def amazon_events(case: str) -> list[tuple[str, Any]]:
-    lines = (HERE / "bedrock" / f"{case}.frames").read_text("utf-8").splitlines()
+    lines = (HERE / "bedrock" / "recordings" / f"{case}.frames").read_text("utf-8").splitlines()
     return [(kind, payload) for kind, payload in map(json.loads, lines)]
 
 

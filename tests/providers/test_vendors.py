@@ -26,8 +26,8 @@ from google.genai import types as google
 from pydantic import TypeAdapter
 
 from fairlead.errors import InvalidRequest, UpstreamInvalid
-from fairlead.providers.event_stream import FrameReader
-from fairlead.providers.sigv4 import Signer
+from fairlead.providers.bedrock.event_stream import FrameReader
+from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.usage import TokenClasses, Usage
 

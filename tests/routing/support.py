@@ -9,7 +9,7 @@ from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.http.client import Pool
 from fairlead.prices import PriceSheet, Schedule, rates_from
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.openai.request import OpenAIChat
 from fairlead.routing.needs import lacks_of
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
 from fairlead.wire.chat import ChatRequest, parse_chat

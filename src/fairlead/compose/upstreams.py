@@ -22,14 +22,14 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
-from fairlead.providers.anthropic_messages import AnthropicMessages
-from fairlead.providers.bedrock import BedrockConverse
+from fairlead.providers.anthropic.request import AnthropicMessages
+from fairlead.providers.bedrock.request import BedrockConverse
+from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialects import DIALECTS, Dialect
-from fairlead.providers.gemini import Gemini
-from fairlead.providers.openai_chat import OpenAIChat
+from fairlead.providers.gemini.request import Gemini
+from fairlead.providers.openai.request import OpenAIChat
 from fairlead.providers.prefill import goes_on
-from fairlead.providers.sigv4 import Signer
 from fairlead.routing.needs import CAPABILITY_BITS, PREFILL, lacks_of
 from fairlead.routing.prompt import TEMPLATE_TOKENS
 from fairlead.routing.protocols import Adapter, Measured

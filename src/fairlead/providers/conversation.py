@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, NotCarried
-from fairlead.providers.messages import short_id
+from fairlead.providers.openai.messages import short_id
 from fairlead.wire.bounds import MOST_REASONING_DETAILS
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
 from fairlead.wire.chat_shapes import NULL, File, Function, ImageUrl, InputAudio, Tool, VideoUrl

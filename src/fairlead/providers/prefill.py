@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from fairlead.providers.anthropic_messages import version_of
-from fairlead.providers.bedrock import is_claude
+from fairlead.providers.anthropic.request import version_of
+from fairlead.providers.bedrock.request import is_claude
 from fairlead.providers.dialects import Dialect
 
 # The families of which it is known: up to Claude 4.5 they do, from 4.6 on it is an error.

@@ -11,7 +11,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import FairleadError, UnsupportedContent, UpstreamCut, UpstreamInvalid
-from fairlead.providers.anthropic_messages import OUTPUT_TOKENS, sampling_of, thinking_of, turns_for_claude
+from fairlead.providers.anthropic.request import OUTPUT_TOKENS, sampling_of, thinking_of, turns_for_claude
+from fairlead.providers.bedrock.event_stream import Frame, FrameReader
+from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.providers.conversation import (
     Conversation,
     Losses,
@@ -29,9 +31,7 @@ from fairlead.providers.conversation import (
     refuse_when_strict,
 )
 from fairlead.providers.dialects import Dialect
-from fairlead.providers.event_stream import Frame, FrameReader
 from fairlead.providers.failures import upstream_error
-from fairlead.providers.sigv4 import Signer
 from fairlead.providers.translated import (
     Clock,
     Piece,

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.providers.failures import event_error
-from fairlead.providers.openai_shapes import (
+from fairlead.providers.openai.shapes import (
     NULL,
     CallDelta,
     Chunk,

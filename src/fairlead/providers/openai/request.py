@@ -1,4 +1,4 @@
-"""Chat calls to everyone who speaks OpenAI's dialect, more or less: the requests. What comes back: `openai_answers`."""
+"""Chat calls to everyone who speaks OpenAI's dialect, more or less: the requests. What comes back: `answers`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from msgspec import Raw
 from fairlead.errors import FairleadError, InvalidRequest, NotCarried
 from fairlead.providers.dialects import Dialect
 from fairlead.providers.failures import upstream_error
-from fairlead.providers.messages import (
+from fairlead.providers.openai.answers import ChatAssembler, ChatRelay, PlainAnswer, plain_answer
+from fairlead.providers.openai.messages import (
     may_hold_control,
     neutral_text,
     neutralise,
@@ -19,8 +20,7 @@ from fairlead.providers.messages import (
     with_prefix_mark,
     with_short_ids,
 )
-from fairlead.providers.openai_answers import ChatAssembler, ChatRelay, PlainAnswer, plain_answer
-from fairlead.providers.openai_shapes import NULL, Kind, ToolEntry, UpstreamCall
+from fairlead.providers.openai.shapes import NULL, Kind, ToolEntry, UpstreamCall
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools, tool_choice
 from fairlead.wire.media import AUDIO, FILE
 
