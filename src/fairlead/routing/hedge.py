@@ -179,7 +179,7 @@ async def hedged(
             health.standing(entry.upstream.deployment).in_flight -= 1
     loser = raced.loser
     if loser is not None:
-        _lost(loser, bill, request, HEDGED if loser.error is None else loser.error.code)
+        _lost(loser, bill, request, HEDGED if loser.error is None else type(loser.error).code)
         if loser.error is not None:
             health.failed(health.standing(loser.upstream.deployment), loser.error, clock())
         elif loser.upstream is first:

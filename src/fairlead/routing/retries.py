@@ -48,7 +48,7 @@ class Tries:
     ) -> Step | None:
         """The next step after this failure, None when the caller is to be told. `started`: the caller has had a part of
         the answer, so that only who can continue it comes into question. `until`: nothing may begin after that."""
-        self.tried.append(Tried(upstream.deployment.id, error.code, now - began))
+        self.tried.append(Tried(upstream.deployment.id, type(error).code, now - began))
         policy = error.policy
         if policy.again and not started:
             self._again.append((upstream, error))
