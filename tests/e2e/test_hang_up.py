@@ -104,7 +104,7 @@ def test_an_engine_of_our_own_is_stopped_and_what_it_wrote_is_counted_at_every_f
         output = receipt["usage"]["completion_tokens"]
         state = receipt["usage"]["state"]
         if receipt["outcome"] == "served":
-            assert frames > 38  # all had been said
+            assert frames > 20  # all had been said before it was noticed
             continue
         assert receipt["outcome"] == "caller_gone"
         if not output:
