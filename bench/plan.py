@@ -13,14 +13,16 @@ from collections.abc import Callable
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.http.client import Pool
+from fairlead.operations.chat.operation import CHAT
 from fairlead.prices import PriceSheet, Schedule, rates_from
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai.request import OpenAIChat
+from fairlead.routing.demand import Demand
 from fairlead.routing.health import Health
 from fairlead.routing.needs import lacks_of
 from fairlead.routing.plan import Rules, plan
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
-from fairlead.wire.chat import ChatRequest, parse_chat
+from fairlead.wire.chat import parse_chat
 
 RUNS, CALLS = 9, 3_000
 MODEL = Model("m", "m", "v", "", 0, 32_768, 4_096)
@@ -34,7 +36,7 @@ def offer(deployments: int) -> Servable:
         deployment = Deployment(sheet.deployment, f"p{at}", "x", sheet)
         found.append(
             Upstream(
-                deployment, OpenAIChat(ROW, "m", "x"), Pool("http://127.0.0.1:1/v1"), b"", b"", b"", model_id="m",
+                deployment, CHAT, OpenAIChat(ROW, "m", "x"), Pool("http://127.0.0.1:1/v1"), b"", b"", b"", model_id="m",
                 lacks=lacks_of(MODEL, deployment, ROW.carries, ROW.passes_unknown), context=32_768,
                 unit_price=unit_price(sheet),
             )
@@ -42,9 +44,9 @@ def offer(deployments: int) -> Servable:
     return servable(MODEL, found)
 
 
-def request(**given: object) -> ChatRequest:
+def demand(**given: object) -> Demand:
     messages = [{"role": "user", "content": "word " * 200}]
-    return parse_chat(json.dumps({"model": "m", "messages": messages, **given}).encode())
+    return CHAT.demand(parse_chat(json.dumps({"model": "m", "messages": messages, **given}).encode()))
 
 
 def microseconds(work: Callable[[], object]) -> float:
@@ -59,9 +61,9 @@ def microseconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     cases = {
-        "plain": request(),
-        "4 parameters": request(temperature=0.5, max_tokens=100, top_p=0.9, seed=7),
-        "preferences": request(provider={"order": ["p1"], "max_price": {"prompt": 1}, "ignore": ["p9"]}),
+        "plain": demand(),
+        "4 parameters": demand(temperature=0.5, max_tokens=100, top_p=0.9, seed=7),
+        "preferences": demand(provider={"order": ["p1"], "max_price": {"prompt": 1}, "ignore": ["p9"]}),
     }
     for strategy in ("balanced", "price", "priority"):
         for deployments in (1, 2, 50):

@@ -35,34 +35,34 @@ from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
 from fairlead.money.text import written
+from fairlead.operations.chat.continuation import Seam, Sent, Splice, continued, may_be_continued
+from fairlead.operations.chat.emulate import Emulated, emulated, inner_request
+from fairlead.operations.chat.emulating import emulate
+from fairlead.operations.chat.inlining import Inliner
+from fairlead.operations.chat.unpaid import UnpaidEmulations
 from fairlead.providers.scrub import without_host
 from fairlead.routing.attempt import Attempt, HangUp
-from fairlead.routing.ceiling import calls_foreseen, cap_name, tokens_foreseen
-from fairlead.routing.continuation import Seam, Sent, Splice, continued, may_be_continued
+from fairlead.routing.ceiling import calls_foreseen, tokens_foreseen
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
-from fairlead.routing.emulate import Emulated, emulated, inner_request
-from fairlead.routing.emulating import emulate
+from fairlead.routing.demand import Demand
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.hedge import Entry, hedged
-from fairlead.routing.holding import hold, hold_at_once
-from fairlead.routing.inlining import Inliner
+from fairlead.routing.holding import Held, hold, hold_at_once
 from fairlead.routing.needs import MAY_BE_EMULATED, MEDIA_URLS
-from fairlead.routing.own_limits import capped, within
+from fairlead.routing.own_limits import cap_there
 from fairlead.routing.parameters import Parameters, header, parameters, shown
 from fairlead.routing.plan import Plan, Rejection, merged, plan, refusal, with_suffix
-from fairlead.routing.prompt import kept_prompt
 from fairlead.routing.protocols import Answer, Assembler, Call, Measured, Relay
 from fairlead.routing.retries import Tries
-from fairlead.routing.unpaid import UnpaidEmulations
 from fairlead.routing.upstream import Servable, Upstream, is_stream, send
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
 from fairlead.tokens import count_text
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.media import ADDRESS, MODALITIES
-from fairlead.wire.preferences import FREE, SUFFIXES
+from fairlead.wire.preferences import FREE, SUFFIXES, Preferences
 from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
@@ -94,6 +94,7 @@ class Calling:
         "bill",
         "clamped",
         "cut",
+        "demand",
         "expired",
         "own_deadline",
         "parameters",
@@ -109,9 +110,10 @@ class Calling:
         "until",
     )
 
-    def __init__(self, serving: Serving, request: ChatRequest, response: Response, bill: Bill, found: Plan) -> None:
+    def __init__(self, serving: Serving, demand: Demand, response: Response, bill: Bill, found: Plan) -> None:
         self.serving = serving
-        self.request = request
+        self.demand = demand
+        self.request: ChatRequest = demand.payload  # another one once a stream goes on elsewhere
         self.response = response
         self.bill = bill
         self.plan = found
@@ -136,6 +138,11 @@ class Calling:
             served.measure(measured, began)
         else:
             measured.add(kind, 0.0, 0.0, 0, 0)
+
+    @property
+    def continued_at(self) -> int | None:
+        """The character at which another candidate went on with the stream."""
+        return None if self.splice is None else len(self.splice.text)
 
     def note_dropped(self, name: str) -> None:
         """The provider ignored a parameter, as its answer has shown."""
@@ -275,13 +282,18 @@ class Gateway:
         self._decided.clear()
         return found
 
-    async def plan(self, request: ChatRequest, caller: Caller) -> Plan:
-        """How this request would be routed now. Nothing is called, held or recorded."""
+    async def plan(self, demand: Demand, caller: Caller) -> tuple[str, Plan]:
+        """The id of the model, and how this call would be routed now. Nothing is called, held or recorded."""
         serving = self._servings.now
-        return await self._plan(serving, self._admit(serving, request, caller), request)
+        demand = called(serving, demand)
+        return demand.model, await self._plan(serving, _admitted(serving, demand, caller), demand)
+
+    def model_id(self, name: str) -> str:
+        """The id of a model that callers call so; `name` itself for one that there is not."""
+        return _named(self._servings.now, name, None)[0]
 
     def chat(
-        self, request: ChatRequest, response: Response, caller: Caller, timeout_seconds: float | None = None
+        self, demand: Demand, response: Response, caller: Caller, timeout_seconds: float | None = None
     ) -> Coroutine[Any, Any, Any]:
         """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
 
@@ -289,7 +301,10 @@ class Gateway:
         already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
         """
         serving = self._servings.now
-        offers = self._admit(serving, request, caller)
+        offers: Sequence[Servable] | None = serving.offers.get(demand.model)
+        if offers is None or caller.models is not None or demand.fallbacks or demand.media:
+            demand = called(serving, demand)
+            offers = _admitted(serving, demand, caller)
         paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)
         seconds = timeout_seconds or serving.options.timeout_seconds
         until = math.inf if seconds is None else self._clock() + seconds
@@ -297,18 +312,18 @@ class Gateway:
         if caller.limited is not None or self._limits.everybody:
             whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
             calls = 1
-            if request.choices > 1:
+            if demand.choices > 1:
                 for offer in offers:
-                    calls = max(calls, calls_foreseen(offer, request))
+                    calls = max(calls, calls_foreseen(offer, demand))
             admission = self._limits.admit(
-                whose, request.model, tokens_foreseen(request, calls), self._clock(), free=not offers[0].paid,
-                movable=len(offers) > 1 or request.preferences is not None, calls=calls,
+                whose, demand.model, tokens_foreseen(demand, calls), self._clock(), free=not offers[0].paid,
+                movable=len(offers) > 1 or demand.preferences is not None, calls=calls,
             )  # fmt: skip
             if admission is not None:
                 if admission.whose is None:
                     response.extra += admission.headers(self._clock())
-                return self._limited(admission, serving, offers, paid, request, response, caller, until, own)
-        return self._charged(serving, offers, paid, request, response, caller, until, own)
+                return self._limited(admission, serving, offers, paid, demand, response, caller, until, own)
+        return self._charged(serving, offers, paid, demand, response, caller, until, own)
 
     async def _limited(
         self,
@@ -316,14 +331,14 @@ class Gateway:
         serving: Serving,
         offers: Sequence[Servable],
         paid: bool,
-        request: ChatRequest,
+        demand: Demand,
         response: Response,
         caller: Caller,
         until: float,
         own: bool,
     ) -> None:
         try:
-            await self._charged(serving, offers, paid, request, response, caller, until, own, admission)
+            await self._charged(serving, offers, paid, demand, response, caller, until, own, admission)
         finally:
             admission.settle(admission.used, self._clock())
 
@@ -332,7 +347,7 @@ class Gateway:
         serving: Serving,
         offers: Sequence[Servable],
         paid: bool,
-        request: ChatRequest,
+        demand: Demand,
         response: Response,
         caller: Caller,
         until: float,
@@ -342,39 +357,41 @@ class Gateway:
         """Plans, holds, serves and charges a call that was let through. `own`: the caller gave the deadline."""
         serving.calls += 1
         try:
-            if request.media & ADDRESS and self._inliner is not None and _nobody_fetches(offers):
-                request = await self._inliner.inlined(request)
+            if demand.media & ADDRESS and self._inliner is not None and _nobody_fetches(offers):
+                demand = demand.carrying(await self._inliner.inlined(demand.payload))
             if offers[0].least_context is None:
-                found = plan(request, offers, self._health, self._clock(), serving.options.rules, self.chance)
+                found = plan(demand, offers, self._health, self._clock(), serving.options.rules, self.chance)
             else:
-                found = await self._plan(serving, offers, request)
+                found = await self._plan(serving, offers, demand)
             if not found.candidates:
-                raise refusal(found, request, self._health, self._clock())
-            if paid and request.preferences is not None:
+                raise refusal(found, demand, self._health, self._clock())
+            if paid and demand.preferences is not None:
                 paid = any(not one.deployment.sheet.free for one in found.candidates)  # `:free` leaves no other
             lines = response.extra
             if admission is not None and admission.whose is not None:
                 self._let_in(admission, found)
-            held = None
-            given = len(request.given)
+            held: Held | None = None
+            clamped: tuple[str, ...] = ()
             if paid and (caller.prepaid or caller.budgets):
                 whole = offers[0] if len(offers) == 1 else merged(offers)
-                held = hold_at_once(self._ledger, whole, request, caller)
+                held = hold_at_once(self._ledger, whole, demand, caller)
                 if held is None:
-                    held = await hold(self._ledger, whole, request, caller)
+                    held = await hold(self._ledger, whole, demand, caller)
+                if held.cap:
+                    clamped = (demand.payload.cap_name,)
+                    demand = demand.capped(held.cap)
             bill = self._ledger.open(
                 caller.account_id,
                 caller.key_id,
-                request.model,
-                request.stream,
+                demand.model,
+                demand.stream,
                 paid,
-                held,
+                None if held is None else held.hold,
             )
             named = b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
             response.extra += named
-            calling = Calling(serving, request, response, bill, found)
-            if len(request.given) > given:
-                calling.clamped = tuple(list(request.given)[given:])
+            calling = Calling(serving, demand, response, bill, found)
+            calling.clamped = clamped
             outcome = kind = InternalError.code
             began = tried = self._clock()
             if until != math.inf:
@@ -394,7 +411,7 @@ class Gateway:
                         response.extra = b"".join((lines, named, admission.headers(self._clock())))
                     if failure is None:
                         if first and serving.options.hedge:
-                            entry = await hedged(found, request, bill, self._health, self._clock)
+                            entry = await hedged(found, demand, bill, self._health, self._clock)
                             upstream = upstream if entry is None else entry.upstream
                         try:
                             calling.served = await self._attempt(upstream, calling, tried, first, entry)
@@ -426,7 +443,9 @@ class Gateway:
                 if measured is not None:
                     calling.measure(measured, kind, began)
                 if found.rejected or calling.tries is not None or calling.parameters is not None:
-                    self._decided.append(decided(bill.id, found, calling.tries, calling.splice, calling.parameters))
+                    self._decided.append(
+                        decided(bill.id, found, calling.tries, calling.continued_at, calling.parameters)
+                    )
         finally:
             serving.calls -= 1
 
@@ -470,13 +489,13 @@ class Gateway:
         elif not running.interrupt(late):
             calling.timer = asyncio.get_running_loop().call_later(DEADLINE_RETRY_SECONDS, self._expire, calling)
 
-    async def _plan(self, serving: Serving, offers: Sequence[Servable], request: ChatRequest) -> Plan:
+    async def _plan(self, serving: Serving, offers: Sequence[Servable], demand: Demand) -> Plan:
         rules = serving.options.rules
         least = offers[0].least_context
         prompt = None
-        if least is not None and len(request.messages) > least and not request.media:
-            prompt = await counted_when_close(offers, request)
-        return plan(request, offers, self._health, self._clock(), rules, self.chance, prompt)
+        if least is not None and demand.text_bytes > least and not demand.media:
+            prompt = await counted_when_close(offers, demand)
+        return plan(demand, offers, self._health, self._clock(), rules, self.chance, prompt)
 
     async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
@@ -527,18 +546,20 @@ class Gateway:
                 await self._schemas.check(calling.bill.key, wanted.schema)
         inner = request if wanted is None else inner_request(request, wanted)
         clamped = calling.clamped
-        if upstream.output is not None and not within(inner, upstream.output):
-            inner = capped(inner, upstream, calling.plan.prompt)
-            clamped = (*clamped, cap_name(inner))
+        if upstream.output is not None:
+            cap = cap_there(calling.demand, inner.cap, upstream, calling.plan.prompt)
+            if cap != inner.cap:
+                inner = inner.with_cap(cap)
+                clamped = (*clamped, inner.cap_name)
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         if wanted is None:
             inner = request  # which lets go of the caller's bytes
-        attempt = calling.attempt = Attempt(upstream, kept_prompt(request), calling.bill, response)
+        attempt = calling.attempt = Attempt(upstream, upstream.operation.kept(request), calling.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
         clamped = (*clamped, *call.clamped) if call.clamped else clamped
         if wanted is not None or call.dropped or clamped or request.reports:
             names = () if wanted is None else wanted.names
-            calling.parameters = parameters(request, call, upstream, clamped, names)
+            calling.parameters = parameters(request.given, call, upstream, clamped, names)
             if request.reports:
                 attempt.report = header(calling.parameters)
             if clamped:
@@ -759,52 +780,60 @@ class Gateway:
             # Not sent again from here on: a stream may be open for an hour, and thousands of them.
             request.release()
 
-    def _admit(self, serving: Serving, request: ChatRequest, caller: Caller) -> Sequence[Servable]:
-        """The model that is asked for, and those to fall back on."""
-        known = serving.offers.get(request.model)
-        if known is not None and caller.models is None and not request.fallbacks and not request.media:
-            return known
-        offers = [self._offer(serving, request, request.model, caller)]
-        for name in request.fallbacks:
-            offers.append(self._offer(serving, request, name, caller))
-        if not any(offer.upstreams for offer in offers):
-            raise NoDeployment(
-                f"No deployment serves '{request.model}' yet: add one under [[models]] (a provider, its upstream_model "
-                "and a price) in the file that `fairlead serve --config FILE` reads, then restart.",
-                param="model",
-            )
-        if request.media:
-            for bit, modality in MODALITIES.items():
-                if request.media & bit and not any(offer.model.may_take(modality) for offer in offers):
-                    raise UnsupportedContent(f"'{request.model}' takes no {modality} input.", param="messages")
-        return offers
 
-    def _offer(self, serving: Serving, request: ChatRequest, name: str, caller: Caller) -> Servable:
-        servable = serving.servables.get(name)
-        if servable is None and name.endswith(SUFFIXES):
-            known = name[: name.rindex(":")]
-            servable = serving.servables.get(known)
-            if servable is not None:
-                request.preferences = with_suffix(request.preferences, name[len(known) :])
-                if name == request.model:
-                    request.model = known
-                name = known
-        if servable is None and name in serving.aliases:
-            # Everything from here on - permissions, limits, the bill - goes by the model's own id.
-            known = serving.aliases[name]
-            if name.endswith(FREE):  # whatever it is an alias of, such a name never costs anything
-                request.preferences = with_suffix(request.preferences, FREE)
-            servable = serving.servables.get(known)
-            if name == request.model:
-                request.model = known
-            name = known
-        if servable is None:
-            raise ModelNotFound(
-                f"The model '{name}' does not exist here. GET /v1/models lists what there is.", param="model"
-            )
-        if caller.models is not None and not caller.may_use(name):
-            raise Forbidden(f"This API key may not use '{name}'.", param="model")
-        return servable
+def called(serving: Serving, demand: Demand) -> Demand:
+    """The same for the ids of its models, where it calls them otherwise. Everything from here on - permissions, limits,
+    the bill - goes by the model's own id."""
+    model, wanted = _named(serving, demand.model, demand.preferences)
+    fallbacks = []
+    for name in demand.fallbacks:
+        known, wanted = _named(serving, name, wanted)
+        fallbacks.append(known)
+    if model == demand.model and wanted is demand.preferences and fallbacks == list(demand.fallbacks):
+        return demand
+    return demand.called(model, tuple(fallbacks), wanted)
+
+
+def _named(serving: Serving, name: str, wanted: Preferences | None) -> tuple[str, Preferences | None]:
+    """A model's id, and what the name by which it is called adds to the preferences."""
+    if name in serving.servables:
+        return name, wanted
+    if name.endswith(SUFFIXES):
+        known = name[: name.rindex(":")]
+        if known in serving.servables:
+            return known, with_suffix(wanted, name[len(known) :])
+    if name in serving.aliases:
+        if name.endswith(FREE):  # whatever it is an alias of, such a name never costs anything
+            wanted = with_suffix(wanted, FREE)
+        return serving.aliases[name], wanted
+    return name, wanted
+
+
+def _admitted(serving: Serving, demand: Demand, caller: Caller) -> Sequence[Servable]:
+    """The model that is asked for, and those to fall back on."""
+    offers = [_offer(serving, name, caller) for name in (demand.model, *demand.fallbacks)]
+    if not any(offer.upstreams for offer in offers):
+        raise NoDeployment(
+            f"No deployment serves '{demand.model}' yet: add one under [[models]] (a provider, its upstream_model "
+            "and a price) in the file that `fairlead serve --config FILE` reads, then restart.",
+            param="model",
+        )
+    if demand.media:
+        for bit, modality in MODALITIES.items():
+            if demand.media & bit and not any(offer.model.may_take(modality) for offer in offers):
+                raise UnsupportedContent(f"'{demand.model}' takes no {modality} input.", param="messages")
+    return offers
+
+
+def _offer(serving: Serving, name: str, caller: Caller) -> Servable:
+    servable = serving.servables.get(name)
+    if servable is None:
+        raise ModelNotFound(
+            f"The model '{name}' does not exist here. GET /v1/models lists what there is.", param="model"
+        )
+    if caller.models is not None and not caller.may_use(name):
+        raise Forbidden(f"This API key may not use '{name}'.", param="model")
+    return servable
 
 
 def _nobody_fetches(offers: Sequence[Servable]) -> bool:

@@ -17,6 +17,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"api", "site", "admin"}),
     frozenset({"gateway"}),
     frozenset({"serving"}),
+    frozenset({"operations"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
     frozenset({"store", "http", "prices", "schemas", "team", "tokens"}),

@@ -7,9 +7,11 @@ from typing import Any
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.http.client import Pool
+from fairlead.operations.chat.operation import CHAT
 from fairlead.prices import PriceSheet, Schedule, rates_from
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai.request import OpenAIChat
+from fairlead.routing.demand import Demand
 from fairlead.routing.needs import lacks_of
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
 from fairlead.wire.chat import ChatRequest, parse_chat
@@ -30,7 +32,7 @@ def upstream(name: str, *, price: str = "1", of: Model | None = None, dialect: s
     provider, _, upstream_model = name.partition("/")
     deployment = Deployment(name, provider, upstream_model, sheet, **facts)
     return Upstream(
-        deployment, OpenAIChat(row, of.id, upstream_model), Pool("http://127.0.0.1:1/v1"), b"/chat/completions", b"", b"",
+        deployment, CHAT, OpenAIChat(row, of.id, upstream_model), Pool("http://127.0.0.1:1/v1"), b"/chat/completions", b"", b"",
         model_id=of.id, lacks=lacks_of(of, deployment, row.carries, row.passes_unknown),
         context=deployment.context_length or of.context_length, unit_price=unit_price(sheet),
     )  # fmt: skip
@@ -38,6 +40,10 @@ def upstream(name: str, *, price: str = "1", of: Model | None = None, dialect: s
 
 def offer(*upstreams: Upstream, of: Model | None = None) -> Servable:
     return servable(of or model(), upstreams)
+
+
+def demand(**given: Any) -> Demand:
+    return CHAT.demand(request(**given))
 
 
 def request(**given: Any) -> ChatRequest:

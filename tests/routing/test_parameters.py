@@ -33,7 +33,7 @@ def test_a_cap_that_was_shrunk_to_the_credit_is_told_as_clamped(dialect: str) ->
     asked = request(max_tokens=100, temperature=0.5)
     one = replace(upstream("a/x"), translated=frozenset({"max_tokens"}))
     spoken = adapter(dialect) if dialect in SPOKEN else upstream("a/x", dialect=dialect).adapter
-    found = parameters(asked, spoken.to_vendor(asked), one, ("max_tokens",), ())
+    found = parameters(asked.given, spoken.to_vendor(asked), one, ("max_tokens",), ())
     assert found.clamped == ("max_tokens",)
     assert "max_tokens" not in (*found.forwarded, *found.translated, *found.dropped)
     assert b"clamped=max_tokens" in header(found)
@@ -68,7 +68,7 @@ def test_what_is_brought_into_a_vendors_range_is_told_and_refused_when_strict(
     asked = request(**given, logit_bias={"1": 1})
     call = made.to_vendor(asked)
     assert (call.clamped, call.dropped) == ((clamped,), ("logit_bias",))
-    assert parameters(asked, call, upstream("a/x"), call.clamped, ()).clamped == (clamped,)
+    assert parameters(asked.given, call, upstream("a/x"), call.clamped, ()).clamped == (clamped,)
     with pytest.raises(NotCarried) as caught:
         made.to_vendor(request(**given, logit_bias={"1": 1}, fairlead={"strict": True}))
     assert caught.value.names == ("logit_bias", clamped)

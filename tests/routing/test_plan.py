@@ -13,12 +13,14 @@ import pytest
 from fairlead.errors import (
     CandidatesResting,
     ContextTooLong,
+    FairleadError,
     InvalidRequest,
     NoCandidate,
     UpstreamBusy,
     UpstreamFailed,
     UpstreamRateLimited,
 )
+from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.health import DEAD_FAILURES, Health
 from fairlead.routing.plan import STICKY_BYTES, Plan, Rules, merged, plan, refusal, with_suffix
 from fairlead.routing.upstream import Servable
@@ -34,7 +36,11 @@ def planned(
     chat: ChatRequest, *offers: Servable, health: Health | None = None, rules: Rules = IN_ORDER, now: float = NOW,
     chance: Callable[[], float] = lambda: 0.0, tokens: int | None = None,
 ) -> Plan:  # fmt: skip
-    return plan(chat, offers, health or Health(), now, rules, chance, tokens)
+    return plan(CHAT.demand(chat), offers, health or Health(), now, rules, chance, tokens)
+
+
+def told(found: Plan, chat: ChatRequest, health: Health) -> FairleadError:
+    return refusal(found, CHAT.demand(chat), health, NOW)
 
 
 def names(found: Plan) -> list[str]:
@@ -88,7 +94,7 @@ def test_who_lacks_what_a_request_needs_is_left_out(given: dict[str, Any], capab
     assert names(planned(request(), offer(lacking, A))) == ["lacking/x", "a/x"]
     alone = planned(request(**given), offer(lacking))
     assert names(alone) == [], "a lone deployment is no better"
-    assert isinstance(refusal(alone, request(**given), Health(), NOW), NoCandidate)
+    assert isinstance(told(alone, request(**given), Health()), NoCandidate)
 
 
 def test_parameters_are_a_reason_only_when_they_are_required() -> None:
@@ -100,7 +106,7 @@ def test_parameters_are_a_reason_only_when_they_are_required() -> None:
     assert (found.rejected[0].reason, found.rejected[0].detail) == ("parameter", "logit_bias")
     strict = request(**with_bias, user="u", fairlead={"strict": True})
     assert names(planned(strict, offer(mistral, A))) == ["a/x"]
-    refused = refusal(planned(strict, offer(mistral)), strict, Health(), NOW)
+    refused = told(planned(strict, offer(mistral)), strict, Health())
     assert isinstance(refused, InvalidRequest)
     assert "'logit_bias', 'user'" in refused.message, "strict mode names all that would be dropped"
     assert names(planned(request(max_tokens=5, fairlead={"strict": True}), offer(mistral))) == ["mistral/x"]
@@ -123,7 +129,7 @@ def test_a_prompt_that_does_not_fit_is_not_sent() -> None:
     tiny = upstream("tiny/x", context_length=1100)
     assert names(planned(long, offer(small, tiny))) == ["small/x", "tiny/x"], "an estimate refuses nobody everything"
     refused = planned(long, offer(small, tiny), tokens=1200)
-    assert isinstance(refusal(refused, long, Health(), NOW), ContextTooLong)
+    assert isinstance(told(refused, long, Health()), ContextTooLong)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,7 @@ def test_facts_of_deployments_can_be_asked_for_and_what_is_not_known_does_not_co
         assert names(found) == ["eu/x"]
         assert reasons(found) == {"a/x": reason, "us/x": reason}
     refused = planned(request(provider={"regions": ["mars"]}), offer(A, known))
-    error = refusal(refused, request(), Health(), NOW)
+    error = told(refused, request(), Health())
     assert isinstance(error, NoCandidate)
     assert "a/x: region (unknown)" in error.message
     assert "eu/x: region (eu)" in error.message
@@ -270,7 +276,7 @@ def test_an_open_breaker_leaves_a_deployment_out_but_not_the_last_one_unless_it_
         health.failed(standing, UpstreamFailed("500"), NOW)
     dead = planned(request(), offer(A), health=health)
     assert names(dead) == []
-    error = refusal(dead, request(), health, NOW)
+    error = told(dead, request(), health)
     assert isinstance(error, CandidatesResting)
     assert error.retry_after_seconds is not None
     assert error.retry_after_seconds >= 1
@@ -282,7 +288,7 @@ def test_who_has_no_room_is_left_out() -> None:
     standings = [health.begin(narrow.deployment, NOW, first=True) for _ in range(2)]
     assert reasons(planned(request(), offer(narrow, A), health=health)) == {"narrow/x": "full"}
     alone = planned(request(), offer(narrow), health=health)
-    assert isinstance(refusal(alone, request(), health, NOW), UpstreamBusy)
+    assert isinstance(told(alone, request(), health), UpstreamBusy)
     health.end(standings[0])
     assert names(planned(request(), offer(narrow), health=health)) == ["narrow/x"]
 

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from fairlead.errors import InvalidRequest, Overloaded, RateLimited
-from fairlead.routing.unpaid import UnpaidEmulations
+from fairlead.operations.chat.unpaid import UnpaidEmulations
 from fairlead.schemas.checker import MOST_WAITING, MOST_WAITING_PER_KEY, SchemaChecker
 
 

@@ -15,7 +15,6 @@ from fairlead.errors import FairleadError
 from fairlead.http.request import KnownHead, Request
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai.request import OpenAIChat
-from fairlead.routing.ceiling import cap
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import LONGEST_FRAME, ChatRequest, Frame
 
@@ -186,7 +185,8 @@ def test_a_cap_that_one_call_got_is_not_the_next_ones() -> None:
     assert json.loads(b"".join(adapter.to_vendor(first).body))["max_tokens"] == 256
     second = parse_chat(texts[1], first.frame)
     assert second.frame is first.frame is not None
-    cap(second, 7)
+    second = second.with_cap(7)
+    assert second.frame is None
     changed = second.copy()
     changed.messages = Raw(b"[4]")
     assert json.loads(b"".join(adapter.to_vendor(second).body)) == {

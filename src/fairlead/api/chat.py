@@ -11,6 +11,7 @@ from fairlead.api.auth import said_by
 from fairlead.errors import InvalidRequest
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
+from fairlead.operations.chat.operation import CHAT
 from fairlead.wire.chat import ChatRequest, parse_chat
 from fairlead.wire.chat_request import Frame
 
@@ -29,7 +30,7 @@ class ChatCompletions:
         chat = read_chat(request)
         seconds = None if said.timeout is None else timeout_of(said.timeout)
         request.release()
-        return self._gateway.chat(chat, response, said.caller, seconds)
+        return self._gateway.chat(CHAT.demand(chat), response, said.caller, seconds)
 
 
 def read_chat(request: Request) -> ChatRequest:

@@ -8,6 +8,7 @@ from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import authenticate
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
+from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.decision import shown
 from fairlead.wire.chat import parse_chat
 
@@ -24,5 +25,5 @@ class Plans:
     async def __call__(self, request: Request, response: Response) -> None:
         caller = authenticate(request, self._keys)
         chat = parse_chat(request.body)
-        found = await self._gateway.plan(chat, caller)
-        response.send(200, JSON_HEAD, msgspec.json.encode({"model": chat.model, **shown(found)}))
+        model, found = await self._gateway.plan(CHAT.demand(chat), caller)
+        response.send(200, JSON_HEAD, msgspec.json.encode({"model": model, **shown(found)}))

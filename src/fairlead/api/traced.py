@@ -11,7 +11,7 @@ from fairlead.api.chat import read_chat, timeout_of
 from fairlead.errors import FairleadError, InternalError
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
-from fairlead.wire.chat import ChatRequest
+from fairlead.operations.chat.operation import CHAT
 from fairlead.wire.traceparent import TraceContext, parse_traceparent
 
 TRACEPARENT = b"traceparent"
@@ -47,10 +47,11 @@ class TracedChatCompletions:
         call = self._tracer.call(None if above is None else parse_traceparent(above))
         chat.trace = call.context
         request.release()
-        return _told(call, chat, self._gateway.chat(chat, response, said.caller, seconds))
+        running = self._gateway.chat(CHAT.demand(chat), response, said.caller, seconds)
+        return _told(call, self._gateway.model_id(chat.model), running)
 
 
-async def _told(call: Call, chat: ChatRequest, running: Coroutine[Any, Any, None]) -> None:
+async def _told(call: Call, model: str, running: Coroutine[Any, Any, None]) -> None:
     outcome = InternalError.code
     try:
         await running
@@ -59,4 +60,4 @@ async def _told(call: Call, chat: ChatRequest, running: Coroutine[Any, Any, None
         outcome = type(error).code
         raise
     finally:
-        call.end(chat.model, outcome)
+        call.end(model, outcome)

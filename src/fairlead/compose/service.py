@@ -32,9 +32,9 @@ from fairlead.gateway import Gateway
 from fairlead.http.memory import give_back_at_rest
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
+from fairlead.operations.chat.inlining import Inliner
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
-from fairlead.routing.inlining import Inliner
 from fairlead.routing.keeper import Keeper as RoutingKeeper
 from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Measured

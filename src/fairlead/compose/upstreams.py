@@ -22,6 +22,7 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
+from fairlead.operations.chat.operation import CHAT
 from fairlead.providers.anthropic.request import AnthropicMessages
 from fairlead.providers.bedrock.request import BedrockConverse
 from fairlead.providers.bedrock.sigv4 import Signer
@@ -92,6 +93,7 @@ def upstream(
     context = deployment.context_length or model.context_length
     return Upstream(
         deployment=deployment,
+        operation=CHAT,
         adapter=ADAPTERS[dialect.speaks](dialect, model, deployment, provider),
         pool=reach.pool,
         path=_path(dialect, deployment, provider),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from fairlead.errors import CallerGone, FairleadError, InternalError
 from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
-from fairlead.routing.continuation import Splice, charged
 from fairlead.routing.counting import count
 from fairlead.routing.prompt import Prompt
 from fairlead.routing.protocols import Answer, Measured
@@ -20,6 +19,17 @@ from fairlead.wire.usage import Usage
 
 # What a provider may count beyond a cap: the tokens that end an answer or a tool call.
 SPARE_OUTPUT_TOKENS: Final = 64
+
+
+class Continued(Protocol):
+    """An answer that goes on from the beginning of another one, which has `tokens`. `stopped`: it ended at the seam, so
+    that nothing of what was written behind it counts."""
+
+    @property
+    def tokens(self) -> int: ...
+
+    @property
+    def stopped(self) -> bool: ...
 
 
 class HangUp(NamedTuple):
@@ -66,7 +76,7 @@ class Attempt:
         self.calls = 1  # of the provider, for this one; each has the prompt
         self.billed: Usage | None = None  # by the provider, where that is not what the caller pays for
         self.first_at = 0.0  # when the first event of a stream came
-        self.splice: Splice | None = None  # behind the answer's beginning, which another one wrote
+        self.splice: Continued | None = None  # behind the answer's beginning, which another one wrote
         self.tokens = 0  # that it wrote itself
         self.report = b""  # a line for the head: what became of the parameters
         # For telemetry: the first word and the last, in the loop's clock, and what came of it.
@@ -227,5 +237,16 @@ def _known(reported: Usage | None, counted: Usage) -> Usage:
     return Usage(tokens, reported.prompt, counted.completion, reported.balanced)
 
 
-def _charged(usage: Usage, splice: Splice) -> Usage:
+def charged(usage: Usage, tokens: int, *, stopped: bool = False) -> Usage:
+    """The usage of a continuation as the caller pays for it: what it was given of the answer's beginning is no prompt
+    of the caller's, but has been delivered. `stopped`: nothing of what it wrote was."""
+    classes, completion = usage.tokens, usage.completion
+    if stopped:
+        classes, completion = classes._replace(output=0, reasoning=0, audio_output=0), 0
+    moved = min(tokens, classes.input)
+    classes = classes._replace(input=classes.input - moved, output=classes.output + tokens)
+    return Usage(classes, max(0, usage.prompt - moved), completion + tokens, usage.balanced)
+
+
+def _charged(usage: Usage, splice: Continued) -> Usage:
     return charged(usage, splice.tokens, stopped=splice.stopped)

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Raw
-
-from fairlead.routing.media_tokens import media_tokens
+from fairlead.routing.demand import Demand
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
 from fairlead.routing.upstream import Servable
-from fairlead.wire.chat import ChatRequest
-from fairlead.wire.chat_request import CAPS
 
 # The cap of an answer when neither the caller nor the catalogue names one.
 UNKNOWN_OUTPUT_TOKENS: Final = 16_384
@@ -67,20 +63,21 @@ class Ceiling:
         return min(self.output, fits * calls // self.choices)
 
 
-def ceiling_of(servable: Servable, request: ChatRequest) -> Ceiling:
-    prompt = len(request.messages) + request.other_bytes
-    if request.media:
-        prompt += media_tokens(request.messages, servable.image_tokens)
-    calls = calls_foreseen(servable, request) if request.choices > 1 else 1
-    if request.emulate and request.other_bytes and "response_format" in request.given and _lacks(servable, _JSON):
+def ceiling_of(servable: Servable, demand: Demand) -> Ceiling:
+    prompt = demand.prompt_bytes
+    choices = demand.choices
+    if demand.media:
+        prompt += demand.operation.media_tokens(demand.payload, servable.image_tokens)
+    calls = calls_foreseen(servable, demand) if choices > 1 else 1
+    if demand.formatted and demand.emulate and _lacks(servable, _JSON):
         prompt += EMULATION_BYTES
     if servable.context is not None:
         prompt = min(prompt, servable.context)
     output = servable.output
-    cap = request.cap
+    cap = demand.cap
     if cap:
-        return Ceiling(prompt, cap if output is None else min(cap, output), request.choices, True, True, calls)
-    return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, request.choices, False, output is not None, calls)
+        return Ceiling(prompt, cap if output is None else min(cap, output), choices, True, True, calls)
+    return Ceiling(prompt, output or UNKNOWN_OUTPUT_TOKENS, choices, False, output is not None, calls)
 
 
 def _lacks(servable: Servable, capability: int) -> bool:
@@ -88,32 +85,16 @@ def _lacks(servable: Servable, capability: int) -> bool:
     return any(upstream.lacks & capability for upstream in servable.upstreams)
 
 
-def calls_foreseen(servable: Servable, request: ChatRequest) -> int:
+def calls_foreseen(servable: Servable, demand: Demand) -> int:
     """How many calls of a provider this one may become: one for each choice where a deployment lacks `n`, or a schema,
     because each answer is checked by itself."""
-    if request.choices == 1 or not request.emulate:
+    if demand.choices == 1 or not demand.emulate:
         return 1
-    by_schema = "response_format" in request.given and _lacks(servable, _JSON)
-    return request.choices if by_schema or _lacks(servable, _CHOICES) else 1
+    by_schema = demand.formatted and _lacks(servable, _JSON)
+    return demand.choices if by_schema or _lacks(servable, _CHOICES) else 1
 
 
-def named_cap(request: ChatRequest) -> int | None:
-    """The cap of an answer that the caller gave."""
-    return request.cap or None
-
-
-def tokens_foreseen(request: ChatRequest, calls: int = 1) -> int:
+def tokens_foreseen(demand: Demand, calls: int = 1) -> int:
     """About how many tokens a call will use, for limits on tokens: a quarter of its bytes for each of its calls of a
     provider, and its cap for each choice when it has one. The real number takes its place when the call has ended."""
-    return (len(request.messages) + request.other_bytes) // 4 * calls + request.cap * request.choices
-
-
-def cap_name(request: ChatRequest) -> str:
-    """Which of the two names for a cap this request has, or is to have."""
-    return next((name for name in CAPS if name in request.given), CAPS[0])
-
-
-def cap(request: ChatRequest, output: int) -> None:
-    """Makes the answer no longer than this, whatever the caller or the provider would have it."""
-    request.given = {**request.given, cap_name(request): Raw(b"%d" % output)}
-    request.cap = output
+    return demand.prompt_bytes // 4 * calls + demand.cap * demand.choices

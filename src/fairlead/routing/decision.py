@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fairlead.routing.continuation import Splice
 from fairlead.routing.parameters import Parameters
 from fairlead.routing.plan import Plan
 from fairlead.routing.retries import Tried, Tries
@@ -26,11 +25,11 @@ def decided(
     generation_id: str,
     plan: Plan,
     tries: Tries | None,
-    splice: Splice | None,
+    continued_at: int | None,
     parameters: Parameters | None = None,
 ) -> Decided:
     tried = () if tries is None else tuple(tries.tried)
-    return Decided(generation_id, plan, tried, None if splice is None else len(splice.text), parameters)
+    return Decided(generation_id, plan, tried, continued_at, parameters)
 
 
 def shown(plan: Plan) -> dict[str, Any]:

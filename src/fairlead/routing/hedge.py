@@ -15,13 +15,13 @@ from fairlead.errors import FairleadError
 from fairlead.http.eager import Signal, run
 from fairlead.http.exchange import Exchange
 from fairlead.ledger.ledger import Bill
+from fairlead.routing.demand import Demand
 from fairlead.routing.health import Health
 from fairlead.routing.needs import MAY_BE_EMULATED
-from fairlead.routing.own_limits import capped
+from fairlead.routing.own_limits import cap_there
 from fairlead.routing.plan import Plan
 from fairlead.routing.protocols import Call
 from fairlead.routing.upstream import Upstream, is_stream, send
-from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
 # How the receipt calls the try that came second.
@@ -147,9 +147,7 @@ class Race:
             self._decided.set(None)
 
 
-async def hedged(
-    plan: Plan, request: ChatRequest, bill: Bill, health: Health, clock: Callable[[], float]
-) -> Entry | None:
+async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: Callable[[], float]) -> Entry | None:
     """The call to the first candidate, or to the second when its first word comes first; None: nothing is hedged, and
     nothing was called. What was called in vain is written on the bill."""
     if len(plan.candidates) - plan.resting < 2:
@@ -162,24 +160,24 @@ async def hedged(
         return None
     if any(one.gate is not None or one.lacks & plan.needs & MAY_BE_EMULATED for one in (first, second)):
         return None
-    call = _streamed(first, request, plan.prompt)
+    call = _streamed(first, demand, plan.prompt)
     if call is None:
         return None
     began = clock()
-    race = Race(Entry(first, call), partial(_company, second, request, plan.prompt, health, clock))
+    race = Race(Entry(first, call), partial(_company, second, demand, plan.prompt, health, clock))
     standing.in_flight += 1
     try:
         raced = await race.run(standing.late)
     except FairleadError as error:  # the caller has gone, or the deadline has passed
         for entry in race.entries:
-            _lost(entry, bill, request, error.code)
+            _lost(entry, bill, demand, error.code)
         raise
     finally:
         for entry in race.entries:
             health.standing(entry.upstream.deployment).in_flight -= 1
     loser = raced.loser
     if loser is not None:
-        _lost(loser, bill, request, HEDGED if loser.error is None else type(loser.error).code)
+        _lost(loser, bill, demand, HEDGED if loser.error is None else type(loser.error).code)
         if loser.error is not None:
             health.failed(health.standing(loser.upstream.deployment), loser.error, clock())
         elif loser.upstream is first:
@@ -188,41 +186,41 @@ async def hedged(
 
 
 def _company(
-    second: Upstream, request: ChatRequest, prompt_tokens: int, health: Health, clock: Callable[[], float]
+    second: Upstream, demand: Demand, prompt_tokens: int, health: Health, clock: Callable[[], float]
 ) -> Entry | None:
     """The second call, where it may be made now."""
     standing = health.standing(second.deployment)
     most = second.deployment.max_concurrent
     if (most is not None and standing.in_flight >= most) or not health.take_retry(standing, clock()):
         return None
-    call = _streamed(second, request, prompt_tokens)
+    call = _streamed(second, demand, prompt_tokens)
     if call is None:
         return None
     standing.in_flight += 1
     return Entry(second, call)
 
 
-def _streamed(upstream: Upstream, request: ChatRequest, prompt_tokens: int) -> Call | None:
+def _streamed(upstream: Upstream, demand: Demand, prompt_tokens: int) -> Call | None:
     """The call as it takes it. None when it does not, and for an answer in one piece, which has no first word to wait
     for."""
-    fitted = request if upstream.output is None else capped(request, upstream, prompt_tokens)
+    cap = cap_there(demand, demand.cap, upstream, prompt_tokens)
     try:
-        call: Call = upstream.adapter.to_vendor(fitted)
+        call: Call = upstream.adapter.to_vendor(demand.payload if cap == demand.cap else demand.payload.with_cap(cap))
     except FairleadError:  # told when it is really tried
         return None
     return call if call.stream else None
 
 
-def _lost(entry: Entry, bill: Bill, request: ChatRequest, outcome: str) -> None:
+def _lost(entry: Entry, bill: Bill, demand: Demand, outcome: str) -> None:
     """A call that was cancelled before its first word: its prompt may be billed all the same."""
     upstream = entry.upstream
     billed = upstream.bills_cut and not entry.failed and entry.exchange.sent_at
-    bill.failed(upstream.deployment.sheet, outcome, may_be_billed(request) if billed else None)
+    bill.failed(upstream.deployment.sheet, outcome, may_be_billed(demand) if billed else None)
 
 
-def may_be_billed(request: ChatRequest) -> Usage:
+def may_be_billed(demand: Demand) -> Usage:
     """What a provider may bill for a call that was cancelled before it answered: its prompt, estimated by its bytes."""
-    tokens = len(request.messages) // 4
+    tokens = demand.text_bytes // 4
     return Usage(TokenClasses(tokens, request=1), tokens, 0)
 
 

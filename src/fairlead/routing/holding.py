@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from fairlead.accounts.caller import Caller
 from fairlead.errors import BudgetExceeded, InsufficientCredit
@@ -11,43 +12,46 @@ from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.wallets import Hold, Scope, Shortage
 from fairlead.money import dollars
-from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, cap, ceiling_of
+from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, ceiling_of
 from fairlead.routing.counting import counted_ceiling
+from fairlead.routing.demand import Demand
 from fairlead.routing.upstream import Servable
-from fairlead.wire.chat import ChatRequest
 
 
-def hold_at_once(ledger: Ledger, servable: Servable, request: ChatRequest, caller: Caller) -> Hold | None:
+class Held(NamedTuple):
+    """What was set aside. `cap`: the answer may be no longer than this, although the caller gave no cap; 0: it may."""
+
+    hold: Hold
+    cap: int = 0
+
+
+def hold_at_once(ledger: Ledger, servable: Servable, demand: Demand, caller: Caller) -> Held | None:
     """Sets aside what the call may come to, when this process has that much at hand."""
     wallets = ledger.wallets
     scopes = wallets.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
-    ceiling = ceiling_of(servable, request)
+    ceiling = ceiling_of(servable, demand)
     found = wallets.try_hold(scopes, ceiling.picodollars(servable))
-    if found is not None and not ceiling.known:
-        cap(request, ceiling.output)
-    return found
+    return None if found is None else Held(found, 0 if ceiling.known else ceiling.output)
 
 
-async def hold(ledger: Ledger, servable: Servable, request: ChatRequest, caller: Caller) -> Hold:
+async def hold(ledger: Ledger, servable: Servable, demand: Demand, caller: Caller) -> Held:
     """The same when more must be asked for. Without a cap of the caller's, the cap shrinks to what there is.
 
     Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
     """
     scopes = scopes_of(caller)
-    ceiling = ceiling_of(servable, request)
+    ceiling = ceiling_of(servable, demand)
     found = await _hold_up_to(ledger, scopes, ceiling, servable)
     if isinstance(found, Shortage):
         # Bytes are many more than tokens: before a call is refused for its prompt, that is counted.
-        ceiling = await counted_ceiling(ceiling, servable, request)
+        ceiling = await counted_ceiling(ceiling, servable, demand)
         found = await _hold_up_to(ledger, scopes, ceiling, servable)
     most = ceiling.picodollars(servable)
     if isinstance(found, Shortage):
         raise _shortage(found, most, ceiling, servable)
     if found.amount < most:
-        cap(request, ceiling.output_that_fits(servable, found.amount))
-    elif not ceiling.known:
-        cap(request, ceiling.output)
-    return found
+        return Held(found, ceiling.output_that_fits(servable, found.amount))
+    return Held(found, 0 if ceiling.known else ceiling.output)
 
 
 async def _hold_up_to(ledger: Ledger, scopes: Sequence[Scope], ceiling: Ceiling, servable: Servable) -> Hold | Shortage:

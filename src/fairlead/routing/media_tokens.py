@@ -6,9 +6,6 @@ is known at all. Whatever comes of these bounds, a prompt is never taken for mor
 
 from __future__ import annotations
 
-import msgspec
-from msgspec import Raw, Struct
-
 # Qwen-VL's largest (its API reference, `vl_high_resolution_images`). OpenAI's, Anthropic's, Google's and Mistral's are
 # below 5,000: their pages on vision.
 MOST_IMAGE_TOKENS = 16_384
@@ -22,31 +19,6 @@ MOST_VIDEO_TOKENS = 1_080_000
 MOST_FILE_TOKENS = 460_000
 
 
-class _Message(Struct, gc=False):
-    content: Raw = Raw(b"null")
-
-
-class _Part(Struct, gc=False):
-    type: str = ""
-
-
-_messages = msgspec.json.Decoder(list[_Message])
-_parts = msgspec.json.Decoder(list[_Part])
-# What is written into the messages has been counted with them.
-_BOUNDS = {"text": 0, "refusal": 0, "input_audio": 0, "video_url": MOST_VIDEO_TOKENS, "audio_url": MOST_AUDIO_TOKENS}
-_IMAGES = ("image_url", "image", "input_image")
-
-
 def most_image_tokens(upstream_model: str) -> int:
     """The most tokens of one image at this model."""
     return next((most for name, most in MOST_IMAGE_TOKENS_OF.items() if name in upstream_model), MOST_IMAGE_TOKENS)
-
-
-def media_tokens(messages: Raw, image_tokens: int = MOST_IMAGE_TOKENS) -> int:
-    """The most tokens of everything in checked messages that is not text. `image_tokens`: of one image."""
-    total = 0
-    for message in _messages.decode(messages):
-        if memoryview(message.content)[0] == 0x5B:
-            for part in _parts.decode(message.content):
-                total += image_tokens if part.type in _IMAGES else _BOUNDS.get(part.type, MOST_FILE_TOKENS)
-    return total

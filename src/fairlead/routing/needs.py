@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.catalogue.vocabulary import OUTPUT_CAPS
 from fairlead.wire import media
-from fairlead.wire.chat import PARAMETERS, ChatRequest
+from fairlead.wire.chat import PARAMETERS
 
 CAPABILITIES = (
     "tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n", "audio", "files",
@@ -36,37 +35,6 @@ ALL_PARAMETERS = sum(PARAMETER_BITS.values()) | UNKNOWN_PARAMETER
 TRUE = Raw(b"true")
 # A parameter that carries a capability: who does not take the one has not the other.
 _CARRIED = {"tools": TOOLS, "response_format": JSON_SCHEMA | JSON_OBJECT, "logprobs": LOGPROBS, "n": CHOICES}
-
-
-class _Kind(Struct):
-    type: str = ""
-
-
-def needs_of(request: ChatRequest) -> int:
-    """Capabilities and parameters that a request asks for."""
-    needs = 0
-    if request.media:
-        for bit, need in MEDIA_NEEDS.items():
-            if request.media & bit:
-                needs |= need
-    if request.prefill is not None:
-        needs |= PREFILL
-    if request.choices > 1:
-        needs |= CHOICES
-    given = request.given
-    if given:
-        for name in given:
-            needs |= PARAMETER_BITS.get(name, UNKNOWN_PARAMETER)
-        if "tools" in given:
-            needs |= TOOLS
-            if given.get("parallel_tool_calls") == TRUE:
-                needs |= PARALLEL_TOOLS
-        if "response_format" in given:
-            kind = msgspec.json.decode(given["response_format"], type=_Kind).type
-            needs |= JSON_SCHEMA if kind == "json_schema" else JSON_OBJECT if kind == "json_object" else 0
-        if given.get("logprobs") == TRUE:
-            needs |= LOGPROBS
-    return needs
 
 
 def lacks_of(model: Model, deployment: Deployment, carries: frozenset[str] | None, passes_unknown: bool) -> int:

@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from fairlead.routing.protocols import Call
 from fairlead.routing.upstream import Upstream
-from fairlead.wire.chat import ChatRequest
 
 NAMES_SHOWN = 32
 
@@ -22,11 +21,11 @@ class Parameters(NamedTuple):
 
 
 def parameters(
-    request: ChatRequest, call: Call, upstream: Upstream, clamped: tuple[str, ...], emulated: tuple[str, ...]
+    names: Iterable[str], call: Call, upstream: Upstream, clamped: tuple[str, ...], emulated: tuple[str, ...]
 ) -> Parameters:
     dropped = call.dropped
     gone = {name.partition(".")[0] for name in dropped} | set(clamped) | _made_up(emulated)
-    kept = [name for name in request.given if name[:64] not in gone]
+    kept = [name for name in names if name[:64] not in gone]
     return Parameters(
         tuple(name for name in kept if name not in upstream.translated),
         tuple(name for name in kept if name in upstream.translated),

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, NoCandidate, NotCarried, UpstreamBusy
-from fairlead.routing.ceiling import cap_name, named_cap
+from fairlead.routing.demand import Demand
 from fairlead.routing.health import Health, Standing
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
@@ -22,11 +22,9 @@ from fairlead.routing.needs import (
     JSON_OBJECT,
     JSON_SCHEMA,
     names_of,
-    needs_of,
 )
 from fairlead.routing.strategies import Chance, Ranked, rank
 from fairlead.routing.upstream import Servable, Upstream, servable
-from fairlead.wire.chat import ChatRequest
 from fairlead.wire.preferences import FREE, MaxPrice, Preferences
 
 # Prompts shorter than this are not worth a provider's cache: nothing is gained by going back to the same deployment.
@@ -81,7 +79,7 @@ class Plan:
 
 
 def plan(
-    request: ChatRequest,
+    demand: Demand,
     offers: Sequence[Servable],
     health: Health,
     now: float,
@@ -93,17 +91,17 @@ def plan(
     `prompt_tokens`: counted; None: estimated from the bytes. Raises nothing: see `refusal`."""
     first = offers[0]
     if (
-        first.simple and request.preferences is None and len(offers) == 1 and not health.troubled and not request.strict
-        and not request.media
+        first.simple and demand.preferences is None and len(offers) == 1 and not health.troubled and not demand.strict
+        and not demand.media
     ):  # fmt: skip
         return Plan(first.upstreams)  # nothing is to be decided
-    wanted = request.preferences
+    wanted = demand.preferences
     strategy = (wanted.sort if wanted is not None else None) or rules.strategy
-    needs = needs_of(request)
-    asked = _Asked(request, needs, wanted, rules, prompt_tokens)
+    needs = demand.needs
+    asked = _Asked(demand, wanted, rules, prompt_tokens)
     key = 0
-    if wanted is None and len(request.messages) >= STICKY_BYTES:
-        key = hash(bytes(request.opening)) or 1
+    if wanted is None and demand.text_bytes >= STICKY_BYTES:
+        key = demand.operation.affinity(demand.payload)
     ranked: Ranked = []
     late: list[tuple[float, Upstream]] = []
     rejected: list[Rejection] = []
@@ -136,23 +134,22 @@ class _Asked:
 
     __slots__ = ("closed", "hard", "only", "output", "prompt", "sure", "wanted", "whole")
 
-    def __init__(
-        self, request: ChatRequest, needs: int, wanted: Preferences | None, rules: Rules, prompt_tokens: int | None
-    ) -> None:
-        made_up = rules.emulated if request.emulate and not request.strict else 0
+    def __init__(self, demand: Demand, wanted: Preferences | None, rules: Rules, prompt_tokens: int | None) -> None:
+        needs = demand.needs
+        made_up = rules.emulated if demand.emulate and not demand.strict else 0
         hard = needs & HARD & ~made_up
-        if request.strict or (wanted is not None and wanted.require_parameters):
+        if demand.strict or (wanted is not None and wanted.require_parameters):
             hard = needs
         elif made_up & JSON_SCHEMA:
             # JSON of any shape is checked in the same way.
             hard &= ~JSON_OBJECT
         self.hard = hard
         self.wanted = wanted
-        self.prompt = len(request.messages) // 4 if prompt_tokens is None else prompt_tokens
+        self.prompt = demand.text_bytes // 4 if prompt_tokens is None else prompt_tokens
         self.sure = prompt_tokens is not None
         # Pictures are bytes that are no text; as many bytes as the context has tokens fit whatever they say.
-        self.whole = 0 if request.media and prompt_tokens is None else len(request.messages)
-        self.output = named_cap(request) or 0
+        self.whole = 0 if demand.media and prompt_tokens is None else demand.text_bytes
+        self.output = demand.cap
 
 
 def _fit(
@@ -338,7 +335,7 @@ def with_suffix(wanted: Preferences | None, suffix: str) -> Preferences:
     return structs.replace(wanted, sort="throughput" if suffix == ":nitro" else "price")
 
 
-def refusal(found: Plan, request: ChatRequest, health: Health, now: float) -> FairleadError:
+def refusal(found: Plan, demand: Demand, health: Health, now: float) -> FairleadError:
     """What the caller is told when there is no candidate at all."""
     reasons = {one.reason for one in found.rejected}
     told = "; ".join(
@@ -352,26 +349,26 @@ def refusal(found: Plan, request: ChatRequest, health: Health, now: float) -> Fa
             if (standing := health.standings.get(one.upstream.deployment.id)) is not None
         ]
         return CandidatesResting(
-            f"Nobody who serves '{request.model}' works at the moment ({told}).",
+            f"Nobody who serves '{demand.model}' works at the moment ({told}).",
             retry_after_seconds=max(1, int(min(waits, default=1.0) + 0.999)),
         )
     if "full" in reasons:
-        return UpstreamBusy(f"Everybody who serves '{request.model}' is busy ({told}).", retry_after_seconds=1)
+        return UpstreamBusy(f"Everybody who serves '{demand.model}' is busy ({told}).", retry_after_seconds=1)
     if found.rejected and reasons <= {"context", "output"}:
-        param = "messages" if "context" in reasons else cap_name(request)
+        param = "messages" if "context" in reasons else demand.payload.cap_name
         return ContextTooLong(f"The prompt and its answer fit no deployment ({told}).", param=param)
-    if request.strict and reasons <= {"parameter", "capability"} and found.rejected:
+    if demand.strict and reasons <= {"parameter", "capability"} and found.rejected:
         return NotCarried(
-            _lost(found.rejected[0].upstream, request, found.needs), found.rejected[0].upstream.deployment.id
+            _lost(found.rejected[0].upstream, demand, found.needs), found.rejected[0].upstream.deployment.id
         )
-    return NoCandidate(f"Nobody who serves '{request.model}' fits this request ({told}).", param="provider")
+    return NoCandidate(f"Nobody who serves '{demand.model}' fits this request ({told}).", param="provider")
 
 
-def _lost(upstream: Upstream, request: ChatRequest, needs: int) -> list[str]:
+def _lost(upstream: Upstream, demand: Demand, needs: int) -> list[str]:
     """Everything that would be lost there: what it is known to lack, and what its dialect has no word for."""
     names = names_of(upstream.lacks & needs)
     try:
-        upstream.adapter.to_vendor(request)
+        upstream.adapter.to_vendor(demand.payload)
     except NotCarried as error:
         names += [name for name in error.names if name not in names]
     except FairleadError:

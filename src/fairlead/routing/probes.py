@@ -12,19 +12,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-import msgspec
-from msgspec import Raw
-
 from fairlead.errors import FairleadError, UpstreamDenied, UpstreamFailed, UpstreamInvalid, UpstreamTimeout
 from fairlead.http.eager import run
 from fairlead.ledger.ledger import Bill
 from fairlead.routing.counting import count
 from fairlead.routing.health import Health
-from fairlead.routing.prompt import TEMPLATE_TOKENS, Prompt
+from fairlead.routing.prompt import Prompt
 from fairlead.routing.protocols import Answer
 from fairlead.routing.schedule import Idle, Schedule
 from fairlead.routing.upstream import Upstream, is_stream, send
-from fairlead.wire.chat import parse_chat
 
 LOOK_SECONDS = 0.5
 # A deployment that needs longer than this for one word is not well.
@@ -32,8 +28,6 @@ PROBE_SECONDS = 10.0
 MARK = b"x-fairlead-probe: 1\r\n"
 # Whose calls probes are in the books, and what they end with.
 OPERATOR, PROBE = "operator", "probe"
-MESSAGES = [{"role": "user", "content": "Say OK."}]
-_PROMPT = Prompt(Raw(msgspec.json.encode(MESSAGES)), None, len(msgspec.json.encode(MESSAGES)), TEMPLATE_TOKENS, 0, 1)
 
 
 class Books(Protocol):
@@ -109,8 +103,8 @@ class Probes:
 
 async def probe(upstream: Upstream, books: Books | None = None) -> None:
     """Asks for one word. Raises a FairleadError when none comes. Runs on `http.eager`."""
-    body = {"model": upstream.model_id, "messages": MESSAGES, "max_tokens": 1}
-    call = upstream.adapter.to_vendor(parse_chat(msgspec.json.encode(body)))
+    payload = upstream.operation.probe(upstream.model_id)
+    call = upstream.adapter.to_vendor(payload)
     exchange = send(upstream, call, MARK)
     try:
         status = await exchange.head()
@@ -125,16 +119,16 @@ async def probe(upstream: Upstream, books: Books | None = None) -> None:
         else:
             answer = upstream.adapter.plain(call, await exchange.read())
         if books is not None and upstream.costs:
-            await _note_cost(upstream, answer, books)
+            await _note_cost(upstream, upstream.operation.kept(payload), answer, books)
     finally:
         exchange.cancel()
 
 
-async def _note_cost(upstream: Upstream, answer: Answer, books: Books) -> None:
+async def _note_cost(upstream: Upstream, prompt: Prompt, answer: Answer, books: Books) -> None:
     """What the probe costs the operator, in a record of its own: no caller's."""
     usage = answer.usage
     if usage is None:
-        usage = (await count(upstream, _PROMPT, answer.delivered())).usage
+        usage = (await count(upstream, prompt, answer.delivered())).usage
     bill = books.open(OPERATOR, PROBE, upstream.model_id, stream=False, paid=False)
     bill.failed(upstream.deployment.sheet, PROBE, usage)
     bill.release(PROBE)

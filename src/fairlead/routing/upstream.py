@@ -12,7 +12,7 @@ from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
 from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
 from fairlead.routing.needs import HARD, MEDIA
-from fairlead.routing.protocols import Adapter, Call, Gate, Measured
+from fairlead.routing.protocols import Adapter, Call, Gate, Measured, Operation
 
 # Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
 MOST_CONTEXT_TOKENS = 16_777_216
@@ -41,6 +41,7 @@ class Upstream:
     """
 
     deployment: Deployment
+    operation: Operation
     adapter: Adapter
     pool: Pool
     path: bytes

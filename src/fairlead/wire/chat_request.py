@@ -97,8 +97,20 @@ class ChatRequest:
             self.opening, self.reports, self.emulate, self.trace, None, self.cap, self.other_bytes,
         )  # fmt: skip
 
+    @property
+    def cap_name(self) -> str:
+        """Which of the two names for a cap this request has, or would have."""
+        return next((name for name in CAPS if name in self.given), CAPS[0])
+
+    def with_cap(self, tokens: int) -> ChatRequest:
+        """The same request for an answer no longer than this."""
+        capped = self.copy()
+        capped.given = {**self.given, self.cap_name: Raw(b"%d" % tokens)}
+        capped.cap = tokens
+        return capped
+
     def release(self) -> None:
-        """Lets go of the caller's bytes, once they will not be sent again."""
+        """Drops the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = _NULL
         self.given = {}
         self.frame = None
@@ -130,13 +142,14 @@ class Frame:
     `memos` is for whoever writes requests in other words: what it wants to remember of those with this frame.
     """
 
-    __slots__ = ("after", "before", "memos", "request")
+    __slots__ = ("after", "before", "memos", "needs", "request")
 
     def __init__(self, before: bytes, after: bytes, request: ChatRequest) -> None:
         self.before = before
         self.after = after
         self.request = request  # whose messages do not count
         self.memos: dict[object, object] = {}
+        self.needs = -1  # what its requests need of a deployment, once somebody has worked it out
 
     def around(self, messages: Raw, prefill: str | None, opening: Raw) -> ChatRequest:
         """The request with these messages, which are texts."""

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.routing.support import request
 
-from fairlead.routing.continuation import FRESH_BLOCKS, Sent, Splice, charged, continued, may_be_continued
+from fairlead.operations.chat.continuation import FRESH_BLOCKS, Sent, Splice, continued, may_be_continued
+from fairlead.routing.attempt import charged
 from fairlead.wire.usage import TokenClasses, Usage
-
-from .support import request
 
 
 def event(delta: dict[str, Any] | None = None, *, id_: str = "one", finish: str | None = None, **more: Any) -> bytes:

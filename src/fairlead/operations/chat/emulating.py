@@ -5,9 +5,7 @@ from __future__ import annotations
 from fairlead.errors import AnswerInvalid, UpstreamError
 from fairlead.http.eager import Signal, run
 from fairlead.http.exchange import Exchange
-from fairlead.prices import amounts
-from fairlead.routing.attempt import Attempt
-from fairlead.routing.emulate import (
+from fairlead.operations.chat.emulate import (
     Emulated,
     EmulatedAnswer,
     Whole,
@@ -17,9 +15,11 @@ from fairlead.routing.emulate import (
     total,
     whole,
 )
+from fairlead.operations.chat.unpaid import UnpaidEmulations
+from fairlead.prices import amounts
+from fairlead.routing.attempt import Attempt
 from fairlead.routing.gates import not_ready
 from fairlead.routing.protocols import Answer, Call
-from fairlead.routing.unpaid import UnpaidEmulations
 from fairlead.routing.upstream import is_stream, send
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.schemas.verdict import Verdict

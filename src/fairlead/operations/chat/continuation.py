@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from fairlead.routing.ceiling import cap, named_cap
 from fairlead.routing.protocols import Relay
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
@@ -278,17 +277,6 @@ class Seam:
         return self._splice.change(self._relay.end(members, counted))
 
 
-def charged(usage: Usage, tokens: int, *, stopped: bool = False) -> Usage:
-    """The usage of a continuation as the caller pays for it: what it was given of the answer's beginning is no prompt
-    of the caller's, but has been delivered. `stopped`: nothing of what it wrote was."""
-    classes, completion = usage.tokens, usage.completion
-    if stopped:
-        classes, completion = classes._replace(output=0, reasoning=0, audio_output=0), 0
-    moved = min(tokens, classes.input)
-    classes = classes._replace(input=classes.input - moved, output=classes.output + tokens)
-    return Usage(classes, max(0, usage.prompt - moved), completion + tokens, usage.balanced)
-
-
 def continued(request: ChatRequest, text: str, tokens: int) -> tuple[ChatRequest, str] | None:
     """The request that goes on behind `text`, and the white space at its end that is not sent along. None when the
     caller's cap is reached."""
@@ -301,11 +289,10 @@ def continued(request: ChatRequest, text: str, tokens: int) -> tuple[ChatRequest
     messages = _with_prefill(request.messages, prefill, replaces=request.prefill is not None)
     changed = request.copy()
     changed.messages, changed.given, changed.prefill = messages, given, prefill
-    most = named_cap(request)
-    if most is not None:
-        if most <= tokens:
+    if request.cap:
+        if request.cap <= tokens:
             return None
-        cap(changed, most - tokens)
+        changed = changed.with_cap(request.cap - tokens)
     return changed, tail
 
 

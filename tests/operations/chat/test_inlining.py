@@ -10,7 +10,7 @@ import pytest
 
 from fairlead.errors import InvalidRequest, Overloaded, UnsupportedContent
 from fairlead.http.fetch import Fetched, Fetcher, FetchError
-from fairlead.routing.inlining import MOST_ADDRESSES, MOST_AT_ONCE, Inliner
+from fairlead.operations.chat.inlining import MOST_ADDRESSES, MOST_AT_ONCE, Inliner
 from fairlead.wire import media
 from fairlead.wire.chat import ChatRequest, parse_chat
 
