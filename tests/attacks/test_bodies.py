@@ -24,11 +24,11 @@ from tests.e2e.conftest import provider, serving
 
 from fairlead.errors import FairleadError, InvalidRequest
 from fairlead.operations.chat.operation import needs_of
-from fairlead.providers.anthropic.request import AnthropicMessages
-from fairlead.providers.bedrock.request import BedrockConverse
+from fairlead.providers.anthropic.adapter import AnthropicMessages
+from fairlead.providers.bedrock.adapter import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.gemini.request import Gemini
-from fairlead.providers.openai.request import OpenAIChat
+from fairlead.providers.gemini.adapter import Gemini
+from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.testing import ScriptedUpstream
 from fairlead.tokens import count_chat
 from fairlead.wire import bounds

@@ -10,16 +10,12 @@ from typing import Any
 
 from msgspec import Raw
 
-from fairlead.providers.anthropic.request import AnthropicMessages
-from fairlead.providers.bedrock.request import BedrockConverse
-from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.gemini.request import Gemini
-from fairlead.providers.openai.request import OpenAIChat
+from fairlead.providers.dialect import Binding
+from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.routing.protocols import Adapter
 
 HERE = Path(__file__).parent
 CASES = ("text", "tools", "reasoning", "length")
-VENDORS = ("openai", "anthropic", "gemini", "bedrock")
 # Whose recordings each dialect is tried with.
 SPOKEN = {"openai": "openai", "azure": "openai", "anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock"}
 NOW = 1_760_000_000.0
@@ -58,8 +54,6 @@ def frame(kind: str, payload: Any) -> bytes:
 
 def adapter(dialect: str, upstream_model: str = "vendor-model", defaults: dict[str, Raw] | None = None) -> Adapter:
     row = DIALECTS[dialect]
-    if row.speaks == "openai":
-        return OpenAIChat(row, "public", upstream_model, defaults)
-    kind = {"anthropic": AnthropicMessages, "gemini": Gemini, "bedrock": BedrockConverse}[row.speaks]
-    made: Adapter = kind(row, "public", upstream_model, defaults, clock=lambda: NOW)
+    binding = Binding(row, "public", upstream_model, defaults or {}, lambda: NOW)
+    made: Adapter = VENDORS[row.speaks].adapter(binding)
     return made

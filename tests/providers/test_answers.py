@@ -23,7 +23,7 @@ from fairlead.errors import (
 )
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.failures import retry_after, upstream_error
-from fairlead.providers.openai.request import OpenAIChat, UpstreamCall
+from fairlead.providers.openai.adapter import OpenAIChat, UpstreamCall
 from fairlead.wire.usage import Usage
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}

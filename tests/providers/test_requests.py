@@ -10,8 +10,8 @@ from msgspec import Raw
 
 from fairlead.errors import InvalidRequest
 from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.openai.adapter import OpenAIChat, UpstreamCall
 from fairlead.providers.openai.messages import CONTROL, WORD_JOINER, short_id
-from fairlead.providers.openai.request import OpenAIChat, UpstreamCall
 from fairlead.wire.chat import parse_chat
 
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -10,7 +10,7 @@ from fairlead.http.client import Pool
 from fairlead.operations.chat.operation import CHAT
 from fairlead.prices import PriceSheet, Schedule, rates_from
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.openai.request import OpenAIChat
+from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.routing.demand import Demand
 from fairlead.routing.needs import lacks_of
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price

@@ -9,10 +9,10 @@ import pytest
 from tests.providers.recorded import SPOKEN, adapter
 
 from fairlead.errors import NotCarried
-from fairlead.providers.anthropic.request import AnthropicMessages
-from fairlead.providers.bedrock.request import BedrockConverse
+from fairlead.providers.anthropic.adapter import AnthropicMessages
+from fairlead.providers.bedrock.adapter import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.gemini.request import Gemini
+from fairlead.providers.gemini.adapter import Gemini
 from fairlead.routing.parameters import header, parameters
 
 from .support import request, upstream

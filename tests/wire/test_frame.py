@@ -14,7 +14,7 @@ from fairlead.api.chat import read_chat
 from fairlead.errors import FairleadError
 from fairlead.http.request import KnownHead, Request
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.openai.request import OpenAIChat
+from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import LONGEST_FRAME, ChatRequest, Frame
 

@@ -37,6 +37,7 @@ MODULES = (
     "ledger/wallets",
     "prices/charging",
     "prices/sheet",
+    "providers/openai/adapter",
     "providers/openai/answers",
     "providers/openai/request",
     "providers/sse",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
@@ -23,24 +22,17 @@ from fairlead.errors import (
 from fairlead.http.client import Pool, PoolLimits, Timeouts
 from fairlead.http.connect import Proxy
 from fairlead.operations.chat.operation import CHAT
-from fairlead.providers.anthropic.request import AnthropicMessages
-from fairlead.providers.bedrock.request import BedrockConverse
-from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.providers.billed_parameters import priced
-from fairlead.providers.dialects import DIALECTS, Dialect
-from fairlead.providers.gemini.request import Gemini
-from fairlead.providers.openai.request import OpenAIChat
+from fairlead.providers.dialect import Binding, Dialect
+from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.providers.prefill import goes_on
 from fairlead.routing.needs import CAPABILITY_BITS, PREFILL, lacks_of
 from fairlead.routing.prompt import TEMPLATE_TOKENS
-from fairlead.routing.protocols import Adapter, Measured
+from fairlead.routing.protocols import Measured
 from fairlead.routing.upstream import MOST_CONTEXT_TOKENS, Upstream, unit_price
 from fairlead.settings import Settings
 from fairlead.tokens import family_of
 from fairlead.wire.chat import PARAMETERS
-
-# The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
-AZURE_API_VERSION = "2024-10-21"
 
 AnyEngine = Engine | SharedEngine
 
@@ -89,14 +81,15 @@ def upstream(
 ) -> Upstream:
     """A deployment as it is called. `measured`, `probed`: where its attempts and probes are counted."""
     dialect = spoken(provider, deployment)
+    vendor = VENDORS[dialect.speaks]
     costs = not deployment.sheet.free or deployment.sheet.cost is not None
     context = deployment.context_length or model.context_length
     return Upstream(
         deployment=deployment,
         operation=CHAT,
-        adapter=ADAPTERS[dialect.speaks](dialect, model, deployment, provider),
+        adapter=vendor.adapter(_binding(dialect, model, deployment, provider)),
         pool=reach.pool,
-        path=_path(dialect, deployment, provider),
+        path=dialect.path_of(deployment.upstream_model, provider.api_version),
         headers=reach.headers,
         answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
         stream_type=dialect.stream_type,
@@ -108,53 +101,31 @@ def upstream(
         measured=measured,
         probed=probed,
         probe=deployment.probe or provider.probe or ("list" if costs else "call"),
-        list_path=_list_path(dialect, provider),
+        list_path=dialect.list_path_of(provider.api_version),
         model_id=model.id,
         lacks=_lacks(dialect, model, deployment),
         context=context,
         output=_own_output(model, deployment),
         unit_price=unit_price(deployment.sheet),
         continues=_goes_on(dialect, model, deployment) is True,
-        translated=_translated(dialect),
+        translated=vendor.translated(dialect),
         most_prompt=MOST_CONTEXT_TOKENS if context is None else context + TEMPLATE_TOKENS,
         most_output=MOST_CONTEXT_TOKENS if context is None else context,
     )
 
 
-def _openai(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
-    return OpenAIChat(dialect, model.id, deployment.upstream_model, model.defaults)
-
-
-def _anthropic(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
-    return AnthropicMessages(
-        dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time,
+def _binding(dialect: Dialect, model: Model, deployment: Deployment, provider: Provider) -> Binding:
+    return Binding(
+        dialect,
+        model.id,
+        deployment.upstream_model,
+        model.defaults,
+        time.time,
         most_output=limits(model, deployment)[1],
-    )  # fmt: skip
-
-
-def _gemini(dialect: Dialect, model: Model, deployment: Deployment, _provider: Provider) -> Adapter:
-    return Gemini(dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time)
-
-
-def _bedrock(dialect: Dialect, model: Model, deployment: Deployment, provider: Provider) -> Adapter:
-    parts = urlsplit(provider.base_url)
-    signer = None
-    if provider.aws_keys is not None:
-        host = parts.netloc.rpartition("@")[2]  # as it stands in the request
-        signer = Signer(*provider.aws_keys, region=provider.region, service="bedrock", host=host)
-    return BedrockConverse(
-        dialect, model.id, deployment.upstream_model, model.defaults, clock=time.time, signer=signer,
-        prefix=parts.path, most_output=limits(model, deployment)[1],
-    )  # fmt: skip
-
-
-# Who speaks each family of dialects.
-ADAPTERS: Mapping[str, Callable[[Dialect, Model, Deployment, Provider], Adapter]] = {
-    "openai": _openai,
-    "anthropic": _anthropic,
-    "gemini": _gemini,
-    "bedrock": _bedrock,
-}
+        base_url=provider.base_url,
+        region=provider.region,
+        aws_keys=provider.aws_keys,
+    )
 
 
 def spoken(provider: Provider, deployment: Deployment) -> Dialect:
@@ -203,34 +174,8 @@ def _own_output(model: Model, deployment: Deployment) -> int | None:
     return own if own is not None and (context is None or own < context) else None
 
 
-def _path(dialect: Dialect, deployment: Deployment, provider: Provider) -> bytes:
-    """What follows the base URL. Azure's has the deployment in it; Gemini's and Bedrock's calls bring their own."""
-    if dialect.name != "azure":
-        return dialect.path
-    version = provider.api_version or AZURE_API_VERSION
-    name = quote(deployment.upstream_model, safe="")
-    return f"/openai/deployments/{name}/chat/completions?api-version={version}".encode()
-
-
-def _list_path(dialect: Dialect, provider: Provider) -> bytes:
-    if dialect.name != "azure":
-        return dialect.list_path
-    return f"/openai/models?api-version={provider.api_version or AZURE_API_VERSION}".encode()
-
-
 def _engine_error(error: FairleadError) -> FairleadError:
     """A connection to our own engine that breaks means that it crashed."""
     if isinstance(error, UpstreamCut | UpstreamUnreachable):
         return EngineCrashed("The engine crashed; it is being restarted.", retry_after_seconds=1)
     return error
-
-
-def _translated(dialect: Dialect) -> frozenset[str]:
-    if dialect.speaks != "openai":
-        return dialect.carries or frozenset()
-    names = set(dialect.renames)
-    if dialect.tool_choice != "as_is":
-        names.add("tool_choice")
-    if dialect.structured != "as_is":
-        names.add("structured_outputs")
-    return frozenset(names)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fairlead.prices import PriceSheet
-from fairlead.providers.dialects import Dialect
+from fairlead.providers.dialect import Dialect
 
 # Billed at other rates, or by the call: priority tiers, searches, words that were predicted wrongly.
 UNPRICED = frozenset({"prediction", "service_tier", "web_search_options"})

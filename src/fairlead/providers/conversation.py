@@ -6,8 +6,6 @@ Thoughts and signatures travel in `reasoning_details` of a message (OpenRouter's
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
 from collections.abc import Mapping
 from mimetypes import guess_type
 from typing import Any, Literal
@@ -17,7 +15,6 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, NotCarried
-from fairlead.providers.openai.messages import short_id
 from fairlead.wire.bounds import MOST_REASONING_DETAILS
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
 from fairlead.wire.chat_shapes import NULL, File, Function, ImageUrl, InputAudio, Tool, VideoUrl
@@ -167,7 +164,6 @@ class _Part(Struct):
 
 EMPTY = Raw(b"{}")
 ANY_OBJECT = Raw(b'{"type":"object"}')
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _messages = msgspec.json.Decoder(list[_Message])
 _parts = msgspec.json.Decoder(list[_Part])
 _string = msgspec.json.Decoder(str)
@@ -346,20 +342,6 @@ def parameters_of(function: Function) -> Raw:
     """The schema of a tool's arguments; a tool without one takes an object."""
     raw = function.parameters
     return ANY_OBJECT if raw == NULL or (len(raw) <= 64 and not bytes(raw)[1:-1].strip()) else raw
-
-
-def text_of_file(part: Media) -> str:
-    """What a text file says. Raises InvalidRequest when it is not UTF-8 in base64."""
-    try:
-        return b64decode(part.data, validate=True).decode()
-    except ValueError:
-        raise InvalidRequest("A text file must be UTF-8 in base64.", param="messages") from None
-
-
-def plain_id(tool_id: str) -> str:
-    """A tool call's id as Anthropic and Bedrock take it, always the same for the same id: other vendors' ids have dots
-    and colons."""
-    return tool_id if _PLAIN_ID.fullmatch(tool_id) else short_id(tool_id)
 
 
 def refuse_when_strict(request: ChatRequest, lost: Losses) -> None:

@@ -45,7 +45,7 @@ REQUEST_CODES = frozenset({
     "string_below_min_length", "unknown_parameter", "unsupported_image_media_type", "unsupported_parameter",
     "unsupported_value",
 })  # fmt: skip
-_CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
+CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -59,7 +59,7 @@ def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: by
         return UpstreamDenied(f"The provider refused this gateway's credential or account (status {status}).")
     error: FairleadError
     if status in (400, 413, 422):
-        if code in _CONTEXT_CODES or _CONTEXT.search(message):
+        if code in CONTEXT_CODES or _CONTEXT.search(message):
             error = ContextTooLong(
                 message or "Prompt and answer are longer than the model's context.", param="messages"
             )
@@ -78,28 +78,6 @@ def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: by
     if code is not None:
         error.details = {"provider_code": code, "fairlead_code": type(error).code}
     return error
-
-
-def event_error(raw: msgspec.Raw) -> FairleadError:
-    """The same for an error inside a stream, whose status, if any, is in its `code`."""
-    try:
-        error = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        error = None
-    status = error.get("code") if isinstance(error, dict) else None
-    if isinstance(status, str) and len(status) == 3 and status.isdecimal():
-        status = int(status)
-    elif isinstance(error, dict) and _is_of_the_request(status, error.get("type")):
-        status = 400
-    if isinstance(status, int) and 400 <= status < 600:
-        return upstream_error(status, (), b'{"error":%b}' % bytes(raw))
-    return UpstreamFailed("The provider failed in the middle of its answer.")
-
-
-def _is_of_the_request(code: object, kind: object) -> bool:
-    if isinstance(code, str) and (code in REQUEST_CODES or code in _CONTEXT_CODES):
-        return True
-    return code is None and kind == "invalid_request_error"
 
 
 def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> int | None:

@@ -5,7 +5,6 @@ A vendor's reader turns what comes into pieces; everything here is the same for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -15,6 +14,11 @@ from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.wire.usage import Usage, usage_as_openai
 
 DONE_EVENT = b"data: [DONE]\n\n"
+# The parameters that every vendor with a dialect of its own has words for.
+TRANSLATED = frozenset({
+    "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop",
+    "structured_outputs", "temperature", "tool_choice", "tools", "top_k", "top_p",
+})  # fmt: skip
 _encode = msgspec.json.encode
 
 
@@ -306,6 +310,3 @@ def decoded(decoder: msgspec.json.Decoder[Any], data: bytes, what: str) -> Any:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise UpstreamInvalid(f"The provider sent {what} that breaks its protocol.") from None
-
-
-Clock = Callable[[], float]

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamInvalid
-from fairlead.providers.failures import event_error
+from fairlead.providers.openai.errors import event_error
 from fairlead.providers.openai.shapes import (
     NULL,
     CallDelta,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
@@ -10,12 +9,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest
+from fairlead.providers.tool_ids import short_id
 from fairlead.wire.bounds import MOST_CONTROL_TOKENS
 from fairlead.wire.chat_shapes import File, InputAudio
 
 NULL = Raw(b"null")
-SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 # Text that a tokenizer of the common families reads as a control token: Mistral's, and the marks of Llama, ChatML
 # and Gemma templates. Written as tries, so that a text of nothing but brackets costs a step for each.
@@ -33,18 +31,6 @@ _HIDDEN = re.compile(rb"\\(?:/|u00[2-7])")
 WORD_JOINER = "\u2060"
 _JOINER = WORD_JOINER.encode()
 _encode = msgspec.json.encode
-
-
-def short_id(tool_id: str) -> str:
-    """A tool call's id in nine letters and digits, always the same for the same id."""
-    if SHORT_ID.fullmatch(tool_id):
-        return tool_id
-    number = int.from_bytes(hashlib.sha256(tool_id.encode("utf-8", "surrogatepass")).digest()[:8], "big")
-    letters = []
-    for _ in range(9):
-        number, digit = divmod(number, 62)
-        letters.append(ALPHABET[digit])
-    return "".join(letters)
 
 
 def neutral_text(text: str) -> str:

@@ -1,0 +1,41 @@
+"""Bedrock's Converse: what it can carry, and how a deployment is bound to it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from fairlead.providers.bedrock.adapter import BedrockConverse
+from fairlead.providers.bedrock.request import is_claude
+from fairlead.providers.bedrock.sigv4 import Signer
+from fairlead.providers.claude import supports_prefill
+from fairlead.providers.dialect import Binding, Dialect, VendorAPI, continues_by_dialect
+from fairlead.providers.translated import TRANSLATED
+
+DIALECT = Dialect(
+    "bedrock",
+    carries=TRANSLATED,
+    speaks="bedrock",
+    list_path="",  # it is told elsewhere, under another permission
+    stream_type=b"application/vnd.amazon.eventstream",
+    bills_cut=True,
+    incapable=frozenset({"json_object", "audio", "file_ids", "media_urls", "assistant_media"}),
+)
+
+
+def _adapter(binding: Binding) -> BedrockConverse:
+    parts = urlsplit(binding.base_url)
+    signer = None
+    if binding.aws_keys is not None:
+        host = parts.netloc.rpartition("@")[2]  # as it stands in the request
+        signer = Signer(*binding.aws_keys, region=binding.region, service="bedrock", host=host)
+    return BedrockConverse(
+        binding.dialect, binding.public_model, binding.upstream_model, binding.defaults, clock=binding.clock,
+        signer=signer, prefix=parts.path, most_output=binding.most_output,
+    )  # fmt: skip
+
+
+def _supports_prefill(dialect: Dialect, model: str) -> bool | None:
+    return supports_prefill(model) if is_claude(model) else continues_by_dialect(dialect, model)
+
+
+BEDROCK = VendorAPI("bedrock", (DIALECT,), _adapter, _supports_prefill)

@@ -1,0 +1,116 @@
+"""What a dialect is, and what is used of the vendor whose API it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import quote
+
+from msgspec import Raw
+
+# Seconds since 1970.
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One row. `speaks`: the vendor whose API it is. `carries`: the parameters that it takes under their own name or a
+    renamed one (None: every one). `lacks`: what it is never sent, whatever it carries. `unknown`: which names outside
+    the API are passed, where unknown ones are (None: all). `incapable`: the capabilities (of `routing.needs`) that it
+    has no word for.
+
+    `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
+    who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it
+    (`presets.STOPS_BILLING` has the source; engines of one's own stop). `asks_usage`: it wants `stream_options` to
+    send usage at the end of a stream. `key_header`: the line that its key stands in. `own_parts`: files and audio
+    stand in parts of its own.
+
+    `continues`: whoever speaks it goes on from a last assistant message, letter by letter; of others their vendor's
+    folder knows, model by model.
+
+    `path` and `list_path` follow the base URL and may hold {deployment}, its name upstream, and {api_version}: the
+    provider's own, or this `api_version`. `list_path`: where its models are listed, for nothing; empty: nowhere.
+    """
+
+    name: str
+    carries: frozenset[str] | None
+    speaks: str = "openai"
+    lacks: frozenset[str] = frozenset()
+    unknown: frozenset[str] | None = None
+    incapable: frozenset[str] = frozenset()
+    continues: bool = False
+    key_header: str = "authorization: Bearer {key}"
+    headers: bytes = b""
+    path: str = "/chat/completions"
+    list_path: str = "/models"
+    api_version: str = ""
+    stream_type: bytes = b"text/event-stream"
+    passes_unknown: bool = False
+    renames: Mapping[str, str] = field(default_factory=dict)
+    neutral: Mapping[str, bytes] = field(default_factory=dict)
+    always_streams: bool = False
+    bills_cut: bool = False
+    asks_usage: bool = True
+    tool_choice: Literal["as_is", "any", "single_tool"] = "as_is"
+    structured: Literal["as_is", "sglang", "llamacpp", "response_format"] = "as_is"
+    # What a last assistant message needs so that it is continued: extra members of the body, or of that message.
+    prefill_members: Mapping[str, bytes] = field(default_factory=dict)
+    prefill_prefix: bool = False
+    echoes_prefill: bool = False
+    short_tool_ids: bool = False
+    own_parts: bool = False
+    parses_control_tokens: bool = False
+    keeps_connections: bool = True
+
+    def path_of(self, upstream_model: str, api_version: str = "") -> bytes:
+        """What a call's path is behind the base URL, for adapters whose calls bring none of their own."""
+        return self._filled(self.path, upstream_model, api_version)
+
+    def list_path_of(self, api_version: str = "") -> bytes:
+        return self._filled(self.list_path, "", api_version)
+
+    def _filled(self, path: str, deployment: str, api_version: str) -> bytes:
+        name = quote(deployment, safe="")
+        return path.format(deployment=name, api_version=api_version or self.api_version).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One deployment of a provider, as far as adapters depend on it. `defaults`: values for parameters that callers
+    leave out; `most_output`: the most tokens of an answer, None: not known; `aws_keys`: what calls are signed with,
+    None: with nothing."""
+
+    dialect: Dialect
+    public_model: str
+    upstream_model: str
+    defaults: Mapping[str, Raw]
+    clock: Clock
+    most_output: int | None = None
+    base_url: str = ""
+    region: str = ""
+    aws_keys: tuple[str, str, str] | None = field(repr=False, default=None)
+
+
+def continues_by_dialect(dialect: Dialect, _model: str) -> bool | None:
+    return True if dialect.continues else None
+
+
+def every_parameter(dialect: Dialect) -> frozenset[str]:
+    return dialect.carries or frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class VendorAPI:
+    """All that is used of a vendor's folder. `dialects`: the rows of those who speak its API.
+
+    `adapter` binds one of them to a deployment (a `routing.protocols.Adapter`). `supports_prefill` says whether a model
+    (by its name upstream) goes on from the beginning of an answer; False: it refuses one; None: not known, or it begins
+    anew. `translated`: the parameters that are sent under another name or in another shape.
+    """
+
+    name: str
+    dialects: tuple[Dialect, ...]
+    adapter: Callable[[Binding], Any]
+    supports_prefill: Callable[[Dialect, str], bool | None] = continues_by_dialect
+    translated: Callable[[Dialect], frozenset[str]] = every_parameter

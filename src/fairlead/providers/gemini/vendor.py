@@ -1,0 +1,38 @@
+"""Gemini's generateContent: what it can carry, which models take a prefill, and how a deployment is bound to it."""
+
+from __future__ import annotations
+
+import re
+
+from fairlead.providers.dialect import Binding, Dialect, VendorAPI
+from fairlead.providers.gemini.adapter import Gemini
+from fairlead.providers.translated import TRANSLATED
+
+DIALECT = Dialect(
+    "gemini",
+    carries=TRANSLATED | {"frequency_penalty", "n", "presence_penalty", "seed"},
+    speaks="gemini",
+    key_header="x-goog-api-key: {key}",
+    bills_cut=True,
+    incapable=frozenset({"file_ids"}),
+)
+
+# "Starting with Gemini 3.6 Flash and Gemini 3.5 Flash-Lite, and all future models": an error.
+# https://ai.google.dev/gemini-api/docs/latest-model
+_MODEL = re.compile(r"gemini-(\d+)(?:\.(\d+))?-")
+_LAST_WITH_PREFILL = (3, 5)
+
+
+def supports_prefill(_dialect: Dialect, model: str) -> bool:
+    found = _MODEL.search(model)
+    if found is None:
+        return False
+    version = (int(found[1]), int(found[2] or 0))
+    return version <= _LAST_WITH_PREFILL and not (version == _LAST_WITH_PREFILL and "flash-lite" in model)
+
+
+def _adapter(binding: Binding) -> Gemini:
+    return Gemini(binding.dialect, binding.public_model, binding.upstream_model, binding.defaults, clock=binding.clock)
+
+
+GEMINI = VendorAPI("gemini", (DIALECT,), _adapter, supports_prefill)

@@ -1,0 +1,110 @@
+"""Everyone who speaks OpenAI's dialect, a row each: where they differ from it.
+
+Sources: the engines' own documentation and source, and trials against llama.cpp's server; for vendors the pages named
+here and in `presets.py`.
+"""
+
+from __future__ import annotations
+
+from fairlead.providers.dialect import Dialect
+
+_STANDARD = frozenset({
+    "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls",
+    "presence_penalty", "reasoning_effort", "response_format", "seed", "stop", "temperature", "tool_choice", "tools",
+    "top_logprobs",
+    "top_p", "user",
+})  # fmt: skip
+_OPENAI_ONLY = frozenset({
+    "audio", "metadata", "modalities", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier",
+    "service_tier", "store", "verbosity", "web_search_options",
+})  # fmt: skip
+_NO_FILES = frozenset({"files", "file_ids"})
+_SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
+
+ROWS: tuple[Dialect, ...] = (
+    Dialect("generic", carries=None, passes_unknown=True),
+    Dialect(
+        "openai",
+        carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
+        renames={"max_tokens": "max_completion_tokens"},
+        structured="response_format",
+        incapable=frozenset({"video"}),
+    ),
+    Dialect(
+        "mistral",
+        carries=_STANDARD - {"logit_bias", "logprobs", "top_logprobs", "user"} | {"structured_outputs"},
+        renames={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
+        bills_cut=True,
+        asks_usage=False,
+        tool_choice="any",
+        structured="response_format",
+        continues=True,
+        prefill_prefix=True,
+        short_tool_ids=True,
+        incapable=frozenset({"video"}),
+        own_parts=True,
+    ),
+    Dialect(
+        "vllm",
+        carries=_STANDARD | _SAMPLING,
+        passes_unknown=True,
+        always_streams=True,
+        continues=True,
+        prefill_members={"continue_final_message": b"true", "add_generation_prompt": b"false"},
+        incapable=_NO_FILES,
+    ),
+    Dialect(
+        "sglang",
+        carries=_STANDARD | _SAMPLING,
+        passes_unknown=True,
+        always_streams=True,
+        structured="sglang",
+        continues=True,
+        prefill_members={"continue_final_message": b"true"},
+        incapable=_NO_FILES,
+    ),
+    Dialect(
+        "llamacpp",
+        carries=_STANDARD - {"reasoning_effort", "user"} | _SAMPLING,
+        renames={"max_completion_tokens": "max_tokens", "repetition_penalty": "repeat_penalty"},
+        # Its own defaults (40, 0.95, 0.05) differ from everybody else's.
+        neutral={"top_k": b"0", "top_p": b"1", "min_p": b"0"},
+        always_streams=True,
+        tool_choice="single_tool",
+        structured="llamacpp",
+        continues=True,
+        echoes_prefill=True,
+        short_tool_ids=True,
+        parses_control_tokens=True,
+        incapable=_NO_FILES | {"media_urls", "video"},
+        keeps_connections=False,  # it closes after every stream, unannounced
+    ),
+    Dialect(
+        "azure",
+        path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
+        list_path="/openai/models?api-version={api_version}",
+        # The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
+        api_version="2024-10-21",
+        carries=_STANDARD | _OPENAI_ONLY - {"service_tier", "prompt_cache_retention"} | {"structured_outputs"},
+        key_header="api-key: {key}",
+        renames={"max_tokens": "max_completion_tokens"},
+        structured="response_format",
+        incapable=frozenset({"video"}),
+    ),
+    # https://console.groq.com/docs/openai: these are answered with 400
+    Dialect("groq", carries=None, lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}), bills_cut=True),
+    # https://inference-docs.cerebras.ai/resources/openai
+    Dialect(
+        "cerebras",
+        carries=None,
+        lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
+        bills_cut=True,
+    ),
+    # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
+    Dialect(
+        "cohere",
+        carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
+        renames={"max_completion_tokens": "max_tokens"},
+        asks_usage=False,
+    ),
+)
