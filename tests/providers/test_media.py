@@ -10,13 +10,14 @@ from msgspec import Raw
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.operations.chat.operation import needs_of
 from fairlead.prices import FREE, PriceSheet
 from fairlead.providers.anthropic.adapter import AnthropicMessages
 from fairlead.providers.bedrock.adapter import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.gemini.adapter import Gemini
 from fairlead.providers.openai.adapter import OpenAIChat
-from fairlead.routing.needs import CAPABILITY_BITS, lacks_of, names_of, needs_of
+from fairlead.routing.needs import CAPABILITY_BITS, lacks_of, names_of
 from fairlead.wire.chat import ChatRequest, parse_chat
 
 PNG = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
