@@ -358,7 +358,7 @@ CUSTOMERS: Final = (
     Actor(stops, 2, 0.2),
     Actor(fallbacks, 2, 0.1),
     Actor(disconnects, 8, 0.1),
-    Actor(huge_bodies, 1, 2.0),
+    Actor(huge_bodies, 1, 8.0),  # 30 Mbit/s
     Actor(unpriced, 2, 0.2),
     Actor(wrong_types, 2, 0.1),
     Actor(poor_and_parallel, 1, 3.0),

@@ -123,7 +123,7 @@ async def run(actor: Runs, attack: Attack, begin: float, until: float, pace: flo
             async with asyncio.timeout(left):
                 await actor.act(attack)
             attack.seen.acts[name] += 1
-        except (OSError, BrokenAnswer, TimeoutError) as error:
+        except (OSError, BrokenAnswer, TimeoutError, RuntimeError) as error:  # uvloop: RuntimeError once it is closed
             attack.seen.failures[f"{name}: {type(error).__name__}"] += 1
         except Exception as error:
             attack.note(f"{name}: the driver itself failed: {error!r}")

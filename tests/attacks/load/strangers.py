@@ -168,7 +168,7 @@ class Actor(NamedTuple):
 
 
 STRANGERS: Final = (
-    Actor(large_body, 3, 2.0),
+    Actor(large_body, 3, 8.0),  # 30 Mbit/s each
     Actor(tiny_chunks, 4, 1.0),
     Actor(half_body, 40, 0.5),
     Actor(unread_pipeline, 4, 1.0),
