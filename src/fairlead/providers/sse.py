@@ -12,15 +12,17 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 class EventReader:
     """`feed` gives the `data` of every event that the block completes. Comments and other fields are left out."""
 
-    __slots__ = ("_carriage_return", "_rest")
+    __slots__ = ("_begun", "_carriage_return", "_length")
 
     def __init__(self) -> None:
-        self._rest = b""
+        # An event that has begun, as it came: put together once, so that a long one costs no more than its bytes.
+        self._begun: list[bytes] = []
+        self._length = 0
         self._carriage_return = False
 
     def feed(self, block: bytes) -> list[bytes]:
         if (  # one whole event of one line, as most blocks are
-            not self._rest
+            not self._begun
             and not self._carriage_return
             and block[:6] == b"data: "
             and block.find(b"\n") == len(block) - 2
@@ -30,26 +32,30 @@ class EventReader:
             return [block[6:-2]]
         if self._carriage_return or b"\r" in block:
             block = self._without_carriage_returns(block)
-        rest = self._rest
-        if rest:
-            if len(rest) + len(block) > MAX_EVENT_BYTES:
+        begun = self._begun
+        if begun and block:
+            self._length += len(block)
+            if self._length > MAX_EVENT_BYTES:
                 raise UpstreamInvalid("The provider sent an event larger than an event may be.")
             # Only the seam and what is new can hold the end of an event.
-            if b"\n\n" not in block and not (rest.endswith(b"\n") and block.startswith(b"\n")):
-                self._rest = rest + block
+            is_seam = begun[-1].endswith(b"\n") and block.startswith(b"\n")
+            begun.append(block)
+            if b"\n\n" not in block and not is_seam:
                 return []
-            block = rest + block
+            block = b"".join(begun)
+            begun.clear()
         if block.endswith(b"\n\n"):
-            self._rest = b""
             events = block[:-2].split(b"\n\n")
         else:
             events = block.split(b"\n\n")
-            self._rest = events.pop()
+            if rest := events.pop():
+                begun.append(rest)
+                self._length = len(rest)
         payloads = []
         for event in events:
             if event.startswith(b"data: ") and b"\n" not in event:
                 payloads.append(event[6:])
-            elif payload := _data(event):
+            elif event and (payload := _data(event)):
                 payloads.append(payload)
         return payloads
 
