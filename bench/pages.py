@@ -19,14 +19,14 @@ from typing import Any
 from fairlead.catalogue.load import build
 from fairlead.compose.pages import Recorded
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 from fairlead.settings import DeploymentSettings, ModelSettings, PriceSettings, ProviderSettings, Settings
 from fairlead.site.app import site
 from fairlead.site.budget import PageBudget
 from fairlead.site.sources import Sources
 from fairlead.store import Store, open_store
-from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import HOUR, TRAFFIC, Cell, pack, write
+from fairlead.telemetry.performance_cache import PerformanceCache
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder
 
@@ -91,13 +91,14 @@ async def measure(app: Any, path: str, parts: bool) -> float:
 
 
 async def main() -> None:
-    snapshot = build(settings(), DIALECTS, goes_on)
+    snapshot = build(settings(), DIALECTS, supports_prefill)
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(Path(folder))
         fill(store)
         app = site(
             Sources(
-                lambda: snapshot, lambda _: None, lambda: datetime.now(UTC), Recorded(Board(Reader(store)), store),
+                lambda: snapshot, lambda _: None, lambda: datetime.now(UTC),
+                Recorded(PerformanceCache(Reader(store)), store),
                 lambda one: DIALECTS[snapshot.providers[one.provider].dialect].carries,
             ),
             budget=PageBudget(share=1e9, burst=1e9),

@@ -30,7 +30,7 @@ from fairlead.errors import (
     UpstreamError,
     UpstreamInvalid,
 )
-from fairlead.http.eager import let_go
+from fairlead.http.eager import clear_traceback
 from fairlead.http.exchange import Exchange
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill, Ledger
@@ -47,7 +47,7 @@ from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.demand import Demand
 from fairlead.routing.gates import through_gate
-from fairlead.routing.health import Health, Standing
+from fairlead.routing.health import DeploymentHealth, Health
 from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import Held, hold, hold_at_once
 from fairlead.routing.needs import MAY_BE_EMULATED, MEDIA_URLS
@@ -86,7 +86,7 @@ STREAM_HEAD: Final = (
 )
 
 
-class Calling:
+class CallState:
     """One call under way: what all its attempts share."""
 
     __slots__ = (
@@ -158,7 +158,7 @@ class Calling:
             self.timer = None
 
 
-class Gathering:
+class BufferSink:
     """Takes the stream of an answer that is sent whole."""
 
     __slots__ = ("_assembler", "_attempt", "_gateway")
@@ -171,31 +171,31 @@ class Gathering:
     def take(self, data: bytes) -> None:
         self._assembler.feed(data)
         if not self._attempt.said_at and self._assembler.delivered():
-            self._gateway.said(self._attempt)
+            self._gateway.on_first_token(self._attempt)
 
 
-class Relaying:
+class StreamSink:
     """Takes the stream of an answer block by block, on the stack of the upstream's read callback, and sends it on."""
 
     __slots__ = (
-        "_attempt", "_calling", "_clock", "_drained", "_exchange", "_gateway", "_head", "_most", "_relay", "_response",
-        "_splice", "held",
+        "_attempt", "_call_state", "_clock", "_drained", "_exchange", "_gateway", "_head", "_most", "_relay",
+        "_response", "_splice", "held",
     )  # fmt: skip
 
     def __init__(
-        self, gateway: Gateway, attempt: Attempt, relay: Relay, exchange: Exchange, calling: Calling, head: bytes
+        self, gateway: Gateway, attempt: Attempt, relay: Relay, exchange: Exchange, call_state: CallState, head: bytes
     ) -> None:
         self._gateway = gateway
         self._attempt = attempt
         self._relay = relay
         self._exchange = exchange
-        self._calling = calling
+        self._call_state = call_state
         self._head = head
-        self._response = calling.response
+        self._response = call_state.response
         self._clock = gateway.clock
         self._most = gateway.hang_up.tokens
         self._drained = 0
-        self._splice = calling.splice
+        self._splice = call_state.splice
         self.held = b""  # what has come before the first word
 
     def take(self, data: bytes) -> None:
@@ -206,10 +206,10 @@ class Relaying:
             if not self._attempt.said_at:
                 out = self._opening(out)
             response.write(out)
-            if self._calling.sent is not None and out:
-                self._calling.sent.add(out)
+            if self._call_state.sent is not None and out:
+                self._call_state.sent.add(out)
         if self._relay.done:
-            self._exchange.hurry(END_SECONDS if self._splice is None or not self._splice.stopped else 0.0)
+            self._exchange.set_deadline(END_SECONDS if self._splice is None or not self._splice.stopped else 0.0)
         elif response.gone:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:
@@ -222,19 +222,19 @@ class Relaying:
         if not attempt.first_at:
             attempt.first_at = self._clock()
         if relay.delivered():
-            self._gateway.said(attempt)
+            self._gateway.on_first_token(attempt)
         elif not self._response.started and not relay.choices and self._is_short(out):
             self.held += out
             return b""
         out, self.held = self.held + out, b""
-        self._gateway.begin(self._head, self._calling)
+        self._gateway.begin(self._head, self._call_state)
         self._head = b""
         return out
 
     def _is_short(self, out: bytes) -> bool:
         """Words of a kind that is not known here must not be held: one event for each choice is, and one more."""
         held = self.held + out
-        return len(held) <= HELD_BYTES and held.count(b"\n\n") <= self._calling.request.choices + 1
+        return len(held) <= HELD_BYTES and held.count(b"\n\n") <= self._call_state.request.choices + 1
 
 
 class Gateway:
@@ -390,15 +390,15 @@ class Gateway:
             )
             named = b"x-fairlead-generation-id: %b\r\n" % bill.id.encode()
             response.extra += named
-            calling = Calling(serving, demand, response, bill, found)
-            calling.clamped = clamped
+            call_state = CallState(serving, demand, response, bill, found)
+            call_state.clamped = clamped
             outcome = kind = InternalError.code
             began = tried = self._clock()
             if until != math.inf:
-                calling.until = until
-                calling.own_deadline = own
-                calling.timer = asyncio.get_running_loop().call_later(
-                    max(0.0, until - self._clock()), self._expire, calling
+                call_state.until = until
+                call_state.own_deadline = own
+                call_state.timer = asyncio.get_running_loop().call_later(
+                    max(0.0, until - self._clock()), self._expire, call_state
                 )
             try:
                 upstream = found.candidates[0]
@@ -414,10 +414,12 @@ class Gateway:
                             entry = await hedged(found, demand, bill, self._health, self._clock)
                             upstream = upstream if entry is None else entry.upstream
                         try:
-                            calling.served = await self._attempt(upstream, calling, tried, first, entry)
+                            call_state.served = await self._attempt(upstream, call_state, tried, first, entry)
                         except FairleadError as error:
                             # Who refuses to go on from a prefill says nothing about the caller's own request.
-                            if not error.policy.elsewhere and (calling.cut is None or error.policy.verdict != "works"):
+                            if not error.policy.elsewhere and (
+                                call_state.cut is None or error.policy.verdict != "works"
+                            ):
                                 raise
                             failure = error
                     if failure is None:
@@ -426,25 +428,25 @@ class Gateway:
                         break
                     if response.gone:
                         raise CallerGone("The caller hung up.") from failure
-                    upstream = await self._next(calling, upstream, failure, tried)
-                    let_go(failure)
+                    upstream = await self._next(call_state, upstream, failure, tried)
+                    clear_traceback(failure)
                     first, entry, tried = False, None, self._clock()
             except FairleadError as error:
                 outcome = kind = type(error).code  # not the code that the provider gave it
-                if calling.expired:
+                if call_state.expired:
                     outcome = kind = DeadlineExceeded.code
                 raise
             finally:
-                calling.settle_now()
+                call_state.settle_now()
                 bill.release(outcome)
                 if admission is not None:
                     admission.used = bill.tokens
                 measured = offers[0].measured
                 if measured is not None:
-                    calling.measure(measured, kind, began)
-                if found.rejected or calling.tries is not None or calling.parameters is not None:
+                    call_state.measure(measured, kind, began)
+                if found.rejected or call_state.tries is not None or call_state.parameters is not None:
                     self._decided.append(
-                        decided(bill.id, found, calling.tries, calling.continued_at, calling.parameters)
+                        decided(bill.id, found, call_state.tries, call_state.continued_at, call_state.parameters)
                     )
         finally:
             serving.calls -= 1
@@ -472,22 +474,22 @@ class Gateway:
             return refused
         return None
 
-    def _expire(self, calling: Calling) -> None:
+    def _expire(self, call_state: CallState) -> None:
         """The deadline has passed: whatever the call waits for ends here. A caller who has gone waits for nothing. One
         who gave the deadline itself is answered, and pays as one who disconnects: by `_drain` where that is so."""
-        response, attempt = calling.response, calling.attempt
+        response, attempt = call_state.response, call_state.attempt
         running = response.running
-        calling.timer = None
+        call_state.timer = None
         if response.gone or running is None:
             return
         late = DeadlineExceeded("The answer was not complete within the time that was given.")
-        if calling.own_deadline and attempt is not None and attempt.is_billed_to_its_end():
-            calling.expired = True
+        if call_state.own_deadline and attempt is not None and attempt.is_billed_to_its_end():
+            call_state.expired = True
             attempt.left = late.code
             response.leave(late)
             self._drain(attempt)
         elif not running.interrupt(late):
-            calling.timer = asyncio.get_running_loop().call_later(DEADLINE_RETRY_SECONDS, self._expire, calling)
+            call_state.timer = asyncio.get_running_loop().call_later(DEADLINE_RETRY_SECONDS, self._expire, call_state)
 
     async def _plan(self, serving: Serving, offers: Sequence[Servable], demand: Demand) -> Plan:
         rules = serving.options.rules
@@ -497,25 +499,25 @@ class Gateway:
             prompt = await counted_when_close(offers, demand)
         return plan(demand, offers, self._health, self._clock(), rules, self.chance, prompt)
 
-    async def _next(self, calling: Calling, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
+    async def _next(self, call_state: CallState, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
-        if calling.tries is None:
-            calling.tries = Tries(calling.plan, self._health, calling.serving.options.retries, self.chance)
-        started = calling.response.started
-        if started and calling.cut is None:
-            calling.cut = error
-        step = calling.tries.after(upstream, error, began, self._clock(), started=started, until=calling.until)
+        if call_state.tries is None:
+            call_state.tries = Tries(call_state.plan, self._health, call_state.serving.options.retries, self.chance)
+        started = call_state.response.started
+        if started and call_state.cut is None:
+            call_state.cut = error
+        step = call_state.tries.after(upstream, error, began, self._clock(), started=started, until=call_state.until)
         if step is None:
-            raise calling.cut or error
+            raise call_state.cut or error
         if step.pause_seconds:
             await asyncio.sleep(step.pause_seconds)
-        if started and not await self._continue(calling, upstream):
-            raise calling.cut or error
+        if started and not await self._continue(call_state, upstream):
+            raise call_state.cut or error
         return step.upstream
 
-    async def _continue(self, calling: Calling, upstream: Upstream) -> bool:
+    async def _continue(self, call_state: CallState, upstream: Upstream) -> bool:
         """Makes the request go on from what the caller has. False when that cannot be done."""
-        sent = calling.sent
+        sent = call_state.sent
         text = None if sent is None else sent.text
         if sent is None or text is None:
             return False
@@ -523,69 +525,69 @@ class Gateway:
         if text:
             counted = await asyncio.get_running_loop().run_in_executor(None, count_text, upstream.family, text)
             tokens = counted.tokens
-        before = calling.splice
-        origin = calling.request if before is None else before.origin
+        before = call_state.splice
+        origin = call_state.request if before is None else before.origin
         made = continued(origin, text, tokens) if text else (origin, "")
         if made is None:
             return False
-        calling.request, tail = made
-        calling.splice = Splice(sent, origin, text, tokens, tail)
+        call_state.request, tail = made
+        call_state.splice = Splice(sent, origin, text, tokens, tail)
         return True
 
     async def _attempt(
-        self, upstream: Upstream, calling: Calling, began: float, first: bool, entry: Entry | None
+        self, upstream: Upstream, call_state: CallState, began: float, first: bool, entry: Entry | None
     ) -> Attempt:
         """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
         has shown is known to `Health` and counted."""
-        request, response, health = calling.request, calling.response, self._health
+        request, response, health = call_state.request, call_state.response, self._health
         wanted = None
-        if upstream.lacks & calling.plan.needs & MAY_BE_EMULATED and request.emulate:
-            wanted = emulated(request, calling.plan.needs, upstream.lacks, calling.serving.options.rules.emulated)
+        if upstream.lacks & call_state.plan.needs & MAY_BE_EMULATED and request.emulate:
+            wanted = emulated(request, call_state.plan.needs, upstream.lacks, call_state.serving.options.rules.emulated)
             if wanted is not None and wanted.schema is not None:
-                self._may_emulate(calling)
-                await self._schemas.check(calling.bill.key, wanted.schema)
+                self._may_emulate(call_state)
+                await self._schemas.check(call_state.bill.key, wanted.schema)
         inner = request if wanted is None else inner_request(request, wanted)
-        clamped = calling.clamped
+        clamped = call_state.clamped
         if upstream.output is not None:
-            cap = cap_there(calling.demand, inner.cap, upstream, calling.plan.prompt)
+            cap = cap_there(call_state.demand, inner.cap, upstream, call_state.plan.prompt)
             if cap != inner.cap:
                 inner = inner.with_cap(cap)
                 clamped = (*clamped, inner.cap_name)
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         if wanted is None:
             inner = request  # which lets go of the caller's bytes
-        attempt = calling.attempt = Attempt(upstream, upstream.operation.kept(request), calling.bill, response)
+        attempt = call_state.attempt = Attempt(upstream, upstream.operation.kept(request), call_state.bill, response)
         standing = health.begin(upstream.deployment, began, first=first)
         clamped = (*clamped, *call.clamped) if call.clamped else clamped
         if wanted is not None or call.dropped or clamped or request.reports:
             names = () if wanted is None else wanted.names
-            calling.parameters = parameters(request.given, call, upstream, clamped, names)
+            call_state.parameters = parameters(request.given, call, upstream, clamped, names)
             if request.reports:
-                attempt.report = header(calling.parameters)
+                attempt.report = header(call_state.parameters)
             if clamped:
                 attempt.report += b"x-fairlead-clamped: " + shown(clamped) + b"\r\n"
         if request.fallbacks:
-            calling.bill.answered_by(upstream.model_id)
-        if calling.splice is not None and calling.splice.tokens:
-            attempt.splice = calling.splice
+            call_state.bill.answered_by(upstream.model_id)
+        if call_state.splice is not None and call_state.splice.tokens:
+            attempt.splice = call_state.splice
         if upstream.bills_cut:
             response.on_gone = partial(self._drain, attempt)
         try:
             failure: FairleadError | None = None
             try:
                 if wanted is None:
-                    await self._exchange(attempt, call, calling, entry)
+                    await self._exchange(attempt, call, call_state, entry)
                 else:
-                    await self._emulate(attempt, inner, call, calling, wanted)
+                    await self._emulate(attempt, inner, call, call_state, wanted)
             except FairleadError as error:
                 failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
             if failure is not None:
-                raise await self._failed(failure, attempt, calling, standing, began)
+                raise await self._failed(failure, attempt, call_state, standing, began)
             health.served(standing, attempt.ended_at)
             if attempt.first_at and attempt.tokens:
                 health.speed(standing, attempt.tokens, attempt.ended_at - attempt.first_at)
         finally:
-            calling.attempt = None
+            call_state.attempt = None
             attempt.cancel()
             health.end(standing)
             if upstream.measured is not None:
@@ -597,10 +599,10 @@ class Gateway:
         return attempt
 
     async def _failed(
-        self, error: FairleadError, attempt: Attempt, calling: Calling, standing: Standing, began: float
+        self, error: FairleadError, attempt: Attempt, call_state: CallState, standing: DeploymentHealth, began: float
     ) -> FairleadError:
         """Writes down what has come of an attempt that failed; gives the error as others are to see it."""
-        upstream, health, response = attempt.upstream, self._health, calling.response
+        upstream, health, response = attempt.upstream, self._health, call_state.response
         shown = error
         host = upstream.pool.address.host
         if host:
@@ -626,7 +628,7 @@ class Gateway:
             elif not attempt.first_at:
                 # Not known to be broken, but known to be this slow.
                 health.first_token(standing, self._clock() - began, self._clock())
-            if isinstance(error, DeadlineExceeded) and (calling.own_deadline or response.started):
+            if isinstance(error, DeadlineExceeded) and (call_state.own_deadline or response.started):
                 # What was delivered is paid for, as by a caller who disconnects.
                 attempt.left = error.code
                 await attempt.cut_off()
@@ -647,8 +649,8 @@ class Gateway:
             loop = asyncio.get_running_loop()
             attempt.drain_timer = loop.call_later(self._hang_up.seconds, running.interrupt, gone)
 
-    async def _exchange(self, attempt: Attempt, call: Call, calling: Calling, entry: Entry | None) -> None:
-        upstream, request, response = attempt.upstream, calling.request, calling.response
+    async def _exchange(self, attempt: Attempt, call: Call, call_state: CallState, entry: Entry | None) -> None:
+        upstream, request, response = attempt.upstream, call_state.request, call_state.response
         if entry is not None:
             exchange = entry.exchange
         elif upstream.gate is None:
@@ -663,11 +665,11 @@ class Gateway:
             raise upstream.adapter.error(exchange.status, exchange.headers, await exchange.read())
         if call.stream and is_stream(upstream, exchange):
             if request.stream:
-                await self._relay(attempt, call, exchange, calling, entry)
+                await self._relay(attempt, call, exchange, call_state, entry)
                 return
             assembler = attempt.answer = upstream.adapter.assembler(call)
-            gathering = Gathering(self, assembler, attempt)
-            await (exchange if entry is None else entry).relay(gathering.take)
+            sink = BufferSink(self, assembler, attempt)
+            await (exchange if entry is None else entry).relay(sink.take)
             assembler.finish()
         elif request.stream:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
@@ -678,7 +680,7 @@ class Gateway:
                 whole = await exchange.read()
             attempt.answer = upstream.adapter.plain(call, whole)
         attempt.ended_at = self._clock()
-        calling.settle_now()
+        call_state.settle_now()
         if not attempt.settle_at_once():
             await attempt.settle()
         usd = written(attempt.bill.price)
@@ -686,68 +688,68 @@ class Gateway:
             return
         head = _head(JSON_HEAD, attempt, call, usd)
         if request.choices > 1 and _lacks_choices(attempt.answer, request, call):
-            calling.note_dropped("n")
+            call_state.note_dropped("n")
             head = _head(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
         response.send(200, head, attempt.answer.end(_usage_members(usd, attempt.counted), attempt.counted))
 
-    def _may_emulate(self, calling: Calling) -> None:
+    def _may_emulate(self, call_state: CallState) -> None:
         """Raises AnswerInvalid where a schema was emulated in vain for this call already, and RateLimited where that
         has happened too often: nobody pays for it."""
-        self._unpaid.admit(calling.bill.key)
-        if calling.tries is not None:
-            for one in calling.tries.tried:
+        self._unpaid.admit(call_state.bill.key)
+        if call_state.tries is not None:
+            for one in call_state.tries.tried:
                 if one.outcome == AnswerInvalid.code:
                     raise AnswerInvalid("No answer conformed to the JSON schema; it is not emulated a second time.")
 
     async def _emulate(
-        self, attempt: Attempt, inner: ChatRequest, call: Call, calling: Calling, wanted: Emulated
+        self, attempt: Attempt, inner: ChatRequest, call: Call, call_state: CallState, wanted: Emulated
     ) -> None:
         """Answers what the deployment lacks by more calls, whole, and then as the caller wants it."""
         made = await emulate(attempt, inner, call, wanted, self._schemas, self._unpaid)
         attempt.answer = made
         attempt.ended_at = self._clock()
-        calling.settle_now()
+        call_state.settle_now()
         await attempt.settle()
         usd = written(attempt.bill.price)
         members = _usage_members(usd, attempt.counted)
         mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
-        response = calling.response
+        response = call_state.response
         if response.finished:  # the caller was answered at its deadline
             return
-        if calling.request.stream:
+        if call_state.request.stream:
             response.start(200, _head(STREAM_HEAD + mark, attempt, call))
-            response.end(made.stream(members, attempt.counted, include_usage=calling.request.include_usage))
+            response.end(made.stream(members, attempt.counted, include_usage=call_state.request.include_usage))
         else:
             response.send(200, _head(JSON_HEAD + mark, attempt, call, usd), made.end(members, attempt.counted))
 
     async def _relay(
-        self, attempt: Attempt, call: Call, exchange: Exchange, calling: Calling, entry: Entry | None
+        self, attempt: Attempt, call: Call, exchange: Exchange, call_state: CallState, entry: Entry | None
     ) -> None:
-        upstream, response = attempt.upstream, calling.response
+        upstream, response = attempt.upstream, call_state.response
         relay: Relay = upstream.adapter.relay(call)
-        if calling.splice is not None:
-            relay = Seam(relay, calling.splice)
+        if call_state.splice is not None:
+            relay = Seam(relay, call_state.splice)
         attempt.answer = relay
         head = _head(STREAM_HEAD, attempt, call)
         exchange.headers = ()
         call.body.clear()
-        relaying = Relaying(self, attempt, relay, exchange, calling, head)
+        sink = StreamSink(self, attempt, relay, exchange, call_state, head)
         response.on_pause = exchange.pause
         response.on_resume = exchange.resume
         try:
             try:
-                await (exchange if entry is None else entry).relay(relaying.take)
+                await (exchange if entry is None else entry).relay(sink.take)
             except UpstreamError:
                 if not relay.done:  # a connection that breaks after the last event takes nothing away
                     raise
             rest = relay.finish()
-            if relaying.held:
-                rest = relaying.held + rest
-            if calling.request.choices > 1 and _lacks_choices(relay, calling.request, call):
-                calling.note_dropped("n")
+            if sink.held:
+                rest = sink.held + rest
+            if call_state.request.choices > 1 and _lacks_choices(relay, call_state.request, call):
+                call_state.note_dropped("n")
                 rest += SHORT_OF_CHOICES
             attempt.ended_at = self._clock()
-            calling.settle_now()
+            call_state.settle_now()
             await attempt.settle()
             members = _usage_members(written(attempt.bill.price), attempt.counted)
         finally:
@@ -756,26 +758,26 @@ class Gateway:
             response.start(200, head)
         response.end(rest + relay.end(members, attempt.counted))
 
-    def said(self, attempt: Attempt) -> None:
+    def on_first_token(self, attempt: Attempt) -> None:
         """The first word of an answer has come."""
         health, exchange = self._health, attempt.exchange
         assert exchange is not None
         attempt.said_at = now = self._clock()
         health.first_token(health.standing(attempt.upstream.deployment), now - exchange.sent_at, now)
 
-    def begin(self, head: bytes, calling: Calling) -> None:
+    def begin(self, head: bytes, call_state: CallState) -> None:
         """The first event of a stream has come."""
-        response, request = calling.response, calling.request
+        response, request = call_state.response, call_state.request
         if response.started:
             return
         response.start(200, head)
         if (
-            len(calling.plan.candidates) > 1
-            and calling.serving.options.continue_streams
+            len(call_state.plan.candidates) > 1
+            and call_state.serving.options.continue_streams
             and len(request.messages) <= CONTINUED_PROMPT_BYTES
             and may_be_continued(request)
         ):
-            calling.sent = Sent()
+            call_state.sent = Sent()
         else:
             # Not sent again from here on: a stream may be open for an hour, and thousands of them.
             request.release()

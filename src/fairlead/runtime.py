@@ -28,7 +28,7 @@ from fairlead.errors import (
     ServiceError,
 )
 from fairlead.http.listening import bind
-from fairlead.http.memory import let_go_of_code, tune_allocator
+from fairlead.http.memory import release_file_pages, tune_allocator
 from fairlead.http.server import Server
 from fairlead.settings import Settings, database_url
 from fairlead.store import open_store, reason
@@ -131,7 +131,7 @@ class Process:
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD, 20, 50)
-        let_go_of_code()
+        release_file_pages()
         await self._stopping.wait()
         # A second signal ends it at once, as everywhere.
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -24,11 +24,11 @@ from fairlead.engines.supervisor import Engine
 from fairlead.http.listening import bind
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import check
+from fairlead.processes import ChildProcess, Supervisor
 from fairlead.runtime import Process, cannot_listen, engine_in, greet, prepare_process
 from fairlead.runtime import serve as serve_alone
 from fairlead.settings import Settings, database_url, private_addresses
 from fairlead.store import open_store
-from fairlead.team import Member, Team
 
 
 def serve(
@@ -65,17 +65,17 @@ def serve(
     gc.collect()
     gc.freeze()  # before the forks: pages that no collection writes to stay shared
     members = [
-        Member(
+        ChildProcess(
             f"worker {at + 1}",
             partial(_work, settings, data_dir, shared, sockets, flags, at),
             lambda at=at: flags[1 + at] == 1,  # type: ignore[misc]
         )
         for at in range(workers)
     ]
-    keepers = [] if own is None else [Member("engine keeper", partial(_keep, own, sockets, flags), lambda: True)]
+    keepers = [] if own is None else [ChildProcess("engine keeper", partial(_keep, own, sockets, flags), lambda: True)]
 
     on_up = partial(greet, service, host, port, first_key, workers)
-    return Team(members, keepers).run(on_up, partial(_close, sockets))
+    return Supervisor(members, keepers).run(on_up, partial(_close, sockets))
 
 
 def _close(sockets: list[list[socket.socket]]) -> None:

@@ -446,7 +446,7 @@ RAW: dict[str, bytes | Callable[[], Iterator[bytes]]] = {
     "a flood of 100s": lambda: (b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000 for _ in range(1_000)),
     "a flood of 103s": lambda: (b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 1_000 for _ in range(500)),
     "101": b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n" + OK,
-    **{f"redirect {code}": head(JSON, "location: http://127.0.0.1:1/x", "content-length: 0", status=f"{code} Moved")
+    **{f"redirect {code}": head(JSON, "location: http://127.0.0.1:1/x", "content-length: 0", status=f"{code} PostingFields")
        for code in (301, 302, 303, 307, 308)},
     "204": b"HTTP/1.1 204 No Content\r\n\r\n",
     "304": b"HTTP/1.1 304 Not Modified\r\n\r\n",

@@ -27,7 +27,7 @@ from fairlead import site
 from fairlead.catalogue.facts import Change, Claim, Fact, ListPrice, ModelFacts, Source, Vendor
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.prices import PriceSheet, Schedule
-from fairlead.site.press import MOST_QUERIED_BYTES
+from fairlead.site.page_cache import MOST_QUERIED_BYTES
 from fairlead.site.records import Event
 from fairlead.telemetry.figures import Band, DayBar, Figures, Measure, ModelDay, Performance, Point, Rate
 from fairlead.telemetry.figures import Served as ServedBy

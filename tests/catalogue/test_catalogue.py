@@ -11,7 +11,7 @@ from fairlead.catalogue.snapshot import Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 from fairlead.settings import load_settings
 from fairlead.wire.chat import PARAMETERS
 
@@ -34,7 +34,7 @@ context_length = 100
 def made(tmp_path: Path, text: str) -> Snapshot:
     file = tmp_path / "c.toml"
     file.write_text(text)
-    return build(load_settings(file, {}), DIALECTS, goes_on, {})
+    return build(load_settings(file, {}), DIALECTS, supports_prefill, {})
 
 
 def test_the_models_that_come_along_are_ready_for_calls() -> None:

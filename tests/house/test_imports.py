@@ -20,11 +20,11 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"operations"}),
     frozenset({"routing"}),
     frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
-    frozenset({"store", "http", "prices", "schemas", "team", "tokens"}),
+    frozenset({"store", "http", "prices", "schemas", "processes", "tokens"}),
     frozenset({"wire"}),
     frozenset({"money", "settings"}),
     frozenset({"toml"}),
-    frozenset({"errors", "chores"}),
+    frozenset({"errors", "background"}),
     frozenset({"compiled"}),
 )
 TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors"})

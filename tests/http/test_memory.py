@@ -11,7 +11,7 @@ from fairlead.http.memory import untouched_code
 
 SCRIPT = """
 import asyncio, os
-from fairlead.http.memory import give_back_at_rest, tune_allocator
+from fairlead.http.memory import trim_heap_when_idle, tune_allocator
 
 def resident():
     with open("/proc/self/statm") as file:
@@ -19,7 +19,7 @@ def resident():
 
 async def main():
     requests, in_flight = 0, 1
-    task = asyncio.create_task(give_back_at_rest(lambda: requests, lambda: in_flight, 0.05))
+    task = asyncio.create_task(trim_heap_when_idle(lambda: requests, lambda: in_flight, 0.05))
     await asyncio.sleep(0.1)
     bodies = [bytes(1_000_000) for _ in range(100)]
     last = bytes(500_000)  # on top of the heap, so that freeing the others alone gives nothing back
@@ -76,7 +76,7 @@ def test_only_pages_that_are_still_what_the_file_says_are_let_go() -> None:
 
 LET_GO = """
 import ctypes, hashlib, json, sqlite3, ssl, sys
-from fairlead.http.memory import let_go_of_code
+from fairlead.http.memory import release_file_pages
 
 def mapped():
     with open("/proc/self/smaps_rollup") as file:
@@ -89,7 +89,7 @@ def work():
 
 before = work()
 was = mapped()
-let_go_of_code()
+release_file_pages()
 print(was, mapped(), work() == before)
 """
 

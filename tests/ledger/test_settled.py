@@ -6,8 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as some
 
-from fairlead.ledger.record import Attempt, Moved, UsageRecord, decode, encode
-from fairlead.ledger.settled import MOST_BEGINNINGS, Beginnings, Settled, settled_of
+from fairlead.ledger.record import Attempt, PostingFields, UsageRecord, decode, encode
+from fairlead.ledger.settled import MOST_BEGINNINGS, RecordPrefixCache, Settled, settled_of
 from fairlead.prices import PriceSheet
 from fairlead.prices.sheet import FREE
 from fairlead.wire.usage import TokenClasses, Usage
@@ -58,10 +58,12 @@ def test_the_usual_record_says_what_the_general_one_says(
         deployment,
     )  # fmt: skip
     settled = Settled("gen_1", times[0], account, key, deployment, price, cost or 0, held)
-    text = Beginnings().usual(settled, times[1], model, outcome, stream, sheet, usage, cost, hold)
+    text = RecordPrefixCache().usual(settled, times[1], model, outcome, stream, sheet, usage, cost, hold)
     assert decode(text) == decode(encode(general)) == general
     assert (
-        members(settled) == members(settled_of(general)) == members(settled_of(msgspec.json.decode(text, type=Moved)))
+        members(settled)
+        == members(settled_of(general))
+        == members(settled_of(msgspec.json.decode(text, type=PostingFields)))
     )
 
 
@@ -72,7 +74,7 @@ def members(one: Settled) -> list[object]:
 
 
 def test_what_is_kept_for_many_calls_is_bounded() -> None:
-    beginnings, sheet = Beginnings(), PriceSheet("p/m", FREE)
+    beginnings, sheet = RecordPrefixCache(), PriceSheet("p/m", FREE)
     usage = Usage(TokenClasses(1, output=1, request=1), 1, 1)
     for number in range(MOST_BEGINNINGS + 10):
         settled = Settled("gen_1", 1, f"account {number}", "k", "p/m", 1, 1, (f"scope {number}",))

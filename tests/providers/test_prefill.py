@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ from fairlead.providers.prefill import goes_on
     ],
 )
 def test_who_goes_on_is_known_by_its_name(dialect: str, model: str, found: bool | None) -> None:
-    assert goes_on(DIALECTS[dialect], model) is found
+    assert supports_prefill(DIALECTS[dialect], model) is found

@@ -11,7 +11,7 @@ from fairlead.catalogue.load import build
 from fairlead.catalogue.snapshot import Provider
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import PRESETS, with_presets
 from fairlead.settings import load_settings
 
@@ -22,7 +22,7 @@ def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider
     file = tmp_path / "c.toml"
     file.write_text(f'[[providers]]\nid = "it"\n{text}\n')
     settings = with_presets(load_settings(file, environment), environment)
-    return build(settings, DIALECTS, goes_on, environment).providers["it"]
+    return build(settings, DIALECTS, supports_prefill, environment).providers["it"]
 
 
 def test_the_page_lists_every_preset_as_it_is() -> None:

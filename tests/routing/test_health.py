@@ -21,8 +21,8 @@ from fairlead.routing.health import (
     FIRST_OPEN_SECONDS,
     RETRY_BURST,
     SLOW_FLOOR,
+    DeploymentHealth,
     Health,
-    Standing,
 )
 from fairlead.store import open_store
 from fairlead.store.health import events_since, keep_events, keep_health, kept_health
@@ -34,7 +34,7 @@ A, B = upstream("a/x").deployment, upstream("a/y").deployment
 FAILED = UpstreamFailed("500")
 
 
-def opened(health: Health, now: float = NOW) -> Standing:
+def opened(health: Health, now: float = NOW) -> DeploymentHealth:
     standing = health.standing(A)
     for _ in range(FAST_FLOOR):
         health.failed(standing, FAILED, now)

@@ -11,7 +11,7 @@ import pytest
 from fairlead.catalogue.load import build
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.settings import (
     EnvironmentKey,
@@ -96,7 +96,7 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     keys = dict.fromkeys(
         ("BIG_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_API_KEY"), "k"
     )
-    snapshot = build(with_presets(settings, keys), DIALECTS, goes_on, keys)
+    snapshot = build(with_presets(settings, keys), DIALECTS, supports_prefill, keys)
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 
 

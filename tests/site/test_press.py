@@ -14,13 +14,13 @@ from starlette.responses import Response
 
 from fairlead.site.budget import Busy, PageBudget
 from fairlead.site.language import ENGLISH, languages
-from fairlead.site.press import (
+from fairlead.site.page_cache import (
     MOST_KEY_BYTES,
     MOST_PART_CHARACTERS,
     MOST_QUERIED_BYTES,
     MOST_QUERIED_PRINTS,
-    Press,
-    Print,
+    CachedPage,
+    PageCache,
     Prints,
     Visit,
 )
@@ -32,7 +32,7 @@ class Printer:
     """A part with one sentence; counts how often it was written."""
 
     def __init__(self) -> None:
-        self.press = Press(languages=languages())
+        self.press = PageCache(languages=languages())
         self.written = 0
 
     def part(self, depends: Hashable, sentence: str = "What it says.", visit: Visit = HERE) -> str:
@@ -74,7 +74,7 @@ def test_parts_together_take_half_a_megabyte_at_most_and_the_least_used_go_first
 )
 def test_sentences_and_words_of_a_template_are_in_the_language_of_the_visit(code: str, word: str) -> None:
     language = next(one for one in languages() if one.code == code)
-    found = Press(languages=languages()).render(Visit(language, "http://localhost", "/keys/new"), "key.html", {})
+    found = PageCache(languages=languages()).render(Visit(language, "http://localhost", "/keys/new"), "key.html", {})
     assert f"<h1>{word}</h1>" in found
     assert f'aria-label="{word}"' in found
 
@@ -83,14 +83,14 @@ def scope_of(query: bytes) -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": "/keys/new", "query_string": query, "headers": []}
 
 
-def page(press: Press, depends: Hashable, query: bytes = b"") -> Response:
+def page(press: PageCache, depends: Hashable, query: bytes = b"") -> Response:
     """A page that shows what it depends on."""
     values = {"status": depends, "sentence": "x" * 2_000}
     return asyncio.run(press.page(Request(scope_of(query)), HERE, "error.html", depends, lambda: values))
 
 
 def test_pages_with_a_query_push_out_one_another_and_no_plain_page() -> None:
-    press = Press(languages=languages(), budget=PageBudget(1e9, 1e9))
+    press = PageCache(languages=languages(), budget=PageBudget(1e9, 1e9))
     page(press, "plain")
     for at in range(MOST_QUERIED_PRINTS + 20):
         page(press, f"query {at}", b"q=%d" % at)
@@ -99,7 +99,7 @@ def test_pages_with_a_query_push_out_one_another_and_no_plain_page() -> None:
 
 
 def test_what_pages_are_found_by_counts_too_and_a_page_found_by_too_much_is_not_kept() -> None:
-    made = Print.of(b"page", "text/plain", "no-cache")
+    made = CachedPage.of(b"page", "text/plain", "no-cache")
     prints = Prints(10_000, 100_000)
     for at in range(1_000):
         prints.put(("template", HERE, (at, f"{at:0>900}")), made)
@@ -121,7 +121,7 @@ def test_what_is_printed_is_given_out_while_the_budget_is_used_up_and_the_rest_i
         def cancel(self) -> None:
             """Nobody comes back to it."""
 
-    press = Press(languages=languages(), budget=PageBudget(0.1, 1.0, lambda: 0.0, lambda _seconds, _call: Later()))
+    press = PageCache(languages=languages(), budget=PageBudget(0.1, 1.0, lambda: 0.0, lambda _seconds, _call: Later()))
     first = page(press, "printed")
     press.budget._left = 0.0
     assert page(press, "printed").body == first.body
@@ -139,7 +139,7 @@ class Cycle:
 
 
 def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the_collector_comes() -> None:
-    press = Press(languages=languages())
+    press = PageCache(languages=languages())
     scope = scope_of(b"")
     left: list[weakref.ref[Cycle]] = []
 

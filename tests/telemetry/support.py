@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fairlead.store import Store
-from fairlead.telemetry.keeper import Keeper, Keeping
 from fairlead.telemetry.recorder import Recorder
+from fairlead.telemetry.writer import Keeping, TelemetryWriter
 
 # A Monday, at the beginning of a day.
 MONDAY = 1_767_571_200
@@ -23,4 +23,4 @@ class Writer:
 
     def __init__(self, store: Store, clock: Clock, keeping: Keeping | None = None, name: str | None = None) -> None:
         self.recorder = Recorder(clock)
-        self.keeper = Keeper(store, self.recorder, keeping, clock, name)
+        self.keeper = TelemetryWriter(store, self.recorder, keeping, clock, name)

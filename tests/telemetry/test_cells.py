@@ -23,9 +23,9 @@ from fairlead.telemetry.cells import (
     read_minutes,
     series_of,
 )
-from fairlead.telemetry.keeper import Keeping
 from fairlead.telemetry.layout import MINUTES_SEEN, MINUTES_UP, SERVED, Counts, merged
 from fairlead.telemetry.recorder import Recorder
+from fairlead.telemetry.writer import Keeping
 
 from .support import MONDAY, Clock, Writer
 
@@ -234,7 +234,7 @@ def test_a_database_that_is_gone_costs_nothing_but_what_exceeds_the_bound(
         assert (writer.keeper.waiting, writer.keeper.lost) == (0, 0)
         assert stored(opened, "minutes")[TRAFFIC, "m", ""][SERVED] == 5
 
-        monkeypatch.setattr("fairlead.telemetry.keeper.MOST_WAITING", 3)
+        monkeypatch.setattr("fairlead.telemetry.writer.MOST_WAITING", 3)
         with opened.write() as connection:
             connection.exec_driver_sql("ALTER TABLE telemetry_minutes RENAME TO away")
         for _ in range(5):

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from fairlead.store import Store, open_store
-from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import DAY, HOUR, MINUTE, PROBE, TRAFFIC
 from fairlead.telemetry.figures import Performance
+from fairlead.telemetry.performance_cache import PerformanceCache
 from fairlead.telemetry.reader import WINDOWS, Reader
 
 from .support import MONDAY, Clock, Writer
@@ -181,7 +181,7 @@ def test_a_thousand_visitors_cost_one_reading_every_few_seconds(store: Store, cl
     attempts(writer, "served", 5, "")
     flush(writer)
     reader, watch = CountingReader(store, clock), Clock(0)
-    board = Board(reader, watch)
+    board = PerformanceCache(reader, watch)
 
     async def visit() -> None:
         assert board.latest(MODEL, "1h") is None
@@ -208,8 +208,8 @@ def test_a_thousand_visitors_cost_one_reading_every_few_seconds(store: Store, cl
 def test_whoever_asks_for_everything_does_not_fill_the_memory(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairlead.telemetry.board.MOST_SHOWN", 3)
-    board = Board(Reader(store, clock), Clock(0))
+    monkeypatch.setattr("fairlead.telemetry.performance_cache.MOST_SHOWN", 3)
+    board = PerformanceCache(Reader(store, clock), Clock(0))
 
     async def visit() -> None:
         for number in range(6):
@@ -223,7 +223,7 @@ def test_whoever_asks_for_everything_does_not_fill_the_memory(
 def test_an_unreadable_database_is_an_error_for_everyone_who_waits_and_no_longer(
     store: Store, clock: Clock, writer: Writer
 ) -> None:
-    board = Board(Reader(store, clock), Clock(0))
+    board = PerformanceCache(Reader(store, clock), Clock(0))
 
     async def visit() -> None:
         with store.write() as connection:

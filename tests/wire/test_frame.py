@@ -16,7 +16,7 @@ from fairlead.http.request import KnownHead, Request
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.wire.chat import parse_chat
-from fairlead.wire.chat_request import LONGEST_FRAME, ChatRequest, Frame
+from fairlead.wire.chat_request import LONGEST_TEMPLATE, ChatRequest, RequestTemplate
 
 _TEXT = st.text(alphabet=st.sampled_from(list('"\\aü\n{}[],:\u2028')), max_size=12)
 _PLAIN = st.fixed_dictionaries({"role": st.sampled_from(["user", "system", "assistant"]), "content": _TEXT})
@@ -60,9 +60,9 @@ def body(
     return json.dumps(members, separators=(",", ":") if compact else None, ensure_ascii=ascii_only).encode()
 
 
-def read(text: bytes, frame: Frame | None = None) -> ChatRequest | tuple[Any, ...]:
+def read(text: bytes, template: RequestTemplate | None = None) -> ChatRequest | tuple[Any, ...]:
     try:
-        return parse_chat(text, frame)
+        return parse_chat(text, template)
     except FairleadError as error:
         return type(error), str(error), getattr(error, "param", None)
 
@@ -84,20 +84,20 @@ def sent(adapter: OpenAIChat, request: ChatRequest) -> Any:
 
 def first_of_its_frame(text: bytes) -> ChatRequest | None:
     request = read(text)
-    return request if isinstance(request, ChatRequest) and request.frame is not None else None
+    return request if isinstance(request, ChatRequest) and request.template is not None else None
 
 
 def is_read_as_without(earlier: ChatRequest, text: bytes) -> None:
     """As the two passes read it, which every body takes that ends with a space; and it is sent on accordingly after an
     earlier one was."""
-    found, wanted = read(text, earlier.frame), read(text + b" ")
+    found, wanted = read(text, earlier.template), read(text + b" ")
     if not isinstance(found, ChatRequest) or not isinstance(wanted, ChatRequest):
         assert not isinstance(found, ChatRequest)
         assert not isinstance(wanted, ChatRequest)
         # Of a body that ends too early, the space changes the words.
         assert found in (wanted, read(text))
         return
-    assert wanted.frame is None
+    assert wanted.template is None
     assert all_of(found) == all_of(wanted)
     for adapter in _ADAPTERS:
         for request in (earlier, found, found):
@@ -171,11 +171,11 @@ def test_messages_inside_of_messages_are_not_taken_for_them() -> None:
 
 def test_a_frame_is_kept_for_what_it_saves_and_no_longer() -> None:
     hello = [{"role": "user", "content": "Hello"}]
-    assert parse_chat(body([], hello, [])).frame is not None
-    assert parse_chat(body([], hello, [], compact=False)).frame is None
-    assert parse_chat(body([], hello, [("user", "x" * LONGEST_FRAME)])).frame is None
+    assert parse_chat(body([], hello, [])).template is not None
+    assert parse_chat(body([], hello, [], compact=False)).template is None
+    assert parse_chat(body([], hello, [("user", "x" * LONGEST_TEMPLATE)])).template is None
     strict = [("user", _LONG[:9_000]), ("fairlead", {"strict": True})]
-    assert parse_chat(body([], hello, strict)).frame is None
+    assert parse_chat(body([], hello, strict)).template is None
 
 
 def test_a_cap_that_one_call_got_is_not_the_next_ones() -> None:
@@ -183,32 +183,32 @@ def test_a_cap_that_one_call_got_is_not_the_next_ones() -> None:
     texts = [body([], [{"role": "user", "content": word}], [("max_tokens", 256)]) for word in ("one", "two", "three")]
     first = parse_chat(texts[0])
     assert json.loads(b"".join(adapter.to_vendor(first).body))["max_tokens"] == 256
-    second = parse_chat(texts[1], first.frame)
-    assert second.frame is first.frame is not None
+    second = parse_chat(texts[1], first.template)
+    assert second.template is first.template is not None
     second = second.with_cap(7)
-    assert second.frame is None
+    assert second.template is None
     changed = second.copy()
     changed.messages = Raw(b"[4]")
     assert json.loads(b"".join(adapter.to_vendor(second).body)) == {
         "model": "v/m", "max_tokens": 7, "messages": [{"role": "user", "content": "two"}],
     }  # fmt: skip
     assert json.loads(b"".join(adapter.to_vendor(changed).body)) == {"model": "v/m", "max_tokens": 7, "messages": [4]}
-    third = parse_chat(texts[2], first.frame)
+    third = parse_chat(texts[2], first.template)
     assert json.loads(b"".join(adapter.to_vendor(third).body))["max_tokens"] == 256
     first.release()
-    assert json.loads(b"".join(adapter.to_vendor(parse_chat(texts[2], third.frame)).body))["max_tokens"] == 256
+    assert json.loads(b"".join(adapter.to_vendor(parse_chat(texts[2], third.template)).body))["max_tokens"] == 256
 
 
 def test_many_deployments_in_turn_leave_a_frame_small_and_right() -> None:
-    frame = parse_chat(body([], [{"role": "user", "content": "a"}], [("top_p", 0.5)])).frame
+    template = parse_chat(body([], [{"role": "user", "content": "a"}], [("top_p", 0.5)])).template
     for at in range(40):
         adapter = OpenAIChat(DIALECTS["openai"], "m", f"v/{at}")
         for word in ("b", "c"):
-            request = parse_chat(body([], [{"role": "user", "content": word}], [("top_p", 0.5)]), frame)
-            assert request.frame is frame is not None
+            request = parse_chat(body([], [{"role": "user", "content": word}], [("top_p", 0.5)]), template)
+            assert request.template is template is not None
             found = json.loads(b"".join(adapter.to_vendor(request).body))
             assert (found["model"], found["messages"][0]["content"]) == (f"v/{at}", word)
-        assert len(frame.memos) <= 8
+        assert len(template.memos) <= 8
 
 
 def test_calls_on_one_connection_may_change_their_parameters_at_will() -> None:
@@ -225,4 +225,4 @@ def test_calls_on_one_connection_may_change_their_parameters_at_will() -> None:
         read_chat(known.again(broken, len(head), None, False))
     with pytest.raises(FairleadError, match="temperature must be"):
         read_chat(known.again(body([], [{"role": "user", "content": "a"}], [("temperature", 9)]), 0, None, False))
-    assert read_chat(known.again(head + text, len(head), None, False)).frame is found.frame
+    assert read_chat(known.again(head + text, len(head), None, False)).template is found.template

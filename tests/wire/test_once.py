@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
 from fairlead.wire import chat
-from fairlead.wire.once import Once
+from fairlead.wire.fast_parse import FastParse
 
 _TEXT = st.text(alphabet=st.sampled_from(list('"\\aü\n{}[],:\u2028')), max_size=12)
 _ROLE = st.sampled_from(["user", "system", "developer", "assistant", "tool", "root"])
@@ -68,7 +68,7 @@ def test_one_pass_finds_what_two_find(
             assert separators == (",", ":")
 
 
-def as_two_passes_find_it(once: Once, body: bytes, everything: list[tuple[str, Any]]) -> None:
+def as_two_passes_find_it(once: FastParse, body: bytes, everything: list[tuple[str, Any]]) -> None:
     assert len({name for name, _ in everything}) == len(everything), "a member that comes twice is not taken"
     fields = chat._split(body)
     assert set(once.fields) == set(fields)

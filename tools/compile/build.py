@@ -57,7 +57,7 @@ MODULES = (
     "wire/chat",
     "wire/chat_request",
     "wire/duplicates",
-    "wire/once",
+    "wire/fast_parse",
     "wire/usage",
 )
 

@@ -157,23 +157,24 @@ def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> bool:
 
 
 class KeyRing:
-    """The keys in force, in memory. `watch` follows the database, whoever changes it. `now`: those that are in force at
-    this moment, another object after each change."""
+    """The keys in force, in memory. `watch` follows the database, whoever changes it.
 
-    __slots__ = ("_ask_at", "_number", "_store", "_version", "now")
+    `active`: those that are in force at this moment, another object after each change."""
+
+    __slots__ = ("_ask_at", "_number", "_store", "_version", "active")
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.now: Mapping[bytes, tuple[bytes, Caller]] = {}
+        self.active: Mapping[bytes, tuple[bytes, Caller]] = {}
         self._version = self._number = -1
         self._ask_at = 0.0
         self.reload()
 
     def find(self, key: bytes) -> Caller | None:
         """Who holds this key, in constant time for keys that begin alike; None when it is not in force."""
-        entry = self.now.get(key[_LOOKUP])
+        entry = self.active.get(key[_LOOKUP])
         if entry is None and self._has_changed_for(key):
-            entry = self.now.get(key[_LOOKUP])
+            entry = self.active.get(key[_LOOKUP])
         if entry is None or len(key) > LONGEST_KEY:
             return None
         if hmac.compare_digest(entry[0], _digest(key)):
@@ -213,7 +214,7 @@ class KeyRing:
                 .join(accounts, accounts.c.id == api_keys.c.account_id)
                 .where(api_keys.c.revoked_at.is_(None))
             ).all()
-        self.now = {row.prefix.encode(): (row.digest, _caller(row)) for row in rows}
+        self.active = {row.prefix.encode(): (row.digest, _caller(row)) for row in rows}
         self._version, self._number = version, number
 
     async def watch(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import said_by
+from fairlead.api.auth import identify
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 
@@ -22,7 +22,7 @@ class Admission:
         if request.method != "POST" or request.path not in self._paths:
             return False
         try:
-            said_by(request, self._keys)
+            identify(request, self._keys)
         except FairleadError:
             return False  # the endpoint raises it again and it is answered there
         return True

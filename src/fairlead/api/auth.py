@@ -12,7 +12,7 @@ from fairlead.http.request import Request
 TIMEOUT: Final = b"x-fairlead-timeout"
 
 
-class Said:
+class RequestIdentity:
     """What the head of a request says: who calls, and how long the answer may take. It holds for every request with
     the same head, as long as no key has changed."""
 
@@ -24,28 +24,28 @@ class Said:
         self.timeout = timeout
 
 
-def said_by(request: Request, keys: KeyRing) -> Said:
+def identify(request: Request, keys: KeyRing) -> RequestIdentity:
     """Raises Unauthenticated, or Forbidden for a caller from another network."""
     known = request.known
-    now = keys.now  # before the look-up: keys that change meanwhile make what is remembered worthless
+    now = keys.active  # before the look-up: keys that change meanwhile make what is remembered worthless
     memo = request.memo if known is None else known.memo
-    if isinstance(memo, Said) and memo.keys is now:
-        said = memo
+    if isinstance(memo, RequestIdentity) and memo.keys is now:
+        identity = memo
     else:
-        said = Said(_look_up(request, keys), now, request.header(TIMEOUT))
+        identity = RequestIdentity(_look_up(request, keys), now, request.header(TIMEOUT))
         if known is None:
-            request.memo = said
+            request.memo = identity
         else:
-            known.memo = said
-    caller = said.caller
+            known.memo = identity
+    caller = identity.caller
     if caller.restricted:
         caller.check(None if request.peer is None else request.peer[0])
-    return said
+    return identity
 
 
 def authenticate(request: Request, keys: KeyRing) -> Caller:
     """The caller whose key came as `Authorization: Bearer KEY`. Raises Unauthenticated."""
-    return said_by(request, keys).caller
+    return identify(request, keys).caller
 
 
 def _look_up(request: Request, keys: KeyRing) -> Caller:

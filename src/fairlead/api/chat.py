@@ -7,13 +7,13 @@ from collections.abc import Coroutine
 from typing import Any
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import said_by
+from fairlead.api.auth import identify
 from fairlead.errors import InvalidRequest
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.operations.chat.operation import CHAT
 from fairlead.wire.chat import ChatRequest, parse_chat
-from fairlead.wire.chat_request import Frame
+from fairlead.wire.chat_request import RequestTemplate
 
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
@@ -26,11 +26,11 @@ class ChatCompletions:
         self._keys = keys
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        said = said_by(request, self._keys)
+        identity = identify(request, self._keys)
         chat = read_chat(request)
-        seconds = None if said.timeout is None else timeout_of(said.timeout)
+        seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         request.release()
-        return self._gateway.chat(CHAT.demand(chat), response, said.caller, seconds)
+        return self._gateway.chat(CHAT.demand(chat), response, identity.caller, seconds)
 
 
 def read_chat(request: Request) -> ChatRequest:
@@ -38,10 +38,10 @@ def read_chat(request: Request) -> ChatRequest:
     known = request.known
     if known is None:
         return parse_chat(request.body)
-    frame = known.frame
-    chat = parse_chat(request.block, frame if isinstance(frame, Frame) else None, request.at)
-    if chat.frame is not None:
-        known.frame = chat.frame
+    template = known.template
+    chat = parse_chat(request.block, template if isinstance(template, RequestTemplate) else None, request.at)
+    if chat.template is not None:
+        known.template = chat.template
     return chat
 
 

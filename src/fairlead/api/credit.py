@@ -40,7 +40,7 @@ class Credit:
     async def credits(self, request: Request, response: Response) -> None:
         """What the account was granted and has used."""
         caller = authenticate(request, self._keys)
-        charged, found = await self._ledger.standing(caller.account_id, None, [credit_scope(caller.account_id)])
+        charged, found = await self._ledger.account_balance(caller.account_id, None, [credit_scope(caller.account_id)])
         held = found.get(credit_scope(caller.account_id), Balance(0, 0, 0))
         granted = held.granted if caller.prepaid else None
         data: dict[str, Any] = {
@@ -57,7 +57,9 @@ class Credit:
         """What this key may do, what it has used, what is left."""
         caller = authenticate(request, self._keys)
         scopes = scopes_of(caller)
-        charged, found = await self._ledger.standing(caller.account_id, caller.key_id, [scope.name for scope in scopes])
+        charged, found = await self._ledger.account_balance(
+            caller.account_id, caller.key_id, [scope.name for scope in scopes]
+        )
         least: tuple[int, int, str] | None = None  # what is left, of how much, of what: where there is least
         budgets = []
         for scope in scopes:

@@ -20,8 +20,8 @@ from fairlead.errors import InvalidRequest, ModelNotFound, Overloaded
 from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
 from fairlead.serving import Servings
-from fairlead.telemetry.board import Board
 from fairlead.telemetry.figures import Figures, Measure, Performance
+from fairlead.telemetry.performance_cache import PerformanceCache
 from fairlead.telemetry.reader import WINDOWS
 
 PERFORMANCE = "/performance"
@@ -40,7 +40,7 @@ class Performances:
 
     __slots__ = ("_board", "_obstacle", "_servings")
 
-    def __init__(self, servings: Servings, board: Board, obstacle: Callable[[str], str | None]) -> None:
+    def __init__(self, servings: Servings, board: PerformanceCache, obstacle: Callable[[str], str | None]) -> None:
         self._servings = servings
         self._board = board
         self._obstacle = obstacle

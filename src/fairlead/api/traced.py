@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import said_by
+from fairlead.api.auth import identify
 from fairlead.api.chat import read_chat, timeout_of
 from fairlead.errors import FairleadError, InternalError
 from fairlead.gateway import Gateway
@@ -39,15 +39,15 @@ class TracedChatCompletions:
         self._tracer = tracer
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        said = said_by(request, self._keys)
+        identity = identify(request, self._keys)
         chat = read_chat(request)
-        given = said.timeout
+        given = identity.timeout
         seconds = None if given is None else timeout_of(given)
         above = request.header(TRACEPARENT)
         call = self._tracer.call(None if above is None else parse_traceparent(above))
         chat.trace = call.context
         request.release()
-        running = self._gateway.chat(CHAT.demand(chat), response, said.caller, seconds)
+        running = self._gateway.chat(CHAT.demand(chat), response, identity.caller, seconds)
         return _told(call, self._gateway.model_id(chat.model), running)
 
 

@@ -50,12 +50,12 @@ def catalogue_models(catalogue: Catalogue | None = None) -> dict[str, Model]:
 def build(
     settings: Settings,
     dialects: Mapping[str, Dialect],
-    goes_on: GoesOn[Dialect],
+    supports_prefill: GoesOn[Dialect],
     environment: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Checks providers and models against each other. Raises ConfigurationError with file and line.
 
-    `goes_on`: whether an upstream's model goes on from a prefill; None: nobody knows."""
+    `supports_prefill`: whether an upstream's model goes on from a prefill; None: nobody knows."""
     source = settings.source
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
@@ -73,7 +73,7 @@ def build(
                 source, f"{path}.id", f"the model {model.id!r} is there twice; give it all its deployments once."
             )
         seen.add(model.id)
-        models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, goes_on, source)
+        models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, supports_prefill, source)
     aliases = {alias: model.id for model in models.values() for alias in model.aliases if alias not in models}
     return Snapshot(models, providers, catalogue.vendors, aliases)
 
@@ -189,7 +189,7 @@ def _configured(
     path: str,
     providers: Mapping[str, Provider],
     dialects: Mapping[str, Dialect],
-    goes_on: GoesOn[Dialect],
+    supports_prefill: GoesOn[Dialect],
     source: Source | None,
 ) -> Model:
     facts = _stated(given, known.facts if known else ModelFacts(given.id, given.vendor or "unknown", {}, {}), source)
@@ -210,7 +210,7 @@ def _configured(
         dialect = dialects[providers[wanted.provider].dialect]
         incapable = dialect.incapable - frozenset(wanted.lacks)
         if "prefill" not in wanted.lacks and wanted.continues is None:
-            incapable |= {"prefill"} if goes_on(dialect, wanted.upstream_model) is False else frozenset()
+            incapable |= {"prefill"} if supports_prefill(dialect, wanted.upstream_model) is False else frozenset()
         for word in wanted.parameters or ():
             # A word that nobody knows may be the provider's own; one that nearly is ours is a slip.
             if word not in PARAMETERS and (near := difflib.get_close_matches(word, PARAMETERS, 1, 0.8)):

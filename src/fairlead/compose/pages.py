@@ -19,8 +19,8 @@ from fairlead.routing.health import CLOSED, Health
 from fairlead.serving import Servings
 from fairlead.store import Store
 from fairlead.store.health import events_since
-from fairlead.telemetry.board import Board
 from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Rate
+from fairlead.telemetry.performance_cache import PerformanceCache
 
 if TYPE_CHECKING:
     from fairlead.site.records import Event
@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Recorded:
     """What the pages show of this server's own traffic."""
 
-    def __init__(self, board: Board, store: Store) -> None:
+    def __init__(self, board: PerformanceCache, store: Store) -> None:
         self._board = board
         self._store = store
 

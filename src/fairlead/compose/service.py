@@ -21,21 +21,21 @@ from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
 from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.api.traced import TracedChatCompletions
+from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
-from fairlead.chores import Chores
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import LazySite, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.gateway import Gateway
-from fairlead.http.memory import give_back_at_rest
+from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
-from fairlead.routing.keeper import Keeper as RoutingKeeper
+from fairlead.routing.health_store import HealthStore
 from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Measured
 from fairlead.routing.schedule import Schedule
@@ -43,12 +43,12 @@ from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
 from fairlead.settings import PUBLIC, ServerSettings, Settings, exposure, otlp_headers, private_addresses
 from fairlead.store import Store
-from fairlead.telemetry.board import Board
 from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.exposition import families
-from fairlead.telemetry.keeper import Keeper, Keeping
+from fairlead.telemetry.performance_cache import PerformanceCache
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder
+from fairlead.telemetry.writer import Keeping, TelemetryWriter
 
 if TYPE_CHECKING:
     from fairlead.telemetry.otel import Sender
@@ -84,12 +84,12 @@ class Parts:
         self._service = service
         self.version = service.version
         self._clock = asyncio.get_running_loop().time
-        self.background = Chores()
+        self.background = BackgroundTasks()
         self.keys = KeyRing(store)
         self.ledger = Ledger(store, service.version.sheets, power=settings.ledger.durability == "power")
         self._recorder = Recorder()
         kept = settings.telemetry
-        self.telemetry = Keeper(
+        self.telemetry = TelemetryWriter(
             store,
             self._recorder,
             Keeping(kept.minutes_kept_days, kept.kept_days, kept.flush_seconds),
@@ -111,7 +111,7 @@ class Parts:
             self._schemas,
             Inliner() if settings.routing.fetch_media else None,
         )
-        self.routing = RoutingKeeper(
+        self.routing = HealthStore(
             store, self.health, self.gateway.take_decisions, self._clock, self.servings.deployments,
             shared=service.workers > 1 or store.is_shared,
         )  # fmt: skip
@@ -156,7 +156,7 @@ class Parts:
         begin("stores what routing has decided", self.routing.run)
         begin("probes", self.probes.run)
         begin("closes connections that are not configured any more", self.close_retired)
-        begin("gives back memory", lambda: give_back_at_rest(lambda: server.requests, lambda: server.in_flight))
+        begin("gives back memory", lambda: trim_heap_when_idle(lambda: server.requests, lambda: server.in_flight))
 
     async def close(self) -> None:
         """Stores what is not stored yet, in the order in which one part hands it to the next."""
@@ -204,7 +204,7 @@ class Parts:
     def _make_server(self) -> Server:
         service, health, clock = self._service, self.health, self._clock
         settings, servings = service.settings, self.servings
-        board = Board(Reader(service.store))
+        board = PerformanceCache(Reader(service.store))
         site = LazySite(
             servings,
             self.readiness.obstacle,

@@ -25,7 +25,7 @@ from fairlead.operations.chat.operation import CHAT
 from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialect import Binding, Dialect
 from fairlead.providers.dialects import DIALECTS, VENDORS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 from fairlead.routing.needs import CAPABILITY_BITS, PREFILL, lacks_of
 from fairlead.routing.prompt import TEMPLATE_TOKENS
 from fairlead.routing.protocols import Measured
@@ -165,7 +165,7 @@ def _goes_on(dialect: Dialect, model: Model, deployment: Deployment) -> bool | N
         return deployment.continues
     if model.facts.get("capability.prefill").value is False:
         return False
-    return goes_on(dialect, deployment.upstream_model)
+    return supports_prefill(dialect, deployment.upstream_model)
 
 
 def _own_output(model: Model, deployment: Deployment) -> int | None:

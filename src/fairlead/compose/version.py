@@ -12,7 +12,7 @@ from fairlead.compose.options import routing_options
 from fairlead.compose.upstreams import AnyEngine, Reach, reach, upstream
 from fairlead.prices import PriceSheet
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.prefill import goes_on
+from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.routing.protocols import Measured
 from fairlead.routing.upstream import Servable, Upstream, servable
@@ -41,7 +41,7 @@ def version_of(settings: Settings, engine: AnyEngine | None, before: Version | N
 
     Raises ConfigurationError.
     """
-    snapshot = build(with_presets(settings), DIALECTS, goes_on)
+    snapshot = build(with_presets(settings), DIALECTS, supports_prefill)
     if engine is not None:
         snapshot = with_engine(snapshot, engine)
     reaches = {}

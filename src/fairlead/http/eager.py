@@ -88,7 +88,7 @@ class Running:
         except BaseException as failure:
             self.finished = True
             self.ended(failure)
-            let_go(failure)
+            clear_traceback(failure)
             return
         finally:
             self._stepping = False
@@ -120,7 +120,7 @@ class Running:
         return True
 
 
-def let_go(error: BaseException | None) -> None:
+def clear_traceback(error: BaseException | None) -> None:
     """An error knows the frames that it went through, and their variables know it: a circle, with all that a request
     has read. Compiled code has no such variables."""
     for _ in range(MOST_CAUSES):

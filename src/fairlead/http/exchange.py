@@ -143,7 +143,7 @@ class Exchange:
             self.deadline = connection.loop.time() + self.pool.timeouts.idle_seconds
             connection.transport.resume_reading()
 
-    def hurry(self, seconds: float) -> None:
+    def set_deadline(self, seconds: float) -> None:
         """What still comes says nothing any more: the end is waited for no longer than this."""
         connection = self._connection
         if connection is not None:

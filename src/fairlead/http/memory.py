@@ -38,7 +38,7 @@ def tune_allocator() -> bool:
 MADV_DONTNEED = 4
 
 
-def let_go_of_code() -> None:
+def release_file_pages() -> None:
     """Unmaps the pages of programs and libraries that were never written to. Half of them only a start needs; what is
     needed again is mapped again from the kernel's cache of files, sixteen pages at a time."""
     if not sys.platform.startswith("linux"):
@@ -74,7 +74,7 @@ def untouched_code(smaps: Iterable[str]) -> list[tuple[int, int]]:
 REST_SECONDS = 1.0
 
 
-async def give_back_at_rest(
+async def trim_heap_when_idle(
     requests: Callable[[], int], in_flight: Callable[[], int], seconds: float = REST_SECONDS
 ) -> None:
     """Runs until it is cancelled. What large bodies took is kept for the next ones while there are calls, and given

@@ -36,11 +36,11 @@ class KnownHead:
     """The head of an earlier request of a connection. Callers send the same one again and again: what was found out
     about it holds for the next request whose head is the same, byte for byte, but for the digits of its Content-Length.
 
-    `memo` and `frame` are for the handler: whatever it wants to remember of requests with this head, and of
+    `memo` and `template` are for the handler: whatever it wants to remember of requests with this head, and of
     their bodies.
     """
 
-    __slots__ = ("after", "before", "frame", "headers", "length_at", "memo", "method", "path", "query", "target")
+    __slots__ = ("after", "before", "headers", "length_at", "memo", "method", "path", "query", "target", "template")
 
     def __init__(self, request: Request, before: bytes, after: bytes) -> None:
         self.before = before  # up to the digits
@@ -52,7 +52,7 @@ class KnownHead:
         self.headers = list(request.headers)
         self.length_at = [name for name, _ in request.headers].index(b"content-length")
         self.memo: object = request.memo
-        self.frame: object = None
+        self.template: object = None
 
     @classmethod
     def learn(cls, head: bytes, request: Request) -> KnownHead | None:

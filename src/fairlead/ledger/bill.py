@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from fairlead.errors import LedgerUnavailable
 from fairlead.ledger.record import EMPTY, Attempt, UsageRecord, UsageState, encode
-from fairlead.ledger.settled import Beginnings, Settled, settled_of
+from fairlead.ledger.settled import RecordPrefixCache, Settled, settled_of
 from fairlead.ledger.spool import Spool
 from fairlead.ledger.wallets import Hold
 from fairlead.money import MOST_CHARGE_PICODOLLARS
@@ -53,7 +53,7 @@ class Bills:
         self._at = 0
         self.spool = spool
         self.synced = synced
-        self.beginnings = Beginnings()
+        self.beginnings = RecordPrefixCache()
         self.implausible = 0
         self._logged: dict[str, float] = {}
 

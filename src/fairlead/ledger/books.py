@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
 
 from fairlead.ledger.funds import spend
-from fairlead.ledger.record import Moved, UsageRecord, decode
+from fairlead.ledger.record import PostingFields, UsageRecord, decode
 from fairlead.ledger.settled import Settled, settled_of
 from fairlead.ledger.sums import rows, sums
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
@@ -131,8 +131,8 @@ def _insert(dialect: str, count: int) -> str:
     )
 
 
-_moved = msgspec.json.Decoder(Moved)
-_batch = msgspec.json.Decoder(list[Moved])
+_moved = msgspec.json.Decoder(PostingFields)
+_batch = msgspec.json.Decoder(list[PostingFields])
 
 
 def charged(connection: Connection, account_id: str, key_id: str | None) -> int:

@@ -345,7 +345,9 @@ class Ledger:
         sheet, version = stored_sheet(connection, record.sheet)
         return Found(record, sheet, refunded(connection, record.id), version)
 
-    async def standing(self, account: str, key: str | None, scopes: Sequence[str]) -> tuple[int, dict[str, Balance]]:
+    async def account_balance(
+        self, account: str, key: str | None, scopes: Sequence[str]
+    ) -> tuple[int, dict[str, Balance]]:
         """What an account, or one key of it, was charged so far, and what these scopes hold. Picodollars."""
         await self.flush()
 

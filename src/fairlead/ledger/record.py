@@ -85,7 +85,7 @@ class Spent(Struct, gc=False):
     cost: int | None = None
 
 
-class Moved(Spent, kw_only=True, gc=False):
+class PostingFields(Spent, kw_only=True, gc=False):
     id: str
     at: int
     account: str

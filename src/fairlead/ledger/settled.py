@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 
-from fairlead.ledger.record import Moved, UsageRecord
+from fairlead.ledger.record import PostingFields, UsageRecord
 from fairlead.prices import PriceSheet
 from fairlead.wire.usage import Usage
 
-# Beginnings that are kept: one for each way in which an account, a key, a model and a deployment meet.
+# RecordPrefixCache that are kept: one for each way in which an account, a key, a model and a deployment meet.
 MOST_BEGINNINGS: Final = 4_096
 _encode: Final = msgspec.json.encode
 
@@ -43,7 +43,7 @@ class Settled:
         self.attempts = attempts
 
 
-def settled_of(record: UsageRecord | Moved) -> Settled:
+def settled_of(record: UsageRecord | PostingFields) -> Settled:
     attempts = [(attempt.deployment, attempt.cost) for attempt in record.attempts if attempt.cost]
     return Settled(
         record.id, record.at, record.account, record.key, record.deployment, record.price, record.cost or 0,
@@ -51,7 +51,7 @@ def settled_of(record: UsageRecord | Moved) -> Settled:
     )  # fmt: skip
 
 
-class Beginnings:
+class RecordPrefixCache:
     """What is the same in the records of many calls, as JSON."""
 
     __slots__ = ("_scopes", "_texts")

@@ -9,6 +9,6 @@ from fairlead.providers.dialect import Dialect
 from fairlead.providers.dialects import VENDORS
 
 
-def goes_on(dialect: Dialect, model: str) -> bool | None:
+def supports_prefill(dialect: Dialect, model: str) -> bool | None:
     """Whether the model goes on from a prefill. False: it refuses one. None: not known, or it begins anew."""
     return VENDORS[dialect.speaks].supports_prefill(dialect, model)

@@ -56,7 +56,7 @@ class Named(Protocol):
     def provider(self) -> str: ...
 
 
-class Standing:
+class DeploymentHealth:
     """One deployment (or one provider) as its calls have shown it. `blocked_until` is the later of its rests."""
 
     __slots__ = (
@@ -65,7 +65,7 @@ class Standing:
         "retries_left", "row", "slot", "speed", "state", "trial", "until",
     )  # fmt: skip
 
-    def __init__(self, id_: str, provider_id: str, provider: Standing | None) -> None:
+    def __init__(self, id_: str, provider_id: str, provider: DeploymentHealth | None) -> None:
         self.id = id_
         self.provider_id = provider_id
         self.provider = provider
@@ -134,23 +134,23 @@ class Health:
         self._clock = clock
         self._probed = probed
         self._events: deque[HealthEvent] = deque(maxlen=MOST_EVENTS)
-        self._providers: dict[str, Standing] = {}
+        self._providers: dict[str, DeploymentHealth] = {}
         self._sticky: dict[int, tuple[str, float]] = {}
-        self.standings: dict[str, Standing] = {}
+        self.standings: dict[str, DeploymentHealth] = {}
         self.troubled = False
 
-    def standing(self, deployment: Named) -> Standing:
+    def standing(self, deployment: Named) -> DeploymentHealth:
         found = self.standings.get(deployment.id)
         if found is None:
             name = deployment.provider
             provider = self._providers.get(name)
             if provider is None:
-                provider = self._providers[name] = Standing(name, name, None)
-            found = self.standings[deployment.id] = Standing(deployment.id, name, provider)
+                provider = self._providers[name] = DeploymentHealth(name, name, None)
+            found = self.standings[deployment.id] = DeploymentHealth(deployment.id, name, provider)
         return found
 
     @property
-    def providers(self) -> Mapping[str, Standing]:
+    def providers(self) -> Mapping[str, DeploymentHealth]:
         return self._providers
 
     def forget_others(self, known: Mapping[str, Named]) -> None:
@@ -162,7 +162,7 @@ class Health:
 
     # --- what calls report
 
-    def served(self, standing: Standing, now: float) -> None:
+    def served(self, standing: DeploymentHealth, now: float) -> None:
         """A complete answer came, or a caller's own mistake was told: it works."""
         if int(now / BUCKET_SECONDS) != standing.slot:
             standing.roll(now)
@@ -183,7 +183,7 @@ class Health:
             if provider.trial and provider.state is not CLOSED:
                 self._close(provider, now)
 
-    def failed(self, standing: Standing, error: FairleadError, now: float) -> None:
+    def failed(self, standing: DeploymentHealth, error: FairleadError, now: float) -> None:
         """An attempt failed. What that says about the deployment stands in the error's policy."""
         verdict = error.policy.verdict
         if verdict not in BLAMED:
@@ -202,7 +202,7 @@ class Health:
         if verdict == "unreachable" and standing.provider is not None:
             self._count(standing.provider, now, error.code)
 
-    def _count(self, standing: Standing, now: float, code: str) -> None:
+    def _count(self, standing: DeploymentHealth, now: float, code: str) -> None:
         standing.roll(now)
         standing.bad_now += 1
         standing.row += 1
@@ -221,23 +221,23 @@ class Health:
             ):
                 self._open(standing, now, code)
 
-    def _rest(self, standing: Standing, now: float, seconds: float, code: str) -> None:
+    def _rest(self, standing: DeploymentHealth, now: float, seconds: float, code: str) -> None:
         if standing.blocked_until < now or standing.blocked_until + LONGER_SECONDS < now + seconds:
             self._note(standing, "resting", code)
         standing.blocked_until = max(standing.blocked_until, now + seconds)
 
-    def _open(self, standing: Standing, now: float, code: str) -> None:
+    def _open(self, standing: DeploymentHealth, now: float, code: str) -> None:
         standing.state = OPEN
         standing.until = now + standing.open_seconds
         standing.trial = False
         self.troubled = True
         self._note(standing, OPEN, code)
 
-    def _close(self, standing: Standing, now: float) -> None:
+    def _close(self, standing: DeploymentHealth, now: float) -> None:
         self._mend(standing, now)
         self._note(standing, CLOSED, "served")
 
-    def _mend(self, standing: Standing, now: float) -> None:
+    def _mend(self, standing: DeploymentHealth, now: float) -> None:
         standing.state = CLOSED
         standing.trial = False
         standing.open_seconds = FIRST_OPEN_SECONDS
@@ -251,7 +251,7 @@ class Health:
             one.state is not CLOSED for group in (self.standings, self._providers) for one in group.values()
         )
 
-    def half_open(self, standing: Standing, reason: str) -> None:
+    def half_open(self, standing: DeploymentHealth, reason: str) -> None:
         """One call at a time may try it again."""
         if standing.state is OPEN:
             standing.state = HALF
@@ -259,7 +259,7 @@ class Health:
             standing.blocked_until = 0.0
             self._note(standing, HALF, reason)
 
-    def may_try(self, standing: Standing, now: float) -> bool:
+    def may_try(self, standing: DeploymentHealth, now: float) -> bool:
         """Whether a call may go there: one at a time to a breaker that is half open, or whose time has come; that is
         found out by probes where there are some."""
         if standing.state is CLOSED:
@@ -268,7 +268,7 @@ class Health:
             return not standing.trial
         return not self._probed and now >= standing.until
 
-    def begin(self, deployment: Named, now: float, *, first: bool) -> Standing:
+    def begin(self, deployment: Named, now: float, *, first: bool) -> DeploymentHealth:
         """A call goes there. `first`: it was tried nowhere before, which earns the deployment a share of a retry."""
         standing = self.standings.get(deployment.id)
         if standing is None:
@@ -288,7 +288,7 @@ class Health:
         return standing
 
     @staticmethod
-    def end(standing: Standing) -> None:
+    def end(standing: DeploymentHealth) -> None:
         """The call is over, however it went."""
         standing.in_flight -= 1
         standing.trial = False
@@ -296,7 +296,7 @@ class Health:
             standing.provider.trial = False
 
     @staticmethod
-    def take_retry(standing: Standing, now: float) -> bool:
+    def take_retry(standing: DeploymentHealth, now: float) -> bool:
         """Whether a call that failed before may go there: a fifth of what it serves first-hand, and a few."""
         passed = now - standing.retries_at
         standing.retries_at = now
@@ -306,14 +306,14 @@ class Health:
         standing.retries_left -= 1
         return True
 
-    def due_probes(self, now: float) -> list[Standing]:
+    def due_probes(self, now: float) -> list[DeploymentHealth]:
         """Deployments that are open, themselves or with their provider, and may be asked again."""
         return [
             one for one in self.standings.values()
             if any(each is not None and each.state is OPEN and now >= each.until for each in (one, one.provider))
         ]  # fmt: skip
 
-    def probed(self, standing: Standing, error: FairleadError | None, now: float) -> None:
+    def probed(self, standing: DeploymentHealth, error: FairleadError | None, now: float) -> None:
         """What a probe found out."""
         whole = (standing, standing.provider) if standing.provider is not None else (standing,)
         for one in whole:
@@ -325,7 +325,7 @@ class Health:
                 one.open_seconds = min(one.open_seconds * 2, LONGEST_OPEN_SECONDS)
                 one.until = now + one.open_seconds
 
-    def idle_failed(self, standings: list[Standing], error: FairleadError, now: float) -> bool:
+    def idle_failed(self, standings: list[DeploymentHealth], error: FairleadError, now: float) -> bool:
         """A probe of deployments of one provider, which nobody was calling, failed: counted like a call of each of
         them, and once of the provider. Whether it says that they do not work."""
         verdict = error.policy.verdict
@@ -342,7 +342,7 @@ class Health:
             self._count(provider, now, error.code)
         return True
 
-    def first_token(self, standing: Standing, seconds: float, now: float) -> None:
+    def first_token(self, standing: DeploymentHealth, seconds: float, now: float) -> None:
         """Peak EWMA: a slow answer counts at once and in full, faster ones make up for it with time."""
         old = standing.first_token
         if seconds >= old:
@@ -358,7 +358,7 @@ class Health:
         else:  # moves up 19 times as far as down, so that it comes to rest where one of twenty is above it
             standing.late = late + late * LATE_STEP * (0.95 if seconds > late else -0.05)
 
-    def speed(self, standing: Standing, tokens: int, seconds: float) -> None:
+    def speed(self, standing: DeploymentHealth, tokens: int, seconds: float) -> None:
         if tokens > 1 and seconds > 0.001:
             new = tokens / seconds
             standing.speed = new if not standing.speed else standing.speed + (new - standing.speed) * SPEED_SHARE
@@ -379,7 +379,7 @@ class Health:
 
     # --- what is kept
 
-    def _note(self, standing: Standing, event: str, reason: str) -> None:
+    def _note(self, standing: DeploymentHealth, event: str, reason: str) -> None:
         deployment = "" if standing.provider is None else standing.id
         self._events.append(HealthEvent(deployment, standing.provider_id, event, reason))
 
@@ -428,7 +428,7 @@ class Health:
             elif standing.state is not CLOSED:
                 self._mend(standing, now)
 
-    def _known(self, deployment: str, provider: str, known: Mapping[str, Named]) -> Standing | None:
+    def _known(self, deployment: str, provider: str, known: Mapping[str, Named]) -> DeploymentHealth | None:
         if deployment:
             return self.standing(known[deployment]) if deployment in known else None
         found = self._providers.get(provider)
@@ -437,7 +437,7 @@ class Health:
             return None if named is None else self.standing(named).provider
         return found
 
-    def _take_up(self, standing: Standing, one: KeptHealth, state: str, now: float) -> None:
+    def _take_up(self, standing: DeploymentHealth, one: KeptHealth, state: str, now: float) -> None:
         standing.last_error = one.reason
         if state == CLOSED:
             if standing.state is CLOSED:

@@ -120,7 +120,7 @@ class Race:
 
     async def run(self, seconds: float) -> Raced:
         """After `seconds` without a word the other one begins. Whatever is raised here, both are cancelled."""
-        timer = asyncio.get_running_loop().call_later(seconds, self._company)
+        timer = asyncio.get_running_loop().call_later(seconds, self._start_hedge)
         self.entries[0].begin(self._look)
         try:
             await self._decided
@@ -136,7 +136,7 @@ class Race:
             loser.exchange.cancel()
         return Raced(winner, loser)
 
-    def _company(self) -> None:
+    def _start_hedge(self) -> None:
         second = self._other()
         if second is not None:
             self.entries.append(second)
@@ -164,7 +164,7 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     if call is None:
         return None
     began = clock()
-    race = Race(Entry(first, call), partial(_company, second, demand, plan.prompt, health, clock))
+    race = Race(Entry(first, call), partial(_start_hedge, second, demand, plan.prompt, health, clock))
     standing.in_flight += 1
     try:
         raced = await race.run(standing.late)
@@ -185,7 +185,7 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     return raced.winner
 
 
-def _company(
+def _start_hedge(
     second: Upstream, demand: Demand, prompt_tokens: int, health: Health, clock: Callable[[], float]
 ) -> Entry | None:
     """The second call, where it may be made now."""

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, NoCandidate, NotCarried, UpstreamBusy
 from fairlead.routing.demand import Demand
-from fairlead.routing.health import Health, Standing
+from fairlead.routing.health import DeploymentHealth, Health
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
     CHOICES,
@@ -300,7 +300,7 @@ def _better_than_nothing(rejected: list[Rejection], health: Health) -> tuple[lis
     return kept, others
 
 
-def _is_dead(standing: Standing | None) -> bool:
+def _is_dead(standing: DeploymentHealth | None) -> bool:
     return standing is not None and (standing.dead or (standing.provider is not None and standing.provider.dead))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from fairlead.errors import FairleadError
-from fairlead.routing.health import BUCKET_SECONDS, CLOSED, Health, Standing
+from fairlead.routing.health import BUCKET_SECONDS, CLOSED, DeploymentHealth, Health
 from fairlead.routing.upstream import Upstream
 
 # After a failure it is looked at again so soon: five of them open the breaker.
@@ -71,7 +71,7 @@ class Schedule:
             self._failing.add(idle.name)
             self._next[idle.name] = now + AGAIN_SECONDS
 
-    def _standings(self, idle: Idle) -> list[Standing]:
+    def _standings(self, idle: Idle) -> list[DeploymentHealth]:
         return [self._health.standing(one.deployment) for one in (idle.upstream, *idle.others)]
 
 
@@ -88,6 +88,6 @@ def _entries(upstreams: Iterable[Upstream]) -> tuple[Idle, ...]:
     return (*calls, *(Idle(found[0], others=tuple(found[1:])) for found in looks.values()))
 
 
-def _active_at(standing: Standing) -> float:
+def _active_at(standing: DeploymentHealth) -> float:
     """When something came of a call there last, to the end of its bucket."""
     return (standing.slot + 1) * BUCKET_SECONDS

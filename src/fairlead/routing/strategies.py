@@ -9,18 +9,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from fairlead.routing.health import Standing
+from fairlead.routing.health import DeploymentHealth
 from fairlead.routing.upstream import Upstream
 
 Ranked = list[tuple[float, Upstream]]
 Chance = Callable[[], float]
-Standings = Mapping[str, Standing]
+Standings = Mapping[str, DeploymentHealth]
 
 # What a first token may be thought to take before one has been measured: good enough to be tried.
 UNKNOWN_FIRST_TOKEN: Final = 0.05
 
 
-def load(standing: Standing | None) -> float:
+def load(standing: DeploymentHealth | None) -> float:
     """How long a first token would take here now: peak EWMA times the calls under way, worse the less reliable."""
     if standing is None:
         return UNKNOWN_FIRST_TOKEN

@@ -12,12 +12,12 @@ from starlette.routing import Route
 
 from fairlead.site import compare, finding, forms, guides, models, rankings, status
 from fairlead.site.budget import RETRY_AFTER_SECONDS, Busy, PageBudget
-from fairlead.site.desk import Desk
 from fairlead.site.forms import form_of
 from fairlead.site.front import front
 from fairlead.site.language import Remember, chosen, languages
 from fairlead.site.model.page import model, new_key, picture
-from fairlead.site.press import Press
+from fairlead.site.page_cache import PageCache
+from fairlead.site.page_context import PageContext
 from fairlead.site.records import Unreadable
 from fairlead.site.sources import Sources
 
@@ -85,10 +85,10 @@ def site(
     known = languages()
     navigation = tuple(one for one in NAVIGATION if with_status or one[0] != "/status")
     words = {**models.globals_for_templates(), "with_status": with_status}
-    press = Press(navigation, public_url, words=words, languages=known)
+    press = PageCache(navigation, public_url, words=words, languages=known)
     if budget is not None:
         press.budget = budget
-    app.state.desk = Desk(sources, press, known)
+    app.state.desk = PageContext(sources, press, known)
     app.state.guides = guides.Guides()
     app.state.with_status = with_status
     app.add_middleware(Remember, codes=[language.code for language in known])
@@ -97,7 +97,7 @@ def site(
 
 async def static(request: Request) -> Response:
     name = request.path_params.get("name", "favicon.svg")
-    found = Desk.of(request).press.static_answer(request, name)
+    found = PageContext.of(request).press.static_answer(request, name)
     if found is None:
         raise HTTPException(404)
     return found
@@ -107,14 +107,14 @@ async def error(request: Request, problem: Exception) -> Response:
     path: str = request.scope["path"]
     if getattr(problem, "status_code", 500) == 404 and path.endswith("/") and path.strip("/"):
         # Starlette's own redirect leads to the host that the visitor named.
-        desk = Desk.of(request)
+        desk = PageContext.of(request)
         target = "/" + desk.visit(request).path.strip("/")
         query = request.scope["query_string"].decode("latin-1")
         return RedirectResponse(desk.press.address(f"{target}?{query}" if query else target), 307)
     status = 503 if isinstance(problem, Unreadable | Busy) else getattr(problem, "status_code", 500)
     code, sentence = BUSY if isinstance(problem, Busy) else PROBLEMS.get(status, PROBLEMS[500])
     if "text/html" in request.headers.get("accept", "") and not form_of(request):
-        desk = Desk.of(request)
+        desk = PageContext.of(request)
         answer = desk.press.error(request, chosen(request, desk.languages), status, sentence)
     else:
         kind = "invalid_request_error" if status < 500 else "api_error"

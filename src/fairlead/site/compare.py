@@ -13,10 +13,10 @@ from starlette.responses import RedirectResponse, Response
 
 from fairlead.catalogue.snapshot import Model
 from fairlead.money import Picodollars
-from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give, plain, segments, table
 from fairlead.site.listing import Entry
 from fairlead.site.models import listed, released_day
+from fairlead.site.page_context import PageContext
 from fairlead.site.scatter import Label, spread
 from fairlead.site.words import CAPABILITY_TITLES, STATE_TITLES
 from fairlead.telemetry.figures import Performance
@@ -74,7 +74,7 @@ class Scatter:
 async def choose(request: Request) -> Response:
     """/compare: asks which models; the form's answer is sent on to the address of the comparison."""
     chosen = [name for name in dict.fromkeys(request.query_params.getlist("model")) if name][:MOST_MODELS]
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     models = desk.sources.snapshot().models
     unknown = tuple(name for name in chosen if name not in models)
     if len(chosen) >= 2 and not unknown:
@@ -96,7 +96,7 @@ def address(names: Sequence[str]) -> str:
 
 
 async def compare(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     names = segments(request)[1:]
     by_id = {entry.id: entry for entry in await listed(desk)}
     snapshot = desk.sources.snapshot()
@@ -129,7 +129,7 @@ async def compare(request: Request) -> Response:
                 _data, _text)  # fmt: skip
 
 
-async def _measured(desk: Desk, name: str) -> tuple[int, Performance | None]:
+async def _measured(desk: PageContext, name: str) -> tuple[int, Performance | None]:
     return await desk.fresh.get_or(
         ("performance", name), FRESH_SECONDS, lambda: desk.sources.records.performance(name, WINDOW), None
     )

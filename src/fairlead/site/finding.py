@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fairlead.money import Picodollars
-from fairlead.site.desk import Desk
 from fairlead.site.forms import plain
 from fairlead.site.guides import FIRST, Guides
 from fairlead.site.language import Language
 from fairlead.site.listing import Entry, Query, select
 from fairlead.site.models import listed
+from fairlead.site.page_context import PageContext
 
 TEXT = "text/plain; charset=utf-8"
 XML = "application/xml; charset=utf-8"
@@ -25,7 +25,7 @@ MOST_IN_LLMS = 200
 
 
 async def sitemap(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     entries = await listed(desk)
     visit = desk.visit(request)
     guides: Guides = request.app.state.guides
@@ -60,7 +60,7 @@ def _sitemap(origin: str, paths: Iterable[str], languages: Sequence[Language]) -
 
 
 async def robots(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     visit = desk.visit(request)
     text = (
         f"User-agent: *\nDisallow: /v1/\nDisallow: /search.json\nDisallow: /*?\nAllow: /*?lang=\n\n"
@@ -71,7 +71,7 @@ async def robots(request: Request) -> Response:
 
 async def llms(request: Request) -> Response:
     """/llms.txt: what a language model needs to know to use this server, in the form of llmstxt.org."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     entries = await listed(desk)
     visit = desk.visit(request)
     guides: Guides = request.app.state.guides

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fairlead.site.desk import Desk
-from fairlead.site.press import JSON, MARKDOWN
+from fairlead.site.page_cache import JSON, MARKDOWN
+from fairlead.site.page_context import PageContext
 
 Values = Mapping[str, Any]
 _SIGNS = re.compile(r"[\\`<\[\]|]")
@@ -53,7 +53,7 @@ async def give(
 ) -> Response:
     """The page in the form that was asked for. `data` and `text` are made of the same values as the HTML, which takes
     `shown` instead where some of them are in parts that are kept."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     visit = desk.visit(request)
     form = form_of(request)
     if form == "json":

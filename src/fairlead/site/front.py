@@ -5,17 +5,17 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give
 from fairlead.site.listing import Query, select
 from fairlead.site.model.code import curl
 from fairlead.site.models import data_of, listed, text_of
+from fairlead.site.page_context import PageContext
 
 MOST_ROWS = 10
 
 
 async def front(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     entries = await listed(desk)
     api = desk.visit(request).api
 

@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fairlead.money import Picodollars
-from fairlead.site.desk import LOOK_SECONDS, Desk
 from fairlead.site.forms import Link, Values, give, plain, segments, table
 from fairlead.site.language import Language
 from fairlead.site.listing import (
@@ -28,13 +27,14 @@ from fairlead.site.listing import (
     select,
     vendor_names,
 )
-from fairlead.site.press import JSON, Visit
+from fairlead.site.page_cache import JSON, Visit
+from fairlead.site.page_context import LOOK_SECONDS, PageContext
 from fairlead.site.scatter import plane
 from fairlead.site.shown import price, tokens, web_address
 from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, REASON_TITLES, SORT_TITLES, STATE_TITLES
 
 
-async def listed(desk: Desk) -> tuple[Entry, ...]:
+async def listed(desk: PageContext) -> tuple[Entry, ...]:
     """The list as of now; looked at at most once in a second, made again when the snapshot or a state has changed."""
     snapshot = desk.sources.snapshot()
     now = desk.fresh.clock()
@@ -49,7 +49,7 @@ async def listed(desk: Desk) -> tuple[Entry, ...]:
 
 
 async def models(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     entries = await listed(desk)
     query = parse(request.query_params.multi_items())
 
@@ -80,7 +80,7 @@ async def models(request: Request) -> Response:
 
 async def vendor(request: Request) -> Response:
     """/models/{vendor}: its models, the newest first."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     slug = segments(request)[1]
     entries = tuple(entry for entry in await listed(desk) if entry.vendor == slug)
     if not entries:
@@ -107,7 +107,7 @@ async def vendor(request: Request) -> Response:
 
 async def index(request: Request) -> Response:
     """/search.json: the list in the few figures and words that the script of /models searches and draws."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     entries = await listed(desk)
     visit = desk.visit(request)
     return await desk.press.data(

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give, table
+from fairlead.site.page_context import PageContext
 from fairlead.telemetry.figures import ModelDay
 
 PERIODS = {"day": 1, "week": 7, "month": 30}
@@ -37,7 +37,7 @@ class Ranked:
 
 
 async def rankings(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     period = request.query_params.get("period", "week")
     if period not in PERIODS:
         period = "week"

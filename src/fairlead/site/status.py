@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fairlead.site.charts import DAYS, History, history
-from fairlead.site.desk import Desk
 from fairlead.site.forms import Values, give, table
 from fairlead.site.incidents import atom, time_of
 from fairlead.site.models import listed
+from fairlead.site.page_context import PageContext
 from fairlead.site.records import Records, Unreadable
 from fairlead.site.states import worst
 from fairlead.site.words import STATE_TITLES
@@ -25,7 +25,7 @@ Histories = dict[str, tuple[History, ...]]
 
 
 async def status(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     entries = tuple(entry for entry in await listed(desk) if entry.state != "none")
     number, histories = await _read(desk)
     told, incidents = await desk.incidents()
@@ -51,7 +51,7 @@ async def status(request: Request) -> Response:
 
 async def feed(request: Request) -> Response:
     """/status.atom: incidents as an Atom feed."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     number, incidents = await desk.incidents()
     if number < 0:
         raise Unreadable
@@ -59,7 +59,7 @@ async def feed(request: Request) -> Response:
     return await desk.press.data(request, visit, "atom", ATOM, number, lambda: atom(incidents, visit.origin).encode())
 
 
-async def _read(desk: Desk) -> tuple[int, Histories]:
+async def _read(desk: PageContext) -> tuple[int, Histories]:
     snapshot = desk.sources.snapshot()
     served = {model.id: [d.id for d in model.deployments] for model in snapshot.models.values() if model.deployments}
 

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`: what a caller may send, checked once and decoded no further than needed.
+"""`POST /v1/chat/completions`: what a caller may send, checked fast and decoded no further than needed.
 
 The body is split into its top-level members; each stays the bytes that the caller wrote (`msgspec.Raw`), is checked
 against its type and range, and is later forwarded as it is. Sources: OpenAI's API reference; vLLM's, SGLang's and
@@ -33,7 +33,7 @@ from fairlead.wire.bounds import (
     MOST_TOOLS,
     MOST_UNKNOWN_BYTES,
 )
-from fairlead.wire.chat_request import ChatRequest, Frame
+from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import (
     NULL,
     Json,
@@ -49,8 +49,8 @@ from fairlead.wire.chat_shapes import (
     ToolChoiceObject,
 )
 from fairlead.wire.duplicates import refuse_duplicates, refuse_duplicates_inside
+from fairlead.wire.fast_parse import LEAST_BYTES, USUAL, FastParser, read_within
 from fairlead.wire.media import check_media
-from fairlead.wire.once import LEAST_BYTES, USUAL, OnceReader, read_within
 from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
@@ -185,26 +185,26 @@ _part: Final = msgspec.json.Decoder(Part)
 _raws: Final = msgspec.json.Decoder(list[Raw])
 _schema: Final = msgspec.json.Decoder(Json)
 _long_messages: Final = msgspec.json.Decoder(list[LongMessage])
-_usual: Final = OnceReader(USUAL)
-_once: Final = OnceReader(("model", *_OURS, *PARAMETERS))
+_usual: Final = FastParser(USUAL)
+_once: Final = FastParser(("model", *_OURS, *PARAMETERS))
 _long_body: Final = msgspec.json.Decoder(
     msgspec.defstruct("LongBody", [(name, Raw, _NULL) for name in ("model", "messages", *_OURS, *PARAMETERS)])
 )
 
 
-def parse_chat(body: bytes, frame: Frame | None = None, at: int = 0) -> ChatRequest:
+def parse_chat(body: bytes, template: RequestTemplate | None = None, at: int = 0) -> ChatRequest:
     """Checks a request's body: what is there from `at` on. Raises InvalidRequest (`param` names what is wrong) or
-    UnsupportedContent. `frame`: of an earlier request; it changes what the reading costs and nothing else."""
+    UnsupportedContent. `template`: of an earlier request; it changes what the reading costs and nothing else."""
     if len(body) <= at:
         raise InvalidRequest("The request has no body: send a JSON object.")
     _check_utf8(body, at)
-    again = None if frame is None else read_within(frame, body, at)
+    again = None if template is None else read_within(template, body, at)
     return _parse(body[at:] if at else body) if again is None else again
 
 
 def _parse(body: bytes) -> ChatRequest:
-    once = (_once if len(body) >= LEAST_BYTES else _usual).read(body)
-    fields = _split(body) if once is None else once.fields
+    fast = (_once if len(body) >= LEAST_BYTES else _usual).read(body)
+    fields = _split(body) if fast is None else fast.fields
     preferences: Preferences | None = None
     models: list[str] = []
     fallbacks: tuple[str, ...] = ()
@@ -265,18 +265,18 @@ def _parse(body: bytes) -> ChatRequest:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     if together is not None:
         _check_together(given, together)
-    if once is None:
+    if fast is None:
         media, has_tool_history, prefill, opening = _check_messages(messages)
     else:
         media = 0
         has_tool_history = False
-        prefill, opening = once.prefill, once.opening
+        prefill, opening = fast.prefill, fast.opening
     request = ChatRequest(
         model, messages, given, tuple(unknown), stream, include_usage, options.strict, media, has_tool_history,
         prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
-    if once is not None:
-        request.frame = once.frame(body, request)
+    if fast is not None:
+        request.template = fast.template(body, request)
     return request
 
 
@@ -470,7 +470,7 @@ def _check_messages(raw: Raw) -> tuple[int, bool, str | None, Raw]:
     seen = _Seen()
     text: str | None = None
     opening = _NULL
-    plain = 1  # as long as the list is if its messages have a role and a content, each once, and it is compact
+    plain = 1  # as long as the list is if its messages have a role and a content, each fast, and it is compact
     for at, message in enumerate(messages):
         first = _first(message.content)
         plain += 23 + len(message.role) + len(message.content)

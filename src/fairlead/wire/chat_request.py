@@ -20,8 +20,8 @@ NOT_IN_PROMPT: Final = frozenset({
 CAPS: Final = ("max_tokens", "max_completion_tokens")
 _integer: Final = msgspec.json.Decoder(int)
 MOST_MEMOS: Final = 8
-# A connection keeps one frame: thousands of them may be open.
-LONGEST_FRAME: Final = 4_096
+# A connection keeps one template: thousands of them may be open.
+LONGEST_TEMPLATE: Final = 4_096
 
 
 class ChatRequest:
@@ -31,18 +31,35 @@ class ChatRequest:
     caller's own bytes; `unknown` names those of them that are no parameters of the API. `prefill`: the text of a last
     assistant message, which the answer is to continue. `fallbacks`: models to try after `model`. `opening`: what the
     conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
-    `trace`: what its attempts are children of, where somebody is told of them. `frame`: what its messages came in.
+    `trace`: what its attempts are children of, where somebody is told of them. `template`: what its messages came in.
     `media`: what it has beside text (`wire/media.py`), 0: nothing.
-    `given` may be the frame's: whoever changes it gives the request another one.
+    `given` may be the template's: whoever changes it gives the request another one.
 
     `cap`: the most tokens of an answer, from `given`; 0: none is given. `other_bytes`: of the members in `given` that
     may come into the prompt (documents, tools, schemas, whatever is not known here), with their names.
     """
 
     __slots__ = (
-        "cap", "choices", "emulate", "fallbacks", "frame", "given", "has_tool_history", "include_usage",
-        "media", "messages", "model", "opening", "other_bytes", "preferences", "prefill", "reports", "stream",
-        "strict", "trace", "unknown",
+        "cap",
+        "choices",
+        "emulate",
+        "fallbacks",
+        "given",
+        "has_tool_history",
+        "include_usage",
+        "media",
+        "messages",
+        "model",
+        "opening",
+        "other_bytes",
+        "preferences",
+        "prefill",
+        "reports",
+        "stream",
+        "strict",
+        "template",
+        "trace",
+        "unknown",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +81,7 @@ class ChatRequest:
         reports: bool = False,
         emulate: bool = True,
         trace: TraceContext | None = None,
-        frame: Frame | None = None,
+        template: RequestTemplate | None = None,
         cap: int = -1,
         other_bytes: int = -1,
     ) -> None:
@@ -85,12 +102,12 @@ class ChatRequest:
         self.reports = reports
         self.emulate = emulate
         self.trace = trace
-        self.frame = frame
+        self.template = template
         self.cap = cap if cap >= 0 else cap_in(given)
         self.other_bytes = other_bytes if other_bytes >= 0 else prompt_bytes_in(given)
 
     def copy(self) -> ChatRequest:
-        """Another one, to be changed: what it holds is shared. It is in no frame."""
+        """Another one, to be changed: what it holds is shared. It is in no template."""
         return ChatRequest(
             self.model, self.messages, self.given, self.unknown, self.stream, self.include_usage, self.strict,
             self.media, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
@@ -113,7 +130,7 @@ class ChatRequest:
         """Drops the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = _NULL
         self.given = {}
-        self.frame = None
+        self.template = None
 
 
 def cap_in(given: dict[str, Raw]) -> int:
@@ -134,12 +151,12 @@ def prompt_bytes_in(given: dict[str, Raw]) -> int:
     return found
 
 
-class Frame:
+class RequestTemplate:
     """What stands around the messages of a body. Callers send the same again and again: what was found out about it
     holds for the next body that has it, byte for byte, whatever its messages are, because where a value may stand in
     JSON any other value may.
 
-    `memos` is for whoever writes requests in other words: what it wants to remember of those with this frame.
+    `memos` is for whoever writes requests in other words: what it wants to remember of those with this template.
     """
 
     __slots__ = ("after", "before", "memos", "needs", "request")

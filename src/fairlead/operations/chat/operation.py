@@ -70,13 +70,13 @@ class Chat:
 
     def demand(self, payload: Any) -> Demand:
         request: ChatRequest = payload
-        frame = request.frame
-        if frame is None or request.prefill is not None:
+        template = request.template
+        if template is None or request.prefill is not None:
             needs = needs_of(request)
         else:
-            needs = frame.needs
+            needs = template.needs
             if needs < 0:
-                needs = frame.needs = needs_of(request)
+                needs = template.needs = needs_of(request)
         text = len(request.messages)
         other = request.other_bytes
         return Demand(

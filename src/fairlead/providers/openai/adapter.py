@@ -38,7 +38,7 @@ _NAMES: Final = {
 
 
 class Start:
-    """What a request begins with, up to its messages; it is the same for all in one frame."""
+    """What a request begins with, up to its messages; it is the same for all in one template."""
 
     __slots__ = ("dropped", "stream", "text")
 
@@ -96,9 +96,9 @@ class OpenAIChat:
 
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
         """The request as this upstream takes it. Raises InvalidRequest in strict mode for what it cannot carry."""
-        frame = request.frame
-        if frame is not None and request.prefill is None and request.given is frame.request.given:
-            start = frame.memos.get(self)
+        template = request.template
+        if template is not None and request.prefill is None and request.given is template.request.given:
+            start = template.memos.get(self)
             if isinstance(start, Start):
                 return UpstreamCall(
                     _body(start.text, request.messages), start.stream, start.dropped, request.include_usage,
@@ -163,15 +163,15 @@ class OpenAIChat:
             pieces.append(raw)
         pieces.append(b',"messages":')
         start = b"".join(pieces)
-        frame = request.frame
+        template = request.template
         if (
-            frame is not None
+            template is not None
             and messages is request.messages
             and prefill is None
             and not self._parses_control_tokens
-            and given is frame.request.given
+            and given is template.request.given
         ):
-            frame.remember(self, Start(start, stream, tuple(dropped)))
+            template.remember(self, Start(start, stream, tuple(dropped)))
         return UpstreamCall(
             _body(start, messages), stream, tuple(dropped), request.include_usage, request.choices,
             prefill if prefill and row.echoes_prefill else "",

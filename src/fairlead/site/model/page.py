@@ -16,16 +16,16 @@ from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.money import Picodollars
 from fairlead.site.charts import Chart, History, chart, history
-from fairlead.site.desk import Desk
 from fairlead.site.forms import FORMS, Values, form_of, give, plain, segments, table
 from fairlead.site.listing import vendor_name
 from fairlead.site.model.card import card, card_words
+from fairlead.site.model.citations import Citations
 from fairlead.site.model.code import curl, snippets
 from fairlead.site.model.faq import questions
 from fairlead.site.model.prices import Plan, plan_of, shown_prices, sums
-from fairlead.site.model.said import Said
 from fairlead.site.model.structured import structured
-from fairlead.site.press import Visit
+from fairlead.site.page_cache import Visit
+from fairlead.site.page_context import PageContext
 from fairlead.site.states import State
 from fairlead.site.words import STATE_TITLES
 from fairlead.telemetry.figures import Figures, Performance, Served
@@ -75,7 +75,7 @@ class Serving:
 
 
 async def model(request: Request) -> Response:
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     snapshot = desk.sources.snapshot()
     found = _find(snapshot, request)
     if found is None:
@@ -107,12 +107,12 @@ async def model(request: Request) -> Response:
     )
 
 
-def _fixed(desk: Desk, visit: Visit, model: Model, window: str, plan: Plan) -> Values:
+def _fixed(desk: PageContext, visit: Visit, model: Model, window: str, plan: Plan) -> Values:
     """What the parts are made of."""
     vendor = vendor_name(desk.sources.snapshot(), model.vendor)
     ranges = price_ranges(model)
     faq = questions(model, ranges, visit.api, visit.language)
-    said = Said(model.facts, visit.language)
+    said = Citations(model.facts, visit.language)
     return {
         "model": model,
         "facts": model.facts,
@@ -152,7 +152,7 @@ def _live(snapshot: Snapshot, visit: Visit, model: Model, window: str, measured:
         "total": measured.chosen.total.traffic if measured.chosen else None,
         "serving": tuple(_serving(model, one, one.id in state.broken, measured) for one in model.deployments),
         "curl": curl(visit.api, model.id),
-        "said": Said(model.facts, visit.language),
+        "said": Citations(model.facts, visit.language),
     }
 
 
@@ -172,7 +172,7 @@ def _find(snapshot: Snapshot, request: Request) -> Model | str | None:
     return None
 
 
-async def _measured(desk: Desk, model: Model, window: str) -> tuple[int, Measured]:
+async def _measured(desk: PageContext, model: Model, window: str) -> tuple[int, Measured]:
     records = desk.sources.records
     if not model.deployments:
         return 0, NOTHING
@@ -297,7 +297,7 @@ def _text(values: Values) -> str:
 
 async def picture(request: Request) -> Response:
     """The picture of a model, drawn beside the event loop when somebody first asks for it."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     snapshot = desk.sources.snapshot()
     raw = request.path_params["model"]
     found = snapshot.models.get(snapshot.aliases.get(raw, raw))
@@ -310,5 +310,5 @@ async def picture(request: Request) -> Response:
 
 async def new_key(request: Request) -> Response:
     """/keys/new: until accounts make keys here, the line of the command that does."""
-    desk = Desk.of(request)
+    desk = PageContext.of(request)
     return await desk.press.page(request, desk.visit(request), "key.html", (), dict)

@@ -37,7 +37,7 @@ class Shown(Generic[T]):
         self.tag = b'"%b"' % blake2b(msgspec.json.encode(same), digest_size=12).hexdigest().encode()
 
 
-class Board:
+class PerformanceCache:
     """All of it on the event loop; what is asked for are names of the catalogue, so that the board stays small."""
 
     def __init__(self, reader: Reader, clock: Callable[[], float] = time.monotonic) -> None:

@@ -48,7 +48,7 @@ class Keeping(NamedTuple):
     flush_seconds: float = 5.0
 
 
-class Keeper:
+class TelemetryWriter:
     """Of one process, whose name among all writers is `writer`."""
 
     def __init__(

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from fairlead.chores import Chores
+from fairlead.background import BackgroundTasks
 
 
 def test_a_chore_that_fails_is_told_and_begun_again_later_each_time(caplog: pytest.LogCaptureFixture) -> None:
@@ -32,7 +32,7 @@ def test_a_chore_that_fails_is_told_and_begun_again_later_each_time(caplog: pyte
         ended.append("done")
 
     async def main() -> None:
-        chores = Chores(first_wait_seconds=0.05)
+        chores = BackgroundTasks(first_wait_seconds=0.05)
         chores.begin("fails", fails)
         chores.begin("lasts", lasts)
         chores.begin("is done", is_done)

@@ -27,7 +27,7 @@ TICK_SECONDS = 0.02
 
 
 @dataclass(slots=True)
-class Member:
+class ChildProcess:
     """`run` gives the exit code, in the child; `is_up` says, in the parent, whether it works."""
 
     name: str
@@ -40,10 +40,10 @@ class Member:
     was_up: bool = False
 
 
-class Team:
+class Supervisor:
     """`run` returns when all have ended. `first` members are started first and ended last."""
 
-    def __init__(self, workers: list[Member], first: list[Member]) -> None:
+    def __init__(self, workers: list[ChildProcess], first: list[ChildProcess]) -> None:
         self._workers = workers
         self._first = first
         self._stopping = False
@@ -91,7 +91,7 @@ class Team:
             self._reap()
         return code
 
-    def _start(self, member: Member) -> None:
+    def _start(self, member: ChildProcess) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
@@ -134,7 +134,7 @@ class Team:
                 if member.pid == pid:
                     code = self._ended(member, os.waitstatus_to_exitcode(status)) or code
 
-    def _ended(self, member: Member, exit_code: int) -> int:
+    def _ended(self, member: ChildProcess, exit_code: int) -> int:
         now = time.monotonic()
         member.pid = 0
         if self._stopping:
@@ -148,7 +148,7 @@ class Team:
         member.again_at = now + wait
         return 0
 
-    def _tell(self, members: list[Member]) -> None:
+    def _tell(self, members: list[ChildProcess]) -> None:
         for member in members:
             if member.pid:
                 with contextlib.suppress(ProcessLookupError):

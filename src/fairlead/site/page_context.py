@@ -15,7 +15,7 @@ from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.site.incidents import Incident, incidents_of
 from fairlead.site.language import ENGLISH, Language, chosen
 from fairlead.site.listing import Entry
-from fairlead.site.press import Press, Visit
+from fairlead.site.page_cache import PageCache, Visit
 from fairlead.site.records import Fresh
 from fairlead.site.sources import Sources
 from fairlead.site.states import State, state_of
@@ -29,9 +29,9 @@ KEPT_MS = 90 * 86_400_000
 
 
 @dataclass(slots=True)
-class Desk:
+class PageContext:
     sources: Sources
-    press: Press
+    press: PageCache
     languages: tuple[Language, ...] = (ENGLISH,)
     fresh: Fresh = field(default_factory=Fresh)
     listed: tuple[int, tuple[Entry, ...]] | None = None  # with the number of the list: another one has another
@@ -46,8 +46,8 @@ class Desk:
     _looked: tuple[Snapshot, float, frozenset[str], frozenset[str]] | None = None
 
     @staticmethod
-    def of(request: Request) -> Desk:
-        return cast("Desk", request.app.state.desk)
+    def of(request: Request) -> PageContext:
+        return cast("PageContext", request.app.state.desk)
 
     def visit(self, request: Request) -> Visit:
         return self.press.visit(request, chosen(request, self.languages))

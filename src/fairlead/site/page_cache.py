@@ -93,7 +93,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class Print:
+class CachedPage:
     """A finished answer and what its headers say. Kept in one form only, compressed where that makes it smaller:
     hardly anybody asks for the other."""
 
@@ -103,7 +103,7 @@ class Print:
     etag: str
 
     @classmethod
-    def of(cls, body: bytes, media_type: str, cache: str, more: Mapping[str, str] | None = None) -> Print:
+    def of(cls, body: bytes, media_type: str, cache: str, more: Mapping[str, str] | None = None) -> CachedPage:
         etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         lines = {
             "content-type": media_type,
@@ -164,20 +164,20 @@ class Prints:
     def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[Hashable, tuple[Print, int]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[CachedPage, int]] = OrderedDict()
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, key: Hashable) -> Print | None:
+    def get(self, key: Hashable) -> CachedPage | None:
         found = self._kept.get(key)
         if found is None:
             return None
         self._kept.move_to_end(key)
         return found[0]
 
-    def put(self, key: Hashable, made: Print) -> None:
+    def put(self, key: Hashable, made: CachedPage) -> None:
         size = key_bytes(key)
         if size > MOST_KEY_BYTES:
             return
@@ -203,7 +203,7 @@ def key_bytes(key: object) -> int:
 
 
 @dataclass(slots=True)
-class Press:
+class PageCache:
     """`navigation`: the path and the English name of what every page leads to. Prints are kept by what they depend on.
     `budget`: what making them may take of the event loop's time."""
 
@@ -215,17 +215,17 @@ class Press:
     plain: Prints = field(default_factory=lambda: Prints(MOST_PRINTS, MOST_BYTES))
     queried: Prints = field(default_factory=lambda: Prints(MOST_QUERIED_PRINTS, MOST_QUERIED_BYTES))
     _environments: dict[str, Environment] = field(default_factory=dict)
-    _errors: dict[Hashable, Print] = field(default_factory=dict)
+    _errors: dict[Hashable, CachedPage] = field(default_factory=dict)
     _compiled: dict[str, asyncio.Future[None]] = field(default_factory=dict)
     _parts: OrderedDict[Hashable, Mapping[str, Markup]] = field(default_factory=OrderedDict)
     _part_characters: int = 0
-    _static: dict[str, Print] = field(default_factory=dict)
+    _static: dict[str, CachedPage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for entry in (files("fairlead.site") / "static").iterdir():
             media_type = MEDIA_TYPES.get(PurePosixPath(entry.name).suffix)
             if media_type is not None:
-                self._static[entry.name] = Print.of(entry.read_bytes(), media_type, "public, max-age=300")
+                self._static[entry.name] = CachedPage.of(entry.read_bytes(), media_type, "public, max-age=300")
 
     def visit(self, request: Request, language: Language) -> Visit:
         origin = self.public_url
@@ -263,10 +263,10 @@ class Press:
             made = self._errors[key] = self._html(Visit(language, "", ""), "error.html", values)
         return made.answer(request, status)
 
-    def _html(self, visit: Visit, template: str, values: Mapping[str, object]) -> Print:
+    def _html(self, visit: Visit, template: str, values: Mapping[str, object]) -> CachedPage:
         text = self._environment(visit.language).get_template(template).render(visit=visit, **values)
         headers = {"content-security-policy": policy(text), "vary": VARY, **SECURITY_HEADERS}
-        return Print.of(text.encode(), HTML, "no-cache", headers)
+        return CachedPage.of(text.encode(), HTML, "no-cache", headers)
 
     def parts(
         self, visit: Visit, templates: Sequence[str], depends: Hashable, values: Callable[[], Mapping[str, object]]
@@ -296,7 +296,7 @@ class Press:
             request,
             visit.language,
             (kind, visit, depends),
-            lambda: Print.of(body(), media_type, "no-cache", {"x-content-type-options": "nosniff"}),
+            lambda: CachedPage.of(body(), media_type, "no-cache", {"x-content-type-options": "nosniff"}),
         )
         return made.answer(request)
 
@@ -311,7 +311,7 @@ class Press:
                 if made is None:
                     picture = await asyncio.get_running_loop().run_in_executor(None, body)
                     cache = f"public, max-age={PICTURE_SECONDS}"
-                    made = Print.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"})
+                    made = CachedPage.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"})
                     self.plain.put(key, made)
         return made.answer(request)
 
@@ -341,7 +341,9 @@ class Press:
             response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
         return response
 
-    async def _printed(self, request: Request, language: Language, key: Hashable, make: Callable[[], Print]) -> Print:
+    async def _printed(
+        self, request: Request, language: Language, key: Hashable, make: Callable[[], CachedPage]
+    ) -> CachedPage:
         plain = PLAIN.fullmatch(request.scope["query_string"]) is not None
         prints = self.plain if plain else self.queried
         found = prints.get(key)

@@ -37,7 +37,7 @@ LEARN_TURNS = 2
 LATE_EVENTS = 20
 
 
-class Keeper:
+class HealthStore:
     """`run` stores until it is cancelled. What the database does not take is lost: it is no money.
 
     `known()`: deployments by id; `shared`: there are other processes, to be learned from."""

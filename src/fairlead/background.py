@@ -15,7 +15,7 @@ FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 
 
-class Chores:
+class BackgroundTasks:
     """Coroutines that run until `end`. One that fails says so and begins again: none dies unnoticed."""
 
     def __init__(self, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:

@@ -10,7 +10,7 @@ from fairlead.site.language import Language
 NOTHING = Markup("")
 
 
-class Said:
+class Citations:
     """Writes the facts of one model in one language. Each source has the number of its place in the list of sources,
     and a page has some sixty such numbers: the part that they share is made once."""
 

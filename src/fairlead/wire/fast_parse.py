@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.wire.bounds import MOST_MESSAGES
-from fairlead.wire.chat_request import LONGEST_FRAME, ChatRequest, Frame
+from fairlead.wire.chat_request import LONGEST_TEMPLATE, ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import NULL, PlainMessage
 
 # From here on a body may have any member of the API; a shorter one would not gain by it.
@@ -31,7 +31,7 @@ _NULL: Final[Raw] = NULL
 _messages: Final = msgspec.json.Decoder(list[PlainMessage]).decode
 
 
-class Once:
+class FastParse:
     """A body that was read: its members, the text of a last assistant message, the content of the first user's, and
     where the messages stand."""
 
@@ -44,16 +44,16 @@ class Once:
         self.start = start
         self.end = end
 
-    def frame(self, body: bytes, request: ChatRequest) -> Frame | None:
+    def template(self, body: bytes, request: ChatRequest) -> RequestTemplate | None:
         """What is around the messages, to be kept with the request that was made of it all."""
-        if self.start + len(body) - self.end > LONGEST_FRAME or request.strict:
+        if self.start + len(body) - self.end > LONGEST_TEMPLATE or request.strict:
             return None
         same = request.copy()  # what is done to the request itself does not count
         same.messages = same.opening = _NULL
-        return Frame(body[: self.start], body[self.end :], same)
+        return RequestTemplate(body[: self.start], body[self.end :], same)
 
 
-class OnceReader:
+class FastParser:
     """Reads bodies whose members are among `names`, beside `messages`."""
 
     __slots__ = ("_decode", "_names")
@@ -65,7 +65,7 @@ class OnceReader:
         shape = msgspec.defstruct("Body", members, forbid_unknown_fields=True, gc=False)
         self._decode = msgspec.json.Decoder(shape).decode
 
-    def read(self, body: bytes) -> Once | None:
+    def read(self, body: bytes) -> FastParse | None:
         """None when the two passes have to look at it. `body` is known to be UTF-8."""
         try:
             values: tuple[Any, ...] = _astuple(self._decode(body))
@@ -95,15 +95,15 @@ class OnceReader:
             except msgspec.DecodeError:  # half of a surrogate pair
                 return None
         fields["messages"] = Raw(_part(body, start, end))
-        return Once(fields, prefill, opening, start, end)
+        return FastParse(fields, prefill, opening, start, end)
 
 
-def read_within(frame: Frame, body: bytes, begin: int = 0) -> ChatRequest | None:
-    """A body that has this frame, and texts as messages; it begins at `begin` and is known to be UTF-8. None for any
+def read_within(template: RequestTemplate, body: bytes, begin: int = 0) -> ChatRequest | None:
+    """A body that has this template, and texts as messages; it begins at `begin` and is known to be UTF-8. None for any
     other."""
-    start = begin + len(frame.before)
-    end = len(body) - len(frame.after)
-    if end <= start or body[begin:start] != frame.before or body[end:] != frame.after:
+    start = begin + len(template.before)
+    end = len(body) - len(template.after)
+    if end <= start or body[begin:start] != template.before or body[end:] != template.after:
         return None
     text = _part(body, start, end)
     try:
@@ -113,7 +113,7 @@ def read_within(frame: Frame, body: bytes, begin: int = 0) -> ChatRequest | None
         prefill: str | None = _string.decode(said[1]) if said[0] == "assistant" else None
     except (msgspec.DecodeError, RecursionError):
         return None
-    return frame.around(Raw(text), prefill, said[2])
+    return template.around(Raw(text), prefill, said[2])
 
 
 def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tuple[str, Raw, Raw] | None:
