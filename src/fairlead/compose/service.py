@@ -33,6 +33,7 @@ from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
+from fairlead.providers.dialects import DIALECTS
 from fairlead.routing.attempt import HangUp
 from fairlead.routing.health import Health
 from fairlead.routing.health_store import HealthStore
@@ -190,9 +191,8 @@ class Parts:
         parts = urlsplit(provider.base_url)
         address = parts.hostname or parts.path
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-        return sender.traced(
-            series, Subject(model.id, deployment.upstream_model, provider.id, provider.dialect, address, port)
-        )
+        name = DIALECTS[provider.dialect].telemetry_name or provider.id
+        return sender.traced(series, Subject(model.id, deployment.upstream_model, name, address, port))
 
     def _schedule(self, serving: Serving) -> Schedule | None:
         """One worker probes for all; the others do it when nothing has come of that."""

@@ -22,9 +22,10 @@ class Dialect:
 
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
     who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it
-    (`presets.STOPS_BILLING` has the source; engines of one's own stop). `asks_usage`: it wants `stream_options` to
-    send usage at the end of a stream. `key_header`: the line that its key stands in. `own_parts`: files and audio
-    stand in parts of its own.
+    (`Preset.stops_billing` has the source; engines of one's own stop). `asks_usage`: it wants `stream_options` to
+    send usage at the end of a stream. `key_header`: the line that its key stands in; `signs`: calls may be
+    signed with Amazon's keys instead. `own_parts`: files and audio stand in parts of its own. `telemetry_name`: what
+    OpenTelemetry's conventions call the provider, where they have a name for it.
 
     `continues`: whoever speaks it goes on from a last assistant message, letter by letter; of others their vendor's
     folder knows, model by model.
@@ -41,6 +42,8 @@ class Dialect:
     incapable: frozenset[str] = frozenset()
     continues: bool = False
     key_header: str = "authorization: Bearer {key}"
+    signs: bool = False
+    telemetry_name: str = ""
     headers: bytes = b""
     path: str = "/chat/completions"
     list_path: str = "/models"

@@ -16,18 +16,10 @@ from typing import Literal
 
 import msgspec
 
+from fairlead.providers.dialects import DIALECTS
 from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, aws_credentials_file
 
 MODELS_DEV = "https://models.dev"
-# Stop working, and billing, when the connection closes. Source: OpenRouter's list of providers that support it
-# (https://openrouter.ai/docs/api-reference/streaming#stream-cancellation). It names as those that do not: Bedrock,
-# Groq, Modal, Google, MiniMax, Hugging Face, Replicate, Perplexity, Mistral, AI21, Featherless, SambaNova, Inflection,
-# Alibaba, Nebius, Inference.net and others. Of whom it says nothing, that is assumed too: what is billed and not read
-# is the operator's. The page was not read again when this was written: compare it with your bills.
-STOPS_BILLING = frozenset({
-    "anthropic", "azure", "chutes", "cohere", "deepinfra", "deepseek", "fireworks", "friendli", "hyperbolic", "novita",
-    "openai", "openrouter", "together", "xai",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +33,19 @@ class Preset:
     source: str = MODELS_DEV
     dialect: str = "generic"
     note: str = ""
+    # Its provider stops working, and billing, when the connection closes. Source: OpenRouter's list of providers that
+    # support it (https://openrouter.ai/docs/api-reference/streaming#stream-cancellation). It names as those that do
+    # not: Bedrock, Groq, Modal, Google, MiniMax, Hugging Face, Replicate, Perplexity, Mistral, AI21, Featherless,
+    # SambaNova, Inflection, Alibaba, Nebius, Inference.net and others. Of whom it says nothing, that is assumed too:
+    # what is billed and not read is the operator's. The page was not read again when this was written: compare it with
+    # your bills.
+    stops_billing: bool = False
 
     @property
     def disconnect(self) -> Literal["cancel", "drain"]:
         """What becomes of an answer whose caller has gone: its provider stops billing when the connection closes, or
         does not, or does not say."""
-        return "cancel" if self.id in STOPS_BILLING else "drain"
+        return "cancel" if self.stops_billing else "drain"
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -62,12 +61,13 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "anthropic", "Anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY",
-            "https://platform.claude.com/docs/en/api/messages", "anthropic",
+            "https://platform.claude.com/docs/en/api/messages", "anthropic", stops_billing=True,
         ),
         Preset(
             "azure", "Azure OpenAI", "", "AZURE_API_KEY",
             "https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference", "azure",
             "base_url is https://RESOURCE.openai.azure.com; upstream_model is the name of the deployment",
+            stops_billing=True,
         ),
         Preset("baseten", "Baseten", "https://inference.baseten.co/v1", "BASETEN_API_KEY"),
         Preset(
@@ -80,21 +80,24 @@ PRESETS: Mapping[str, Preset] = {
             "https://inference-docs.cerebras.ai/resources/openai", "cerebras",
             "refuses penalties, logit_bias and service_tier",
         ),
-        Preset("chutes", "Chutes", "https://llm.chutes.ai/v1", "CHUTES_API_KEY"),
+        Preset("chutes", "Chutes", "https://llm.chutes.ai/v1", "CHUTES_API_KEY", stops_billing=True),
         Preset(
             "cohere", "Cohere", "https://api.cohere.ai/compatibility/v1", "COHERE_API_KEY",
-            "https://docs.cohere.com/docs/compatibility-api", "cohere", "refuses stream_options",
+            "https://docs.cohere.com/docs/compatibility-api", "cohere", "refuses stream_options", stops_billing=True,
         ),
         Preset(
             "deepinfra", "DeepInfra", "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY",
-            "https://deepinfra.com/docs/openai_api",
+            "https://deepinfra.com/docs/openai_api", stops_billing=True,
         ),
-        Preset("deepseek", "DeepSeek", "https://api.deepseek.com", "DEEPSEEK_API_KEY"),
+        Preset("deepseek", "DeepSeek", "https://api.deepseek.com", "DEEPSEEK_API_KEY", stops_billing=True),
         Preset(
             "digitalocean", "DigitalOcean", "https://inference.do-ai.run/v1", "DIGITALOCEAN_ACCESS_TOKEN",
         ),
-        Preset("fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-        Preset("friendli", "Friendli", "https://api.friendli.ai/serverless/v1", "FRIENDLI_TOKEN"),
+        Preset(
+            "fireworks", "Fireworks AI", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY",
+            stops_billing=True,
+        ),
+        Preset("friendli", "Friendli", "https://api.friendli.ai/serverless/v1", "FRIENDLI_TOKEN", stops_billing=True),
         Preset(
             "gemini", "Google Gemini", "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY",
             "https://ai.google.dev/api/generate-content", "gemini",
@@ -114,7 +117,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "hyperbolic", "Hyperbolic", "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY",
-            "https://docs.hyperbolic.xyz/docs/rest-api",
+            "https://docs.hyperbolic.xyz/docs/rest-api", stops_billing=True,
         ),
         Preset("inference-net", "Inference.net", "https://inference.net/v1", "INFERENCE_API_KEY"),
         Preset("io-net", "IO.NET", "https://api.intelligence.io.solutions/api/v1", "IOINTELLIGENCE_API_KEY"),
@@ -129,14 +132,14 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset("moonshot", "Moonshot AI", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
         Preset("nebius", "Nebius Token Factory", "https://api.tokenfactory.nebius.com/v1", "NEBIUS_API_KEY"),
-        Preset("novita", "Novita AI", "https://api.novita.ai/openai", "NOVITA_API_KEY"),
+        Preset("novita", "Novita AI", "https://api.novita.ai/openai", "NOVITA_API_KEY", stops_billing=True),
         Preset("nvidia", "NVIDIA NIM", "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
         Preset("ollama-cloud", "Ollama Cloud", "https://ollama.com/v1", "OLLAMA_API_KEY"),
         Preset(
             "openai", "OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY",
-            "https://platform.openai.com/docs/api-reference", "openai",
+            "https://platform.openai.com/docs/api-reference", "openai", stops_billing=True,
         ),
-        Preset("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+        Preset("openrouter", "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", stops_billing=True),
         Preset("ovhcloud", "OVHcloud", "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1", "OVHCLOUD_API_KEY"),
         Preset(
             "parasail", "Parasail", "https://api.parasail.io/v1", "PARASAIL_API_KEY", "https://docs.parasail.io",
@@ -154,14 +157,17 @@ PRESETS: Mapping[str, Preset] = {
         Preset("stepfun", "StepFun", "https://api.stepfun.com/v1", "STEPFUN_API_KEY"),
         Preset(
             "together", "Together AI", "https://api.together.xyz/v1", "TOGETHER_API_KEY",
-            "https://docs.together.ai/docs/openai-api-compatibility",
+            "https://docs.together.ai/docs/openai-api-compatibility", stops_billing=True,
         ),
         Preset("upstage", "Upstage", "https://api.upstage.ai/v1/solar", "UPSTAGE_API_KEY"),
         Preset(
             "venice", "Venice", "https://api.venice.ai/api/v1", "VENICE_API_KEY", "https://docs.venice.ai",
         ),
         Preset("wandb", "Weights & Biases", "https://api.inference.wandb.ai/v1", "WANDB_API_KEY"),
-        Preset("xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY", "https://docs.x.ai/docs/api-reference"),
+        Preset(
+            "xai", "xAI", "https://api.x.ai/v1", "XAI_API_KEY", "https://docs.x.ai/docs/api-reference",
+            stops_billing=True,
+        ),
         Preset("xiaomi", "Xiaomi MiMo", "https://api.xiaomimimo.com/v1", "XIAOMI_API_KEY"),
         Preset("zai", "Z.AI", "https://api.z.ai/api/paas/v4", "ZHIPU_API_KEY", note="mainland China is zhipu"),
         Preset("zhipu", "Zhipu AI", "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY"),
@@ -199,7 +205,7 @@ def _completed(
     api_key, access, secret, session = given.api_key, given.access_key_id, given.secret_access_key, given.session_token
     profile = given.profile
     nothing_said = api_key is None and access is None and profile is None
-    if preset.dialect == "bedrock" and nothing_said and not environment.get(preset.key_variable):
+    if DIALECTS[preset.dialect].signs and nothing_said and not environment.get(preset.key_variable):
         # In the order of Amazon's own tools: variables, then the shared file.
         if not environment.get("AWS_ACCESS_KEY_ID") and aws_credentials_file(environment).is_file():
             profile = environment.get("AWS_PROFILE") or "default"

@@ -46,26 +46,15 @@ EXPORT_SECONDS = 5
 # The conventions' advice for the edges of buckets.
 DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
-# Their names for providers, by our dialects; for all others a provider's own name here.
-PROVIDER_NAMES: Mapping[str, str] = {
-    "anthropic": "anthropic",
-    "azure": "azure.ai.openai",
-    "bedrock": "aws.bedrock",
-    "cohere": "cohere",
-    "gemini": "gcp.gemini",
-    "groq": "groq",
-    "mistral": "mistral_ai",
-    "openai": "openai",
-}
 
 
 class Subject(NamedTuple):
-    """What attempts are of. `model` as callers know it, `upstream_model` as the provider does."""
+    """What attempts are of. `model` as callers know it, `upstream_model` as the provider does. `provider`: the
+    conventions' name for it, or its own here."""
 
     model: str
     upstream_model: str
     provider: str
-    dialect: str
     address: str
     port: int | None
 
@@ -244,7 +233,7 @@ class Sender:
         subject = ended.subject
         shared: dict[str, str | int | float | bool] = {
             "gen_ai.operation.name": "chat",
-            "gen_ai.provider.name": PROVIDER_NAMES.get(subject.dialect, subject.provider),
+            "gen_ai.provider.name": subject.provider,
             "gen_ai.request.model": subject.upstream_model,
             "server.address": subject.address,
         }

@@ -9,6 +9,7 @@ from fairlead.providers.translated import TRANSLATED
 
 DIALECT = Dialect(
     "anthropic",
+    telemetry_name="anthropic",
     carries=TRANSLATED | {"safety_identifier", "user"},
     speaks="anthropic",
     key_header="x-api-key: {key}",

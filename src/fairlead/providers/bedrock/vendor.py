@@ -13,8 +13,10 @@ from fairlead.providers.translated import TRANSLATED
 
 DIALECT = Dialect(
     "bedrock",
+    telemetry_name="aws.bedrock",
     carries=TRANSLATED,
     speaks="bedrock",
+    signs=True,
     list_path="",  # it is told elsewhere, under another permission
     stream_type=b"application/vnd.amazon.eventstream",
     bills_cut=True,

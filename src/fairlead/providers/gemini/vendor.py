@@ -10,6 +10,7 @@ from fairlead.providers.translated import TRANSLATED
 
 DIALECT = Dialect(
     "gemini",
+    telemetry_name="gcp.gemini",
     carries=TRANSLATED | {"frequency_penalty", "n", "presence_penalty", "seed"},
     speaks="gemini",
     key_header="x-goog-api-key: {key}",

@@ -25,6 +25,7 @@ ROWS: tuple[Dialect, ...] = (
     Dialect("generic", carries=None, passes_unknown=True),
     Dialect(
         "openai",
+        telemetry_name="openai",
         carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
         renames={"max_tokens": "max_completion_tokens"},
         structured="response_format",
@@ -32,6 +33,7 @@ ROWS: tuple[Dialect, ...] = (
     ),
     Dialect(
         "mistral",
+        telemetry_name="mistral_ai",
         carries=_STANDARD - {"logit_bias", "logprobs", "top_logprobs", "user"} | {"structured_outputs"},
         renames={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
         bills_cut=True,
@@ -81,6 +83,7 @@ ROWS: tuple[Dialect, ...] = (
     ),
     Dialect(
         "azure",
+        telemetry_name="azure.ai.openai",
         path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
         list_path="/openai/models?api-version={api_version}",
         # The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
@@ -92,7 +95,13 @@ ROWS: tuple[Dialect, ...] = (
         incapable=frozenset({"video"}),
     ),
     # https://console.groq.com/docs/openai: these are answered with 400
-    Dialect("groq", carries=None, lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}), bills_cut=True),
+    Dialect(
+        "groq",
+        telemetry_name="groq",
+        carries=None,
+        lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}),
+        bills_cut=True,
+    ),
     # https://inference-docs.cerebras.ai/resources/openai
     Dialect(
         "cerebras",
@@ -103,6 +112,7 @@ ROWS: tuple[Dialect, ...] = (
     # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
     Dialect(
         "cohere",
+        telemetry_name="cohere",
         carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
         renames={"max_completion_tokens": "max_tokens"},
         asks_usage=False,
