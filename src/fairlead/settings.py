@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from fairlead.errors import ConfigurationError
 from fairlead.toml import Source, read, read_text
+from fairlead.wire.vocabulary import Need
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 # Bodies of the largest size that must fit into `max_buffered_bytes`.
@@ -165,10 +166,6 @@ class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
 
 
 Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
-Capability = Literal[
-    "tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n", "audio", "files",
-    "video", "media_urls", "file_ids", "assistant_media",
-]  # fmt: skip
 
 
 class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -200,7 +197,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     context_length: Tokens | None = None
     parameters: tuple[str, ...] | None = None
     allow_parameters: tuple[str, ...] = ()
-    lacks: tuple[Capability, ...] = ()
+    lacks: tuple[Need, ...] = ()
     max_output_tokens: Tokens | None = None
     probe: Probe | None = None
     continues: bool | None = None

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from fairlead.catalogue.facts import Fact, ModelFacts, Value, Vendor
 from fairlead.catalogue.numbers import unsourced_numbers
-from fairlead.catalogue.vocabulary import CAPABILITIES, MODALITIES, MODES, OUTPUT_CAPS, PARAMETERS, STATES
+from fairlead.catalogue.vocabulary import CAPABILITIES, MODALITIES, MODES, PARAMETERS, STATES
 from fairlead.money import Picodollars
 from fairlead.wire.usage import CLASSES
+from fairlead.wire.vocabulary import OUTPUT_CAPS
 
 KNOWN_FACTS = frozenset({
     "name", "description", "family", "released", "knowledge_cutoff", "licence", "weights", "open_weights", "size",

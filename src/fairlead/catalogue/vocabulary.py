@@ -7,19 +7,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from fairlead.wire import vocabulary
+from fairlead.wire.vocabulary import Capability
+
 MODALITIES: tuple[str, ...] = ("text", "image", "audio", "video", "file")
 MODES: tuple[str, ...] = ("chat", "embedding", "image", "audio", "rerank", "moderation")
 STATES: tuple[str, ...] = ("current", "preview", "deprecated", "retired")
-
-
-class Capability(Struct, frozen=True):
-    """`needs`: the modality that a model must take (or give) for it, where it depends on one."""
-
-    name: str
-    title: str
-    meaning: str
-    takes: str | None = None
-    gives: str | None = None
 
 
 class Parameter(Struct, frozen=True):
@@ -33,27 +26,8 @@ class Parameter(Struct, frozen=True):
     capability: str | None = None
 
 
-CAPABILITIES: Mapping[str, Capability] = {
-    row.name: row
-    for row in (
-        Capability("reasoning", "Reasoning", "Thinks before it answers; the thinking is counted as output."),
-        Capability("tools", "Tools", "Calls functions that the caller describes."),
-        Capability("parallel_tools", "Parallel tools", "Asks for several function calls in one answer."),
-        Capability("structured_outputs", "Structured outputs", "Answers in a JSON schema that the caller gives."),
-        Capability("vision", "Vision", "Reads images.", takes="image"),
-        Capability("audio_input", "Audio input", "Listens to audio.", takes="audio"),
-        Capability("audio_output", "Audio output", "Answers with audio.", gives="audio"),
-        Capability("video_input", "Video input", "Watches video.", takes="video"),
-        Capability("file_input", "Files", "Reads files such as PDF.", takes="file"),
-        Capability("image_output", "Image output", "Makes images.", gives="image"),
-        Capability("prefill", "Prefill", "Goes on from the beginning of an answer that the caller writes."),
-        Capability("prompt_caching", "Prompt caching", "A prompt that begins like an earlier one costs less."),
-        Capability("web_search", "Web search", "Searches the web while it answers."),
-    )
-}
-
-# Two names of one parameter: a dialect that takes one of them gets either.
-OUTPUT_CAPS = frozenset({"max_tokens", "max_completion_tokens"})
+# What is a fact of a model.
+CAPABILITIES: Mapping[str, Capability] = {row.name: row for row in vocabulary.CAPABILITIES if row.title}
 PARAMETERS: Mapping[str, Parameter] = {
     row.name: row
     for row in (

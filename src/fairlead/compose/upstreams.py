@@ -9,7 +9,6 @@ from urllib.parse import quote, urlsplit
 from fairlead import __version__
 from fairlead.catalogue.snapshot import Deployment, Model, Provider
 from fairlead.catalogue.views import limits
-from fairlead.catalogue.vocabulary import OUTPUT_CAPS
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -32,7 +31,7 @@ from fairlead.routing.protocols import Measured
 from fairlead.routing.upstream import MOST_CONTEXT_TOKENS, Upstream, unit_price
 from fairlead.settings import Settings
 from fairlead.tokens import family_of
-from fairlead.wire.chat import PARAMETERS
+from fairlead.wire.vocabulary import OUTPUT_CAPS, PARAMETERS
 
 AnyEngine = Engine | SharedEngine
 
@@ -148,7 +147,7 @@ def spoken(provider: Provider, deployment: Deployment) -> Dialect:
 def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
     carries, passes_unknown = dialect.carries, dialect.passes_unknown
     if carries is None and dialect.lacks:
-        carries, passes_unknown = frozenset(PARAMETERS) - dialect.lacks, True
+        carries, passes_unknown = PARAMETERS - dialect.lacks, True
     bits = lacks_of(model, deployment, carries, passes_unknown)
     for name in dialect.incapable:
         bits |= CAPABILITY_BITS[name]

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 from msgspec import Raw
 
+from fairlead.wire.vocabulary import Need
+
 # Seconds since 1970.
 Clock = Callable[[], float]
 
@@ -17,8 +19,8 @@ Clock = Callable[[], float]
 class Dialect:
     """One row. `speaks`: the vendor whose API it is. `carries`: the parameters that it takes under their own name or a
     renamed one (None: every one). `lacks`: what it is never sent, whatever it carries. `unknown`: which names outside
-    the API are passed, where unknown ones are (None: all). `incapable`: the capabilities (of `routing.needs`) that it
-    has no word for.
+    the API are passed, where unknown ones are (None: all). `incapable`: the capabilities that it has no word
+    for.
 
     `always_streams`: it is asked for a stream even when the caller wants none, because it stops working for a caller
     who left only then. `bills_cut`: its providers bill an answer to its end although nobody waits for it
@@ -39,7 +41,7 @@ class Dialect:
     speaks: str = "openai"
     lacks: frozenset[str] = frozenset()
     unknown: frozenset[str] | None = None
-    incapable: frozenset[str] = frozenset()
+    incapable: frozenset[Need] = frozenset()
     continues: bool = False
     key_header: str = "authorization: Bearer {key}"
     signs: bool = False

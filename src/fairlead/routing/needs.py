@@ -7,15 +7,10 @@ from collections.abc import Mapping
 from msgspec import Raw
 
 from fairlead.catalogue.snapshot import Deployment, Model
-from fairlead.catalogue.vocabulary import OUTPUT_CAPS
 from fairlead.wire import media
-from fairlead.wire.chat import PARAMETERS
+from fairlead.wire.vocabulary import NEEDS, OUTPUT_CAPS, PARAMETERS
 
-CAPABILITIES = (
-    "tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n", "audio", "files",
-    "video", "media_urls", "file_ids", "assistant_media",
-)  # fmt: skip
-CAPABILITY_BITS: Mapping[str, int] = {name: 1 << at for at, name in enumerate(CAPABILITIES)}
+CAPABILITY_BITS: Mapping[str, int] = {name: 1 << at for at, name in enumerate(NEEDS)}
 (
     TOOLS, PARALLEL_TOOLS, JSON_SCHEMA, JSON_OBJECT, IMAGES, PREFILL, LOGPROBS, CHOICES, AUDIO, FILES, VIDEO,
     MEDIA_URLS, FILE_IDS, ASSISTANT_MEDIA,
@@ -26,15 +21,16 @@ MEDIA_NEEDS: Mapping[int, int] = {
     media.FILE_ID: FILE_IDS, media.ASSISTANT: ASSISTANT_MEDIA,
 }  # fmt: skip
 MEDIA = IMAGES | AUDIO | FILES | VIDEO | MEDIA_URLS | FILE_IDS | ASSISTANT_MEDIA
-# Without these an answer would be another one than was asked for; the others are left out, and said so.
-HARD = TOOLS | PARALLEL_TOOLS | JSON_SCHEMA | JSON_OBJECT | PREFILL | CHOICES | MEDIA
-MAY_BE_EMULATED = JSON_SCHEMA | JSON_OBJECT | CHOICES
+HARD = sum(bit for name, bit in CAPABILITY_BITS.items() if NEEDS[name].hard)
+MAY_BE_EMULATED = sum(bit for name, bit in CAPABILITY_BITS.items() if NEEDS[name].emulated)
 PARAMETER_BITS: Mapping[str, int] = {name: 1 << (16 + at) for at, name in enumerate(sorted(PARAMETERS))}
 UNKNOWN_PARAMETER = 1 << 15
 ALL_PARAMETERS = sum(PARAMETER_BITS.values()) | UNKNOWN_PARAMETER
 TRUE = Raw(b"true")
-# A parameter that carries a capability: who does not take the one has not the other.
-_CARRIED = {"tools": TOOLS, "response_format": JSON_SCHEMA | JSON_OBJECT, "logprobs": LOGPROBS, "n": CHOICES}
+# A parameter that carries capabilities: who does not take the one has not the others.
+_CARRIED: Mapping[str, int] = {
+    name: sum(bit for need, bit in CAPABILITY_BITS.items() if NEEDS[need].parameter == name) for name in PARAMETERS
+}
 
 
 def lacks_of(model: Model, deployment: Deployment, carries: frozenset[str] | None, passes_unknown: bool) -> int:
@@ -52,7 +48,7 @@ def lacks_of(model: Model, deployment: Deployment, carries: frozenset[str] | Non
         known = carried | OUTPUT_CAPS if carried & OUTPUT_CAPS else carried
         for name, bit in PARAMETER_BITS.items():
             if name not in known:
-                bits |= bit | _CARRIED.get(name, 0)
+                bits |= bit | _CARRIED[name]
         if not passes_unknown:
             bits |= UNKNOWN_PARAMETER
     return bits

@@ -7,6 +7,7 @@ here and in `presets.py`.
 from __future__ import annotations
 
 from fairlead.providers.dialect import Dialect
+from fairlead.wire.vocabulary import Need
 
 _STANDARD = frozenset({
     "frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "n", "parallel_tool_calls",
@@ -18,7 +19,7 @@ _OPENAI_ONLY = frozenset({
     "audio", "metadata", "modalities", "prediction", "prompt_cache_key", "prompt_cache_retention", "safety_identifier",
     "service_tier", "store", "verbosity", "web_search_options",
 })  # fmt: skip
-_NO_FILES = frozenset({"files", "file_ids"})
+_NO_FILES: frozenset[Need] = frozenset({"files", "file_ids"})
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 ROWS: tuple[Dialect, ...] = (
