@@ -33,6 +33,7 @@ from fairlead.testing import ScriptedUpstream
 from fairlead.tokens import count_chat
 from fairlead.wire import bounds
 from fairlead.wire.chat import parse_chat
+from fairlead.wire.fast_parse import USUAL, FastParser
 
 SMALL, LARGE = 65_536, 262_144
 FLOOR_SECONDS = 0.2
@@ -258,10 +259,80 @@ def test_unknown_names_by_the_million_take_no_memory(layout: str) -> None:
     text = body(many) if layout == "body" else said(b'{"role":"user","content":"x",%b}' % many)
     tracemalloc.start()
     try:
-        refused(text, None if layout == "body" else "messages", "too many")
+        refused(text, None if layout == "body" else "messages", "more than 256 members|too many")
         assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
     finally:
         tracemalloc.stop()
+
+
+CROWDED: dict[str, tuple[bytes, str]] = {
+    "tools": (body(b'"tools":[%b]' % fill(4_000_000, b"1")), "tools must be a list of up to 128 functions"),
+    "empty tools": (body(b'"tools":[%b]' % fill(4_000_000, b"{}")), "tools must be"),
+    "whole tools": (
+        body(b'"tools":[%b]' % fill(4_000_000, b'{"type":"function","function":{"name":"f"}}')), "tools must be",
+    ),
+    "content": (user(b"[%b]" % fill(4_000_000, b"1")), r"content\[0\] is not a valid part"),
+    "empty parts": (user(b"[%b]" % fill(4_000_000, b"{}")), r"content\[0\] is not a valid part"),
+    "short parts": (user(b"[%b]" % fill(4_000_000, b'{"type":""}')), "more than 4,096 parts"),
+    "names in an image": (
+        user(b'[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA",%b}}]' % names(4_000_000)),
+        "more than 64 members",
+    ),
+    "names in a part": (user(b'[{"type":"image_url",%b}]' % names(4_000_000)), "more than 64 members"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", CROWDED)
+def test_long_lists_and_objects_are_counted_before_they_take_memory(shape: str) -> None:
+    text, match = CROWDED[shape]
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest, match=match):
+            parse_chat(text)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+def test_reasoning_details_are_counted_before_they_take_memory() -> None:
+    text = said(b'{"role":"assistant","content":"x","reasoning_details":[%b]}' % fill(4_000_000, b"{}"))
+    request = parse_chat(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest, match="reasoning_details"):
+            ADAPTERS[-1].to_vendor(request)
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(text)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("written", [b'{"role":"user","content":""}', b'{"role": "user","content":""}'])
+def test_messages_by_the_million_are_refused_in_the_first_pass(written: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="more than 4,096 messages"):
+        FastParser(USUAL).read(said(fill(4_000_000, written)))
+
+
+STYLES: dict[str, dict[str, Any]] = {
+    "default": {}, "compact": {"separators": (",", ":")}, "indent": {"indent": 2}, "tabs": {"indent": "\t"},
+    "spaced": {"separators": (" , ", " : ")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("size", [100, 5_000, 60_000, 700_000, 3_000_000])
+def test_a_long_member_that_the_api_does_not_have_is_taken(style: str, size: int) -> None:
+    documents = [{"title": f"Chapter {at}", "text": "word " * 20} for at in range(size // 130 + 1)]
+    members: dict[str, Any] = {
+        "model": "m", "messages": [{"role": "user", "content": "x"}], "documents": documents, "temperature": 0.5,
+        "größe": "x" * (size // 10),
+    }  # fmt: skip
+    for order in (list(members), list(reversed(members)), ["documents", "model", "messages", "größe"]):
+        request = parse_chat(json.dumps({name: members[name] for name in order}, **STYLES[style]).encode())
+        assert json.loads(bytes(request.given["documents"])) == documents
+        assert set(request.unknown) == {"documents", "größe"}
+    twice = json.dumps(members, **STYLES[style])[:-1] + ',"documents":[]}'
+    with pytest.raises(InvalidRequest, match="twice|repeats"):
+        parse_chat(twice.encode())
 
 
 # Everything that a request may have; each value in it is replaced by each of WRONG.

@@ -15,9 +15,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, NotCarried
-from fairlead.wire.bounds import MOST_REASONING_DETAILS
+from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_REASONING_DETAILS
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
 from fairlead.wire.chat_shapes import NULL, File, Function, ImageUrl, InputAudio, Tool, VideoUrl
+from fairlead.wire.counting import Item, holds_more
 
 
 class Text(Struct, frozen=True):
@@ -162,10 +163,15 @@ class _Part(Struct):
     cache_control: Raw = NULL
 
 
+class _Details(Struct, gc=False):
+    reasoning_details: list[Item] | None = None
+
+
 EMPTY = Raw(b"{}")
 ANY_OBJECT = Raw(b'{"type":"object"}')
 _messages = msgspec.json.Decoder(list[_Message])
 _parts = msgspec.json.Decoder(list[_Part])
+_details = msgspec.json.Decoder(list[_Details])
 _string = msgspec.json.Decoder(str)
 _raw = msgspec.json.Decoder(Raw)
 
@@ -173,10 +179,14 @@ _raw = msgspec.json.Decoder(Raw)
 def read_conversation(request: ChatRequest) -> Conversation:
     """The messages as turns. Raises InvalidRequest for what no dialect but OpenAI's own could take."""
     try:
-        messages = _messages.decode(request.messages)
+        # In long messages they are counted before they are decoded.
+        crowded = len(request.messages) > LONGEST_PARAMETER and holds_more(
+            _details, request.messages, MOST_REASONING_DETAILS
+        )
+        messages = [] if crowded else _messages.decode(request.messages)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequest(f"messages cannot be translated: {str(error)[:200]}.", param="messages") from None
-    if sum(len(message.reasoning_details or ()) for message in messages) > MOST_REASONING_DETAILS:
+    if crowded or sum(len(message.reasoning_details or ()) for message in messages) > MOST_REASONING_DETAILS:
         raise InvalidRequest(
             f"The messages have more than {MOST_REASONING_DETAILS:,} reasoning_details.", param="messages"
         )

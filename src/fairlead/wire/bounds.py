@@ -22,7 +22,7 @@ LONGEST_PARAMETER: Final = 65_536  # bytes of JSON; of the next three:
 LONGEST_PREDICTION: Final = 1_048_576
 LONGEST_CONSTRAINT: Final = 1_048_576  # `structured_outputs`
 LONGEST_URL: Final = 8_192  # of something that is to be fetched; `data:` URLs are as long as the body may be
-# Members that the API does not have, white space and repeated members, in bytes: of the body, and of all messages.
+# Members that the API does not have, white space and repeated members, in bytes, of all messages together.
 MOST_UNKNOWN_BYTES: Final = 524_288
 MOST_MESSAGE_MEMBERS: Final = 64
 # The same without long values, where each name is looked at.

@@ -32,6 +32,7 @@ from fairlead.wire.bounds import (
     MOST_TOOL_CALLS,
     MOST_TOOLS,
     MOST_UNKNOWN_BYTES,
+    SKELETON_BYTES,
 )
 from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import (
@@ -48,6 +49,7 @@ from fairlead.wire.chat_shapes import (
     Tool,
     ToolChoiceObject,
 )
+from fairlead.wire.counting import PartItem, ToolItem, TooMany, decode_members, holds_more
 from fairlead.wire.duplicates import refuse_duplicates, refuse_duplicates_inside
 from fairlead.wire.fast_parse import LEAST_BYTES, USUAL, FastParser, read_within
 from fairlead.wire.media import check_media
@@ -70,7 +72,7 @@ class Parameter:
     wanted: str
     nested: bool = False
     most_bytes: int = LONGEST_PARAMETER
-    most_items: int = 0  # of a list that may be long; 0: nothing is counted before it is decoded
+    most_items: int = 0  # of a long list of tools; 0: nothing is counted before it is decoded
 
 
 def _of(
@@ -182,14 +184,12 @@ _members: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
-_raws: Final = msgspec.json.Decoder(list[Raw])
+_tool_items: Final = msgspec.json.Decoder(list[ToolItem])
+_part_items: Final = msgspec.json.Decoder(list[PartItem])
 _schema: Final = msgspec.json.Decoder(Json)
 _long_messages: Final = msgspec.json.Decoder(list[LongMessage])
 _usual: Final = FastParser(USUAL)
 _once: Final = FastParser(("model", *_OURS, *PARAMETERS))
-_long_body: Final = msgspec.json.Decoder(
-    msgspec.defstruct("LongBody", [(name, Raw, _NULL) for name in ("model", "messages", *_OURS, *PARAMETERS)])
-)
 
 
 def parse_chat(body: bytes, template: RequestTemplate | None = None, at: int = 0) -> ChatRequest:
@@ -299,8 +299,8 @@ def _check_utf8(body: bytes, begin: int) -> None:
 
 def _split(body: bytes) -> dict[str, Raw]:
     try:
-        if len(body) > MOST_UNKNOWN_BYTES:
-            _refuse_unknown(body)
+        if len(body) > SKELETON_BYTES:
+            return _split_long(body)
         fields = _body.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("The body must be a JSON object.") from None
@@ -314,14 +314,15 @@ def _split(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def _refuse_unknown(body: bytes) -> None:
-    """Of a long body: names that nobody knows are not decoded by the million."""
-    unknown = len(body)
-    members: tuple[Raw, ...] = msgspec.structs.astuple(_long_body.decode(body))
-    for value in members:
-        unknown -= len(value)
-    if unknown > MOST_UNKNOWN_BYTES:
-        raise InvalidRequest("The body repeats members, or has far too much white space or too many members.")
+def _split_long(body: bytes) -> dict[str, Raw]:
+    """In one pass that ends at the first member too many: names are not decoded by the million."""
+    try:
+        fields, twice = decode_members(body, MOST_MEMBERS)
+    except TooMany:
+        raise InvalidRequest(f"The body has more than {MOST_MEMBERS} members.") from None
+    if twice is not None:
+        raise InvalidRequest(f"The body has {twice[:64]!r} twice.", param=twice[:64])
+    return fields
 
 
 def _refuse_duplicates_in_messages(raw: Raw) -> None:
@@ -368,7 +369,7 @@ def _check(name: str, parameter: Parameter, raw: Raw) -> Any:
     if len(raw) > parameter.most_bytes:
         raise InvalidRequest(f"{name} is longer than {parameter.most_bytes:,} bytes.", param=name)
     try:
-        if parameter.most_items and len(raw) > LONGEST_PARAMETER and len(_raws.decode(raw)) > parameter.most_items:
+        if parameter.most_items and len(raw) > LONGEST_PARAMETER and holds_more(_tool_items, raw, parameter.most_items):
             raise InvalidRequest(f"{name} must be {parameter.wanted}.", param=name)
         return parameter.decoder.decode(raw)
     except msgspec.DecodeError as error:
@@ -541,12 +542,19 @@ class _Seen:
 
 
 def _check_parts(message: Message, where: str, seen: _Seen) -> None:
+    content = message.content
     try:
-        parts = _parts.decode(message.content)
-    except msgspec.DecodeError:
+        # A long list is counted before its parts are objects here.
+        crowded = len(content) > LONGEST_PARAMETER and holds_more(_part_items, content, MOST_PARTS - seen.parts)
+        parts = [] if crowded else _parts.decode(content)
+    except msgspec.DecodeError as error:
+        sentence, _, path = str(error).partition(" - at `$")
+        if path.startswith("["):
+            where += path.partition("]")[0] + "]"
+            raise InvalidRequest(f"{where} is not a valid part: {sentence[:200]}.", param=where) from None
         raise InvalidRequest(f"{where} must be a string or a list of parts.", param=where) from None
     seen.parts += len(parts)
-    if seen.parts > MOST_PARTS:
+    if crowded or seen.parts > MOST_PARTS:
         raise InvalidRequest(f"The messages have more than {MOST_PARTS:,} parts.", param=where)
     for at, raw in enumerate(parts):
         here = f"{where}[{at}]"

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from fairlead.errors import InvalidRequest
 from fairlead.wire.bounds import MOST_MESSAGES
 from fairlead.wire.chat_request import LONGEST_TEMPLATE, ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import NULL, PlainMessage
@@ -118,9 +119,10 @@ def read_within(template: RequestTemplate, body: bytes, begin: int = 0) -> ChatR
 
 def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tuple[str, Raw, Raw] | None:
     """Role and content of the last message, and the first user's content, when all are texts and take no more bytes
-    than they must, which together are those from `start` to `end`; None otherwise, and when there are too many."""
+    than they must, which together are those from `start` to `end`; None otherwise. Raises InvalidRequest when there
+    are too many: they are not decoded twice to find that out."""
     if len(messages) > MOST_MESSAGES:
-        return None
+        raise InvalidRequest(f"There are more than {MOST_MESSAGES:,} messages.", param="messages")
     role = ""
     content = opening = _NULL
     at = start + 1

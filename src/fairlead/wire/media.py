@@ -16,8 +16,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
-from fairlead.wire.bounds import LONGEST_URL
+from fairlead.wire.bounds import LONGEST_URL, MOST_MESSAGE_MEMBERS, SKELETON_BYTES
 from fairlead.wire.chat_shapes import File, ImageUrl, InputAudio, VideoUrl
+from fairlead.wire.counting import TooMany, decode_members
 from fairlead.wire.duplicates import refuse_duplicates
 
 # What a request has beside text, as bits of `ChatRequest.media`.
@@ -64,11 +65,11 @@ def check_media(raw: Raw, type_: str, role: str, here: str) -> int:
     where = f"{here}.{type_}"
     if role in ("system", "developer"):
         raise UnsupportedContent(f"{here}: {role} messages hold text only.", param=here)
-    members = _members(bytes(raw), here)
+    members = _members(raw, here)
     value = members.get(type_)
     if value is None:
         raise InvalidRequest(f"{where} is missing.", param=where)
-    _members(bytes(value), where)
+    _members(value, where)
     try:
         given = kind.shape.decode(value)
     except msgspec.DecodeError as error:
@@ -78,12 +79,20 @@ def check_media(raw: Raw, type_: str, role: str, here: str) -> int:
     return kind.bit | kind.check(given, where) | (ASSISTANT if role == "assistant" else 0)
 
 
-def _members(text: bytes, where: str) -> dict[str, Raw]:
+def _members(text: Raw, where: str) -> dict[str, Raw]:
+    twice: str | None = None
     try:
-        members = _object.decode(text)
+        if len(text) <= SKELETON_BYTES:
+            members = _object.decode(text)
+            refuse_duplicates(bytes(text), members, where, where)
+            return members
+        members, twice = decode_members(text, MOST_MESSAGE_MEMBERS)
     except msgspec.DecodeError:
         raise InvalidRequest(f"{where} must be an object.", param=where) from None
-    refuse_duplicates(text, members, where, where)
+    except TooMany:
+        raise InvalidRequest(f"{where} has more than {MOST_MESSAGE_MEMBERS} members.", param=where) from None
+    if twice is not None:
+        raise InvalidRequest(f"{where} has {twice[:64]!r} twice.", param=where)
     return members
 
 
