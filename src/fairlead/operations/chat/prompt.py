@@ -82,7 +82,7 @@ def kept_prompt(request: ChatRequest) -> Prompt:
     return KeptChat(messages, request.given if others else None, length, most, request.cap, request.choices)
 
 
-def count_prompt(family: str | None, messages: bytes, given: Mapping[str, Raw] | None, names: Iterable[str]) -> Counted:
+def count_prompt(family: str | None, messages: Raw, given: Mapping[str, Raw] | None, names: Iterable[str]) -> Counted:
     """The tokens of a prompt with these members of its request: `tools` as a template writes them, the others as they
     are. Raises msgspec.DecodeError and RecursionError."""
     if given is None:
