@@ -303,12 +303,6 @@ def test_every_vendors_refusal_is_one_of_our_errors(
         assert found.message
 
 
-def test_gemini_tells_in_the_body_when_to_come_back() -> None:
-    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "13.2s"}
-    body = json.dumps({"error": {"code": 429, "message": "quota", "details": [info]}}).encode()
-    assert adapter("gemini").error(429, [], body).retry_after_seconds == 14
-
-
 @pytest.mark.parametrize("dialect", ["anthropic", "gemini", "bedrock"])
 def test_what_cannot_be_carried_is_named_and_refused_in_strict_mode(dialect: str) -> None:
     members = {

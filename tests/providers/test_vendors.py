@@ -1,182 +1,19 @@
-"""Requests in the words of Anthropic, Gemini and Bedrock, and recordings as their own packages read them.
-
-`anthropic`, `google-genai` and `botocore` are the judges: nothing here was sent to a live service.
-"""
+"""What Anthropic, Gemini and Bedrock each make of the same request or answer."""
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
-import botocore.eventstream
-import botocore.loaders
-import botocore.model
-import botocore.parsers
-import botocore.validate
 import pytest
-from anthropic import types as anthropic
-from google.genai import types as google
-from pydantic import TypeAdapter
 
-from fairlead.errors import InvalidRequest, UpstreamInvalid
-from fairlead.providers.bedrock.event_stream import FrameReader
-from fairlead.providers.bedrock.sigv4 import Signer
+from fairlead.errors import InvalidRequest
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.usage import TokenClasses, Usage
 
-from .recorded import CASES, SPOKEN, adapter, amazon_events, events, frame, whole
-
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\nnot much").decode()
-SCHEMA = {
-    "type": "object",
-    "properties": {"city": {"type": "string"}},
-    "required": ["city"],
-    "additionalProperties": False,
-}
-TOOLS = [
-    {"type": "function", "function": {"name": name, "description": f"Does {name}.", "parameters": SCHEMA}}
-    for name in ("get_weather", "get_time")
-]
-CONVERSATION: list[dict[str, Any]] = [
-    {"role": "system", "content": "Be brief."},
-    {
-        "role": "user",
-        "content": [
-            {"type": "text", "text": "What is the weather here?"},
-            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
-        ],
-    },
-    {
-        "role": "assistant",
-        "content": "Let me look.",
-        "tool_calls": [
-            {"id": "a1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Oslo"}'}},
-            {"id": "b2", "type": "function", "function": {"name": "get_time", "arguments": ""}},
-        ],
-    },
-    {"role": "tool", "tool_call_id": "a1", "content": '{"sky": "grey"}'},
-    {"role": "tool", "tool_call_id": "b2", "content": "noon"},
-    {"role": "developer", "content": "In one word."},
-    {"role": "user", "content": "Well?"},
-]
-EVERYTHING: dict[str, Any] = {
-    "messages": CONVERSATION, "tools": TOOLS, "max_tokens": 300, "temperature": 0.5, "stop": ["END", "STOP"],
-    "response_format": {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}},
-}  # fmt: skip
-MODELS = {"anthropic": "claude-sonnet-4-5", "gemini": "gemini-2.5-pro", "bedrock": "anthropic.claude-sonnet-4-5-v1:0"}
-
-
-def converse() -> botocore.model.ServiceModel:
-    return botocore.model.ServiceModel(
-        botocore.loaders.Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime"
-    )
-
-
-def sent(dialect: str, model: str | None = None, **given: Any) -> tuple[dict[str, Any], Any]:
-    members = {"model": "public", "messages": [{"role": "user", "content": "Hello"}], **given}
-    call = adapter(dialect, model or MODELS[dialect]).to_vendor(parse_chat(json.dumps(members).encode()))
-    body: dict[str, Any] = json.loads(b"".join(call.body))
-    JUDGES[dialect](body)
-    return body, call
-
-
-def judge_anthropic(body: dict[str, Any]) -> None:
-    kind: Any = anthropic.MessageCreateParams
-    TypeAdapter(kind).validate_python(body)
-
-
-def judge_gemini(body: dict[str, Any]) -> None:
-    """Every part by its own type, which takes no member that it does not know."""
-    for content in [*body["contents"], *([body["systemInstruction"]] if "systemInstruction" in body else [])]:
-        google.Content.model_validate(content)
-    for tool in body.get("tools", []):
-        google.Tool.model_validate(tool)
-    google.ToolConfig.model_validate(body.get("toolConfig", {}))
-    google.GenerationConfig.model_validate(body.get("generationConfig", {}))
-    assert set(body) <= {"contents", "systemInstruction", "tools", "toolConfig", "generationConfig"}
-
-
-def judge_bedrock(body: dict[str, Any]) -> None:
-    given = json.loads(json.dumps(body))
-    for message in given["messages"]:
-        for block in message["content"]:
-            if "image" in block:
-                block["image"]["source"]["bytes"] = base64.b64decode(block["image"]["source"]["bytes"])
-    shape = converse().operation_model("Converse").input_shape
-    report = botocore.validate.ParamValidator().validate({"modelId": "m", **given}, shape)
-    assert not report.has_errors(), report.generate_report()
-
-
-JUDGES = {"anthropic": judge_anthropic, "gemini": judge_gemini, "bedrock": judge_bedrock}
-
-
-# --- requests
-
-
-def test_a_whole_conversation_in_anthropics_words() -> None:
-    body, call = sent("anthropic", **EVERYTHING)
-    assert call.dropped == ()
-    assert body["system"] == [{"type": "text", "text": "Be brief."}, {"type": "text", "text": "In one word."}]
-    user, assistant, results = body["messages"]
-    assert user["content"][1] == {
-        "type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG},
-    }  # fmt: skip
-    assert assistant["content"] == [
-        {"type": "text", "text": "Let me look."},
-        {"type": "tool_use", "id": "a1", "name": "get_weather", "input": {"city": "Oslo"}},
-        {"type": "tool_use", "id": "b2", "name": "get_time", "input": {}},
-    ]
-    assert results["role"] == "user"
-    assert [block["type"] for block in results["content"]] == ["tool_result", "tool_result", "text"]
-    assert results["content"][1] == {"type": "tool_result", "tool_use_id": "b2", "content": "noon"}
-    assert body["tools"][0] == {"name": "get_weather", "description": "Does get_weather.", "input_schema": SCHEMA}
-    assert body["output_config"]["format"] == {"type": "json_schema", "schema": SCHEMA}
-    assert body["stop_sequences"] == ["END", "STOP"]
-    assert (body["max_tokens"], body["temperature"], body["model"]) == (300, 0.5, "claude-sonnet-4-5")
-    assert "stream" not in body
-
-
-def test_a_whole_conversation_in_geminis_words() -> None:
-    body, call = sent("gemini", **EVERYTHING, n=2, seed=7)
-    assert call.dropped == ()
-    assert call.path == b"/models/gemini-2.5-pro:generateContent"
-    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "In one word."}]}
-    assert [content["role"] for content in body["contents"]] == ["user", "model", "user"]
-    user, assistant, results = body["contents"]
-    assert user["parts"][1] == {"inlineData": {"mimeType": "image/png", "data": PNG}}
-    assert assistant["parts"][1] == {"functionCall": {"id": "a1", "name": "get_weather", "args": {"city": "Oslo"}}}
-    assert results["parts"][0]["functionResponse"] == {"id": "a1", "name": "get_weather", "response": {"sky": "grey"}}
-    assert results["parts"][1]["functionResponse"]["response"] == {"result": "noon"}
-    assert body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == SCHEMA
-    assert body["generationConfig"] == {
-        "maxOutputTokens": 300, "temperature": 0.5, "stopSequences": ["END", "STOP"], "candidateCount": 2, "seed": 7,
-        "responseMimeType": "application/json", "responseJsonSchema": SCHEMA,
-    }  # fmt: skip
-    assert sent("gemini", stream=True)[1].path == b"/models/gemini-2.5-pro:streamGenerateContent?alt=sse"
-
-
-def test_a_whole_conversation_in_bedrocks_words() -> None:
-    body, call = sent("bedrock", **EVERYTHING)
-    assert call.dropped == ()
-    assert call.path == b"/model/anthropic.claude-sonnet-4-5-v1%3A0/converse"
-    assert body["system"] == [{"text": "Be brief."}, {"text": "In one word."}]
-    user, assistant, results = body["messages"]
-    assert user["content"][1] == {"image": {"format": "png", "source": {"bytes": PNG}}}
-    assert assistant["content"][1] == {"toolUse": {"toolUseId": "a1", "name": "get_weather", "input": {"city": "Oslo"}}}
-    assert results["content"][1] == {"toolResult": {"toolUseId": "b2", "content": [{"text": "noon"}]}}
-    assert body["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"] == {"json": SCHEMA}
-    assert body["inferenceConfig"] == {"maxTokens": 300, "temperature": 0.5, "stopSequences": ["END", "STOP"]}
-    schema = body["outputConfig"]["textFormat"]["structure"]["jsonSchema"]
-    assert (json.loads(schema["schema"]), schema["name"]) == (SCHEMA, "place")
-    assert sent("bedrock", stream=True)[1].path.endswith(b"/converse-stream")
-
+from .asked import CONVERSATION, MODELS, TOOLS, sent
+from .recorded import SPOKEN, adapter, events, whole
 
 ONE = {"type": "function", "function": {"name": "get_time"}}
 SOME = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [ONE]}}
@@ -255,19 +92,6 @@ def test_cache_breakpoints_stand_where_the_caller_put_them() -> None:
     assert content == [{"text": "long"}, {"cachePoint": {"type": "default"}}, {"text": "short"}]
 
 
-def test_geminis_signature_goes_back_with_the_call_that_bore_it() -> None:
-    one = adapter("gemini", "gemini-3-pro-preview")
-    call = one.to_vendor(parse_chat(json.dumps({"model": "p", "messages": CONVERSATION[1:2], "tools": TOOLS}).encode()))
-    answer = json.loads(one.plain(call, whole("gemini", "tools")).end(b""))["choices"][0]["message"]
-    results = [{"role": "tool", "tool_call_id": one["id"], "content": "{}"} for one in answer["tool_calls"]]
-    body, _ = sent("gemini", "gemini-3-pro-preview", messages=[*CONVERSATION[1:2], answer, *results], tools=TOOLS)
-    parts = [part for part in body["contents"][1]["parts"] if "functionCall" in part]
-    assert [part.get("thoughtSignature") for part in parts] == ["CtwFAdHtim+abc0=", None]
-    unsigned, _ = sent("gemini", "gemini-3-pro-preview", messages=CONVERSATION, tools=TOOLS)
-    parts = [part for part in unsigned["contents"][1]["parts"] if "functionCall" in part]
-    assert parts[0]["thoughtSignature"] == "skip_thought_signature_validator"
-
-
 def test_ids_of_other_vendors_are_made_such_as_this_one_takes() -> None:
     call = {"id": "functions.get_time:0", "type": "function", "function": {"name": "get_time", "arguments": "{}"}}
     messages = [
@@ -298,86 +122,6 @@ def test_arguments_that_are_no_object_are_told_to_the_caller() -> None:
     for dialect in MODELS:
         with pytest.raises(InvalidRequest, match="not a JSON object"):
             sent(dialect, messages=broken)
-
-
-# --- recordings
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_anthropics_package_reads_its_recordings(case: str) -> None:
-    anthropic.Message.model_validate_json(whole("anthropic", case), strict=True)
-    kind: TypeAdapter[anthropic.RawMessageStreamEvent] = TypeAdapter(anthropic.RawMessageStreamEvent)
-    for event in events("anthropic", case):
-        name, _, data = event.decode().strip().partition("\ndata: ")
-        if name != "event: ping":
-            assert kind.validate_json(data).type == name.removeprefix("event: ")
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_googles_package_reads_its_recordings(case: str) -> None:
-    answer = google.GenerateContentResponse.model_validate_json(whole("gemini", case))
-    assert answer.candidates
-    assert answer.candidates[0].finish_reason in (google.FinishReason.STOP, google.FinishReason.MAX_TOKENS)
-    for event in events("gemini", case):
-        google.GenerateContentResponse.model_validate_json(event.removeprefix(b"data: "))
-
-
-@pytest.mark.parametrize("case", [*CASES, "error"])
-def test_botocore_reads_bedrocks_recordings(case: str) -> None:
-    model = converse()
-    if case != "error":
-        parser = botocore.parsers.create_parser("rest-json")
-        shape = model.operation_model("Converse").output_shape
-        answer = {"status_code": 200, "headers": {}, "body": whole("bedrock", case)}
-        assert parser.parse(answer, shape)["output"]["message"]["content"]
-    buffer = botocore.eventstream.EventStreamBuffer()
-    ours = FrameReader()
-    stream_shape = model.shape_for("ConverseStreamOutput")
-    for kind, payload in amazon_events(case):
-        data = frame(kind, payload)
-        buffer.add_data(data)
-        theirs = next(iter(buffer))
-        (mine,) = ours.feed(data)
-        assert mine.headers == theirs.headers
-        assert mine.payload == theirs.payload
-        known = {name: value for name, value in payload.items() if name != "p"}  # padding, in no model
-        report = botocore.validate.ParamValidator().validate({kind.removeprefix("!"): known}, stream_shape)
-        assert not report.has_errors(), report.generate_report()
-    assert not ours.in_the_middle
-
-
-@pytest.mark.parametrize("at", range(0, 120, 3))
-def test_a_damaged_frame_is_no_frame(at: int) -> None:
-    good = frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "words that were said"}})
-    bad = bytearray(good)
-    bad[at] ^= 0x41
-    with pytest.raises(UpstreamInvalid):
-        FrameReader().feed(bytes(bad))
-
-
-# --- signatures
-
-
-@pytest.mark.parametrize("token", ["", "session+token/=="])
-@pytest.mark.parametrize(
-    "model", ["amazon.nova-pro-v1:0", "arn:aws:bedrock:us-east-1:1:inference-profile/eu.x", "a b~c"]
-)
-def test_a_signature_is_the_one_that_botocore_makes(monkeypatch: pytest.MonkeyPatch, model: str, token: str) -> None:
-    now = datetime(2026, 11, 24, 9, 8, 7, tzinfo=UTC)
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda *_, **__: now.replace(tzinfo=None))
-    host, body = "bedrock-runtime.us-east-1.amazonaws.com", b'{"messages":[]}'
-    path = f"/model/{quote(model, safe='')}/converse"
-    request = botocore.awsrequest.AWSRequest("POST", f"https://{host}{path}", {}, body)
-    credentials = botocore.credentials.Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", token or None)
-    botocore.auth.SigV4Auth(credentials, "bedrock", "us-east-1").add_auth(request)
-    signer = Signer("AKIDEXAMPLE", "wJalrXUtnFEMI", token, region="us-east-1", service="bedrock", host=host)
-    for _ in range(2):  # the second time with the day's key
-        lines = signer.headers("POST", path, (body,), now.timestamp()).decode().split("\r\n")[:-1]
-        ours = dict(line.split(": ", 1) for line in lines)
-        assert ours.pop("authorization") == request.headers["Authorization"]
-        assert ours == {
-            name.lower(): value for name, value in request.headers.items() if name.lower().startswith("x-amz-")
-        }
 
 
 @pytest.mark.parametrize("dialect", SPOKEN)

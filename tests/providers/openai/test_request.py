@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
+from tests.providers import parts
 
 from fairlead.errors import InvalidRequest
 from fairlead.providers.dialects import DIALECTS
@@ -174,3 +175,18 @@ def test_structured_outputs_in_the_words_of_each() -> None:
     assert call("llamacpp", structured_outputs={"choice": ["a", 'b"']})[0]["grammar"] == 'root ::= "a" | "b\\""'
     assert call("openai", structured_outputs={"regex": "a"})[1].dropped == ("structured_outputs.regex",)
     assert call("llamacpp", response_format={"type": "json_object"})[0]["response_format"]["type"] == "json_schema"
+
+
+def test_a_constraint_in_a_string_cannot_add_members_to_what_is_sent() -> None:
+    """`structured_outputs.json` may be a text; it is written into the request as the JSON that it is."""
+    for text in ('{}}},"model":"dearer","x":{"a":{"b":{}', "{} {}", "[]", "{", "", "\ud800", '{"a":' * 5000):
+        body = json.dumps(
+            {"model": "m", "messages": [{"role": "user", "content": "x"}], "structured_outputs": {"json": text}}
+        )
+        with pytest.raises(InvalidRequest, match=r"structured_outputs|valid JSON"):
+            parse_chat(body.encode())
+    request = parts.request_of(structured_outputs={"json": '{"type": "object"}'})
+    made = parts.sent_by(OpenAIChat(DIALECTS["openai"], "p", "v"), request)
+    assert made["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    assert made["model"] == "v"
+    assert request.given["structured_outputs"] != Raw(b"null")
