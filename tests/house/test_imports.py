@@ -15,7 +15,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"runtime"}),
     frozenset({"compose"}),
     frozenset({"api", "site", "admin"}),
-    frozenset({"gateway"}),
+    frozenset({"gateway", "doors"}),
     frozenset({"serving"}),
     frozenset({"operations"}),
     frozenset({"routing"}),

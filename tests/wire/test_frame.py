@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from fairlead.api.chat import read_chat
+from fairlead.doors.openai_chat.parse import read_chat
 from fairlead.errors import FairleadError
 from fairlead.http.request import KnownHead, Request
 from fairlead.providers.dialects import DIALECTS

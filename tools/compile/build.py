@@ -20,8 +20,10 @@ from fairlead import compiled
 MODULES = (
     "accounts/caller",
     "api/auth",
-    "api/chat",
+    "api/call",
     "api/dispatch",
+    "doors/openai_chat/door",
+    "doors/openai_chat/parse",
     "gateway",
     "http/client",
     "http/eager",

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import identify
+from fairlead.doors.table import DoorFinder
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 
 
 class Admission:
     """True for a POST to one of `paths` with a key that is in force: only such a body is worth its memory, or a
-    `100 Continue`. Any other request is answered without its body."""
+    `100 Continue`. Any other request is answered without its body. `paths` may end with a member in braces."""
 
-    __slots__ = ("_keys", "_paths")
+    __slots__ = ("_doors", "_keys", "_paths", "_prefixes")
 
-    def __init__(self, paths: frozenset[str], keys: KeyRing) -> None:
-        self._paths = paths
+    def __init__(self, paths: Iterable[str], keys: KeyRing, doors: DoorFinder) -> None:
+        listed = tuple(paths)
+        self._paths = frozenset(path for path in listed if "{" not in path)
+        self._prefixes = tuple(path.partition("{")[0] for path in listed if "{" in path)
         self._keys = keys
+        self._doors = doors
 
     def __call__(self, request: Request) -> bool:
-        if request.method != "POST" or request.path not in self._paths:
+        path = request.path
+        if request.method != "POST" or (path not in self._paths and not path.startswith(self._prefixes)):
             return False
         try:
-            identify(request, self._keys)
+            identify(request, self._keys, self._doors.at(path))
         except FairleadError:
             return False  # the endpoint raises it again and it is answered there
         return True

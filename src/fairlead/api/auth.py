@@ -1,4 +1,4 @@
-"""Who calls: the bearer key, looked up in memory."""
+"""Who calls: the key that a door finds in the head, looked up in memory."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Final
 
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.keys import KeyRing
+from fairlead.doors.door import Door
+from fairlead.doors.table import DEFAULT_DOOR
 from fairlead.errors import Unauthenticated
 from fairlead.http.request import Request
 
@@ -24,15 +26,15 @@ class RequestIdentity:
         self.timeout = timeout
 
 
-def identify(request: Request, keys: KeyRing) -> RequestIdentity:
-    """Raises Unauthenticated, or Forbidden for a caller from another network."""
+def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
+    """`door`: that of the request's path. Raises Unauthenticated, or Forbidden for a caller from another network."""
     known = request.known
     now = keys.active  # before the look-up: keys that change meanwhile make what is remembered worthless
     memo = request.memo if known is None else known.memo
     if isinstance(memo, RequestIdentity) and memo.keys is now:
         identity = memo
     else:
-        identity = RequestIdentity(_look_up(request, keys), now, request.header(TIMEOUT))
+        identity = RequestIdentity(_look_up(request, keys, door), now, request.header(TIMEOUT))
         if known is None:
             request.memo = identity
         else:
@@ -44,17 +46,20 @@ def identify(request: Request, keys: KeyRing) -> RequestIdentity:
 
 
 def authenticate(request: Request, keys: KeyRing) -> Caller:
-    """The caller whose key came as `Authorization: Bearer KEY`. Raises Unauthenticated."""
-    return identify(request, keys).caller
+    """The caller of an endpoint that has no door of its own. Raises as `identify`."""
+    return identify(request, keys, DEFAULT_DOOR).caller
 
 
-def _look_up(request: Request, keys: KeyRing) -> Caller:
-    value = request.header(b"authorization")
-    if value is None:
-        raise Unauthenticated("No API key was sent. Send one as 'Authorization: Bearer sk-fl-...'.")
-    if value[:7].lower() != b"bearer ":
-        raise Unauthenticated("The Authorization header must be 'Bearer' and a key.")
-    caller = keys.find(value[7:].strip())
+def authenticate_if_sent(request: Request, keys: KeyRing) -> Caller | None:
+    """The same where anyone may call; None for a request without a key."""
+    return None if DEFAULT_DOOR.credential(request) is None else authenticate(request, keys)
+
+
+def _look_up(request: Request, keys: KeyRing, door: Door) -> Caller:
+    key = door.credential(request)
+    if key is None:
+        raise Unauthenticated(f"No API key was sent. Send one as '{door.key_example}'.")
+    caller = keys.find(key)
     if caller is None:
         raise Unauthenticated("This API key is not known here, or it was revoked.")
     return caller

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from fairlead.api.ids import request_id_lines
+from fairlead.doors.table import DEFAULT_DOOR, DoorFinder
 from fairlead.errors import (
     CallerGone,
     FairleadError,
@@ -17,14 +18,12 @@ from fairlead.errors import (
 )
 from fairlead.http.failure_log import FailureLog
 from fairlead.http.request import Request, Response
-from fairlead.wire.errors_openai import error_body, error_event
 
 log = logging.getLogger("fairlead.api")
 
 Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Routes = dict[str, dict[str, Endpoint]]
 
-JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 DATA_PLANE_PREFIX: Final = "/v1/"
 # Of a 503 that does not know when it will be over.
 RETRY_AFTER_SECONDS: Final = 1
@@ -39,9 +38,9 @@ EXPOSED_HEADERS: Final = (
 
 class Dispatch:
     """`routes`: path -> method -> endpoint. `prefixes`: the same for paths that go on (`/v1/models/{id}`).
-    What is no path of the data plane goes to `site`."""
+    What is no path of the data plane goes to `site`. `doors`: whose dialect errors are written in."""
 
-    __slots__ = ("_cors_origins", "_failures", "_id_line", "_prefixes", "_routes", "_site")
+    __slots__ = ("_cors_origins", "_doors", "_failures", "_id_line", "_prefixes", "_routes", "_site")
 
     def __init__(
         self,
@@ -49,11 +48,13 @@ class Dispatch:
         prefixes: Routes,
         site: Callable[[Request, Response], None],
         cors_origins: frozenset[str] = frozenset(),
+        doors: DoorFinder | None = None,
     ) -> None:
         self._routes = routes
         self._prefixes = prefixes
         self._site = site
         self._cors_origins = cors_origins
+        self._doors = doors or DoorFinder()
         self._id_line = request_id_lines()
         self._failures = FailureLog(log)
 
@@ -107,7 +108,8 @@ class Dispatch:
         error = FairleadError(sentence)
         error.code = code
         error.type = "invalid_request_error" if _status < 500 else "service_unavailable"
-        return JSON_HEAD + self._id_line(), error_body(error)
+        head, body = DEFAULT_DOOR.error(error)
+        return head + self._id_line(), body
 
     def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
         """The one place where an error becomes an answer. A stream that has begun ends with an error event."""
@@ -117,11 +119,13 @@ class Dispatch:
         if not isinstance(error, FairleadError):
             self._failures.error(f"{request.method} {request.path!r} failed", error)
             error = InternalError("Something went wrong here. The request id finds it in the log.")
+        door = self._doors.at(request.path)
         if response.started:
-            response.write(error_event(error))
+            response.write(door.error_event(error))
             response.end()
             return
-        head = JSON_HEAD + error.headers
+        head, body = door.error(error)
+        head += error.headers
         seconds = error.retry_after_seconds
         if seconds is None and error.status == 503 and not isinstance(error, NoDeployment):
             seconds = RETRY_AFTER_SECONDS
@@ -130,6 +134,4 @@ class Dispatch:
         if isinstance(error, MethodNotAllowed):
             allowed = self._routes.get(request.path) or self._methods_by_prefix(request.path) or {}
             head += f"allow: {', '.join(sorted(allowed))}\r\n".encode()
-        if error.status == 401:
-            head += b"www-authenticate: Bearer\r\n"
-        response.send(error.status, head, error_body(error))
+        response.send(error.status, head, body)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import authenticate
+from fairlead.api.auth import authenticate_if_sent
 from fairlead.catalogue.snapshot import Model, Snapshot
 from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
@@ -64,7 +64,8 @@ class Models:
 
     def _allowed(self, request: Request) -> frozenset[str] | None:
         """The models of the key that came with the request; None: all. Raises Unauthenticated or Forbidden."""
-        return None if request.header(b"authorization") is None else authenticate(request, self._keys).models
+        caller = authenticate_if_sent(request, self._keys)
+        return None if caller is None else caller.models
 
     def one(self, request: Request, response: Response) -> None:
         model_id = unquote(request.path.removeprefix(PREFIX))

@@ -140,7 +140,7 @@ def _operation(row: Route) -> dict[str, Any]:
         for name, meaning in row.query.items()
     ]
     content: dict[str, Any] = {row.media_type: {"schema": _reference(row.answer)}}
-    if row.answer == "ChatCompletion":
+    if row.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     for status in sorted(

@@ -1,30 +1,37 @@
 """The table of the API's routes: everything that is served below the site, who may call it, and how it is described.
 
-A path is listed here and nowhere else: `Dispatch` is built from this table, and so is /openapi.json.
+A path is listed here, or in the table of doors when calls are made there, and nowhere else: `Dispatch` is built from
+both, and so is /openapi.json.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import authenticate
+from fairlead.api.auth import authenticate_if_sent
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes
 from fairlead.api.health import HealthChecks
 from fairlead.api.models import Models
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
+from fairlead.doors.table import DOORS
 from fairlead.http.request import Request, Response
+
+# What a call may be refused with, besides 401.
+CALL_STATUSES = (400, 402, 403, 404, 429, 502, 503, 504)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The objects that answer. `metrics`: None where they are not served here."""
+    """The objects that answer. `calls`: by the name of their door's row. `metrics`: None where they are not served
+    here."""
 
-    chat: Endpoint
+    calls: Mapping[str, Endpoint]
     plan: Endpoint
     models: Models
     performance: Performances
@@ -41,7 +48,8 @@ class Route:
     on behind it share its endpoint.
 
     `body` and `answer`: the name of a schema in `openapi.SCHEMAS`, or ""; `query`: names with what they mean,
-    `optional` when none of them is needed; `statuses`: besides 200, and those of a key that is no good.
+    `optional` when none of them is needed; `streams`: it may answer with server-sent events; `statuses`: besides 200,
+    and those of a key that is no good.
     """
 
     method: str
@@ -55,6 +63,7 @@ class Route:
     media_type: str = "application/json"
     query: Mapping[str, str] = field(default_factory=dict)
     optional: bool = False
+    streams: bool = False
     statuses: tuple[int, ...] = ()
 
     @property
@@ -67,8 +76,7 @@ def unless_bad_key(endpoint: Endpoint, keys: KeyRing) -> Endpoint:
     """Refuses a key that is unknown, has ended, or may not be used from the caller's network."""
 
     def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
-        if request.header(b"authorization") is not None:
-            authenticate(request, keys)
+        authenticate_if_sent(request, keys)
         return endpoint(request, response)
 
     return answer
@@ -80,11 +88,6 @@ def _model(endpoints: Endpoints) -> Endpoint:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(
-        "POST", "/v1/chat/completions", lambda to: to.chat, "key", "Chat",
-        "Answers a chat, at once or as a stream of server-sent events.",
-        answer="ChatCompletion", body="ChatRequest", statuses=(400, 402, 403, 404, 429, 502, 503, 504),
-    ),
     Route(
         "POST", "/v1/plan", lambda to: to.plan, "key", "Chat",
         "Says which deployments would serve a chat, in order, and why the others would not.",
@@ -136,9 +139,28 @@ ROUTES: tuple[Route, ...] = (
 )  # fmt: skip
 
 
+def call_routes() -> Iterator[Route]:
+    """The routes of calls, from the table of doors."""
+    for row in DOORS.values():
+        endpoint = partial(_call, row.name)
+        for path in row.paths:
+            yield Route(
+                "POST", path, endpoint, "key", row.operation.name.capitalize(), row.summary,
+                answer=row.answer, body=row.body, streams=row.streams, statuses=CALL_STATUSES,
+            )  # fmt: skip
+
+
+def _call(name: str, endpoints: Endpoints) -> Endpoint:
+    return endpoints.calls[name]
+
+
+def all_routes() -> list[Route]:
+    return [*call_routes(), *ROUTES]
+
+
 def served(endpoints: Endpoints) -> list[Route]:
     """The routes that have an endpoint here."""
-    return [route for route in ROUTES if route.endpoint(endpoints) is not None]
+    return [route for route in all_routes() if route.endpoint(endpoints) is not None]
 
 
 def with_body(routes: Iterable[Route]) -> Iterator[str]:

@@ -1,23 +1,19 @@
-"""POST /v1/chat/completions where a receiver of traces is told of calls: in place of `chat`, which knows of none."""
+"""The span of a call, where a receiver of traces is told of calls."""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import identify
-from fairlead.api.chat import read_chat, timeout_of
 from fairlead.errors import FairleadError, InternalError
-from fairlead.gateway import Gateway
-from fairlead.http.request import Request, Response
-from fairlead.operations.chat.operation import CHAT
+from fairlead.http.request import Request
+from fairlead.routing.demand import Demand
 from fairlead.wire.traceparent import TraceContext, parse_traceparent
 
 TRACEPARENT = b"traceparent"
 
 
-class Call(Protocol):
+class Span(Protocol):
     """The span of one call; `context` is what its attempts are children of."""
 
     @property
@@ -27,31 +23,19 @@ class Call(Protocol):
 
 
 class Tracer(Protocol):
-    def call(self, parent: TraceContext | None) -> Call: ...
+    def call(self, parent: TraceContext | None) -> Span: ...
 
 
-class TracedChatCompletions:
-    __slots__ = ("_gateway", "_keys", "_tracer")
-
-    def __init__(self, gateway: Gateway, keys: KeyRing, tracer: Tracer) -> None:
-        self._gateway = gateway
-        self._keys = keys
-        self._tracer = tracer
-
-    def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        identity = identify(request, self._keys)
-        chat = read_chat(request)
-        given = identity.timeout
-        seconds = None if given is None else timeout_of(given)
-        above = request.header(TRACEPARENT)
-        call = self._tracer.call(None if above is None else parse_traceparent(above))
-        chat.trace = call.context
-        request.release()
-        running = self._gateway.chat(CHAT.demand(chat), response, identity.caller, seconds)
-        return _told(call, self._gateway.model_id(chat.model), running)
+def begin_span(tracer: Tracer, request: Request, demand: Demand) -> Span:
+    """Begins the span of a call, below the one that the caller named, if any. Its attempts will be children of it."""
+    above = request.header(TRACEPARENT)
+    span = tracer.call(None if above is None else parse_traceparent(above))
+    demand.payload.trace = span.context
+    return span
 
 
-async def _told(call: Call, model: str, running: Coroutine[Any, Any, None]) -> None:
+async def traced(span: Span, model: str, running: Coroutine[Any, Any, None]) -> None:
+    """Runs a call, and ends its span with what it ended with."""
     outcome = InternalError.code
     try:
         await running
@@ -60,4 +44,4 @@ async def _told(call: Call, model: str, running: Coroutine[Any, Any, None]) -> N
         outcome = type(error).code
         raise
     finally:
-        call.end(model, outcome)
+        span.end(model, outcome)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.admission import Admission, admit_no_body
-from fairlead.api.chat import ChatCompletions
+from fairlead.api.call import CallEndpoint
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint, Routes
 from fairlead.api.health import HealthChecks
@@ -20,7 +20,6 @@ from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
 from fairlead.api.routes import Endpoints, Route, served, tables, with_body
-from fairlead.api.traced import TracedChatCompletions
 from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
@@ -28,6 +27,7 @@ from fairlead.compose.pages import LazySite, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version, serving_from, version_of
+from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
 from fairlead.gateway import Gateway
 from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
@@ -216,8 +216,8 @@ class Parts:
         metrics = self._metrics()
         routes: list[Route] = []
         endpoints = Endpoints(
-            chat=self._chat(),
-            plan=Plans(self.gateway, self.keys),
+            calls=self._calls(),
+            plan=Plans(DEFAULT_DOOR, self.gateway, self.keys),
             models=Models(servings, self.keys),
             performance=Performances(servings, board, self.readiness.obstacle),
             receipts=Receipts(
@@ -229,7 +229,9 @@ class Parts:
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
         )
         routes += served(endpoints)
-        dispatch = Dispatch(*tables(routes, endpoints, self.keys), site.handle, frozenset(settings.server.cors_origins))
+        doors = DoorFinder(DOORS.values())
+        paths, prefixes = tables(routes, endpoints, self.keys)
+        dispatch = Dispatch(paths, prefixes, site.handle, frozenset(settings.server.cors_origins), doors)
         site.on_error = dispatch.answer_error
         self.private = {
             address: _private_server(settings.server, address, metrics, site)
@@ -241,13 +243,11 @@ class Parts:
             refuse=dispatch.refusal,
             on_error=dispatch.answer_error,
             tls=service.tls,
-            admit=Admission(frozenset(with_body(routes)), self.keys),
+            admit=Admission(with_body(routes), self.keys, doors),
         )
 
-    def _chat(self) -> Endpoint:
-        if self._sender is None:
-            return ChatCompletions(self.gateway, self.keys)
-        return TracedChatCompletions(self.gateway, self.keys, self._sender)
+    def _calls(self) -> dict[str, Endpoint]:
+        return {name: CallEndpoint(row.door, self.gateway, self.keys, self._sender) for name, row in DOORS.items()}
 
     def _metrics(self) -> Metrics:
         ledger, telemetry = self.ledger, self.telemetry

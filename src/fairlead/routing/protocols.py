@@ -18,7 +18,10 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Payload(Protocol):
-    """A checked request as its operation knows it; upstream dialects write it in their words."""
+    """A checked request as its operation knows it; upstream dialects write it in their words. `trace`: what its
+    attempts are children of, where a receiver of traces is told of them."""
+
+    trace: TraceContext | None
 
     @property
     def cap_name(self) -> str:

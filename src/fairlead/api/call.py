@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions."""
+"""One call through a door: who calls, what is wanted, how long it may take."""
 
 from __future__ import annotations
 
@@ -8,41 +8,35 @@ from typing import Any
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import identify
+from fairlead.api.traced import Tracer, begin_span, traced
+from fairlead.doors.door import Door
 from fairlead.errors import InvalidRequest
 from fairlead.gateway import Gateway
 from fairlead.http.request import Request, Response
-from fairlead.operations.chat.operation import CHAT
-from fairlead.wire.chat import ChatRequest, parse_chat
-from fairlead.wire.chat_request import RequestTemplate
 
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 
-class ChatCompletions:
-    __slots__ = ("_gateway", "_keys")
+class CallEndpoint:
+    """Serves the calls of one door. `tracer`: None where nobody receives traces."""
 
-    def __init__(self, gateway: Gateway, keys: KeyRing) -> None:
+    __slots__ = ("_door", "_gateway", "_keys", "_tracer")
+
+    def __init__(self, door: Door, gateway: Gateway, keys: KeyRing, tracer: Tracer | None = None) -> None:
+        self._door = door
         self._gateway = gateway
         self._keys = keys
+        self._tracer = tracer
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
-        identity = identify(request, self._keys)
-        chat = read_chat(request)
+        door, tracer = self._door, self._tracer
+        identity = identify(request, self._keys, door)
+        demand = door.parse(request)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
+        span = None if tracer is None else begin_span(tracer, request, demand)
         request.release()
-        return self._gateway.chat(CHAT.demand(chat), response, identity.caller, seconds)
-
-
-def read_chat(request: Request) -> ChatRequest:
-    """`parse_chat`, which may know what stands around the messages from the request before."""
-    known = request.known
-    if known is None:
-        return parse_chat(request.body)
-    template = known.template
-    chat = parse_chat(request.block, template if isinstance(template, RequestTemplate) else None, request.at)
-    if chat.template is not None:
-        known.template = chat.template
-    return chat
+        running = self._gateway.chat(demand, response, identity.caller, seconds)
+        return running if span is None else traced(span, self._gateway.model_id(demand.model), running)
 
 
 def timeout_of(given: bytes) -> float:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from fairlead.errors import FairleadError
 
-_LAST_CHOICE = b',"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}'
+JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
+_LAST_CHOICE: Final = b',"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}'
+
+
+def error_head(error: FairleadError) -> bytes:
+    return JSON_HEAD + b"www-authenticate: Bearer\r\n" if error.status == 401 else JSON_HEAD
 
 
 def error_body(error: FairleadError) -> bytes:

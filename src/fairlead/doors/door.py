@@ -1,0 +1,33 @@
+"""What a caller dialect does: it finds the key, reads the request and writes the errors."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fairlead.errors import FairleadError
+from fairlead.http.request import Request
+from fairlead.routing.demand import Demand
+
+
+class Door(Protocol):
+    """A caller dialect. It keeps nothing of a call: one object serves all of them.
+
+    `key_example`: how a key is sent, for the error of a caller who sent none.
+    """
+
+    @property
+    def key_example(self) -> str: ...
+
+    def credential(self, head: Request) -> bytes | None:
+        """The key that a request came with, wherever this dialect puts it; None: it came with none. The body has not
+        been read. Raises Unauthenticated for a credential of another kind."""
+
+    def parse(self, request: Request) -> Demand:
+        """The request, checked: what it wants, and its payload. What was found out about an earlier one may be kept in
+        the connection's `KnownHead.template`. Raises CallerError."""
+
+    def error(self, error: FairleadError) -> tuple[bytes, bytes]:
+        """Lines for the head, and the body. Status, Retry-After and what the error itself adds come from elsewhere."""
+
+    def error_event(self, error: FairleadError) -> bytes:
+        """The last bytes of a stream that ends for this reason."""

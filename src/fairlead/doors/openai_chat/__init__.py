@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, and what the rest of Fairlead's own API speaks."""

@@ -1,0 +1,35 @@
+"""The door of OpenAI's chat completions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairlead.doors.openai_chat.credential import KEY_EXAMPLE, bearer_key
+from fairlead.doors.openai_chat.errors import error_body, error_event, error_head
+from fairlead.doors.openai_chat.parse import read_chat
+from fairlead.errors import FairleadError
+from fairlead.http.request import Request
+from fairlead.operations.chat.operation import CHAT
+from fairlead.routing.demand import Demand
+
+
+class OpenAIChatDoor:
+    """A `Door`."""
+
+    __slots__ = ()
+    key_example: Final = KEY_EXAMPLE
+
+    def credential(self, head: Request) -> bytes | None:
+        return bearer_key(head)
+
+    def parse(self, request: Request) -> Demand:
+        return CHAT.demand(read_chat(request))
+
+    def error(self, error: FairleadError) -> tuple[bytes, bytes]:
+        return error_head(error), error_body(error)
+
+    def error_event(self, error: FairleadError) -> bytes:
+        return error_event(error)
+
+
+OPENAI_CHAT: Final = OpenAIChatDoor()

@@ -1,0 +1,64 @@
+"""The table of doors: which dialect is spoken at which path, and for which operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from fairlead.doors.door import Door
+from fairlead.doors.openai_chat.door import OPENAI_CHAT
+from fairlead.operations.chat.operation import CHAT
+from fairlead.routing.protocols import Operation
+
+
+@dataclass(frozen=True, slots=True)
+class DoorRow:
+    """Paths that take calls of one operation, by POST, in one dialect. A path may end with a member in braces, such as
+    `/v1beta/models/{model}`.
+
+    `summary`, `body`, `answer` and `streams` describe it in /openapi.json; the two are names in `openapi.SCHEMAS`.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    operation: Operation
+    door: Door
+    summary: str
+    body: str = "Object"
+    answer: str = "Object"
+    streams: bool = True
+
+
+_ROWS: Final = (
+    DoorRow(
+        "openai_chat", ("/v1/chat/completions",), CHAT, OPENAI_CHAT,
+        "Answers a chat, at once or as a stream of server-sent events.", "ChatRequest", "ChatCompletion",
+    ),
+)  # fmt: skip
+DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}
+# Spoken wherever no other door is: by the endpoints that are no calls, and at paths that do not exist.
+DEFAULT_DOOR: Final[Door] = OPENAI_CHAT
+
+
+class DoorFinder:
+    """Finds the door of a path."""
+
+    __slots__ = ("_paths", "_prefixes")
+
+    def __init__(self, rows: Iterable[DoorRow] = ()) -> None:
+        self._paths: dict[str, Door] = {}
+        self._prefixes: dict[str, Door] = {}
+        for row in rows:
+            for path in row.paths:
+                prefix, brace, _ = path.partition("{")
+                (self._prefixes if brace else self._paths)[prefix] = row.door
+
+    def at(self, path: str) -> Door:
+        door = self._paths.get(path)
+        if door is not None:
+            return door
+        for prefix, door in self._prefixes.items():
+            if path.startswith(prefix):
+                return door
+        return DEFAULT_DOOR
