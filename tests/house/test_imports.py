@@ -1,4 +1,5 @@
-"""The import graph of the package: downward only, no circle, siblings do not know each other."""
+"""The import graph of the package: downward only, no circle - not even for the type checker -, and none between
+siblings."""
 
 from __future__ import annotations
 
@@ -37,14 +38,10 @@ def part_of(module: str) -> str | None:
     return None if names[0] != "fairlead" or len(names) == 1 else names[1]
 
 
-def imports(file: Path, *, at_run_time: bool = False) -> set[str]:
+def imports(file: Path) -> set[str]:
+    """All of them: those inside functions and those for the type checker alone, too."""
     found: set[str] = set()
-    tree = ast.parse(file.read_text("utf-8"))
-    if at_run_time:  # what only the type checker reads may refer to one another
-        tree.body = [
-            node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
-        ]
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -54,8 +51,8 @@ def imports(file: Path, *, at_run_time: bool = False) -> set[str]:
     return found
 
 
-def module_of(file: Path) -> str:
-    return ".".join(("fairlead", *file.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
+def module_of(file: Path, source: Path = SOURCE) -> str:
+    return ".".join(("fairlead", *file.relative_to(source).with_suffix("").parts)).removesuffix(".__init__")
 
 
 def draw() -> Graph:
@@ -107,18 +104,22 @@ def test_imports_go_downward_only() -> None:
     assert wrong_arrows(graph) == []
 
 
-def test_no_module_is_part_of_a_circle() -> None:
-    modules = {module_of(file): file for file in SOURCE.rglob("*.py")}
-    known = {
+def between_modules(source: Path) -> Graph:
+    modules = {module_of(file, source): file for file in source.rglob("*.py")}
+    return {
         name: {
             other
-            for found in imports(file, at_run_time=True)
+            for found in imports(file)
             for other in (found, found.rpartition(".")[0])
             if other in modules and other != name
         }
         for name, file in modules.items()
     }
-    assert sum(map(len, known.values())) > len(modules), "the graph has arrows at all"
+
+
+def test_no_module_is_part_of_a_circle_not_even_for_the_type_checker() -> None:
+    known = between_modules(SOURCE)
+    assert sum(map(len, known.values())) > len(known), "the graph has arrows at all"
     assert circle(known) is None
 
 
@@ -140,3 +141,11 @@ def test_imports_inside_functions_are_arrows_too(tmp_path: Path) -> None:
         "def f():\n    import fairlead.app\n    from fairlead import cli\n    from fairlead.wire.chat import x\n"
     )
     assert {part_of(name) for name in imports(file)} == {"app", "cli", "wire"}
+
+
+def test_an_import_for_the_type_checker_closes_a_circle(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("from fairlead.b import B\n")
+    (tmp_path / "b.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from fairlead.a import A\n"
+    )
+    assert circle(between_modules(tmp_path)) == "fairlead.a -> fairlead.b -> fairlead.a"

@@ -20,8 +20,9 @@ from fairlead.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from fairlead.http.client import Pool, PoolLimits, Timeouts
+from fairlead.http.client import Pool
 from fairlead.http.connect import Proxy
+from fairlead.http.limits import PoolLimits, Timeouts
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -18,8 +18,9 @@ from fairlead.errors import (
     UpstreamCut,
     UpstreamUnreachable,
 )
-from fairlead.http.client import Pool, PoolLimits, Timeouts
+from fairlead.http.client import Pool
 from fairlead.http.connect import Proxy
+from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.operations.chat.operation import CHAT
 from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialect import Binding, Dialect

@@ -9,7 +9,7 @@ from typing import Final
 from fairlead.doors.door import Door
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.operations.chat.operation import CHAT
-from fairlead.routing.protocols import Operation
+from fairlead.routing.demand import Operation
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -22,7 +21,8 @@ from fairlead.errors import (
     UpstreamUnreachable,
 )
 from fairlead.http.connect import Address, Proxy, connect
-from fairlead.http.exchange import Exchange
+from fairlead.http.exchange import Carrier, Exchange, Owner
+from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.http.outbox import Outbox
 from fairlead.http.request import BODILESS, number
 
@@ -37,36 +37,7 @@ _DECIDING: Final = frozenset({b"transfer-encoding", b"connection", b"keep-alive"
 IDLE_SWEEP_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds for each phase of a call; `idle` is the longest silence after the first byte."""
-
-    connect_seconds: float = 5
-    first_byte_seconds: float = 120
-    idle_seconds: float = 120
-    total_seconds: float = 3600
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """`connections` at once; further calls wait in a queue of `queue` places for `queue_seconds` at most.
-
-    `body_bytes`, `stream_bytes`: of an answer that is kept whole, and of one that is handed on as it comes, of which
-    the words are kept.
-
-    `reuse`: False for an upstream that closes its connections without saying so."""
-
-    connections: int = 1024
-    queue: int = 1024
-    queue_seconds: float = 30
-    idle_close_seconds: float = 55
-    reuse: bool = True
-    head_bytes: int = 65_536
-    body_bytes: int = 67_108_864
-    stream_bytes: int = 536_870_912
-
-
-class Pool:
+class Pool(Owner):
     """Connections to one upstream. `base_url`: http://, https:// (a path prefix is kept) or `unix:/path.sock`."""
 
     def __init__(
@@ -284,7 +255,7 @@ class Pool:
             await asyncio.gather(*self._connecting, return_exceptions=True)
 
 
-class Connection(asyncio.Protocol):
+class Connection(Carrier):
     """One connection to an upstream; serves one exchange at a time."""
 
     __slots__ = (
@@ -296,16 +267,10 @@ class Connection(asyncio.Protocol):
         "_keep",
         "_parser",
         "_until_close",
-        "answering",
         "counted",
         "idle_since",
-        "loop",
         "pool",
-        "reused",
-        "transport",
     )
-
-    transport: asyncio.Transport
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool

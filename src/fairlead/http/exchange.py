@@ -1,20 +1,54 @@
-"""One request to an upstream and its answer, from the queue for a connection to the last byte."""
+"""One request to an upstream and its answer, from the queue for a connection to the last byte.
+
+`Owner` and `Carrier` are what it needs of its pool and of the connection it is sent on."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fairlead.errors import FairleadError, UpstreamBusy, UpstreamTimeout
 from fairlead.http.eager import Signal
+from fairlead.http.limits import PoolLimits, Timeouts
+from fairlead.http.outbox import Outbox
 from fairlead.http.request import JOIN_BYTES
 
-if TYPE_CHECKING:
-    from fairlead.http.client import Connection, Pool
-
 NEVER: Final = math.inf
+
+
+class Owner:
+    """Who sends exchanges: the pool of an upstream. A class and not a protocol, as for `Carrier`, so that compiled code
+    reads and calls it directly."""
+
+    timeouts: Timeouts
+    limits: PoolLimits
+    outbox: Outbox
+
+    def retry(self, exchange: Exchange) -> None:
+        """Sends an exchange again, on a new connection."""
+        raise NotImplementedError
+
+    def finished(self, exchange: Exchange) -> None:
+        """The exchange is over, whatever its end."""
+        raise NotImplementedError
+
+
+class Carrier(asyncio.Protocol):
+    """The connection that an exchange is sent on. `reused`: it has served another exchange before; `answering`: bytes
+    of an answer to this one have arrived."""
+
+    __slots__ = ("answering", "loop", "reused", "transport")
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    reused: bool
+    answering: bool
+
+    def drop(self) -> None:
+        """Closes the connection at once; its exchange expects nothing more."""
+        raise NotImplementedError
 
 
 class Exchange:
@@ -48,7 +82,7 @@ class Exchange:
     )
 
     def __init__(
-        self, pool: Pool, start: bytes, body: Sequence[bytes | memoryview], length: int, head_only: bool
+        self, pool: Owner, start: bytes, body: Sequence[bytes | memoryview], length: int, head_only: bool
     ) -> None:
         self.pool = pool
         self.start = start
@@ -64,7 +98,7 @@ class Exchange:
         self.over = False
         self.connecting: asyncio.Task[None] | None = None
         self._body = body
-        self._connection: Connection | None = None
+        self._connection: Carrier | None = None
         self._parts: list[bytes] = []
         self._read_bytes = 0
         self._got_head = False
@@ -200,7 +234,7 @@ class Exchange:
         self._complete = True
         self._connection = None
 
-    def send_on(self, connection: Connection, now: float) -> None:
+    def send_on(self, connection: Carrier, now: float) -> None:
         self._connection = connection
         self.sent_at = now
         self.phase = "first byte"
@@ -210,7 +244,7 @@ class Exchange:
         else:
             self.pool.outbox.write_large(connection.transport, (self.start, *self._body), self.length)
 
-    def cut(self, connection: Connection, error: FairleadError) -> None:
+    def cut(self, connection: Carrier, error: FairleadError) -> None:
         """The connection ended before the answer was complete."""
         if self.over:
             return

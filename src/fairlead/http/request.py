@@ -1,16 +1,14 @@
-"""A request that has arrived whole, and the answer that it gets."""
+"""A request that has arrived whole, its answer, and the channel that the answer is written to."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fairlead.http.eager import Running
-
-if TYPE_CHECKING:
-    from fairlead.http.server import Connection
 
 STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 BODILESS: Final = frozenset({204, 304})
@@ -174,6 +172,44 @@ class Request:
         self.block, self.at = b"", 0
 
 
+class Channel(asyncio.Protocol):
+    """The connection that a `Response` is written to. The server's connections are channels; the methods are called by
+    `Response` alone. A class and not a protocol, so that compiled code calls it directly."""
+
+    __slots__ = ()
+
+    def date_line(self) -> bytes:
+        """The `date` header, ready to send."""
+        raise NotImplementedError
+
+    def is_draining(self) -> bool:
+        """Whether the server is stopping: answers then close their connection."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def write_large(self, parts: Sequence[bytes | memoryview], length: int) -> None:
+        """Writes `length` bytes in several parts, without copying them together."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Sends what was written and cuts the connection."""
+        raise NotImplementedError
+
+    def streams(self) -> None:
+        """A stream begins, which may stay open for long."""
+        raise NotImplementedError
+
+    def failed(self, response: Response, error: BaseException) -> None:
+        """Answers with an error."""
+        raise NotImplementedError
+
+    def answered(self, keep_alive: bool) -> None:
+        """The response is complete."""
+        raise NotImplementedError
+
+
 class Response:
     """The answer to one request: either `send` once, or `start`, `write`..., `end`.
 
@@ -182,8 +218,8 @@ class Response:
     """
 
     __slots__ = (
+        "_channel",
         "_chunked",
-        "_connection",
         "_head",
         "_keep_alive",
         "extra",
@@ -199,8 +235,8 @@ class Response:
         "started",
     )
 
-    def __init__(self, connection: Connection, request: Request, keep_alive: bool) -> None:
-        self._connection = connection
+    def __init__(self, channel: Channel, request: Request, keep_alive: bool) -> None:
+        self._channel = channel
         self._head = b""
         self._keep_alive = keep_alive
         self._chunked = False
@@ -217,13 +253,13 @@ class Response:
         self.running: Running | None = None
 
     def _compose(self, status: int, headers: bytes, framing: bytes, body: bytes = b"") -> bytes:
-        connection = self._connection
-        if not self._keep_alive or connection.server.draining:
+        channel = self._channel
+        if not self._keep_alive or channel.is_draining():
             self._keep_alive = False
             framing += b"connection: close\r\n"
         elif self.request.version == "1.0":
             framing += b"connection: keep-alive\r\n"
-        return b"".join((STATUS_LINES[status], headers, self.extra, connection.server.date, framing, b"\r\n", body))
+        return b"".join((STATUS_LINES[status], headers, self.extra, channel.date_line(), framing, b"\r\n", body))
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
         """A complete answer: head and body in one write. An answer to HEAD keeps the length and leaves out the body."""
@@ -235,9 +271,9 @@ class Response:
         out = self._compose(status, headers, framing, b"" if large else body)
         if not self.gone:
             if large:
-                self._connection.server.outbox.write_large(self._connection.transport, (out, body), len(body))
+                self._channel.write_large((out, body), len(body))
             else:
-                self._connection.write(out)
+                self._channel.write(out)
         self._finish()
 
     def start(self, status: int, headers: bytes) -> None:
@@ -250,7 +286,7 @@ class Response:
             self._chunked = True
             self._head = self._compose(status, headers, b"transfer-encoding: chunked\r\n")
         self.extra = b""
-        self._connection.streams()
+        self._channel.streams()
 
     def write(self, data: bytes) -> None:
         """One piece of the stream. Ignored when the caller has gone, and for HEAD."""
@@ -265,7 +301,7 @@ class Response:
             data = head + data
         if head:
             self._head = b""
-        self._connection.write(data)
+        self._channel.write(data)
 
     def end(self, data: bytes = b"") -> None:
         """Ends the stream properly, with a last piece if there is one, in one write."""
@@ -280,13 +316,13 @@ class Response:
                 else:
                     out += data
             if out:
-                self._connection.write(out)
+                self._channel.write(out)
         self._finish()
 
     def leave(self, error: BaseException) -> None:
         """Ends the answer with this error now, although its handler goes on: what that writes is for nobody, as if the
         caller had gone."""
-        self._connection.server.on_error(self.request, self, error)
+        self._channel.failed(self, error)
         self.gone = True
 
     def abort(self) -> None:
@@ -295,8 +331,7 @@ class Response:
             return
         self._keep_alive = False
         if not self.gone:
-            self._connection.server.outbox.flush()
-            self._connection.transport.abort()
+            self._channel.abort()
         self._finish()
 
     def _begin(self) -> None:
@@ -307,4 +342,4 @@ class Response:
     def _finish(self) -> None:
         self.finished = True
         self.on_gone = self.on_pause = self.on_resume = None
-        self._connection.answered(self._keep_alive)
+        self._channel.answered(self._keep_alive)

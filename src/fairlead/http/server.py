@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -25,7 +25,7 @@ from fairlead.errors import CallerGone
 from fairlead.http.authority import is_authority, is_target
 from fairlead.http.eager import Running
 from fairlead.http.outbox import Outbox
-from fairlead.http.request import STATUS_LINES, KnownHead, Request, Response
+from fairlead.http.request import STATUS_LINES, Channel, KnownHead, Request, Response
 
 Handler = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Refusal = Callable[[int, str, str], tuple[bytes, bytes]]
@@ -193,7 +193,7 @@ def _date_line() -> bytes:
     return f"date: {formatdate(time.time(), usegmt=True)}\r\n".encode()
 
 
-class Connection(asyncio.Protocol):
+class Connection(Channel):
     """One caller. Reads requests with llhttp, hands them over one at a time, in order."""
 
     __slots__ = (
@@ -385,9 +385,6 @@ class Connection(asyncio.Protocol):
             self._refuse(408, "request_timeout", "The head of the request did not arrive in time.")
         else:
             self.close()
-
-    def write(self, data: bytes) -> None:
-        self.server.outbox.write(self.transport, data)
 
     def close(self) -> None:
         """After all that was written has been sent."""
@@ -712,6 +709,27 @@ class Connection(asyncio.Protocol):
         end = block.find(b"\r\n\r\n") + 4
         if keep_alive and len(block) - end == len(request.body):
             self._known = request.known = KnownHead.learn(block[:end], request)
+
+    # --- the channel of a response
+
+    def date_line(self) -> bytes:
+        return self.server.date
+
+    def is_draining(self) -> bool:
+        return self.server.draining
+
+    def write(self, data: bytes) -> None:
+        self.server.outbox.write(self.transport, data)
+
+    def write_large(self, parts: Sequence[bytes | memoryview], length: int) -> None:
+        self.server.outbox.write_large(self.transport, parts, length)
+
+    def abort(self) -> None:
+        self.server.outbox.flush()
+        self.transport.abort()
+
+    def failed(self, response: Response, error: BaseException) -> None:
+        self.server.on_error(response.request, response, error)
 
     # --- answering
 

@@ -3,59 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from fairlead.errors import FairleadError
-from fairlead.routing.prompt import Prompt
-from fairlead.tokens import Counted
 from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
 
-if TYPE_CHECKING:
-    from fairlead.routing.demand import Demand
-
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Payload(Protocol):
-    """A checked request as its operation knows it; upstream dialects write it in their words. `trace`: what its
-    attempts are children of, where a receiver of traces is told of them."""
-
-    trace: TraceContext | None
-
-    @property
-    def cap_name(self) -> str:
-        """The parameter that its cap has, or would have."""
-
-    def with_cap(self, tokens: int) -> Payload:
-        """The same request for an answer no longer than this."""
-
-    def release(self) -> None:
-        """Drops the caller's bytes, once they will not be sent again."""
-
-
-class Operation(Protocol):
-    """What callers can ask for: the one that knows what is in a payload. `family`: of tokenizers; None: not known."""
-
-    @property
-    def name(self) -> str: ...
-
-    def demand(self, payload: Any) -> Demand: ...
-
-    def affinity(self, payload: Any) -> int:
-        """A number for the conversation of a request, so that it goes back where it is cached. Not 0."""
-
-    def media_tokens(self, payload: Any, image_tokens: int) -> int:
-        """The most tokens of what is not text; `image_tokens`: of one image."""
-
-    def count(self, payload: Any, family: str | None, whole: bool) -> Counted:
-        """The tokens of a prompt: of all that may come into it, or of the conversation alone. Slow: in a thread."""
-
-    def kept(self, payload: Any) -> Prompt:
-        """What is kept of a prompt while it is answered."""
-
-    def probe(self, model: str) -> Any:
-        """The payload of the smallest call."""
 
 
 class Call(Protocol):

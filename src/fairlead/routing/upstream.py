@@ -10,9 +10,10 @@ from fairlead.errors import FairleadError
 from fairlead.http.client import Pool
 from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
+from fairlead.routing.demand import Operation
 from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
 from fairlead.routing.needs import HARD, MEDIA
-from fairlead.routing.protocols import Adapter, Call, Gate, Measured, Operation
+from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 
 # Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
 MOST_CONTEXT_TOKENS = 16_777_216
