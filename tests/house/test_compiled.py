@@ -22,7 +22,7 @@ SOURCE = ROOT / "src" / "fairlead"
 def test_every_module_of_the_data_plane_is_loaded_as_this_run_says() -> None:
     loaded = {name: is_extension(importlib.import_module(name).__file__) for name in compiled_modules()}
     assert len(loaded) > 30
-    wanted = os.environ.get(MODE, "compiled" if loaded["fairlead.gateway"] else "source")
+    wanted = os.environ.get(MODE, "compiled" if loaded["fairlead.gateway.gateway"] else "source")
     assert [name for name, extension in loaded.items() if extension != (wanted == "compiled")] == []
     if wanted == "compiled":
         assert compiled.stale() is None

@@ -11,7 +11,7 @@ from fairlead.api.auth import identify
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import Door
 from fairlead.errors import InvalidRequest
-from fairlead.gateway import Gateway
+from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
 
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400

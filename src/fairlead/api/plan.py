@@ -7,7 +7,7 @@ import msgspec
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import identify
 from fairlead.doors.door import Door
-from fairlead.gateway import Gateway
+from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.routing.decision import shown
 

@@ -28,7 +28,7 @@ from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
-from fairlead.gateway import Gateway
+from fairlead.gateway.gateway import Gateway
 from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger

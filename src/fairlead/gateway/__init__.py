@@ -1,0 +1,1 @@
+"""One call from its admission to its settlement: prepare, open, deliver, settle."""

@@ -1,0 +1,264 @@
+"""One attempt after the other: what each is sent, what came of it, and who is tried next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from fairlead.errors import (
+    AnswerInvalid,
+    CallerGone,
+    DeadlineExceeded,
+    FairleadError,
+    UpstreamError,
+    UpstreamInvalid,
+)
+from fairlead.gateway.call import CallState
+from fairlead.gateway.deadline import drain
+from fairlead.gateway.delivery import BufferSink, Delivery
+from fairlead.operations.chat.continuation import Splice, continued
+from fairlead.operations.chat.emulate import Emulated, emulated, inner_request
+from fairlead.operations.chat.emulating import emulate
+from fairlead.operations.chat.unpaid import UnpaidEmulations
+from fairlead.providers.scrub import without_host
+from fairlead.routing.attempt import Attempt
+from fairlead.routing.gates import through_gate
+from fairlead.routing.health import DeploymentHealth, Health
+from fairlead.routing.hedge import Entry
+from fairlead.routing.needs import MAY_BE_EMULATED
+from fairlead.routing.own_limits import cap_there
+from fairlead.routing.parameters import header, parameters, shown
+from fairlead.routing.protocols import Call
+from fairlead.routing.retries import Tries
+from fairlead.routing.upstream import Upstream, is_stream, send
+from fairlead.schemas.checker import SchemaChecker
+from fairlead.tokens import count_text
+from fairlead.wire.chat import ChatRequest
+
+
+class Attempts:
+    """Makes the attempts of all calls. `drain_seconds`: how long an answer is read for nobody at most."""
+
+    __slots__ = ("_chance", "_clock", "_delivery", "_drain_seconds", "_health", "_schemas", "_unpaid")
+
+    def __init__(
+        self,
+        health: Health,
+        clock: Callable[[], float],
+        chance: Callable[[], float],
+        delivery: Delivery,
+        drain_seconds: float,
+        schemas: SchemaChecker,
+    ) -> None:
+        self._health = health
+        self._clock = clock
+        self._chance = chance
+        self._delivery = delivery
+        self._drain_seconds = drain_seconds
+        self._schemas = schemas
+        self._unpaid = UnpaidEmulations(clock)
+
+    async def attempt(
+        self, upstream: Upstream, call_state: CallState, began: float, first: bool, entry: Entry | None
+    ) -> None:
+        """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
+        has shown is known to `Health` and counted."""
+        request, response, health = call_state.request, call_state.response, self._health
+        wanted = None
+        if upstream.lacks & call_state.plan.needs & MAY_BE_EMULATED and request.emulate:
+            wanted = emulated(request, call_state.plan.needs, upstream.lacks, call_state.serving.options.rules.emulated)
+            if wanted is not None and wanted.schema is not None:
+                self._may_emulate(call_state)
+                await self._schemas.check(call_state.bill.key, wanted.schema)
+        inner = request if wanted is None else inner_request(request, wanted)
+        clamped = call_state.clamped
+        if upstream.output is not None:
+            cap = cap_there(call_state.demand, inner.cap, upstream, call_state.plan.prompt)
+            if cap != inner.cap:
+                inner = inner.with_cap(cap)
+                clamped = (*clamped, inner.cap_name)
+        call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
+        if wanted is None:
+            inner = request  # which lets go of the caller's bytes
+        attempt = call_state.attempt = Attempt(upstream, upstream.operation.kept(request), call_state.bill, response)
+        standing = health.begin(upstream.deployment, began, first=first)
+        self._note(attempt, call, call_state, clamped, wanted)
+        try:
+            failure: FairleadError | None = None
+            try:
+                if wanted is None:
+                    await self._exchange(attempt, call, call_state, entry)
+                else:
+                    await self._emulate(attempt, inner, call, call_state, wanted)
+            except FairleadError as error:
+                failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
+            if failure is not None:
+                raise await self._failed(failure, attempt, call_state, standing, began)
+            health.served(standing, attempt.ended_at)
+            if attempt.first_at and attempt.tokens:
+                health.speed(standing, attempt.tokens, attempt.ended_at - attempt.first_at)
+        finally:
+            self._end(attempt, call_state, standing)
+        call_state.served = attempt
+
+    def _note(
+        self, attempt: Attempt, call: Call, call_state: CallState, clamped: tuple[str, ...], wanted: Emulated | None
+    ) -> None:
+        """What is to be told of an attempt that begins, and what follows when its caller disconnects."""
+        upstream, request = attempt.upstream, call_state.request
+        clamped = (*clamped, *call.clamped) if call.clamped else clamped
+        if wanted is not None or call.dropped or clamped or request.reports:
+            names = () if wanted is None else wanted.names
+            call_state.parameters = parameters(request.given, call, upstream, clamped, names)
+            if request.reports:
+                attempt.report = header(call_state.parameters)
+            if clamped:
+                attempt.report += b"x-fairlead-clamped: " + shown(clamped) + b"\r\n"
+        if call_state.demand.fallbacks:
+            call_state.bill.answered_by(upstream.model_id)
+        if call_state.splice is not None and call_state.splice.tokens:
+            attempt.splice = call_state.splice
+        if upstream.bills_cut:
+            call_state.response.on_gone = partial(drain, attempt, self._drain_seconds)
+
+    def _end(self, attempt: Attempt, call_state: CallState, standing: DeploymentHealth) -> None:
+        call_state.attempt = None
+        attempt.cancel()
+        self._health.end(standing)
+        measured = attempt.upstream.measured
+        if measured is not None:
+            if not attempt.ended_at:
+                attempt.ended_at = self._clock()
+            exchange = attempt.exchange
+            sent_at = (exchange.sent_at if exchange else 0.0) or attempt.ended_at
+            attempt.measure(measured, sent_at, call_state.request.trace)
+
+    async def _failed(
+        self, error: FairleadError, attempt: Attempt, call_state: CallState, standing: DeploymentHealth, began: float
+    ) -> FairleadError:
+        """Writes down what has come of an attempt that failed; gives the error as others are to see it."""
+        upstream, health, response = attempt.upstream, self._health, call_state.response
+        shown = error
+        host = upstream.pool.address.host
+        if host:
+            error.message = without_host(error.message, host)
+        if isinstance(error, CallerGone):
+            attempt.outcome = attempt.left
+            attempt.cancel()
+            await attempt.cut_off()
+        elif error.policy.verdict == "works":
+            # The caller's own mistake: it was understood, so the deployment works.
+            attempt.outcome = type(error).code  # not the code that the provider gave it
+            health.served(standing, self._clock())
+        else:
+            attempt.cancel()
+            response.on_gone = None
+            if isinstance(error, UpstreamError) and upstream.translate is not None:
+                shown = upstream.translate(error)
+                if shown is not error:
+                    shown.__cause__ = error
+            attempt.outcome = attempt.left if response.gone else shown.code
+            if shown.policy.verdict != "slow" and not response.gone:
+                health.failed(standing, shown, self._clock())
+            elif not attempt.first_at:
+                # Not known to be broken, but known to be this slow.
+                health.first_token(standing, self._clock() - began, self._clock())
+            if isinstance(error, DeadlineExceeded) and (call_state.own_deadline or response.started):
+                # What was delivered is paid for, as by a caller who disconnects.
+                attempt.left = error.code
+                await attempt.cut_off()
+            await attempt.failed(shown)
+        return shown
+
+    async def _exchange(self, attempt: Attempt, call: Call, call_state: CallState, entry: Entry | None) -> None:
+        """Sends the call, and delivers and settles what is answered."""
+        upstream, streamed = attempt.upstream, call_state.demand.stream
+        if entry is not None:
+            exchange = entry.exchange
+        elif upstream.gate is None:
+            exchange = send(upstream, call)
+        else:
+            exchange = await through_gate(upstream, upstream.gate, call)
+        attempt.exchange = exchange
+        waiting = exchange.until_head()
+        if waiting is not None:
+            await waiting
+        if exchange.status != 200:
+            raise upstream.adapter.error(exchange.status, exchange.headers, await exchange.read())
+        if call.stream and is_stream(upstream, exchange):
+            if streamed:
+                await self._delivery.stream(attempt, call, exchange, call_state, entry)
+                return
+            assembler = attempt.answer = upstream.adapter.assembler(call)
+            sink = BufferSink(self._delivery, assembler, attempt)
+            await (exchange if entry is None else entry).relay(sink.take)
+            assembler.finish()
+        elif streamed:
+            raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
+        else:
+            # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
+            whole = exchange.whole()
+            if whole is None:
+                whole = await exchange.read()
+            attempt.answer = upstream.adapter.plain(call, whole)
+        attempt.ended_at = self._clock()
+        call_state.settle_now()
+        if not attempt.settle_at_once():
+            await attempt.settle()
+        self._delivery.whole(attempt, call, call_state)
+
+    def _may_emulate(self, call_state: CallState) -> None:
+        """Raises AnswerInvalid where a schema was emulated in vain for this call already, and RateLimited where that
+        has happened too often: nobody pays for it."""
+        self._unpaid.admit(call_state.bill.key)
+        if call_state.tries is not None:
+            for one in call_state.tries.tried:
+                if one.outcome == AnswerInvalid.code:
+                    raise AnswerInvalid("No answer conformed to the JSON schema; it is not emulated a second time.")
+
+    async def _emulate(
+        self, attempt: Attempt, inner: ChatRequest, call: Call, call_state: CallState, wanted: Emulated
+    ) -> None:
+        """Answers what the deployment lacks by more calls, whole, and then as the caller wants it."""
+        made = await emulate(attempt, inner, call, wanted, self._schemas, self._unpaid)
+        attempt.answer = made
+        attempt.ended_at = self._clock()
+        call_state.settle_now()
+        await attempt.settle()
+        self._delivery.emulated(attempt, made, call, call_state, wanted)
+
+    async def next(self, call_state: CallState, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
+        """Who is tried after this failure. Raises it when the caller is to be told."""
+        if call_state.tries is None:
+            call_state.tries = Tries(call_state.plan, self._health, call_state.serving.options.retries, self._chance)
+        started = call_state.response.started
+        if started and call_state.cut is None:
+            call_state.cut = error
+        step = call_state.tries.after(upstream, error, began, self._clock(), started=started, until=call_state.until)
+        if step is None:
+            raise call_state.cut or error
+        if step.pause_seconds:
+            await asyncio.sleep(step.pause_seconds)
+        if started and not await self._continue(call_state, upstream):
+            raise call_state.cut or error
+        return step.upstream
+
+    async def _continue(self, call_state: CallState, upstream: Upstream) -> bool:
+        """Makes the request go on from what the caller has. False when that cannot be done."""
+        sent = call_state.sent
+        text = None if sent is None else sent.text
+        if sent is None or text is None:
+            return False
+        tokens = 0
+        if text:
+            counted = await asyncio.get_running_loop().run_in_executor(None, count_text, upstream.family, text)
+            tokens = counted.tokens
+        before = call_state.splice
+        origin = call_state.request if before is None else before.origin
+        made = continued(origin, text, tokens) if text else (origin, "")
+        if made is None:
+            return False
+        call_state.request, tail = made
+        call_state.splice = Splice(sent, origin, text, tokens, tail)
+        return True

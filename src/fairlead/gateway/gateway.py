@@ -1,0 +1,268 @@
+"""The story of one call: prepare, open, deliver, settle; it ends in exactly one way.
+
+A call runs as one coroutine driven by `http.eager`; chunks do not wake it: they go from the upstream's read callback
+through the dialect's relay to the caller's transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from fairlead.accounts.caller import Caller
+from fairlead.accounts.limits import LimitBook
+from fairlead.errors import CallerGone, DeadlineExceeded, FairleadError
+from fairlead.gateway.admission import admit, called, let_in, meter, named, nobody_fetches, offered
+from fairlead.gateway.attempts import Attempts
+from fairlead.gateway.call import CallState
+from fairlead.gateway.deadline import expire
+from fairlead.gateway.delivery import Delivery
+from fairlead.http.eager import clear_traceback
+from fairlead.http.request import Response
+from fairlead.ledger.ledger import Ledger
+from fairlead.operations.chat.inlining import Inliner
+from fairlead.routing.attempt import HangUp
+from fairlead.routing.counting import counted_when_close
+from fairlead.routing.decision import Decided, decided
+from fairlead.routing.demand import Demand
+from fairlead.routing.health import Health
+from fairlead.routing.hedge import Entry, hedged
+from fairlead.routing.holding import Held, hold, hold_at_once
+from fairlead.routing.plan import Plan, merged, plan, refusal
+from fairlead.routing.upstream import Servable, Upstream
+from fairlead.schemas.checker import SchemaChecker
+from fairlead.serving import Serving, Servings
+from fairlead.wire.media import ADDRESS
+
+MOST_DECISIONS: Final = 10_000
+
+
+class Gateway:
+    """Serves calls by the version of the configuration that is in force when they begin."""
+
+    __slots__ = (
+        "_attempts", "_chance", "_clock", "_decided", "_drain_seconds", "_health", "_inliner", "_ledger", "_limits",
+        "_servings",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        servings: Servings,
+        health: Health,
+        clock: Callable[[], float],
+        ledger: Ledger,
+        hang_up: HangUp | None = None,
+        limits: LimitBook | None = None,
+        schemas: SchemaChecker | None = None,
+        inliner: Inliner | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        hang_up = hang_up or HangUp()
+        self._servings = servings
+        self._inliner = inliner
+        self._limits = limits or LimitBook()
+        self._ledger = ledger
+        self._health = health
+        self._clock = clock
+        self._chance = chance
+        self._drain_seconds = hang_up.seconds
+        delivery = Delivery(health, clock, hang_up.tokens)
+        self._attempts = Attempts(health, clock, chance, delivery, hang_up.seconds, schemas or SchemaChecker())
+        self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
+
+    def take_decisions(self) -> list[Decided]:
+        """How calls were routed since this was asked last: those where there was something to decide."""
+        found = list(self._decided)
+        self._decided.clear()
+        return found
+
+    async def plan(self, demand: Demand, caller: Caller) -> tuple[str, Plan]:
+        """The id of the model, and how this call would be routed now. Nothing is called, held or recorded."""
+        serving = self._servings.now
+        demand = called(serving, demand)
+        return demand.model, await self._plan(serving, offered(serving, demand, caller), demand)
+
+    def model_id(self, name: str) -> str:
+        """The id of a model that callers call so; `name` itself for one that there is not."""
+        return named(self._servings.now, name, None)[0]
+
+    def chat(
+        self, demand: Demand, response: Response, caller: Caller, timeout_seconds: float | None = None
+    ) -> Coroutine[Any, Any, Any]:
+        """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
+
+        Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
+        already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
+        """
+        serving = self._servings.now
+        offers: Sequence[Servable] | None = serving.offers.get(demand.model)
+        if offers is None or caller.models is not None or demand.fallbacks or demand.media:
+            demand = called(serving, demand)
+            offers = offered(serving, demand, caller)
+        paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)
+        seconds = timeout_seconds or serving.options.timeout_seconds
+        until = math.inf if seconds is None else self._clock() + seconds
+        call_state = CallState(serving, offers, paid, demand, response, caller, until, timeout_seconds is not None)
+        if caller.limited is not None or self._limits.everybody:
+            admission = admit(self._limits, call_state, self._clock())
+            if admission is not None:
+                if admission.whose is None:
+                    response.extra += admission.headers(self._clock())
+                call_state.admission = admission
+                return self._limited(call_state)
+        return self._serve(call_state)
+
+    async def _limited(self, call_state: CallState) -> None:
+        admission = call_state.admission
+        assert admission is not None
+        try:
+            await self._serve(call_state)
+        finally:
+            admission.settle(admission.used, self._clock())
+
+    async def _serve(self, call_state: CallState) -> None:
+        """Plans, holds, delivers and settles a call that was let through."""
+        serving, offers, demand = call_state.serving, call_state.offers, call_state.demand
+        serving.calls += 1
+        try:
+            if demand.media & ADDRESS and self._inliner is not None and nobody_fetches(offers):
+                demand = demand.carrying(await self._inliner.inlined(demand.payload))
+            if offers[0].least_context is None:
+                found = plan(demand, offers, self._health, self._clock(), serving.options.rules, self._chance)
+            else:
+                found = await self._plan(serving, offers, demand)
+            self._accept(call_state, demand, found)
+            held: Held | None = None
+            if call_state.paid and (call_state.caller.prepaid or call_state.caller.budgets):
+                whole = offers[0] if len(offers) == 1 else merged(offers)
+                held = hold_at_once(self._ledger, whole, demand, call_state.caller)
+                if held is None:
+                    held = await hold(self._ledger, whole, demand, call_state.caller)
+            self._open(call_state, held)
+            demand = call_state.demand  # which lets go of the caller's bytes, when its cap was lowered
+            try:
+                upstream = found.candidates[0]
+                entry: Entry | None = None
+                failure = self._meter(call_state, upstream)
+                if failure is None:
+                    if serving.options.hedge:
+                        entry = await hedged(found, demand, call_state.bill, self._health, self._clock)
+                        upstream = upstream if entry is None else entry.upstream
+                    try:
+                        await self._attempts.attempt(upstream, call_state, call_state.began, True, entry)
+                    except FairleadError as error:
+                        if _is_final(error, call_state):
+                            raise
+                        failure = error
+                if failure is not None:
+                    entry = None
+                    upstream = await self._serve_elsewhere(call_state, upstream, failure)
+                if found.key:
+                    self._health.remember(found.key, upstream.deployment.id, self._clock())
+            except FairleadError as error:
+                # Not the code that the provider gave it.
+                call_state.outcome = DeadlineExceeded.code if call_state.expired else type(error).code
+                raise
+            finally:
+                self._settle(call_state)
+        finally:
+            serving.calls -= 1
+
+    async def _serve_elsewhere(self, call_state: CallState, upstream: Upstream, failure: FairleadError) -> Upstream:
+        """Tries the other candidates after the first one has failed; gives the one that has served."""
+        tried = call_state.began
+        while True:
+            if call_state.response.gone:
+                raise CallerGone("The caller hung up.") from failure
+            upstream = await self._attempts.next(call_state, upstream, failure, tried)
+            clear_traceback(failure)
+            tried = self._clock()
+            refused = self._meter(call_state, upstream)
+            if refused is not None:
+                failure = refused
+                continue
+            try:
+                await self._attempts.attempt(upstream, call_state, tried, False, None)
+            except FairleadError as error:
+                if _is_final(error, call_state):
+                    raise
+                failure = error
+            if call_state.served is not None:
+                return upstream
+
+    async def _plan(self, serving: Serving, offers: Sequence[Servable], demand: Demand) -> Plan:
+        rules = serving.options.rules
+        least = offers[0].least_context
+        prompt = None
+        if least is not None and demand.text_bytes > least and not demand.media:
+            prompt = await counted_when_close(offers, demand)
+        return plan(demand, offers, self._health, self._clock(), rules, self._chance, prompt)
+
+    def _accept(self, call_state: CallState, demand: Demand, found: Plan) -> None:
+        """Takes a plan for the call. Raises what refuses it: there is no candidate, or all are over their limits."""
+        if not found.candidates:
+            raise refusal(found, demand, self._health, self._clock())
+        call_state.demand, call_state.request, call_state.plan = demand, demand.payload, found
+        if call_state.paid and demand.preferences is not None:  # `:free` leaves no other
+            call_state.paid = any(not one.deployment.sheet.free for one in found.candidates)
+        admission = call_state.admission
+        if admission is not None and admission.whose is not None:
+            let_in(self._limits, call_state, self._clock())
+
+    def _open(self, call_state: CallState, held: Held | None) -> None:
+        """Opens the bill, and has the deadline come."""
+        demand, response, caller = call_state.demand, call_state.response, call_state.caller
+        if held is not None and held.cap:
+            call_state.clamped = (demand.payload.cap_name,)
+            demand = call_state.demand = demand.capped(held.cap)
+            call_state.request = demand.payload
+        call_state.bill = self._ledger.open(
+            caller.account_id,
+            caller.key_id,
+            demand.model,
+            demand.stream,
+            call_state.paid,
+            None if held is None else held.hold,
+        )
+        response.extra += b"x-fairlead-generation-id: %b\r\n" % call_state.bill.id.encode()
+        call_state.lines = response.extra
+        call_state.began = self._clock()
+        if call_state.until != math.inf:
+            call_state.timer = asyncio.get_running_loop().call_later(
+                max(0.0, call_state.until - self._clock()), expire, call_state, self._drain_seconds
+            )
+
+    def _meter(self, call_state: CallState, upstream: Upstream) -> FairleadError | None:
+        """Where each model has limits of its own: charges the call to those of the model that is tried now, and tells
+        the caller of them. The refusal, when one of them is used up."""
+        admission = call_state.admission
+        if admission is None or admission.whose is None:
+            return None
+        refused = meter(self._limits, call_state, upstream, self._clock())
+        call_state.response.extra = call_state.lines + admission.headers(self._clock())
+        return refused
+
+    def _settle(self, call_state: CallState) -> None:
+        """The call has ended, in whatever way."""
+        bill, found, admission = call_state.bill, call_state.plan, call_state.admission
+        call_state.settle_now()
+        bill.release(call_state.outcome)
+        if admission is not None:
+            admission.used = bill.tokens
+        measured = call_state.offers[0].measured
+        if measured is not None:
+            call_state.measure(measured)
+        if found.rejected or call_state.tries is not None or call_state.parameters is not None:
+            self._decided.append(
+                decided(bill.id, found, call_state.tries, call_state.continued_at, call_state.parameters)
+            )
+
+
+def _is_final(error: FairleadError, call_state: CallState) -> bool:
+    """Whether the caller is told of it at once. A deployment that refuses to go on from a prefill says nothing about
+    the caller's own request."""
+    return not error.policy.elsewhere and (call_state.cut is None or error.policy.verdict != "works")
