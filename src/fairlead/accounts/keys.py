@@ -45,6 +45,11 @@ WATCH_SECONDS = 0.25
 # A key that nobody here knows may have been made a moment ago. The database is asked so often at most, whoever comes
 # with whatever keys: what it costs strangers is nothing, so it must be little.
 ASK_SECONDS = 0.02
+# The same for a database across the network, which is asked from a thread; how long a request waits for that; and how
+# many keys are remembered that it does not have.
+SHARED_ASK_SECONDS = 0.05
+LONGEST_LOOKUP_SECONDS = 2.0
+MOST_UNKNOWN_KEYS = 1_024
 KEY_BYTES = len(KEY_START) + PREFIX_LETTERS + 43  # base64url of 32 bytes
 _LETTERS = string.ascii_letters + string.digits
 _START = KEY_START.encode()
@@ -161,13 +166,14 @@ class KeyRing:
 
     `active`: those that are in force at this moment, another object after each change."""
 
-    __slots__ = ("_ask_at", "_number", "_store", "_version", "active")
+    __slots__ = ("_ask_at", "_number", "_store", "_unknown", "_version", "active")
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.active: Mapping[bytes, tuple[bytes, Caller]] = {}
         self._version = self._number = -1
         self._ask_at = 0.0
+        self._unknown: dict[bytes, None] = {}  # digests, oldest first: those that the shared database does not have
         self.reload()
 
     def find(self, key: bytes) -> Caller | None:
@@ -183,7 +189,7 @@ class KeyRing:
 
     def _has_changed_for(self, key: bytes) -> bool:
         """Looks whether an unknown key was made since the last look: by one look at the local database's counter, and
-        more when that has moved. A database across the network is left to `watch`."""
+        more when that has moved. A database across the network is asked by `look_up`."""
         if len(key) != KEY_BYTES or not key.startswith(_START) or self._store.is_shared:
             return False
         now = time.monotonic()
@@ -196,6 +202,38 @@ class KeyRing:
         except (sqlite3.Error, SQLAlchemyError):  # `watch` says so
             return False
         return self._number != before
+
+    def look_up(self, key: bytes) -> asyncio.Future[None] | None:
+        """Asks a shared database whether a key that is unknown here was made since the last look. Done when `find` can
+        say so, after LONGEST_LOOKUP_SECONDS at the latest. None when it is not asked: for what is no key, for a key
+        that it did not have before, and within SHARED_ASK_SECONDS of another question, whoever's. For an event loop."""
+        if not self._store.is_shared or len(key) != KEY_BYTES or not key.startswith(_START):
+            return None
+        now = time.monotonic()
+        digest = _digest(key)
+        if now < self._ask_at or digest in self._unknown:
+            return None
+        self._ask_at = now + SHARED_ASK_SECONDS
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def end(asked: asyncio.Future[None] | None = None) -> None:
+            if (
+                asked is not None
+                and not asked.cancelled()
+                and asked.exception() is None
+                and key[_LOOKUP] not in self.active
+            ):
+                if len(self._unknown) >= MOST_UNKNOWN_KEYS:
+                    del self._unknown[next(iter(self._unknown))]
+                self._unknown[digest] = None
+            if not done.done():
+                done.set_result(None)
+
+        # Where it cannot be asked, `watch` says so.
+        loop.run_in_executor(self._store.threads, self._follow).add_done_callback(end)
+        loop.call_later(LONGEST_LOOKUP_SECONDS, end)
+        return done
 
     def reload(self) -> None:
         version = self._store.version()

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import identify
+from fairlead.api.auth import UnknownKey, identify, refuse_key
 from fairlead.doors.table import DoorFinder
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 
+# A body that is read although its key is still being looked up: strangers have some memory for it then.
+UNKNOWN_BODY_BYTES: Final = 65_536
+
 
 class Admission:
     """True for a POST to one of `paths` with a key that is in force: only such a body is worth its memory, or a
-    `100 Continue`. Any other request is answered without its body. `paths` may end with a member in braces."""
+    `100 Continue`. A short one is read while its key is looked up in a database across the network. Any other request
+    is answered without its body. `paths` may end with a member in braces."""
 
     __slots__ = ("_doors", "_keys", "_paths", "_prefixes")
 
@@ -30,9 +35,21 @@ class Admission:
             return False
         try:
             identify(request, self._keys, self._doors.at(path))
+        except UnknownKey as error:
+            if error.pending is not None and _is_short(request):
+                return True
+            refuse_key(request)
+            return False
         except FairleadError:
             return False  # the endpoint raises it again and it is answered there
         return True
+
+
+def _is_short(request: Request) -> bool:
+    length = request.header(b"content-length")
+    if length is None or not length.isdigit() or request.header(b"expect") is not None:
+        return False
+    return len(length) <= 9 and int(length) <= UNKNOWN_BODY_BYTES
 
 
 def admit_no_body(_request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from fairlead.accounts.caller import Caller
@@ -10,6 +11,16 @@ from fairlead.doors.door import Door
 from fairlead.doors.table import DEFAULT_DOOR
 from fairlead.errors import Unauthenticated
 from fairlead.http.request import Request
+
+__all__ = [
+    "KeyLookup",
+    "RequestIdentity",
+    "UnknownKey",
+    "authenticate",
+    "authenticate_if_sent",
+    "identify",
+    "refuse_key",
+]
 
 TIMEOUT: Final = b"x-fairlead-timeout"
 
@@ -26,15 +37,31 @@ class RequestIdentity:
         self.timeout = timeout
 
 
+class KeyLookup:
+    """A key that is unknown here has been looked up in the database, once for a request. `pending`: until it has."""
+
+    __slots__ = ("pending",)
+
+    def __init__(self, pending: asyncio.Future[None] | None) -> None:
+        self.pending = pending
+
+
+class UnknownKey(Unauthenticated):
+    """`pending`: the request may try again when that is done."""
+
+    pending: asyncio.Future[None] | None = None
+
+
 def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
-    """`door`: that of the request's path. Raises Unauthenticated, or Forbidden for a caller from another network."""
+    """`door`: that of the request's path. Raises UnknownKey, Unauthenticated, or Forbidden for a caller from another
+    network."""
     known = request.known
     now = keys.active  # before the look-up: keys that change meanwhile make what is remembered worthless
     memo = request.memo if known is None else known.memo
     if isinstance(memo, RequestIdentity) and memo.keys is now:
         identity = memo
     else:
-        identity = RequestIdentity(_look_up(request, keys, door), now, request.header(TIMEOUT))
+        identity = RequestIdentity(_look_up(request, keys, door, memo), now, request.header(TIMEOUT))
         if known is None:
             request.memo = identity
         else:
@@ -55,11 +82,28 @@ def authenticate_if_sent(request: Request, keys: KeyRing) -> Caller | None:
     return None if DEFAULT_DOOR.credential(request) is None else authenticate(request, keys)
 
 
-def _look_up(request: Request, keys: KeyRing, door: Door) -> Caller:
+def refuse_key(request: Request) -> None:
+    """Whatever the database has: the request is answered at once."""
+    _remember(request, KeyLookup(None))
+
+
+def _remember(request: Request, lookup: KeyLookup) -> None:
+    if request.known is None:
+        request.memo = lookup
+    else:
+        request.known.memo = lookup
+
+
+def _look_up(request: Request, keys: KeyRing, door: Door, memo: object) -> Caller:
     key = door.credential(request)
     if key is None:
         raise Unauthenticated(f"No API key was sent. Send one as '{door.key_example}'.")
     caller = keys.find(key)
     if caller is None:
-        raise Unauthenticated("This API key is not known here, or it was revoked.")
+        lookup = memo if isinstance(memo, KeyLookup) else KeyLookup(keys.look_up(key))
+        _remember(request, lookup)
+        error = UnknownKey("This API key is not known here, or it was revoked.")
+        if lookup.pending is not None and not lookup.pending.done():
+            error.pending = lookup.pending
+        raise error
     return caller

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from fairlead.api.auth import UnknownKey
 from fairlead.api.ids import request_id_lines
 from fairlead.doors.table import DEFAULT_DOOR, DoorFinder
 from fairlead.errors import (
@@ -75,7 +77,14 @@ class Dispatch:
             endpoint = methods.get("GET")
         if endpoint is None:
             raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}.")
-        return endpoint(request, response)
+        pending: asyncio.Future[None] | None = None
+        try:
+            return endpoint(request, response)
+        except UnknownKey as error:
+            pending = error.pending
+            if pending is None:
+                raise
+        return _after(pending, endpoint, request, response)
 
     def _methods_by_prefix(self, path: str) -> dict[str, Endpoint] | None:
         for prefix, methods in self._prefixes.items():
@@ -135,3 +144,11 @@ class Dispatch:
             allowed = self._routes.get(request.path) or self._methods_by_prefix(request.path) or {}
             head += f"allow: {', '.join(sorted(allowed))}\r\n".encode()
         response.send(error.status, head, body)
+
+
+async def _after(pending: asyncio.Future[None], endpoint: Endpoint, request: Request, response: Response) -> None:
+    """Again, when the key has been looked up."""
+    await pending
+    running = endpoint(request, response)
+    if running is not None:
+        await running

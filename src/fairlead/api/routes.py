@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import authenticate_if_sent
+from fairlead.api.auth import authenticate, authenticate_if_sent
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes
 from fairlead.api.health import HealthChecks
@@ -77,6 +77,16 @@ def unless_bad_key(endpoint: Endpoint, keys: KeyRing) -> Endpoint:
 
     def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
         authenticate_if_sent(request, keys)
+        return endpoint(request, response)
+
+    return answer
+
+
+def known_first(endpoint: Endpoint, keys: KeyRing) -> Endpoint:
+    """Finds the caller before a coroutine begins, so that `Dispatch` can wait for a key that is looked up."""
+
+    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
+        authenticate(request, keys)
         return endpoint(request, response)
 
     return answer
@@ -181,6 +191,8 @@ def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tupl
         assert endpoint is not None
         if route.takes_key:
             endpoint = unless_bad_key(endpoint, keys)
+        elif route.who == "key" and route in ROUTES:
+            endpoint = known_first(endpoint, keys)
         prefix, brace, _ = route.path.partition("{")
         methods = (prefixes if brace else paths).setdefault(prefix, {})
         methods.setdefault(route.method, endpoint)
