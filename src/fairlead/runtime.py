@@ -57,7 +57,7 @@ def serve(
 
     Raises ConfigurationError or CannotListen before anything is served.
     """
-    prepare_process()
+    prepare_process(settings)
     store = open_store(data_dir, database_url(settings))
     try:
         own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
@@ -78,10 +78,12 @@ def engine_in(data_dir: Path, spec: EngineSpec | None) -> Engine | None:
         raise ConfigurationError(f"The data directory {data_dir} cannot be used: {where}: {error.strerror}.") from None
 
 
-def prepare_process() -> None:
+def prepare_process(settings: Settings) -> None:
     """Logging, the allocator and the number of open files: once in the life of a process."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if settings.warning:
+        log.warning("%s", settings.warning)
     tune_allocator()
     _raise_open_files()
 

@@ -16,12 +16,19 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from fairlead.errors import ConfigurationError
-from fairlead.toml import Source, read, read_text
+from fairlead.toml import Renamed, Source, read, read_text
 from fairlead.wire.vocabulary import Need
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 # Bodies of the largest size that must fit into `max_buffered_bytes`.
 BODIES_BUFFERED = 2
+# Old names of settings. They are read like the new ones, with a warning at the start.
+RENAMED = (
+    Renamed("providers", "hang_up", "disconnect"),
+    Renamed("ledger", "hang_up_seconds", "disconnect_seconds"),
+    Renamed("ledger", "hang_up_tokens", "disconnect_tokens"),
+    Renamed("models.deployments", "continues", "supports_prefill"),
+)
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -132,7 +139,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_connections: Count = 10_000
     max_queue: Annotated[int, Meta(ge=0, le=1_000_000)] = 1_000
     queue_timeout_seconds: Seconds = 30
-    hang_up: Literal["drain", "cancel"] | None = None
+    disconnect: Literal["drain", "cancel"] | None = None
     probe: Probe | None = None
 
     def __repr__(self) -> str:  # the key must not get into a log
@@ -200,7 +207,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     lacks: tuple[Need, ...] = ()
     max_output_tokens: Tokens | None = None
     probe: Probe | None = None
-    continues: bool | None = None
+    supports_prefill: bool | None = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -251,11 +258,11 @@ class ProxySettings(Struct, frozen=True):
 
 
 class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """What usage records survive, and how far an answer is read for a caller who hung up, where it is billed anyway."""
+    """What usage records survive, and how far an answer that is billed anyway is read after a disconnect."""
 
     durability: Literal["process", "power"] = "process"
-    hang_up_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60
-    hang_up_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 16_384
+    disconnect_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60
+    disconnect_tokens: Annotated[int, Meta(ge=0, le=10_000_000)] = 16_384
     receipts_show_cost: bool = False
 
 
@@ -301,6 +308,7 @@ class Settings(Struct, frozen=True):
     routing: RoutingSettings = RoutingSettings()
     source: Source | None = None
     catalogue: CatalogueSettings = CatalogueSettings()
+    warning: str = ""  # about the file, for the log; "": none
 
     def error(self, path: str, sentence: str) -> ConfigurationError:
         """The error for a setting found wrong later, with its line where there is a file."""
@@ -327,7 +335,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         return Settings(proxy=proxy)
     text = read_text(path)
     source = Source(str(path), text)
-    file = read(source, text, _File)
+    file = read(source, text, _File, RENAMED)
     for at, origin in enumerate(file.server.cors_origins):
         if origin != "*" and not PUBLIC_URL.fullmatch(origin):
             raise source.error(
@@ -368,6 +376,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         file.routing,
         source,
         file.catalogue,
+        source.warning,
     )
 
 

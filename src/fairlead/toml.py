@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Generator, Hashable, Iterable, Iterator
+from collections.abc import Generator, Hashable, Iterable, Iterator, Sequence
 from datetime import date, datetime, time
 from functools import lru_cache
 from pathlib import Path
@@ -46,16 +46,40 @@ class Problem(NamedTuple):
     known: tuple[str, ...] = ()
 
 
+class Renamed(NamedTuple):
+    """A setting that has a new name. `table`: as it is written in a file, such as "models.deployments". The old name is
+    read like the new one, with a warning."""
+
+    table: str
+    old: str
+    new: str
+
+
 class Source:
     """A file's name and text, for errors with a line. Paths are like `providers[0].base_url`, or tuples."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self._text = text
+        self._renamed: dict[Path_, str] = {}
+
+    def rename(self, table: Path_, one: Renamed) -> None:
+        """Notes a setting under its old name: errors about the new one then have the line of the old one."""
+        self._renamed[(*table, one.new)] = one.old
+
+    @property
+    def warning(self) -> str:
+        """One sentence for all settings under old names, "" when there are none."""
+        if not self._renamed:
+            return ""
+        found = [f"line {self.line(path)}: {old} is now {path[-1]}" for path, old in self._renamed.items()]
+        return f"{self.name} has settings under old names, which still work. Rename them: {'; '.join(found)}."
 
     def line(self, path: str | Path_) -> int | None:
         """The line of a setting, or that of the closest thing around it."""
         steps = (_steps(path) if isinstance(path, str) else path)[:MOST_LEVELS]
+        if steps in self._renamed:
+            steps = (*steps[:-1], self._renamed[steps])
         nearest_line, levels = None, 0
         for found, line in _Scanner(self._text).scan():
             if levels < len(found) <= len(steps) and steps[: len(found)] == found:
@@ -101,9 +125,12 @@ _KINDS = {
 }
 
 
-def read(source: Source, text: str, shape: type[Shape]) -> Shape:
-    """The file as a value of `shape`. Raises ConfigurationError with file and line."""
+def read(source: Source, text: str, shape: type[Shape], renamed: Sequence[Renamed] = ()) -> Shape:
+    """The file as a value of `shape`; `source` notes which settings have an old name in it. Raises ConfigurationError
+    with file and line."""
     raw = parse(source, text)
+    for one in renamed:
+        _rename(source, raw, one)
     kind = _type(cast("Hashable", shape))
     try:
         found = msgspec.convert(raw, shape)
@@ -114,6 +141,28 @@ def read(source: Source, text: str, shape: type[Shape]) -> Shape:
     if _has_odd_numbers(raw) and (problem := next(problems(kind, raw), None)):
         raise _error(source, problem, kind)
     return found
+
+
+def _rename(source: Source, raw: dict[str, Any], one: Renamed) -> None:
+    for path, table in list(_tables(raw, tuple(one.table.split(".")), ())):
+        if one.old not in table:
+            continue
+        if one.new in table:
+            raise source.error((*path, one.old), f"{one.old!r} is the old name of {one.new!r}: give only {one.new!r}.")
+        table[one.new] = table.pop(one.old)
+        source.rename(path, one)
+
+
+def _tables(value: object, steps: tuple[str, ...], path: Path_) -> Iterator[tuple[Path_, dict[str, Any]]]:
+    """The tables at a place, alone or in lists, with their paths."""
+    entries = [((*path, at), entry) for at, entry in enumerate(value)] if isinstance(value, list) else [(path, value)]
+    for here, entry in entries:
+        if not isinstance(entry, dict):
+            continue
+        if not steps:
+            yield here, entry
+        elif steps[0] in entry:
+            yield from _tables(entry[steps[0]], steps[1:], (*here, steps[0]))
 
 
 def _error(source: Source, problem: Problem, kind: inspect.Type) -> ConfigurationError:

@@ -44,7 +44,7 @@ def serve(
     """Serves until SIGTERM or SIGINT; gives the exit code. Raises ConfigurationError or CannotListen."""
     if workers == 1:
         return serve_alone(settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, gguf=gguf)
-    prepare_process()
+    prepare_process(settings)
     own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
     flags = mmap.mmap(-1, 1 + workers)  # the engine's state, and for each worker whether it serves
     shared = None if own is None else SharedEngine(own, flags)

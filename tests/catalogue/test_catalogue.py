@@ -193,7 +193,10 @@ def test_a_prefill_that_is_refused_over_the_dialect_is_refused_at_the_start_with
     assert "(sources: mistral-common 1.13.1, its prompts of version 11 tried by us and the dialect gemini)" in sentence
     allowed = made(tmp_path, text.replace('upstream_model = "m"\n', 'upstream_model = "m"\nlacks = ["prefill"]\n'))
     assert allowed.models["mistral-small-3.2"].deployments[0].lacks == ("prefill",)
-    for ours in ("continues = true", "continues = false"):  # the operator has said so, whatever is known of others
+    for ours in (
+        "supports_prefill = true",
+        "supports_prefill = false",
+    ):  # the operator has said so, whatever is known of others
         made(tmp_path, text.replace('upstream_model = "m"\n', f'upstream_model = "m"\n{ours}\n'))
     made(tmp_path, text.replace('upstream_model = "m"', 'upstream_model = "gemini-2.5-flash"'))
 

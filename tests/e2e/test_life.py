@@ -55,7 +55,7 @@ def read_until(connection: socket.socket, text: bytes) -> bytes:
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("dialect", ["vllm", "generic"])
 def test_a_caller_who_hangs_up_ends_the_providers_work(tmp_path: Path, dialect: str, stream: bool) -> None:
-    extra = 'hang_up = "cancel"' if dialect == "generic" else ""
+    extra = 'disconnect = "cancel"' if dialect == "generic" else ""
     config = provider("{url}", dialect=dialect, extra=extra) + model()
     with ScriptedUpstream() as upstream, serving(tmp_path, config.replace("{url}", upstream.url)) as served:
         upstream.default = Reply(text="word " * 400, chunk_delay_seconds=0.05, delay_seconds=0 if stream else 10)

@@ -126,7 +126,7 @@ def test_what_went_wrong_is_told_by_its_code_and_by_whose_fault_it_was(tmp_path:
 def test_a_caller_who_hangs_up_is_counted_apart(tmp_path: Path) -> None:
     with ScriptedUpstream() as upstream:
         upstream.default = Reply(text="word " * 400, chunk_delay_seconds=0.01)
-        with serving(tmp_path, FAST + provider(upstream.url, extra='hang_up = "cancel"') + model()) as served:
+        with serving(tmp_path, FAST + provider(upstream.url, extra='disconnect = "cancel"') + model()) as served:
             with openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0) as client:
                 stream = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
                 next(iter(stream))

@@ -50,7 +50,7 @@ def served(vendors: Vendors, faulty: ScriptedUpstream, tmp_path_factory: pytest.
                     'price = { input = "1", output = "3" }\ncost = { input = "1", output = "2" }\n'
                 )
             if kind == "told":
-                config += "continues = false\n"
+                config += "supports_prefill = false\n"
     with serving(tmp_path_factory.mktemp("takeover"), config) as running:
         yield running
 

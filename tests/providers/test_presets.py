@@ -49,8 +49,8 @@ def test_every_preset_names_a_dialect_an_address_a_key_and_a_source() -> None:
     [
         *((f'preset = "{name}"', False) for name in ("openai", "anthropic", "fireworks", "deepseek", "cohere", "xai")),
         *((f'preset = "{name}"', True) for name in ("groq", "mistral", "gemini", "nebius", "sambanova", "perplexity")),
-        ('preset = "groq"\nhang_up = "cancel"', False),
-        ('preset = "openai"\nhang_up = "drain"', True),
+        ('preset = "groq"\ndisconnect = "cancel"', False),
+        ('preset = "openai"\ndisconnect = "drain"', True),
         ('base_url = "https://example.com/v1"', False),
         ('base_url = "https://example.com/v1"\ndialect = "bedrock"', True),
     ],

@@ -8,16 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fairlead import runtime
 from fairlead.catalogue.load import build
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.settings import (
+    RENAMED,
     EnvironmentKey,
     PriceSettings,
     ProviderSettings,
     ServerSettings,
+    Settings,
     TierSettings,
     api_key,
     configuration_file,
@@ -50,7 +53,7 @@ price = { input = "0.10", output = "0.30" }
 """
 
 
-def load(tmp_path: Path, text: str, **environment: str) -> object:
+def load(tmp_path: Path, text: str, **environment: str) -> Settings:
     file = tmp_path / "c.toml"
     file.write_text(text)
     return load_settings(file, environment)
@@ -240,3 +243,72 @@ def test_what_is_not_for_everybody_is_public_closed_or_at_an_address(tmp_path: P
 def test_metrics_as_true_and_false_are_public_and_closed(tmp_path: Path) -> None:
     for word, meant in (("true", "public"), ("false", "closed")):
         assert exposure(load(tmp_path, f"[server]\nmetrics = {word}\n").server.metrics) == meant
+
+
+OLD_NAMES = """
+[ledger]
+hang_up_seconds = 7
+hang_up_tokens = 8
+
+[[providers]]
+id = "a"
+base_url = "http://127.0.0.1:1/v1"
+
+[[providers]]
+id = "b"
+base_url = "http://127.0.0.1:1/v1"
+hang_up = "cancel"
+
+[[models]]
+id = "m"
+
+[[models.deployments]]
+provider = "b"
+upstream_model = "x"
+price = "free"
+continues = false
+"""
+
+
+def test_settings_under_their_old_names_are_read_with_one_warning(tmp_path: Path) -> None:
+    settings = load(tmp_path, OLD_NAMES)
+    assert (settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens) == (7, 8)
+    assert [provider.disconnect for provider in settings.providers] == [None, "cancel"]
+    assert settings.models[0].deployments[0].supports_prefill is False
+    assert "\n" not in settings.warning
+    for words in (
+        "line 13: hang_up is now disconnect;",
+        "line 3: hang_up_seconds is now disconnect_seconds;",
+        "line 4: hang_up_tokens is now disconnect_tokens;",
+        "line 22: continues is now supports_prefill.",
+    ):
+        assert words in settings.warning
+    assert load(tmp_path, GOOD).warning == ""
+
+
+def test_a_setting_under_both_names_is_refused_at_the_old_one(tmp_path: Path) -> None:
+    text = "[ledger]\ndisconnect_tokens = 8\nhang_up_tokens = 8\n"
+    assert ":3: 'hang_up_tokens' is the old name of 'disconnect_tokens'" in refusal(tmp_path, text)
+
+
+def test_a_wrong_value_under_an_old_name_is_refused_with_its_line(tmp_path: Path) -> None:
+    assert ":3: disconnect_seconds takes a number" in refusal(tmp_path, "[ledger]\n\nhang_up_seconds = true\n")
+    deep = "providers = [[[{hang_up = 1}]], {id = 1}, 2]\n"
+    assert ":1: " in refusal(tmp_path, deep)
+
+
+def test_every_old_name_and_its_new_one_are_on_the_page_and_only_the_new_one_is_a_setting() -> None:
+    text = PAGE.read_text("utf-8")
+    for table, old, new in RENAMED:
+        assert f"| `{old}` | `{new}` | `" in text, (table, old)
+        assert f"| `{new}` | " in text
+        assert text.count(f"\n| `{old}` | ") == 1, "it is no setting any more"
+
+
+def test_the_warning_about_old_names_is_one_line_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runtime, "tune_allocator", lambda: None)
+    runtime.prepare_process(load(tmp_path, OLD_NAMES))
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "hang_up is now disconnect" in caplog.text

@@ -162,7 +162,7 @@ def _provider(
         connections=given.max_connections,
         queue=given.max_queue,
         queue_seconds=given.queue_timeout_seconds,
-        bills_cut=None if given.hang_up is None else given.hang_up == "drain",
+        bills_cut=None if given.disconnect is None else given.disconnect == "drain",
         probe=given.probe,
     )
 
@@ -209,7 +209,7 @@ def _configured(
             raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
         dialect = dialects[providers[wanted.provider].dialect]
         incapable = dialect.incapable - frozenset(wanted.lacks)
-        if "prefill" not in wanted.lacks and wanted.continues is None:
+        if "prefill" not in wanted.lacks and wanted.supports_prefill is None:
             incapable |= {"prefill"} if supports_prefill(dialect, wanted.upstream_model) is False else frozenset()
         for word in wanted.parameters or ():
             # A word that nobody knows may be the provider's own; one that nearly is ours is a slip.
@@ -235,7 +235,7 @@ def _configured(
                 allow_parameters=frozenset(wanted.allow_parameters),
                 lacks=wanted.lacks,
                 probe=wanted.probe,
-                continues=wanted.continues,
+                supports_prefill=wanted.supports_prefill,
             )
         )
     model = replace(model, deployments=tuple(deployments))

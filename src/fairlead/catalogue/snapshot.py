@@ -42,7 +42,7 @@ class Deployment:
 
     What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
     provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
-    capabilities that it has not; `continues`: it goes on from the beginning of an answer. None: not known.
+    capabilities that it has not; `supports_prefill`: it goes on from the beginning of an answer. None: not known.
     `context_length` and `max_output_tokens` are this deployment's own limits; None: the model's.
     """
 
@@ -62,7 +62,7 @@ class Deployment:
     lacks: tuple[str, ...] = ()
     max_output_tokens: int | None = None
     probe: str | None = None
-    continues: bool | None = None
+    supports_prefill: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

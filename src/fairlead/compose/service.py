@@ -107,7 +107,7 @@ class Parts:
             self.health,
             self._clock,
             self.ledger,
-            HangUp(settings.ledger.hang_up_seconds, settings.ledger.hang_up_tokens),
+            HangUp(settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens),
             self._limits,
             self._schemas,
             Inliner() if settings.routing.fetch_media else None,

@@ -107,7 +107,7 @@ def upstream(
         context=context,
         output=_own_output(model, deployment),
         unit_price=unit_price(deployment.sheet),
-        continues=_goes_on(dialect, model, deployment) is True,
+        supports_prefill=_supports_prefill(dialect, model, deployment) is True,
         translated=vendor.translated(dialect),
         most_prompt=MOST_CONTEXT_TOKENS if context is None else context + TEMPLATE_TOKENS,
         most_output=MOST_CONTEXT_TOKENS if context is None else context,
@@ -152,17 +152,17 @@ def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
     bits = lacks_of(model, deployment, carries, passes_unknown)
     for name in dialect.incapable:
         bits |= CAPABILITY_BITS[name]
-    if _goes_on(dialect, model, deployment) is False:
+    if _supports_prefill(dialect, model, deployment) is False:
         bits |= PREFILL
     return bits
 
 
-def _goes_on(dialect: Dialect, model: Model, deployment: Deployment) -> bool | None:
+def _supports_prefill(dialect: Dialect, model: Model, deployment: Deployment) -> bool | None:
     """Whether a deployment goes on from a prefill: what the operator says, then the catalogue, then its dialect."""
     if "prefill" in deployment.lacks:
         return False
-    if deployment.continues is not None:
-        return deployment.continues
+    if deployment.supports_prefill is not None:
+        return deployment.supports_prefill
     if model.facts.get("capability.prefill").value is False:
         return False
     return supports_prefill(dialect, deployment.upstream_model)

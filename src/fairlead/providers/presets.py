@@ -215,7 +215,7 @@ def _completed(
     elif nothing_said:
         api_key = EnvironmentKey(preset.key_variable)
     return msgspec.structs.replace(
-        given, base_url=base_url, hang_up=given.hang_up or preset.disconnect,
+        given, base_url=base_url, disconnect=given.disconnect or preset.disconnect,
         dialect=given.dialect or preset.dialect, api_key=api_key, region=region or None,
         access_key_id=access, secret_access_key=secret, session_token=session, profile=profile,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""One try of one candidate, and how each of its endings is written on the bill: the rule of docs/hang-ups.md."""
+"""One try of one candidate, and how each of its endings is written on the bill: the rule of docs/disconnects.md."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Tries:
         queue = self._queue
         while queue:
             candidate = queue.pop(0)
-            if started and not candidate.continues:
+            if started and not candidate.supports_prefill:
                 continue
             standing = self._health.standing(candidate.deployment)
             provider = standing.provider

@@ -1,4 +1,4 @@
-"""A caller hangs up, at every frame: one record, charged by the rule of docs/hang-ups.md."""
+"""A caller disconnects, at every frame: one record, charged by the rule of docs/disconnects.md."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = "[ledger]\nhang_up_seconds = 3\nhang_up_tokens = 100\n"
+    config = "[ledger]\ndisconnect_seconds = 3\ndisconnect_tokens = 100\n"
     config += provider(upstream.url, name="own", dialect="vllm") + provider(
-        upstream.url, name="hosted", dialect="openai", extra='hang_up = "drain"'
+        upstream.url, name="hosted", dialect="openai", extra='disconnect = "drain"'
     )
     config += model("own", name="own/mistral-small") + model("hosted", name="hosted/mistral-small")
     config += model("own", name="own/free").replace('price = { input = "0.10", output = "0.30" }', 'price = "free"')
-    with serving(tmp_path_factory.mktemp("hang_up"), config) as running:
+    with serving(tmp_path_factory.mktemp("disconnects"), config) as running:
         yield running
 
 
