@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +155,44 @@ def test_a_key_whose_emulated_answers_fail_is_refused_until_time_or_paid_answers
     unpaid.failed("b", 2 * 10**12)
     with pytest.raises(RateLimited, match="minutes"):
         unpaid.admit("b")
+
+
+def test_a_process_that_cannot_be_started_is_tried_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As where a package that it needs is missing: it starts, and ends."""
+    python, starts = sys.executable, tmp_path / "starts"
+    broken = tmp_path / "python"
+    broken.write_text(f"#!/bin/sh\necho x >> {starts}\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    now = 1000.0
+
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == "fairlead"]
+
+    async def run() -> None:
+        nonlocal now
+        checker = SchemaChecker(processes=1, clock=lambda: now)
+        tried: list[float] = []
+        for refused in range(400):  # one request each half second, of any key
+            before = len(starts.read_text()) if starts.exists() else 0
+            with pytest.raises(Overloaded) as caught:
+                await checker.check(f"key {refused}", schema(refused))
+            assert caught.value.status == 503
+            assert caught.value.retry_after_seconds is not None
+            if len(starts.read_text()) > before:
+                tried.append(now - 1000)
+            now += 0.5
+        assert tried == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 123.0, 183.0]
+        (began,) = said()
+        assert "cannot be checked" in began
+        monkeypatch.setattr(sys, "executable", python)
+        now += 60
+        await checker.check("a", b"{}")
+        await checker.check("b", b'{"type": "string"}')
+        _, over = said()
+        assert "checked again" in over
+        await checker.close()
+
+    asyncio.run(run())

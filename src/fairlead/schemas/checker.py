@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import sys
+import time
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -28,7 +31,11 @@ MOST_WAITING_PER_KEY: Final = 64
 WALL_SECONDS: Final = 5 * CHECK_SECONDS
 START_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 60.0
+# After a process that could not be started: doubled each time, up to the longest.
+FIRST_WAIT_SECONDS: Final = 1.0
+LONGEST_WAIT_SECONDS: Final = 60.0
 MOST_VERDICTS: Final = 1_024
+CANNOT_CHECK: Final = "JSON schemas cannot be checked at the moment. Try again soon."
 _PASSED_ON: Final = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "VIRTUAL_ENV", "HOME", "LANG")
 _TOO_MUCH: Final = Verdict(too_much=True)
 _decode: Final = msgspec.json.Decoder(Verdict).decode
@@ -46,9 +53,13 @@ class _Job:
 
 class SchemaChecker:
     """Checks schemas and answers for one event loop. Processes start when they are needed and end when they are idle;
-    `close` ends them. `key`: who asks; checks of one key wait for one another, not for those of others."""
+    `close` ends them. `key`: who asks; checks of one key wait for one another, not for those of others. While none can
+    be started, everybody is answered with Overloaded, and it is tried again less and less often. `clock` in seconds."""
 
-    def __init__(self, processes: int = PROCESSES) -> None:
+    def __init__(self, processes: int = PROCESSES, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._wait = 0.0  # 0: the last start was a good one
+        self._start_at = 0.0
         self._most = processes
         self._queues: OrderedDict[str, deque[_Job]] = OrderedDict()
         self._waiting = 0
@@ -100,6 +111,8 @@ class SchemaChecker:
             job.answer.set_result(None)
 
     async def _ask(self, key: str, schema: bytes, text: bytes | None) -> Verdict:
+        if self._wait and not self._processes and (left := self._start_at - self._clock()) > 0:
+            raise _overloaded(CANNOT_CHECK, math.ceil(left))
         job = _Job(key, schema, text, asyncio.get_running_loop().create_future())
         self._queues.setdefault(key, deque()).append(job)
         self._waiting += 1
@@ -110,7 +123,7 @@ class SchemaChecker:
             self._abandon(job)
             raise
         if verdict is None:
-            raise _overloaded("JSON schemas cannot be checked at the moment. Try again soon.")
+            raise _overloaded(CANNOT_CHECK)
         return verdict
 
     def _abandon(self, job: _Job) -> None:
@@ -172,7 +185,7 @@ class SchemaChecker:
                 self._busy.add(job.key)
                 verdict: Verdict | None = None
                 try:
-                    if child is None:
+                    if child is None and self._clock() >= self._start_at:
                         child = await self._start()
                     if child is not None:
                         verdict = await _ask(child, job)
@@ -196,7 +209,7 @@ class SchemaChecker:
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment,
             )  # fmt: skip
         except OSError as error:
-            log.error("JSON schemas cannot be checked: no process can be started (%s).", error)
+            self._failed(str(error))
             return None
         self._processes.add(child.pid)
         try:
@@ -205,12 +218,27 @@ class SchemaChecker:
                 await child.stdout.readexactly(LENGTH.size)
         except (TimeoutError, EOFError, OSError):
             await self._kill(child)
-            log.error("JSON schemas cannot be checked: the process ended with %s at its start.", child.returncode)
+            self._failed(f"the process ended with {child.returncode} at its start")
             return None
         except BaseException:
             await self._kill(child)
             raise
+        if self._wait:
+            log.warning("JSON schemas are checked again: a process could be started.")
+            self._wait = self._start_at = 0.0
         return child
+
+    def _failed(self, why: str) -> None:
+        """Logged once, and again when it works: not for each time that it is tried."""
+        if not self._wait:
+            log.error(
+                "JSON schemas cannot be checked, and requests that need it get 503: %s. It is tried again after %g s, "
+                "then less often, up to every %g s.", why, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS,
+            )  # fmt: skip
+        now = self._clock()
+        if now >= self._start_at:  # else another one has failed just now
+            self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS) or FIRST_WAIT_SECONDS
+            self._start_at = now + self._wait
 
     async def _kill(self, child: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -242,5 +270,5 @@ def _unusable(why: str) -> InvalidRequest:
     return InvalidRequest(f"The JSON schema cannot be used: {why}.", param="response_format")
 
 
-def _overloaded(sentence: str) -> Overloaded:
-    return Overloaded(sentence, retry_after_seconds=1)
+def _overloaded(sentence: str, retry_after_seconds: int = 1) -> Overloaded:
+    return Overloaded(sentence, retry_after_seconds=retry_after_seconds)
