@@ -47,18 +47,17 @@ class Caller:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def call(self, model: str, **more: Any) -> Answer:
+        body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello!"}], **more}).encode()
+        return await self.post("/v1/chat/completions", body, f"Authorization: Bearer {self._key}")
+
+    async def post(self, target: str, body: bytes, *lines: str) -> Answer:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams
-        body = json.dumps({"model": model, "messages": [{"role": "user", "content": "Hello!"}], **more}).encode()
-        writer.write(
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self._key}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        first, *lines = head.split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines if line)
+        head = "\r\n".join((f"POST {target} HTTP/1.1", "Host: x", *lines, f"Content-Length: {len(body)}"))
+        writer.write(head.encode() + b"\r\n\r\n" + body)
+        first, *found = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in found if line)
         if "content-length" in headers:
             answer = await reader.readexactly(int(headers["content-length"]))
         else:

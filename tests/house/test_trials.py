@@ -1,0 +1,255 @@
+"""What a new caller dialect and a new operation cost: a folder or a module, and a row. Both are added here and called."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import pytest
+from tests.compose.test_serving import Running, run, running
+
+from fairlead.api.openapi import document
+from fairlead.api.routes import all_routes
+from fairlead.doors.table import DOORS, DoorRow
+from fairlead.errors import FairleadError, InvalidRequest
+from fairlead.http.request import Request
+from fairlead.operations.chat.operation import CHAT
+from fairlead.routing.demand import Demand
+from fairlead.routing.prompt import Prompt
+from fairlead.testing import Fault, Reply, ScriptedUpstream
+from fairlead.tokens import Counted
+from fairlead.wire.chat import parse_chat
+from fairlead.wire.chat_request import ChatRequest
+
+SOURCE = Path(__file__).parents[2] / "src" / "fairlead"
+JSON = "Content-Type: application/json"
+
+
+def shouted(model: str, said: str, *, stream: bool = False) -> ChatRequest:
+    messages = [{"role": "user", "content": said.upper()}]
+    return parse_chat(json.dumps({"model": model, "messages": messages, "stream": stream}).encode())
+
+
+class Shout:
+    """A dialect of its own, as its folder would have it: model and key stand in the address or a header."""
+
+    key_example = "x-shout-key: sk-fl-..."
+
+    def credential(self, head: Request) -> bytes | None:
+        key = head.header(b"x-shout-key")
+        if key is None:
+            [found] = parse_qs(head.query).get("key", [""])
+            key = found.encode() or None
+        return key
+
+    def parse(self, request: Request) -> Demand:
+        body = json.loads(request.body)
+        if "say" not in body:
+            raise InvalidRequest("There is nothing to shout.", param="say")
+        model = unquote(request.path.removeprefix("/shout/v1/"))
+        return CHAT.demand(shouted(model, body["say"], stream=body.get("live", False)))
+
+    def error(self, error: FairleadError) -> tuple[bytes, bytes]:
+        return b"content-type: text/shout\r\n", f"{error.code}! {error.message}".upper().encode()
+
+    def error_event(self, error: FairleadError) -> bytes:
+        return f"event: oh no\ndata: {error.code.upper()}!\n\n".encode()
+
+
+class Echo:
+    """An operation of its own, as its module would have it. It notes what it is asked."""
+
+    name = "echo"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def demand(self, payload: Any) -> Demand:
+        self.asked.append("demand")
+        size = len(payload.messages)
+        return Demand(self, payload, payload.model, 0, 0, size, size, 1, 1, False, False, False, False, (), None)
+
+    def affinity(self, payload: Any) -> int:
+        self.asked.append("affinity")
+        return hash(payload.model) or 1
+
+    def media_tokens(self, _payload: Any, _image_tokens: int) -> int:
+        return 0
+
+    def count(self, payload: Any, _family: str | None, _whole: bool) -> Counted:
+        self.asked.append("count")
+        return Counted(len(payload.messages), "counted")
+
+    def kept(self, payload: Any) -> Prompt:
+        return CHAT.kept(payload)
+
+    def probe(self, model: str) -> ChatRequest:
+        return shouted(model, "echo")
+
+
+class EchoDoor(Shout):
+    """The same dialect for another operation."""
+
+    def __init__(self, operation: Echo) -> None:
+        self._operation = operation
+
+    def parse(self, request: Request) -> Demand:
+        return self._operation.demand(shouted("m", json.loads(request.body)["echo"]))
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as upstream:
+        yield upstream
+
+
+def configuration(*urls: str) -> str:
+    text = "retries = 0\n" + "".join(
+        f'[[providers]]\nid = "p{at}"\nbase_url = "{url}"\n' for at, url in enumerate(urls)
+    )
+    text += '[[models]]\nid = "m"\n'
+    for at in range(len(urls)):
+        text += f'[[models.deployments]]\nprovider = "p{at}"\nupstream_model = "x{at}"\nprice = "free"\n'
+    return text
+
+
+def with_gateway(tmp_path: Path, test: Callable[[Running], Awaitable[None]], *urls: str) -> None:
+    async def served() -> None:
+        async with running(tmp_path, configuration(*urls)) as it:
+            await test(it)
+
+    run(served)
+
+
+def add(monkeypatch: pytest.MonkeyPatch, row: DoorRow) -> None:
+    """All that is changed of the program."""
+    monkeypatch.setitem(DOORS, row.name, row)  # type: ignore[arg-type]
+
+
+SHOUT = DoorRow("shout", ("/shout/v1/{model}",), CHAT, Shout(), "Shouts.")
+
+
+def test_a_caller_dialect_is_a_folder_and_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
+) -> None:
+    add(monkeypatch, SHOUT)
+
+    async def test(it: Running) -> None:
+        caller = it.caller()
+        for said in ("hello", "hello again"):  # the second with a head that is known
+            answer = await caller.post("/shout/v1/m", json.dumps({"say": said}).encode(), f"X-Shout-Key: {it.key}")
+            assert answer.status == 200, answer.body
+            assert answer.usage["completion_tokens"] > 0
+            assert upstream.requests[-1].json["messages"][0]["content"] == said.upper()
+        assert (await caller.post(f"/shout/v1/m?key={it.key}", b'{"say": "hi"}')).status == 200
+        streamed = await caller.post("/shout/v1/m", b'{"say": "hi", "live": true}', f"X-Shout-Key: {it.key}")
+        assert streamed.headers["content-type"].startswith("text/event-stream")
+        await it.parts.ledger.flush()
+
+    with_gateway(tmp_path, test, upstream.url)
+    assert len(upstream.requests) == 4
+
+
+def test_its_errors_are_written_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
+) -> None:
+    add(monkeypatch, SHOUT)
+
+    async def test(it: Running) -> None:
+        caller, key = it.caller(), f"X-Shout-Key: {it.key}"
+
+        async def refused(target: str, body: bytes, *lines: str) -> tuple[int, str]:
+            answer = await caller.post(target, body, *lines)
+            assert answer.headers["content-type"] == "text/shout"
+            assert "www-authenticate" not in answer.headers
+            assert answer.headers["x-request-id"]
+            return answer.status, answer.body.decode()
+
+        asking = "INVALID_API_KEY! NO API KEY WAS SENT. SEND ONE AS 'X-SHOUT-KEY: SK-FL-...'."
+        assert await refused("/shout/v1/m", b'{"say": "hi"}') == (401, asking)
+        assert await refused("/shout/v1/m", b'{"say": "hi"}', f"Authorization: Bearer {it.key}") == (401, asking)
+        assert (await refused("/shout/v1/m", b'{"say": "hi"}', "X-Shout-Key: sk-fl-nobody"))[0] == 401
+        nothing = (400, "INVALID_REQUEST! THERE IS NOTHING TO SHOUT.")
+        assert await refused("/shout/v1/m", b'{"say?": "hi"}', key) == nothing
+        assert (await refused("/shout/v1/n", b'{"say": "hi"}', key))[1].startswith("MODEL_NOT_FOUND! ")
+        upstream.enqueue(Reply(status=500))
+        status, words = await refused("/shout/v1/m", b'{"say": "hi"}', key)
+        assert status == 502
+        assert words.startswith("UPSTREAM_FAILED! ")
+        # A path without a row has the words of the API.
+        other = await caller.post("/v1/completions", b"{}", key)
+        assert json.loads(other.body)["error"]["code"] == "not_found"
+
+    with_gateway(tmp_path, test, upstream.url)
+
+
+def test_a_stream_that_is_cut_ends_with_its_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
+) -> None:
+    add(monkeypatch, SHOUT)
+    upstream.enqueue(Reply(fault=Fault.EOF, after_chunks=3))
+
+    async def test(it: Running) -> None:
+        answer = await it.caller().post("/shout/v1/m", b'{"say": "hi", "live": true}', f"X-Shout-Key: {it.key}")
+        assert answer.status == 200
+        assert answer.body.endswith(b"\n\nevent: oh no\ndata: UPSTREAM_CUT!\n\n")
+
+    with_gateway(tmp_path, test, upstream.url)
+
+
+def test_an_operation_is_a_module_and_one_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
+) -> None:
+    echo = Echo()
+    add(monkeypatch, DoorRow("echo", ("/v1/echoes",), echo, EchoDoor(echo), "Echoes.", streams=False))
+
+    async def test(it: Running) -> None:
+        body = json.dumps({"echo": "a long way " * 1_000}).encode()
+        answer = await it.caller().post("/v1/echoes", body, f"X-Shout-Key: {it.key}")
+        assert answer.status == 200, answer.body
+
+    with ScriptedUpstream() as other:
+        with_gateway(tmp_path, test, upstream.url, other.url)
+        [sent] = upstream.requests + other.requests
+    assert sent.json["messages"][0]["content"].startswith("A LONG WAY A LONG WAY")
+    assert echo.asked == ["demand", "affinity"], "once at the door, once where it is planned"
+    described: dict[str, Any] = document(all_routes())["paths"]["/v1/echoes"]["post"]
+    assert described["tags"] == ["Echo"]
+    assert described["summary"] == "Echoes."
+    assert "text/event-stream" not in described["responses"]["200"]["content"]
+
+
+def imports_of(file: Path) -> set[str]:
+    tree = ast.parse(file.read_text("utf-8"))
+    return {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+
+
+def test_only_the_table_knows_the_folders_of_doors() -> None:
+    folders = {file.parent.name for file in (SOURCE / "doors").glob("*/door.py")}
+    assert "openai_chat" in folders
+    for folder in folders:
+        knowing = {
+            str(file.relative_to(SOURCE))
+            for file in SOURCE.rglob("*.py")
+            if any(f"{module}.".startswith(f"fairlead.doors.{folder}.") for module in imports_of(file))
+        }
+        assert {name for name in knowing if not name.startswith(f"doors/{folder}/")} == {"doors/table.py"}
+
+
+def test_no_code_but_its_row_knows_a_door_by_name_or_path() -> None:
+    for row in DOORS.values():
+        for file in SOURCE.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                if isinstance(node, ast.Constant) and node.value in (row.name, *row.paths):
+                    assert str(file.relative_to(SOURCE)) == "doors/table.py", file
+
+
+def test_the_endpoints_know_no_operation() -> None:
+    for file in (SOURCE / "api").glob("*.py"):
+        assert not any(module.startswith("fairlead.operations") for module in imports_of(file)), file
+        if file.name != "openapi.py":  # which lists the parameters of a chat
+            assert "fairlead.wire.chat" not in imports_of(file), file
