@@ -27,6 +27,7 @@ from fairlead.errors import (
     ConfigurationError,
     ServiceError,
 )
+from fairlead.http.failure_log import FailureLog
 from fairlead.http.listening import bind
 from fairlead.http.memory import release_file_pages, tune_allocator
 from fairlead.http.server import Server
@@ -117,6 +118,7 @@ class Process:
     async def serve(self, listen: Callable[[Server], Awaitable[None]]) -> int:
         """Serves what `listen` makes the server accept, until SIGTERM or SIGINT; returns the exit code."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(FailureLog(log).loop_failed)
         loop.set_default_executor(ThreadPoolExecutor(OTHER_THREADS, "other"))
         parts = Parts(self._service)
         for (own_host, own_port), private in parts.private.items():

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from fairlead.api.dispatch import Dispatch
-from fairlead.http.failure_log import FailureLog
+from fairlead.http.failure_log import MOST_FRAMES, FailureLog
 
 from .support import Request, Response, eventually, running
 
@@ -71,3 +71,38 @@ def test_a_thousand_failing_requests_are_a_line_per_second(caplog: pytest.LogCap
         assert 1 <= len(lines) <= seconds + 1
         assert all(record.getMessage().startswith("GET '/fail' failed") for record in lines if record.exc_info)
         eventually(lambda: "more like it" in caplog.messages[-1])
+
+
+def test_an_exception_that_is_raised_again_and_again_is_logged_in_bounded_length(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = [0.0]
+    failures = FailureLog(log, lambda: now[0])
+    shared = ValueError("x" * 1_000_000)
+    for _ in range(2_000):
+        try:
+            raise shared
+        except ValueError as error:
+            failures.error("GET / failed", error)
+        now[0] += 0.01
+    assert 15 <= len(caplog.records) <= 21
+    assert len(caplog.text) < 25 * len(caplog.records) * 1_000
+    assert "Traceback" in caplog.text
+    frames = shared.__traceback__
+    count = 0
+    while frames is not None:
+        frames, count = frames.tb_next, count + 1
+    assert count <= MOST_FRAMES + 1
+
+
+def test_what_fails_in_callbacks_is_logged_once_a_second_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(FailureLog(log).loop_failed)
+        for _ in range(100):
+            loop.call_soon(lambda: 1 // 0)
+        await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    assert len([record for record in caplog.records if record.exc_info]) == 1
+    assert "ZeroDivisionError" in caplog.text
