@@ -49,7 +49,9 @@ class KeyLookup:
 class UnknownKey(Unauthenticated):
     """`pending`: the request may try again when that is done."""
 
-    pending: asyncio.Future[None] | None = None
+    def __init__(self, pending: asyncio.Future[None] | None) -> None:
+        super().__init__("This API key is not known here, or it was revoked.")
+        self.pending = pending
 
 
 def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
@@ -102,8 +104,7 @@ def _look_up(request: Request, keys: KeyRing, door: Door, memo: object) -> Calle
     if caller is None:
         lookup = memo if isinstance(memo, KeyLookup) else KeyLookup(keys.look_up(key))
         _remember(request, lookup)
-        error = UnknownKey("This API key is not known here, or it was revoked.")
-        if lookup.pending is not None and not lookup.pending.done():
-            error.pending = lookup.pending
-        raise error
+        pending = lookup.pending
+        # Not in a variable here: the error would hold the frame that holds it.
+        raise UnknownKey(pending if pending is not None and not pending.done() else None)
     return caller
