@@ -202,6 +202,49 @@ def test_usage_that_is_none_is_counted_here_and_the_answer_says_so(
     assert not stream or got.body.endswith(b"data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("usage", [True, False])
+def test_a_provider_that_ignores_stream_serves_a_streaming_caller_all_the_same(
+    served: Served, upstream: ScriptedUpstream, usage: bool
+) -> None:
+    upstream.enqueue(Reply(body=json.dumps(whole("Hi there.", **({"usage": USED} if usage else {})))))
+    got = ask(served, stream=True, stream_options={"include_usage": True})
+    assert (got.status, got.error, got.text) == (200, None, "Hi there.")
+    assert got.headers["content-type"].startswith("text/event-stream")
+    assert got.body.endswith(b"data: [DONE]\n\n")
+    assert {event["model"] for event in got.events} == {"hosted"}
+    finishes = [choice["finish_reason"] for event in got.events for choice in event["choices"]]
+    assert finishes == [None, "stop"]
+    price = got.usage["prompt_tokens"] * INPUT + got.usage["completion_tokens"] * OUTPUT
+    assert picodollars(served, got) == price > 0
+    assert receipt(served, got)["attempts"][-1]["outcome"] == "served"
+
+
+def test_tool_calls_of_a_provider_that_ignores_stream_arrive_as_events(
+    served: Served, upstream: ScriptedUpstream
+) -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [call], "refusal": None}
+    document = {**whole(), "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}
+    upstream.enqueue(Reply(body=json.dumps(document)))
+    got = ask(served, stream=True)
+    delta = got.events[0]["choices"][0]["delta"]
+    assert delta == {
+        "role": "assistant",
+        "content": None,
+        "reasoning_content": "hm",
+        "tool_calls": [{**call, "index": 0}],
+    }
+    assert got.events[1]["choices"][0]["finish_reason"] == "tool_calls"
+    assert picodollars(served, got) > 0
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"choices": []}', '{"choices": [5]}', '{"choices": [{"message": 5}]}'])
+def test_what_is_no_answer_is_no_stream_either(served: Served, upstream: ScriptedUpstream, text: str) -> None:
+    upstream.enqueue(Reply(body=text))
+    got = ask(served, stream=True)
+    assert (got.status, got.error["code"]) == (502, "upstream_invalid")
+
+
 @pytest.mark.parametrize("model", ["hosted", "streams"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_what_a_provider_asks_of_us_is_not_shown_to_the_caller(

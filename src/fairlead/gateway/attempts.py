@@ -18,7 +18,7 @@ from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import drain
 from fairlead.gateway.delivery import BufferSink, Delivery
 from fairlead.operations.chat.continuation import Splice, continued
-from fairlead.operations.chat.emulate import Emulated, emulated, inner_request
+from fairlead.operations.chat.emulate import Emulated, EmulatedAnswer, as_events, emulated, inner_request
 from fairlead.operations.chat.emulating import emulate
 from fairlead.operations.chat.unpaid import UnpaidEmulations
 from fairlead.providers.scrub import without_host
@@ -174,6 +174,7 @@ class Attempts:
     async def _exchange(self, attempt: Attempt, call: Call, call_state: CallState, entry: Entry | None) -> None:
         """Sends the call, and delivers and settles what is answered."""
         upstream, streamed = attempt.upstream, call_state.demand.stream
+        made: EmulatedAnswer | None = None
         if entry is not None:
             exchange = entry.exchange
         elif upstream.gate is None:
@@ -194,19 +195,24 @@ class Attempts:
             sink = BufferSink(self._delivery, assembler, attempt)
             await (exchange if entry is None else entry).relay(sink.take)
             assembler.finish()
-        elif streamed:
+        elif streamed and call_state.splice is not None:
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
         else:
             # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
             whole = exchange.whole()
             if whole is None:
                 whole = await exchange.read()
-            attempt.answer = upstream.adapter.plain(call, whole)
+            attempt.answer = answer = upstream.adapter.plain(call, whole)
+            if streamed:  # it ignored that a stream was asked for: its events are made here
+                made = as_events(answer)
         attempt.ended_at = self._clock()
         call_state.settle_now()
         if not attempt.settle_at_once():
             await attempt.settle()
-        self._delivery.whole(attempt, call, call_state)
+        if made is None:
+            self._delivery.whole(attempt, call, call_state)
+        else:
+            self._delivery.at_once(attempt, made, call, call_state)
 
     def _may_emulate(self, call_state: CallState) -> None:
         """Raises AnswerInvalid where a schema was emulated in vain for this call already, and RateLimited where that

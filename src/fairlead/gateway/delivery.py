@@ -84,6 +84,19 @@ class Delivery:
             head = head_of(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
         response.send(200, head, answer.end(usage_members(usd, attempt.counted), attempt.counted))
 
+    def at_once(self, attempt: Attempt, made: EmulatedAnswer, call: Call, call_state: CallState) -> None:
+        """Sends the events of an answer that came whole, settled."""
+        response, choices = call_state.response, call_state.demand.choices
+        if response.finished:  # the caller was answered at its deadline
+            return
+        head = head_of(STREAM_HEAD, attempt, call)
+        if choices > 1 and _lacks_choices(made, choices, call):
+            call_state.note_dropped("n")
+            head = head_of(STREAM_HEAD, attempt, call, None, (*call.dropped, "n"))
+        members = usage_members(written(attempt.bill.price), attempt.counted)
+        response.start(200, head)
+        response.end(made.stream(members, attempt.counted, include_usage=call_state.request.include_usage))
+
     def emulated(
         self, attempt: Attempt, made: EmulatedAnswer, call: Call, call_state: CallState, wanted: Emulated
     ) -> None:

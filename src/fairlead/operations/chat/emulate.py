@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, UpstreamInvalid
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
+from fairlead.routing.protocols import Answer
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import TokenClasses, Usage
 
@@ -152,7 +153,8 @@ class EmulatedAnswer:
         events: list[Any] = []
         for choice in document["choices"]:
             message, index = choice["message"], choice["index"]
-            delta = {"role": "assistant", "content": message.get("content")}
+            delta = {name: value for name, value in message.items() if value is not None}
+            delta |= {"role": "assistant", "content": message.get("content")}
             if message.get("tool_calls"):
                 delta["tool_calls"] = [{**call, "index": at} for at, call in enumerate(message["tool_calls"])]
             events.append({**frame, "choices": [{"index": index, "delta": delta, "finish_reason": None}]})
@@ -161,6 +163,20 @@ class EmulatedAnswer:
         if include_usage:
             events.append({**frame, "choices": [], "usage": self._shown(members, counted)})
         return b"".join(b"data: %b\n\n" % _encode(event) for event in events) + b"data: [DONE]\n\n"
+
+
+def as_events(answer: Answer) -> EmulatedAnswer:
+    """A whole answer to someone who asked for a stream. Raises UpstreamInvalid when it is not a chat completion."""
+    try:
+        document = msgspec.json.decode(answer.end(b""))
+    except (msgspec.DecodeError, RecursionError):
+        document = None
+    choices = document.get("choices") if isinstance(document, dict) else None
+    if not isinstance(choices, list) or not all(map(_is_choice, choices)):
+        raise UpstreamInvalid("The provider's answer is not a chat completion.")
+    for at, choice in enumerate(choices):
+        choice["index"] = at
+    return EmulatedAnswer(document, answer.usage)
 
 
 class Whole(NamedTuple):
@@ -196,6 +212,11 @@ def whole(body: bytes, usage: Usage | None) -> Whole:
     if not isinstance(message, dict) or not _is_usable(message, choice):
         raise UpstreamInvalid("The provider's answer is not a chat completion.")
     return Whole({**document, "choices": [choice]}, usage)
+
+
+def _is_choice(choice: Any) -> bool:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    return isinstance(message, dict) and _is_usable(message, choice)
 
 
 def _is_usable(message: dict[str, Any], choice: Any) -> bool:
