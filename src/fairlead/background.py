@@ -44,7 +44,9 @@ class BackgroundTasks:
                 self.failures += 1
                 if loop.time() - began > LONGEST_WAIT_SECONDS:
                     wait = self._first_wait
-                log.exception("What %s failed; it begins again in %.3g s.", name, wait)
+                log.exception(
+                    "Background task %r failed. Restarting in %.3g s. Please report the traceback.", name, wait
+                )
             else:
                 return
             await asyncio.sleep(wait)

@@ -19,7 +19,7 @@ FairleadError
 ├── ServiceError                    this service cannot serve it now
 │   ├── InternalError          500  internal_error
 │   ├── NoDeployment           503  no_deployment
-│   ├── CandidatesResting      503  candidates_resting: all who could serve it are out of order
+│   ├── CandidatesResting      503  candidates_resting: no healthy deployment
 │   ├── DeadlineExceeded       504  deadline_exceeded: the time that the caller gave has passed
 │   ├── EngineStarting         503  engine_starting
 │   ├── Overloaded             503  overloaded
@@ -36,7 +36,7 @@ FairleadError
 │   │   └── AnswerInvalid      502  answer_invalid: it does not conform to the schema that was asked for
 │   └── UpstreamCut            502  upstream_cut: the answer ended before it was complete
 │       └── EngineCrashed      502  engine_crashed
-├── CallerGone             499  caller_gone: hung up before the answer was complete; nobody is told, it is recorded
+├── CallerGone             499  caller_gone: disconnected before the answer was complete; recorded, never sent
 └── ConfigurationError              a file or variable is wrong; says where and how to mend it (never sent to callers)
 """
 
@@ -51,7 +51,7 @@ Verdict = Literal["nothing", "works", "slow", "failed", "unreachable", "limited"
 
 class FailurePolicy(NamedTuple):
     """What is done about an attempt that ends with an error: `elsewhere`, the next candidate is tried at once; `again`,
-    when none is left, this one is, after a pause. Neither: the caller is told.
+    when none is left, this one is, after a pause. Neither: the caller gets the error.
 
     `verdict`, for the health of the deployment: "works", it understood the request; "slow", it is not known to be
     broken; "failed"; "unreachable", so is its provider; "limited", it rests as long as it says; "denied", its provider
@@ -290,7 +290,7 @@ class EngineCrashed(UpstreamCut):
 
 
 class CallerGone(FairleadError):
-    """The caller hung up. Raised where its request waits; 499 is nginx's number for it and never sent."""
+    """The caller disconnected. Raised where its request waits; 499 is nginx's number for it and never sent."""
 
     status = 499
     code = "caller_gone"

@@ -111,7 +111,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             code = member.run()
         except FairleadError as error:
-            log.error("%s cannot serve: %s", member.name, error.message)
+            log.error("%s cannot start: %s", member.name, error.message)
         except BaseException:  # also SystemExit: nothing of the parent's must run in this process
             log.exception("%s failed", member.name)
         finally:
@@ -143,8 +143,8 @@ class Supervisor:
             return exit_code if exit_code > 0 else 1
         member.deaths = 1 if now - member.started > HEALTHY_SECONDS else member.deaths + 1
         wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (member.deaths - 1))
-        how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
-        log.error("%s %s; it is started again in %.1f s.", member.name, how, wait)
+        how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"exited with code {exit_code}"
+        log.error("%s %s. Restarting in %.1f s.", member.name, how, wait)
         member.again_at = now + wait
         return 0
 

@@ -173,7 +173,7 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
     else:
         lines += [
             "",
-            "No model can be called yet: name a provider and a model in a file, and start with --config FILE.",
+            "No model can be called yet: configure a provider and a model in a file, and start with --config FILE.",
             f"How: {url}/docs/settings",
         ]
         if not engine_is_installed():

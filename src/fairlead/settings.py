@@ -340,20 +340,20 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         if origin != "*" and not PUBLIC_URL.fullmatch(origin):
             raise source.error(
                 f"server.cors_origins[{at}]",
-                f"{origin!r} is no origin as browsers send it: https://chat.example.org, without a path or a slash at "
-                'its end, or "*".',
+                f"{origin!r} is not an origin: use scheme and host, such as https://chat.example.org, without a path "
+                'or trailing slash, or "*".',
             )
     if file.server.public_url is not None and not PUBLIC_URL.fullmatch(file.server.public_url):
         raise source.error(
             "server.public_url",
-            "'public_url' is the address that visitors use, like https://llm.example.org, without a path or a slash "
-            "at the end.",
+            "'public_url' must be the scheme and host that visitors use, such as https://llm.example.org, without a "
+            "path or trailing slash.",
         )
     for name in ("metrics", "status"):
         if exposure(getattr(file.server, name)) is None:
             raise source.error(
                 f"server.{name}",
-                f'\'{name}\' is "public", "closed", or an address of its own with a port, like "127.0.0.1:9464".',
+                f'\'{name}\' must be "public", "closed", or a separate address with a port, such as "127.0.0.1:9464".',
             )
     if file.server.max_buffered_bytes < BODIES_BUFFERED * file.server.max_body_bytes:
         raise source.error(
@@ -363,7 +363,7 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
         )
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
-            raise source.error(f"providers[{at}]", "'base_url' is missing here (or a preset that knows it).")
+            raise source.error(f"providers[{at}]", "'base_url' is missing (or a preset, which has one).")
     return Settings(
         file.server,
         file.providers,
@@ -393,7 +393,7 @@ def aws_keys(provider: ProviderSettings, environment: Mapping[str, str] | None =
     given = (provider.access_key_id, provider.secret_access_key, provider.session_token)
     key_id, secret, token = (_secret(provider, key, environment) for key in given)
     if not key_id or not secret:
-        raise ConfigurationError(f"Provider {provider.id!r} needs access_key_id and secret_access_key, both.")
+        raise ConfigurationError(f"Provider {provider.id!r} requires both access_key_id and secret_access_key.")
     return key_id, secret, token
 
 
@@ -409,18 +409,18 @@ def _profile_keys(provider: str, profile: str, environment: Mapping[str, str] | 
     try:
         parser.read_string(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no credentials file"
+        reason = error.strerror if isinstance(error, OSError) else "not a valid credentials file"
         raise ConfigurationError(
-            f"{file}, which has the keys of provider {provider!r}, cannot be read: {reason}."
+            f"The credentials file {file} of provider {provider!r} cannot be read: {reason}."
         ) from None
     if not parser.has_section(profile):
-        raise ConfigurationError(f"{file} has no profile {profile!r}, which provider {provider!r} wants.")
+        raise ConfigurationError(f"{file} has no profile {profile!r}, as configured for provider {provider!r}.")
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     key_id, secret, token = (parser.get(profile, name, fallback="") for name in names)
     if not key_id or not secret:
         raise ConfigurationError(
-            f"The profile {profile!r} of {file} has no aws_access_key_id and aws_secret_access_key: roles and other "
-            "sources of credentials are not known here."
+            f"The profile {profile!r} of {file} has no aws_access_key_id and aws_secret_access_key. Roles and other "
+            "sources of credentials are not supported."
         )
     return key_id, secret, token
 
@@ -431,12 +431,12 @@ def _secret(provider: ProviderSettings, key: str | EnvironmentKey | None, enviro
         value = environment.get(key.env)
         if not value:
             raise ConfigurationError(
-                f"The environment variable {key.env} is not set; it should hold the key of provider {provider.id!r}."
+                f"The environment variable {key.env} is not set; set it to the key of provider {provider.id!r}."
             )
         key = value
     if key and not re.fullmatch(r"[\x21-\x7e]+", key):
         raise ConfigurationError(
-            f"The key of provider {provider.id!r} has spaces or characters that no header may hold."
+            f"The key of provider {provider.id!r} contains spaces or characters that are not allowed in a header."
         )
     return key or ""
 
@@ -449,11 +449,13 @@ def otlp_headers(settings: TelemetrySettings, environment: Mapping[str, str] | N
         if isinstance(value, EnvironmentKey):
             if not environment.get(value.env):
                 raise ConfigurationError(
-                    f"The environment variable {value.env} is not set; it should hold the OTLP header {name!r}."
+                    f"The environment variable {value.env} is not set; set it to the value of the OTLP header {name!r}."
                 )
             value = environment[value.env]
             if not re.fullmatch(r"[\x20-\x7e]+", value):
-                raise ConfigurationError(f"The OTLP header {name!r} has characters that no header may hold.")
+                raise ConfigurationError(
+                    f"The OTLP header {name!r} contains characters that are not allowed in a header."
+                )
         found[name] = value
     return found
 
@@ -468,7 +470,7 @@ def database_url(settings: Settings, environment: Mapping[str, str] | None = Non
         value = environment.get(url.env)
         if not value:
             raise ConfigurationError(
-                f"The environment variable {url.env} is not set; it should hold the address of the database."
+                f"The environment variable {url.env} is not set; set it to the URL of the database."
             )
         return value
     return url
@@ -486,9 +488,7 @@ def data_directory(given: Path | None, environment: Mapping[str, str] | None = N
     try:
         return Path("~/.local/share").expanduser().absolute() / "fairlead"
     except RuntimeError:
-        raise ConfigurationError(
-            "Nobody here has a home directory: say where the data shall be with --data or FAIRLEAD_DATA."
-        ) from None
+        raise ConfigurationError("No home directory found; set --data or FAIRLEAD_DATA.") from None
 
 
 def configuration_file(given: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:

@@ -343,7 +343,7 @@ def _of_table(kind: inspect.Type, value: dict[str, Any], path: Path_, above: str
         for name, entry in value.items():
             if not _fits(kind.key_type, name):
                 wanted = _wanted((kind.key_type,))
-                yield Problem((*path, name), f"{_quoted(name)} cannot be a name here: it takes {wanted}.")
+                yield Problem((*path, name), f"{_quoted(name)} is not a valid name: names take {wanted}.")
             shown = _quoted(name) if len(name) > LONGEST_WORD or not name.isprintable() else name
             yield from problems(kind.value_type, entry, (*path, name), f"{above}.{shown}" if above else shown)
     elif isinstance(kind, inspect.StructType):

@@ -320,7 +320,7 @@ def test_a_limit_that_is_taken_away_and_set_again_begins_unused() -> None:
 
 @pytest.mark.parametrize("field_name", Limits.__struct_fields__)
 def test_a_limit_below_one_is_refused_with_its_name(field_name: str) -> None:
-    with pytest.raises(ValueError, match=f"`{field_name}` is 0; a limit is at least 1."):
+    with pytest.raises(ValueError, match=f"`{field_name}` is 0; a limit must be at least 1."):
         Limits(**{field_name: 0})
     with pytest.raises(msgspec.ValidationError, match=field_name):
         msgspec.json.decode(b'{"%s": -3}' % field_name.encode(), type=Limits)
@@ -363,7 +363,7 @@ def test_a_request_larger_than_the_whole_limit_is_told_that_waiting_is_of_no_use
     assert error.retry_after_seconds is None
     assert error.message == (
         "The model small of this account may use 1,000 tokens per minute and this request may need 1,500, "
-        "so it can never fit; make it smaller."
+        "which always exceeds it; send a smaller request."
     )
 
 

@@ -48,7 +48,7 @@ def test_a_slip_in_the_name_of_the_data_directory_is_told_and_makes_nothing(tmp_
     for command in (("verify",), ("keys", "list"), ("keys", "revoke", "key_0"), ("usage", "export", "--format", "csv")):
         done = run(*command, "--data", str(tmp_path / "nope"))
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"no data of Fairlead in {tmp_path / 'nope'}" in done.stderr
+        assert f"No Fairlead data found in {tmp_path / 'nope'}" in done.stderr
     assert not (tmp_path / "nope").exists()
     tmp_path.chmod(0o755)
     done = subprocess.run(

@@ -180,7 +180,7 @@ def test_verify_ends_with_one_at_a_charge_that_was_changed(upstream: ScriptedUps
     data = tmp_path / "data"
     good = fairlead("verify", data=data)
     assert good.returncode == 0
-    assert f"Records: 1. Price sheets: 1. They come to {PRICE} USD, as charged" in good.stdout
+    assert f"Records: 1. Price sheets: 1. Recomputed total: {PRICE} USD, as charged" in good.stdout
     assert "Records: 0." in fairlead("verify", "--since", "2999-01-01", data=data).stdout
     with contextlib.closing(sqlite3.connect(data / "fairlead.db")) as database:
         database.execute("UPDATE usage_records SET price = price + 1")

@@ -193,7 +193,7 @@ def test_a_database_server_that_goes_away_during_calls_loses_nothing(
             assert ask(served, key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] in (200, 503)
             for _ in range(20):
                 assert ask(served, served.key, "/v1/chat/completions", {"model": "flat", "messages": HELLO})[0] == 200
-            eventually(lambda: "takes no usage records" in str(ask(served, key, "/readyz")[1]["warnings"]))
+            eventually(lambda: "usage records cannot be stored" in str(ask(served, key, "/readyz")[1]["warnings"]))
         finally:
             postgres.start()
         eventually(lambda: ask(served, key, "/readyz")[1]["warnings"] == [])
@@ -244,7 +244,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_slice_comes_back(
         children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
         assert len(children) == 3
         os.kill(int(children[1]), signal.SIGKILL)
-        eventually(lambda: "is started again" in served.output)
+        eventually(lambda: "Restarting in" in served.output)
         # None of the calls that follow is lost, and no picodollar of what the dead worker had leased.
         eventually(lambda: funds(served)[0][2:] == (20 * 10**10, 0))
         assert race(served, key, 50, 6) == {200: 40, 402: 10}

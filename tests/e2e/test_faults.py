@@ -396,8 +396,8 @@ def test_explain_replays_how_a_call_was_routed(
     assert [one["outcome"] for one in found["attempts"]] == ["upstream_cut", "served"]
     assert found["continued_at_character"] == len("One two  ")
     text = fairlead("explain", name, data=served.data).stdout
-    assert "a-lone/x was left out: ignored" in text
-    assert "went on elsewhere at character 9" in text
+    assert "a-lone/x was rejected: ignored" in text
+    assert "continued by another deployment at character 9" in text
     assert fairlead("explain", "gen_nothing", data=served.data).returncode == 1
 
 

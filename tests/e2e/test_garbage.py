@@ -116,7 +116,7 @@ def quiet(served: Served) -> bool:
         (Reply(fault=Fault.CLOSE_AT_ONCE), None, 200),  # a kept connection: sent again
         (Reply(fault=Fault.HTML), None, 502),
     ],
-    ids=["served", "hung up", "failed", "refused", "cut", "closed", "no API"],
+    ids=["served", "disconnected", "failed", "refused", "cut", "closed", "no API"],
 )
 @pytest.mark.parametrize("name", ["own", "hosted"])
 def test_a_stream_leaves_no_garbage_whatever_comes_of_it(

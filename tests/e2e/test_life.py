@@ -324,7 +324,7 @@ def test_work_beside_the_calls_that_fails_is_told_and_goes_on(tmp_path: Path) ->
     program.write_text(FAILING)
     with serving(tmp_path, program=(str(program),)) as served:
         eventually(lambda: "RuntimeError: on purpose" in served.output)
-        assert "What watches the keys failed; it begins again in 1 s." in served.output
+        assert "Background task 'key watcher' failed. Restarting in 1 s." in served.output
         key = fairlead("keys", "create", "--name", "later", data=served.data).stdout.split()[-1]
         eventually(lambda: got(served, "/v1/key", key)[0] == 200)
         metrics = got(served, "/metrics")[1]

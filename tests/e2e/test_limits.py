@@ -90,7 +90,7 @@ def test_tokens_are_counted_as_they_were_used(served: Served, upstream: Scripted
     assert "1,000 tokens per day" in refused.json()["error"]["message"]
     assert refused.headers["x-ratelimit-remaining-tokens"] == "0"
     large = new_key(served, "--limit", "tokens_per_minute=50")
-    assert "can never fit" in call(served, large, max_tokens=100).json()["error"]["message"]
+    assert "always exceeds" in call(served, large, max_tokens=100).json()["error"]["message"]
     assert call(served, large, max_tokens=30).status_code == 200
 
 
@@ -163,7 +163,7 @@ def test_a_key_is_bound_to_models_networks_and_a_day(served: Served) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--limit", "requests=5"), "requests_per_minute"), (("--limit", "requests_per_day=0"), "takes a whole number"),
+        (("--limit", "requests=5"), "requests_per_minute"), (("--limit", "requests_per_day=0"), "must be a whole number"),
         (("--network", "10.0.0.300"), "10.0.0.0/8"), (("--expires", "tomorrow"), "2027-01-31"),
         (("--expires", "2020-01-01"), "in the past"),
         (("--budget", "year=5"), "day, week, month"), (("--budget", "day"), "day=5.00"), (("--credit", "-1"), "decimal"),

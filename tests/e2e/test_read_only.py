@@ -106,7 +106,7 @@ def test_a_spool_of_another_user_is_told_while_calls_are_served_and_stored(tmp_p
         told = http.get("/readyz")
         assert told.status_code == 200
         assert told.json()["warnings"] == [
-            f"usage of an earlier process is not in the books: {closed} cannot be taken up (Is a directory)"
+            f"usage of an earlier process is not in the books: its spool {closed} cannot be opened (Is a directory)"
         ]
         figures = http.get("/metrics").text
         assert 'fairlead_spools_closed{process="' in figures

@@ -157,7 +157,7 @@ def test_a_checked_model_gets_a_context_that_it_has_and_its_own_name(tmp_path: P
     ("arguments", "words"),
     [
         ((MMPROJ,), "--mmproj"),
-        ((DEMO_GGUF, DEMO_GGUF), "no vision part"),
+        ((DEMO_GGUF, DEMO_GGUF), "not the vision part"),
         ((DEMO_GGUF, Path("/nowhere.gguf")), "does not exist"),
         ((DEMO_GGUF, None, None, 4096), "from 256 to 2048"),
         ((DEMO_GGUF, None, None, 10), "from 256 to 2048"),

@@ -215,16 +215,16 @@ def test_an_engine_that_cannot_load_is_given_up_with_the_cause(
             assert not await engine.wait_ready(PATIENCE_SECONDS)
             assert engine.gave_up
             assert engine.state == "crashed"
-            assert "exit code 3" in engine.reason
+            assert "exited with code 3" in engine.reason
             assert "failed to load" in " ".join(engine.log)
-            assert "not started again" in engine.reason
+            assert "not restarted" in engine.reason
             assert engine.starts == 3
 
     asyncio.run(main())
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 3
-    assert all("exit code 3" in line and "failed to load" in line for line in told)
-    assert "started again in" in told[0]
+    assert all("exited with code 3" in line and "failed to load" in line for line in told)
+    assert "Restarting in" in told[0]
     assert "restart Fairlead" in told[2]
 
 

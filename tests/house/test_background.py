@@ -44,5 +44,5 @@ def test_a_chore_that_fails_is_told_and_begun_again_later_each_time(caplog: pyte
     waits = [later - before for before, later in itertools.pairwise(begun)]
     assert [wait >= least for wait, least in zip(waits, (0.05, 0.1, 0.2), strict=True)] == [True] * 3
     assert [record.exc_info is not None for record in caplog.records] == [True] * 3
-    assert "What fails failed; it begins again in 0.05 s." in caplog.text
+    assert "Background task 'fails' failed. Restarting in 0.05 s." in caplog.text
     assert ended == ["done", "lasts"]

@@ -185,7 +185,7 @@ def test_the_queue_in_front_is_bounded_in_places_and_time() -> None:
             await asyncio.sleep(0.05)
             second = asyncio.create_task(eagerly(call(pool)))
             await asyncio.sleep(0)
-            with pytest.raises(UpstreamBusy, match="Too many"):
+            with pytest.raises(UpstreamBusy, match="queue for this provider is full"):
                 await eagerly(call(pool))
             with pytest.raises(UpstreamBusy, match="in time"):
                 await second
@@ -262,8 +262,8 @@ def test_interim_answers_are_skipped_and_an_answer_may_end_with_the_connection()
     ("sent", "timeouts", "words"),
     [
         (b"", Timeouts(first_byte_seconds=0.2), "begin to answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", Timeouts(idle_seconds=0.2), "fell silent"),
-        (b"", Timeouts(total_seconds=0.2), "in total"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", Timeouts(idle_seconds=0.2), "stopped sending"),
+        (b"", Timeouts(total_seconds=0.2), "total time limit"),
     ],
 )
 def test_every_phase_has_its_timeout(sent: bytes, timeouts: Timeouts, words: str) -> None:

@@ -488,7 +488,7 @@ def test_credit_that_cannot_be_leased_is_told_once_and_until_it_can(
     asyncio.run(outage())
     told = [record.getMessage() for record in caplog.records if "redit" in record.getMessage()]
     assert len(told) == 2
-    assert told[1] == "Credit is leased again."
+    assert told[1] == "Credit can be leased from the database again."
 
 
 def test_missing_usage_is_a_state_of_its_own_and_never_a_silent_zero(store: Store) -> None:

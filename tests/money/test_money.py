@@ -70,9 +70,9 @@ def test_what_64_bits_do_not_hold_is_an_error_and_never_wraps(first: int, second
 def test_a_markup_is_exact_or_refused() -> None:
     assert Picodollars(100_000).scaled("1.25") == Picodollars(125_000)
     assert Picodollars(3).scaled("2") == Picodollars(6)
-    with pytest.raises(ValueError, match="no whole number"):
+    with pytest.raises(ValueError, match="not a whole number"):
         Picodollars(1).scaled("1.1")
-    with pytest.raises(ValueError, match="a markup is"):
+    with pytest.raises(ValueError, match="a markup must be"):
         Picodollars(1).scaled("-1")
 
 

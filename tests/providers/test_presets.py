@@ -93,7 +93,7 @@ def test_bedrock_signs_with_a_profile_of_the_shared_file(tmp_path: Path) -> None
     assert provider(tmp_path, text + '\nprofile = "work"', home).aws_keys == ("wid", "wsecret", "token")
     variables = {"AWS_ACCESS_KEY_ID": "v", "AWS_SECRET_ACCESS_KEY": "w"}
     assert provider(tmp_path, text, {**home, **variables}).aws_keys == ("v", "w", ""), "variables go first"
-    for profile, words in (("none", "no profile 'none'"), ("role", "roles and other sources")):
+    for profile, words in (("none", "no profile 'none'"), ("role", "Roles and other sources")):
         with pytest.raises(ConfigurationError, match=words):
             provider(tmp_path, f'{text}\nprofile = "{profile}"', home)
     with pytest.raises(ConfigurationError, match="cannot be read"):

@@ -132,8 +132,8 @@ def test_only_a_line_feed_counts_as_a_line(tmp_path: Path) -> None:
         (('price = { input = "0.10", output = "0.30" }', 'lacks = ["tool"]'), 18, "did you mean 'tools'?"),
         (('price = { input = "0.10", output = "0.30" }', 'price = "fre"'), 18, "did you mean 'free'?"),
         (("[server]", '[routing]\nstrategy = "latancy"\n[server]'), 2, "did you mean 'latency'?"),
-        (("[server]", '[server]\ncors_origins = ["*", "localhost"]'), 2, "no origin"),
-        (("[server]", '[server]\ncors_origins = ["https://chat.example.org/"]'), 2, "no origin"),
+        (("[server]", '[server]\ncors_origins = ["*", "localhost"]'), 2, "not an origin"),
+        (("[server]", '[server]\ncors_origins = ["https://chat.example.org/"]'), 2, "not an origin"),
     ],
 )
 def test_a_mistake_is_told_with_file_line_and_the_right_word(
@@ -237,7 +237,7 @@ def test_what_is_not_for_everybody_is_public_closed_or_at_an_address(tmp_path: P
         "http://127.0.0.1:9464",
         "::1:9464",
     ):
-        assert f'\'{name}\' is "public", "closed"' in refusal(tmp_path, f'[server]\n{name} = "{bad}"\n')
+        assert f'\'{name}\' must be "public", "closed"' in refusal(tmp_path, f'[server]\n{name} = "{bad}"\n')
 
 
 def test_metrics_as_true_and_false_are_public_and_closed(tmp_path: Path) -> None:

@@ -522,7 +522,7 @@ def test_certificates_that_are_no_files_are_refused_with_their_line(tmp_path: Pa
     file = tmp_path / "c.toml"
     (tmp_path / "bad.pem").write_text("nothing")
     for text, words in (
-        ('tls_key = "key.pem"', "needs tls_certificate"),
+        ('tls_key = "key.pem"', "requires tls_certificate"),
         ('tls_certificate = "a\\u0000b"', "is not a file"),
         ('tls_certificate = "nowhere.pem"', "is not a file"),
         (f'tls_certificate = "{tmp_path}"', "is not a file"),

@@ -130,7 +130,7 @@ def test_every_part_of_the_reference_page_is_there_without_scripts_and_real_call
     assert page.locator("#live svg.days rect").count() == 90
     page.get_by_label("Prompt tokens").fill("1000000")
     page.get_by_label("Calls", exact=True).fill("2")
-    page.get_by_role("button", name="Work it out").click()
+    page.get_by_role("button", name="Calculate").click()
     assert "$0.20" in page.locator("#sums").inner_text(), "a million tokens at $0.10, twice"
     context.close()
 

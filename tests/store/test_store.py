@@ -125,7 +125,7 @@ def test_a_migration_that_nobody_knows_is_one_sentence(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "fairlead.db")) as database:
         database.execute("UPDATE alembic_version SET version_num = '0000'")
         database.commit()
-    with pytest.raises(ConfigurationError, match="a migration 0000 that this Fairlead does not know"):
+    with pytest.raises(ConfigurationError, match="migration 0000, which is unknown to this version"):
         open_store(tmp_path)
 
 
@@ -185,7 +185,7 @@ def test_a_database_elsewhere_is_named_without_its_password_and_never_mistaken(
         {
             "postgresql://me:s3cret@127.0.0.1:1/x": "cannot be used: .*refused",
             "mysql://me:s3cret@127.0.0.1/x": "begins with postgresql://",
-            "not an address": "is like postgresql://",
+            "not an address": "must look like postgresql://",
         }.items()
     ):
         with pytest.raises(ConfigurationError, match=words) as refused:

@@ -54,7 +54,7 @@ class AccountInfo:
 def check_name(name: str) -> None:
     """Raises ConfigurationError for a name that nobody could read."""
     if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise ConfigurationError(f"A name is 1 to {LONGEST_NAME} printable characters.")
+        raise ConfigurationError(f"A name must have 1 to {LONGEST_NAME} printable characters.")
 
 
 def add_account(connection: Connection, name: str, *, prepaid: bool) -> str:

@@ -265,7 +265,10 @@ class KeyRing:
                 await asyncio.get_running_loop().run_in_executor(self._store.threads, self._follow)
             except (sqlite3.Error, SQLAlchemyError) as error:
                 if not in_trouble:
-                    log.warning("Changes of keys cannot be read now: %s", getattr(error, "orig", None) or error)
+                    log.warning(
+                        "Key changes cannot be read, the last known keys stay in force; retrying: %s",
+                        getattr(error, "orig", None) or error,
+                    )
                 in_trouble = True
             else:
                 in_trouble = False

@@ -42,7 +42,7 @@ class Limits(msgspec.Struct, frozen=True):
         for name in self.__struct_fields__:
             limit = getattr(self, name)
             if limit is not None and limit < 1:
-                raise ValueError(f"`{name}` is {limit}; a limit is at least 1. Leave it out for no limit.")
+                raise ValueError(f"`{name}` is {limit}; a limit must be at least 1. Leave it out for no limit.")
 
 
 _NONE = Limits()
@@ -276,15 +276,16 @@ def _too_soon(meter: Meter, rate: _Rate, may: str, amount: int, now_ns: int) -> 
 def _too_large(meter: Meter, rate: _Rate, tokens: int) -> RateLimited:
     limit = f"{rate.limit:,} token{'' if rate.limit == 1 else 's'} per {_PERIODS[rate.period_ns]}"
     return RateLimited(
-        f"The {meter.scope} may use {limit} and this request may need {tokens:,}, so it can never fit; make it smaller."
+        f"The {meter.scope} may use {limit} and this request may need {tokens:,}, which always "
+        "exceeds it; send a smaller request."
     )
 
 
 def _too_many_calls(meter: Meter, rate: _Rate, calls: int) -> RateLimited:
     limit = f"{rate.limit:,} request{'' if rate.limit == 1 else 's'} per {_PERIODS[rate.period_ns]}"
     return RateLimited(
-        f"The {meter.scope} may make {limit}, and `n` of this request counts as {calls:,} where it is emulated, so it "
-        "can never fit; make `n` smaller."
+        f"The {meter.scope} may make {limit}, and `n` of this request counts as {calls:,} where it is emulated, "
+        "which always exceeds it; use a smaller `n`."
     )
 
 

@@ -30,12 +30,12 @@ def expiry(text: str) -> int:
     if found := _SPAN.fullmatch(text):
         seconds = int(found[1]) * _HOURS[found[2]]
         if not 0 < seconds <= LONGEST_LIFE_SECONDS:
-            raise ConfigurationError("A key lives between an hour and a hundred years.")
+            raise ConfigurationError("--expires must be between one hour and a hundred years from now.")
         return int(time.time()) + seconds
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise ConfigurationError(f"--expires is a day such as 2027-01-31, or 30d, or 12h, not {text!r}.") from None
+        raise ConfigurationError(f"--expires must be a day such as 2027-01-31, or 30d, or 12h, not {text!r}.") from None
     return int(day.timestamp()) + 86_400
 
 
@@ -44,7 +44,9 @@ def network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text, strict=False))
     except ValueError:
-        raise ConfigurationError(f"--network is a range such as 10.0.0.0/8 or 2001:db8::/32, not {text!r}.") from None
+        raise ConfigurationError(
+            f"--network must be a range such as 10.0.0.0/8 or 2001:db8::/32, not {text!r}."
+        ) from None
 
 
 def limits(given: Sequence[str]) -> OwnLimits:
@@ -57,12 +59,13 @@ def limits(given: Sequence[str]) -> OwnLimits:
         model, _, name = name.rpartition(":")
         if not equals:
             raise ConfigurationError(
-                f"--limit is NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; not {entry[:200]!r}."
+                f"--limit must be NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; "
+                f"not {entry[:200]!r}."
             )
         if name not in known:
             raise ConfigurationError(f"--limit: {unknown('limit', name, known)} There are {', '.join(known)}.")
         if not re.fullmatch(r"[1-9][0-9]{0,14}", number):
-            raise ConfigurationError(f"--limit: {name} takes a whole number, 1 to {MOST}, not {number[:40]!r}.")
+            raise ConfigurationError(f"--limit: {name} must be a whole number from 1 to {MOST}, not {number[:40]!r}.")
         (models.setdefault(model, {}) if model else own)[name] = int(number)
     return OwnLimits(Limits(**own), {model: Limits(**numbers) for model, numbers in models.items()})
 
@@ -85,7 +88,7 @@ def as_columns(
     for name, entries in (("models", models), ("networks", networks)):
         if entries is not None:
             if len(entries) > MOST_ENTRIES:
-                raise ConfigurationError(f"A key has at most {MOST_ENTRIES} {name}.")
+                raise ConfigurationError(f"A key may have at most {MOST_ENTRIES} {name}.")
             kept = [network(entry) if name == "networks" else entry for entry in entries if entry]
             columns[name] = msgspec.json.encode(kept).decode() if kept else None
     if budgets is not None:

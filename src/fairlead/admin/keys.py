@@ -32,7 +32,7 @@ def create_key(
     columns = columns or {}
     expires_at = columns.get("expires_at")
     if expires_at is not None and expires_at <= time.time():
-        raise ConfigurationError("--expires is in the past: such a key could never be used.")
+        raise ConfigurationError("--expires is in the past.")
     with store.write() as connection:
         if account_id is not None:
             account_id = account_info(connection, account_id).id

@@ -50,7 +50,7 @@ class UnknownKey(Unauthenticated):
     """`pending`: the request may try again when that is done."""
 
     def __init__(self, pending: asyncio.Future[None] | None) -> None:
-        super().__init__("This API key is not known here, or it was revoked.")
+        super().__init__("This API key is unknown or was revoked.")
         self.pending = pending
 
 

@@ -169,4 +169,6 @@ def _send(request: Request, response: Response, tag: bytes, body: bytes) -> None
 
 
 def _unreadable() -> Overloaded:
-    return Overloaded("The figures cannot be read at the moment. Try again in a few seconds.", retry_after_seconds=5)
+    return Overloaded(
+        "The performance figures cannot be read at the moment. Try again in a few seconds.", retry_after_seconds=5
+    )

@@ -36,7 +36,7 @@ class Receipts:
     async def generation(self, request: Request, response: Response) -> None:
         wanted = parse_qs(request.query).get("id")
         if not wanted:
-            raise InvalidRequest("Say which generation: GET /v1/generation?id=gen_...", param="id")
+            raise InvalidRequest("id is missing: GET /v1/generation?id=gen_...", param="id")
         found = await self._found(request, wanted[0])
         _send(response, {"data": generation(found.record)})
 

@@ -33,7 +33,7 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
     if directory is None:
         return found
     if not directory.is_dir():
-        raise ConfigurationError(f"The catalogue {directory} is no directory.")
+        raise ConfigurationError(f"The catalogue {directory} is not a directory.")
     models, vendors = read_catalogue(directory, directory / "vendors.toml")
     whole = Catalogue({**found.models, **models}, {**found.vendors, **vendors})
     for problem in lint(whole.models.values(), whole.vendors):
@@ -58,6 +58,6 @@ def read_catalogue(
         place = f"{directory}/{name}"
         facts = resolve(read_model(text, place))
         if facts.id in models:
-            raise ConfigurationError(f"{place}: the model {facts.id!r} is in another file too.")
+            raise ConfigurationError(f"{place}: the model {facts.id!r} is defined in another file, too.")
         models[facts.id] = facts
     return models, read_vendors(text_of(vendors), str(vendors)) if vendors.is_file() else {}

@@ -70,7 +70,9 @@ def build(
         path = f"models[{at}]"
         if model.id in seen:
             raise _error(
-                source, f"{path}.id", f"the model {model.id!r} is there twice; give it all its deployments once."
+                source,
+                f"{path}.id",
+                f"the model {model.id!r} is defined twice; list all its deployments in one [[models]] table.",
             )
         seen.add(model.id)
         models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, supports_prefill, source)
@@ -87,7 +89,7 @@ def catalogue_directory(settings: Settings) -> Path | None:
     try:
         return beside / Path(named).expanduser()
     except RuntimeError:
-        raise settings.error("catalogue.directory", f"the home directory of {named!r} is not known.") from None
+        raise settings.error("catalogue.directory", f"no home directory found for {named!r}.") from None
 
 
 def model_of(facts: ModelFacts) -> Model:
@@ -133,7 +135,7 @@ def _provider(
     environment: Mapping[str, str] | None,
 ) -> Provider:
     if given.id in others:
-        raise _error(source, f"{path}.id", f"the provider {given.id!r} is there twice.")
+        raise _error(source, f"{path}.id", f"the provider {given.id!r} is defined twice.")
     dialect, base_url = given.dialect or "generic", given.base_url or ""
     if dialect not in dialects:
         near = difflib.get_close_matches(dialect, dialects, 1, 0.4)
@@ -178,9 +180,11 @@ def _check_url(url: str, path: str, source: Source | None) -> None:
     except ValueError:
         valid = False
     if not valid or any(ord(letter) < 33 for letter in url):
-        raise _error(source, path, "this is no address: http://host:port/v1, https://host/v1 or unix:/path.sock.")
+        raise _error(
+            source, path, "this is not a valid URL: use http://host:port/v1, https://host/v1 or unix:/path.sock."
+        )
     if parts.query or parts.fragment or "@" in parts.netloc:
-        raise _error(source, path, "base_url takes no user, query or fragment; a key goes into api_key.")
+        raise _error(source, path, "base_url must not contain a user, query or fragment; set the key with api_key.")
 
 
 def _configured(
@@ -203,7 +207,7 @@ def _configured(
             raise _error(source, f"{here}.provider", f"there is no provider {wanted.provider!r}; {help_}")
         name = f"{wanted.provider}/{wanted.upstream_model}"
         if any(name == other.id for other in deployments):
-            raise _error(source, here, f"the deployment {name!r} is there twice.")
+            raise _error(source, here, f"the deployment {name!r} is defined twice.")
         sheet = _sheet(name, wanted, given.markup, here, source)
         if wanted.context_length and wanted.max_output_tokens and wanted.max_output_tokens > wanted.context_length:
             raise _error(source, f"{here}.max_output_tokens", "max_output_tokens is larger than context_length.")
@@ -302,7 +306,7 @@ def _schedule(given: PriceSettings | Literal["free"] | None, path: str, source: 
     assert isinstance(given, PriceSettings)
     tiers = sorted(given.tiers, key=lambda tier: tier.above_prompt_tokens)
     if len({tier.above_prompt_tokens for tier in tiers}) < len(tiers):
-        raise _error(source, path, "two tiers begin at the same number of tokens.")
+        raise _error(source, path, "two tiers have the same above_prompt_tokens.")
     try:
         return Schedule(_rates(given), tuple(Tier(tier.above_prompt_tokens, _rates(tier)) for tier in tiers))
     except ValueError as error:

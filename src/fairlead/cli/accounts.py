@@ -24,15 +24,15 @@ from fairlead.money import Picodollars
 
 @click.group()
 def accounts() -> None:
-    """Accounts: who pays."""
+    """Accounts, which pay for the calls of their keys."""
 
 
 @accounts.command("create")
 @click.option("--name", required=True, help="Whose it is.")
-@click.option("--credit", metavar="USD", default="0", help="Credit to begin with.")
+@click.option("--credit", metavar="USD", default="0", help="Initial credit.")
 @data_option
 def accounts_create(name: str, credit: str, data: Path | None) -> None:
-    """Make a prepaid account. Its id is the last line printed."""
+    """Create a prepaid account. Its id is the last line printed."""
     from fairlead.admin.accounts import create_account
 
     amount = amount_of("--credit", credit)
@@ -45,7 +45,7 @@ def accounts_create(name: str, credit: str, data: Path | None) -> None:
 @json_option
 @data_option
 def accounts_list(as_json: bool, data: Path | None) -> None:
-    """List the accounts. What they have: `fairlead credit balance`."""
+    """List the accounts. For their balances: `fairlead credit balance`."""
     from fairlead.admin.accounts import account_entry, list_accounts
 
     with opened(data) as store:
@@ -67,12 +67,12 @@ def accounts_list(as_json: bool, data: Path | None) -> None:
 @limit_option
 @data_option
 def accounts_set(account_id: str, data: Path | None, **given: Any) -> None:
-    """Change the budgets and limits of an account. What is given replaces what was there; "" takes it away."""
+    """Change the budgets and limits of an account. A given option replaces the current value; "" removes it."""
     from fairlead.admin.accounts import change_account
 
     columns = columns_of(**given)
     if not columns:
-        raise click.UsageError("Say what to change: --budget or --limit.")
+        raise click.UsageError("Nothing to change: give --budget or --limit.")
     with opened(data) as store:
         change_account(store, account_id, columns)
-    click.echo(f"{account_id} is changed.")
+    click.echo(f"{account_id} was changed.")

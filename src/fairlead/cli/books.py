@@ -19,12 +19,12 @@ MOST_SHOWN = 20
 
 
 @click.command()
-@click.option("--since", type=day, metavar="DAY", help="Only what was stored since this day (UTC).")
+@click.option("--since", type=day, metavar="DAY", help="Only records stored since this day (UTC).")
 @data_option
 def verify(since: datetime | None, data: Path | None) -> None:
-    """Make every charge again from its record and its price sheet, and add up the books.
+    """Recompute every charge from its record and its price sheet, and check the sums of the books.
 
-    Ends with status 1 at the first discrepancy, and names the record.
+    Exits with status 1 at the first discrepancy and names the record.
     """
     from fairlead.admin.books import verify_books
 
@@ -40,15 +40,15 @@ def verify(since: datetime | None, data: Path | None) -> None:
     found = done.found
     charged = f"{Picodollars(found.charged).dollars()} USD"
     click.echo(
-        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. They come to {charged}, as charged. "
+        f"Records: {found.records:,}. Price sheets: {found.sheets:,}. Recomputed total: {charged}, as charged. "
         f"Answers without reported usage, counted here: {found.missing:,}. Still in the spool: {done.waiting:,}."
     )
     if found.implausible:
         shown = ", ".join(found.implausible[:MOST_SHOWN])
         more = f" and {len(found.implausible) - MOST_SHOWN:,} more" if len(found.implausible) > MOST_SHOWN else ""
         click.echo(
-            f"Implausible usage of providers, counted here instead: {len(found.implausible):,} ({shown}{more}). "
-            "Compare with the provider's bill."
+            f"Implausible usage reported by providers, charged by our own count instead: "
+            f"{len(found.implausible):,} ({shown}{more}). Compare with the provider's bill."
         )
 
 
@@ -57,28 +57,30 @@ def verify(since: datetime | None, data: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @data_option
 def explain(generation: str, as_json: bool, data: Path | None) -> None:
-    """Tell why a call went where it went: candidates, reasons, attempts."""
+    """Show how a call was routed: candidates, reasons, attempts."""
     from fairlead.admin.books import explain as explained
     from fairlead.routing.explain import sentences
 
     with opened(data) as store:
         found = explained(store, generation)
     if found is None:
-        raise click.ClickException(f"Nothing is known of {generation}; records come with a moment's delay.")
+        raise click.ClickException(f"No record of {generation}. Records are written with a short delay.")
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(sentences(found)))
 
 
 @click.group()
 def usage() -> None:
-    """What was used."""
+    """Usage records."""
 
 
 @usage.command("export")
 @click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
 @click.option("--since", type=day, metavar="DAY", help="First day (UTC).")
 @click.option("--until", type=day, metavar="DAY", help="Last day (UTC).")
-@click.option("--account", "account_id", metavar="ID", help="Only this account's.")
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file. Default: standard output.")
+@click.option("--account", "account_id", metavar="ID", help="Only this account.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Output file. Default: standard output."
+)
 @data_option
 def usage_export(
     kind: str,
@@ -92,7 +94,7 @@ def usage_export(
     from fairlead.admin.books import UsageRange, export_usage
 
     if kind == "parquet" and output is None:
-        raise click.UsageError("Parquet needs --output FILE.")
+        raise click.UsageError("Parquet requires --output FILE.")
     wanted = UsageRange(_milliseconds(since), None if until is None else _milliseconds(until) + 86_400_000, account_id)
     with opened(data) as store:
         try:
@@ -102,7 +104,7 @@ def usage_export(
                 raise
             raise click.ClickException(f"{output or 'standard output'} cannot be written: {error.strerror}.") from None
     if output is not None:
-        click.echo(f"{count:,} records are in {output}.", err=True)
+        click.echo(f"{count:,} records written to {output}.", err=True)
 
 
 def _milliseconds(day: datetime | None) -> int:

@@ -22,7 +22,7 @@ LARGEST_BYTES = 64 * 1024 * 1024
 
 @click.group()
 def catalogue() -> None:
-    """What is known of models: import, check, show."""
+    """The model catalogue: import, check, show."""
 
 
 directory_option = click.option(
@@ -42,7 +42,7 @@ data_option = click.option("--data", type=click.Path(path_type=Path, file_okay=F
 @config_option
 @data_option
 @click.option("--apply", "write", is_flag=True, help="Write the files. Without it only the difference is printed.")
-@click.option("--add", multiple=True, metavar="THEIR_ID=VENDOR/ID", help="Make a file for a model that has none.")
+@click.option("--add", multiple=True, metavar="THEIR_ID=VENDOR/ID", help="Create a file for a model that has none.")
 @click.option("--as", "key", help="A provider's name as a source. Default: made of its address.")
 @click.option(
     "--read",
@@ -82,7 +82,7 @@ def import_(
     click.echo(f"{len(made)} files {'written' if write and not found else 'would change'} in {directory}.", err=True)
     if found:
         click.echo(
-            "Nothing is written while there are contradictions: decide in [decisions], or correct a source.", err=True
+            "Not written because of contradictions: resolve them under [decisions], or correct a source.", err=True
         )
         sys.exit(1)
     if write:
@@ -92,7 +92,7 @@ def import_(
 @catalogue.command("lint")
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False), required=False)
 def lint(directory: Path | None) -> None:
-    """Find contradictions, in the catalogue that comes along or in a directory. Status 1 when there is one."""
+    """Find contradictions in the bundled catalogue or in a directory. Exits with status 1 if there is one."""
     from fairlead.catalogue.built import read_catalogue
     from fairlead.catalogue.files import built_in
     from fairlead.catalogue.lint import lint as find
@@ -113,7 +113,7 @@ def lint(directory: Path | None) -> None:
 @click.argument("model_id", metavar="MODEL")
 @config_option
 def show(model_id: str, config: Path | None) -> None:
-    """Every fact of a model with its source, its date and who says something else."""
+    """Show every fact of a model with its source, its date and the sources that disagree."""
     from fairlead.catalogue.built import load_catalogue
     from fairlead.catalogue.load import catalogue_directory
 

@@ -15,7 +15,7 @@ def credit() -> None:
     """Credit of prepaid accounts: grants, withdrawals, refunds, redemption codes."""
 
 
-note_option = click.option("--note", default="", help="Why; kept with the entry.")
+note_option = click.option("--note", default="", help="Reason, stored with the entry.")
 
 
 @credit.command("grant")
@@ -39,36 +39,36 @@ def credit_grant(account_id: str, usd: str, note: str, data: Path | None) -> Non
 @note_option
 @data_option
 def credit_withdraw(account_id: str, usd: str, note: str, data: Path | None) -> None:
-    """Take credit away from an account, as far as it is free."""
+    """Withdraw unused credit from an account."""
     from fairlead.admin.credit import withdraw
 
     amount = amount_of("USD", usd)
     with opened(data) as store:
         withdraw(store, account_id, amount, note)
-    click.echo(f"{amount.dollars()} USD were taken from {account_id}.")
+    click.echo(f"{amount.dollars()} USD were withdrawn from {account_id}.")
 
 
 @credit.command("refund")
 @click.argument("generation_id", metavar="GENERATION")
-@click.option("--amount", metavar="USD", help="A part of the charge. Default: all that is left of it.")
+@click.option("--amount", metavar="USD", help="Amount to refund. Default: what is left of the charge.")
 @note_option
 @data_option
 def credit_refund(generation_id: str, amount: str | None, note: str, data: Path | None) -> None:
-    """Give back what a call was charged."""
+    """Refund the charge of a call."""
     from fairlead.admin.credit import refund
 
     wanted = None if amount is None else amount_of("--amount", amount)
     with opened(data) as store:
         done = refund(store, generation_id, wanted, note)
-    click.echo(f"{done.account_id} got {Picodollars(done.picodollars).dollars()} USD back.")
+    click.echo(f"{done.account_id} got {Picodollars(done.picodollars).dollars()} USD refunded.")
 
 
 @credit.command("codes")
-@click.option("--amount", metavar="USD", required=True, help="What each code is worth.")
+@click.option("--amount", metavar="USD", required=True, help="Value of each code.")
 @click.option("--count", type=int, default=1, show_default=True)
 @data_option
 def credit_codes(amount: str, count: int, data: Path | None) -> None:
-    """Make redemption codes, a line each. They are never shown again."""
+    """Create redemption codes, one per line. They are never shown again."""
     from fairlead.admin.credit import make_codes
 
     worth = amount_of("--amount", amount)
@@ -94,7 +94,7 @@ def credit_redeem(code: str, account_id: str, data: Path | None) -> None:
 @click.argument("account_id", metavar="[ACCOUNT]", required=False)
 @data_option
 def credit_balance(account_id: str | None, data: Path | None) -> None:
-    """Show what accounts were granted, have spent and have left. What running calls hold is not spent yet."""
+    """Show granted, spent and remaining credit per account. Holds of running calls are not spent yet."""
     from fairlead.admin.credit import balances
 
     with opened(data) as store:

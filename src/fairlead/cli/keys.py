@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """API keys. Changes are in force within a second, also while the server runs."""
+    """API keys. Changes take effect within a second, also while the server runs."""
 
 
 @keys.command("create")
@@ -41,7 +41,7 @@ def keys() -> None:
 @limiting_options
 @data_option
 def keys_create(name: str, account_id: str | None, credit: str | None, data: Path | None, **given: Any) -> None:
-    """Make a key. It is the last line printed, and is never shown again."""
+    """Create a key. It is the last line printed, and is never shown again."""
     from fairlead.admin.keys import account_of, create_key
 
     amount = None if credit is None else amount_of("--credit", credit)
@@ -65,15 +65,15 @@ def keys_create(name: str, account_id: str | None, credit: str | None, data: Pat
 @limiting_options
 @data_option
 def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
-    """Change what a key may do. An option that is given replaces what was there; an empty one ("") takes it away."""
+    """Change what a key may do. A given option replaces the current value; an empty one ("") removes it."""
     from fairlead.admin.keys import change_key
 
     columns = columns_of(**given)
     if not columns:
-        raise click.UsageError("Say what to change: --expires, --model, --network, --limit or --budget.")
+        raise click.UsageError("Nothing to change: give --expires, --model, --network, --limit or --budget.")
     with opened(data) as store:
         change_key(store, key_id, columns)
-    click.echo(f"{key_id} is changed.")
+    click.echo(f"{key_id} was changed.")
 
 
 @keys.command("list")
@@ -116,7 +116,7 @@ def keys_revoke(key_id: str, data: Path | None) -> None:
 
     with opened(data) as store:
         revoke_key(store, key_id)
-    click.echo(f"{key_id} is revoked.")
+    click.echo(f"{key_id} was revoked.")
 
 
 def _bound(key: KeyInfo) -> str:

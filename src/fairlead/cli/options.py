@@ -38,7 +38,13 @@ data_option = click.option(
 def serve_options(command: Command) -> Command:
     for option in (
         click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
-        click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: any free one."),
+        click.option(
+            "--port",
+            type=click.IntRange(0, 65535),
+            default=8080,
+            show_default=True,
+            help="Port to listen on. 0: any free one.",
+        ),
         data_option,
         click.option(
             "--config",
@@ -46,7 +52,7 @@ def serve_options(command: Command) -> Command:
             help="Configuration (TOML). Default: $FAIRLEAD_CONFIG.",
         ),
         click.option(
-            "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that serve."
+            "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of worker processes."
         ),
     )[::-1]:  # the last one that is added stands first in --help
         command = option(command)
@@ -68,10 +74,10 @@ def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
     if url is None and not is_there(directory):
         if not may_be_new:
             raise ConfigurationError(
-                f"There is no data of Fairlead in {directory}. `fairlead serve` makes it; --data or FAIRLEAD_DATA name "
-                "another directory."
+                f"No Fairlead data found in {directory}. `fairlead serve` creates it; select another directory with "
+                "--data or FAIRLEAD_DATA."
             )
-        click.echo(f"There was no data of Fairlead in {directory}: it is made now.", err=True)
+        click.echo(f"Created a new database in {directory}.", err=True)
     store = open_store(directory, url)
     try:
         yield store
@@ -82,7 +88,7 @@ def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
 
 
 budget_option = click.option(
-    "--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Most per day, week, month or in total."
+    "--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Budget per day, week, month or in total."
 )
 limit_option = click.option(
     "--limit",
@@ -96,8 +102,8 @@ limit_option = click.option(
 def limiting_options(command: Command) -> Command:
     for option in (
         click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or 30d, or 12h from now."),
-        click.option("--model", "models", metavar="ID", multiple=True, help="May use this model, and no other."),
-        click.option("--network", "networks", metavar="CIDR", multiple=True, help="May be used from here only."),
+        click.option("--model", "models", metavar="ID", multiple=True, help="Allow only this model."),
+        click.option("--network", "networks", metavar="CIDR", multiple=True, help="Allow only this network."),
         limit_option,
         budget_option,
     ):
@@ -155,7 +161,7 @@ def day(text: str) -> datetime:
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no day such as 2027-01-31.") from None
+        raise click.BadParameter(f"{text!r} is not a day such as 2027-01-31.") from None
 
 
 def as_day(seconds: int) -> str:

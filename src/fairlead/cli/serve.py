@@ -15,7 +15,7 @@ from fairlead.settings import configuration_file, data_directory, load_settings
 @serve_options
 @click.option("--no-engine", is_flag=True, help="Do not start the demonstration model.")
 def serve(host: str, port: int, data: Path | None, config: Path | None, workers: int, no_engine: bool) -> None:
-    """Serve the API and the pages."""
+    """Serve the API and the web pages."""
     from fairlead.workers import serve as run
 
     settings = load_settings(configuration_file(config))
@@ -38,10 +38,10 @@ def engine() -> None:
 
 @engine.command("run")
 @click.argument("gguf", type=click.Path(path_type=Path))
-@click.option("--mmproj", type=click.Path(path_type=Path), help="The model's vision part.")
+@click.option("--mmproj", type=click.Path(path_type=Path), help="The vision part of the model (mmproj file).")
 @click.option("--as", "model_id", help="Id of the model in the API. Default: the file's name.")
-@click.option("--context", type=int, help="Tokens of context for each request. Default: what the memory holds.")
-@click.option("--slots", type=int, help="Requests at once. Default: 4.")
+@click.option("--context", type=int, help="Tokens of context for each request. Default: as many as fit into memory.")
+@click.option("--slots", type=int, help="Concurrent requests. Default: 4.")
 @serve_options
 def engine_run(
     gguf: Path, mmproj: Path | None, model_id: str | None, context: int | None, slots: int | None,

@@ -25,7 +25,7 @@ def with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
     spec = engine.spec
     if ENGINE_PROVIDER in snapshot.providers:
         raise ConfigurationError(
-            f"The provider id {ENGINE_PROVIDER!r} is taken by the embedded engine; choose another."
+            f"The provider id {ENGINE_PROVIDER!r} is reserved for the embedded engine; choose another."
         )
     provider = Provider(
         id=ENGINE_PROVIDER,

@@ -58,7 +58,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     server = settings.server
     if server.tls_certificate is None:
         if server.tls_key is not None:
-            raise settings.error("server.tls_key", "tls_key needs tls_certificate beside it.")
+            raise settings.error("server.tls_key", "tls_key requires tls_certificate.")
         return None
     for name, path in (("tls_certificate", server.tls_certificate), ("tls_key", server.tls_key)):
         # Asked before it is opened: to open a pipe waits for its writer.

@@ -31,19 +31,17 @@ class Readiness:
         found = []
         if self._ledger.trouble is not None:
             waiting = self._ledger.waiting_bytes
-            found.append(
-                f"the database takes no usage records ({self._ledger.trouble}); {waiting} bytes wait in the spool"
-            )
+            found.append(f"usage records cannot be stored ({self._ledger.trouble}); {waiting} bytes wait in the spool")
         if self._ledger.wallets.trouble is not None:
             found.append(f"credit cannot be leased, so calls that need it are refused ({self._ledger.wallets.trouble})")
         found += [
-            f"usage of an earlier process is not in the books: {path} cannot be taken up ({why})"
+            f"usage of an earlier process is not in the books: its spool {path} cannot be opened ({why})"
             for path, why in self._ledger.closed_spools.items()
         ]
         if self._ledger.set_aside:
             found.append(
-                f"{self._ledger.set_aside} usage records could not be read and are not in the books: "
-                f"they are set aside in {self._store.directory / UNREADABLE}"
+                f"{self._ledger.set_aside} usage records could not be read and are not in the books; "
+                f"they are kept in {self._store.directory / UNREADABLE}"
             )
         return found
 

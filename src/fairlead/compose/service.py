@@ -34,7 +34,7 @@ from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.providers.dialects import DIALECTS
-from fairlead.routing.attempt import HangUp
+from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.health import Health
 from fairlead.routing.health_store import HealthStore
 from fairlead.routing.probes import Probes
@@ -107,7 +107,7 @@ class Parts:
             self.health,
             self._clock,
             self.ledger,
-            HangUp(settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens),
+            DisconnectPolicy(settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens),
             self._limits,
             self._schemas,
             Inliner() if settings.routing.fetch_media else None,
@@ -151,13 +151,13 @@ class Parts:
     def begin_background(self) -> None:
         """Starts what runs beside the calls until `close`."""
         server, begin = self.server, self.background.begin
-        begin("watches the keys", self.keys.watch)
-        begin("stores usage", self.ledger.run)
-        begin("stores telemetry", self.telemetry.run)
-        begin("stores what routing has decided", self.routing.run)
-        begin("probes", self.probes.run)
-        begin("closes connections that are not configured any more", self.close_retired)
-        begin("gives back memory", lambda: trim_heap_when_idle(lambda: server.requests, lambda: server.in_flight))
+        begin("key watcher", self.keys.watch)
+        begin("usage writer", self.ledger.run)
+        begin("telemetry writer", self.telemetry.run)
+        begin("routing writer", self.routing.run)
+        begin("deployment probes", self.probes.run)
+        begin("retired connections", self.close_retired)
+        begin("heap trimming", lambda: trim_heap_when_idle(lambda: server.requests, lambda: server.in_flight))
 
     async def close(self) -> None:
         """Stores what is not stored yet, in the order in which one part hands it to the next."""
@@ -253,28 +253,36 @@ class Parts:
         ledger, telemetry = self.ledger, self.telemetry
         return Metrics(
             (
-                Gauge("fairlead_requests_in_flight", "Requests being answered.", lambda: self.server.in_flight),
-                Gauge("fairlead_connections", "Connections of callers.", lambda: len(self.server.open)),
-                Gauge("fairlead_buffered_bytes", "Bodies of requests held.", lambda: self.server.buffered),
-                Gauge("fairlead_open_bills", "Calls not charged yet.", lambda: self.servings.calls),
-                Gauge("fairlead_spool_waiting_bytes", "Usage the database lacks.", lambda: ledger.waiting_bytes),
-                Gauge("fairlead_spool_full", "1: no paid call is taken.", lambda: ledger.full),
-                Gauge("fairlead_spool_set_aside", "Records that could not be read.", lambda: ledger.set_aside),
-                Gauge("fairlead_usage_implausible", "Answers with impossible usage.", lambda: ledger.implausible),
-                Gauge("fairlead_spools_closed", "Spools not taken up.", lambda: len(ledger.closed_spools)),
-                Gauge("fairlead_database_trouble", "1: usage cannot be stored.", lambda: ledger.trouble is not None),
+                Gauge("fairlead_requests_in_flight", "Requests in flight.", lambda: self.server.in_flight),
+                Gauge("fairlead_connections", "Open client connections.", lambda: len(self.server.open)),
+                Gauge("fairlead_buffered_bytes", "Bytes of request bodies in memory.", lambda: self.server.buffered),
+                Gauge("fairlead_open_bills", "Calls not yet charged.", lambda: self.servings.calls),
+                Gauge(
+                    "fairlead_spool_waiting_bytes",
+                    "Bytes of usage records not yet in the database.",
+                    lambda: ledger.waiting_bytes,
+                ),
+                Gauge("fairlead_spool_full", "1: the spool is full, paid calls are refused.", lambda: ledger.full),
+                Gauge("fairlead_spool_set_aside", "Usage records that could not be read.", lambda: ledger.set_aside),
+                Gauge("fairlead_usage_implausible", "Answers with implausible usage.", lambda: ledger.implausible),
+                Gauge("fairlead_spools_closed", "Spools that could not be opened.", lambda: len(ledger.closed_spools)),
+                Gauge(
+                    "fairlead_database_trouble",
+                    "1: usage records cannot be stored.",
+                    lambda: ledger.trouble is not None,
+                ),
                 Gauge(
                     "fairlead_credit_trouble",
-                    "1: no credit can be leased.",
+                    "1: credit cannot be leased.",
                     lambda: ledger.wallets.trouble is not None,
                 ),
-                Gauge("fairlead_telemetry_lost_cells", "Minutes of telemetry given up.", lambda: telemetry.lost),
+                Gauge("fairlead_telemetry_lost_cells", "Telemetry minutes dropped.", lambda: telemetry.lost),
                 Gauge(
                     "fairlead_chore_failures",
-                    "How often work beside the calls failed.",
+                    "Unexpected failures of background tasks.",
                     lambda: self.background.failures,
                 ),
-                Gauge("fairlead_ready", "1: a call can be served.", lambda: not self.readiness.obstacles()),
+                Gauge("fairlead_ready", "1: calls can be served.", lambda: not self.readiness.obstacles()),
             ),
             {"process": ledger.name},
             lambda: families(telemetry.all_totals()),

@@ -136,7 +136,7 @@ class _Cursor:
     def _need(self, count: int) -> int:
         """Makes `count` bytes available; gives their offset in the block."""
         if count > self._end - self.at:
-            raise GgufError("ends in the middle: it was cut, or its download is not complete")
+            raise GgufError("is truncated; its download may be incomplete")
         offset = self.at - self._start
         if offset < 0 or offset + count > len(self._block):
             self._file.seek(self.at)
@@ -145,7 +145,7 @@ class _Cursor:
             self._start = self.at
             offset = 0
             if len(self._block) < count:
-                raise GgufError("became shorter while it was read")
+                raise GgufError("was truncated while it was read")
         return offset
 
     def scalar(self, shape: struct.Struct) -> Any:
@@ -160,18 +160,18 @@ class _Cursor:
 
     def skip(self, count: int) -> None:
         if count > self._end - self.at:
-            raise GgufError("ends in the middle: it was cut, or its download is not complete")
+            raise GgufError("is truncated; its download may be incomplete")
         self.at += count
 
     def text(self, limit: int) -> str:
         length: int = self.scalar(_UINT64)
         if length > limit:
-            raise GgufError(f"has a text of {length} bytes where at most {limit} are sensible")
+            raise GgufError(f"has a text of {length} bytes where at most {limit} are allowed")
         return self.take(length).decode("utf-8", "replace")
 
     def skip_strings(self, count: int) -> None:
         if count > ARRAY_STRINGS or count * 8 > self._end - self.at:
-            raise GgufError(f"claims a list of {count} texts, which it has no room for")
+            raise GgufError(f"claims a list of {count} texts, more than its size allows")
         unpack = _UINT64.unpack_from
         for _ in range(count):
             offset = self._need(8)
@@ -184,11 +184,11 @@ def _read(cursor: _Cursor) -> GgufInfo:
         raise GgufError("is not a GGUF file")
     version = cursor.scalar(_UINT32)
     if version not in VERSIONS:
-        raise GgufError(f"has GGUF version {version}, which is not known here")
+        raise GgufError(f"has the unsupported GGUF version {version}")
     tensors: int = cursor.scalar(_UINT64)
     keys: int = cursor.scalar(_UINT64)
     if keys > KEYS or tensors > TENSORS:
-        raise GgufError(f"claims {keys} keys and {tensors} tensors, which is not sensible")
+        raise GgufError(f"claims {keys} keys and {tensors} tensors, more than are allowed")
     fields: dict[str, Any] = {}
     for _ in range(keys):
         key = cursor.text(KEY_BYTES)
@@ -220,7 +220,7 @@ def _value(cursor: _Cursor, key: str) -> Any:
                 cursor.skip(count * shape.size)
                 return _Length(count)
             return [cursor.scalar(shape) for _ in range(count)]
-    raise GgufError(f"has a value of an unknown kind under {key!r:.80}")
+    raise GgufError(f"has a value of an unknown type under {key!r:.80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +232,9 @@ class _Length:
 
 def _check_tensors(cursor: _Cursor, count: int, alignment: int) -> None:
     if count * 24 > cursor.size - cursor.at:
-        raise GgufError("ends in the middle: it was cut, or its download is not complete")
+        raise GgufError("is truncated; its download may be incomplete")
     if alignment & (alignment - 1):
-        raise GgufError(f"has an alignment of {alignment}, which is no power of two")
+        raise GgufError(f"has an alignment of {alignment}, which is not a power of two")
     end = 0
     for _ in range(count):
         cursor.text(KEY_BYTES)
@@ -250,7 +250,7 @@ def _check_tensors(cursor: _Cursor, count: int, alignment: int) -> None:
     start = -(-cursor.at // alignment) * alignment
     if count and start + end > cursor.size:
         missing = start + end - cursor.size
-        raise GgufError(f"ends in the middle: {missing} bytes of its tensors are missing")
+        raise GgufError(f"is truncated: {missing} bytes of its tensors are missing")
 
 
 def _number(fields: dict[str, Any], key: str) -> int:

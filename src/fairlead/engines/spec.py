@@ -84,7 +84,7 @@ def spec_for(
     """
     if not engine_is_installed():
         raise ConfigurationError(
-            "The engine is not installed, so no GGUF file can be served. "
+            "The engine, which GGUF files require, is not installed. "
             f"Install it with: {sys.executable} -m pip install 'fairlead[engine]'"
         )
     info = _read(path, "model")
@@ -96,10 +96,10 @@ def spec_for(
     if not info.architecture or not info.block_count or not info.embedding_length:
         raise ConfigurationError(f"{path} does not describe a language model: its architecture or its size is missing.")
     if mmproj is not None and not _read(mmproj, "vision part").is_projector:
-        raise ConfigurationError(f"{mmproj} is no vision part of a model. An mmproj file goes with --mmproj.")
+        raise ConfigurationError(f"{mmproj} is not the vision part of a model. --mmproj takes an mmproj file.")
     slots = DEFAULT_SLOTS if slots is None else slots
     if not 1 <= slots <= MOST_SLOTS:
-        raise ConfigurationError(f"The number of slots must be from 1 to {MOST_SLOTS}, not {slots}.")
+        raise ConfigurationError(f"--slots must be from 1 to {MOST_SLOTS}, not {slots}.")
     weight_bytes = sum(part.stat().st_size for part in _parts(path, info))
     if mmproj is not None:
         weight_bytes += mmproj.stat().st_size
@@ -186,7 +186,7 @@ def _context(path: Path, info: GgufInfo, weight_bytes: int, slots: int, asked: i
             return tokens
     raise ConfigurationError(
         f"{path.name} needs about {_gigabytes(needed)} of memory with {candidates[-1]} tokens of context in each of "
-        f"{slots} slots, but only {_gigabytes(room)} is free. A smaller quantization, --context or --slots helps."
+        f"{slots} slots, but only {_gigabytes(room)} is free. Use a smaller quantization, --context or --slots."
     )
 
 

@@ -157,7 +157,9 @@ class Engine:
         try:
             await self._keep_up()
         except Exception as error:
-            log.exception("Engine %s: supervision failed; the engine is not started again", self.spec.model_id)
+            log.exception(
+                "Engine %s: supervision failed. The engine is not restarted; restart Fairlead.", self.spec.model_id
+            )
             self.gave_up = True
             self._change(
                 "crashed", f"The supervision of the engine failed ({type(error).__name__}: {error}). Restart Fairlead."
@@ -174,7 +176,7 @@ class Engine:
             crashes = 1 if time.monotonic() - began > limits.healthy_seconds else crashes + 1
             self.gave_up = crashes >= limits.quick_crashes
             if self.gave_up:
-                failure += f" It crashed {crashes} times in a row and is not started again: restart Fairlead."
+                failure += f" It crashed {crashes} times in a row and is not restarted: restart Fairlead."
                 log.error("Engine %s: %s", self.spec.model_id, failure)
                 self._change("crashed", failure)
                 return
@@ -182,7 +184,7 @@ class Engine:
             wait = min(limits.longest_wait_seconds, limits.first_wait_seconds * 2 ** (crashes - 1))
             # Jitter: several engines that one cause felled shall not come back at the same moment.
             wait *= random.uniform(0.75, 1.0)  # noqa: S311
-            log.warning("Engine %s: %s It is started again in %.1f s.", self.spec.model_id, failure, wait)
+            log.warning("Engine %s: %s Restarting in %.1f s.", self.spec.model_id, failure, wait)
             await asyncio.sleep(wait)
 
     async def _run_once(self) -> str:
@@ -194,7 +196,7 @@ class Engine:
         try:
             process = self._spawn()
         except OSError as failure:
-            return f"The engine's process could not be started: {failure.strerror}."
+            return f"The engine process could not be started: {failure.strerror}."
         self._process = process
         self.starts += 1
         watcher = threading.Thread(target=_watch, args=(process, self._ring, loop, ended), daemon=True)
@@ -266,7 +268,7 @@ class Engine:
             if ended.done():
                 return
             missed = 0 if await self._is_healthy(limits.pulse_timeout_seconds) else missed + 1
-        log.warning("Engine %s: it does not answer any more and is ended.", self.spec.model_id)
+        log.warning("Engine %s: health checks failed; killing the process.", self.spec.model_id)
         process.kill()
 
     async def _is_healthy(self, seconds: float) -> bool:
@@ -286,13 +288,13 @@ class Engine:
     def _obituary(self, code: int) -> str:
         if code < 0:
             try:
-                how = f"was ended by {signal.Signals(-code).name}"
+                how = f"was killed by {signal.Signals(-code).name}"
             except ValueError:
-                how = f"was ended by signal {-code}"
+                how = f"was killed by signal {-code}"
         else:
-            how = f"ended with exit code {code}"
+            how = f"exited with code {code}"
         last = " | ".join(line.strip() for line in self._ring.lines()[-REASON_LINES:])
-        return f"The engine's process {how}." + (f" Its last lines: {last}" if last else "")
+        return f"The engine process {how}." + (f" Its last lines: {last}" if last else "")
 
 
 def _resolve(future: asyncio.Future[bool], value: bool) -> None:

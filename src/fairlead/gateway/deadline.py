@@ -37,7 +37,7 @@ def drain(attempt: Attempt, seconds: float) -> None:
     at most, and charged by what the provider reports."""
     running = attempt.response.running
     assert running is not None
-    gone = CallerGone("The caller hung up.")
+    gone = CallerGone("The caller disconnected.")
     exchange = attempt.exchange
     if exchange is None or not exchange.sent_at:
         running.interrupt(gone)

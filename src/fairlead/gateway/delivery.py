@@ -206,7 +206,7 @@ class StreamSink:
         elif response.gone:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:
-                raise CallerGone("The caller hung up.")
+                raise CallerGone("The caller disconnected.")
 
     def _opening(self, out: bytes) -> bytes:
         """What leaves of the stream while its first word is awaited. An event that bears only a role is held back:

@@ -25,7 +25,7 @@ from fairlead.http.eager import clear_traceback
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
-from fairlead.routing.attempt import HangUp
+from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.demand import Demand
@@ -55,13 +55,13 @@ class Gateway:
         health: Health,
         clock: Callable[[], float],
         ledger: Ledger,
-        hang_up: HangUp | None = None,
+        on_disconnect: DisconnectPolicy | None = None,
         limits: LimitBook | None = None,
         schemas: SchemaChecker | None = None,
         inliner: Inliner | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        hang_up = hang_up or HangUp()
+        disconnect = on_disconnect or DisconnectPolicy()
         self._servings = servings
         self._inliner = inliner
         self._limits = limits or LimitBook()
@@ -69,9 +69,9 @@ class Gateway:
         self._health = health
         self._clock = clock
         self._chance = chance
-        self._drain_seconds = hang_up.seconds
-        delivery = Delivery(health, clock, hang_up.tokens)
-        self._attempts = Attempts(health, clock, chance, delivery, hang_up.seconds, schemas or SchemaChecker())
+        self._drain_seconds = disconnect.seconds
+        delivery = Delivery(health, clock, disconnect.tokens)
+        self._attempts = Attempts(health, clock, chance, delivery, disconnect.seconds, schemas or SchemaChecker())
         self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
 
     def take_decisions(self) -> list[Decided]:
@@ -177,7 +177,7 @@ class Gateway:
         tried = call_state.began
         while True:
             if call_state.response.gone:
-                raise CallerGone("The caller hung up.") from failure
+                raise CallerGone("The caller disconnected.") from failure
             upstream = await self._attempts.next(call_state, upstream, failure, tried)
             clear_traceback(failure)
             tried = self._clock()

@@ -61,7 +61,7 @@ class Pool(Owner):
             parts = urlsplit(base_url)
             secure = parts.scheme == "https"
             if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError(f"{base_url} is no http://, https:// or unix: address")
+                raise ValueError(f"{base_url} is not an http://, https:// or unix: URL")
             if secure and tls is None:
                 tls = ssl.create_default_context()
             self.address = Address(parts.hostname, parts.port or (443 if secure else 80), tls=tls if secure else None)
@@ -136,7 +136,7 @@ class Pool(Owner):
             exchange.phase = "queue"
             self._waiting.append(exchange)
         else:
-            exchange.fail(UpstreamBusy("Too many calls wait for this provider already.", retry_after_seconds=1))
+            exchange.fail(UpstreamBusy("The queue for this provider is full.", retry_after_seconds=1))
 
     async def _connect(self, exchange: Exchange) -> None:
         assert self._loop is not None
@@ -243,7 +243,7 @@ class Pool(Owner):
         """Ends everything: calls in flight fail, connections are closed."""
         self._closed = True
         for exchange in list(self._active):
-            exchange.fail(UpstreamCut("This server is stopping."))
+            exchange.fail(UpstreamCut("This server is shutting down."))
         for connection in list(self._idle):
             connection.transport.close()
         if self._sweeper is not None:
@@ -329,7 +329,7 @@ class Connection(Carrier):
         if exchange.status == 0:
             self._fed += len(data)
             if self._fed > self.pool.limits.head_bytes:
-                exchange.fail(UpstreamInvalid("The head of the provider's answer is too large."))
+                exchange.fail(UpstreamInvalid("The head of the provider's response is too large."))
                 return
         now = self.loop.time()
         if self._finished:

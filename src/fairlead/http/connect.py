@@ -44,7 +44,7 @@ class Proxy:
         """From `http://[user:password@]host[:port]`. Raises ValueError for another scheme."""
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme != "http" or not parts.hostname:
-            raise ValueError("a proxy is given as http://host:port")
+            raise ValueError("a proxy must be given as http://host:port")
         line = b""
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -169,7 +169,7 @@ async def _open_tunnel(loop: asyncio.AbstractEventLoop, connection: socket.socke
         block = await loop.sock_recv(connection, 4096)
         head += block
         if not block or len(head) > PROXY_HEAD_BYTES:
-            raise UpstreamUnreachable("No connection to the provider: the proxy gave no valid answer.")
+            raise UpstreamUnreachable("No connection to the provider: the proxy's answer is not valid HTTP.")
     status = head.split(b"\r\n", 1)[0].split(b" ")
     if len(status) < 2 or status[1] != b"200":
         code = status[1].decode("latin-1") if len(status) > 1 else "nothing"

@@ -3,7 +3,7 @@
 A request needs linear code (plan, attempt, relay, settle) but not a scheduler: an `asyncio.Task` with a future
 costs 5 us per request on uvloop, a fifth of the whole budget. `run` drives a coroutine directly: it runs until it
 waits for a `Signal`, and `Signal.set` continues it at once, in the callback that brought the news (bytes from the
-upstream, a hang-up). Awaiting ordinary asyncio futures works too; what needs `asyncio.current_task()`
+upstream, a disconnect). Awaiting ordinary asyncio futures works too; what needs `asyncio.current_task()`
 (`asyncio.timeout`, TaskGroup, anyio) does not: use a real task for such code.
 """
 

@@ -257,13 +257,13 @@ class Exchange:
 
     def expire(self, now: float) -> None:
         what = {
-            "queue": "No connection to the provider was free in time.",
+            "queue": "No connection to the provider became free in time.",
             "connect": "The provider did not accept a connection in time.",
             "first byte": "The provider did not begin to answer in time.",
-            "idle": "The provider fell silent in the middle of its answer.",
+            "idle": "The provider stopped sending in the middle of its answer.",
         }
         if self.end_at <= now:
-            self.fail(UpstreamTimeout("The provider's answer took longer than a call may take in total."))
+            self.fail(UpstreamTimeout("The provider's answer exceeded the total time limit."))
         elif self.phase == "queue":
             self.fail(UpstreamBusy(what["queue"], retry_after_seconds=1))
         else:

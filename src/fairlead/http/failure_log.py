@@ -82,7 +82,7 @@ class FailureLog:
 
 
 def _also(kind: Kind, count: int) -> str:
-    return f" ({count} more like it within a second, not logged: {kind[0]} at {kind[1]})"
+    return f" ({count} more like it within a second were not logged: {kind[0]} at {kind[1]})"
 
 
 def _kind(error: BaseException) -> Kind:

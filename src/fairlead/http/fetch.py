@@ -71,7 +71,7 @@ class Fetcher:
             async with asyncio.timeout(self._seconds):
                 return await self._get(url, most_bytes)
         except TimeoutError:
-            raise FetchError(f"it did not come within {self._seconds:g} s") from None
+            raise FetchError(f"it did not arrive within {self._seconds:g} s") from None
         except (OSError, ssl.SSLError, EOFError):
             raise FetchError("no connection") from None
 
@@ -85,7 +85,7 @@ class Fetcher:
         except OSError:
             raise FetchError("its name cannot be resolved") from None
         if not addresses or not all(self._allowed(address) for address in addresses):
-            raise FetchError("its name leads to a private address")
+            raise FetchError("its name resolves to a private address")
         tls = (self._tls or ssl.create_default_context()) if secure else None
         reader, writer = await asyncio.open_connection(
             addresses[0], port, ssl=tls, server_hostname=host if secure else None, limit=BLOCK_BYTES

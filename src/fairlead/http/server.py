@@ -61,7 +61,7 @@ LARGE_BODIES_SHARE: Final = 0.75
 PROBE_DELAYS_SECONDS: Final = (0.1, 0.3)
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 RETRY_AFTER: Final = b"retry-after: 1\r\n"
-NO_ROOM: Final = "The bodies of other requests take all memory that is set aside for them. Try again in a moment."
+NO_ROOM: Final = "The memory for request bodies (max_buffered_bytes) is in use. Try again in a moment."
 # Stands for a refusal that the handler has worded: nothing more is read, and nothing more is answered.
 ANSWERED: Final = (0, "", "")
 
@@ -286,7 +286,7 @@ class Connection(Channel):
         server.sweep_soon(self._loop)
         self.deadline = self._loop.time() + server.limits.head_seconds
         if full:
-            self._refuse(503, "overloaded", "Too many connections are open here. Try again in a moment.")
+            self._refuse(503, "overloaded", "Too many open connections. Try again in a moment.")
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.deadline = NEVER
@@ -305,12 +305,12 @@ class Connection(Channel):
         if on_gone is not None:
             on_gone()
         elif response.running is not None:
-            response.running.interrupt(CallerGone("The caller hung up."))
+            response.running.interrupt(CallerGone("The caller disconnected."))
 
     def eof_received(self) -> bool:
-        """The caller closed its sending side: perhaps only that side (it still reads), perhaps it hung up. TCP says the
-        same for both until something is sent: a harmless `100 Continue` makes the kernel of a caller who hung up
-        answer with a reset, which shows at the next write."""
+        """The caller closed its sending side: perhaps only that side (it still reads), perhaps all of it. TCP sends the
+        same for both until something is sent: a harmless `100 Continue` makes the kernel of a caller who
+        disconnected answer with a reset, which shows at the next write."""
         self._eof = True
         if self._lingering or self._response is None:
             self.server.outbox.flush()  # before the transport closes: the answer may still wait there
@@ -534,21 +534,21 @@ class Connection(Channel):
             elif name == b"transfer-encoding":
                 if value.lower() != b"chunked" or version != "1.1":
                     self._give_up(
-                        501, "invalid_request", "Only 'chunked' is understood as Transfer-Encoding, on HTTP/1.1."
+                        501, "invalid_request", "Only 'chunked' is supported as Transfer-Encoding, on HTTP/1.1."
                     )
                 chunked = True
             elif name == b"expect" and version != "1.0":  # there it is to be ignored (RFC 9110 section 10.1.1)
                 if value.lower() != b"100-continue":
-                    self._give_up(417, "invalid_request", "Only 'Expect: 100-continue' is understood.")
+                    self._give_up(417, "invalid_request", "Only 'Expect: 100-continue' is supported.")
                 self._continue_owed = True
             elif name == b"upgrade" and self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT":
                 self._upgrading = True
         if self._upgrading:
             return
         if version not in ("1.1", "1.0"):
-            self._give_up(400, "invalid_request", "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+            self._give_up(400, "invalid_request", "Only HTTP/1.1 and HTTP/1.0 are supported.")
         if hosts > 1 or (hosts == 0 and version == "1.1"):
-            self._give_up(400, "invalid_request", "Exactly one Host header is needed.")
+            self._give_up(400, "invalid_request", "Exactly one Host header is required.")
         if self._target[:1] != b"/" and not is_target(self._parser.get_method(), self._target):
             self._give_up(400, "invalid_request", "The request target is not valid.")
         if self._fed > limits.head_bytes and self._head_size() > limits.head_bytes:
@@ -689,7 +689,7 @@ class Connection(Channel):
         self._ahead += size
         server.ahead += size
         if server.ahead > server.room_ahead and self._broken is None:
-            self._break(503, "overloaded", "Too much was sent ahead of its answers here. Try again in a moment.")
+            self._break(503, "overloaded", "Too many pipelined requests. Try again in a moment.")
 
     def _drop_ahead(self) -> None:
         """Gives back what is counted of requests that will not be answered."""
@@ -744,7 +744,7 @@ class Connection(Channel):
             full = server.in_flight >= server.limits.requests_in_flight
             server.in_flight += 1
             headers, body = server.refuse(
-                503, "overloaded", "Too many requests are in flight here. Try again." if full else NO_ROOM
+                503, "overloaded", "Too many requests in flight. Try again." if full else NO_ROOM
             )
             response.send(503, headers + RETRY_AFTER, body)
             return

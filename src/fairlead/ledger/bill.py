@@ -67,7 +67,7 @@ class Bills:
                 if hold is not None:
                     hold.settle(0)
                 raise LedgerUnavailable(
-                    "Usage cannot be recorded at the moment, so no paid call is taken. Try again soon.",
+                    "Usage cannot be recorded at the moment, so paid calls are refused. Try again soon.",
                     retry_after_seconds=5,
                 )
         now = _nanoseconds() // 1_000_000
@@ -90,8 +90,8 @@ class Bills:
         if now >= self._logged.get(deployment, 0.0):
             self._logged[deployment] = now + LOG_SECONDS
             log.warning(
-                "Implausible usage from %s: prompt_tokens=%d completion_tokens=%d for %s; charged by what was counted "
-                "here. Check the provider's bill.",
+                "Implausible usage from %s: prompt_tokens=%d completion_tokens=%d for %s. Charged by our own count "
+                "instead; check the provider's bill.",
                 deployment, reported[0], reported[1], generation_id,
             )  # fmt: skip
 

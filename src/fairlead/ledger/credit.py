@@ -40,7 +40,7 @@ def withdraw(connection: Connection, account_id: str, picodollars: int, note: st
         .values(granted=funds.c.granted - picodollars)
     )
     if not taken.rowcount:
-        raise InvalidRequest(f"{account_id} has not {dollars(picodollars)} USD that are free.")
+        raise InvalidRequest(f"{account_id} has less than {dollars(picodollars)} USD of unused credit.")
     add_entry(connection, "withdrawal", note, {credit_scope(account_id): -picodollars, "grants": picodollars})
 
 
@@ -52,7 +52,7 @@ def refund(connection: Connection, record_id: str, picodollars: int | None, note
     _one_at_a_time(connection)
     body = connection.execute(select(usage_records.c.body).where(usage_records.c.id == record_id)).scalar()
     if body is None:
-        raise NotFound(f"There is no generation {record_id!r} in the books.")
+        raise NotFound(f"No generation {record_id!r} in the books.")
     record = decode(body)
     before = connection.execute(
         select(func.coalesce(func.sum(refunds.c.amount), 0)).where(refunds.c.record_id == record_id)
@@ -60,7 +60,9 @@ def refund(connection: Connection, record_id: str, picodollars: int | None, note
     left = record.price - int(before)
     amount = left if picodollars is None else picodollars
     if not 0 < amount <= left:
-        raise InvalidRequest(f"{record_id} was charged {dollars(record.price)} USD; {dollars(left)} are left of it.")
+        raise InvalidRequest(
+            f"{record_id} was charged {dollars(record.price)} USD; {dollars(left)} of it can still be refunded."
+        )
     account = credit_scope(record.account)
     entry = add_entry(connection, "refund", note, {account: amount, "revenue": -amount})
     connection.execute(insert(refunds).values(entry_id=entry, record_id=record_id, amount=amount))
@@ -100,9 +102,9 @@ def wrong_refund(connection: Connection) -> str | None:
 def make_codes(connection: Connection, picodollars: int, count: int) -> list[str]:
     """Codes that are worth an amount each, once. Only their digests are kept."""
     if not 1 <= count <= MOST_CODES:
-        raise InvalidRequest(f"1 to {MOST_CODES} codes are made at a time.")
+        raise InvalidRequest(f"1 to {MOST_CODES} codes can be created at a time.")
     if picodollars <= 0:
-        raise InvalidRequest("A code is worth more than nothing.")
+        raise InvalidRequest("The value of a code must be above 0.")
     made = [CODE_START + secrets.token_hex(CODE_BYTES) for _ in range(count)]
     connection.execute(
         insert(credit_codes),
@@ -129,7 +131,7 @@ def redeem(connection: Connection, code: str, account_id: str) -> int:
         .values(redeemed_at=int(time.time()), account_id=account_id)
     )
     if not used.rowcount:
-        raise NotFound("This code is not known, or it has been redeemed.", param="code")
+        raise NotFound("This code is unknown or was already redeemed.", param="code")
     row = connection.execute(select(credit_codes).where(credit_codes.c.digest == digest)).one()
     grant(connection, account_id, row.amount, f"code {row.shown}")
     return int(row.amount)

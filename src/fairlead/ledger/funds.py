@@ -51,7 +51,7 @@ def grant(connection: Connection, account_id: str, picodollars: int, note: str) 
     scope = credit_scope(account_id)
     held = connection.execute(select(funds.c.granted).where(funds.c.scope == scope)).scalar()
     if (held or 0) + picodollars > MOST_PICODOLLARS:
-        raise ConfigurationError("That is more credit than an account can hold.")
+        raise ConfigurationError("The amount exceeds the credit that an account can hold.")
     if held is None:
         connection.execute(insert(funds).values(scope=scope, granted=0, spent=0, leased=0, wanted_at=0))
     connection.execute(update(funds).where(funds.c.scope == scope).values(granted=funds.c.granted + picodollars))

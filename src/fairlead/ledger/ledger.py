@@ -238,7 +238,7 @@ class Ledger:
             self._cannot_store(error)
             return done
         if self._trouble is not None:
-            log.warning("Usage records are stored again.")
+            log.warning("Usage records: the database accepts them again.")
             self._trouble = None
         return done
 
@@ -254,7 +254,7 @@ class Ledger:
                 self._unreadable.put(process_id, batch[0])
                 self._set_aside += 1
                 log.error(
-                    "A usage record cannot be stored (%s): it is set aside in %s.",
+                    "A usage record cannot be stored (%s). It is kept in %s and retried at the next start.",
                     _said(error),
                     self._unreadable.directory,
                 )
@@ -279,12 +279,12 @@ class Ledger:
         try:
             self._unreadable.try_again(accepts)
         except TROUBLE as error:
-            log.warning("What was set aside cannot be tried again now: %s", _said(error))
+            log.warning("Usage records that were set aside cannot be retried now: %s", _said(error))
         self._set_aside = self._unreadable.count()
 
     def _cannot_store(self, error: Exception) -> None:
         if self._trouble is None:
-            log.error("Usage records cannot be stored: %s. They wait in the spool.", _said(error))
+            log.error("Usage records cannot be stored: %s. They stay in the spool; retrying.", _said(error))
         self._trouble = _said(error)
 
     def adopt(self) -> None:
@@ -294,7 +294,12 @@ class Ledger:
         def tell(path: Path, error: OSError) -> None:
             closed[str(path)] = reason = error.strerror or str(error)
             if self._closed.get(str(path)) != reason:
-                log.error("The usage in %s cannot be taken up: %s.", path, reason)
+                log.error(
+                    "Spool %s of an earlier process cannot be opened: %s. Its usage is not in the books; "
+                    "check its permissions.",
+                    path,
+                    reason,
+                )
 
         for orphan in orphans(self._root, tell):
             self._adopt(orphan)
@@ -303,7 +308,7 @@ class Ledger:
             with self._store.write() as connection:
                 reclaim(connection)
         except SQLAlchemyError as error:
-            log.warning("Leases that have run out cannot be ended now: %s", _said(error))
+            log.warning("Expired credit leases cannot be reclaimed; retrying: %s", _said(error))
 
     def _adopt(self, orphan: Orphan) -> None:
         orphan.reader.set_aside = self._unreadable.put_segment

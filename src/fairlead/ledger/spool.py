@@ -204,7 +204,7 @@ class Spool:
         try:
             self._sync_files(files)
         except OSError as error:
-            log.error("The usage spool cannot be written to the disk: %s.", error.strerror)
+            log.error("The usage spool cannot be synced to disk: %s.", error.strerror)
             try:
                 with self._files:
                     again = self._unsynced[:count]
@@ -242,7 +242,7 @@ class Spool:
             os.fsync(file)
         except OSError as error:
             if not self._sync_failed:
-                log.error("The usage spool cannot be written to the disk: %s.", error.strerror)
+                log.error("The usage spool cannot be synced to disk: %s.", error.strerror)
             self._sync_failed = True
         else:
             self._sync_failed = False
@@ -320,7 +320,11 @@ class Reader:
             if end is not None or not self._path(segment + 1).exists():
                 break
             if rest := _unread(self._path(segment), offset):
-                log.error("%s is damaged: its last %d bytes cannot be read.", self._path(segment), rest)
+                log.error(
+                    "Spool file %s is damaged: its last %d bytes cannot be read and are skipped.",
+                    self._path(segment),
+                    rest,
+                )
                 self._damaged.add(segment)
             segment, offset = segment + 1, 0
         self._next = (segment, offset)

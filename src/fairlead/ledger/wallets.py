@@ -196,7 +196,7 @@ class Wallets:
             )
         except SQLAlchemyError:
             raise LedgerUnavailable(
-                "Credit cannot be checked at the moment, so no call that needs it is taken. Try again soon.",
+                "Credit cannot be checked at the moment, so calls that need it are refused. Try again soon.",
                 retry_after_seconds=5,
             ) from None
         finally:
@@ -265,11 +265,13 @@ class Wallets:
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error)
             if self._trouble is None:
-                log.warning("Credit cannot be leased now: %s", cause)
+                log.warning(
+                    "Credit cannot be leased from the database; calls that need it get 503 until it can: %s", cause
+                )
             self._trouble = cause
             raise
         if self._trouble is not None:
-            log.warning("Credit is leased again.")
+            log.warning("Credit can be leased from the database again.")
             self._trouble = None
         return done
 

@@ -37,18 +37,18 @@ class Picodollars:
 
     def __post_init__(self) -> None:
         if not -MOST_PICODOLLARS <= self.value <= MOST_PICODOLLARS:
-            raise MoneyOverflow(f"{self.value} picodollars are more than an amount may be")
+            raise MoneyOverflow(f"{self.value} picodollars exceed the largest amount")
 
     @classmethod
     def parse(cls, dollars: str) -> Picodollars:
         """From a decimal string of dollars such as "0.10". Raises ValueError for anything else, floats too."""
         found = _DECIMAL.fullmatch(dollars) if isinstance(dollars, str) else None
         if found is None:
-            raise ValueError(f'an amount is a decimal string of dollars such as "0.10", not {dollars!r}')
+            raise ValueError(f'an amount must be a decimal string of dollars such as "0.10", not {dollars!r}')
         whole, fraction = found[1], (found[2] or "")
         value = int(whole) * PICODOLLARS_PER_DOLLAR + int(fraction.ljust(12, "0"))
         if value > MOST_PICODOLLARS:
-            raise ValueError(f"an amount is at most {MOST_PICODOLLARS // PICODOLLARS_PER_DOLLAR} dollars")
+            raise ValueError(f"an amount must be at most {MOST_PICODOLLARS // PICODOLLARS_PER_DOLLAR} dollars")
         return cls(value)
 
     @classmethod
@@ -57,7 +57,7 @@ class Picodollars:
         amount = cls.parse(dollars)
         price, rest = divmod(amount.value, TOKENS_PER_PRICE)
         if rest:
-            raise ValueError(f"a price per million tokens has at most 6 decimals, not {dollars!r}")
+            raise ValueError(f"a price per million tokens may have at most 6 decimals, not {dollars!r}")
         return cls(price)
 
     def __add__(self, other: Picodollars) -> Picodollars:
@@ -74,13 +74,13 @@ class Picodollars:
         """This price with a markup such as "1.25". Raises ValueError when the product is not whole."""
         found = _DECIMAL.fullmatch(factor) if isinstance(factor, str) else None
         if found is None:
-            raise ValueError(f'a markup is a decimal string such as "1.25", not {factor!r}')
+            raise ValueError(f'a markup must be a decimal string such as "1.25", not {factor!r}')
         digits = found[2] or ""
         product, rest = divmod(self.value * int(found[1] + digits), 10 ** len(digits))
         if rest:
             raise ValueError(
-                f"a cost of {self.per_million()} per million tokens times {factor} is no whole number of "
-                "picodollars per token; give the price itself"
+                f"a cost of {self.per_million()} per million tokens times {factor} is not a whole number of "
+                "picodollars per token; set the price itself"
             )
         return Picodollars(product)
 

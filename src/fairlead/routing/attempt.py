@@ -32,7 +32,7 @@ class Continued(Protocol):
     def stopped(self) -> bool: ...
 
 
-class HangUp(NamedTuple):
+class DisconnectPolicy(NamedTuple):
     """How far an answer is read for nobody, because its provider bills it anyway."""
 
     seconds: float = 60.0
@@ -191,7 +191,7 @@ class Attempt:
 
     async def failed(self, error: FairleadError) -> None:
         """It came to nothing for the caller, who pays nothing. What was written of it all the same is the operator's
-        cost. When the caller has hung up in the meantime, nobody failed."""
+        cost. When the caller has disconnected in the meantime, it is no failure."""
         if self.bill.closed:
             return
         if self.response.gone:

@@ -36,17 +36,20 @@ def sentences(found: dict[str, Any]) -> list[str]:
         served = f" by {found['deployment']}" if found["deployment"] else ""
         lines.append(f"{found['model']}: {found['outcome']}{served}.")
     if not found["decided"]:
-        lines.append("Nothing was left out and nothing failed: the first candidate served.")
+        lines.append("No candidate was rejected and no attempt failed: the first candidate served the call.")
     for at, one in enumerate(found.get("candidates", ()), 1):
         score = "" if one["score"] is None else f", score {one['score']:g}"
         lines.append(f"{at}. {one['deployment']}{score}{', resting' if one['resting'] else ''}")
     for one in found.get("rejected", ()):
         detail = f" ({one['detail']})" if one["detail"] else ""
-        lines.append(f"-  {one['deployment']} was left out: {one['reason']}{detail}")
+        lines.append(f"-  {one['deployment']} was rejected: {one['reason']}{detail}")
     lines += [
         f"Attempt {at}: {one['deployment']}, {one['outcome']} after {one['milliseconds']} ms"
         for at, one in enumerate(found.get("attempts", found.get("failed", ())), 1)
     ]
     if found.get("continued_at_character") is not None:
-        lines.append(f"The stream was cut and went on elsewhere at character {found['continued_at_character']}.")
+        lines.append(
+            "The stream broke off and was continued by another deployment at character "
+            f"{found['continued_at_character']}."
+        )
     return lines

@@ -44,7 +44,7 @@ async def through_gate(upstream: Upstream, gate: Gate, call: Call) -> Exchange:
 def not_ready(gate: Gate) -> EngineStarting:
     if gate.gave_up:
         return EngineStarting(
-            "The engine of this model crashed too often and is not started again. The operator must restart Fairlead.",
+            "The engine of this model crashed too often and is not restarted. The operator must restart Fairlead.",
             retry_after_seconds=60,
         )
     return EngineStarting("The engine of this model is not ready. Try again in a few seconds.", retry_after_seconds=2)

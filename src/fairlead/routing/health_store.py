@@ -68,7 +68,7 @@ class HealthStore:
                 kept = kept_health(connection)
                 self._first = self._seen = last_event(connection)
         except SQLAlchemyError as error:
-            log.warning("The health of deployments cannot be read: %s", error)
+            log.warning("Stored deployment health cannot be read; starting without it: %s", error)
             return
         self._health.restore(kept, self._known(), self._clock())
 
@@ -142,7 +142,9 @@ class HealthStore:
                 keep_health(connection, {(one.deployment, one.provider) for one in events}, kept)
                 keep_decisions(connection, (Decision(one.id, body(one)) for one in decided))
         except SQLAlchemyError as error:
-            log.warning("What routing has learned cannot be stored: %s", getattr(error, "orig", None) or error)
+            log.warning(
+                "Deployment health and routing decisions cannot be stored: %s", getattr(error, "orig", None) or error
+            )
             return []
         return numbers
 
@@ -151,4 +153,6 @@ class HealthStore:
             with self._store.write() as connection:
                 forget_old(connection)
         except SQLAlchemyError as error:
-            log.warning("Old events cannot be removed: %s", getattr(error, "orig", None) or error)
+            log.warning(
+                "Old health events cannot be deleted; retrying later: %s", getattr(error, "orig", None) or error
+            )

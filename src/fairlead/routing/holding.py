@@ -81,11 +81,13 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
         else (f"the account has {dollars(short.available)} USD of credit")
     )
     advice = (
-        f"The largest max_tokens that would fit is {fits}." if fits else "No max_tokens would fit beside this prompt."
+        f"The largest max_tokens that would fit is {fits}."
+        if fits
+        else "The credit does not cover this prompt with any max_tokens."
     )
     return (BudgetExceeded if budget else InsufficientCredit)(
-        f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} tokens in, "
-        f"{ceiling.output * ceiling.choices} out, both at most); {there}. {advice}",
+        f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} input and "
+        f"{ceiling.output * ceiling.choices} output tokens at most); {there}. {advice}",
         {
             "needed_usd": dollars(needed),
             "available_usd": dollars(short.available),

@@ -336,9 +336,9 @@ def with_suffix(wanted: Preferences | None, suffix: str) -> Preferences:
 
 
 def refusal(found: Plan, demand: Demand, health: Health, now: float) -> FairleadError:
-    """What the caller is told when there is no candidate at all."""
+    """The error for a request that has no candidate at all."""
     reasons = {one.reason for one in found.rejected}
-    told = "; ".join(
+    reasons_in_words = "; ".join(
         f"{one.upstream.deployment.id}: {one.reason}" + (f" ({one.detail})" if one.detail else "")
         for one in found.rejected[:16]
     )
@@ -348,20 +348,27 @@ def refusal(found: Plan, demand: Demand, health: Health, now: float) -> Fairlead
             for one in found.rejected
             if (standing := health.standings.get(one.upstream.deployment.id)) is not None
         ]
+        seconds = max(1, int(min(waits, default=1.0) + 0.999))
         return CandidatesResting(
-            f"Nobody who serves '{demand.model}' works at the moment ({told}).",
-            retry_after_seconds=max(1, int(min(waits, default=1.0) + 0.999)),
+            f"No healthy deployment for '{demand.model}'; retry after {seconds} s ({reasons_in_words}).",
+            retry_after_seconds=seconds,
         )
     if "full" in reasons:
-        return UpstreamBusy(f"Everybody who serves '{demand.model}' is busy ({told}).", retry_after_seconds=1)
+        return UpstreamBusy(
+            f"All deployments of '{demand.model}' are busy ({reasons_in_words}).", retry_after_seconds=1
+        )
     if found.rejected and reasons <= {"context", "output"}:
         param = "messages" if "context" in reasons else demand.payload.cap_name
-        return ContextTooLong(f"The prompt and its answer fit no deployment ({told}).", param=param)
+        return ContextTooLong(
+            f"The prompt and its answer do not fit the context of any deployment ({reasons_in_words}).", param=param
+        )
     if demand.strict and reasons <= {"parameter", "capability"} and found.rejected:
         return NotCarried(
             _lost(found.rejected[0].upstream, demand, found.needs), found.rejected[0].upstream.deployment.id
         )
-    return NoCandidate(f"Nobody who serves '{demand.model}' fits this request ({told}).", param="provider")
+    return NoCandidate(
+        f"No deployment of '{demand.model}' matches this request ({reasons_in_words}).", param="provider"
+    )
 
 
 def _lost(upstream: Upstream, demand: Demand, needs: int) -> list[str]:

@@ -150,7 +150,7 @@ class SchemaChecker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A process that checks JSON schemas failed", exc_info=error)
+            log.error("JSON schema checker: a worker process failed", exc_info=error)
         if self._queues and not self._closed:
             self._wake()  # what came while this one was about to end
 

@@ -176,7 +176,7 @@ def _url(url: str) -> URL:
     try:
         address = make_url(url)
     except ArgumentError:
-        raise ConfigurationError("The address of the database is like postgresql://user:password@host/name.") from None
+        raise ConfigurationError("The database URL must look like postgresql://user:password@host/name.") from None
     if address.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise ConfigurationError(
             f"The address of a database begins with postgresql://, not with {address.drivername}://. "
@@ -218,7 +218,7 @@ def _migrate(store: Store) -> None:
     if version is not None and version > HEAD:
         raise ConfigurationError(
             f"The database {store.shown} was made by a newer Fairlead "
-            f"(migration {version}; this one knows {HEAD}). "
+            f"(migration {version}; this version supports up to {HEAD}). "
             "Start that version."
         )
     from alembic import command
@@ -241,7 +241,8 @@ def _migrate(store: Store) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise ConfigurationError(
-                f"The database {store.shown} has a migration {version} that this Fairlead does not know: {error}."
+                f"The database {store.shown} has migration {version}, which is unknown to this version of "
+                f"Fairlead: {error}."
             ) from None
 
 

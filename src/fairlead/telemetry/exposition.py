@@ -56,7 +56,9 @@ def families(totals: Totals) -> Iterable[Metric]:
                     values, _buckets(counts, scale, unit), sum_value=counts.get(scale.sum_slot, 0) / 1000 * unit
                 )
             yield family
-    tokens = CounterMetricFamily("fairlead_tokens", "Tokens of calls.", labels=("process", "model", "direction"))
+    tokens = CounterMetricFamily(
+        "fairlead_tokens", "Input and output tokens of calls.", labels=("process", "model", "direction")
+    )
     for values, counts in _rows(totals, "call"):
         tokens.add_metric((*values, "input"), counts.get(PROMPT_TOKENS, 0))
         tokens.add_metric((*values, "output"), counts.get(OUTPUT_TOKENS, 0))

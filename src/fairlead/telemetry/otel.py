@@ -38,7 +38,9 @@ try:
         set_span_in_context,
     )
 except ImportError:
-    raise ConfigurationError("[telemetry] otlp_endpoint needs OpenTelemetry: pip install 'fairlead[otel]'.") from None
+    raise ConfigurationError(
+        "[telemetry] otlp_endpoint requires OpenTelemetry: pip install 'fairlead[otel]'."
+    ) from None
 
 # Calls and attempts that wait to be made into spans; more are dropped, and counted.
 MOST_WAITING = 10_000

@@ -142,7 +142,7 @@ class TelemetryWriter:
         now_open = {(cell.name, cell.start) for cell in still_open}
         self._stored = {key: body for key, body in self._stored.items() if key in now_open}
         if self._trouble is not None:
-            log.warning("Telemetry is stored again.")
+            log.warning("Telemetry: the database accepts it again.")
             self._trouble = None
 
     def _give_up_the_oldest(self) -> None:
@@ -176,5 +176,5 @@ class TelemetryWriter:
     def _say(self, error: Exception) -> None:
         cause = str(getattr(error, "orig", None) or error)
         if self._trouble is None:
-            log.warning("Telemetry cannot be stored now: %s", cause)
+            log.warning("Telemetry cannot be stored; kept in memory, retrying: %s", cause)
         self._trouble = cause

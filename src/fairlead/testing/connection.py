@@ -179,7 +179,7 @@ Answer = Callable[[Received, Wire], Awaitable[bool]]
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests, answers them one after the other in a task, and notices a hang-up at once."""
+    """Reads requests, answers them one after the other in a task, and notices a disconnect at once."""
 
     def __init__(
         self, answer: Answer, opened: Callable[[Connection], None], lost: Callable[[Connection, bool], None]

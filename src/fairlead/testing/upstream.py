@@ -63,8 +63,8 @@ class Script:
 class ScriptedUpstream(Script):
     """A running scripted upstream; a context manager that listens on a free port of the loopback.
 
-    `url` ends with "/v1". `requests` are all requests read so far, `cancelled` counts callers who hung up before their
-    answer was complete, `connections` are open now, `accepted` were opened ever.
+    `url` ends with "/v1". `requests` are all requests read so far, `cancelled` counts callers who disconnected before
+    their answer was complete, `connections` are open now, `accepted` were opened ever.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:

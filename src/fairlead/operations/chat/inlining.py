@@ -43,7 +43,7 @@ class Inliner:
         """The request with data in the place of every address. Raises InvalidRequest (`param`: the part) for what
         cannot be had, Overloaded when too many wait already."""
         if self._running >= MOST_AT_ONCE:
-            raise Overloaded("Too many requests wait for what is at an address.", retry_after_seconds=1)
+            raise Overloaded("Too many requests are waiting for files to be fetched.", retry_after_seconds=1)
         self._running += 1
         # A task of its own: calls are driven without one, and deadlines need one.
         task = asyncio.get_running_loop().create_task(self._in_time(request.messages))
@@ -63,7 +63,7 @@ class Inliner:
                 return await self._messages(raw)
         except TimeoutError:
             raise InvalidRequest(
-                f"What is at an address did not come within {self._seconds:g} s.", param="messages"
+                f"The files at the given addresses did not arrive within {self._seconds:g} s.", param="messages"
             ) from None
 
     async def _messages(self, raw: Raw) -> Raw:
@@ -91,7 +91,7 @@ class Inliner:
         found = known.get(url)
         if found is None:
             if len(known) >= MOST_ADDRESSES:
-                raise InvalidRequest(f"There are more than {MOST_ADDRESSES} addresses to be fetched.", param=where)
+                raise InvalidRequest(f"The request has more than {MOST_ADDRESSES} addresses to fetch.", param=where)
             room = MOST_BYTES - sum(len(one.data) for one in known.values())
             try:
                 found = known[url] = await self._fetcher.fetch(url, room)
@@ -99,6 +99,6 @@ class Inliner:
                 raise InvalidRequest(f"{where} cannot be fetched: {error}.", param=where) from None
         written = f"data:{found.kind};base64,{b64encode(found.data).decode()}"
         if data.match(written) is None:
-            raise UnsupportedContent(f"{where} is no {wanted.partition(' ')[2]}.", param=where)
+            raise UnsupportedContent(f"{where} is not {wanted.partition(' ')[2]}.", param=where)
         value[name] = written
         return Raw(_encode(value))

@@ -35,7 +35,7 @@ class UnpaidEmulations:
         if over > 0.0:
             wait = int(over * EMPTY_AFTER_SECONDS) + 1
             raise RateLimited(
-                "Too many emulated calls of this key failed lately: no JSON schema is emulated for it for now. "
+                "Too many emulated calls of this key failed recently; JSON schema emulation is suspended for it. "
                 f"Use a model that supports response_format itself, or try again in {-(-wait // 60)} minutes.",
                 retry_after_seconds=wait,
             )
