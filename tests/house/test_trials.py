@@ -85,6 +85,7 @@ class Echo:
         return Counted(len(payload.messages), "counted")
 
     def kept(self, payload: Any) -> Prompt:
+        self.asked.append("kept")
         return CHAT.kept(payload)
 
     def probe(self, model: str) -> ChatRequest:
@@ -216,7 +217,7 @@ def test_an_operation_is_a_module_and_one_row(
         with_gateway(tmp_path, test, upstream.url, other.url)
         [sent] = upstream.requests + other.requests
     assert sent.json["messages"][0]["content"].startswith("A LONG WAY A LONG WAY")
-    assert echo.asked == ["demand", "affinity"], "once at the door, once where it is planned"
+    assert echo.asked == ["demand", "affinity", "kept"], "at the door, where it is planned, where it is tried"
     described: dict[str, Any] = document(all_routes())["paths"]["/v1/echoes"]["post"]
     assert described["tags"] == ["Echo"]
     assert described["summary"] == "Echoes."

@@ -81,7 +81,9 @@ class Attempts:
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         if wanted is None:
             inner = request  # which lets go of the caller's bytes
-        attempt = call_state.attempt = Attempt(upstream, upstream.operation.kept(request), call_state.bill, response)
+        attempt = call_state.attempt = Attempt(
+            upstream, call_state.demand.operation.kept(request), call_state.bill, response
+        )
         standing = health.begin(upstream.deployment, began, first=first)
         self._note(attempt, call, call_state, clamped, wanted)
         try:
