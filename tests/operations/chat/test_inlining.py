@@ -64,7 +64,7 @@ def test_what_cannot_be_had_is_refused_by_its_path() -> None:
     with pytest.raises(InvalidRequest, match="answered 404") as caught:
         inlined(Web(), image("https://example.com/a"))
     assert caught.value.param == "messages[1].content[1].image_url.url"
-    with pytest.raises(UnsupportedContent, match="is no image"):
+    with pytest.raises(UnsupportedContent, match="is not an image"):
         inlined(Web(a=Fetched("text/html", b"<html>")), image("https://example.com/a"))
     many = [image(f"https://example.com/a{at}") for at in range(MOST_ADDRESSES + 1)]
     web = Web(**{f"a{at}": Fetched("image/png", b"\x89PNG") for at in range(MOST_ADDRESSES + 1)})

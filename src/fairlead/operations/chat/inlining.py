@@ -99,6 +99,6 @@ class Inliner:
                 raise InvalidRequest(f"{where} cannot be fetched: {error}.", param=where) from None
         written = f"data:{found.kind};base64,{b64encode(found.data).decode()}"
         if data.match(written) is None:
-            raise UnsupportedContent(f"{where} is not {wanted.partition(' ')[2]}.", param=where)
+            raise UnsupportedContent(f"{where} is not {wanted}.", param=where)
         value[name] = written
         return Raw(_encode(value))
