@@ -796,6 +796,10 @@ class Connection(Channel):
         if not self._nexting:
             self._next()
 
+    def _is_answering(self) -> bool:
+        """Asked anew after a call that may have begun an answer: compiled code takes a value that was None for None."""
+        return self._response is not None
+
     def _next(self) -> None:
         """Hands over what was sent ahead: a loop, since an answer given at once comes back here."""
         self._nexting = True
@@ -822,7 +826,7 @@ class Connection(Channel):
                 self._reading_paused = False
                 self._feed_by_message(rest)
                 self._reading_paused = True  # it was all the time
-                if self._response is None and not self._writing_paused and not self._lingering:
+                if not (self._is_answering() or self._writing_paused or self._lingering):
                     self._wait_for_more()
                 if self._work > WORK_PER_TURN:
                     break
