@@ -33,6 +33,8 @@ from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
+from fairlead.operations.chat.operation import CHAT
+from fairlead.operations.chat.recovery import ChatRecovery
 from fairlead.providers.dialects import DIALECTS
 from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.health import Health
@@ -102,6 +104,7 @@ class Parts:
         self.servings = Servings(serving)
         self._limits = limit_book(settings)
         self._schemas = SchemaChecker()
+        inliner = Inliner() if settings.routing.fetch_media else None
         self.gateway = Gateway(
             self.servings,
             self.health,
@@ -109,8 +112,7 @@ class Parts:
             self.ledger,
             DisconnectPolicy(settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens),
             self._limits,
-            self._schemas,
-            Inliner() if settings.routing.fetch_media else None,
+            {CHAT.name: ChatRecovery(self._clock, self._schemas, inliner)},
         )
         self.routing = HealthStore(
             store, self.health, self.gateway.take_decisions, self._clock, self.servings.deployments,

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from fairlead.errors import (
-    AnswerInvalid,
     CallerGone,
     DeadlineExceeded,
     FairleadError,
@@ -17,12 +16,10 @@ from fairlead.errors import (
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import drain
 from fairlead.gateway.delivery import BufferSink, Delivery
-from fairlead.operations.chat.continuation import Splice, continued
-from fairlead.operations.chat.emulate import Emulated, EmulatedAnswer, as_events, emulated, inner_request
-from fairlead.operations.chat.emulating import emulate
-from fairlead.operations.chat.unpaid import UnpaidEmulations
+from fairlead.gateway.protocols import Emulation, MadeAnswer, Recovery
 from fairlead.providers.scrub import without_host
 from fairlead.routing.attempt import Attempt
+from fairlead.routing.demand import Payload
 from fairlead.routing.gates import through_gate
 from fairlead.routing.health import DeploymentHealth, Health
 from fairlead.routing.hedge import Entry
@@ -32,15 +29,13 @@ from fairlead.routing.parameters import header, parameters, shown
 from fairlead.routing.protocols import Call
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Upstream, is_stream, send
-from fairlead.schemas.checker import SchemaChecker
-from fairlead.tokens import count_text
-from fairlead.wire.chat import ChatRequest
 
 
 class Attempts:
-    """Makes the attempts of all calls. `drain_seconds`: how long an answer is read for nobody at most."""
+    """Makes the attempts of all calls. `recoveries`: by the names of operations; `drain_seconds`: how long an answer is
+    read for nobody at most."""
 
-    __slots__ = ("_chance", "_clock", "_delivery", "_drain_seconds", "_health", "_schemas", "_unpaid")
+    __slots__ = ("_chance", "_clock", "_delivery", "_drain_seconds", "_health", "_recoveries")
 
     def __init__(
         self,
@@ -49,29 +44,27 @@ class Attempts:
         chance: Callable[[], float],
         delivery: Delivery,
         drain_seconds: float,
-        schemas: SchemaChecker,
+        recoveries: Mapping[str, Recovery],
     ) -> None:
         self._health = health
         self._clock = clock
         self._chance = chance
         self._delivery = delivery
         self._drain_seconds = drain_seconds
-        self._schemas = schemas
-        self._unpaid = UnpaidEmulations(clock)
+        self._recoveries = recoveries
 
     async def attempt(
         self, upstream: Upstream, call_state: CallState, began: float, first: bool, entry: Entry | None
     ) -> None:
         """One try of one candidate. On any way out the exchange is over, its part of the bill is written, and what it
         has shown is known to `Health` and counted."""
-        request, response, health = call_state.request, call_state.response, self._health
-        wanted = None
-        if upstream.lacks & call_state.plan.needs & MAY_BE_EMULATED and request.emulate:
-            wanted = emulated(request, call_state.plan.needs, upstream.lacks, call_state.serving.options.rules.emulated)
-            if wanted is not None and wanted.schema is not None:
-                self._may_emulate(call_state)
-                await self._schemas.check(call_state.bill.key, wanted.schema)
-        inner = request if wanted is None else inner_request(request, wanted)
+        payload, response, health = call_state.payload, call_state.response, self._health
+        emulation: Emulation | None = None
+        if upstream.lacks & call_state.plan.needs & MAY_BE_EMULATED and call_state.demand.emulate:
+            emulation = self._emulation(upstream, call_state)
+            if emulation is not None:
+                await emulation.check()
+        inner = payload if emulation is None else emulation.payload
         clamped = call_state.clamped
         if upstream.output is not None:
             cap = cap_there(call_state.demand, inner.cap, upstream, call_state.plan.prompt)
@@ -79,20 +72,20 @@ class Attempts:
                 inner = inner.with_cap(cap)
                 clamped = (*clamped, inner.cap_name)
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
-        if wanted is None:
-            inner = request  # which lets go of the caller's bytes
+        if emulation is None:
+            inner = payload  # which lets go of the caller's bytes
         attempt = call_state.attempt = Attempt(
-            upstream, call_state.demand.operation.kept(request), call_state.bill, response
+            upstream, call_state.demand.operation, payload, call_state.bill, response
         )
         standing = health.begin(upstream.deployment, began, first=first)
-        self._note(attempt, call, call_state, clamped, wanted)
+        self._note(attempt, call, call_state, clamped, emulation)
         try:
             failure: FairleadError | None = None
             try:
-                if wanted is None:
+                if emulation is None:
                     await self._exchange(attempt, call, call_state, entry)
                 else:
-                    await self._emulate(attempt, inner, call, call_state, wanted)
+                    await self._emulate(attempt, inner, call, call_state, emulation)
             except FairleadError as error:
                 failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
             if failure is not None:
@@ -105,22 +98,27 @@ class Attempts:
         call_state.served = attempt
 
     def _note(
-        self, attempt: Attempt, call: Call, call_state: CallState, clamped: tuple[str, ...], wanted: Emulated | None
+        self,
+        attempt: Attempt,
+        call: Call,
+        call_state: CallState,
+        clamped: tuple[str, ...],
+        emulation: Emulation | None,
     ) -> None:
         """What is to be told of an attempt that begins, and what follows when its caller disconnects."""
-        upstream, request = attempt.upstream, call_state.request
+        upstream, payload = attempt.upstream, call_state.payload
         clamped = (*clamped, *call.clamped) if call.clamped else clamped
-        if wanted is not None or call.dropped or clamped or request.reports:
-            names = () if wanted is None else wanted.names
-            call_state.parameters = parameters(request.given, call, upstream, clamped, names)
-            if request.reports:
+        if emulation is not None or call.dropped or clamped or payload.reports:
+            names, replaced = ((), ()) if emulation is None else (emulation.names, emulation.parameters)
+            call_state.parameters = parameters(payload.names, call, upstream, clamped, names, replaced)
+            if payload.reports:
                 attempt.report = header(call_state.parameters)
             if clamped:
                 attempt.report += b"x-fairlead-clamped: " + shown(clamped) + b"\r\n"
         if call_state.demand.fallbacks:
             call_state.bill.answered_by(upstream.model_id)
-        if call_state.splice is not None and call_state.splice.tokens:
-            attempt.splice = call_state.splice
+        if call_state.continuation is not None and call_state.continuation.tokens:
+            attempt.splice = call_state.continuation
         if upstream.bills_cut:
             call_state.response.on_gone = partial(drain, attempt, self._drain_seconds)
 
@@ -134,7 +132,7 @@ class Attempts:
                 attempt.ended_at = self._clock()
             exchange = attempt.exchange
             sent_at = (exchange.sent_at if exchange else 0.0) or attempt.ended_at
-            attempt.measure(measured, sent_at, call_state.request.trace)
+            attempt.measure(measured, sent_at, call_state.payload.trace)
 
     async def _failed(
         self, error: FairleadError, attempt: Attempt, call_state: CallState, standing: DeploymentHealth, began: float
@@ -176,7 +174,7 @@ class Attempts:
     async def _exchange(self, attempt: Attempt, call: Call, call_state: CallState, entry: Entry | None) -> None:
         """Sends the call, and delivers and settles what is answered."""
         upstream, streamed = attempt.upstream, call_state.demand.stream
-        made: EmulatedAnswer | None = None
+        made: MadeAnswer | None = None
         if entry is not None:
             exchange = entry.exchange
         elif upstream.gate is None:
@@ -197,7 +195,7 @@ class Attempts:
             sink = BufferSink(self._delivery, assembler, attempt)
             await (exchange if entry is None else entry).relay(sink.take)
             assembler.finish()
-        elif streamed and call_state.splice is not None:
+        elif streamed and (call_state.continuation is not None or not self._makes_streams(call_state)):
             raise UpstreamInvalid("The provider answered without a stream although one was asked for.")
         else:
             # Perhaps it was asked for a stream and sent one JSON document: good for a caller who wants just that.
@@ -206,7 +204,7 @@ class Attempts:
                 whole = await exchange.read()
             attempt.answer = answer = upstream.adapter.plain(call, whole)
             if streamed:  # it ignored that a stream was asked for: its events are made here
-                made = as_events(answer)
+                made = self._recoveries[call_state.demand.operation.name].as_stream(answer)
         attempt.ended_at = self._clock()
         call_state.settle_now()
         if not attempt.settle_at_once():
@@ -216,25 +214,29 @@ class Attempts:
         else:
             self._delivery.at_once(attempt, made, call, call_state)
 
-    def _may_emulate(self, call_state: CallState) -> None:
-        """Raises AnswerInvalid where a schema was emulated in vain for this call already, and RateLimited where that
-        has happened too often: nobody pays for it."""
-        self._unpaid.admit(call_state.bill.key)
-        if call_state.tries is not None:
-            for one in call_state.tries.tried:
-                if one.outcome == AnswerInvalid.code:
-                    raise AnswerInvalid("No answer conformed to the JSON schema; it is not emulated a second time.")
+    def _makes_streams(self, call_state: CallState) -> bool:
+        return call_state.demand.operation.name in self._recoveries
+
+    def _emulation(self, upstream: Upstream, call_state: CallState) -> Emulation | None:
+        recovery = self._recoveries.get(call_state.demand.operation.name)
+        if recovery is None:
+            return None
+        tried = [] if call_state.tries is None else call_state.tries.tried
+        return recovery.emulation(
+            call_state.payload, call_state.plan.needs & upstream.lacks,
+            call_state.serving.options.rules.emulated, call_state.bill.key, tried,
+        )  # fmt: skip
 
     async def _emulate(
-        self, attempt: Attempt, inner: ChatRequest, call: Call, call_state: CallState, wanted: Emulated
+        self, attempt: Attempt, payload: Payload, call: Call, call_state: CallState, emulation: Emulation
     ) -> None:
         """Answers what the deployment lacks by more calls, whole, and then as the caller wants it."""
-        made = await emulate(attempt, inner, call, wanted, self._schemas, self._unpaid)
-        attempt.answer = made
+        answer = await emulation.answer(attempt, payload, call)
+        attempt.answer = answer
         attempt.ended_at = self._clock()
         call_state.settle_now()
         await attempt.settle()
-        self._delivery.emulated(attempt, made, call, call_state, wanted)
+        self._delivery.emulated(attempt, answer, call, call_state, emulation)
 
     async def next(self, call_state: CallState, upstream: Upstream, error: FairleadError, began: float) -> Upstream:
         """Who is tried after this failure. Raises it when the caller is to be told."""
@@ -254,19 +256,14 @@ class Attempts:
 
     async def _continue(self, call_state: CallState, upstream: Upstream) -> bool:
         """Makes the request go on from what the caller has. False when that cannot be done."""
-        sent = call_state.sent
-        text = None if sent is None else sent.text
-        if sent is None or text is None:
+        recovery = self._recoveries.get(call_state.demand.operation.name)
+        if recovery is None or call_state.record is None:
             return False
-        tokens = 0
-        if text:
-            counted = await asyncio.get_running_loop().run_in_executor(None, count_text, upstream.family, text)
-            tokens = counted.tokens
-        before = call_state.splice
-        origin = call_state.request if before is None else before.origin
-        made = continued(origin, text, tokens) if text else (origin, "")
-        if made is None:
+        found = await recovery.continuation(
+            call_state.payload, call_state.record, call_state.continuation, upstream.family
+        )
+        if found is None:
             return False
-        call_state.request, tail = made
-        call_state.splice = Splice(sent, origin, text, tokens, tail)
+        call_state.continuation = found
+        call_state.payload = found.payload
         return True

@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Admission
 from fairlead.errors import FairleadError, InternalError
+from fairlead.gateway.protocols import Continuation, Record
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
-from fairlead.operations.chat.continuation import Sent, Splice
 from fairlead.routing.attempt import Attempt
-from fairlead.routing.demand import Demand
+from fairlead.routing.demand import Demand, Payload
 from fairlead.routing.parameters import Parameters
 from fairlead.routing.plan import Plan
 from fairlead.routing.protocols import Measured
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Servable
 from fairlead.serving import Serving
-from fairlead.wire.chat import ChatRequest
 
 
 class CallState:
@@ -36,6 +35,7 @@ class CallState:
         "bill",
         "caller",
         "clamped",
+        "continuation",
         "cut",
         "demand",
         "expired",
@@ -45,13 +45,12 @@ class CallState:
         "own_deadline",
         "paid",
         "parameters",
+        "payload",
         "plan",
-        "request",
+        "record",
         "response",
-        "sent",
         "served",
         "serving",
-        "splice",
         "timer",
         "tries",
         "until",
@@ -75,7 +74,7 @@ class CallState:
         self.offers = offers
         self.paid = paid
         self.demand = demand
-        self.request: ChatRequest = demand.payload  # another one once a stream goes on elsewhere
+        self.payload: Payload = demand.payload  # another one once a stream goes on elsewhere
         self.response = response
         self.caller = caller
         self.until = until
@@ -88,8 +87,8 @@ class CallState:
         self.expired = False  # the caller was answered at its deadline, and its answer is read on for nobody
         self.served: Attempt | None = None  # the one that gave the answer
         self.tries: Tries | None = None
-        self.sent: Sent | None = None  # what a stream has brought, while it may have to be continued
-        self.splice: Splice | None = None
+        self.record: Record | None = None  # what a stream has brought, while it may have to be continued
+        self.continuation: Continuation | None = None  # the last one
         self.cut: FairleadError | None = None  # what ended the stream that others are to continue
         self.timer: asyncio.TimerHandle | None = None
         self.clamped: tuple[str, ...] = ()
@@ -106,7 +105,7 @@ class CallState:
     @property
     def continued_at(self) -> int | None:
         """The character at which another candidate went on with the stream."""
-        return None if self.splice is None else len(self.splice.text)
+        return None if self.continuation is None else self.continuation.at
 
     def note_dropped(self, name: str) -> None:
         """The provider ignored a parameter, as its answer has shown."""

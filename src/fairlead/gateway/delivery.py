@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from fairlead.errors import CallerGone, UpstreamError
 from fairlead.gateway.call import CallState
+from fairlead.gateway.protocols import Emulation, MadeAnswer, Recovery
 from fairlead.http.exchange import Exchange
 from fairlead.money.text import written
-from fairlead.operations.chat.continuation import Seam, Sent, may_be_continued
-from fairlead.operations.chat.emulate import Emulated, EmulatedAnswer
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.health import Health
 from fairlead.routing.hedge import Entry
@@ -20,8 +19,6 @@ from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
 END_SECONDS: Final = 1.0
-# The request of a stream that might have to be continued is kept, unless it is longer.
-CONTINUED_PROMPT_BYTES: Final = 65_536
 # Events without a word that are held at the beginning of a stream; each choice has one.
 HELD_BYTES: Final = 8_192
 
@@ -37,12 +34,20 @@ STREAM_HEAD: Final = (
 
 
 class Delivery:
-    """Delivers the answers of all calls. `drained_tokens`: the most of an answer that is read for nobody."""
+    """Delivers the answers of all calls. `recoveries`: by the names of operations; `drained_tokens`: the most of an
+    answer that is read for nobody."""
 
-    __slots__ = ("_health", "clock", "drained_tokens")
+    __slots__ = ("_health", "_recoveries", "clock", "drained_tokens")
 
-    def __init__(self, health: Health, clock: Callable[[], float], drained_tokens: int) -> None:
+    def __init__(
+        self,
+        health: Health,
+        clock: Callable[[], float],
+        recoveries: Mapping[str, Recovery],
+        drained_tokens: int,
+    ) -> None:
         self._health = health
+        self._recoveries = recoveries
         self.clock = clock
         self.drained_tokens = drained_tokens
 
@@ -55,20 +60,17 @@ class Delivery:
 
     def begin(self, head: bytes, call_state: CallState) -> None:
         """The first event of a stream has come."""
-        response, request = call_state.response, call_state.request
+        response, payload = call_state.response, call_state.payload
         if response.started:
             return
         response.start(200, head)
-        if (
-            len(call_state.plan.candidates) > 1
-            and call_state.serving.options.continue_streams
-            and len(request.messages) <= CONTINUED_PROMPT_BYTES
-            and may_be_continued(request)
-        ):
-            call_state.sent = Sent()
-        else:
+        if len(call_state.plan.candidates) > 1 and call_state.serving.options.continue_streams:
+            recovery = self._recoveries.get(call_state.demand.operation.name)
+            if recovery is not None:
+                call_state.record = recovery.record(payload)
+        if call_state.record is None:
             # Not sent again from here on: a stream may be open for an hour, and thousands of them.
-            request.release()
+            payload.release()
 
     def whole(self, attempt: Attempt, call: Call, call_state: CallState) -> None:
         """Sends an answer that is complete and settled."""
@@ -84,7 +86,7 @@ class Delivery:
             head = head_of(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
         response.send(200, head, answer.end(usage_members(usd, attempt.counted), attempt.counted))
 
-    def at_once(self, attempt: Attempt, made: EmulatedAnswer, call: Call, call_state: CallState) -> None:
+    def at_once(self, attempt: Attempt, made: MadeAnswer, call: Call, call_state: CallState) -> None:
         """Sends the events of an answer that came whole, settled."""
         response, choices = call_state.response, call_state.demand.choices
         if response.finished:  # the caller was answered at its deadline
@@ -95,21 +97,21 @@ class Delivery:
             head = head_of(STREAM_HEAD, attempt, call, None, (*call.dropped, "n"))
         members = usage_members(written(attempt.bill.price), attempt.counted)
         response.start(200, head)
-        response.end(made.stream(members, attempt.counted, include_usage=call_state.request.include_usage))
+        response.end(made.stream(members, attempt.counted, include_usage=call_state.payload.include_usage))
 
     def emulated(
-        self, attempt: Attempt, made: EmulatedAnswer, call: Call, call_state: CallState, wanted: Emulated
+        self, attempt: Attempt, made: MadeAnswer, call: Call, call_state: CallState, emulation: Emulation
     ) -> None:
         """Sends an answer that was put together here, as the caller wants it."""
         usd = written(attempt.bill.price)
         members = usage_members(usd, attempt.counted)
-        mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(wanted.names).encode()
+        mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(emulation.names).encode()
         response = call_state.response
         if response.finished:  # the caller was answered at its deadline
             return
-        if call_state.request.stream:
+        if call_state.demand.stream:
             response.start(200, head_of(STREAM_HEAD + mark, attempt, call))
-            response.end(made.stream(members, attempt.counted, include_usage=call_state.request.include_usage))
+            response.end(made.stream(members, attempt.counted, include_usage=call_state.payload.include_usage))
         else:
             response.send(200, head_of(JSON_HEAD + mark, attempt, call, usd), made.end(members, attempt.counted))
 
@@ -119,8 +121,8 @@ class Delivery:
         """Sends a stream on as it comes, settles it, and sends its end."""
         upstream, response = attempt.upstream, call_state.response
         relay: Relay = upstream.adapter.relay(call)
-        if call_state.splice is not None:
-            relay = Seam(relay, call_state.splice)
+        if call_state.continuation is not None:
+            relay = call_state.continuation.joined(relay)
         attempt.answer = relay
         head = head_of(STREAM_HEAD, attempt, call)
         exchange.headers = ()
@@ -172,8 +174,8 @@ class StreamSink:
     """Takes the stream of an answer block by block, on the stack of the upstream's read callback, and sends it on."""
 
     __slots__ = (
-        "_attempt", "_call_state", "_delivery", "_drained", "_exchange", "_head", "_most", "_relay", "_response",
-        "_splice", "held",
+        "_attempt", "_call_state", "_continuation", "_delivery", "_drained", "_exchange", "_head", "_most", "_relay",
+        "_response", "held",
     )  # fmt: skip
 
     def __init__(
@@ -188,7 +190,7 @@ class StreamSink:
         self._response = call_state.response
         self._most = delivery.drained_tokens
         self._drained = 0
-        self._splice = call_state.splice
+        self._continuation = call_state.continuation
         self.held = b""  # what has come before the first word
 
     def take(self, data: bytes) -> None:
@@ -199,10 +201,11 @@ class StreamSink:
             if not self._attempt.said_at:
                 out = self._opening(out)
             response.write(out)
-            if self._call_state.sent is not None and out:
-                self._call_state.sent.add(out)
+            if self._call_state.record is not None and out:
+                self._call_state.record.add(out)
         if self._relay.done:
-            self._exchange.set_deadline(END_SECONDS if self._splice is None or not self._splice.stopped else 0.0)
+            continuation = self._continuation
+            self._exchange.set_deadline(END_SECONDS if continuation is None or not continuation.stopped else 0.0)
         elif response.gone:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:

@@ -10,7 +10,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from fairlead.accounts.caller import Caller
@@ -21,10 +21,10 @@ from fairlead.gateway.attempts import Attempts
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import expire
 from fairlead.gateway.delivery import Delivery
+from fairlead.gateway.protocols import Recovery
 from fairlead.http.eager import clear_traceback
 from fairlead.http.request import Response
 from fairlead.ledger.ledger import Ledger
-from fairlead.operations.chat.inlining import Inliner
 from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
@@ -34,7 +34,6 @@ from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import Held, hold, hold_at_once
 from fairlead.routing.plan import Plan, merged, plan, refusal
 from fairlead.routing.upstream import Servable, Upstream
-from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
 from fairlead.wire.media import ADDRESS
 
@@ -42,11 +41,12 @@ MOST_DECISIONS: Final = 10_000
 
 
 class Gateway:
-    """Serves calls by the version of the configuration that is in force when they begin."""
+    """Serves calls by the version of the configuration that is in force when they begin. `recoveries`: of operations
+    that have one, by name."""
 
     __slots__ = (
-        "_attempts", "_chance", "_clock", "_decided", "_drain_seconds", "_health", "_inliner", "_ledger", "_limits",
-        "_servings",
+        "_attempts", "_chance", "_clock", "_decided", "_drain_seconds", "_health", "_ledger", "_limits",
+        "_recoveries", "_servings",
     )  # fmt: skip
 
     def __init__(
@@ -57,21 +57,20 @@ class Gateway:
         ledger: Ledger,
         on_disconnect: DisconnectPolicy | None = None,
         limits: LimitBook | None = None,
-        schemas: SchemaChecker | None = None,
-        inliner: Inliner | None = None,
+        recoveries: Mapping[str, Recovery] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         disconnect = on_disconnect or DisconnectPolicy()
         self._servings = servings
-        self._inliner = inliner
+        self._recoveries = recoveries = recoveries or {}
         self._limits = limits or LimitBook()
         self._ledger = ledger
         self._health = health
         self._clock = clock
         self._chance = chance
         self._drain_seconds = disconnect.seconds
-        delivery = Delivery(health, clock, disconnect.tokens)
-        self._attempts = Attempts(health, clock, chance, delivery, disconnect.seconds, schemas or SchemaChecker())
+        delivery = Delivery(health, clock, recoveries, disconnect.tokens)
+        self._attempts = Attempts(health, clock, chance, delivery, disconnect.seconds, recoveries)
         self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
 
     def take_decisions(self) -> list[Decided]:
@@ -129,8 +128,10 @@ class Gateway:
         serving, offers, demand = call_state.serving, call_state.offers, call_state.demand
         serving.calls += 1
         try:
-            if demand.media & ADDRESS and self._inliner is not None and nobody_fetches(offers):
-                demand = demand.carrying(await self._inliner.inlined(demand.payload))
+            if demand.media & ADDRESS and nobody_fetches(offers):
+                recovery = self._recoveries.get(demand.operation.name)
+                if recovery is not None and recovery.inlines:
+                    demand = demand.carrying(await recovery.inlined(demand.payload))
             if offers[0].least_context is None:
                 found = plan(demand, offers, self._health, self._clock(), serving.options.rules, self._chance)
             else:
@@ -206,7 +207,7 @@ class Gateway:
         """Takes a plan for the call. Raises what refuses it: there is no candidate, or all are over their limits."""
         if not found.candidates:
             raise refusal(found, demand, self._health, self._clock())
-        call_state.demand, call_state.request, call_state.plan = demand, demand.payload, found
+        call_state.demand, call_state.payload, call_state.plan = demand, demand.payload, found
         if call_state.paid and demand.preferences is not None:  # `:free` leaves no other
             call_state.paid = any(not one.deployment.sheet.free for one in found.candidates)
         admission = call_state.admission
@@ -219,7 +220,7 @@ class Gateway:
         if held is not None and held.cap:
             call_state.clamped = (demand.payload.cap_name,)
             demand = call_state.demand = demand.capped(held.cap)
-            call_state.request = demand.payload
+            call_state.payload = demand.payload
         call_state.bill = self._ledger.open(
             caller.account_id,
             caller.key_id,

@@ -11,6 +11,7 @@ from fairlead.http.request import Response
 from fairlead.ledger.ledger import Bill
 from fairlead.ledger.record import EMPTY
 from fairlead.routing.counting import count
+from fairlead.routing.demand import Operation, Payload
 from fairlead.routing.prompt import Prompt
 from fairlead.routing.protocols import Answer, Measured
 from fairlead.routing.upstream import Upstream
@@ -53,6 +54,7 @@ class Attempt:
         "exchange",
         "first_at",
         "left",
+        "operation",
         "outcome",
         "prompt",
         "prompt_tokens",
@@ -64,9 +66,12 @@ class Attempt:
         "upstream",
     )
 
-    def __init__(self, upstream: Upstream, prompt: Prompt, bill: Bill, response: Response) -> None:
+    def __init__(
+        self, upstream: Upstream, operation: Operation, payload: Payload, bill: Bill, response: Response
+    ) -> None:
         self.upstream = upstream
-        self.prompt = prompt
+        self.operation = operation
+        self.prompt: Prompt = operation.kept(payload)
         self.bill = bill
         self.response = response
         self.exchange: Exchange | None = None
@@ -146,7 +151,7 @@ class Attempt:
             # Partly counted here: the beginning, which was no prompt of the caller's.
             self.bill.settle(sheet, _charged(usage, self.splice), outcome, "counted", "reported", billed=usage)
             return
-        if not usage.completion and not answer.delivered():
+        if not usage.completion and self.operation.is_empty(answer.delivered()):
             outcome = EMPTY  # nothing was made, by the provider's own word
         self._made(outcome, usage)
         self.bill.settle(sheet, usage, outcome, billed=self.billed)
@@ -160,7 +165,8 @@ class Attempt:
         counted = await count(self.upstream, self.prompt, text, self.calls)
         self.counted = counted.usage
         splice = self.splice
-        outcome = outcome if text or splice is not None else EMPTY
+        if splice is None and self.operation.is_empty(text):
+            outcome = EMPTY
         self._made(outcome, counted.usage)
         if splice is None:
             self.bill.settle(

@@ -3,6 +3,7 @@ an operation and of its payload: an operation makes the demand, and the demand r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from fairlead.routing.prompt import Prompt
@@ -16,6 +17,22 @@ class Payload(Protocol):
     attempts are children of, where a receiver of traces is told of them."""
 
     trace: TraceContext | None
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Of its parameters, as the caller wrote them."""
+
+    @property
+    def reports(self) -> bool:
+        """The answer is to say what became of each parameter."""
+
+    @property
+    def include_usage(self) -> bool:
+        """A stream is to end with its usage."""
+
+    @property
+    def cap(self) -> int:
+        """The most tokens of an answer, 0: none is given."""
 
     @property
     def cap_name(self) -> str:
@@ -47,6 +64,9 @@ class Operation(Protocol):
 
     def kept(self, payload: Any) -> Prompt:
         """What is kept of a prompt while it is answered."""
+
+    def is_empty(self, text: str) -> bool:
+        """Whether an answer is charged nothing that has delivered this text, and no tokens by its provider's word."""
 
     def probe(self, model: str) -> Any:
         """The payload of the smallest call."""

@@ -21,10 +21,16 @@ class Parameters(NamedTuple):
 
 
 def parameters(
-    names: Iterable[str], call: Call, upstream: Upstream, clamped: tuple[str, ...], emulated: tuple[str, ...]
+    names: Iterable[str],
+    call: Call,
+    upstream: Upstream,
+    clamped: tuple[str, ...],
+    emulated: tuple[str, ...],
+    replaced: Iterable[str] = (),
 ) -> Parameters:
+    """`names`: as the caller wrote them; `replaced`: those of them that what is `emulated` stands for."""
     dropped = call.dropped
-    gone = {name.partition(".")[0] for name in dropped} | set(clamped) | _made_up(emulated)
+    gone = {name.partition(".")[0] for name in dropped} | set(clamped) | set(replaced)
     kept = [name for name in names if name[:64] not in gone]
     return Parameters(
         tuple(name for name in kept if name not in upstream.translated),
@@ -33,10 +39,6 @@ def parameters(
         emulated,
         dropped,
     )
-
-
-def _made_up(emulated: tuple[str, ...]) -> set[str]:
-    return {"response_format" if name != "n" else name for name in emulated}
 
 
 def header(found: Parameters) -> bytes:

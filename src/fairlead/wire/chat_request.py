@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -113,6 +114,11 @@ class ChatRequest:
             self.media, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
             self.opening, self.reports, self.emulate, self.trace, None, self.cap, self.other_bytes,
         )  # fmt: skip
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Of its parameters, as the caller wrote them."""
+        return self.given
 
     @property
     def cap_name(self) -> str:

@@ -42,10 +42,9 @@ class Emulated(NamedTuple):
     names: tuple[str, ...]
 
 
-def emulated(request: ChatRequest, needs: int, lacks: int, allowed: int) -> Emulated | None:
-    """What is emulated at a deployment that lacks these; None when it is nothing, or may not be. With a schema, `n` is
+def emulated(request: ChatRequest, missing: int, allowed: int) -> Emulated | None:
+    """What is emulated at a deployment that misses these; None when it is nothing, or may not be. With a schema, `n` is
     emulated too: each answer is checked by itself. Raises InvalidRequest for a response_format that cannot be read."""
-    missing = needs & lacks
     as_json = bool(missing & (JSON_SCHEMA | JSON_OBJECT)) and bool(allowed & JSON_SCHEMA)
     by_calls = bool(missing & CHOICES & allowed)
     if not as_json and not by_calls:

@@ -104,6 +104,9 @@ class Chat:
     def kept(self, payload: Any) -> Prompt:
         return kept_prompt(payload)
 
+    def is_empty(self, text: str) -> bool:
+        return not text
+
     def probe(self, model: str) -> ChatRequest:
         """The smallest call: for one word."""
         return parse_chat(msgspec.json.encode({"model": model, "messages": PROBE_MESSAGES, "max_tokens": 1}))

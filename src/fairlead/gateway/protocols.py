@@ -1,0 +1,85 @@
+"""What the gateway asks of an operation when a call does not go as planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from fairlead.routing.attempt import Attempt, Continued
+from fairlead.routing.demand import Payload
+from fairlead.routing.protocols import Answer, Call, Relay
+from fairlead.routing.retries import Tried
+from fairlead.wire.usage import Usage
+
+
+class MadeAnswer(Answer, Protocol):
+    """A complete answer that was put together here."""
+
+    def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
+        """All of it as a stream; `members`, `counted`: as for `end`."""
+
+
+class Emulation(Protocol):
+    """What one deployment lacks, made up for by more calls. `names`: what is emulated, for the caller; `parameters`:
+    those of the request that it stands for; `payload`: what the deployment gets instead."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def parameters(self) -> tuple[str, ...]: ...
+
+    @property
+    def payload(self) -> Payload: ...
+
+    async def check(self) -> None:
+        """Raises CallerError for a request that cannot be emulated."""
+
+    async def answer(self, attempt: Attempt, payload: Any, call: Call) -> MadeAnswer:
+        """Makes the calls: `call` is `payload` in the upstream's words. Raises the UpstreamError family."""
+
+
+class Record(Protocol):
+    """What a caller has been sent of a stream, so that another deployment can continue it."""
+
+    def add(self, block: bytes) -> None: ...
+
+
+class Continuation(Continued, Protocol):
+    """A stream that goes on elsewhere. `at`: how many characters were sent before; `payload`: what is asked of the next
+    deployment."""
+
+    @property
+    def at(self) -> int: ...
+
+    @property
+    def payload(self) -> Payload: ...
+
+    def joined(self, relay: Relay) -> Relay:
+        """The relay of the next deployment, as the first stream going on."""
+
+
+class Recovery(Protocol):
+    """How an operation helps itself; one that cannot has none. `inlines`: it replaces addresses in a payload by what is
+    there."""
+
+    @property
+    def inlines(self) -> bool: ...
+
+    async def inlined(self, payload: Any) -> Payload:
+        """The payload with data in the place of addresses. Raises CallerError, Overloaded."""
+
+    def emulation(self, payload: Any, missing: int, allowed: int, key: str, tried: Sequence[Tried]) -> Emulation | None:
+        """How a deployment answers a request that needs what it lacks (`missing`), as far as the operator allows; None:
+        it is asked as it is. `key`: whose call it is; `tried`: attempts of this call that have failed. Raises
+        CallerError, AnswerInvalid, RateLimited."""
+
+    def as_stream(self, answer: Answer) -> MadeAnswer:
+        """An answer that came whole although a stream was asked for. Raises UpstreamInvalid."""
+
+    def record(self, payload: Any) -> Record | None:
+        """For a stream that begins; None: it cannot be continued, and the payload is not needed any more."""
+
+    async def continuation(self, payload: Any, record: Any, before: Any, family: str | None) -> Continuation | None:
+        """How a stream goes on from what was recorded; None: it cannot. `before`: the continuation that has failed, if
+        it was one; `family`: of the tokenizer that counts what was sent."""
