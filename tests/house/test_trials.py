@@ -88,6 +88,9 @@ class Echo:
         self.asked.append("kept")
         return CHAT.kept(payload)
 
+    def is_empty(self, text: str) -> bool:
+        return not text
+
     def probe(self, model: str) -> ChatRequest:
         return shouted(model, "echo")
 

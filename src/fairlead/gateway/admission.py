@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.limits import Admission, LimitBook, Limited
+from fairlead.accounts.limits import Admission, Limited
 from fairlead.errors import (
     FairleadError,
     Forbidden,
@@ -15,6 +15,7 @@ from fairlead.errors import (
     UnsupportedContent,
 )
 from fairlead.gateway.call import CallState
+from fairlead.gateway.protocols import Limits
 from fairlead.routing.ceiling import calls_foreseen, tokens_foreseen
 from fairlead.routing.demand import Demand
 from fairlead.routing.needs import MEDIA_URLS
@@ -84,7 +85,7 @@ def nobody_fetches(offers: Sequence[Servable]) -> bool:
     return all(upstream.lacks & MEDIA_URLS for offer in offers for upstream in offer.upstreams)
 
 
-def admit(limits: LimitBook, call_state: CallState, now: float) -> Admission | None:
+def admit(limits: Limits, call_state: CallState, now: float) -> Admission | None:
     """Charges a call to the limits of its caller. None: it has none. Raises RateLimited."""
     caller, demand, offers = call_state.caller, call_state.demand, call_state.offers
     whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
@@ -98,7 +99,7 @@ def admit(limits: LimitBook, call_state: CallState, now: float) -> Admission | N
     )  # fmt: skip
 
 
-def let_in(limits: LimitBook, call_state: CallState, now: float) -> None:
+def let_in(limits: Limits, call_state: CallState, now: float) -> None:
     """Leaves out the first candidates, as long as they are of models that are over their limits. Raises RateLimited
     when there is no other."""
     found = call_state.plan
@@ -115,7 +116,7 @@ def let_in(limits: LimitBook, call_state: CallState, now: float) -> None:
     raise refused
 
 
-def meter(limits: LimitBook, call_state: CallState, upstream: Upstream, now: float) -> FairleadError | None:
+def meter(limits: Limits, call_state: CallState, upstream: Upstream, now: float) -> FairleadError | None:
     """Charges the call to the limits of the model that is tried now; the refusal, when one of them is used up."""
     admission = call_state.admission
     assert admission is not None

@@ -10,7 +10,7 @@ from fairlead.accounts.limits import Admission
 from fairlead.errors import FairleadError, InternalError
 from fairlead.gateway.protocols import Continuation, Record
 from fairlead.http.request import Response
-from fairlead.ledger.ledger import Bill
+from fairlead.ledger.bill import Bill
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.demand import Demand, Payload
 from fairlead.routing.parameters import Parameters

@@ -21,10 +21,9 @@ from fairlead.gateway.attempts import Attempts
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import expire
 from fairlead.gateway.delivery import Delivery
-from fairlead.gateway.protocols import Recovery
+from fairlead.gateway.protocols import Ledger, Limits, Recovery
 from fairlead.http.eager import clear_traceback
 from fairlead.http.request import Response
-from fairlead.ledger.ledger import Ledger
 from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
@@ -56,14 +55,14 @@ class Gateway:
         clock: Callable[[], float],
         ledger: Ledger,
         on_disconnect: DisconnectPolicy | None = None,
-        limits: LimitBook | None = None,
+        limits: Limits | None = None,
         recoveries: Mapping[str, Recovery] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         disconnect = on_disconnect or DisconnectPolicy()
         self._servings = servings
         self._recoveries = recoveries = recoveries or {}
-        self._limits = limits or LimitBook()
+        self._limits: Limits = limits or LimitBook()
         self._ledger = ledger
         self._health = health
         self._clock = clock

@@ -1,12 +1,19 @@
-"""What the gateway asks of an operation when a call does not go as planned."""
+"""What the gateway needs of others: the ledger, limits, and an operation when a call does not go as planned.
+
+`fairlead.testing.gateway` has fakes of the first two.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from fairlead.accounts.limits import Admission, Limited
+from fairlead.ledger.bill import Bill
+from fairlead.ledger.wallets import Hold
 from fairlead.routing.attempt import Attempt, Continued
 from fairlead.routing.demand import Payload
+from fairlead.routing.holding import Credit
 from fairlead.routing.protocols import Answer, Call, Relay
 from fairlead.routing.retries import Tried
 from fairlead.wire.usage import Usage
@@ -17,6 +24,29 @@ class MadeAnswer(Answer, Protocol):
 
     def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
         """All of it as a stream; `members`, `counted`: as for `end`."""
+
+
+class Ledger(Credit, Protocol):
+    """Opens the bill of every call."""
+
+    def open(self, account: str, key: str, model: str, stream: bool, paid: bool, hold: Hold | None = None, /) -> Bill:
+        """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable."""
+
+
+class Limits(Protocol):
+    """Rate limits. `everybody`: callers without limits of their own have some, too."""
+
+    @property
+    def everybody(self) -> bool: ...
+
+    def admit(
+        self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False, calls: int = 1
+    ) -> Admission | None:
+        """Lets a call of about `tokens` through, or raises RateLimited; None when nothing limits it. `movable`: another
+        model may come to serve it, so that nothing is charged before `move`. `calls`: of a provider."""
+
+    def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
+        """The call goes to this model. Raises RateLimited when that is over its limits."""
 
 
 class Emulation(Protocol):

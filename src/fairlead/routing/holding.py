@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from fairlead.accounts.caller import Caller
 from fairlead.errors import BudgetExceeded, InsufficientCredit
 from fairlead.ledger.funds import credit_scope
-from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.wallets import Hold, Scope, Shortage
+from fairlead.ledger.wallets import Hold, Scope, Shortage, Wallets
 from fairlead.money import dollars
 from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, ceiling_of
 from fairlead.routing.counting import counted_ceiling
 from fairlead.routing.demand import Demand
 from fairlead.routing.upstream import Servable
+
+
+class Credit(Protocol):
+    """Where credit and budgets are set aside: at once, from what this process has in its wallets, or by asking."""
+
+    @property
+    def wallets(self) -> Wallets: ...
+
+    async def hold(self, scopes: Sequence[Scope], most: int, least: int) -> Hold:
+        """Sets aside `most` picodollars of every scope, or what there is when that is at least `least`. Raises Shortage
+        and LedgerUnavailable."""
 
 
 class Held(NamedTuple):
@@ -25,7 +35,7 @@ class Held(NamedTuple):
     cap: int = 0
 
 
-def hold_at_once(ledger: Ledger, servable: Servable, demand: Demand, caller: Caller) -> Held | None:
+def hold_at_once(ledger: Credit, servable: Servable, demand: Demand, caller: Caller) -> Held | None:
     """Sets aside what the call may come to, when this process has that much at hand."""
     wallets = ledger.wallets
     scopes = wallets.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
@@ -34,7 +44,7 @@ def hold_at_once(ledger: Ledger, servable: Servable, demand: Demand, caller: Cal
     return None if found is None else Held(found, 0 if ceiling.known else ceiling.output)
 
 
-async def hold(ledger: Ledger, servable: Servable, demand: Demand, caller: Caller) -> Held:
+async def hold(ledger: Credit, servable: Servable, demand: Demand, caller: Caller) -> Held:
     """The same when more must be asked for. Without a cap of the caller's, the cap shrinks to what there is.
 
     Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
@@ -54,7 +64,7 @@ async def hold(ledger: Ledger, servable: Servable, demand: Demand, caller: Calle
     return Held(found, 0 if ceiling.known else ceiling.output)
 
 
-async def _hold_up_to(ledger: Ledger, scopes: Sequence[Scope], ceiling: Ceiling, servable: Servable) -> Hold | Shortage:
+async def _hold_up_to(ledger: Credit, scopes: Sequence[Scope], ceiling: Ceiling, servable: Servable) -> Hold | Shortage:
     most = ceiling.picodollars(servable)
     least = most if ceiling.named else min(most, ceiling.picodollars(servable, LEAST_OUTPUT_TOKENS))
     try:
