@@ -106,7 +106,7 @@ def test_a_prompt_is_counted_before_a_call_is_refused_for_it(served: Served) -> 
     status, body = chat(served, key, messages=long, max_tokens=2000)
     assert status == 402
     tokens = count_chat("tekken", json.dumps(long).encode()).tokens
-    assert f"({tokens + 32 + tokens // 32} tokens in, 2000 out" in body["error"]["message"]
+    assert f"({tokens + 32 + tokens // 32} input and 2000 output tokens" in body["error"]["message"]
 
 
 def test_without_a_cap_the_cap_shrinks_to_the_credit(served: Served, upstream: ScriptedUpstream) -> None:
@@ -298,7 +298,7 @@ def test_credit_is_granted_redeemed_refunded_and_taken_away(served: Served, upst
     assert receipt["hold"] == {"usd": "0.01", "scopes": [f"account/{account}"]}
     assert fairlead("credit", "refund", name, "--amount", "0.004", data=data).returncode == 0
     assert fairlead("credit", "refund", name, "--amount", "0.007", data=data).returncode == 1
-    assert f"{account} got 0.006 USD back" in fairlead("credit", "refund", name, data=data).stdout
+    assert f"{account} got 0.006 USD refunded" in fairlead("credit", "refund", name, data=data).stdout
     assert fairlead("credit", "refund", name, data=data).returncode == 1
     assert fairlead("credit", "refund", "gen_nobody", data=data).returncode == 1
     assert ask(served, key, f"/v1/receipts/{name}")[1]["refunded_usd"] == "0.01"

@@ -27,7 +27,9 @@ def upstreams() -> Iterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
 @pytest.fixture
 def served(upstreams: tuple[ScriptedUpstream, ScriptedUpstream], tmp_path: Path) -> Iterator[Served]:
     a, b = upstreams
-    config = IN_ORDER + "hedge = true\n" + provider(a.url, name="a", dialect="generic") + provider(b.url, name="b")
+    config = IN_ORDER + "hedge = true\n" + provider(b.url, name="b")
+    # Its provider bills a prompt to its end, also when nobody waits for the answer.
+    config += provider(a.url, name="a", dialect="generic", extra='disconnect = "drain"')
     config += deployments(MODEL, "a", "b")
     with serving(tmp_path, config) as running:
         yield running
