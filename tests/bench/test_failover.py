@@ -29,6 +29,7 @@ def test_callers_see_nothing_of_a_provider_that_fails_and_heals_at_random() -> N
 def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The script under way, with the process id of its gateway, which has begun to serve."""
     argv = [sys.executable, failover.__file__, "--callers", "3", *options]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `nohup` inherits that it is ignored
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process, _serving_child(process.pid)
