@@ -1,4 +1,4 @@
-"""The span of a call, where a receiver of traces is told of calls."""
+"""The span of a call, where traces are exported."""
 
 from __future__ import annotations
 

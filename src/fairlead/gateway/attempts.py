@@ -73,7 +73,7 @@ class Attempts:
                 clamped = (*clamped, inner.cap_name)
         call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
         if emulation is None:
-            inner = payload  # which lets go of the caller's bytes
+            inner = payload  # drops the copy that has another cap
         attempt = call_state.attempt = Attempt(
             upstream, call_state.demand.operation, payload, call_state.bill, response
         )

@@ -143,7 +143,7 @@ class Gateway:
                 if held is None:
                     held = await hold(self._ledger, whole, demand, call_state.caller)
             self._open(call_state, held)
-            demand = call_state.demand  # which lets go of the caller's bytes, when its cap was lowered
+            demand = call_state.demand  # drops the uncapped payload when the cap was lowered
             try:
                 upstream = found.candidates[0]
                 entry: Entry | None = None
@@ -263,6 +263,6 @@ class Gateway:
 
 
 def _is_final(error: FairleadError, call_state: CallState) -> bool:
-    """Whether the caller is told of it at once. A deployment that refuses to go on from a prefill says nothing about
+    """Whether the caller gets this error at once. A deployment that refuses to go on from a prefill says nothing about
     the caller's own request."""
     return not error.policy.elsewhere and (call_state.cut is None or error.policy.verdict != "works")

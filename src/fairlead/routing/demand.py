@@ -14,7 +14,7 @@ from fairlead.wire.traceparent import TraceContext
 
 class Payload(Protocol):
     """A checked request as its operation knows it; upstream dialects write it in their words. `trace`: what its
-    attempts are children of, where a receiver of traces is told of them."""
+    attempts are children of, where traces are exported."""
 
     trace: TraceContext | None
 
