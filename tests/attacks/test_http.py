@@ -17,14 +17,11 @@ from typing import Any
 import pytest
 import trustme
 
-from fairlead.http.server import (
-    DISCARDED_BYTES,
-    MOST_HEADERS,
-    PIPELINED_REQUESTS,
-    Connection,
-    Server,
-    ServerLimits,
-)
+from fairlead.http.connection import Connection
+from fairlead.http.pipeline import PIPELINED_REQUESTS
+from fairlead.http.reader import DISCARDED_BYTES, MOST_HEADERS
+from fairlead.http.server import Server
+from fairlead.http.state import ServerLimits
 
 from ..http.support import (  # noqa: TID252 - tests are no package with a name
     Request,

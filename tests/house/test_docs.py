@@ -11,7 +11,7 @@ import pytest
 
 from fairlead import errors, settings
 from fairlead.api.dispatch import EXPOSED_HEADERS
-from fairlead.http.server import ServerLimits
+from fairlead.http.state import ServerLimits
 from fairlead.providers.dialects import DIALECTS
 from fairlead.wire.chat import PARAMETERS
 

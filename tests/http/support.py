@@ -17,7 +17,8 @@ import uvloop
 from fairlead.errors import FairleadError
 from fairlead.http.eager import Signal
 from fairlead.http.request import Request, Response
-from fairlead.http.server import Admit, Handler, OnError, Server, ServerLimits
+from fairlead.http.server import Server
+from fairlead.http.state import Admit, Handler, OnError, ServerLimits
 
 
 def refuse(status: int, code: str, sentence: str) -> tuple[bytes, bytes]:

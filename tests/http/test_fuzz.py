@@ -22,8 +22,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairlead.http.connection import Connection
 from fairlead.http.request import Request, Response
-from fairlead.http.server import Connection, Server, ServerLimits
+from fairlead.http.server import Server
+from fairlead.http.state import ServerLimits
 
 from .support import on_error, refuse
 

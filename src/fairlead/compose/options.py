@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from fairlead.accounts.limits import LimitBook, Limits
-from fairlead.http.server import ServerLimits
+from fairlead.http.state import ServerLimits
 from fairlead.routing.needs import CHOICES, JSON_SCHEMA
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
