@@ -1,0 +1,299 @@
+"""A model's answer in no dialect: events, which a provider's reader makes and a caller's writer writes.
+
+A stream is many events; a whole answer is the same events, few of them, each part complete (`merged`). Their order is
+the order of the answer. `choice` counts the alternatives that were asked for (`n`) from 0. `part` numbers the content
+parts of a choice where a provider separates them (Anthropic's content blocks, the items of Responses): deltas with the
+same number belong together, and two texts with different numbers are two parts. A reader whose provider separates
+nothing leaves it 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fairlead.errors import FairleadError, UpstreamInvalid
+from fairlead.wire.usage import Usage
+
+NULL: Final = Raw(b"null")
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Start(Struct, frozen=True, gc=False):
+    """The first event. `id`: the provider's name for the answer, "" where it gives none; `created`: seconds since 1970,
+    0: it does not say; `model`: the provider's name of it, which callers are not shown. `details`: other members of
+    OpenAI's (`service_tier`, `system_fingerprint`), undecoded."""
+
+    id: str = ""
+    created: int = 0
+    model: str = ""
+    details: dict[str, Raw] | None = None
+
+
+class Text(Struct, frozen=True, gc=False):
+    text: str
+    choice: int = 0
+    part: int = 0
+
+
+class Reasoning(Struct, frozen=True, gc=False):
+    """Words of the model's reasoning. `summary`: they sum it up (Responses' `reasoning_summary_text`); the parts of one
+    summary have different numbers."""
+
+    text: str
+    choice: int = 0
+    part: int = 0
+    summary: bool = False
+
+
+class ReasoningState(Struct, frozen=True, gc=False):
+    """What a provider must get back with the next request, so that a model goes on from its reasoning; it ends a part.
+    `format`: whose it is, as in OpenRouter's `reasoning_details` ("anthropic-claude-v1"): nobody else takes it.
+
+    `signature` signs `text`, all the words of the part (Anthropic's thinking block); `data` is the reasoning itself,
+    encrypted (Anthropic's redacted_thinking, Responses' `encrypted_content`). `id`: of the item in Responses.
+    """
+
+    format: str
+    text: str = ""
+    signature: str = ""
+    data: str = ""
+    id: str = ""
+    choice: int = 0
+    part: int = 0
+
+
+class ToolCall(Struct, frozen=True, gc=False):
+    """A call of one of the caller's tools begins. `call` counts those of a choice from 0. `arguments`: a JSON object as
+    text, or its beginning; of a "custom" tool: free text. `signature`: Gemini's thought signature of the call.
+    `namespace`: of the tool, where its provider has such."""
+
+    call: int
+    id: str
+    name: str
+    arguments: str = ""
+    choice: int = 0
+    part: int = 0
+    kind: Literal["function", "custom"] = "function"
+    signature: str | None = None
+    namespace: str = ""
+
+
+class ToolArguments(Struct, frozen=True, gc=False):
+    """More of the arguments of a call that has begun."""
+
+    call: int
+    text: str
+    choice: int = 0
+
+
+class Refusal(Struct, frozen=True, gc=False):
+    """Words in which the model refuses."""
+
+    text: str
+    choice: int = 0
+    part: int = 0
+
+
+class Media(Struct, frozen=True, gc=False):
+    """What is no text: base64 in `data` - a delta in streams of audio - or the address where it is. `id`, `expires_at`
+    and `transcript` are those of OpenAI's audio."""
+
+    kind: Literal["image", "audio", "video", "file"]
+    mime: str = ""
+    data: str = ""
+    url: str = ""
+    id: str = ""
+    transcript: str = ""
+    expires_at: int = 0
+    choice: int = 0
+    part: int = 0
+
+
+class Citation(Struct, frozen=True, gc=False):
+    """A source of the text of a part. `start` and `end`: the characters of the part's text that it stands for, -1 where
+    the provider gives none; `cited`: words of the source. `native`: as the provider wrote it, for the same API."""
+
+    url: str = ""
+    title: str = ""
+    cited: str = ""
+    start: int = -1
+    end: int = -1
+    choice: int = 0
+    part: int = 0
+    native: Raw = NULL
+
+
+class Logprobs(Struct, frozen=True, gc=False):
+    """Log probabilities of tokens, each as OpenAI writes it."""
+
+    content: tuple[Raw, ...] = ()
+    refusal: tuple[Raw, ...] = ()
+    choice: int = 0
+
+
+class Extension(Struct, frozen=True, gc=False):
+    """A part or an event that only one API has, as its provider wrote it: calls and results of a provider's own tools
+    (`server_tool_use`, `web_search_call`). A writer of another API leaves it out. `api`: as in `wire/apis.py`; `kind`:
+    its type there."""
+
+    api: str
+    kind: str
+    data: Raw
+    choice: int = 0
+    part: int = 0
+
+
+class Finish(Struct, frozen=True, gc=False):
+    """A choice has ended. `native`: the provider's own word; `stop_sequence`: the one that ended it, where known."""
+
+    reason: FinishReason
+    choice: int = 0
+    native: str = ""
+    stop_sequence: str | None = None
+
+
+Event = (
+    Start
+    | Text
+    | Reasoning
+    | ReasoningState
+    | ToolCall
+    | ToolArguments
+    | Refusal
+    | Media
+    | Citation
+    | Logprobs
+    | Extension
+    | Finish
+)
+
+
+class WholeAnswer(NamedTuple):
+    """A provider's document, read: `events` as `merged` gives them; `usage`: what it reported, None: nothing usable."""
+
+    events: list[Event]
+    usage: Usage | None
+
+
+class AnswerReader(Protocol):
+    """Reads one stream of a provider, framing included. `done`: its last event has been seen. `usage`: what has been
+    reported so far, None: nothing usable."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    def feed(self, data: bytes, /) -> list[Event]:
+        """The events that a block completes; `Start` comes first, once. Raises UpstreamInvalid, or the error that the
+        stream holds."""
+
+    def last(self) -> list[Event]:
+        """What an end without a blank line left behind. Raises UpstreamCut when the provider's end mark is missing."""
+
+
+class AnswerFormat(Protocol):
+    """How one API of a provider answers. It keeps nothing of a call."""
+
+    def reader(self, choices: int, /) -> AnswerReader:
+        """For a new stream, of so many choices."""
+
+    def whole(self, body: bytes, /) -> WholeAnswer:
+        """A whole answer. Raises UpstreamInvalid, or the error that it holds."""
+
+
+class AnswerContext(Struct, frozen=True, gc=False):
+    """What a writer must know of its call. `model`: the name that the caller uses; `created`: seconds since 1970;
+    `include_usage`: a stream is to end with its usage, where the API asks for that; `echo`: what a door kept of the
+    request because its answers repeat it (`ChatPayload.echo`)."""
+
+    model: str
+    created: int
+    include_usage: bool = False
+    choices: int = 1
+    echo: Any = None
+
+
+class AnswerWriter(Protocol):
+    """Writes one answer in a caller's API, as a stream or whole. Made for each attempt by the door's `writer(context)`;
+    a stream that goes on at another provider keeps its first one.
+
+    Its calls in a stream: `write` for each block, `finish` and `end` once the answer is complete, or `error`.
+    `members`: ready JSON members for the usage object: the cost, and who counted (`,"cost":0.1,"cost_usd":"0.1"`).
+    """
+
+    def write(self, events: Sequence[Event], /) -> bytes:
+        """The first events begin with `Start` and have a word; there is no `Finish` among them: those are held back, so
+        that a cut stream never looks complete."""
+
+    def finish(self, finishes: Sequence[Finish], /) -> bytes:
+        """The provider's end was seen: one for each choice that was begun. What must wait for the usage waits for
+        `end`."""
+
+    def end(self, usage: Usage | None, members: bytes, /) -> bytes:
+        """The last bytes. The record of the call is stored before they are sent. `usage`: None when nobody knows it."""
+
+    def error(self, error: FairleadError, /) -> bytes:
+        """The last bytes of a stream that ends for this reason, once it has begun."""
+
+    def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes, /) -> bytes:
+        """A complete answer as one document; `events` as `merged` gives them."""
+
+
+WriterFactory = Callable[[AnswerContext], AnswerWriter]
+
+
+def words(event: Event) -> str:
+    """What an event adds to what the model has written: the words that are charged for when no usage is reported."""
+    kind = type(event)
+    if kind is Text or kind is Reasoning or kind is Refusal or kind is ToolArguments:
+        return event.text  # type: ignore[union-attr]
+    if kind is ToolCall:
+        return event.name + event.arguments  # type: ignore[union-attr]
+    if kind is Media:
+        return event.transcript  # type: ignore[union-attr]
+    return ""
+
+
+def merged(events: Iterable[Event]) -> list[Event]:
+    """The same answer in as few events as it has parts: deltas of one part are one event, where the first of them
+    stood. Raises UpstreamInvalid for arguments of a call that never began."""
+    kept: list[tuple[Event, list[str]]] = []
+    places: dict[tuple[Any, ...], list[str]] = {}
+    for event in events:
+        key = _place(event)
+        if key is not None and key in places and not isinstance(event, ToolCall):
+            places[key].append(words(event))
+            continue
+        if isinstance(event, ToolArguments):
+            raise UpstreamInvalid("The provider sent arguments of a tool call that it never began.")
+        deltas: list[str] = []
+        kept.append((event, deltas))
+        if key is not None:
+            places[key] = deltas
+    return [_with_deltas(event, deltas) if deltas else event for event, deltas in kept]
+
+
+def _place(event: Event) -> tuple[Any, ...] | None:
+    """What tells the parts of an answer apart; None for an event that is a part by itself."""
+    if isinstance(event, Text | Refusal):
+        return type(event), event.choice, event.part
+    if isinstance(event, Reasoning):
+        return Reasoning, event.choice, event.part, event.summary
+    if isinstance(event, ToolCall | ToolArguments):
+        return ToolCall, event.choice, event.call
+    return None
+
+
+def _with_deltas(event: Event, deltas: list[str]) -> Event:
+    more = "".join(deltas)
+    if isinstance(event, ToolCall):
+        return msgspec.structs.replace(event, arguments=event.arguments + more)
+    if isinstance(event, Text | Reasoning | Refusal):
+        return msgspec.structs.replace(event, text=event.text + more)
+    return event

@@ -1,0 +1,18 @@
+"""The APIs that are spoken on both sides of Fairlead: by callers at a door, and by providers.
+
+Where both sides of a call speak the same one, its bytes are passed on; elsewhere a request is translated through
+`ChatRequest`, and an answer through the events of `wire/answer.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# OpenAI's chat completions. The neutral request of chat is written in its words.
+CHAT_COMPLETIONS: Final = "chat.completions"
+# Anthropic's Messages.
+MESSAGES: Final = "messages"
+# OpenAI's Responses.
+RESPONSES: Final = "responses"
+# Gemini's generateContent and streamGenerateContent.
+GENERATE_CONTENT: Final = "generateContent"
