@@ -232,7 +232,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--with-site", action="store_true", help="also calls while 50 visitors look at the pages")
     parser.add_argument("--no-bars", action="store_true", help="only measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
-    parser.add_argument("--docs", type=Path, metavar="PAGE", help="write the table into PAGE (docs/performance.md)")
+    parser.add_argument(
+        "--docs", type=Path, metavar="PAGE", help="write the table into PAGE (docs/internals/performance.md)"
+    )
     parser.add_argument("--cores", default=None, help="core of the gateway, core of mock and load (default: first two)")
     parser.add_argument("--profile", choices=("1k", "100k", "1m", "paced", "burst"), help="where Fairlead's CPU goes")
     args = parser.parse_args(argv)

@@ -1,4 +1,7 @@
-"""Decides once, when the package is imported, whether its compiled modules or its sources run. docs/compiled.md."""
+"""Decides once, when the package is imported, whether its compiled modules or its sources run.
+
+See docs/internals/compiled.md.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The only reader of the configuration file and of the environment: one frozen `Settings` comes out.
 
-Every setting, its default and its range are in docs/settings.md; a test keeps that page and this file together.
+Every setting, its default and its range are in docs/reference/settings.md; a test keeps that page and this file
+together.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tests.e2e.test_chat import raw
 from fairlead.api.routes import all_routes
 from fairlead.wire.chat import PARAMETERS
 
-API_PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+API_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 
 
 @pytest.fixture(scope="module")

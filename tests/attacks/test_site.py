@@ -372,7 +372,7 @@ def test_no_header_is_an_error_500(served: Served) -> None:
 
 
 PAGES = ("/", "/models", "/models.json", "/models/mistralai", "/models/mistralai/mistral-small-3.2", "/search.json", "/compare", "/rankings",
-         "/models/mistralai/mistral-small-3.2.png", "/status", "/status.atom", "/docs", "/docs/wire.md", "/sitemap.xml", "/robots.txt",
+         "/models/mistralai/mistral-small-3.2.png", "/status", "/status.atom", "/docs", "/docs/internals/wire.md", "/sitemap.xml", "/robots.txt",
          "/llms.txt", "/favicon.svg", "/static/site.css", "/keys/new")  # fmt: skip
 
 

@@ -187,7 +187,7 @@ def test_unknown_tests_are_refused_with_the_list_of_known_ones(capsys: pytest.Ca
 
 def test_the_docs_page_has_the_bars_of_the_rig_and_a_place_for_the_figures(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    page.write_text((ROOT / "docs/performance.md").read_text())
+    page.write_text((ROOT / "docs/internals/performance.md").read_text())
     bars = re.findall(r"at most ([\d.]+)", page.read_text())
     assert [float(bar) for bar in bars] == [bar.limit if bar.limit != 1000 else 1.0 for bar in BARS]
     write_docs(page, "NEW")

@@ -1,4 +1,4 @@
-"""A caller disconnects, at every frame: one record, charged by the rule of docs/disconnects.md."""
+"""A caller disconnects, at every frame: one record, charged by the rule of docs/internals/disconnects.md."""
 
 from __future__ import annotations
 

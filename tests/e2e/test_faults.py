@@ -1,6 +1,6 @@
 """Two upstreams, A faulty and B healthy: what a caller sees of each fault, and that there is exactly one bill.
 
-The table of docs/routing.md says the same; a test keeps the two together.
+The table of docs/internals/routing.md says the same; a test keeps the two together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fairlead.testing import Fault, Reply, ScriptedUpstream
 
 from .conftest import IN_ORDER, Served, eventually, fairlead, provider, serving
 
-PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
+PAGE = Path(__file__).parents[2] / "docs" / "internals" / "routing.md"
 HELLO = [{"role": "user", "content": "Count, please."}]
 TEXT = "One two  three four, é🎈 five\nsix seven."
 GRACE_SECONDS = 60.0

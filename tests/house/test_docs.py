@@ -31,11 +31,15 @@ def test_every_link_inside_the_repository_leads_somewhere(file: Path) -> None:
 
 
 def test_every_folder_has_its_page() -> None:
-    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.md\) \| `([\w.]+)/?` \|", page("README.md"), re.MULTILINE)
-    listed = {place for _, _, place in rows}
-    for word, name, place in rows:
+    rows = re.findall(
+        r"^\| \[(\w+)\]\(((?:\.\./reference/)?(\w+))\.md\) \| `([\w.]+)/?` \|",
+        page("internals/README.md"),
+        re.MULTILINE,
+    )
+    listed = {place for *_, place in rows}
+    for word, path, name, place in rows:
         assert word == name
-        assert page(f"{name}.md").startswith("# "), name
+        assert page(f"internals/{path}.md").startswith("# "), name
         assert (ROOT / "src" / "fairlead" / place).exists() or (ROOT / place).is_dir(), place
     parts = {
         entry.name
@@ -50,15 +54,15 @@ def test_every_error_code_every_parameter_every_dialect_is_on_its_page() -> None
         kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.FairleadError)
     }
     for code in codes:
-        assert f"`{code}`" in page("errors.md"), code
+        assert f"`{code}`" in page("reference/errors.md"), code
     for name in PARAMETERS:
-        assert f"| `{name}` |" in page("wire.md"), name
+        assert f"| `{name}` |" in page("internals/wire.md"), name
     for name in DIALECTS:
-        assert f" {name} |" in page("providers.md"), name
+        assert f" {name} |" in page("internals/providers.md"), name
 
 
 def test_every_setting_is_on_its_page_with_its_default() -> None:
-    text = page("settings.md")
+    text = page("reference/settings.md")
     for kind in (
         settings.ServerSettings,
         settings.ProviderSettings,
@@ -78,7 +82,7 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
 
 
 def test_a_browser_may_read_every_header_that_an_answer_has_by_the_docs() -> None:
-    listed = re.search(r"## Headers of an answer\n(.+?)\n## ", page("api.md"), re.DOTALL)
+    listed = re.search(r"## Headers of an answer\n(.+?)\n## ", page("reference/api.md"), re.DOTALL)
     assert listed is not None
     told = re.findall(r"^\| `([\w-]+)`", listed[1], re.MULTILINE)
     assert len(told) > 8

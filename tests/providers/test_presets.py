@@ -15,7 +15,7 @@ from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import PRESETS, with_presets
 from fairlead.settings import load_settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
+PAGE = Path(__file__).parents[2] / "docs" / "internals" / "providers.md"
 
 
 def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider:

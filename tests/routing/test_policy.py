@@ -12,7 +12,8 @@ from fairlead.routing.retries import Tries
 
 from .support import request, upstream
 
-# As docs/routing.md has it; whoever is not named is told to the caller at once and says nothing about the deployment.
+# As docs/internals/routing.md has it; whoever is not named is told to the caller at once and says nothing about the
+# deployment.
 POLICIES = {
     "CallerError": FailurePolicy(verdict="works"),
     "UpstreamRefused": FailurePolicy(verdict="works"),

@@ -30,7 +30,7 @@ from fairlead.settings import (
     private_addresses,
 )
 
-PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 GOOD = """\
 [server]
 head_timeout_seconds = 10

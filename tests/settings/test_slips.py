@@ -396,7 +396,7 @@ def test_a_value_has_a_sentence_when_it_is_not_of_the_type_and_only_then(raw: di
         assert len(problem.sentence) < 900
 
 
-EXAMPLE = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.DOTALL)
+EXAMPLE = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8"), re.DOTALL)
 assert EXAMPLE is not None
 EXAMPLE_LINES = EXAMPLE[1].split("\n")
 PIECES = st.sampled_from(

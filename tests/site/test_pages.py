@@ -33,7 +33,7 @@ PAGES = (
     "/rankings",
     "/status",
     "/docs",
-    "/docs/wire",
+    "/docs/internals/wire",
 )
 
 
@@ -198,7 +198,7 @@ def test_every_page_is_complete_html_with_its_policy_and_is_not_sent_twice(serve
         "/compare/mistral-small-3.2/many-1",
         "/rankings",
         "/status",
-        "/docs/wire",
+        "/docs/internals/wire",
     ],
 )
 def test_every_page_is_also_json_and_markdown(served: Served, path: str) -> None:
@@ -238,7 +238,7 @@ def test_programs_find_the_site(served: Served) -> None:
     assert {
         f"{served.url}/models/mistralai/mistral-small-3.2",
         f"{served.url}/status",
-        f"{served.url}/docs/wire",
+        f"{served.url}/docs/internals/wire",
     } <= found
     assert f"Sitemap: {served.url}/sitemap.xml" in raw(served, "GET", "/robots.txt")[2].decode()
     text = raw(served, "GET", "/llms.txt")[2].decode()
@@ -253,7 +253,7 @@ def test_the_documentation_leads_from_page_to_page_and_runs_no_markup_of_its_own
     assert len(links) > 20
     for link in links:
         assert raw(served, "GET", link)[0] == 200, link
-    assert '<h2 id="headers-of-an-answer">' in raw(served, "GET", "/docs/api")[2].decode()
+    assert '<h2 id="headers-of-an-answer">' in raw(served, "GET", "/docs/reference/api")[2].decode()
     assert raw(served, "GET", "/docs/../pyproject.toml")[0] == 404
     assert raw(served, "GET", "/docs/nothing")[0] == 404
 

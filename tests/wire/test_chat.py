@@ -347,7 +347,7 @@ def test_a_last_assistant_message_is_a_prefill_and_tool_history_is_seen() -> Non
 
 
 def test_every_bound_is_in_the_documentation() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "wire.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "internals" / "wire.md").read_text()
     found = {name: value for name, value in vars(bounds).items() if name.isupper()}
     assert len(found) > 15
     for name, value in found.items():

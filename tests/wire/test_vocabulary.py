@@ -60,5 +60,5 @@ def test_dialects_and_settings_use_the_words_of_needs(tmp_path: Path) -> None:
 
 
 def test_the_page_of_the_settings_lists_every_need() -> None:
-    [row] = re.findall(r"^\| `lacks` \|.*$", (DOCS / "settings.md").read_text("utf-8"), re.MULTILINE)
+    [row] = re.findall(r"^\| `lacks` \|.*$", (DOCS / "reference" / "settings.md").read_text("utf-8"), re.MULTILINE)
     assert re.findall(r'"(\w+)"', row) == list(NEEDS)

@@ -70,7 +70,7 @@ class Dispatch:
         if self._cors_origins and self._answer_cross_origin(request, response, methods):
             return None
         if methods is None:
-            raise NotFound(f"There is no {path} here. The API is described at /openapi.json and /docs/api.")
+            raise NotFound(f"There is no {path} here. The API is described at /openapi.json and /docs/reference/api.")
         method = request.method
         endpoint = methods.get(method)
         if endpoint is None and method == "HEAD":

@@ -34,7 +34,7 @@ LARGE_BODIES_SHARE: Final = 0.75
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What a caller may cost. Defaults and meaning: docs/http.md."""
+    """What a caller may cost. Defaults and meaning: docs/internals/http.md."""
 
     head_bytes: int = 32_768
     body_bytes: int = 33_554_432

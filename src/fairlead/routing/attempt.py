@@ -1,4 +1,7 @@
-"""One try of one candidate, and how each of its endings is written on the bill: the rule of docs/disconnects.md."""
+"""One try of one candidate, and how each of its endings is written on the bill.
+
+The rule: docs/internals/disconnects.md.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from fairlead.money import Picodollars
 from fairlead.site.forms import plain
-from fairlead.site.guides import FIRST, Guides
+from fairlead.site.guides import DECISIONS, FIRST, Guides
 from fairlead.site.language import Language
 from fairlead.site.listing import Entry, Query, select
 from fairlead.site.models import listed
@@ -106,7 +106,9 @@ def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str], with
     ]
     lines += [f"- [{plain(entry.id)}]({origin}{quote(entry.path)}.md): {plain(_summary(entry))}" for entry in shown]
     lines += ["", "## Documentation", ""]
-    lines += [f"- [{title}]({origin}/docs/{name}.md)" for name, title in titles.items() if "/" not in name]
+    lines += [
+        f"- [{title}]({origin}/docs/{name}.md)" for name, title in titles.items() if not name.startswith(DECISIONS)
+    ]
     return "\n".join([*lines, ""])
 
 

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from fairlead.site.forms import Values, give, segments
 
 FIRST = "README"
+DECISIONS = "decisions/"
 HIDDEN = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 
 
@@ -139,8 +140,8 @@ async def docs(request: Request) -> Response:
     source = guides.sources.get(name)
     if source is None:
         raise HTTPException(404)
-    titles = {one: title for one, title in guides.titles.items() if "/" not in one}
-    further = {one: title for one, title in guides.titles.items() if "/" in one}
+    titles = {one: title for one, title in guides.titles.items() if not one.startswith(DECISIONS)}
+    further = {one: title for one, title in guides.titles.items() if one.startswith(DECISIONS)}
 
     def values() -> Values:
         return {"guide": guides.get(name), "titles": titles, "further": further, "first": FIRST}

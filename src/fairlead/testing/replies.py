@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Fault(Enum):
-    """One way for an upstream to misbehave. What each does to streamed and to whole answers: docs/testing.md."""
+    """One way for an upstream to misbehave. docs/internals/testing.md: what each does to streamed and whole answers."""
 
     CLOSE_AT_ONCE = "close_at_once"
     HANG = "hang"

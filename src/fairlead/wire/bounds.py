@@ -1,7 +1,7 @@
 """The most that a body may have of anything that costs more than its bytes: every bound of a chat request.
 
 OpenAI takes 2,048 messages, 128 tools and 16 pairs of metadata; these bounds are above what callers send, and low
-enough that no body of any shape occupies the event loop longer than 50 ms per MB. docs/wire.md lists them.
+enough that no body of any shape occupies the event loop longer than 50 ms per MB. docs/internals/wire.md lists them.
 """
 
 from __future__ import annotations

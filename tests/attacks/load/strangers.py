@@ -50,7 +50,9 @@ async def half_body(attack: Attack) -> None:
 async def unread_pipeline(attack: Attack) -> None:
     """Thousands of GETs whose answers nobody reads."""
     connection = await attack.open()
-    path = attack.random.choice(["/openapi.json", "/models", "/v1/models?all=true", "/metrics", "/docs/settings"])
+    path = attack.random.choice(
+        ["/openapi.json", "/models", "/v1/models?all=true", "/metrics", "/docs/reference/settings"]
+    )
     async with asyncio.timeout(5):
         for _ in range(50):
             connection.writer.write(get(path) * 100)

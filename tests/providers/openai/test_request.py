@@ -1,4 +1,4 @@
-"""Requests in the words of each dialect: the traps of docs/providers.md, one by one."""
+"""Requests in the words of each dialect: the traps of docs/internals/providers.md, one by one."""
 
 from __future__ import annotations
 
