@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import msgspec
-import pytest
 
 from fairlead import errors, settings
 from fairlead.api.dispatch import EXPOSED_HEADERS
@@ -21,13 +20,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "ben
 
 def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text("utf-8")
-
-
-@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_link_inside_the_repository_leads_somewhere(file: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", file.read_text("utf-8")):
-        if not target.startswith(("http:", "https:")):
-            assert (file.parent / target).exists(), target
 
 
 def test_every_folder_has_its_page() -> None:

@@ -115,6 +115,14 @@ def title_of(source: str, name: str) -> str:
     return found[1].replace("`", "") if found else name
 
 
+def anchor_of(heading: str, seen: dict[str, int]) -> str:
+    """The id of a heading, as GitHub makes it, so that links work there and here. `seen`: the page's so far."""
+    slug = re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+    number = seen.get(slug, 0)
+    seen[slug] = number + 1
+    return f"{slug}-{number}" if number else slug
+
+
 def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
     """Gives each heading an id and a link to itself; says what headings there are below the title."""
     contents: list[Heading] = []
@@ -124,10 +132,7 @@ def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
             continue
         inline = tokens[at + 1]
         text = "".join(child.content for child in inline.children or () if child.type in ("text", "code_inline"))
-        slug = re.sub(r"[^\w]+", "-", text.lower()).strip("-") or "part"
-        seen[slug] = seen.get(slug, 0) + 1
-        if seen[slug] > 1:
-            slug = f"{slug}-{seen[slug]}"
+        slug = anchor_of(text, seen)
         token.attrSet("id", slug)
         if token.tag in ("h2", "h3"):
             contents.append(Heading(int(token.tag[1]), slug, text))
