@@ -24,6 +24,8 @@ from fairlead import compiled
 ROOT = Path(__file__).parents[1]
 # "compiled" or "source": what script/test says that this run tests. A run of anything else would prove nothing.
 MODE = "FAIRLEAD_TESTS"
+# Each may start a PostgreSQL server of its own.
+MOST_WORKERS = 8
 # initdb refuses to run as root.
 SERVANT = "nobody"
 
@@ -62,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             or item.name.endswith(("[postgresql]", "-postgresql]"))
         ):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(optionalhook=True)  # absent without pytest-xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: one more than there are cores, because most tests wait for processes."""
+    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
 def pytest_report_header() -> str:

@@ -1,4 +1,4 @@
-"""script/setup and script/serve, with programs that only write down how they were called."""
+"""script/setup, script/serve and script/test, with programs that only write down how they were called."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ case "$*" in
     mkdir -p .venv/bin && cp "$0" .venv/bin/python && touch .venv/bin/pip && chmod +x .venv/bin/pip ;;
 *"pip install"*) [ ! -f no-index ] || { echo "Could not fetch"; exit 1; } ;;
 *sysconfig*) echo "$PWD" ;;
+"-m pytest"*)
+    echo "$FAIRLEAD_TESTS${FAIRLEAD_PURE:+ pure} $(ls src/fairlead/compiled.txt 2>/dev/null) $*" >>tests
+    touch go  # only now the compiler ends: it worked beside the tests
+    [ ! -f tests-fail ] ;;
 "tools/compile/build.py")
     echo begun >>builds
+    [ ! -f no-build ] || exit 1
     until [ -f go ]; do sleep 0.05; done
     touch src/fairlead/compiled.txt ;;
 *) echo "Python 3.12.0" ;;
@@ -33,10 +38,15 @@ FAIRLEAD = """#!/bin/sh
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    for name in ("setup", "compile", "serve"):
+    for name in ("setup", "compile", "serve", "test"):
         (tmp_path / "script").mkdir(exist_ok=True)
         shutil.copy(ROOT / "script" / name, tmp_path / "script" / name)
-    for name, text in {"requirements.lock": "a==1 \\\nb==2 \\\n", "pyproject.toml": "", "Python.h": ""}.items():
+    for name, text in {
+        "requirements.lock": "a==1 \\\nb==2 \\\n",
+        "requirements-dev.lock": "",
+        "pyproject.toml": "",
+        "Python.h": "",
+    }.items():
         (tmp_path / name).write_text(text)
     for folder in ("src/fairlead", "tools/compile"):
         (tmp_path / folder).mkdir(parents=True)
@@ -134,3 +144,51 @@ def test_a_lock_of_a_build_that_was_killed_stops_nothing(clone: Path) -> None:
     (clone / "go").touch()
     assert run(clone, "compile").returncode == 0
     assert (clone / "src/fairlead/compiled.txt").exists()
+
+
+@pytest.fixture
+def tested(clone: Path) -> Path:
+    """A clone whose checks pass, where nothing is missing."""
+    (clone / "programs").mkdir()
+    (clone / "script/check").write_text("#!/bin/sh\n[ ! -f wrong-format ]\n")
+    (clone / "script/check").chmod(0o755)
+    for name in ("gcc", "wrk", "nginx", "chromium", "initdb"):
+        (clone / "programs" / name).write_text("#!/bin/sh\n")
+        (clone / "programs" / name).chmod(0o755)
+    return clone
+
+
+def run_tests(clone: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """And how pytest was called: what it tests, what is compiled by then, and its arguments."""
+    path = f"{clone / 'programs'}:{os.environ['PATH']}"
+    done = run(clone, "test", *arguments, CI="true", PATH=path)
+    calls = clone / "tests"
+    return done, calls.read_text().splitlines() if calls.exists() else []
+
+
+def test_all_tests_run_compiled_and_the_compiled_parts_from_the_sources_while_the_compiler_works(tested: Path) -> None:
+    done, (sources, everything) = run_tests(tested)
+    assert done.returncode == 0, done.stderr
+    assert sources.startswith("source pure  -m pytest ")
+    assert "tests/wire" in sources
+    assert everything.startswith("compiled src/fairlead/compiled.txt -m pytest ")
+    assert "tests/" not in everything, "nothing is left out"
+    for call in (sources, everything):
+        assert "-n auto" in call
+        assert "--durations=25" in call
+
+
+@pytest.mark.parametrize(("wrong", "calls"), [("wrong-format", 0), ("tests-fail", 1), ("no-build", 1)])
+def test_what_fails_ends_a_run_of_the_tests_with_an_error(tested: Path, wrong: str, calls: int) -> None:
+    (tested / wrong).touch()
+    (tested / "go").touch()
+    done, called = run_tests(tested)
+    assert done.returncode == 1
+    assert len(called) == calls
+
+
+def test_arguments_are_pytests_and_nothing_is_compiled_for_them(tested: Path) -> None:
+    done, called = run_tests(tested, "tests/money", "-x")
+    assert done.returncode == 0
+    assert called == ["source pure  -m pytest tests/money -x"]
+    assert not (tested / "builds").exists()
