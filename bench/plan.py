@@ -13,13 +13,14 @@ from collections.abc import Callable
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.http.client import Pool
+from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.operations.chat.operation import CHAT
 from fairlead.prices import PriceSheet, Schedule, rates_from
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.routing.demand import Demand
 from fairlead.routing.health import Health
-from fairlead.routing.needs import lacks_of
+from fairlead.routing.needs import CHOICES, JSON_SCHEMA, lacks_of
 from fairlead.routing.plan import Rules, plan
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
 from fairlead.wire.chat import parse_chat
@@ -27,16 +28,17 @@ from fairlead.wire.chat import parse_chat
 RUNS, CALLS = 9, 3_000
 MODEL = Model("m", "m", "v", "", 0, 32_768, 4_096)
 ROW = DIALECTS["vllm"]
+POOL = Pool("http://127.0.0.1:1/v1", timeouts=Timeouts(1, 1, 1, 1), limits=PoolLimits(1, 1, 1))
 
 
 def offer(deployments: int) -> Servable:
     found = []
     for at in range(deployments):
         sheet = PriceSheet(f"p{at}/x", Schedule(rates_from({"input": f"0.{at + 10}", "output": "0.3"})))
-        deployment = Deployment(sheet.deployment, f"p{at}", "x", sheet)
+        deployment = Deployment(sheet.deployment, f"p{at}", "x", sheet, 1.0, 0)
         found.append(
             Upstream(
-                deployment, CHAT, OpenAIChat(ROW, "m", "x"), Pool("http://127.0.0.1:1/v1"), b"", b"", b"", model_id="m",
+                deployment, CHAT, OpenAIChat(ROW, "m", "x"), POOL, b"", b"", b"", model_id="m",
                 lacks=lacks_of(MODEL, deployment, ROW.carries, ROW.passes_unknown), context=32_768,
                 unit_price=unit_price(sheet),
             )
@@ -72,7 +74,7 @@ def main() -> None:
             for upstream in one.upstreams:
                 health.first_token(health.standing(upstream.deployment), 0.2, 1.0)
             for name, chat in cases.items():
-                rules = Rules(strategy)
+                rules = Rules(strategy, JSON_SCHEMA | CHOICES)
                 cost = microseconds(lambda chat=chat, one=one, health=health, rules=rules: plan(  # type: ignore[misc]
                     chat, (one,), health, 1000.0, rules
                 ))  # fmt: skip

@@ -21,7 +21,6 @@ from fairlead.http.connection import Connection
 from fairlead.http.pipeline import PIPELINED_REQUESTS
 from fairlead.http.reader import DISCARDED_BYTES, MOST_HEADERS
 from fairlead.http.server import Server
-from fairlead.http.state import ServerLimits
 
 from ..http.support import (  # noqa: TID252 - tests are no package with a name
     Request,
@@ -30,6 +29,7 @@ from ..http.support import (  # noqa: TID252 - tests are no package with a name
     Signal,
     echo,
     eventually,
+    limits_with,
     on_error,
     read_all,
     read_until,
@@ -232,7 +232,7 @@ def chunks(of: int, body: int) -> bytes:
 @pytest.mark.parametrize("of", [1, 2, 16, 4096])
 def test_a_body_in_tiny_chunks_takes_no_more_than_twice_its_size(of: int) -> None:
     async def main() -> tuple[int, int, bytes]:
-        server = Server(by_path, limits=ServerLimits(), refuse=refuse, on_error=on_error, admit=good)
+        server = Server(by_path, limits=limits_with(), refuse=refuse, on_error=on_error, admit=good)
         connection = Connection(server, asyncio.get_running_loop())
         transport = Transport()
         connection.connection_made(transport)
@@ -267,7 +267,7 @@ def test_a_body_that_comes_in_one_piece_is_not_copied() -> None:
         response.send(200, b"", b"")
 
     async def main() -> None:
-        server = Server(keep, limits=ServerLimits(), refuse=refuse, on_error=on_error, admit=good)
+        server = Server(keep, limits=limits_with(), refuse=refuse, on_error=on_error, admit=good)
         connection = Connection(server, asyncio.get_running_loop())
         connection.connection_made(Transport())
         block = GOOD + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000
@@ -641,7 +641,7 @@ def test_one_connection_lets_others_have_their_turn(block: bytes) -> None:
     """However much it sends at once: a turn of the loop handles a bounded number of its requests and chunks."""
 
     async def main() -> tuple[int, list[int]]:
-        server = Server(by_path, limits=ServerLimits(), refuse=refuse, on_error=on_error, admit=good)
+        server = Server(by_path, limits=limits_with(), refuse=refuse, on_error=on_error, admit=good)
         connection = Connection(server, asyncio.get_running_loop())
         transport = Transport()
         connection.connection_made(transport)

@@ -26,6 +26,7 @@ from tests.site.asking import Answer, ask, pages_of
 from fairlead import site
 from fairlead.catalogue.facts import Change, Claim, Fact, ListPrice, ModelFacts, Source, Vendor
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
+from fairlead.http.limits import Timeouts
 from fairlead.prices import PriceSheet, Schedule
 from fairlead.site.page_cache import MOST_QUERIED_BYTES
 from fairlead.site.records import Event
@@ -69,14 +70,14 @@ def hostile_snapshot() -> Snapshot:
         )  # fmt: skip
         sheet = PriceSheet(f"{HOSTILE}/{name}", Schedule(TokenClasses(input=100_000, output=300_000)))
         deployments = tuple(
-            Deployment(f"{at} {HOSTILE}/{name}", HOSTILE, HOSTILE, sheet, region=HOSTILE, quantization=HOSTILE)
+            Deployment(f"{at} {HOSTILE}/{name}", HOSTILE, HOSTILE, sheet, 1.0, 0, region=HOSTILE, quantization=HOSTILE)
             for at in range(2)
         )
         models[name] = Model(
             name, HOSTILE, SLUG, HOSTILE, 0, 128_000, 4_096, (HOSTILE,), (HOSTILE,), (HOSTILE,), (HOSTILE, "temperature"),
             deployments=deployments, aliases=(f"alias {name}",), facts=known,
         )  # fmt: skip
-    provider = Provider(HOSTILE, HOSTILE, "vllm", region=HOSTILE, api_version=HOSTILE)
+    provider = Provider(HOSTILE, HOSTILE, "vllm", Timeouts(1, 1, 1, 1), 1, 1, 1, region=HOSTILE, api_version=HOSTILE)
     vendors = {SLUG: Vendor(SLUG, HOSTILE, JAVASCRIPT)}
     aliases = {f"alias {name}": name for name in models}
     return Snapshot(models, {HOSTILE: provider}, vendors, aliases)

@@ -12,24 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.http.support import Running, eventually, read_all, read_until, running
+from tests.http.support import Running, eventually, pool_to, read_all, read_until, running
 from tests.routing.support import model, upstream
 
 from fairlead.accounts.caller import Caller
 from fairlead.catalogue.snapshot import Snapshot
+from fairlead.compose.options import routing_options
 from fairlead.gateway.gateway import Gateway
-from fairlead.http.client import Pool
 from fairlead.http.request import Request, Response
 from fairlead.ledger.record import UsageRecord
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.chat.recovery import ChatRecovery
+from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.health import Health
 from fairlead.routing.needs import CHOICES
 from fairlead.routing.options import Options
-from fairlead.routing.plan import Rules
 from fairlead.routing.upstream import Upstream, servable
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
+from fairlead.settings import RoutingSettings
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.testing.gateway import NoLimits, RecordingLedger
 from fairlead.wire.chat import parse_chat
@@ -98,6 +99,13 @@ def providers() -> Iterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
         yield a, b
 
 
+DISCONNECTED = DisconnectPolicy(seconds=60, tokens=16_384)
+
+
+def in_order(**given: Any) -> Options:
+    return routing_options(RoutingSettings(strategy="priority", probe_interval_seconds=0, **given))
+
+
 Build = Callable[..., contextlib.AbstractContextManager[House]]
 
 
@@ -108,9 +116,9 @@ def build(providers: tuple[ScriptedUpstream, ScriptedUpstream], tmp_path: Path) 
         of, health, ledger = model(), Health(), RecordingLedger(tmp_path)
         upstreams: list[Upstream] = []
         for name, provider in zip("ab", providers, strict=True):
-            one = replace(upstream(f"{name}/x", of=of), pool=Pool(provider.url), **facts)
+            one = replace(upstream(f"{name}/x", of=of), pool=pool_to(provider.url), **facts)
             upstreams.append(one)
-        options = options or Options(Rules(strategy="priority"))
+        options = options or in_order()
         serving = Serving(Snapshot({}, {"m": of}), [servable(of, upstreams)], options)
         gateways: list[Gateway] = []
 
@@ -136,7 +144,7 @@ def build(providers: tuple[ScriptedUpstream, ScriptedUpstream], tmp_path: Path) 
 def gateway_of(serving: Serving, health: Health, ledger: RecordingLedger) -> Gateway:
     clock = asyncio.get_running_loop().time
     recoveries = {CHAT.name: ChatRecovery(clock, SchemaChecker())}
-    return Gateway(Servings(serving), health, clock, ledger, limits=NoLimits(), recoveries=recoveries)
+    return Gateway(Servings(serving), health, clock, ledger, DISCONNECTED, NoLimits(), recoveries)
 
 
 def test_served_whole(build: Build) -> None:
@@ -185,7 +193,7 @@ def test_failed_and_served_elsewhere(build: Build, providers: Any) -> None:
 
 def test_failed_everywhere(build: Build, providers: Any) -> None:
     providers[0].default = providers[1].default = FAILS
-    with build(Options(Rules(strategy="priority"), retries=0)) as house:
+    with build(in_order(retries=0)) as house:
         assert house.ask()[0] == 502
         assert house.ending() == ("upstream_failed", [("a", "upstream_failed"), ("b", "upstream_failed")], False)
 
@@ -211,7 +219,7 @@ def test_cut_in_the_middle_and_continued(build: Build, providers: Any) -> None:
 
 def test_cut_in_the_middle_and_not_continued(build: Build, providers: Any) -> None:
     providers[0].default = Reply(text="one two three four", fault=Fault.RESET, after_chunks=3)
-    with build(Options(Rules(strategy="priority"), continue_streams=False)) as house:
+    with build(in_order(continue_streams=False)) as house:
         assert "[DONE]" not in house.ask(stream=True)[1]
         assert house.ending() == ("upstream_cut", [("a", "upstream_cut")], False)
     assert not providers[1].requests
@@ -236,7 +244,7 @@ def test_the_deadline_of_the_caller_where_the_rest_is_billed(build: Build, provi
 
 def test_the_deadline_of_the_operator(build: Build, providers: Any) -> None:
     providers[0].default = HANGS
-    with build(Options(Rules(strategy="priority"), timeout_seconds=0.2)) as house:
+    with build(in_order(timeout_seconds=0.2)) as house:
         assert house.ask()[0] == 504
         assert house.ending() == ("deadline_exceeded", [("a", "deadline_exceeded")], False)
 

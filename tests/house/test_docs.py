@@ -6,11 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-import msgspec
-
-from fairlead import errors, settings
+from fairlead import errors
 from fairlead.api.dispatch import EXPOSED_HEADERS
-from fairlead.http.state import ServerLimits
 from fairlead.providers.dialects import DIALECTS
 from fairlead.wire.chat import PARAMETERS
 
@@ -53,26 +50,6 @@ def test_every_error_code_every_parameter_every_dialect_is_on_its_page() -> None
         assert f" {name} |" in page("internals/providers.md"), name
 
 
-def test_every_setting_is_on_its_page_with_its_default() -> None:
-    text = page("reference/settings.md")
-    for kind in (
-        settings.ServerSettings,
-        settings.ProviderSettings,
-        settings.ModelSettings,
-        settings.DeploymentSettings,
-        settings.LedgerSettings,
-        settings.RoutingSettings,
-        settings.DatabaseSettings,
-        settings.CatalogueSettings,
-        settings.TelemetrySettings,
-    ):
-        for field in msgspec.structs.fields(kind):
-            rows = [line for line in text.splitlines() if line.startswith(f"| `{field.name}` |")]
-            assert rows, field.name
-            if isinstance(field.default, int | float) and not isinstance(field.default, bool):
-                assert any(f"| {field.default:g} |" in row or f"| {field.default} |" in row for row in rows), rows
-
-
 def test_a_browser_may_read_every_header_that_an_answer_has_by_the_docs() -> None:
     listed = re.search(r"## Headers of an answer\n(.+?)\n## ", page("reference/api.md"), re.DOTALL)
     assert listed is not None
@@ -80,18 +57,6 @@ def test_a_browser_may_read_every_header_that_an_answer_has_by_the_docs() -> Non
     assert len(told) > 8
     exposed = EXPOSED_HEADERS.decode().split(", ")
     assert [name for name in told if name not in exposed] == []
-
-
-def test_the_limits_of_the_server_are_the_defaults_of_the_settings() -> None:
-    limits, given = ServerLimits(), settings.ServerSettings()
-    assert limits.head_bytes == given.max_head_bytes
-    assert limits.body_bytes == given.max_body_bytes
-    assert limits.head_seconds == given.head_timeout_seconds
-    assert limits.body_seconds == given.body_timeout_seconds
-    assert limits.idle_seconds == given.idle_timeout_seconds
-    assert limits.stall_seconds == given.stall_timeout_seconds
-    assert limits.connections == given.max_connections
-    assert limits.requests_in_flight == given.max_requests_in_flight
 
 
 def test_the_model_card_is_of_the_model_that_ships() -> None:

@@ -10,15 +10,45 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import uvloop
 
+from fairlead.compose.options import server_limits
 from fairlead.errors import FairleadError
+from fairlead.http.client import Pool
 from fairlead.http.eager import Signal
+from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server
 from fairlead.http.state import Admit, Handler, OnError, ServerLimits
+from fairlead.settings import ProviderSettings, ServerSettings
+
+
+def limits_with(**changed: Any) -> ServerLimits:
+    """The defaults of the settings, but for what is given."""
+    return replace(server_limits(ServerSettings()), **changed)
+
+
+def timeouts_with(**changed: float) -> Timeouts:
+    given = ProviderSettings("p")
+    usual = Timeouts(
+        given.connect_timeout_seconds,
+        given.first_byte_timeout_seconds,
+        given.idle_timeout_seconds,
+        given.total_timeout_seconds,
+    )
+    return replace(usual, **changed)
+
+
+def pool_limits_with(**changed: Any) -> PoolLimits:
+    given = ProviderSettings("p")
+    return replace(PoolLimits(given.max_connections, given.max_queue, given.queue_timeout_seconds), **changed)
+
+
+def pool_to(url: str, **options: Any) -> Pool:
+    return Pool(url, **{"timeouts": timeouts_with(), "limits": pool_limits_with(), **options})
 
 
 def refuse(status: int, code: str, sentence: str) -> tuple[bytes, bytes]:
@@ -77,7 +107,7 @@ def running(
     event = threading.Event()
 
     async def main() -> None:
-        server = Server(handler, limits=ServerLimits(**limits), refuse=refuse, on_error=on_error, tls=tls, admit=admit)
+        server = Server(handler, limits=limits_with(**limits), refuse=refuse, on_error=on_error, tls=tls, admit=admit)
         _, port = await server.listen("127.0.0.1", 0)
         stop = asyncio.Event()
         ready.extend((Running(server, asyncio.get_running_loop(), port), stop))

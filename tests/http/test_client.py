@@ -22,7 +22,9 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Pool
 from fairlead.http.connect import Proxy
-from fairlead.http.limits import PoolLimits, Timeouts
+from fairlead.http.limits import Timeouts
+
+from .support import pool_limits_with, pool_to, timeouts_with
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -70,7 +72,7 @@ async def pooled(upstream: Upstream, *, tls: Any = None, client_tls: Any = None,
     server = await asyncio.start_server(upstream, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
     scheme, host = ("https", "localhost") if tls else ("http", "127.0.0.1")
-    pool = Pool(f"{scheme}://{host}:{port}/v1", tls=client_tls, **options)
+    pool = pool_to(f"{scheme}://{host}:{port}/v1", tls=client_tls, **options)
     try:
         yield pool
     finally:
@@ -152,7 +154,7 @@ def test_an_upstream_that_closes_after_every_answer_unannounced_serves_a_queue()
 
     async def main() -> None:
         for reuse in (True, False):
-            async with pooled(Upstream(script), limits=PoolLimits(connections=2, reuse=reuse)) as pool:
+            async with pooled(Upstream(script), limits=pool_limits_with(connections=2, reuse=reuse)) as pool:
                 answers = await asyncio.gather(*(eagerly(call(pool)) for _ in range(40)))
                 assert answers == [b"ok"] * 40
 
@@ -179,7 +181,7 @@ def test_the_queue_in_front_is_bounded_in_places_and_time() -> None:
         writer.write(OK)
 
     async def main() -> None:
-        limits = PoolLimits(connections=1, queue=1, queue_seconds=0.2)
+        limits = pool_limits_with(connections=1, queue=1, queue_seconds=0.2)
         async with pooled(Upstream(script), limits=limits) as pool:
             first = asyncio.create_task(eagerly(call(pool)))
             await asyncio.sleep(0.05)
@@ -208,7 +210,7 @@ def test_the_queue_in_front_is_bounded_in_places_and_time() -> None:
 )
 def test_an_answer_that_breaks_the_protocol_or_the_limits_is_invalid(answer: bytes, kind: type[UpstreamError]) -> None:
     async def main() -> None:
-        async with pooled(answering(answer), limits=PoolLimits(body_bytes=1000)) as pool:
+        async with pooled(answering(answer), limits=pool_limits_with(body_bytes=1000)) as pool:
             with pytest.raises(kind):
                 await eagerly(call(pool))
             assert pool.idle == 0
@@ -226,7 +228,9 @@ def test_a_stream_that_never_ends_is_cut_at_its_bound() -> None:
             await exchange.relay(got.append)
 
         answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n%b\r\n" % (b"x" * 1000) * 5_000
-        async with pooled(answering(answer), limits=PoolLimits(body_bytes=1_000_000, stream_bytes=2_000_000)) as pool:
+        async with pooled(
+            answering(answer), limits=pool_limits_with(body_bytes=1_000_000, stream_bytes=2_000_000)
+        ) as pool:
             with pytest.raises(UpstreamInvalid):
                 await eagerly(relayed())
             assert sum(map(len, got)) <= 2_000_000
@@ -261,9 +265,9 @@ def test_interim_answers_are_skipped_and_an_answer_may_end_with_the_connection()
 @pytest.mark.parametrize(
     ("sent", "timeouts", "words"),
     [
-        (b"", Timeouts(first_byte_seconds=0.2), "begin to answer"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", Timeouts(idle_seconds=0.2), "stopped sending"),
-        (b"", Timeouts(total_seconds=0.2), "total time limit"),
+        (b"", timeouts_with(first_byte_seconds=0.2), "begin to answer"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", timeouts_with(idle_seconds=0.2), "stopped sending"),
+        (b"", timeouts_with(total_seconds=0.2), "total time limit"),
     ],
 )
 def test_every_phase_has_its_timeout(sent: bytes, timeouts: Timeouts, words: str) -> None:
@@ -289,7 +293,7 @@ def test_nobody_there_is_unreachable() -> None:
         server.close()
         await server.wait_closed()
         for url in (f"http://127.0.0.1:{port}", "unix:/nothing/here.sock", "http://no-such-host.invalid"):
-            pool = Pool(url)
+            pool = pool_to(url)
             with pytest.raises(UpstreamUnreachable):
                 await eagerly(call(pool))
             await pool.close()
@@ -320,7 +324,7 @@ def test_a_unix_socket_is_an_address_too(tmp_path: Path) -> None:
     async def main() -> None:
         path = str(tmp_path / "u.sock")
         server = await asyncio.start_unix_server(answering(OK), path)
-        pool = Pool(f"unix:{path}")
+        pool = pool_to(f"unix:{path}")
         assert await eagerly(call(pool)) == b"ok"
         await pool.close()
         server.close()
@@ -380,11 +384,11 @@ def test_a_proxy_gets_the_absolute_form_for_http_and_a_tunnel_for_https() -> Non
 
         proxying = await asyncio.start_server(proxy, "127.0.0.1", 0)
         address = Proxy.parse(f"http://user:pass@127.0.0.1:{proxying.sockets[0].getsockname()[1]}")
-        plain = Pool("http://far.example:81/v1", proxy=address)
+        plain = pool_to("http://far.example:81/v1", proxy=address)
         assert await eagerly(call(plain)) == b"ok"
         assert asked[0].startswith(b"POST http://far.example:81/v1/x HTTP/1.1\r\n")
         assert b"proxy-authorization: Basic dXNlcjpwYXNz" in asked[0]
-        secure = Pool(f"https://localhost:{port}/v1", proxy=address, tls=trusting)
+        secure = pool_to(f"https://localhost:{port}/v1", proxy=address, tls=trusting)
         assert await eagerly(call(secure)) == b"ok"
         assert asked[1].startswith(b"CONNECT localhost:%d HTTP/1.1\r\n" % port)
         assert b"proxy-authorization" not in target.heads[0]
@@ -440,7 +444,7 @@ def test_an_answer_in_one_block_is_read_as_one_that_comes_in_pieces(answer: byte
         return (status, body, headers, pool.idle)
 
     async def play() -> None:
-        timeouts = Timeouts(first_byte_seconds=0.3, idle_seconds=0.3)
+        timeouts = timeouts_with(first_byte_seconds=0.3, idle_seconds=0.3)
         async with (
             pooled(answering(answer), timeouts=timeouts) as knowing,
             pooled(answering(answer), timeouts=timeouts) as asking,
@@ -456,7 +460,7 @@ def test_an_answer_in_one_block_is_read_as_one_that_comes_in_pieces(answer: byte
 
 
 def test_only_so_many_names_of_headers_are_remembered() -> None:
-    pool = Pool("http://127.0.0.1:1/v1")
+    pool = pool_to("http://127.0.0.1:1/v1")
     for number in range(1000):
         assert pool.name_of(b"X-%d" % number) == b"x-%d" % number
     assert pool.name_of(b"N" * 1000) == b"n" * 1000

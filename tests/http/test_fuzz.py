@@ -25,9 +25,8 @@ from hypothesis import strategies as st
 from fairlead.http.connection import Connection
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server
-from fairlead.http.state import ServerLimits
 
-from .support import on_error, refuse
+from .support import limits_with, on_error, refuse
 
 COUNT = int(os.environ.get("FAIRLEAD_FUZZ", "100000"))
 CORPUS = (
@@ -131,7 +130,7 @@ class Harness:
         self.requests: list[Request] = []
         self.server = Server(
             self.handle,
-            limits=ServerLimits(head_bytes=4096, body_bytes=65536),
+            limits=limits_with(head_bytes=4096, body_bytes=65536),
             refuse=refuse,
             on_error=on_error,
         )

@@ -52,7 +52,7 @@ def test_no_image_of_an_assistant_goes_to_claude() -> None:
 
 def test_what_is_not_known_of_a_model_counts_as_there() -> None:
     def lacks(model: Model) -> list[str]:
-        deployment = Deployment("d", "p", "u", PriceSheet("d", FREE))
+        deployment = Deployment("d", "p", "u", PriceSheet("d", FREE), 1.0, 0)
         return [name for name in names_of(lacks_of(model, deployment, None, True)) if name != "prefill"]
 
     assert lacks(Model("m", "m", "v", "", 0, None, None)) == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.http.support import pool_to
+
 from fairlead.catalogue.snapshot import Deployment, Model
-from fairlead.http.client import Pool
 from fairlead.operations.chat.operation import CHAT
 from fairlead.prices import PriceSheet, Schedule, rates_from
 from fairlead.providers.dialects import DIALECTS
@@ -30,9 +31,9 @@ def upstream(name: str, *, price: str = "1", of: Model | None = None, dialect: s
     row = DIALECTS[dialect]
     sheet = PriceSheet(name, Schedule(rates_from({"input": price, "output": price})))
     provider, _, upstream_model = name.partition("/")
-    deployment = Deployment(name, provider, upstream_model, sheet, **facts)
+    deployment = Deployment(name, provider, upstream_model, sheet, **{"weight": 1.0, "priority": 0, **facts})
     return Upstream(
-        deployment, CHAT, OpenAIChat(row, of.id, upstream_model), Pool("http://127.0.0.1:1/v1"), b"/chat/completions", b"", b"",
+        deployment, CHAT, OpenAIChat(row, of.id, upstream_model), pool_to("http://127.0.0.1:1/v1"), b"/chat/completions", b"", b"",
         model_id=of.id, lacks=lacks_of(of, deployment, row.carries, row.passes_unknown),
         context=deployment.context_length or of.context_length, unit_price=unit_price(sheet),
     )  # fmt: skip

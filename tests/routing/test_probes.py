@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 
 import uvloop
+from tests.http.support import pool_to
 
 from fairlead.errors import UpstreamFailed
-from fairlead.http.client import Pool
 from fairlead.routing.health import FAST_FLOOR, Health
 from fairlead.routing.probes import Probes
 from fairlead.testing import Fault, Reply, ScriptedUpstream
@@ -27,7 +27,7 @@ class Noted:
 def test_a_probe_that_fails_keeps_it_open_and_one_that_is_answered_lets_a_call_try() -> None:
     async def story(a: ScriptedUpstream) -> None:
         loop = asyncio.get_running_loop()
-        pool = Pool(a.url)
+        pool = pool_to(a.url)
         noted = Noted()
         one = replace(upstream("a/x"), pool=pool, probed=noted)
         # Its time has come: it opened long ago.

@@ -26,7 +26,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
-from fairlead.settings import _File, load_settings
+from fairlead.settings import File, load_settings
 from fairlead.toml import Source, problems, read
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +145,7 @@ def out_of_range(kind: inspect.Type) -> Iterator[str]:
                 yield f'"{"x" * (one.max_length + 1)}"'
 
 
-FILE = inspect.type_info(_File)
+FILE = inspect.type_info(File)
 MODEL = inspect.type_info(ModelFile)
 assert isinstance(FILE, inspect.StructType)
 assert isinstance(MODEL, inspect.StructType)
@@ -191,7 +191,7 @@ class Counted:
         sys.setprofile(None)
 
 
-def message_of(text: str, shape: type = _File) -> str:
+def message_of(text: str, shape: type = File) -> str:
     with Counted(), pytest.raises(ConfigurationError) as caught:
         read(Source("c.toml", text), text, shape)
     return caught.value.message
@@ -199,7 +199,7 @@ def message_of(text: str, shape: type = _File) -> str:
 
 @pytest.mark.parametrize("table", [*TABLES, *MODEL_TABLES], ids=lambda table: table.name or table.kind.cls.__name__)
 def test_every_setting_refuses_wrong_types_names_and_ranges_with_its_line(table: Table) -> None:
-    shape = _File if table in TABLES else ModelFile
+    shape = File if table in TABLES else ModelFile
     count = 0
     for what, text, word in slips(table):
         tomllib.loads(text)
@@ -219,7 +219,7 @@ def test_what_is_missing_is_named_at_its_table(table: Table) -> None:
     for field in table.kind.fields:
         if field.required:
             text = "\n".join([*table.before, *needed(table.kind, field.name)])
-            message = message_of(text, _File if table in TABLES else ModelFile)
+            message = message_of(text, File if table in TABLES else ModelFile)
             assert message.endswith(f": '{field.name}' is missing here."), message
             if table.before:
                 assert message.startswith(f"c.toml:{len(table.before)}: "), message
@@ -386,7 +386,7 @@ QUICK = settings(deadline=None, max_examples=150, suppress_health_check=list(Hea
 def test_a_value_has_a_sentence_when_it_is_not_of_the_type_and_only_then(raw: dict[str, object]) -> None:
     found = list(problems(FILE, raw))
     try:
-        msgspec.convert(raw, _File)
+        msgspec.convert(raw, File)
     except (msgspec.ValidationError, ValueError, OverflowError):
         assert found
     else:
@@ -424,7 +424,7 @@ def test_a_file_with_any_change_is_read_or_refused_in_one_sentence(data: st.Data
     text = "\n".join(lines)
     with Counted():
         try:
-            read(Source("c.toml", text), text, _File)
+            read(Source("c.toml", text), text, File)
         except ConfigurationError as error:
             assert re.match(r"c\.toml:\d+: .*[.?]\Z", error.message), error.message  # noqa: PT017
 

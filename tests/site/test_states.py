@@ -28,7 +28,7 @@ PATH = "/models/mistralai/mistral-small-3.2"
 
 def deployed(*names: str) -> Model:
     one = model_of(ModelFacts("m", "acme", {}, {}))
-    return replace(one, deployments=tuple(Deployment(name, "p", "m", PriceSheet(name, FREE)) for name in names))
+    return replace(one, deployments=tuple(Deployment(name, "p", "m", PriceSheet(name, FREE), 1.0, 0) for name in names))
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,12 @@ class Clock:
         return self.now
 
 
+KEEPING = Keeping(minutes_days=3, days=90, flush_seconds=5)
+
+
 class Writer:
     """What one worker process has of telemetry."""
 
-    def __init__(self, store: Store, clock: Clock, keeping: Keeping | None = None, name: str | None = None) -> None:
+    def __init__(self, store: Store, clock: Clock, keeping: Keeping = KEEPING, name: str | None = None) -> None:
         self.recorder = Recorder(clock)
         self.keeper = TelemetryWriter(store, self.recorder, keeping, clock, name)

@@ -25,9 +25,8 @@ from fairlead.telemetry.cells import (
 )
 from fairlead.telemetry.layout import MINUTES_SEEN, MINUTES_UP, SERVED, Counts, merged
 from fairlead.telemetry.recorder import Recorder
-from fairlead.telemetry.writer import Keeping
 
-from .support import MONDAY, Clock, Writer
+from .support import KEEPING, MONDAY, Clock, Writer
 
 OUTCOMES = ("served", "served", "served", "upstream_failed", "caller_gone", "invalid_request", "empty")
 
@@ -192,7 +191,7 @@ def test_probes_are_kept_apart_from_traffic(store: Store) -> None:
 
 def test_minutes_go_first_and_hours_and_days_when_they_are_old(store: Store) -> None:
     clock = Clock()
-    writer = Writer(store, clock, Keeping(minutes_days=3, days=90))
+    writer = Writer(store, clock, KEEPING)
 
     async def run() -> None:
         writer.recorder.series(TRAFFIC, "m").add("served", 0.1, 1, 1, 1)

@@ -20,6 +20,7 @@ from fairlead.catalogue.lint import Spoken, against_dialect
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.errors import ConfigurationError
+from fairlead.http.limits import Timeouts
 from fairlead.prices import FREE, PriceSheet, Schedule, Tier, rates_from
 from fairlead.settings import (
     DeploymentSettings,
@@ -149,18 +150,27 @@ def _provider(
         raise _error(source, f"{path}.api_key", error.message) from None
     if aws is not None and not given.region:
         raise _error(source, path, 'requests signed with access_key_id need a region, such as "us-east-1".')
+    return provider_of(given, base_url.rstrip("/"), dialect, key, aws)
+
+
+def provider_of(
+    given: ProviderSettings, base_url: str, dialect: str, key: str, aws: tuple[str, str, str] | None = None
+) -> Provider:
+    """A provider by its settings. What may come from elsewhere, such as a preset, is given besides."""
     return Provider(
         id=given.id,
-        base_url=base_url.rstrip("/"),
+        base_url=base_url,
         dialect=dialect,
         api_key=key,
         region=given.region or "",
         api_version=given.api_version or "",
         aws_keys=aws,
-        connect_seconds=given.connect_timeout_seconds,
-        first_byte_seconds=given.first_byte_timeout_seconds,
-        idle_seconds=given.idle_timeout_seconds,
-        total_seconds=given.total_timeout_seconds,
+        timeouts=Timeouts(
+            given.connect_timeout_seconds,
+            given.first_byte_timeout_seconds,
+            given.idle_timeout_seconds,
+            given.total_timeout_seconds,
+        ),
         connections=given.max_connections,
         queue=given.max_queue,
         queue_seconds=given.queue_timeout_seconds,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from msgspec import Raw
 
 from fairlead.catalogue.facts import ModelFacts, Vendor
+from fairlead.http.limits import Timeouts
 from fairlead.prices import PriceSheet
 
 NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
@@ -21,14 +22,11 @@ class Provider:
     id: str
     base_url: str
     dialect: str
+    timeouts: Timeouts
+    connections: int
+    queue: int
+    queue_seconds: float
     api_key: str = field(repr=False, default="")
-    connect_seconds: float = 5
-    first_byte_seconds: float = 120
-    idle_seconds: float = 120
-    total_seconds: float = 3600
-    connections: int = 10_000
-    queue: int = 1_000
-    queue_seconds: float = 30
     bills_cut: bool | None = None
     region: str = ""
     api_version: str = ""
@@ -50,8 +48,8 @@ class Deployment:
     provider: str
     upstream_model: str
     sheet: PriceSheet
-    weight: float = 1.0
-    priority: int = 0
+    weight: float
+    priority: int
     region: str | None = None
     quantization: str | None = None
     keeps_data: bool | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fairlead.errors import ConfigurationError
-from fairlead.settings import configuration_file, data_directory, load_settings
+from fairlead.settings import CONFIG, configuration_file, data_directory, load_settings
 
 if TYPE_CHECKING:
     from fairlead.catalogue.facts import Vendor
@@ -30,7 +30,7 @@ directory_option = click.option(
     help="Directory of model files. Default: [catalogue] directory, else DATA/catalogue.",
 )  # fmt: skip
 config_option = click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="Configuration (TOML). Default: $FAIRLEAD_CONFIG."
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help=f"Configuration (TOML). Default: ${CONFIG.name}."
 )
 data_option = click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Data directory.")
 

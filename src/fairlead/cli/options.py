@@ -12,7 +12,7 @@ import click
 
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
-from fairlead.settings import configuration_file, data_directory, database_url, load_settings
+from fairlead.settings import CONFIG, DATA, configuration_file, data_directory, database_url, load_settings
 
 if TYPE_CHECKING:
     from fairlead.store import Store
@@ -31,7 +31,7 @@ class DataDirectory(click.Path):
 
 data_option = click.option(
     "--data", type=DataDirectory(path_type=Path, file_okay=False),
-    help="Data directory. Default: $FAIRLEAD_DATA, else ~/.local/share/fairlead.",
+    help=f"Data directory. Default: ${DATA.name}, else ~/.local/share/fairlead.",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def serve_options(command: Command) -> Command:
         click.option(
             "--config",
             type=click.Path(path_type=Path, dir_okay=False),
-            help="Configuration (TOML). Default: $FAIRLEAD_CONFIG.",
+            help=f"Configuration (TOML). Default: ${CONFIG.name}.",
         ),
         click.option(
             "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Number of worker processes."
@@ -75,7 +75,7 @@ def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
         if not may_be_new:
             raise ConfigurationError(
                 f"No Fairlead data found in {directory}. `fairlead serve` creates it; select another directory with "
-                "--data or FAIRLEAD_DATA."
+                f"--data or {DATA.name}."
             )
         click.echo(f"Created a new database in {directory}.", err=True)
     store = open_store(directory, url)

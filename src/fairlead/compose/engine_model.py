@@ -6,17 +6,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from fairlead.catalogue.facts import ModelFacts, Source, Value
-from fairlead.catalogue.load import model_of, with_statements
-from fairlead.catalogue.snapshot import Deployment, Provider, Snapshot
+from fairlead.catalogue.load import model_of, provider_of, with_statements
+from fairlead.catalogue.snapshot import Deployment, Snapshot
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.engines.spec import EngineSpec
 from fairlead.errors import (
     ConfigurationError,
 )
 from fairlead.prices import FREE, PriceSheet
+from fairlead.settings import ProviderSettings
 
 ENGINE_PROVIDER = "engine"
+ENGINE_CONNECT_SECONDS = 2
 ENGINE_QUEUE = 256
+ENGINE_QUEUE_SECONDS = 60
+ENGINE_WEIGHT = 1.0
 ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator put others behind it
 
 
@@ -27,21 +31,19 @@ def with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
         raise ConfigurationError(
             f"The provider id {ENGINE_PROVIDER!r} is reserved for the embedded engine; choose another."
         )
-    provider = Provider(
-        id=ENGINE_PROVIDER,
-        base_url=engine.base_url,
-        dialect="llamacpp",
-        api_key=engine.api_key,
-        connect_seconds=2,
-        connections=engine.slots,
-        queue=ENGINE_QUEUE,
-        queue_seconds=60,
+    given = ProviderSettings(
+        ENGINE_PROVIDER,
+        connect_timeout_seconds=ENGINE_CONNECT_SECONDS,
+        max_connections=engine.slots,
+        max_queue=ENGINE_QUEUE,
+        queue_timeout_seconds=ENGINE_QUEUE_SECONDS,
     )
+    provider = provider_of(given, engine.base_url, "llamacpp", engine.api_key)
     known = snapshot.models.get(spec.model_id)
     model = known if known is not None else model_of(_facts_of_file(spec))
     name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
     deployment = Deployment(
-        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), priority=ENGINE_PRIORITY,
+        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), ENGINE_WEIGHT, ENGINE_PRIORITY,
         # Where others serve it too, these are limits of its own.
         context_length=spec.context_tokens if model.deployments else None,
     )  # fmt: skip

@@ -20,7 +20,7 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Pool
 from fairlead.http.connect import Proxy
-from fairlead.http.limits import PoolLimits, Timeouts
+from fairlead.http.limits import PoolLimits
 from fairlead.operations.chat.operation import CHAT
 from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialect import Binding, Dialect
@@ -57,9 +57,7 @@ def reach(provider: Provider, settings: Settings, engine: AnyEngine | None) -> R
             raise ConfigurationError(f"HTTP_PROXY or HTTPS_PROXY cannot be used: {error}.") from None
     pool = Pool(
         provider.base_url,
-        timeouts=Timeouts(
-            provider.connect_seconds, provider.first_byte_seconds, provider.idle_seconds, provider.total_seconds
-        ),
+        timeouts=provider.timeouts,
         limits=PoolLimits(
             connections=provider.connections,
             queue=provider.queue,

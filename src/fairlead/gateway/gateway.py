@@ -54,12 +54,11 @@ class Gateway:
         health: Health,
         clock: Callable[[], float],
         ledger: Ledger,
-        on_disconnect: DisconnectPolicy | None = None,
+        on_disconnect: DisconnectPolicy,
         limits: Limits | None = None,
         recoveries: Mapping[str, Recovery] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        disconnect = on_disconnect or DisconnectPolicy()
         self._servings = servings
         self._recoveries = recoveries = recoveries or {}
         self._limits: Limits = limits or LimitBook()
@@ -67,9 +66,9 @@ class Gateway:
         self._health = health
         self._clock = clock
         self._chance = chance
-        self._drain_seconds = disconnect.seconds
-        delivery = Delivery(health, clock, recoveries, disconnect.tokens)
-        self._attempts = Attempts(health, clock, chance, delivery, disconnect.seconds, recoveries)
+        self._drain_seconds = on_disconnect.seconds
+        delivery = Delivery(health, clock, recoveries, on_disconnect.tokens)
+        self._attempts = Attempts(health, clock, chance, delivery, on_disconnect.seconds, recoveries)
         self._decided: deque[Decided] = deque(maxlen=MOST_DECISIONS)
 
     def take_decisions(self) -> list[Decided]:

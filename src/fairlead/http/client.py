@@ -44,14 +44,14 @@ class Pool(Owner):
         self,
         base_url: str,
         *,
-        timeouts: Timeouts | None = None,
-        limits: PoolLimits | None = None,
+        timeouts: Timeouts,
+        limits: PoolLimits,
         proxy: Proxy | None = None,
         tls: ssl.SSLContext | None = None,
         unix_prefix: str = "/v1",
     ) -> None:
-        self.timeouts = timeouts or Timeouts()
-        self.limits = limits or PoolLimits()
+        self.timeouts = timeouts
+        self.limits = limits
         self.proxy = proxy
         self.name = base_url
         if base_url.startswith("unix:"):

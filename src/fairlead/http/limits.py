@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class Timeouts:
     """Seconds for each phase of a call; `idle` is the longest silence after the first byte."""
 
-    connect_seconds: float = 5
-    first_byte_seconds: float = 120
-    idle_seconds: float = 120
-    total_seconds: float = 3600
+    connect_seconds: float
+    first_byte_seconds: float
+    idle_seconds: float
+    total_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class PoolLimits:
 
     `reuse`: False for an upstream that closes its connections without saying so."""
 
-    connections: int = 1024
-    queue: int = 1024
-    queue_seconds: float = 30
+    connections: int
+    queue: int
+    queue_seconds: float
     idle_close_seconds: float = 55
     reuse: bool = True
     head_bytes: int = 65_536

@@ -34,18 +34,18 @@ LARGE_BODIES_SHARE: Final = 0.75
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What a caller may cost. Defaults and meaning: docs/internals/http.md."""
+    """What a caller may cost; the settings of `[server]`. What happens beyond each: docs/internals/http.md."""
 
-    head_bytes: int = 32_768
-    body_bytes: int = 33_554_432
-    head_seconds: float = 10
-    body_seconds: float = 60
-    idle_seconds: float = 75
-    stall_seconds: float = 60
-    connections: int = 20_000
-    requests_in_flight: int = 10_000
+    head_bytes: int
+    body_bytes: int
+    head_seconds: float
+    body_seconds: float
+    idle_seconds: float
+    stall_seconds: float
+    connections: int
+    requests_in_flight: int
+    buffered_bytes: int
     write_buffer_bytes: int = 262_144
-    buffered_bytes: int = 536_870_912
 
 
 class Peer(Channel):

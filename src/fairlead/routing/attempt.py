@@ -39,8 +39,8 @@ class Continued(Protocol):
 class DisconnectPolicy(NamedTuple):
     """How far an answer is read for nobody, because its provider bills it anyway."""
 
-    seconds: float = 60.0
-    tokens: int = 16_384
+    seconds: float
+    tokens: int
 
 
 class Attempt:

@@ -11,9 +11,9 @@ class Options(NamedTuple):
     """`timeout_seconds`: for calls that bring none of their own. `retries`: rounds after all candidates have failed.
     `probe_interval_seconds`: after so long without a call a deployment is probed; 0: never."""
 
-    rules: Rules = Rules()
-    timeout_seconds: float | None = None
-    retries: int = 1
-    continue_streams: bool = True
-    hedge: bool = False
-    probe_interval_seconds: float = 0.0
+    rules: Rules
+    timeout_seconds: float | None
+    retries: int
+    continue_streams: bool
+    hedge: bool
+    probe_interval_seconds: float

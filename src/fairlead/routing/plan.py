@@ -17,7 +17,6 @@ from fairlead.routing.demand import Demand
 from fairlead.routing.health import DeploymentHealth, Health
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
-    CHOICES,
     HARD,
     JSON_OBJECT,
     JSON_SCHEMA,
@@ -39,8 +38,8 @@ NOTHING: Final = MaxPrice(0, 0, 0, 0)
 class Rules(NamedTuple):
     """The operator's choices. `emulated`: capabilities that are offered although a deployment lacks them."""
 
-    strategy: str = "balanced"
-    emulated: int = JSON_SCHEMA | CHOICES
+    strategy: str
+    emulated: int
 
 
 class Rejection(NamedTuple):

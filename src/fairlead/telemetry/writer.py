@@ -43,9 +43,9 @@ LATE_SECONDS = 2 * MINUTE
 class Keeping(NamedTuple):
     """How long cells are kept, in days, and how often they are stored."""
 
-    minutes_days: int = 3
-    days: int = 90
-    flush_seconds: float = 5.0
+    minutes_days: int
+    days: int
+    flush_seconds: float
 
 
 class TelemetryWriter:
@@ -55,13 +55,13 @@ class TelemetryWriter:
         self,
         store: Store,
         recorder: Recorder,
-        keeping: Keeping | None = None,
+        keeping: Keeping,
         clock: Callable[[], float] = time.time,
         writer: str | None = None,
     ) -> None:
         self._store = store
         self._recorder = recorder
-        self._keeping = keeping or Keeping()
+        self._keeping = keeping
         self._clock = clock
         self._writer = writer or os.urandom(8).hex()
         self._waiting: dict[tuple[SeriesName, int], bytes] = {}

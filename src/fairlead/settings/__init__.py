@@ -1,0 +1,72 @@
+"""The configuration file and the environment, read once into one frozen `Settings`."""
+
+from fairlead.settings.environment import (
+    CONFIG,
+    DATA,
+    configuration_file,
+    data_directory,
+    database_url,
+)
+from fairlead.settings.exposure import PUBLIC, exposure, private_addresses
+from fairlead.settings.load import load_settings
+from fairlead.settings.proxy import ProxySettings
+from fairlead.settings.secrets import api_key, aws_credentials_file, aws_keys, otlp_headers
+from fairlead.settings.sections import (
+    MODEL_ID,
+    RENAMED,
+    CatalogueSettings,
+    DatabaseSettings,
+    DefaultLimitSettings,
+    DeploymentSettings,
+    EnvironmentKey,
+    File,
+    LedgerSettings,
+    LimitSettings,
+    ModelId,
+    ModelSettings,
+    PriceSettings,
+    ProviderSettings,
+    RateSettings,
+    RoutingSettings,
+    ServerSettings,
+    Settings,
+    TelemetrySettings,
+    TierSettings,
+)
+
+__all__ = [
+    "CONFIG",
+    "DATA",
+    "MODEL_ID",
+    "PUBLIC",
+    "RENAMED",
+    "CatalogueSettings",
+    "DatabaseSettings",
+    "DefaultLimitSettings",
+    "DeploymentSettings",
+    "EnvironmentKey",
+    "File",
+    "LedgerSettings",
+    "LimitSettings",
+    "ModelId",
+    "ModelSettings",
+    "PriceSettings",
+    "ProviderSettings",
+    "ProxySettings",
+    "RateSettings",
+    "RoutingSettings",
+    "ServerSettings",
+    "Settings",
+    "TelemetrySettings",
+    "TierSettings",
+    "api_key",
+    "aws_credentials_file",
+    "aws_keys",
+    "configuration_file",
+    "data_directory",
+    "database_url",
+    "exposure",
+    "load_settings",
+    "otlp_headers",
+    "private_addresses",
+]

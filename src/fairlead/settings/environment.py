@@ -1,0 +1,70 @@
+"""The variables that are read, and where the configuration file, the database and the data are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from fairlead.errors import ConfigurationError
+from fairlead.settings.sections import EnvironmentKey, Settings
+
+
+class Variable(NamedTuple):
+    """An environment variable, or several of one meaning, with its line of the reference."""
+
+    name: str
+    meaning: str
+
+
+CONFIG = Variable("FAIRLEAD_CONFIG", "the file, when there is no `--config`")
+DATA = Variable(
+    "FAIRLEAD_DATA",
+    "the data directory, when there is no `--data`; else `$XDG_DATA_HOME/fairlead` or `~/.local/share/fairlead`",
+)
+DATABASE_URL = Variable("FAIRLEAD_DATABASE_URL", "the database, before `url` of `[database]`")
+PROXIES = Variable(
+    "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
+    "proxies for providers; lower case counts first. `NO_PROXY` has names, domains, addresses and ranges such as "
+    "`10.0.0.0/8`; names are not looked up for it",
+)
+VARIABLES = (CONFIG, DATA, DATABASE_URL, PROXIES)
+
+
+def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
+    """FAIRLEAD_DATABASE_URL, else [database] url, else None: SQLite. Raises ConfigurationError."""
+    environment = os.environ if environment is None else environment
+    if named := environment.get(DATABASE_URL.name):
+        return named
+    url = settings.database.url
+    if isinstance(url, EnvironmentKey):
+        value = environment.get(url.env)
+        if not value:
+            raise ConfigurationError(
+                f"The environment variable {url.env} is not set; set it to the URL of the database."
+            )
+        return value
+    return url
+
+
+def data_directory(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:
+    """--data, else FAIRLEAD_DATA, else the place for a user's data."""
+    environment = os.environ if environment is None else environment
+    if given is not None:
+        return given.expanduser().absolute()
+    if named := environment.get(DATA.name):
+        return Path(named).expanduser().absolute()
+    if base := environment.get("XDG_DATA_HOME"):
+        return Path(base).absolute() / "fairlead"
+    try:
+        return Path("~/.local/share").expanduser().absolute() / "fairlead"
+    except RuntimeError:
+        raise ConfigurationError(f"No home directory found; set --data or {DATA.name}.") from None
+
+
+def configuration_file(given: Path | None, environment: Mapping[str, str] | None = None) -> Path | None:
+    """--config, else FAIRLEAD_CONFIG, else none."""
+    environment = os.environ if environment is None else environment
+    named = environment.get(CONFIG.name)
+    return given if given is not None else Path(named) if named else None

@@ -1,0 +1,63 @@
+"""The only reader of the configuration file: one frozen `Settings` comes out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from fairlead.settings.exposure import exposure
+from fairlead.settings.proxy import proxy_settings
+from fairlead.settings.sections import RENAMED, File, ServerSettings, Settings
+from fairlead.toml import Source, read, read_text
+
+PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+# Bodies of the largest size that must fit into `max_buffered_bytes`.
+BODIES_BUFFERED = 2
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads a configuration file (None: only the environment). Raises ConfigurationError with file and line."""
+    environment = os.environ if environment is None else environment
+    proxy = proxy_settings(environment)
+    if path is None:
+        return Settings(proxy=proxy)
+    text = read_text(path)
+    source = Source(str(path), text)
+    file = read(source, text, File, RENAMED)
+    _check_server(file.server, source)
+    for at, provider in enumerate(file.providers):
+        if provider.base_url is None and provider.preset is None:
+            raise source.error(f"providers[{at}]", "'base_url' is missing (or a preset, which has one).")
+    given = {name: getattr(file, name) for name in File.__struct_fields__}
+    return Settings(**given, proxy=proxy, source=source, warning=source.warning)
+
+
+def _check_server(server: ServerSettings, source: Source) -> None:
+    """What the types of single settings cannot say."""
+    for at, origin in enumerate(server.cors_origins):
+        if origin != "*" and not PUBLIC_URL.fullmatch(origin):
+            raise source.error(
+                f"server.cors_origins[{at}]",
+                f"{origin!r} is not an origin: use scheme and host, such as https://chat.example.org, without a path "
+                'or trailing slash, or "*".',
+            )
+    if server.public_url is not None and not PUBLIC_URL.fullmatch(server.public_url):
+        raise source.error(
+            "server.public_url",
+            "'public_url' must be the scheme and host that visitors use, such as https://llm.example.org, without a "
+            "path or trailing slash.",
+        )
+    for name in ("metrics", "status"):
+        if exposure(getattr(server, name)) is None:
+            raise source.error(
+                f"server.{name}",
+                f'\'{name}\' must be "public", "closed", or a separate address with a port, such as "127.0.0.1:9464".',
+            )
+    if server.max_buffered_bytes < BODIES_BUFFERED * server.max_body_bytes:
+        raise source.error(
+            "server.max_buffered_bytes",
+            f"'max_buffered_bytes' ({server.max_buffered_bytes}) must be at least twice 'max_body_bytes' "
+            f"({server.max_body_bytes}).",
+        )

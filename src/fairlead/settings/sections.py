@@ -1,0 +1,522 @@
+"""Every setting, once: its type, range, default and line of the reference (docs/reference/settings.md). Validation,
+the messages about mistakes and the tables of that page are made from these classes; a setting is read where it is used.
+
+A new setting is one field here, its value in the example of the page, and the page renewed by `script/docs`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from msgspec import Meta, Struct
+
+from fairlead.errors import ConfigurationError
+from fairlead.settings.proxy import ProxySettings
+from fairlead.toml import Renamed, Source
+from fairlead.wire.vocabulary import Need
+
+
+class Doc(NamedTuple):
+    """What the reference says of a setting. `default` and `takes` are for what its type and value do not show; in
+    `[word]` stands a page of the documentation."""
+
+    meaning: str
+    default: str = ""
+    takes: str = ""
+
+
+# Old names of settings. They are read like the new ones, with a warning at the start.
+RENAMED = (
+    Renamed("providers", "hang_up", "disconnect"),
+    Renamed("ledger", "hang_up_seconds", "disconnect_seconds"),
+    Renamed("ledger", "hang_up_tokens", "disconnect_tokens"),
+    Renamed("models.deployments", "continues", "supports_prefill"),
+)
+
+SECRET = 'string, or `{ env = "NAME" }`'  # noqa: S105 - how one is written
+RATES = 'a table of rates, or "free"'
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Id = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}\Z",
+        description="up to 64 letters, digits and . _ - without spaces, a letter or digit first",
+    ),
+]
+Limit = Annotated[int, Meta(ge=1, le=10**15)]
+MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}\Z"
+ModelId = Annotated[
+    str,
+    Meta(
+        pattern=MODEL_ID,
+        description="up to 128 letters, digits and . _ : / - without spaces, a letter or digit first",
+    ),
+]
+Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Decimal = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?\Z", description='a decimal string, such as "0.10"'),
+]
+Modality = Literal["text", "image", "audio", "video", "file"]
+HeaderName = Annotated[
+    str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z\-]{1,256}\Z", description="letters, digits and - without spaces")
+]
+HeaderValue = Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z", description="printable ASCII characters in quotes")]
+Probe = Literal["call", "list", "off"]
+Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
+
+
+class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """`{ env = "NAME" }`: the value is in that environment variable."""
+
+    env: Annotated[str, Meta(min_length=1)]
+
+
+class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576), Doc("a longer request head gets 431")] = 32_768
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824), Doc("a longer body gets 413")] = 33_554_432
+    head_timeout_seconds: Annotated[Seconds, Doc("time to send a complete head, else 408")] = 10
+    body_timeout_seconds: Annotated[Seconds, Doc("time to send a complete body, else 408")] = 60
+    idle_timeout_seconds: Annotated[Seconds, Doc("a connection without a request is closed")] = 75
+    stall_timeout_seconds: Annotated[
+        Seconds, Doc("a caller who reads nothing of an answer that long is disconnected")
+    ] = 60
+    drain_timeout_seconds: Annotated[
+        float, Meta(ge=0, le=3600), Doc("after SIGTERM, how long answers may take to end")
+    ] = 30
+    max_connections: Annotated[Count, Doc("one more gets 503")] = 20_000
+    max_requests_in_flight: Annotated[Count, Doc("one more gets 503 with Retry-After")] = 10_000
+    max_buffered_bytes: Annotated[
+        int,
+        Meta(ge=1_048_576, le=1_099_511_627_776),
+        Doc(
+            "memory for the bodies of all requests, per process, from arrival to answer; a body beyond it gets 503 "
+            "with Retry-After",
+            takes="1,048,576 to 2^40, at least twice `max_body_bytes`",
+        ),
+    ] = 536_870_912
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Doc("web pages of these origins may call the API", takes='list of origins, or `["*"]`'),
+    ] = ()
+    public_url: Annotated[
+        str | None,
+        Doc(
+            "the address that visitors use: in canonical links, redirects, the site map, feeds, pictures and "
+            "snippets. Without it that is the host that each visitor asked for",
+            takes="`https://llm.example.org`: no path, no slash at the end",
+        ),
+    ] = None
+    metrics: Annotated[
+        bool | str,
+        Doc(
+            "`GET /metrics` for Prometheus, with the names of models and deployments, and no contents. "
+            '`"HOST:PORT"`: only at that address, by HTTP without TLS and without a key, as for a scraper on the same '
+            'machine or in a private network. `true` and `false` are "public" and "closed"',
+            takes='"public", "closed" or "HOST:PORT"',
+        ),
+    ] = "public"
+    status: Annotated[
+        str,
+        Doc(
+            "the status page with its `.json`, `.md` and `.atom`, which name deployments and incidents. "
+            '`"HOST:PORT"`: only at that address, with the other pages around it; the same address may serve '
+            "`metrics`, too",
+            takes='"public", "closed" or "HOST:PORT"',
+        ),
+    ] = "public"
+    tls_certificate: Annotated[str | None, Doc("serve https", takes="path of a PEM file")] = None
+    tls_key: Annotated[str | None, Doc("its key, when not in the same file", takes="path of a PEM file")] = None
+
+
+class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    requests_per_minute: Annotated[Limit | None, Doc("calls per minute")] = None
+    requests_per_day: Annotated[Limit | None, Doc("calls per day")] = None
+    tokens_per_minute: Annotated[Limit | None, Doc("tokens of prompts and answers per minute")] = None
+    tokens_per_day: Annotated[Limit | None, Doc("the same per day")] = None
+    concurrent_requests: Annotated[Limit | None, Doc("calls at once")] = None
+
+
+class DefaultLimitSettings(LimitSettings, frozen=True, forbid_unknown_fields=True):
+    """For every key that has no limits of its own; `free`: for each account's calls of models that cost nothing."""
+
+    free: Annotated[
+        LimitSettings,
+        Doc("for each account's calls of models that cost nothing", default="none", takes="a table of the same"),
+    ] = LimitSettings()
+
+
+class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    url: Annotated[
+        str | EnvironmentKey | None,
+        Doc(
+            "a PostgreSQL server ([store]). `FAIRLEAD_DATABASE_URL` takes precedence, and commands read it too",
+            default="SQLite in the data directory",
+            takes='`postgresql://user:password@host/name`, or `{ env = "NAME" }`',
+        ),
+    ] = None
+
+    def __repr__(self) -> str:  # it may hold a password
+        return "DatabaseSettings()"
+
+
+class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A directory of model files that add to those that come along, or stand in their place."""
+
+    directory: Annotated[
+        str | None,
+        Doc(
+            "model files of your own: they add to those that come along or stand in their place ([catalogue])",
+            takes="path, relative to this file",
+        ),
+    ] = None
+
+
+class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What usage records survive, and how far an answer that is billed anyway is read after a disconnect."""
+
+    durability: Annotated[Literal["process", "power"], Doc("what usage records survive ([ledger])")] = "process"
+    disconnect_seconds: Annotated[
+        float, Meta(ge=0, le=3600), Doc("how long an answer is read after its caller disconnected ([disconnects])")
+    ] = 60
+    disconnect_tokens: Annotated[int, Meta(ge=0, le=10_000_000), Doc("and how many events of it")] = 16_384
+    receipts_show_cost: Annotated[
+        bool,
+        Doc(
+            "receipts of prepaid accounts have what each attempt cost the operator; those of the operator's own "
+            "account always do"
+        ),
+    ] = False
+
+
+class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long figures are kept, and where OpenTelemetry's go besides (`otlp_endpoint`: an OTLP/HTTP receiver)."""
+
+    flush_seconds: Annotated[float, Meta(ge=0.1, le=60), Doc("how often what was measured is stored ([telemetry])")] = 5
+    minutes_kept_days: Annotated[int, Meta(ge=2, le=90), Doc("how long it is kept by the minute")] = 3
+    kept_days: Annotated[int, Meta(ge=31, le=3650), Doc("how long by the hour and by the day")] = 90
+    otlp_endpoint: Annotated[
+        Annotated[str, Meta(pattern=r"^https?://[^\s/]+\S*\Z", description="an address, http://... or https://...")]
+        | None,
+        Doc("a receiver of OTLP over HTTP; needs `pip install fairlead[otel]`"),
+    ] = None
+    otlp_headers: Annotated[
+        dict[HeaderName, HeaderValue | EnvironmentKey],
+        Doc("sent to it, such as a key", takes='a table of strings, or `{ env = "NAME" }` each'),
+    ] = {}
+    otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128), Doc("`service.name` there")] = "fairlead"
+
+    def __repr__(self) -> str:  # the headers may hold a key
+        return "TelemetrySettings()"
+
+
+class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a deployment is chosen for a call, and what is done when it fails."""
+
+    strategy: Annotated[Strategy, Doc("the order of deployments of one `priority`")] = "balanced"
+    timeout_seconds: Annotated[Seconds | None, Doc("deadline of calls without `x-fairlead-timeout`")] = None
+    retries: Annotated[int, Meta(ge=0, le=10), Doc("rounds after all candidates have failed")] = 1
+    continue_streams: Annotated[bool, Doc("a stream that is cut goes on from the next candidate")] = True
+    emulate_json_schema: Annotated[
+        bool, Doc("JSON schemas where a deployment lacks them: checked here, repaired once")
+    ] = True
+    emulate_choices: Annotated[bool, Doc("`n` where a deployment lacks it: by calls at once")] = True
+    hedge: Annotated[bool, Doc("a call that is late to begin is made a second time elsewhere ([routing])")] = False
+    fetch_media: Annotated[
+        bool,
+        Doc(
+            "images, files and video at an https address are fetched here when no deployment of the model can fetch "
+            "them ([wire])"
+        ),
+    ] = False
+    probes: Annotated[
+        bool,
+        Doc("deployments that are out of order are asked for one word now and then, instead of sending them a call"),
+    ] = True
+    probe_interval_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400),
+        Doc("deployments that nobody has called for so long are looked at ([routing]); 0: never"),
+    ] = 60
+
+
+class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a `preset` gives can be left out; a provider without one needs `base_url`."""
+
+    id: Annotated[Id, Doc("its name here", takes="letters, digits, `.`, `_`, `-`")]
+    preset: Annotated[
+        str | None,
+        Doc(
+            "a hosted provider: gives `base_url`, `dialect` and the variable of the key",
+            takes="a name of [providers]",
+        ),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        Doc(
+            "what `/chat/completions`, or the dialect's own path, is appended to",
+            default="needed without a preset that has one",
+            takes="`http://`, `https://`, `unix:/path.sock`",
+        ),
+    ] = None
+    dialect: Annotated[
+        str | None,
+        Doc("how it differs from OpenAI", default='the preset\'s, or "generic"', takes="see [providers]"),
+    ] = None
+    api_key: Annotated[
+        str | EnvironmentKey | None,
+        Doc(
+            "sent as the dialect wants it, mostly as a bearer token; never logged",
+            default="the preset's variable, or none",
+            takes=SECRET,
+        ),
+    ] = None
+    region: Annotated[
+        Annotated[str, Meta(pattern=r"^[a-z0-9\-]{1,32}\Z", description="up to 32 lower-case letters, digits and -")]
+        | None,
+        Doc(
+            "Amazon's region: part of the address and of the signature",
+            default="`AWS_REGION` where the preset needs one",
+        ),
+    ] = None
+    api_version: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-]{1,32}\Z", description="up to 32 letters, digits, . and -")]
+        | None,
+        Doc("Azure's `api-version`", default='"2024-10-21" for azure'),
+    ] = None
+    access_key_id: Annotated[
+        str | EnvironmentKey | None,
+        Doc(
+            "requests are signed with it (Signature Version 4), only for bedrock",
+            default="`AWS_ACCESS_KEY_ID` for the preset bedrock without an API key",
+            takes=SECRET,
+        ),
+    ] = None
+    secret_access_key: Annotated[
+        str | EnvironmentKey | None,
+        Doc("its secret; never sent, never logged", default="likewise `AWS_SECRET_ACCESS_KEY`", takes=SECRET),
+    ] = None
+    session_token: Annotated[
+        str | EnvironmentKey | None,
+        Doc(
+            "of temporary credentials, which are not renewed while the gateway runs",
+            default="likewise `AWS_SESSION_TOKEN` where it is set",
+            takes=SECRET,
+        ),
+    ] = None
+    profile: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=128)] | None,
+        Doc(
+            "of the shared credentials file (`AWS_SHARED_CREDENTIALS_FILE`, else `~/.aws/credentials`): its keys and "
+            "session token sign; read once, at the start",
+            default='`AWS_PROFILE` or "default", for the preset bedrock without keys or variables, where there is '
+            "such a file",
+            takes="a name",
+        ),
+    ] = None
+    connect_timeout_seconds: Annotated[Seconds, Doc("to open a connection")] = 5
+    first_byte_timeout_seconds: Annotated[Seconds, Doc("from the request to the first byte of the answer")] = 120
+    idle_timeout_seconds: Annotated[Seconds, Doc("longest silence inside an answer")] = 120
+    total_timeout_seconds: Annotated[Seconds, Doc("the whole call")] = 3600
+    max_connections: Annotated[Count, Doc("connections at once")] = 10_000
+    max_queue: Annotated[int, Meta(ge=0, le=1_000_000), Doc("calls that may wait for a connection")] = 1_000
+    queue_timeout_seconds: Annotated[Seconds, Doc("how long they wait")] = 30
+    disconnect: Annotated[
+        Literal["drain", "cancel"] | None,
+        Doc(
+            "whether an answer is read to its end or cancelled when its caller disconnects ([disconnects])",
+            default="as its preset, else its dialect",
+        ),
+    ] = None
+    probe: Annotated[
+        Probe | None,
+        Doc(
+            "what its deployments are asked when nobody calls them ([routing])",
+            default='"list" for what costs, else "call"',
+        ),
+    ] = None
+
+    def __repr__(self) -> str:  # the key must not get into a log
+        return f"ProviderSettings({self.id!r})"
+
+
+class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars per million tokens, as decimal strings; `request` in dollars per request. A class that is left out is
+    paid like the one it is a part of: everything that goes in like `input`, everything that comes out like `output`."""
+
+    input: Annotated[Decimal, Doc("prompt tokens of no other class")]
+    output: Annotated[Decimal, Doc("tokens of the answer of no other class")]
+    cached_input: Annotated[Decimal | None, Doc("prompt tokens read from the provider's cache", default="`input`")] = (
+        None
+    )
+    cache_write_5m: Annotated[
+        Decimal | None, Doc("prompt tokens written to a cache for five minutes", default="`input`")
+    ] = None
+    cache_write_1h: Annotated[Decimal | None, Doc("the same for an hour", default="`cache_write_5m`")] = None
+    image: Annotated[Decimal | None, Doc("tokens of images in the prompt", default="`input`")] = None
+    audio_input: Annotated[Decimal | None, Doc("tokens of sound in the prompt", default="`input`")] = None
+    reasoning: Annotated[Decimal | None, Doc("reasoning in the answer", default="`output`")] = None
+    audio_output: Annotated[Decimal | None, Doc("sound in the answer", default="`output`")] = None
+    request: Annotated[Decimal | None, Doc("each call, in dollars", default='"0"')] = None
+
+
+class TierSettings(RateSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    above_prompt_tokens: Annotated[Tokens, Doc("the tier's rates are for calls with a longer prompt")]
+
+
+class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
+    """Rates, and other rates for the whole call when its prompt is longer."""
+
+    tiers: Annotated[
+        tuple[TierSettings, ...],
+        Doc(
+            "other rates for the whole call when its prompt is longer: "
+            '`[{ above_prompt_tokens = 200000, input = "0.20", output = "0.60" }]`',
+            takes="list of tables",
+        ),
+    ] = ()
+
+
+class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    provider: Annotated[str, Doc("who serves it", takes="id of a provider")]
+    upstream_model: Annotated[
+        str, Meta(min_length=1, max_length=256), Doc("the provider's name for the model", takes="text")
+    ]
+    price: Annotated[
+        PriceSettings | Literal["free"] | None,
+        Doc(
+            "what the caller pays; without it and without `cost` the deployment is refused",
+            default="`cost` × `markup`",
+            takes=RATES,
+        ),
+    ] = None
+    cost: Annotated[
+        PriceSettings | Literal["free"] | None,
+        Doc("what the provider charges you", default="not known", takes=RATES),
+    ] = None
+    context_length: Annotated[
+        Tokens | None,
+        Doc(
+            "tokens of prompt and answer that this deployment takes; a call that needs more goes elsewhere or is "
+            "refused",
+            default="the model's",
+        ),
+    ] = None
+    max_output_tokens: Annotated[
+        Tokens | None,
+        Doc(
+            "tokens of an answer that it gives; so many at most are asked for there",
+            default="the model's",
+            takes="up to the context",
+        ),
+    ] = None
+    weight: Annotated[
+        float,
+        Meta(gt=0, le=1_000_000),
+        Doc('its share beside others, for "weighted" and "balanced"'),
+    ] = 1
+    priority: Annotated[
+        int, Meta(ge=0, le=1_000_000), Doc("lower goes first; higher ones serve when no lower one can")
+    ] = 0
+    region: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Doc("for `regions` of a request", default="not known", takes="text"),
+    ] = None
+    quantization: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=64)] | None,
+        Doc("for `quantizations` of a request", default="not known", takes='text, such as "fp8"'),
+    ] = None
+    keeps_data: Annotated[
+        bool | None,
+        Doc(
+            'whether the provider keeps or trains on prompts; `data_collection: "deny"` wants false',
+            default="not known",
+        ),
+    ] = None
+    max_concurrent: Annotated[Count | None, Doc("calls at once, per process")] = None
+    parameters: Annotated[
+        tuple[str, ...] | None,
+        Doc(
+            "what it takes beside the messages; a caller's others are dropped and named, or refused in strict mode",
+            default="as its dialect",
+            takes="list of parameters",
+        ),
+    ] = None
+    allow_parameters: Annotated[
+        tuple[str, ...],
+        Doc(
+            "sent although its price sheet does not cover them: `service_tier`, `web_search_options`, names that are "
+            "not known here ([prices])",
+            takes='list of parameters, or `["*"]`',
+        ),
+    ] = ()
+    lacks: Annotated[
+        tuple[Need, ...],
+        Doc(
+            "what it cannot do; `media_urls`: fetch what is at an address, `file_ids`: know files by their ids, "
+            "`assistant_media`: take images and the like from an assistant"
+        ),
+    ] = ()
+    supports_prefill: Annotated[
+        bool | None,
+        Doc(
+            "it continues the beginning of an answer, letter by letter, and may take over a cut stream",
+            default="as [providers] lists",
+        ),
+    ] = None
+    probe: Annotated[Probe | None, Doc("what it is asked when nobody calls it", default="the provider's")] = None
+
+
+class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    id: Annotated[ModelId, Doc("one of the catalogue, or a new one", takes="letters, digits, `.`, `_`, `-`, `:`, `/`")]
+    name: Annotated[str | None, Doc("shown on pages", default="the catalogue's")] = None
+    vendor: Annotated[str | None, Doc("`owned_by` in the API", default="the catalogue's")] = None
+    description: Annotated[str | None, Doc("one sentence", default="the catalogue's")] = None
+    context_length: Annotated[Tokens | None, Doc("tokens of prompt and answer", default="the catalogue's")] = None
+    max_output_tokens: Annotated[
+        Tokens | None, Doc("tokens of an answer", default="the catalogue's", takes="up to the context")
+    ] = None
+    input_modalities: Annotated[
+        tuple[Modality, ...] | None,
+        Doc(
+            "what is not in it is refused here; without it and without facts in the catalogue, everything is sent on",
+            default="the catalogue's",
+        ),
+    ] = None
+    markup: Annotated[Decimal, Doc("what `cost` is multiplied by where there is no `price`")] = "1"
+    limits: Annotated[
+        LimitSettings,
+        Doc("for all callers of this model together", default="none", takes="a table as `[limits]`"),
+    ] = LimitSettings()
+    deployments: Annotated[
+        tuple[DeploymentSettings, ...],
+        Doc("who serves it, in order of preference", takes="`[[models.deployments]]`"),
+    ] = ()
+
+
+class File(Struct, frozen=True, forbid_unknown_fields=True):
+    """A configuration file."""
+
+    server: ServerSettings = ServerSettings()
+    limits: DefaultLimitSettings = DefaultLimitSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    routing: RoutingSettings = RoutingSettings()
+    providers: tuple[ProviderSettings, ...] = ()
+    models: tuple[ModelSettings, ...] = ()
+
+
+class Settings(File, frozen=True, kw_only=True):
+    """What a file and the environment say."""
+
+    proxy: ProxySettings = ProxySettings()
+    source: Source | None = None
+    warning: str = ""  # about the file, for the log; "": none
+
+    def error(self, path: str, sentence: str) -> ConfigurationError:
+        """The error for a setting found wrong later, with its line where there is a file."""
+        return ConfigurationError(sentence) if self.source is None else self.source.error(path, sentence)
