@@ -23,6 +23,7 @@ from fairlead.routing.health import Health
 from fairlead.routing.needs import CHOICES, JSON_SCHEMA, lacks_of
 from fairlead.routing.plan import Rules, plan
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
+from fairlead.wire.apis import CHAT_COMPLETIONS
 from fairlead.wire.chat import parse_chat
 
 RUNS, CALLS = 9, 3_000
@@ -38,7 +39,8 @@ def offer(deployments: int) -> Servable:
         deployment = Deployment(sheet.deployment, f"p{at}", "x", sheet, 1.0, 0)
         found.append(
             Upstream(
-                deployment, CHAT, OpenAIChat(ROW, "m", "x"), POOL, b"", b"", b"", model_id="m",
+                deployment, CHAT, {CHAT_COMPLETIONS: OpenAIChat(ROW, "m", "x")}, POOL, b"", b"", b"",
+                model_id="m",
                 lacks=lacks_of(MODEL, deployment, ROW.carries, ROW.passes_unknown), context=32_768,
                 unit_price=unit_price(sheet),
             )

@@ -21,13 +21,11 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import provider, serving
+from tests.providers.recorded import adapter
 
 from fairlead.errors import FairleadError, InvalidRequest
 from fairlead.operations.chat.operation import needs_of
-from fairlead.providers.anthropic.adapter import AnthropicMessages
-from fairlead.providers.bedrock.adapter import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.gemini.adapter import Gemini
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.testing import ScriptedUpstream
 from fairlead.tokens import count_chat
@@ -151,9 +149,9 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
 
 def adapters() -> list[Any]:
     found: list[Any] = [OpenAIChat(row, "public", "vendor") for row in DIALECTS.values() if row.speaks == "openai"]
-    found.append(AnthropicMessages(DIALECTS["anthropic"], "public", "claude-sonnet-4-5", clock=lambda: 0))
-    found.append(Gemini(DIALECTS["gemini"], "public", "gemini-3-pro", clock=lambda: 0))
-    found.append(BedrockConverse(DIALECTS["bedrock"], "public", "anthropic.claude-sonnet-4-5", clock=lambda: 0))
+    found.append(adapter("anthropic", "claude-sonnet-4-5"))
+    found.append(adapter("gemini", "gemini-3-pro"))
+    found.append(adapter("bedrock", "anthropic.claude-sonnet-4-5"))
     return found
 
 
@@ -169,11 +167,11 @@ def seconds(text: bytes) -> float:
         return time.thread_time() - began
     read = time.thread_time() - began
     slowest = 0.0
-    for adapter in ADAPTERS:
+    for one in ADAPTERS:
         request = parse_chat(text)
         began = time.thread_time()
         try:
-            adapter.to_vendor(request)
+            one.to_vendor(request)
         except FairleadError:
             pass
         slowest = max(slowest, time.thread_time() - began)
@@ -416,9 +414,9 @@ def test_a_malformed_value_is_refused_with_its_place_or_harms_no_adapter() -> No
             refusals.append((what, error.param))
             continue
         needs_of(request)
-        for adapter in ADAPTERS:
+        for one in ADAPTERS:
             try:
-                adapter.to_vendor(request.copy())
+                one.to_vendor(request.copy())
             except InvalidRequest as error:
                 refusals.append((what, error.param))
     assert [what for what, param in refusals if not param] == []
@@ -480,5 +478,5 @@ def test_tools_of_any_depth_are_counted_and_translated_or_refused(depth: int) ->
     except InvalidRequest:
         return
     assert count_chat("o200k_base", request.messages, request.given["tools"]).tokens > depth // 10
-    for adapter in ADAPTERS:
-        adapter.to_vendor(request.copy())
+    for one in ADAPTERS:
+        one.to_vendor(request.copy())

@@ -12,12 +12,13 @@ import pytest
 from tests.compose.test_serving import run, running
 
 from fairlead.errors import FairleadError, UpstreamInvalid
-from fairlead.providers.dialect import Binding, Dialect, VendorAPI
+from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.providers.failures import upstream_error
 from fairlead.providers.presets import PRESETS, Preset
-from fairlead.providers.translated import Piece, TranslatedAnswer, TranslatedCall, TranslatedRelay, Whole
+from fairlead.providers.translated import TranslatedChat, Translation, translated_chat
 from fairlead.testing import ScriptedUpstream
+from fairlead.wire.answer import AnswerReader, Finish, Start, Text, WholeAnswer
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import usage_from_openai
 
@@ -93,35 +94,42 @@ def test_a_dialect_of_openais_api_is_one_row(
 
 
 class Acme:
-    """An API of its own, as a vendor's folder would have it."""
+    """An API of its own, as a vendor's folder would have it: a translator of requests, and the format of answers."""
 
     def __init__(self, binding: Binding) -> None:
         self._binding = binding
 
-    def to_vendor(self, request: ChatRequest) -> TranslatedCall:
+    def to_vendor(self, request: ChatRequest) -> Translation:
         body = {"acme": self._binding.upstream_model, "messages": json.loads(bytes(request.messages))}
-        return TranslatedCall([json.dumps(body).encode()], False, (), False, 1, 0)
+        return Translation([json.dumps(body).encode()], stream=False)
 
-    def relay(self, _call: TranslatedCall) -> TranslatedRelay:
+    def reader(self, _choices: int, _prefill: str = "") -> AnswerReader:
         raise UpstreamInvalid("It does not stream.")
 
-    def assembler(self, _call: TranslatedCall) -> TranslatedAnswer:
-        raise UpstreamInvalid("It does not stream.")
-
-    def plain(self, call: TranslatedCall, body: bytes) -> TranslatedAnswer:
+    def whole(self, body: bytes) -> WholeAnswer:
         said = json.loads(body)
-        pieces = [Piece(content=said["choices"][0]["message"]["content"].upper()), Piece(finish="stop")]
-        whole = Whole(said["id"], pieces, usage_from_openai(json.dumps(said["usage"]).encode()))
-        return TranslatedAnswer(self._binding.public_model, call, whole=whole)
+        text = said["choices"][0]["message"]["content"].upper()
+        return WholeAnswer(
+            [Start(said["id"]), Text(text), Finish("stop")], usage_from_openai(json.dumps(said["usage"]).encode())
+        )
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         return upstream_error(status, headers, body)
 
 
+def acme_chat(binding: Binding) -> TranslatedChat:
+    acme = Acme(binding)
+    return translated_chat(binding, acme, acme)
+
+
 def test_an_api_of_its_own_is_a_folder_and_one_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
 ) -> None:
-    acme = VendorAPI("acme", (Dialect("acme", carries=frozenset({"stop"}), speaks="acme"),), Acme)
+    acme = VendorAPI(
+        "acme",
+        (Dialect("acme", carries=frozenset({"stop"}), speaks="acme"),),
+        {"chat": OperationAPI("acme", translated=acme_chat)},
+    )
     monkeypatch.setitem(VENDORS, acme.name, acme)  # type: ignore[arg-type]
     for row in acme.dialects:
         monkeypatch.setitem(DIALECTS, row.name, row)  # type: ignore[arg-type]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -17,16 +18,48 @@ from fairlead.api.routes import all_routes
 from fairlead.doors.table import DOORS, DoorRow
 from fairlead.errors import FairleadError, InvalidRequest
 from fairlead.http.request import Request
+from fairlead.operations.chat.foreign import FOREIGN_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Demand
 from fairlead.routing.prompt import Prompt
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import Counted
+from fairlead.wire.answer import AnswerContext, Event, Finish, Start, WriterFactory, words
+from fairlead.wire.apis import CHAT_COMPLETIONS
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.payload import TranslatedPayload
+from fairlead.wire.usage import Usage
 
 SOURCE = Path(__file__).parents[2] / "src" / "fairlead"
 JSON = "Content-Type: application/json"
+
+
+SHOUTING = "shouting"
+
+
+class ShoutWriter:
+    """Answers in that dialect."""
+
+    def __init__(self, context: AnswerContext) -> None:
+        self._model = context.model
+
+    def write(self, events: Sequence[Event]) -> bytes:
+        said = [f"{self._model.upper()} SHOUTS: " if isinstance(event, Start) else words(event) for event in events]
+        return "".join(said).upper().encode()
+
+    def finish(self, finishes: Sequence[Finish]) -> bytes:
+        return f" ({finishes[0].reason})".upper().encode()
+
+    def end(self, usage: Usage | None, members: bytes) -> bytes:
+        assert usage is not None
+        return b"\n%d%b\n" % (usage.completion, members)
+
+    def error(self, error: FairleadError) -> bytes:
+        return f"\nevent: oh no\ndata: {error.code.upper()}!\n".encode()
+
+    def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
+        return self.write(events) + b"!" + self.end(usage, members)
 
 
 def shouted(model: str, said: str, *, stream: bool = False) -> ChatRequest:
@@ -38,6 +71,8 @@ class Shout:
     """A dialect of its own, as its folder would have it: model and key stand in the address or a header."""
 
     key_example = "x-shout-key: sk-fl-..."
+    api = SHOUTING
+    new_writer: WriterFactory | None = ShoutWriter
 
     def credential(self, head: Request) -> bytes | None:
         key = head.header(b"x-shout-key")
@@ -51,13 +86,14 @@ class Shout:
         if "say" not in body:
             raise InvalidRequest("There is nothing to shout.", param="say")
         model = unquote(request.path.removeprefix("/shout/v1/"))
-        return CHAT.demand(shouted(model, body["say"], stream=body.get("live", False)))
+        request = shouted(model, body["say"], stream=body.get("live", False))
+        return FOREIGN_CHAT.demand(TranslatedPayload(self.api, request))
 
     def error(self, error: FairleadError) -> tuple[bytes, bytes]:
         return b"content-type: text/shout\r\n", f"{error.code}! {error.message}".upper().encode()
 
     def error_event(self, error: FairleadError) -> bytes:
-        return f"event: oh no\ndata: {error.code.upper()}!\n\n".encode()
+        raise AssertionError("a stream that has begun has a writer")
 
 
 class Echo:
@@ -97,6 +133,8 @@ class Echo:
 
 class EchoDoor(Shout):
     """The same dialect for another operation."""
+
+    api = CHAT_COMPLETIONS
 
     def __init__(self, operation: Echo) -> None:
         self._operation = operation
@@ -147,11 +185,12 @@ def test_a_caller_dialect_is_a_folder_and_one_row(
         for said in ("hello", "hello again"):  # the second with a head that is known
             answer = await caller.post("/shout/v1/m", json.dumps({"say": said}).encode(), f"X-Shout-Key: {it.key}")
             assert answer.status == 200, answer.body
-            assert answer.usage["completion_tokens"] > 0
+            assert re.fullmatch(rb'M SHOUTS: THIS IS A SCRIPTED ANSWER\.!\n\d+,"cost":0,"cost_usd":"0"\n', answer.body)
             assert upstream.requests[-1].json["messages"][0]["content"] == said.upper()
         assert (await caller.post(f"/shout/v1/m?key={it.key}", b'{"say": "hi"}')).status == 200
         streamed = await caller.post("/shout/v1/m", b'{"say": "hi", "live": true}', f"X-Shout-Key: {it.key}")
         assert streamed.headers["content-type"].startswith("text/event-stream")
+        assert streamed.body.startswith(b"M SHOUTS: THIS IS A SCRIPTED ANSWER. (STOP)\n")
         await it.parts.ledger.flush()
 
     with_gateway(tmp_path, test, upstream.url)
@@ -200,7 +239,8 @@ def test_a_stream_that_is_cut_ends_with_its_event(
     async def test(it: Running) -> None:
         answer = await it.caller().post("/shout/v1/m", b'{"say": "hi", "live": true}', f"X-Shout-Key: {it.key}")
         assert answer.status == 200
-        assert answer.body.endswith(b"\n\nevent: oh no\ndata: UPSTREAM_CUT!\n\n")
+        assert answer.body.startswith(b"M SHOUTS: THIS")
+        assert answer.body.endswith(b"\nevent: oh no\ndata: UPSTREAM_CUT!\n"), "by the writer, which knows the stream"
 
     with_gateway(tmp_path, test, upstream.url)
 

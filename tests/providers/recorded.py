@@ -10,14 +10,19 @@ from typing import Any
 
 from msgspec import Raw
 
+from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.providers.dialect import Binding
 from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.routing.protocols import Adapter
+from fairlead.wire.apis import CHAT
 
 HERE = Path(__file__).parent
 CASES = ("text", "tools", "reasoning", "length")
 # Whose recordings each dialect is tried with.
 SPOKEN = {"openai": "openai", "azure": "openai", "anthropic": "anthropic", "gemini": "gemini", "bedrock": "bedrock"}
+# OpenAI's dialect as callers of other APIs have it read: through events, which are written as chat completions again.
+TRANSLATED_OPENAI = "openai, translated"
+SPOKEN[TRANSLATED_OPENAI] = "openai"
 NOW = 1_760_000_000.0
 
 
@@ -52,8 +57,19 @@ def frame(kind: str, payload: Any) -> bytes:
     return rest + struct.pack(">I", zlib.crc32(rest))
 
 
-def adapter(dialect: str, upstream_model: str = "vendor-model", defaults: dict[str, Raw] | None = None) -> Adapter:
-    row = DIALECTS[dialect]
-    binding = Binding(row, "public", upstream_model, defaults or {}, lambda: NOW)
-    made: Adapter = VENDORS[row.speaks].adapter(binding)
+def adapter(
+    dialect: str,
+    upstream_model: str = "vendor-model",
+    defaults: dict[str, Raw] | None = None,
+    most_output: int | None = None,
+) -> Adapter:
+    row = DIALECTS[dialect.partition(",")[0]]
+    binding = Binding(
+        row, "public", upstream_model, defaults or {}, lambda: NOW, most_output, api=OPENAI_CHAT.api,
+        new_writer=OPENAI_CHAT.new_writer,
+    )  # fmt: skip
+    operation = VENDORS[row.speaks].operations[CHAT]
+    bind = operation.adapter if dialect != TRANSLATED_OPENAI else operation.translated
+    assert bind is not None
+    made: Adapter = bind(binding)
     return made

@@ -15,6 +15,7 @@ from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.routing.demand import Demand
 from fairlead.routing.needs import lacks_of
 from fairlead.routing.upstream import Servable, Upstream, servable, unit_price
+from fairlead.wire.apis import CHAT_COMPLETIONS
 from fairlead.wire.chat import ChatRequest, parse_chat
 
 
@@ -33,7 +34,7 @@ def upstream(name: str, *, price: str = "1", of: Model | None = None, dialect: s
     provider, _, upstream_model = name.partition("/")
     deployment = Deployment(name, provider, upstream_model, sheet, **{"weight": 1.0, "priority": 0, **facts})
     return Upstream(
-        deployment, CHAT, OpenAIChat(row, of.id, upstream_model), pool_to("http://127.0.0.1:1/v1"), b"/chat/completions", b"", b"",
+        deployment, CHAT, {CHAT_COMPLETIONS: OpenAIChat(row, of.id, upstream_model)}, pool_to("http://127.0.0.1:1/v1"), b"/chat/completions", b"", b"",
         model_id=of.id, lacks=lacks_of(of, deployment, row.carries, row.passes_unknown),
         context=deployment.context_length or of.context_length, unit_price=unit_price(sheet),
     )  # fmt: skip

@@ -9,30 +9,24 @@ import pytest
 from tests.providers.recorded import SPOKEN, adapter
 
 from fairlead.errors import NotCarried
-from fairlead.providers.anthropic.adapter import AnthropicMessages
-from fairlead.providers.bedrock.adapter import BedrockConverse
 from fairlead.providers.dialects import DIALECTS
-from fairlead.providers.gemini.adapter import Gemini
 from fairlead.routing.parameters import header, parameters
+from fairlead.wire.apis import CHAT_COMPLETIONS
 
 from .support import request, upstream
 
 CLAUDE_OLD, CLAUDE_NEW = "anthropic.claude-sonnet-4-5", "anthropic.claude-opus-4-6"
 
 
-def clock() -> float:
-    return 0.0
-
-
-def claude(kind: Any, dialect: str, model: str) -> Any:
-    return kind(DIALECTS[dialect], "m", model, clock=clock, most_output=8000)
+def claude(dialect: str, model: str) -> Any:
+    return adapter(dialect, model, most_output=8000)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_cap_that_was_shrunk_to_the_credit_is_told_as_clamped(dialect: str) -> None:
     asked = request(max_tokens=100, temperature=0.5)
     one = replace(upstream("a/x"), translated=frozenset({"max_tokens"}))
-    spoken = adapter(dialect) if dialect in SPOKEN else upstream("a/x", dialect=dialect).adapter
+    spoken = adapter(dialect) if dialect in SPOKEN else upstream("a/x", dialect=dialect).adapters[CHAT_COMPLETIONS]
     found = parameters(asked.given, spoken.to_vendor(asked), one, ("max_tokens",), ())
     assert found.clamped == ("max_tokens",)
     assert "max_tokens" not in (*found.forwarded, *found.translated, *found.dropped)
@@ -42,21 +36,21 @@ def test_a_cap_that_was_shrunk_to_the_credit_is_told_as_clamped(dialect: str) ->
 @pytest.mark.parametrize(
     ("made", "given", "clamped"),
     [
-        (claude(AnthropicMessages, "anthropic", "claude-sonnet-4-5"), {"temperature": 1.7}, "temperature"),
-        (claude(BedrockConverse, "bedrock", CLAUDE_OLD), {"temperature": 2}, "temperature"),
+        (claude("anthropic", "claude-sonnet-4-5"), {"temperature": 1.7}, "temperature"),
+        (claude("bedrock", CLAUDE_OLD), {"temperature": 2}, "temperature"),
         (
-            claude(AnthropicMessages, "anthropic", "claude-opus-4-6"),
+            claude("anthropic", "claude-opus-4-6"),
             {"reasoning_effort": "minimal"},
             "reasoning_effort",
         ),
-        (claude(BedrockConverse, "bedrock", CLAUDE_NEW), {"reasoning_effort": "minimal"}, "reasoning_effort"),
+        (claude("bedrock", CLAUDE_NEW), {"reasoning_effort": "minimal"}, "reasoning_effort"),
         (
-            claude(AnthropicMessages, "anthropic", "claude-sonnet-4-5"),
+            claude("anthropic", "claude-sonnet-4-5"),
             {"reasoning_effort": "high", "max_tokens": 5000},
             "reasoning_effort",
         ),
         (
-            Gemini(DIALECTS["gemini"], "m", "gemini-3-pro", clock=clock),
+            adapter("gemini", "gemini-3-pro"),
             {"reasoning_effort": "xhigh"},
             "reasoning_effort",
         ),

@@ -130,7 +130,8 @@ class Dispatch:
             error = InternalError("Something went wrong here. The request id finds it in the log.")
         door = self._doors.at(request.path)
         if response.started:
-            response.write(door.error_event(error))
+            last = response.error_event or door.error_event
+            response.write(last(error))
             response.end()
             return
         head, body = door.error(error)

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 from fairlead import __version__
 from fairlead.catalogue.snapshot import Deployment, Model, Provider
 from fairlead.catalogue.views import limits
+from fairlead.doors.table import DOORS
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -28,7 +29,7 @@ from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.routing.needs import CAPABILITY_BITS, PREFILL, lacks_of
 from fairlead.routing.prompt import TEMPLATE_TOKENS
-from fairlead.routing.protocols import Measured
+from fairlead.routing.protocols import Adapter, Measured
 from fairlead.routing.upstream import MOST_CONTEXT_TOKENS, Upstream, unit_price
 from fairlead.settings import Settings
 from fairlead.tokens import family_of
@@ -39,7 +40,8 @@ AnyEngine = Engine | SharedEngine
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a provider is reached: its pool, and the engine behind it when it is one of ours."""
+    """How a provider is reached: its pool, and the engine behind it when it is one of ours. `headers`: without the
+    constant lines of its API."""
 
     pool: Pool
     headers: bytes
@@ -68,7 +70,6 @@ def reach(provider: Provider, settings: Settings, engine: AnyEngine | None) -> R
     )
     headers = b"content-type: application/json\r\nuser-agent: fairlead/%b\r\n" % __version__.encode()
     dialect = DIALECTS[provider.dialect]
-    headers += dialect.headers
     if provider.api_key:
         headers += dialect.key_header.format(key=provider.api_key).encode() + b"\r\n"
     return Reach(pool, headers, engine)
@@ -79,16 +80,16 @@ def upstream(
 ) -> Upstream:
     """A deployment as it is called. `measured`, `probed`: where its attempts and probes are counted."""
     dialect = spoken(provider, deployment)
-    vendor = VENDORS[dialect.speaks]
     costs = not deployment.sheet.free or deployment.sheet.cost is not None
     context = deployment.context_length or model.context_length
     return Upstream(
         deployment=deployment,
         operation=CHAT,
-        adapter=vendor.adapter(_binding(dialect, model, deployment, provider)),
+        adapters=adapters(dialect, _binding(dialect, model, deployment, provider), provider.api_version),
         pool=reach.pool,
         path=dialect.path_of(deployment.upstream_model, provider.api_version),
-        headers=reach.headers,
+        headers=reach.headers + dialect.headers,
+        bare_headers=reach.headers,
         answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
         stream_type=dialect.stream_type,
         costs=costs,
@@ -106,10 +107,25 @@ def upstream(
         output=_own_output(model, deployment),
         unit_price=unit_price(deployment.sheet),
         supports_prefill=_supports_prefill(dialect, model, deployment) is True,
-        translated=vendor.translated(dialect),
+        translated=VENDORS[dialect.speaks].translated(dialect),
         most_prompt=MOST_CONTEXT_TOKENS if context is None else context + TEMPLATE_TOKENS,
         most_output=MOST_CONTEXT_TOKENS if context is None else context,
     )
+
+
+def adapters(dialect: Dialect, binding: Binding, api_version: str = "") -> dict[str, Adapter]:
+    """Of one deployment: for each API that callers speak here, as far as its provider has the operation."""
+    found: dict[str, Adapter] = {}
+    for row in DOORS.values():
+        name, door = row.operation.name, row.door
+        offered = VENDORS[dialect.speaks].operations.get(name)
+        if offered is None or (dialect.operations is not None and name not in dialect.operations):
+            continue
+        path = dialect.operation_path(name, offered.path, binding.upstream_model, api_version)
+        adapter = offered.adapter(replace(binding, api=door.api, new_writer=door.new_writer, path=path))
+        if adapter is not None:
+            found[door.api] = adapter
+    return found
 
 
 def _binding(dialect: Dialect, model: Model, deployment: Deployment, provider: Provider) -> Binding:

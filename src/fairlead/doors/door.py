@@ -7,13 +7,22 @@ from typing import Protocol
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.routing.demand import Demand
+from fairlead.wire.answer import WriterFactory
 
 
 class Door(Protocol):
     """A caller dialect. It keeps nothing of a call: one object serves all of them.
 
-    `key_example`: how a key is sent, for the error of a caller who sent none.
+    `key_example`: how a key is sent, for the error of a caller who sent none. `api`: what its callers speak
+    (`wire/apis.py`), as its payloads have it. `new_writer` writes an answer that is translated for one of them; None:
+    answers of its operation are not.
     """
+
+    @property
+    def api(self) -> str: ...
+
+    @property
+    def new_writer(self) -> WriterFactory | None: ...
 
     @property
     def key_example(self) -> str: ...

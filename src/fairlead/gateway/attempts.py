@@ -71,11 +71,12 @@ class Attempts:
             if cap != inner.cap:
                 inner = inner.with_cap(cap)
                 clamped = (*clamped, inner.cap_name)
-        call = upstream.adapter.to_vendor(inner) if entry is None else entry.call
+        adapter = upstream.adapters[inner.api]
+        call = adapter.to_vendor(inner) if entry is None else entry.call
         if emulation is None:
             inner = payload  # drops the copy that has another cap
         attempt = call_state.attempt = Attempt(
-            upstream, call_state.demand.operation, payload, call_state.bill, response
+            upstream, adapter, call_state.demand.operation, payload, call_state.bill, response
         )
         standing = health.begin(upstream.deployment, began, first=first)
         self._note(attempt, call, call_state, clamped, emulation)
@@ -186,12 +187,12 @@ class Attempts:
         if waiting is not None:
             await waiting
         if exchange.status != 200:
-            raise upstream.adapter.error(exchange.status, exchange.headers, await exchange.read())
+            raise attempt.adapter.error(exchange.status, exchange.headers, await exchange.read())
         if call.stream and is_stream(upstream, exchange):
             if streamed:
                 await self._delivery.stream(attempt, call, exchange, call_state, entry)
                 return
-            assembler = attempt.answer = upstream.adapter.assembler(call)
+            assembler = attempt.answer = attempt.adapter.assembler(call)
             sink = BufferSink(self._delivery, assembler, attempt)
             await (exchange if entry is None else entry).relay(sink.take)
             assembler.finish()
@@ -202,7 +203,7 @@ class Attempts:
             whole = exchange.whole()
             if whole is None:
                 whole = await exchange.read()
-            attempt.answer = answer = upstream.adapter.plain(call, whole)
+            attempt.answer = answer = attempt.adapter.plain(call, whole)
             if streamed:  # it ignored that a stream was asked for: its events are made here
                 made = self._recoveries[call_state.demand.operation.name].as_stream(answer)
         attempt.ended_at = self._clock()

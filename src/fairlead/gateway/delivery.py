@@ -58,11 +58,12 @@ class Delivery:
         attempt.said_at = now = self.clock()
         health.first_token(health.standing(attempt.upstream.deployment), now - exchange.sent_at, now)
 
-    def begin(self, head: bytes, call_state: CallState) -> None:
+    def begin(self, head: bytes, call_state: CallState, relay: Relay) -> None:
         """The first event of a stream has come."""
         response, payload = call_state.response, call_state.payload
         if response.started:
             return
+        response.error_event = relay.error_event
         response.start(200, head)
         if len(call_state.plan.candidates) > 1 and call_state.serving.options.continue_streams:
             recovery = self._recoveries.get(call_state.demand.operation.name)
@@ -119,8 +120,8 @@ class Delivery:
         self, attempt: Attempt, call: Call, exchange: Exchange, call_state: CallState, entry: Entry | None
     ) -> None:
         """Sends a stream on as it comes, settles it, and sends its end."""
-        upstream, response = attempt.upstream, call_state.response
-        relay: Relay = upstream.adapter.relay(call)
+        response = call_state.response
+        relay: Relay = attempt.adapter.relay(call)
         if call_state.continuation is not None:
             relay = call_state.continuation.joined(relay)
         attempt.answer = relay
@@ -223,7 +224,7 @@ class StreamSink:
             self.held += out
             return b""
         out, self.held = self.held + out, b""
-        self._delivery.begin(self._head, self._call_state)
+        self._delivery.begin(self._head, self._call_state, relay)
         self._head = b""
         return out
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from fairlead.errors import FairleadError
 from fairlead.http.eager import Running
 
 STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -222,6 +223,7 @@ class Response:
         "_chunked",
         "_head",
         "_keep_alive",
+        "error_event",
         "extra",
         "finished",
         "gone",
@@ -247,6 +249,7 @@ class Response:
         self.finished = False
         self.gone = False
         self.paused = False
+        self.error_event: Callable[[FairleadError], bytes] | None = None  # the last bytes of this stream when it fails
         self.on_gone: Callable[[], None] | None = None
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
@@ -341,5 +344,5 @@ class Response:
 
     def _finish(self) -> None:
         self.finished = True
-        self.on_gone = self.on_pause = self.on_resume = None
+        self.on_gone = self.on_pause = self.on_resume = self.error_event = None
         self._channel.answered(self._keep_alive)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from msgspec import Raw
 
+from fairlead.wire.answer import WriterFactory
 from fairlead.wire.vocabulary import Need
 
 # Seconds since 1970.
@@ -29,11 +30,13 @@ class Dialect:
     signed with Amazon's keys instead. `own_parts`: files and audio stand in parts of its own. `telemetry_name`: what
     OpenTelemetry's conventions call the provider, where they have a name for it.
 
-    `continues`: whoever speaks it goes on from a last assistant message, letter by letter; of others their vendor's
-    folder knows, model by model.
+    `supports_prefill`: whoever speaks it goes on from a last assistant message, letter by letter; of others their
+    vendor's folder knows, model by model.
 
-    `path` and `list_path` follow the base URL and may hold {deployment}, its name upstream, and {api_version}: the
-    provider's own, or this `api_version`. `list_path`: where its models are listed, for nothing; empty: nowhere.
+    `path` (of chat), `paths` (of other operations, where they are not their vendor's) and `list_path` follow the base
+    URL and may hold {deployment}, its name upstream, and {api_version}: the provider's own, or this `api_version`.
+    `list_path`: where its models are listed, for nothing; empty: nowhere. `operations`: those of its vendor that its
+    providers offer, None: all of them.
     """
 
     name: str
@@ -42,13 +45,15 @@ class Dialect:
     lacks: frozenset[str] = frozenset()
     unknown: frozenset[str] | None = None
     incapable: frozenset[Need] = frozenset()
-    continues: bool = False
+    supports_prefill: bool = False
     key_header: str = "authorization: Bearer {key}"
     signs: bool = False
     telemetry_name: str = ""
     headers: bytes = b""
     path: str = "/chat/completions"
+    paths: Mapping[str, str] = field(default_factory=dict)
     list_path: str = "/models"
+    operations: frozenset[str] | None = None
     api_version: str = ""
     stream_type: bytes = b"text/event-stream"
     passes_unknown: bool = False
@@ -72,6 +77,10 @@ class Dialect:
         """What a call's path is behind the base URL, for adapters whose calls bring none of their own."""
         return self._filled(self.path, upstream_model, api_version)
 
+    def operation_path(self, operation: str, usual: str, upstream_model: str, api_version: str = "") -> bytes:
+        """The path of another operation; `usual`: that of its vendor."""
+        return self._filled(self.paths.get(operation, usual), upstream_model, api_version)
+
     def list_path_of(self, api_version: str = "") -> bytes:
         return self._filled(self.list_path, "", api_version)
 
@@ -82,9 +91,13 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One deployment of a provider, as far as adapters depend on it. `defaults`: values for parameters that callers
-    leave out; `most_output`: the most tokens of an answer, None: not known; `aws_keys`: what calls are signed with,
-    None: with nothing."""
+    """One deployment of a provider and one API of callers, as far as adapters depend on them. `defaults`: values for
+    parameters that callers leave out; `most_output`: the most tokens of an answer, None: not known; `aws_keys`: what
+    calls are signed with, None: with nothing.
+
+    `api`: what the callers speak (`wire/apis.py`); `new_writer` writes its answers, None: they are never translated.
+    `path`: of the operation, behind the base URL; empty: adapters know it.
+    """
 
     dialect: Dialect
     public_model: str
@@ -95,10 +108,37 @@ class Binding:
     base_url: str = ""
     region: str = ""
     aws_keys: tuple[str, str, str] | None = field(repr=False, default=None)
+    api: str = ""
+    new_writer: WriterFactory | None = None
+    path: bytes = b""
 
 
-def continues_by_dialect(dialect: Dialect, _model: str) -> bool | None:
-    return True if dialect.continues else None
+@dataclass(frozen=True, slots=True)
+class OperationAPI:
+    """How the providers of a vendor offer one operation. `api`: what they speak; `path`: where, behind the base URL, if
+    it is neither the dialect's (`Dialect.path`, `Dialect.paths`) nor known to the adapter.
+
+    `native` binds an adapter for callers of the same API, whose bytes are passed on; None: they are translated like the
+    others. `translated` binds one for callers of any other API, with their `Binding.new_writer`; None: they cannot be
+    served. Both give a `routing.protocols.Adapter`.
+    """
+
+    api: str
+    native: Callable[[Binding], Any] | None = None
+    translated: Callable[[Binding], Any] | None = None
+    path: str = ""
+
+    def adapter(self, binding: Binding) -> Any | None:
+        """For callers of `binding.api`; None: they cannot be served."""
+        if binding.api == self.api and self.native is not None:
+            return self.native(binding)
+        if self.translated is None or binding.new_writer is None:
+            return None
+        return self.translated(binding)
+
+
+def prefill_by_dialect(dialect: Dialect, _model: str) -> bool | None:
+    return True if dialect.supports_prefill else None
 
 
 def every_parameter(dialect: Dialect) -> frozenset[str]:
@@ -109,13 +149,13 @@ def every_parameter(dialect: Dialect) -> frozenset[str]:
 class VendorAPI:
     """All that is used of a vendor's folder. `dialects`: the rows of those who speak its API.
 
-    `adapter` binds one of them to a deployment (a `routing.protocols.Adapter`). `supports_prefill` says whether a model
-    (by its name upstream) goes on from the beginning of an answer; False: it refuses one; None: not known, or it begins
-    anew. `translated`: the parameters that are sent under another name or in another shape.
+    `operations`: what they offer, by the names of operations. `supports_prefill` says whether a model (by its name
+    upstream) goes on from the beginning of an answer; False: it refuses one; None: not known, or it begins anew.
+    `translated`: the parameters that are sent under another name or in another shape.
     """
 
     name: str
     dialects: tuple[Dialect, ...]
-    adapter: Callable[[Binding], Any]
-    supports_prefill: Callable[[Dialect, str], bool | None] = continues_by_dialect
+    operations: Mapping[str, OperationAPI]
+    supports_prefill: Callable[[Dialect, str], bool | None] = prefill_by_dialect
     translated: Callable[[Dialect], frozenset[str]] = every_parameter

@@ -16,7 +16,7 @@ from fairlead.ledger.record import EMPTY
 from fairlead.routing.counting import count
 from fairlead.routing.demand import Operation, Payload
 from fairlead.routing.prompt import Prompt
-from fairlead.routing.protocols import Answer, Measured
+from fairlead.routing.protocols import Adapter, Answer, Measured
 from fairlead.routing.upstream import Upstream
 from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
@@ -47,6 +47,7 @@ class Attempt:
     """What has come of a try so far. `settle`, `failed` and `cut_off` each write their part of the bill, once."""
 
     __slots__ = (
+        "adapter",
         "answer",
         "bill",
         "billed",
@@ -70,9 +71,16 @@ class Attempt:
     )
 
     def __init__(
-        self, upstream: Upstream, operation: Operation, payload: Payload, bill: Bill, response: Response
+        self,
+        upstream: Upstream,
+        adapter: Adapter,
+        operation: Operation,
+        payload: Payload,
+        bill: Bill,
+        response: Response,
     ) -> None:
         self.upstream = upstream
+        self.adapter = adapter
         self.operation = operation
         self.prompt: Prompt = operation.kept(payload)
         self.bill = bill

@@ -14,9 +14,13 @@ from fairlead.wire.traceparent import TraceContext
 
 class Payload(Protocol):
     """A checked request as its operation knows it; upstream dialects write it in their words. `trace`: what its
-    attempts are children of, where traces are exported."""
+    attempts are children of, where traces are exported. `api`: in which the caller wrote it and reads the answer
+    (`wire/apis.py`)."""
 
     trace: TraceContext | None
+
+    @property
+    def api(self) -> str: ...
 
     @property
     def names(self) -> Iterable[str]:

@@ -20,7 +20,7 @@ from fairlead.routing.health import Health
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.own_limits import cap_there
 from fairlead.routing.plan import Plan
-from fairlead.routing.protocols import Call
+from fairlead.routing.protocols import Adapter, Call
 from fairlead.routing.upstream import Upstream, is_stream, send
 from fairlead.wire.usage import TokenClasses, Usage
 
@@ -35,17 +35,19 @@ class Entry:
     its first word has come, or it has ended before."""
 
     __slots__ = (
-        "_ended", "_held", "_on_change", "_peeked", "_sink", "call", "error", "exchange", "failed", "spoke", "upstream",
+        "_adapter", "_ended", "_held", "_on_change", "_peeked", "_sink", "call", "error", "exchange", "failed", "spoke",
+        "upstream",
     )  # fmt: skip
 
-    def __init__(self, upstream: Upstream, call: Call) -> None:
+    def __init__(self, upstream: Upstream, adapter: Adapter, call: Call) -> None:
         self.upstream = upstream
         self.call = call
         self.exchange: Exchange = send(upstream, call)
         self.spoke = False
         self.failed = False
         self.error: FairleadError | None = None  # why it failed
-        self._peeked = upstream.adapter.relay(call)
+        self._adapter = adapter
+        self._peeked = adapter.relay(call)
         self._held: list[bytes] = []
         self._sink: Callable[[bytes], None] | None = None
         self._ended: Signal[None] = Signal()
@@ -68,7 +70,7 @@ class Entry:
         exchange = self.exchange
         if await exchange.head() != 200:
             self.failed = True
-            self.error = self.upstream.adapter.error(exchange.status, exchange.headers, b"")
+            self.error = self._adapter.error(exchange.status, exchange.headers, b"")
         elif is_stream(self.upstream, exchange):
             await exchange.relay(self._take)
 
@@ -164,7 +166,8 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     if call is None:
         return None
     began = clock()
-    race = Race(Entry(first, call), partial(_start_hedge, second, demand, plan.prompt, health, clock))
+    entry = Entry(first, first.adapters[demand.payload.api], call)
+    race = Race(entry, partial(_start_hedge, second, demand, plan.prompt, health, clock))
     standing.in_flight += 1
     try:
         raced = await race.run(standing.late)
@@ -197,7 +200,7 @@ def _start_hedge(
     if call is None:
         return None
     standing.in_flight += 1
-    return Entry(second, call)
+    return Entry(second, second.adapters[demand.payload.api], call)
 
 
 def _streamed(upstream: Upstream, demand: Demand, prompt_tokens: int) -> Call | None:
@@ -205,7 +208,8 @@ def _streamed(upstream: Upstream, demand: Demand, prompt_tokens: int) -> Call | 
     for."""
     cap = cap_there(demand, demand.cap, upstream, prompt_tokens)
     try:
-        call: Call = upstream.adapter.to_vendor(demand.payload if cap == demand.cap else demand.payload.with_cap(cap))
+        payload = demand.payload if cap == demand.cap else demand.payload.with_cap(cap)
+        call: Call = upstream.adapters[payload.api].to_vendor(payload)
     except FairleadError:  # told when it is really tried
         return None
     return call if call.stream else None

@@ -104,20 +104,21 @@ class Probes:
 async def probe(upstream: Upstream, books: Books | None = None) -> None:
     """Asks for one word. Raises a FairleadError when none comes. Runs on `http.eager`."""
     payload = upstream.operation.probe(upstream.model_id)
-    call = upstream.adapter.to_vendor(payload)
+    adapter = upstream.adapters[payload.api]
+    call = adapter.to_vendor(payload)
     exchange = send(upstream, call, MARK)
     try:
         status = await exchange.head()
         if status != 200:
-            raise upstream.adapter.error(status, exchange.headers, await exchange.read())
+            raise adapter.error(status, exchange.headers, await exchange.read())
         answer: Answer
         if call.stream and is_stream(upstream, exchange):
-            assembler = upstream.adapter.assembler(call)
+            assembler = adapter.assembler(call)
             await exchange.relay(assembler.feed)
             assembler.finish()
             answer = assembler
         else:
-            answer = upstream.adapter.plain(call, await exchange.read())
+            answer = adapter.plain(call, await exchange.read())
         if books is not None and upstream.costs:
             await _note_cost(upstream, upstream.operation.kept(payload), answer, books)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fairlead.errors import FairleadError
@@ -14,7 +14,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 class Call(Protocol):
     """One request in an upstream's words. `path`: instead of the upstream's own, None where that serves every call.
-    `headers`: ready lines beside the upstream's, such as a signature."""
+    `headers`: ready lines beside the upstream's, such as a signature; `bare`: they have the constant lines of the API
+    among them (`Dialect.headers`), so that the upstream's own are left out."""
 
     @property
     def body(self) -> list[bytes | memoryview]: ...
@@ -33,6 +34,9 @@ class Call(Protocol):
 
     @property
     def headers(self) -> bytes: ...
+
+    @property
+    def bare(self) -> bool: ...
 
 
 class Answer(Protocol):
@@ -55,8 +59,12 @@ class Relay(Answer, Protocol):
     """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen.
 
     `finish` gives what is left of the answer, or raises UpstreamCut; `end` what comes after it, with the members that
-    its usage gets.
+    its usage gets. `error_event` gives the last bytes of a stream that has begun and fails; None: the door does, which
+    needs to know nothing of the stream.
     """
+
+    @property
+    def error_event(self) -> Callable[[FairleadError], bytes] | None: ...
 
     @property
     def done(self) -> bool: ...

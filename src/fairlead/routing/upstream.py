@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead.catalogue.snapshot import Deployment, Model
@@ -21,7 +21,10 @@ MOST_CONTEXT_TOKENS = 16_777_216
 
 @dataclass(frozen=True)
 class Upstream:
-    """`path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
+    """`adapters`: by the API that callers speak (`Payload.api`).
+
+    `path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
+    `bare_headers`: without the constant lines of its API.
 
     `stream_type`: how the content type of a streamed answer begins.
 
@@ -43,7 +46,7 @@ class Upstream:
 
     deployment: Deployment
     operation: Operation
-    adapter: Adapter
+    adapters: Mapping[str, Adapter]
     pool: Pool
     path: bytes
     headers: bytes
@@ -65,6 +68,7 @@ class Upstream:
     probed: Measured | None = None
     probe: str = "off"
     list_path: bytes = b""
+    bare_headers: bytes = b""
     most_prompt: int = MOST_CONTEXT_TOKENS
     most_output: int = MOST_CONTEXT_TOKENS
 
@@ -72,7 +76,8 @@ class Upstream:
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
     """Begins a call; `more_headers` are ready lines."""
     path = upstream.path if call.path is None else call.path
-    return upstream.pool.request(b"POST", path, upstream.headers + call.headers + more_headers, call.body)
+    headers = upstream.bare_headers if call.bare else upstream.headers
+    return upstream.pool.request(b"POST", path, headers + call.headers + more_headers, call.body)
 
 
 def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
@@ -88,7 +93,8 @@ class Servable:
     `simple`: there is one deployment, which has all that a call may need and no limits of its own, so that there is
     nothing to decide. `least_context`: up to so many bytes a prompt fits everywhere, with the longest answer that a
     deployment's own limit allows; None: nobody needs to know. `context`, `output`: the most tokens of prompt and
-    answer, and of an answer, at any of them; None: not known of one. `image_tokens`: the most for one image.
+    answer, and of an answer, at any of them; None: not known of one. `image_tokens`: the most for one image. `apis`:
+    whose callers all of them can serve.
     """
 
     model: Model
@@ -97,6 +103,7 @@ class Servable:
     simple: bool = False
     least_context: int | None = None
     measured: Measured | None = None
+    apis: frozenset[str] = frozenset()
     context: int | None = None
     output: int | None = None
     image_tokens: int = MOST_IMAGE_TOKENS
@@ -121,6 +128,9 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
         and only.deployment.max_concurrent is None,
         least_context=min(fits) if fits and (limited or len(upstreams) > 1) else None,
         measured=measured,
+        apis=frozenset.intersection(*(frozenset(upstream.adapters) for upstream in upstreams))
+        if upstreams
+        else frozenset(),
         context=None if None in contexts else max(filter(None, contexts)),
         output=None if None in outputs else max(filter(None, outputs)),
         image_tokens=max(

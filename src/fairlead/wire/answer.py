@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
-import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from fairlead.errors import FairleadError, UpstreamInvalid
 from fairlead.wire.usage import Usage
@@ -200,8 +200,9 @@ class AnswerReader(Protocol):
 class AnswerFormat(Protocol):
     """How one API of a provider answers. It keeps nothing of a call."""
 
-    def reader(self, choices: int, /) -> AnswerReader:
-        """For a new stream, of so many choices."""
+    def reader(self, choices: int, prefill: str = "", /) -> AnswerReader:
+        """For a new stream, of so many choices. `prefill`: what the provider repeats at the beginning of each, and the
+        caller must not get again."""
 
     def whole(self, body: bytes, /) -> WholeAnswer:
         """A whole answer. Raises UpstreamInvalid, or the error that it holds."""
@@ -228,8 +229,8 @@ class AnswerWriter(Protocol):
     """
 
     def write(self, events: Sequence[Event], /) -> bytes:
-        """The first events begin with `Start` and have a word; there is no `Finish` among them: those are held back, so
-        that a cut stream never looks complete."""
+        """The first events are `Start` and what follows it, or `Start` alone at the end of an answer without a word.
+        There is no `Finish` among them: those are held back, so that a cut stream never looks complete."""
 
     def finish(self, finishes: Sequence[Finish], /) -> bytes:
         """The provider's end was seen: one for each choice that was begun. What must wait for the usage waits for
@@ -263,20 +264,20 @@ def words(event: Event) -> str:
 def merged(events: Iterable[Event]) -> list[Event]:
     """The same answer in as few events as it has parts: deltas of one part are one event, where the first of them
     stood. Raises UpstreamInvalid for arguments of a call that never began."""
-    kept: list[tuple[Event, list[str]]] = []
-    places: dict[tuple[Any, ...], list[str]] = {}
+    parts: list[list[Any]] = []
+    places: dict[tuple[Any, ...], list[Any]] = {}
     for event in events:
-        key = _place(event)
-        if key is not None and key in places and not isinstance(event, ToolCall):
-            places[key].append(words(event))
+        place = _place(event)
+        if place is not None and place in places and not isinstance(event, ToolCall):
+            places[place].append(event)
             continue
         if isinstance(event, ToolArguments):
             raise UpstreamInvalid("The provider sent arguments of a tool call that it never began.")
-        deltas: list[str] = []
-        kept.append((event, deltas))
-        if key is not None:
-            places[key] = deltas
-    return [_with_deltas(event, deltas) if deltas else event for event, deltas in kept]
+        part = [event]
+        parts.append(part)
+        if place is not None:
+            places[place] = part
+    return [part[0] if len(part) == 1 else _joined(part) for part in parts]
 
 
 def _place(event: Event) -> tuple[Any, ...] | None:
@@ -287,13 +288,24 @@ def _place(event: Event) -> tuple[Any, ...] | None:
         return Reasoning, event.choice, event.part, event.summary
     if isinstance(event, ToolCall | ToolArguments):
         return ToolCall, event.choice, event.call
+    if isinstance(event, Logprobs):
+        return Logprobs, event.choice
+    if isinstance(event, Media) and event.kind == "audio":
+        return Media, event.choice, event.part
     return None
 
 
-def _with_deltas(event: Event, deltas: list[str]) -> Event:
-    more = "".join(deltas)
-    if isinstance(event, ToolCall):
-        return msgspec.structs.replace(event, arguments=event.arguments + more)
-    if isinstance(event, Text | Reasoning | Refusal):
-        return msgspec.structs.replace(event, text=event.text + more)
-    return event
+def _joined(part: list[Any]) -> Event:
+    first: Any = part[0]
+    if isinstance(first, ToolCall):
+        return replace(first, arguments=first.arguments + "".join([one.text for one in part[1:]]))
+    if isinstance(first, Logprobs):
+        content = tuple(one for each in part for one in each.content)
+        return Logprobs(content, tuple(one for each in part for one in each.refusal), first.choice)
+    if isinstance(first, Media):
+        found = {name: next((value for one in part if (value := getattr(one, name))), "") for name in ("id", "mime")}
+        data, transcript = ("".join([getattr(one, name) for one in part]) for name in ("data", "transcript"))
+        expires_at = max(one.expires_at for one in part)
+        return replace(first, data=data, transcript=transcript, expires_at=expires_at, **found)
+    found_text: Event = replace(first, text="".join([one.text for one in part]))
+    return found_text

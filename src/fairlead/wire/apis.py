@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+# The operation that most of them are for; others have names of their own, in `operations/`.
+CHAT: Final = "chat"
+
 # OpenAI's chat completions. The neutral request of chat is written in its words.
 CHAT_COMPLETIONS: Final = "chat.completions"
 # Anthropic's Messages.
@@ -16,3 +19,5 @@ MESSAGES: Final = "messages"
 RESPONSES: Final = "responses"
 # Gemini's generateContent and streamGenerateContent.
 GENERATE_CONTENT: Final = "generateContent"
+# Bedrock's Converse, which no caller speaks here.
+CONVERSE: Final = "converse"

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
+from fairlead.wire.apis import CHAT_COMPLETIONS
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.traceparent import TraceContext
@@ -106,6 +107,21 @@ class ChatRequest:
         self.template = template
         self.cap = cap if cap >= 0 else cap_in(given)
         self.other_bytes = other_bytes if other_bytes >= 0 else prompt_bytes_in(given)
+
+    @property
+    def api(self) -> str:
+        return CHAT_COMPLETIONS
+
+    @property
+    def echo(self) -> None:
+        return None
+
+    def neutral(self) -> ChatRequest:
+        """Itself (`ChatPayload`)."""
+        return self
+
+    def with_neutral(self, request: ChatRequest) -> ChatRequest:
+        return request
 
     def copy(self) -> ChatRequest:
         """Another one, to be changed: what it holds is shared. It is in no template."""

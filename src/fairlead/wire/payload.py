@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.traceparent import TraceContext
 
 
 class ChatPayload(Protocol):
@@ -21,6 +23,10 @@ class ChatPayload(Protocol):
     @property
     def echo(self) -> Any: ...
 
+    @property
+    def include_usage(self) -> bool:
+        """A stream is to end with its usage, where the API leaves that to the caller."""
+
     def neutral(self) -> ChatRequest:
         """The request in OpenAI's shape: made when it is first asked for, and kept. Raises CallerError for what cannot
         be said there."""
@@ -28,3 +34,47 @@ class ChatPayload(Protocol):
     def with_neutral(self, request: ChatRequest) -> ChatPayload:
         """The same caller with a request that was rewritten here (media fetched, an answer that is continued): it is
         translated for every provider from now on, because the caller's own body does not hold any more."""
+
+
+class TranslatedPayload:
+    """A `ChatPayload` that was translated where it was read. A door whose provider may speak the same API makes one of
+    its own, which keeps the caller's body."""
+
+    __slots__ = ("api", "echo", "include_usage", "request", "trace")
+
+    def __init__(self, api: str, request: ChatRequest, *, include_usage: bool = True, echo: Any = None) -> None:
+        self.api = api
+        self.request = request
+        self.include_usage = include_usage
+        self.echo = echo
+        self.trace: TraceContext | None = None
+
+    @property
+    def names(self) -> Iterable[str]:
+        return self.request.names
+
+    @property
+    def reports(self) -> bool:
+        return self.request.reports
+
+    @property
+    def cap(self) -> int:
+        return self.request.cap
+
+    @property
+    def cap_name(self) -> str:
+        return self.request.cap_name
+
+    def neutral(self) -> ChatRequest:
+        return self.request
+
+    def with_neutral(self, request: ChatRequest) -> TranslatedPayload:
+        changed = TranslatedPayload(self.api, request, include_usage=self.include_usage, echo=self.echo)
+        changed.trace = self.trace
+        return changed
+
+    def with_cap(self, tokens: int) -> TranslatedPayload:
+        return self.with_neutral(self.request.with_cap(tokens))
+
+    def release(self) -> None:
+        self.request.release()

@@ -7,10 +7,13 @@ from typing import Final
 from fairlead.doors.openai_chat.credential import KEY_EXAMPLE, bearer_key
 from fairlead.doors.openai_chat.errors import error_body, error_event, error_head
 from fairlead.doors.openai_chat.parse import read_chat
+from fairlead.doors.openai_chat.writer import ChatWriter
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Demand
+from fairlead.wire.answer import WriterFactory
+from fairlead.wire.apis import CHAT_COMPLETIONS
 
 
 class OpenAIChatDoor:
@@ -18,6 +21,11 @@ class OpenAIChatDoor:
 
     __slots__ = ()
     key_example: Final = KEY_EXAMPLE
+    api: Final = CHAT_COMPLETIONS
+
+    @property
+    def new_writer(self) -> WriterFactory:
+        return ChatWriter
 
     def credential(self, head: Request) -> bytes | None:
         return bearer_key(head)

@@ -6,12 +6,13 @@ continued: tool calls, JSON, reasoning, probabilities and several choices are no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
+from fairlead.errors import FairleadError
 from fairlead.routing.protocols import Relay
 from fairlead.wire.chat import ChatRequest
 from fairlead.wire.usage import Usage
@@ -259,6 +260,10 @@ class Seam:
     @property
     def choices(self) -> int:
         return self._relay.choices
+
+    @property
+    def error_event(self) -> Callable[[FairleadError], bytes] | None:
+        return self._relay.error_event
 
     def delivered(self) -> str:
         """What the one who goes on has written, also when nothing of it counts."""

@@ -114,7 +114,7 @@ class _Calls:
             self._attempt.exchange = open_one  # which bounds how long it is read for nobody
 
     async def _one(self, at: int, exchange: Exchange) -> None:
-        adapter, call = self._attempt.upstream.adapter, self._call
+        adapter, call = self._attempt.adapter, self._call
         status = await exchange.head()
         if status != 200:
             raise adapter.error(status, exchange.headers, await exchange.read())
@@ -211,7 +211,7 @@ class _Checking:
         """The answer to the request with the complaint; None when that call fails."""
         self._repairs += 1
         attempt = self._attempt
-        call = attempt.upstream.adapter.to_vendor(repair_request(self._inner, first.text, complaint))
+        call = attempt.adapter.to_vendor(repair_request(self._inner, first.text, complaint))
         calls = attempt.calls
         try:
             found = await _Calls(attempt, call, 1, Gathered(attempt)).wholes()

@@ -25,6 +25,7 @@ from fairlead.routing.needs import (
 )
 from fairlead.routing.prompt import Prompt
 from fairlead.tokens import Counted, count_chat
+from fairlead.wire.apis import CHAT as CHAT_NAME
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import NOT_IN_PROMPT, ChatRequest
 
@@ -66,7 +67,7 @@ class Chat:
     """Its payload is a `ChatRequest`."""
 
     __slots__ = ()
-    name: Final = "chat"
+    name: Final = CHAT_NAME
 
     def demand(self, payload: Any) -> Demand:
         request: ChatRequest = payload

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fairlead.providers.anthropic.adapter import AnthropicMessages
+from fairlead.providers.anthropic.reader import MessageFormat
+from fairlead.providers.anthropic.translator import MessagesTranslator
 from fairlead.providers.claude import supports_prefill
-from fairlead.providers.dialect import Binding, Dialect, VendorAPI
-from fairlead.providers.translated import TRANSLATED
+from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
+from fairlead.providers.translated import TRANSLATED, TranslatedChat, translated_chat
+from fairlead.wire.apis import CHAT, MESSAGES
 
 DIALECT = Dialect(
     "anthropic",
@@ -19,15 +21,19 @@ DIALECT = Dialect(
 )
 
 
-def _adapter(binding: Binding) -> AnthropicMessages:
-    return AnthropicMessages(
-        binding.dialect, binding.public_model, binding.upstream_model, binding.defaults, clock=binding.clock,
-        most_output=binding.most_output,
-    )  # fmt: skip
+def _translator(binding: Binding) -> MessagesTranslator:
+    return MessagesTranslator(
+        binding.dialect, binding.upstream_model, binding.defaults, most_output=binding.most_output
+    )
 
 
 def _supports_prefill(_dialect: Dialect, model: str) -> bool | None:
     return supports_prefill(model)
 
 
-ANTHROPIC = VendorAPI("anthropic", (DIALECT,), _adapter, _supports_prefill)
+def _translated(binding: Binding) -> TranslatedChat:
+    return translated_chat(binding, _translator(binding), MessageFormat())
+
+
+CHAT_API = OperationAPI(MESSAGES, translated=_translated)
+ANTHROPIC = VendorAPI("anthropic", (DIALECT,), {CHAT: CHAT_API}, _supports_prefill)

@@ -1,6 +1,8 @@
-"""What Converse answers, as pieces: whole documents, and streams of frames."""
+"""What Converse answers, as events: whole documents, and streams of frames."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -8,11 +10,23 @@ from msgspec import Raw, Struct
 from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.providers.bedrock.errors import failure
 from fairlead.providers.bedrock.event_stream import Frame, FrameReader
-from fairlead.providers.translated import Piece, Whole, arguments_of, decoded
+from fairlead.providers.translated import arguments_of, decoded
+from fairlead.wire.answer import (
+    Event,
+    Finish,
+    FinishReason,
+    Reasoning,
+    ReasoningState,
+    Start,
+    Text,
+    ToolArguments,
+    ToolCall,
+    WholeAnswer,
+)
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_bedrock
 
-FINISHES = {
+FINISHES: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
@@ -64,7 +78,7 @@ class _Document(Struct, rename="camel"):
     usage: Raw = NULL
 
 
-class _Event(Struct, rename="camel"):
+class _StreamEvent(Struct, rename="camel"):
     """Any event of a stream: its name is in the frame's headers."""
 
     content_block_index: int = 0
@@ -75,51 +89,48 @@ class _Event(Struct, rename="camel"):
 
 
 _document = msgspec.json.Decoder(_Document)
-_event = msgspec.json.Decoder(_Event)
+_event = msgspec.json.Decoder(_StreamEvent)
 _string = msgspec.json.Decoder(str)
 
 
-def _finish(reason: str) -> str:
+def _finish(reason: str) -> Finish:
     if reason in ("malformed_model_output", "malformed_tool_use"):
         raise UpstreamInvalid(f"The provider's model ended with {reason}.")
-    return FINISHES.get(reason, "stop")
+    return Finish(FINISHES.get(reason, "stop"), native=reason)
 
 
-def _thought(text: str, signature: str, redacted: str, index: int) -> list[Piece]:
+def _state(text: str, signature: str, redacted: str, index: int) -> list[Event]:
     if redacted:
-        return [Piece(detail={"type": "reasoning.encrypted", "data": redacted, "format": FORMAT, "index": index})]
-    if signature:
-        detail = {"type": "reasoning.text", "text": text, "signature": signature, "format": FORMAT, "index": index}
-        return [Piece(detail=detail)]
-    return []
+        return [ReasoningState(FORMAT, data=redacted, part=index)]
+    return [ReasoningState(FORMAT, text, signature, part=index)] if signature else []
 
 
-def from_document(body: bytes) -> Whole:
+def whole_document(body: bytes) -> WholeAnswer:
     """A whole answer. Raises UpstreamInvalid."""
     document: _Document = decoded(_document, body, "an answer")
-    pieces: list[Piece] = []
+    events: list[Event] = [Start()]
     calls = 0
     for index, block in enumerate(document.output.message.content):
         if block.tool_use is not None:
             use = block.tool_use
-            arguments = arguments_of(use.input)
-            pieces.append(Piece(call=calls, call_id=use.tool_use_id, call_name=use.name, arguments=arguments))
+            events.append(ToolCall(calls, use.tool_use_id, use.name, arguments_of(use.input), part=index))
             calls += 1
         elif block.reasoning_content is not None:
             thought = block.reasoning_content.reasoning_text or _ReasoningText()
-            pieces.append(Piece(reasoning=thought.text))
-            pieces += _thought(thought.text, thought.signature, block.reasoning_content.redacted_content, index)
+            if thought.text:
+                events.append(Reasoning(thought.text, part=index))
+            events += _state(thought.text, thought.signature, block.reasoning_content.redacted_content, index)
         elif block.text:
-            pieces.append(Piece(content=block.text))
+            events.append(Text(block.text, part=index))
     if document.stop_reason is not None:
-        pieces.append(Piece(finish=_finish(document.stop_reason)))
-    return Whole("", pieces, usage_from_bedrock(document.usage) if document.usage != NULL else None)
+        events.append(_finish(document.stop_reason))
+    return WholeAnswer(events, usage_from_bedrock(document.usage) if document.usage != NULL else None)
 
 
 class ConverseReader:
     """Reads a stream of frames: complete with `messageStop`, done with the `metadata` that bears the usage."""
 
-    __slots__ = ("_calls", "_frames", "_stopped", "_thoughts", "_usage_raw", "done", "id")
+    __slots__ = ("_calls", "_frames", "_stopped", "_thoughts", "_usage_raw", "done")
 
     def __init__(self) -> None:
         self._frames = FrameReader()
@@ -127,27 +138,26 @@ class ConverseReader:
         self._thoughts: dict[int, list[str]] = {}
         self._usage_raw = NULL
         self._stopped = False
-        self.id = ""
         self.done = False
 
     @property
     def usage(self) -> Usage | None:
         return None if self._usage_raw == NULL else usage_from_bedrock(self._usage_raw)
 
-    def feed(self, data: bytes) -> list[Piece]:
-        return [piece for frame in self._frames.feed(data) for piece in self._take(frame)]
+    def feed(self, data: bytes) -> list[Event]:
+        return [event for frame in self._frames.feed(data) for event in self._take(frame)]
 
-    def last(self) -> list[Piece]:
+    def last(self) -> list[Event]:
         if not self._stopped or self._frames.in_the_middle:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         return []
 
-    def _take(self, frame: Frame) -> list[Piece]:
+    def _take(self, frame: Frame) -> list[Event]:
         kind = frame.headers.get(":message-type", "event")
         if kind != "event":
             name = frame.headers.get(":exception-type") or frame.headers.get(":error-code") or ""
             raise failure(name, frame.payload)
-        event: _Event = decoded(_event, frame.payload, "an event")
+        event: _StreamEvent = decoded(_event, frame.payload, "an event")
         name = frame.headers.get(":event-type", "")
         index = event.content_block_index
         if name == "contentBlockDelta" and event.delta is not None:
@@ -155,29 +165,41 @@ class ConverseReader:
         if name == "contentBlockStart" and event.start is not None and event.start.tool_use is not None:
             number = self._calls[index] = len(self._calls)
             use = event.start.tool_use
-            return [Piece(call=number, call_id=use.tool_use_id, call_name=use.name)]
+            return [ToolCall(number, use.tool_use_id, use.name, part=index)]
         if name == "contentBlockStop":
             text, signature, redacted = self._thoughts.pop(index, ("", "", ""))
-            return _thought(text, signature, redacted, index)
+            return _state(text, signature, redacted, index)
         if name == "messageStop" and event.stop_reason is not None:
             self._stopped = True
-            return [Piece(finish=_finish(event.stop_reason))]
+            return [_finish(event.stop_reason)]
         if name == "metadata":
             self.done = self._stopped
             self._usage_raw = Raw(bytes(event.usage))
         return []
 
-    def _delta(self, delta: _Block, index: int) -> list[Piece]:
+    def _delta(self, delta: _Block, index: int) -> list[Event]:
         if delta.text:
-            return [Piece(content=delta.text)]
+            return [Text(delta.text, part=index)]
         if delta.tool_use is not None and index in self._calls:
             arguments = decoded(_string, bytes(delta.tool_use.input), "a tool call")
-            return [Piece(call=self._calls[index], arguments=arguments)] if arguments else []
+            return [ToolArguments(self._calls[index], arguments)] if arguments else []
         thought = delta.reasoning_content
         if thought is not None:
             kept = self._thoughts.setdefault(index, ["", "", ""])
             kept[0] += thought.text
             kept[1] += thought.signature
             kept[2] += thought.redacted_content
-            return [Piece(reasoning=thought.text)] if thought.text else []
+            return [Reasoning(thought.text, part=index)] if thought.text else []
         return []
+
+
+class ConverseFormat:
+    """An `AnswerFormat`."""
+
+    __slots__ = ()
+
+    def reader(self, _choices: int, _prefill: str = "") -> ConverseReader:
+        return ConverseReader()
+
+    def whole(self, body: bytes) -> WholeAnswer:
+        return whole_document(body)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fairlead.providers.bedrock.adapter import BedrockConverse
+from fairlead.providers.bedrock.reader import ConverseFormat
 from fairlead.providers.bedrock.request import is_claude
 from fairlead.providers.bedrock.sigv4 import Signer
+from fairlead.providers.bedrock.translator import ConverseTranslator
 from fairlead.providers.claude import supports_prefill
-from fairlead.providers.dialect import Binding, Dialect, VendorAPI, continues_by_dialect
-from fairlead.providers.translated import TRANSLATED
+from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI, prefill_by_dialect
+from fairlead.providers.translated import TRANSLATED, TranslatedChat, translated_chat
+from fairlead.wire.apis import CHAT, CONVERSE
 
 DIALECT = Dialect(
     "bedrock",
@@ -24,20 +26,25 @@ DIALECT = Dialect(
 )
 
 
-def _adapter(binding: Binding) -> BedrockConverse:
+def _translator(binding: Binding) -> ConverseTranslator:
     parts = urlsplit(binding.base_url)
     signer = None
     if binding.aws_keys is not None:
         host = parts.netloc.rpartition("@")[2]  # as it stands in the request
         signer = Signer(*binding.aws_keys, region=binding.region, service="bedrock", host=host)
-    return BedrockConverse(
-        binding.dialect, binding.public_model, binding.upstream_model, binding.defaults, clock=binding.clock,
+    return ConverseTranslator(
+        binding.dialect, binding.upstream_model, binding.defaults, clock=binding.clock,
         signer=signer, prefix=parts.path, most_output=binding.most_output,
     )  # fmt: skip
 
 
 def _supports_prefill(dialect: Dialect, model: str) -> bool | None:
-    return supports_prefill(model) if is_claude(model) else continues_by_dialect(dialect, model)
+    return supports_prefill(model) if is_claude(model) else prefill_by_dialect(dialect, model)
 
 
-BEDROCK = VendorAPI("bedrock", (DIALECT,), _adapter, _supports_prefill)
+def _translated(binding: Binding) -> TranslatedChat:
+    return translated_chat(binding, _translator(binding), ConverseFormat())
+
+
+CHAT_API = OperationAPI(CONVERSE, translated=_translated)
+BEDROCK = VendorAPI("bedrock", (DIALECT,), {CHAT: CHAT_API}, _supports_prefill)

@@ -1,4 +1,4 @@
-"""What generateContent answers, as pieces: documents, one or a stream of them."""
+"""What generateContent answers, as events: documents, one or a stream of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from msgspec import Raw, Struct
 from fairlead.errors import UpstreamCut, UpstreamFailed
 from fairlead.providers.gemini.errors import failure
 from fairlead.providers.sse import EventReader
-from fairlead.providers.translated import Piece, Whole, arguments_of, decoded
+from fairlead.providers.translated import arguments_of, decoded
+from fairlead.wire.answer import Event, Finish, FinishReason, Reasoning, Start, Text, ToolCall, WholeAnswer
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_gemini
 
@@ -49,6 +50,7 @@ class _Answer(Struct, rename="camel"):
     candidates: list[_Candidate] = []
     usage_metadata: Raw = NULL
     response_id: str = ""
+    model_version: str = ""
     prompt_feedback: _Feedback | None = None
     error: Raw = NULL
 
@@ -57,58 +59,65 @@ _answer = msgspec.json.Decoder(_Answer)
 
 
 class _Candidates:
-    """Documents, one after the other, become pieces: each stream event is a document like the whole answer."""
+    """Documents, one after the other, become events: each stream event is a document like the whole answer."""
 
-    __slots__ = ("calls", "finished", "id", "usage_raw")
+    __slots__ = ("_started", "calls", "finished", "id", "usage_raw")
 
     def __init__(self) -> None:
         self.calls: dict[int, int] = {}
         self.finished: set[int] = set()
         self.id = ""
+        self._started = False
         self.usage_raw = NULL
 
     @property
     def usage(self) -> Usage | None:
         return None if self.usage_raw == NULL else usage_from_gemini(self.usage_raw)
 
-    def take(self, payload: bytes) -> list[Piece]:
+    def take(self, payload: bytes) -> list[Event]:
         answer: _Answer = decoded(_answer, payload, "an answer")
         if answer.error != NULL:
             raise failure(answer.error)
         self.id = self.id or answer.response_id
         if answer.usage_metadata != NULL:
             self.usage_raw = Raw(bytes(answer.usage_metadata))
-        pieces = [piece for candidate in answer.candidates for piece in self._candidate(candidate)]
-        blocked = answer.prompt_feedback is not None and answer.prompt_feedback.block_reason is not None
-        if blocked and not answer.candidates:
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Start(self.id, model=answer.model_version))
+        for candidate in answer.candidates:
+            events += self._candidate(candidate)
+        feedback = answer.prompt_feedback
+        if feedback is not None and feedback.block_reason is not None and not answer.candidates:
             self.finished.add(0)
-            pieces.append(Piece(finish="content_filter"))
-        return pieces
+            events.append(Finish("content_filter", native=feedback.block_reason))
+        return events
 
-    def _candidate(self, candidate: _Candidate) -> list[Piece]:
+    def _candidate(self, candidate: _Candidate) -> list[Event]:
         index = candidate.index
-        pieces: list[Piece] = []
+        events: list[Event] = []
         for part in candidate.content.parts:
             if part.function_call is not None:
                 number = self.calls.get(index, 0)
                 self.calls[index] = number + 1
                 call = part.function_call
-                pieces.append(
-                    Piece(
-                        index, call=number, call_id=call.id or f"call_{self.id}_{number}", call_name=call.name,
-                        arguments=arguments_of(call.args), signature=part.thought_signature,
+                events.append(
+                    ToolCall(
+                        number, call.id or f"call_{self.id}_{number}", call.name, arguments_of(call.args), index,
+                        signature=part.thought_signature,
                     )
                 )  # fmt: skip
             elif part.text and part.thought:
-                pieces.append(Piece(index, reasoning=part.text))
+                events.append(Reasoning(part.text, index))
             elif part.text:
-                pieces.append(Piece(index, content=part.text))
+                events.append(Text(part.text, index))
         if candidate.finish_reason is not None:
             self.finished.add(index)
-            pieces.append(Piece(index, finish=self._finish(candidate.finish_reason, index)))
-        return pieces
+            reason = self._finish(candidate.finish_reason, index)
+            events.append(Finish(reason, index, candidate.finish_reason))
+        return events
 
-    def _finish(self, reason: str, index: int) -> str:
+    def _finish(self, reason: str, index: int) -> FinishReason:
         if reason == "STOP":
             return "tool_calls" if self.calls.get(index) else "stop"
         if reason == "MAX_TOKENS":
@@ -116,13 +125,6 @@ class _Candidates:
         if reason in REFUSED:
             return "content_filter"
         raise UpstreamFailed(f"The provider's model ended with {reason[:64]}.")
-
-
-def from_document(body: bytes) -> Whole:
-    """A whole answer. Raises UpstreamInvalid, or the error that it holds."""
-    candidates = _Candidates()
-    pieces = candidates.take(body)
-    return Whole(candidates.id, pieces, candidates.usage)
 
 
 class ContentReader:
@@ -136,10 +138,6 @@ class ContentReader:
         self._choices = choices
 
     @property
-    def id(self) -> str:
-        return self._candidates.id
-
-    @property
     def done(self) -> bool:
         return len(self._candidates.finished) >= self._choices
 
@@ -147,11 +145,25 @@ class ContentReader:
     def usage(self) -> Usage | None:
         return self._candidates.usage
 
-    def feed(self, data: bytes) -> list[Piece]:
-        return [piece for payload in self._events.feed(data) for piece in self._candidates.take(payload)]
+    def feed(self, data: bytes) -> list[Event]:
+        return [event for payload in self._events.feed(data) for event in self._candidates.take(payload)]
 
-    def last(self) -> list[Piece]:
-        pieces = [] if self.done else self.feed(b"\n\n")
+    def last(self) -> list[Event]:
+        events = [] if self.done else self.feed(b"\n\n")
         if not self._candidates.finished:  # fewer than asked for: it does not give as many
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
-        return pieces
+        return events
+
+
+class ContentFormat:
+    """An `AnswerFormat`."""
+
+    __slots__ = ()
+
+    def reader(self, choices: int, _prefill: str = "") -> ContentReader:
+        return ContentReader(choices)
+
+    def whole(self, body: bytes) -> WholeAnswer:
+        candidates = _Candidates()
+        events = candidates.take(body)
+        return WholeAnswer(events, candidates.usage)

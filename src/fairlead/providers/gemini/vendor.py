@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
-from fairlead.providers.dialect import Binding, Dialect, VendorAPI
-from fairlead.providers.gemini.adapter import Gemini
-from fairlead.providers.translated import TRANSLATED
+from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
+from fairlead.providers.gemini.reader import ContentFormat
+from fairlead.providers.gemini.translator import ContentTranslator
+from fairlead.providers.translated import TRANSLATED, TranslatedChat, translated_chat
+from fairlead.wire.apis import CHAT, GENERATE_CONTENT
 
 DIALECT = Dialect(
     "gemini",
@@ -32,8 +34,13 @@ def supports_prefill(_dialect: Dialect, model: str) -> bool:
     return version <= _LAST_WITH_PREFILL and not (version == _LAST_WITH_PREFILL and "flash-lite" in model)
 
 
-def _adapter(binding: Binding) -> Gemini:
-    return Gemini(binding.dialect, binding.public_model, binding.upstream_model, binding.defaults, clock=binding.clock)
+def _translator(binding: Binding) -> ContentTranslator:
+    return ContentTranslator(binding.dialect, binding.upstream_model, binding.defaults)
 
 
-GEMINI = VendorAPI("gemini", (DIALECT,), _adapter, supports_prefill)
+def _translated(binding: Binding) -> TranslatedChat:
+    return translated_chat(binding, _translator(binding), ContentFormat())
+
+
+CHAT_API = OperationAPI(GENERATE_CONTENT, translated=_translated)
+GEMINI = VendorAPI("gemini", (DIALECT,), {CHAT: CHAT_API}, supports_prefill)

@@ -334,6 +334,10 @@ class ChatRelay:
     def choices(self) -> int:
         return len(self._finished)
 
+    @property
+    def error_event(self) -> None:
+        return None
+
     def finish(self) -> bytes:
         """The upstream's stream has ended properly: what of the answer is still to be sent. Raises UpstreamCut when
         it is not complete."""

@@ -25,6 +25,7 @@ class UpstreamCall(Struct, frozen=True, gc=False):
     path: bytes | None = None
     headers: bytes = b""
     clamped: tuple[str, ...] = ()
+    bare: bool = False
 
 
 class Kind(Struct):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from fairlead.providers.dialect import Binding, Dialect, VendorAPI
+from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
+from fairlead.providers.openai.reader import ChunkFormat
+from fairlead.providers.translated import TranslatedChat, translated_chat
+from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS
 
 
-def _adapter(binding: Binding) -> OpenAIChat:
+def _native(binding: Binding) -> OpenAIChat:
     return OpenAIChat(binding.dialect, binding.public_model, binding.upstream_model, binding.defaults)
+
+
+def _translated_chat(binding: Binding) -> TranslatedChat:
+    return translated_chat(binding, _native(binding), ChunkFormat())
 
 
 def _translated(dialect: Dialect) -> frozenset[str]:
@@ -20,4 +27,5 @@ def _translated(dialect: Dialect) -> frozenset[str]:
     return frozenset(names)
 
 
-OPENAI = VendorAPI("openai", ROWS, _adapter, translated=_translated)
+CHAT_API = OperationAPI(CHAT_COMPLETIONS, _native, _translated_chat)
+OPENAI = VendorAPI("openai", ROWS, {CHAT: CHAT_API}, translated=_translated)

@@ -1,0 +1,170 @@
+"""Answers between a provider's reader and a caller's writer: relayed as they come, or put together whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
+from fairlead.wire.answer import (
+    AnswerReader,
+    AnswerWriter,
+    Event,
+    Finish,
+    Start,
+    WholeAnswer,
+    merged,
+    words,
+)
+from fairlead.wire.usage import Usage
+
+
+class EventRelay:
+    """A provider's stream becomes the caller's. The finish of a choice is held back until the provider's end was seen,
+    so that a cut stream never looks complete; `Start` until something follows it, because another candidate may still
+    serve."""
+
+    __slots__ = ("_begun", "_choices", "_finishes", "_opening", "_reader", "_said", "_writer")
+
+    def __init__(self, reader: AnswerReader, writer: AnswerWriter, choices: int) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._choices = choices
+        self._begun: set[int] = set()
+        self._finishes: dict[int, Finish] = {}
+        self._opening: Start | None = Start()
+        self._said: list[str] = []
+
+    @property
+    def done(self) -> bool:
+        return self._reader.done
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._reader.usage
+
+    @property
+    def choices(self) -> int:
+        return len(self._finishes)
+
+    @property
+    def error_event(self) -> Callable[[FairleadError], bytes]:
+        return self._writer.error
+
+    def delivered(self) -> str:
+        """Everything that the model has written so far."""
+        return "".join(self._said)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._write(self._reader.feed(data))
+
+    def finish(self) -> bytes:
+        """The last words, and what ends the choices. Raises UpstreamCut when a choice that was begun has no end. Fewer
+        choices than were asked for are complete, because the reader has seen the provider's end."""
+        out = self._write(self._reader.last())
+        finishes = self._finishes
+        if not finishes or self._begun - finishes.keys():
+            raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        if self._opening is not None:
+            out += self._writer.write([self._opening])
+        return out + self._writer.finish(list(finishes.values()))
+
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        return self._writer.end(self._reader.usage if counted is None else counted, members)
+
+    def _write(self, events: list[Event]) -> bytes:
+        ready: list[Event] = []
+        for event in events:
+            if isinstance(event, Start):
+                if self._opening is not None:
+                    self._opening = event
+                continue
+            if event.choice >= self._choices:
+                raise UpstreamInvalid("The provider sent more choices than were asked for.")
+            if isinstance(event, Finish):
+                self._finishes[event.choice] = event
+                continue
+            if self._opening is not None:
+                ready.append(self._opening)
+                self._opening = None
+            self._begun.add(event.choice)
+            self._said.append(words(event))
+            ready.append(event)
+        return self._writer.write(ready) if ready else b""
+
+
+class EventAnswer:
+    """A whole answer, gathered from a provider's stream or read from its document."""
+
+    __slots__ = ("_choices", "_events", "_reader", "_usage", "_writer")
+
+    def __init__(
+        self,
+        writer: AnswerWriter,
+        choices: int,
+        *,
+        reader: AnswerReader | None = None,
+        whole: WholeAnswer | None = None,
+    ) -> None:
+        self._writer = writer
+        self._choices = choices
+        self._reader = reader
+        self._events: list[Event] = []
+        self._usage: Usage | None = None
+        if whole is not None:
+            self._take(whole.events)
+            self._usage = whole.usage
+            self._check()
+
+    @property
+    def done(self) -> bool:
+        return self._reader is None or self._reader.done
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._usage if self._reader is None else self._reader.usage
+
+    @property
+    def choices(self) -> int:
+        return len({event.choice for event in self._events if not isinstance(event, Start)})
+
+    def delivered(self) -> str:
+        """Everything that the model has written so far."""
+        return "".join(map(words, self._events))
+
+    def feed(self, data: bytes) -> None:
+        assert self._reader is not None
+        self._take(self._reader.feed(data))
+
+    def finish(self) -> bytes:
+        """Raises UpstreamCut when the answer is not complete. There is nothing to be sent before `end`."""
+        assert self._reader is not None
+        self._take(self._reader.last())
+        self._check()
+        return b""
+
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        """The complete answer, its usage with these members."""
+        return self._writer.whole(self._events, self.usage if counted is None else counted, members)
+
+    def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
+        """The complete answer as a stream, for a caller who asked for one."""
+        del include_usage  # the writer knows
+        events = [event for event in self._events if not isinstance(event, Finish)]
+        finishes = [event for event in self._events if isinstance(event, Finish)]
+        writer, usage = self._writer, self.usage if counted is None else counted
+        return writer.write(events) + writer.finish(finishes) + writer.end(usage, members)
+
+    def _take(self, events: list[Event]) -> None:
+        for event in events:
+            if not isinstance(event, Start) and event.choice >= self._choices:
+                raise UpstreamInvalid("The provider sent more choices than were asked for.")
+        self._events += events
+
+    def _check(self) -> None:
+        self._events = merged(self._events)
+        finished = {event.choice for event in self._events if isinstance(event, Finish)}
+        begun = {event.choice for event in self._events if not isinstance(event, Start)}
+        if not finished or begun - finished:
+            raise UpstreamCut("The provider's answer ended before it was complete.")
+        if not isinstance(self._events[0], Start):
+            self._events.insert(0, Start())
