@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fairlead.catalogue.load import build, catalogue_models
+from fairlead.catalogue.load import build, known_models
 from fairlead.catalogue.snapshot import Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
-from fairlead.settings import load_settings
+from fairlead.settings import Settings, load_settings
 from fairlead.wire.chat import PARAMETERS
 
 GOOD = """\
@@ -38,7 +38,7 @@ def made(tmp_path: Path, text: str) -> Snapshot:
 
 
 def test_the_models_that_come_along_are_ready_for_calls() -> None:
-    models = catalogue_models()
+    models = known_models(Settings()).models
     mistral = models["mistral-small-3.2"]
     assert mistral.context_length == 131_072
     assert {name: bytes(value) for name, value in mistral.defaults.items()} == {"temperature": b"0.3"}

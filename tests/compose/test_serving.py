@@ -15,6 +15,8 @@ import pytest
 import uvloop
 
 from fairlead.accounts.keys import create_key
+from fairlead.catalogue import load
+from fairlead.catalogue.built import Catalogue, load_catalogue
 from fairlead.compose.service import Parts, Service
 from fairlead.errors import ConfigurationError
 from fairlead.ledger.verify import verify
@@ -217,6 +219,31 @@ def test_a_call_ends_with_the_price_and_provider_that_it_began_with(tmp_path: Pa
             await until(lambda: not first.connections)
 
     with Held() as first, ScriptedUpstream() as second:
+        run(test)
+
+
+def test_the_catalogue_that_comes_along_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path | None] = []
+
+    def counted(directory: Path | None = None) -> Catalogue:
+        read.append(directory)
+        return load_catalogue(directory)
+
+    monkeypatch.setattr(load, "load_catalogue", counted)
+    (tmp_path / "own").mkdir()
+    own = f'[catalogue]\ndirectory = "{tmp_path / "own"}"\n'
+
+    async def test() -> None:
+        async with running(tmp_path, configuration("7", first.url)) as served:
+            await served.apply(configuration("8", first.url))
+            assert len(read) == 1
+            for _ in range(2):  # the operator's own files may have changed
+                await served.apply(own + configuration("8", first.url))
+            await served.apply(configuration("9", first.url))
+            assert read == [None, tmp_path / "own", tmp_path / "own", None]
+            assert cost(await served.caller().call("m"), "9")
+
+    with ScriptedUpstream() as first:
         run(test)
 
 

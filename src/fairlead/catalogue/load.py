@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Raw
 
-from fairlead.catalogue.built import Catalogue, load_catalogue
-from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, same
+from fairlead.catalogue.built import load_catalogue
+from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, Vendor, same
 from fairlead.catalogue.facts import Source as Said
 from fairlead.catalogue.lint import Spoken, against_dialect
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
@@ -42,10 +42,20 @@ GoesOn = Callable[[Dialect, str], bool | None]
 STATED = ("name", "description", "context_length", "max_output_tokens", "input_modalities")
 
 
-def catalogue_models(catalogue: Catalogue | None = None) -> dict[str, Model]:
-    """The models that this version knows, without deployments."""
-    catalogue = load_catalogue() if catalogue is None else catalogue
-    return {name: model_of(facts) for name, facts in catalogue.models.items()}
+class Known(NamedTuple):
+    """The models of a catalogue, without deployments, and their vendors."""
+
+    models: Mapping[str, Model]
+    vendors: Mapping[str, Vendor]
+
+
+def known_models(settings: Settings) -> Known:
+    """What comes along, and the operator's own model files. Raises ConfigurationError."""
+    directory = catalogue_directory(settings)
+    if directory is not None and not directory.is_dir():
+        raise settings.error("catalogue.directory", f"the catalogue {directory} is not a directory.")
+    catalogue = load_catalogue(directory)
+    return Known({name: model_of(facts) for name, facts in catalogue.models.items()}, catalogue.vendors)
 
 
 def build(
@@ -53,19 +63,18 @@ def build(
     dialects: Mapping[str, Dialect],
     supports_prefill: GoesOn[Dialect],
     environment: Mapping[str, str] | None = None,
+    known: Known | None = None,
 ) -> Snapshot:
     """Checks providers and models against each other. Raises ConfigurationError with file and line.
 
-    `supports_prefill`: whether an upstream's model goes on from a prefill; None: nobody knows."""
+    `supports_prefill`: whether an upstream's model goes on from a prefill; None: nobody knows. `known`: the models of
+    the catalogue, where they have been read already."""
     source = settings.source
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
         providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, environment)
-    directory = catalogue_directory(settings)
-    if directory is not None and not directory.is_dir():
-        raise _error(source, "catalogue.directory", f"the catalogue {directory} is not a directory.")
-    catalogue = load_catalogue(directory)
-    models = catalogue_models(catalogue)
+    known = known_models(settings) if known is None else known
+    models = dict(known.models)
     seen: set[str] = set()
     for at, model in enumerate(settings.models):
         path = f"models[{at}]"
@@ -78,7 +87,7 @@ def build(
         seen.add(model.id)
         models[model.id] = _configured(model, models.get(model.id), path, providers, dialects, supports_prefill, source)
     aliases = {alias: model.id for model in models.values() for alias in model.aliases if alias not in models}
-    return Snapshot(models, providers, catalogue.vendors, aliases)
+    return Snapshot(models, providers, known.vendors, aliases)
 
 
 def catalogue_directory(settings: Settings) -> Path | None:

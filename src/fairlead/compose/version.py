@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from fairlead.catalogue.load import build
+from fairlead.catalogue.load import Known, build, known_models
 from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.compose.engine_model import ENGINE_PROVIDER, with_engine
 from fairlead.compose.options import routing_options
@@ -30,6 +30,7 @@ class Version(NamedTuple):
     settings: Settings
     snapshot: Snapshot
     reaches: Mapping[str, Reach]
+    known: Known
 
     @property
     def sheets(self) -> list[PriceSheet]:
@@ -37,11 +38,17 @@ class Version(NamedTuple):
 
 
 def version_of(settings: Settings, engine: AnyEngine | None, before: Version | None = None) -> Version:
-    """Checks a configuration. Providers that are the same as `before` keep their connections.
+    """Checks a configuration. Providers that are the same as `before` keep their connections, and the catalogue that
+    comes along is not read again: that takes longer than all the rest, and calls would wait for it.
 
     Raises ConfigurationError.
     """
-    snapshot = build(with_presets(settings), DIALECTS, supports_prefill)
+    own = settings.catalogue.directory is not None
+    if before is None or own or before.settings.catalogue.directory is not None:
+        known = known_models(settings)
+    else:
+        known = before.known
+    snapshot = build(with_presets(settings), DIALECTS, supports_prefill, known=known)
     if engine is not None:
         snapshot = with_engine(snapshot, engine)
     reaches = {}
@@ -50,7 +57,7 @@ def version_of(settings: Settings, engine: AnyEngine | None, before: Version | N
             reaches[provider.id] = before.reaches[provider.id]
         else:
             reaches[provider.id] = reach(provider, settings, engine if provider.id == ENGINE_PROVIDER else None)
-    return Version(settings, snapshot, reaches)
+    return Version(settings, snapshot, reaches, known)
 
 
 def serving_from(version: Version, recorder: Recorder, attempts: Attempts) -> Serving:
