@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from fairlead.site.budget import Busy, PageBudget
 from fairlead.site.language import ENGLISH, languages
 from fairlead.site.page_cache import (
+    JSON,
     MOST_KEY_BYTES,
     MOST_PART_CHARACTERS,
     MOST_QUERIED_BYTES,
@@ -153,3 +155,39 @@ def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the
         assert [one() for one in left] == [None]
     finally:
         gc.enable()
+
+
+def test_pages_are_made_in_a_thread_and_what_has_begun_is_finished_when_its_visitor_leaves() -> None:
+    press = PageCache(languages=languages(), budget=PageBudget(1e9, 1e9))
+    request = Request({"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": []})
+    visit = Visit(languages()[0], "http://a", "/x")
+    made: list[tuple[str, int]] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow() -> bytes:
+        begun.set()
+        assert go_on.wait(60)
+        made.append(("slow", threading.get_ident()))
+        return b"slow"
+
+    def quick() -> bytes:
+        made.append(("quick", threading.get_ident()))
+        return b"quick"
+
+    async def scene() -> None:
+        first = asyncio.create_task(press.data(request, visit, "a", JSON, 1, slow))
+        while not begun.is_set():  # noqa: ASYNC110 - the loop turns while a page is made
+            await asyncio.sleep(0.001)
+        second = asyncio.create_task(press.data(request, visit, "b", JSON, 1, quick))
+        first.cancel()
+        await asyncio.sleep(0.01)
+        assert not first.done()
+        assert not made
+        go_on.set()
+        assert (await second).body == b"quick"
+        with pytest.raises(asyncio.CancelledError):
+            await first
+
+    asyncio.run(scene())
+    assert [name for name, _ in made] == ["slow", "quick"]
+    assert threading.get_ident() not in {thread for _, thread in made}

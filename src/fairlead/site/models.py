@@ -44,7 +44,8 @@ async def listed(desk: PageContext) -> tuple[Entry, ...]:
     desk.listed_at, desk.listed_from = now, snapshot
     key = (desk.version(), tuple((state.kind, state.obstacle) for state in states.values()))
     if desk.listed is None or desk.listed_key != key:
-        desk.listed_key, desk.listed = key, (next(desk.numbers), entries_of(snapshot, states))
+        entries = await desk.press.in_thread(lambda: entries_of(snapshot, states))
+        desk.listed_key, desk.listed = key, (next(desk.numbers), entries)
     return desk.listed[1]
 
 

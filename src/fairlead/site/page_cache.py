@@ -10,9 +10,11 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import PurePosixPath
+from typing import TypeVar
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -24,6 +26,8 @@ from fairlead import __version__
 from fairlead.site import shown
 from fairlead.site.budget import PageBudget
 from fairlead.site.language import Language
+
+Made = TypeVar("Made")
 
 MOST_PRINTS = 1_000
 # All prints together, with what they are found by: about 200 pages of a model, compressed.
@@ -214,6 +218,8 @@ class PageCache:
     budget: PageBudget = field(default_factory=PageBudget)
     plain: Prints = field(default_factory=lambda: Prints(MOST_PRINTS, MOST_BYTES))
     queried: Prints = field(default_factory=lambda: Prints(MOST_QUERIED_PRINTS, MOST_QUERIED_BYTES))
+    # One thread: what pages keep between them is seen by one page at a time.
+    _maker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "pages"))
     _environments: dict[str, Environment] = field(default_factory=dict)
     _errors: dict[Hashable, CachedPage] = field(default_factory=dict)
     _compiled: dict[str, asyncio.Future[None]] = field(default_factory=dict)
@@ -309,11 +315,21 @@ class PageCache:
             async with self.budget.turn(plain=True):
                 made = self.plain.get(key)
                 if made is None:
-                    picture = await asyncio.get_running_loop().run_in_executor(None, body)
+                    picture = await self.in_thread(body)
                     cache = f"public, max-age={PICTURE_SECONDS}"
                     made = CachedPage.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"})
                     self.plain.put(key, made)
         return made.answer(request)
+
+    async def in_thread(self, make: Callable[[], Made]) -> Made:
+        """Calls `make` in the thread where pages are made: 20 to 50 ms of Python at once, which must not hold the event
+        loop. A visitor who leaves is waited for: what has begun is finished before the next page begins."""
+        work = asyncio.get_running_loop().run_in_executor(self._maker, make)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])
+            raise
 
     def forget(self, parts: bool = True) -> None:
         """Keeps none of what was printed, or only the parts; measurements of how long printing takes begin so."""
@@ -352,10 +368,7 @@ class PageCache:
             async with self.budget.turn(plain):
                 found = prints.get(key)  # somebody else may have waited for the same
                 if found is None:
-                    found = make()
-                    # Contexts of templates are cycles that hold all the text of a page, in less than a hundred objects.
-                    # A gateway's collector comes after twenty thousand: some hundred pages would lie about.
-                    gc.collect(0)
+                    found = await self.in_thread(lambda: _made(make))
                     prints.put(key, found)
         return found
 
@@ -396,6 +409,14 @@ class PageCache:
             found.filters.update(shown.filters(language))
             self._environments[language.code] = found
         return found
+
+
+def _made(make: Callable[[], CachedPage]) -> CachedPage:
+    made = make()
+    # Contexts of templates are cycles that hold all the text of a page, in less than a hundred objects. A gateway's
+    # collector comes after thousands: some hundred pages would lie about.
+    gc.collect(0)
+    return made
 
 
 def policy(html: str) -> str:

@@ -49,9 +49,18 @@ from fairlead.wire.chat_shapes import (
     Tool,
     ToolChoiceObject,
 )
-from fairlead.wire.counting import PartItem, ToolItem, TooMany, decode_members, holds_more
+from fairlead.wire.counting import (
+    CountedMessage,
+    Item,
+    PartItem,
+    ToolItem,
+    TooMany,
+    decode_counted,
+    decode_members,
+    holds_more,
+)
 from fairlead.wire.duplicates import refuse_duplicates, refuse_duplicates_inside
-from fairlead.wire.fast_parse import LEAST_BYTES, USUAL, FastParser, read_within
+from fairlead.wire.fast_parse import LEAST_BYTES, UNCOUNTED_BYTES, USUAL, FastParser, read_within, too_many_messages
 from fairlead.wire.media import check_media
 from fairlead.wire.preferences import Preferences
 
@@ -181,11 +190,13 @@ _MODEL: Final = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id 
 _byte: Final = struct.Struct("B").unpack_from  # cheaper than a memoryview of it
 _body: Final = msgspec.json.Decoder(dict[str, Raw])
 _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
+_counted_messages: Final = msgspec.json.Decoder(Annotated[list[CountedMessage], Meta(min_length=1)])
 _members: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _string: Final = msgspec.json.Decoder(str)
 _parts: Final = msgspec.json.Decoder(Annotated[list[Raw], Meta(min_length=1)])
 _part: Final = msgspec.json.Decoder(Part)
 _tool_items: Final = msgspec.json.Decoder(list[ToolItem])
+_message_items: Final = msgspec.json.Decoder(list[Item])
 _part_items: Final = msgspec.json.Decoder(list[PartItem])
 _schema: Final = msgspec.json.Decoder(Json)
 _long_messages: Final = msgspec.json.Decoder(list[LongMessage])
@@ -459,7 +470,15 @@ def tool_choice(raw: Raw) -> Any:
 def _check_messages(raw: Raw) -> tuple[int, bool, str | None, Raw]:
     """(media, has tool calls or results, text of a last assistant message, the first user message)."""
     try:
-        messages = _messages.decode(raw)
+        if len(raw) <= UNCOUNTED_BYTES:
+            messages = _messages.decode(raw)
+        else:
+            messages = decode_counted(_counted_messages, raw, MOST_MESSAGES + MOST_TOOL_CALLS)
+    except TooMany:
+        # Which of the two there are too many of shows in the messages without their calls.
+        if holds_more(_message_items, raw, MOST_MESSAGES):
+            raise too_many_messages() from None
+        raise _too_many_calls("messages") from None
     except msgspec.DecodeError as error:
         sentence, _, path = str(error).partition(" - at `$")
         where = "messages" + path.rstrip("`")
@@ -467,7 +486,7 @@ def _check_messages(raw: Raw) -> tuple[int, bool, str | None, Raw]:
     except RecursionError:
         raise InvalidRequest("messages are nested too deeply.", param="messages") from None
     if len(messages) > MOST_MESSAGES:
-        raise InvalidRequest(f"There are more than {MOST_MESSAGES:,} messages.", param="messages")
+        raise too_many_messages()
     has_tools = False
     seen = _Seen()
     text: str | None = None
@@ -508,7 +527,11 @@ def _check_tool_message(message: Message, where: str, seen: _Seen) -> None:
             raise InvalidRequest("Only assistant messages have tool_calls.", param=f"{where}.tool_calls")
         seen.calls += len(message.tool_calls)
         if seen.calls > MOST_TOOL_CALLS:
-            raise InvalidRequest(f"The messages have more than {MOST_TOOL_CALLS:,} tool calls.", param=where)
+            raise _too_many_calls(where)
+
+
+def _too_many_calls(where: str) -> InvalidRequest:
+    return InvalidRequest(f"The messages have more than {MOST_TOOL_CALLS:,} tool calls.", param=where)
 
 
 def _first(raw: Raw) -> int:

@@ -9,7 +9,12 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-__all__ = ["Item", "Members", "PartItem", "TooMany", "ToolItem", "decode_members", "holds_more"]
+from fairlead.wire.chat_shapes import Call, Message, PlainMessage
+
+__all__ = [
+    "CountedMessage", "CountedPlainMessage", "Item", "Members", "PartItem", "TooMany", "ToolItem", "decode_counted",
+    "decode_members", "holds_more",
+]  # fmt: skip
 
 
 class TooMany(Exception):
@@ -38,6 +43,37 @@ class PartItem(Item, gc=False):
 
 class ToolItem(Item, gc=False):
     type: Literal["function"]
+
+
+class CountedPlainMessage(PlainMessage, frozen=True, forbid_unknown_fields=True, gc=False):
+    def __post_init__(self) -> None:
+        _countdown.left -= 1
+        if _countdown.left < 0:
+            raise TooMany
+
+
+class CountedCall(Call, frozen=True, gc=False):
+    def __post_init__(self) -> None:
+        _countdown.left -= 1
+        if _countdown.left < 0:
+            raise TooMany
+
+
+class CountedMessage(Message, frozen=True, gc=False):
+    """It and its tool calls count."""
+
+    tool_calls: list[CountedCall] | None = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        _countdown.left -= 1
+        if _countdown.left < 0:
+            raise TooMany
+
+
+def decode_counted(decoder: msgspec.json.Decoder[Any], text: bytes | Raw, most: int) -> Any:
+    """What `decoder` makes of a text. Raises TooMany at the object that is one too many, and msgspec.DecodeError."""
+    _countdown.left = most
+    return decoder.decode(text)
 
 
 def holds_more(decoder: msgspec.json.Decoder[Any], text: Raw, most: int) -> bool:

@@ -17,6 +17,7 @@ from fairlead.errors import InvalidRequest
 from fairlead.wire.bounds import MOST_MESSAGES
 from fairlead.wire.chat_request import LONGEST_TEMPLATE, ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import NULL, PlainMessage
+from fairlead.wire.counting import CountedPlainMessage, TooMany, decode_counted
 
 # From here on a body may have any member of the API; a shorter one would not gain by it.
 LEAST_BYTES: Final = 8_192
@@ -25,11 +26,14 @@ USUAL: Final = (
     "model", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens", "n", "seed",
     "stop", "user", "presence_penalty", "frequency_penalty",
 )  # fmt: skip
+# A longer one has its messages counted while they are decoded: a list of a million ends at the first one too many.
+UNCOUNTED_BYTES: Final = 131_072
 _ABSENT: Final = Raw(b"")
 _string: Final = msgspec.json.Decoder(str)
 _astuple: Final = msgspec.structs.astuple
 _NULL: Final[Raw] = NULL
 _messages: Final = msgspec.json.Decoder(list[PlainMessage]).decode
+_counted_messages: Final = msgspec.json.Decoder(list[CountedPlainMessage])
 
 
 class FastParse:
@@ -57,21 +61,31 @@ class FastParse:
 class FastParser:
     """Reads bodies whose members are among `names`, beside `messages`."""
 
-    __slots__ = ("_decode", "_names")
+    __slots__ = ("_counted", "_decode", "_names")
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(names)
-        members: list[Any] = [("messages", list[PlainMessage])]
+        self._decode = self._decoder(PlainMessage).decode
+        self._counted = self._decoder(CountedPlainMessage)
+
+    def _decoder(self, message: type[PlainMessage]) -> msgspec.json.Decoder[Any]:
+        members: list[Any] = [("messages", list[message])]  # type: ignore[valid-type]
         members += [(name, Raw, _ABSENT) for name in self._names]
-        shape = msgspec.defstruct("Body", members, forbid_unknown_fields=True, gc=False)
-        self._decode = msgspec.json.Decoder(shape).decode
+        return msgspec.json.Decoder(msgspec.defstruct("Body", members, forbid_unknown_fields=True, gc=False))
 
     def read(self, body: bytes) -> FastParse | None:
         """None when the two passes have to look at it. `body` is known to be UTF-8."""
         try:
-            values: tuple[Any, ...] = _astuple(self._decode(body))
+            decoded: Any
+            if len(body) <= UNCOUNTED_BYTES:
+                decoded = self._decode(body)
+            else:
+                decoded = decode_counted(self._counted, body, MOST_MESSAGES)
         except (msgspec.DecodeError, RecursionError):
             return None
+        except TooMany:
+            raise too_many_messages() from None
+        values: tuple[Any, ...] = _astuple(decoded)
         # Each member takes at least so many bytes. What they leave is for the messages, which take at least theirs:
         # when that is all of it, none takes more.
         others = len('{"messages":}')
@@ -108,12 +122,17 @@ def read_within(template: RequestTemplate, body: bytes, begin: int = 0) -> ChatR
         return None
     text = _part(body, start, end)
     try:
-        said = _said(_messages(text), body, start, end)
+        if end - start <= UNCOUNTED_BYTES:
+            said = _said(_messages(text), body, start, end)
+        else:
+            said = _said(decode_counted(_counted_messages, Raw(text), MOST_MESSAGES), body, start, end)
         if said is None:
             return None
         prefill: str | None = _string.decode(said[1]) if said[0] == "assistant" else None
     except (msgspec.DecodeError, RecursionError):
         return None
+    except TooMany:
+        raise too_many_messages() from None
     return template.around(Raw(text), prefill, said[2])
 
 
@@ -122,7 +141,7 @@ def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tu
     than they must, which together are those from `start` to `end`; None otherwise. Raises InvalidRequest when there
     are too many: they are not decoded twice to find that out."""
     if len(messages) > MOST_MESSAGES:
-        raise InvalidRequest(f"There are more than {MOST_MESSAGES:,} messages.", param="messages")
+        raise too_many_messages()
     role = ""
     content = opening = _NULL
     at = start + 1
@@ -139,6 +158,10 @@ def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tu
             opening = content
         at += 23 + length + len(content)
     return (role, content, opening) if at == end and role else None
+
+
+def too_many_messages() -> InvalidRequest:
+    return InvalidRequest(f"There are more than {MOST_MESSAGES:,} messages.", param="messages")
 
 
 def _start(body: bytes, fields: dict[str, Raw]) -> int:
