@@ -1,4 +1,5 @@
-"""What a new caller dialect and a new operation cost: a folder or a module, and a row. Both are added here and called."""
+"""What new things cost: a caller dialect a folder and a row, an operation a module and a row, a route and a setting one
+line. Each is added here, and used."""
 
 from __future__ import annotations
 
@@ -7,21 +8,25 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
-from tests.compose.test_serving import Running, run, running
+from msgspec import Meta
+from tests.compose.test_serving import Running, get, run, running
 
+from fairlead.api import routes
 from fairlead.api.openapi import document
 from fairlead.api.routes import all_routes
 from fairlead.doors.table import DOORS, DoorRow
-from fairlead.errors import FairleadError, InvalidRequest
-from fairlead.http.request import Request
+from fairlead.errors import ConfigurationError, FairleadError, InvalidRequest
+from fairlead.http.request import Request, Response
 from fairlead.operations.chat.foreign import FOREIGN_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Demand
 from fairlead.routing.prompt import Prompt
+from fairlead.settings import File, LedgerSettings, load, reference
+from fairlead.settings.sections import Doc
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import Counted
 from fairlead.wire.answer import AnswerContext, Event, Finish, Start, WriterFactory, words
@@ -265,6 +270,66 @@ def test_an_operation_is_a_module_and_one_row(
     assert described["tags"] == ["Echo"]
     assert described["summary"] == "Echoes."
     assert "text/event-stream" not in described["responses"]["200"]["content"]
+
+
+def test_a_route_is_one_line_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
+) -> None:
+    def hours(request: Request, response: Response) -> None:
+        response.send(200, b"content-type: application/json\r\n", request.body or b'{"open": "always"}')
+
+    new = (
+        routes.Route("GET", "/v1/hours", lambda _: hours, "anyone", "Hours", "Shows the opening hours."),
+        routes.Route("POST", "/v1/hours/{day}", lambda _: hours, "key", "Hours", "Sets those of a day.", body="Redeem"),
+    )
+    monkeypatch.setattr(routes, "ROUTES", (*routes.ROUTES, *new))
+
+    async def test(it: Running) -> None:
+        assert (await get(it.port, "/v1/hours")) == {"open": "always"}
+        caller = it.caller()
+        assert (await caller.post("/v1/hours/sunday", b'{"code": "x"}')).status == 401
+        key = f"Authorization: Bearer {it.key}"
+        assert (await caller.post("/v1/hours/sunday", b'{"code": "x"}', key)).body == b'{"code": "x"}'
+        assert (await caller.post("/v1/hours", b"{}", key)).status == 405
+        described = (await get(it.port, "/openapi.json"))["paths"]
+        assert described["/v1/hours"]["get"]["summary"] == "Shows the opening hours."
+        assert "security" in described["/v1/hours/{day}"]["post"]
+
+    with_gateway(tmp_path, test, upstream.url)
+
+
+class MoreLedgerSettings(LedgerSettings, frozen=True, forbid_unknown_fields=True):
+    grace_seconds: Annotated[int, Meta(ge=0, le=90), Doc("how long a bill may wait ([ledger])")] = 4
+
+
+class MoreFile(File, frozen=True, forbid_unknown_fields=True):
+    ledger: MoreLedgerSettings = MoreLedgerSettings()
+
+
+def test_a_setting_is_one_field_of_its_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "File", MoreFile)
+    monkeypatch.setattr(reference, "File", MoreFile)
+    file = tmp_path / "fairlead.toml"
+
+    def grace(text: str) -> Any:
+        file.write_text(text)
+        return load.load_settings(file, {}).ledger.grace_seconds  # type: ignore[attr-defined]
+
+    def refusal(text: str) -> str:
+        with pytest.raises(ConfigurationError) as caught:
+            grace(text)
+        return caught.value.message.removeprefix(str(tmp_path))
+
+    assert grace("") == 4
+    assert grace("[ledger]\ngrace_seconds = 7\n") == 7
+    assert refusal("[ledger]\ngrace_seconds = 91\n") == (
+        "/fairlead.toml:2: grace_seconds takes a whole number from 0 to 90, not 91."
+    )
+    assert "did you mean 'grace_seconds'?" in refusal("[ledger]\ngrace_secondz = 7\n")
+    assert "belongs in [ledger]" in refusal("[server]\ngrace_seconds = 7\n")
+    docs = SOURCE.parents[1] / "docs"
+    page = reference.renewed(docs / "reference" / "settings.md", docs)
+    assert "| `grace_seconds` | 4 | 0 to 90 | how long a bill may wait ([ledger](../internals/ledger.md)) |\n" in page
 
 
 def imports_of(file: Path) -> set[str]:
