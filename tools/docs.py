@@ -5,15 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import reference_pages
+
 from fairlead.settings.reference import renewed
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def main(*, check: bool) -> int:
+    """With `check` nothing is written; the exit status is 1 when a page differs."""
+    texts = {page: reference_pages.renewed(page) for page in reference_pages.pages()}
+    texts |= {page: renewed(page, DOCS) for page in DOCS.rglob("settings.md")}
     differs = False
-    for page in DOCS.rglob("settings.md"):
-        text = renewed(page, DOCS)
+    for page, text in texts.items():
         if text == page.read_text("utf-8"):
             continue
         differs = True

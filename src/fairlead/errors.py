@@ -300,3 +300,111 @@ class ConfigurationError(FairleadError):
     """A wrong setting. The text names the file and line (or the variable) and the fix."""
 
     code = "configuration_error"
+
+
+class Explanation(NamedTuple):
+    """A line of the error reference: what a code means, and what its reader does about it. Both are Markdown."""
+
+    meaning: str
+    action: str
+
+
+# What the HTTP server rejects by itself, before there is a request to raise an error for.
+HTTP_STATUSES: Final[Mapping[str, int]] = {"request_timeout": 408, "request_too_large": 413, "headers_too_large": 431}
+EXPLANATIONS: Final[Mapping[str, Explanation]] = {
+    "invalid_request": Explanation(
+        "The request is malformed; `param` names the parameter. Also an invalid `Host` header or request target.",
+        "Correct the request.",
+    ),
+    "context_length_exceeded": Explanation(
+        "The prompt and the answer together exceed the context length of the model.",
+        "Shorten the prompt, lower `max_tokens`, or use a model with a longer context.",
+    ),
+    "unsupported_content": Explanation(
+        "A content part of an unknown type, a part that its message role does not allow, or input (image, audio, file, "
+        "video) that the model does not accept. `param` names the part.",
+        "Remove the part, or use another model.",
+    ),
+    "invalid_api_key": Explanation("The API key is missing, unknown, expired or revoked.", "Send a valid key."),
+    "insufficient_credit": Explanation(
+        "The call could cost more than the credit of the account. `needed_usd`, `available_usd` and "
+        "`largest_max_tokens` are members of the error.",
+        "Lower `max_tokens`, or add credit.",
+    ),
+    "budget_exceeded": Explanation(
+        "The call could cost more than is left of a budget of the key or the account.",
+        "Lower `max_tokens`, or wait for the next period.",
+    ),
+    "forbidden": Explanation(
+        "The key may not use this model, or not from this network.", "Use another key, or ask the operator."
+    ),
+    "not_found": Explanation("There is no such path, or no call with this id.", "Correct it."),
+    "model_not_found": Explanation("There is no such model.", "List the models with `GET /v1/models`."),
+    "no_candidate": Explanation(
+        "No deployment meets the requirements of the request: its `provider` preferences, or a feature that it needs. "
+        "The message gives the reason for each.",
+        "Relax the preferences; `POST /v1/plan` shows the effect.",
+    ),
+    "method_not_allowed": Explanation(
+        "The path does not support this method; `Allow` lists those it supports.", "Use a listed method."
+    ),
+    "request_timeout": Explanation("The head or the body did not arrive in time.", "Send it faster."),
+    "request_too_large": Explanation("The body exceeds `max_body_bytes`.", "Send a smaller body."),
+    "headers_too_large": Explanation(
+        "The headers, or the metadata of a chunked body, exceed the limit.", "Send fewer or smaller headers."
+    ),
+    "rate_limit_exceeded": Explanation(
+        "A rate limit of the key, the account or the model is reached, or too many emulated calls of the key failed. "
+        "The message names the limit, `x-ratelimit-*` what is left.",
+        "Retry after `Retry-After`.",
+    ),
+    "upstream_refused": Explanation(
+        "The provider rejected the request as invalid. The status is the provider's own.",
+        "Read the message of the provider.",
+    ),
+    "internal_error": Explanation(
+        "A bug in Fairlead. The log has the traceback under the request id.", "Report it with the request id."
+    ),
+    "no_deployment": Explanation(
+        "The model is in the catalogue and has no deployment here.", "Configure a deployment, or use another model."
+    ),
+    "candidates_resting": Explanation(
+        "Every deployment of the model is out of use: its circuit breaker is open, or its provider limits the rate.",
+        "Retry after `Retry-After`.",
+    ),
+    "deadline_exceeded": Explanation(
+        "The deadline passed: `x-fairlead-timeout`, or that of the operator.", "Allow more time."
+    ),
+    "engine_starting": Explanation(
+        "The local engine is not ready yet, or was given up after crashes; the message says which.",
+        "Retry in a few seconds. After crashes: the operator restarts Fairlead.",
+    ),
+    "ledger_unavailable": Explanation(
+        "Usage cannot be recorded, so no paid call is accepted.",
+        "Retry after `Retry-After`. `/readyz` tells the operator why.",
+    ),
+    "overloaded": Explanation(
+        "Too many requests in flight, too many JSON schemas of the key waiting to be checked, or no buffer left for "
+        "request bodies (`max_buffered_bytes`).",
+        "Retry after `Retry-After`.",
+    ),
+    "shutting_down": Explanation("The server is stopping.", "Retry."),
+    "upstream_unreachable": Explanation("No connection to the provider could be opened.", "Retry."),
+    "upstream_timeout": Explanation("The provider was too slow; the message names the phase.", "Retry."),
+    "upstream_busy": Explanation("Too many calls are queued for the provider.", "Retry."),
+    "upstream_rate_limited": Explanation("The provider limits the rate of this gateway.", "Retry after `Retry-After`."),
+    "upstream_denied": Explanation("The provider rejected the credentials of this gateway.", "Tell the operator."),
+    "upstream_failed": Explanation("The provider failed with a 5xx status.", "Retry."),
+    "upstream_invalid": Explanation("The answer of the provider violates its protocol.", "Retry."),
+    "answer_invalid": Explanation(
+        "The answer of the model did not conform to the JSON schema, nor did the repaired one. The message names the "
+        "keyword of the schema and quotes nothing of the answer.",
+        "Retry, or use another model.",
+    ),
+    "upstream_cut": Explanation("The answer ended before it was complete.", "Retry."),
+    "engine_crashed": Explanation("The local engine crashed and is being restarted.", "Retry."),
+    "caller_gone": Explanation("The caller disconnected. Recorded, never sent.", "Nothing."),
+    "configuration_error": Explanation(
+        "A setting or an argument is wrong. Printed by commands, never sent to callers.", "Correct it as the text says."
+    ),
+}

@@ -40,7 +40,7 @@ def test_the_document_is_valid_openapi_3_1(document: Any) -> None:
 
 
 def test_every_route_of_the_documentation_is_in_it_and_the_other_way_round(document: Any) -> None:
-    rows = re.findall(r"^\| `(GET|POST|DELETE|PATCH|PUT) (/[^`?]*)", API_PAGE.read_text("utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| \[`(GET|POST|DELETE|PATCH|PUT) (/[^`?]*)", API_PAGE.read_text("utf-8"), re.MULTILINE)
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == set(rows)
 

@@ -32,7 +32,8 @@ def configuration(upstream: str) -> str:
             f'[[models]]\nid = "{name}"\n[[models.deployments]]\nprovider = "scripted"\nupstream_model = "{name}"\n'
             'price = { input = "0.10", output = "0.30" }\n'
         )
-    return "\n".join(lines)
+    # Performance is shown soon after a call.
+    return "\n".join([*lines, "[telemetry]\nflush_seconds = 1\n"])
 
 
 @pytest.fixture(scope="session")

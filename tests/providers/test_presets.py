@@ -15,24 +15,12 @@ from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import PRESETS, with_presets
 from fairlead.settings import load_settings
 
-PAGE = Path(__file__).parents[2] / "docs" / "internals" / "providers.md"
-
 
 def provider(tmp_path: Path, text: str, environment: dict[str, str]) -> Provider:
     file = tmp_path / "c.toml"
     file.write_text(f'[[providers]]\nid = "it"\n{text}\n')
     settings = with_presets(load_settings(file, environment), environment)
     return build(settings, DIALECTS, supports_prefill, environment).providers["it"]
-
-
-def test_the_page_lists_every_preset_as_it_is() -> None:
-    rows = [
-        f"| `{row.id}` | {row.name} | {f'`{row.base_url}`' if row.base_url else 'your own'} | `{row.key_variable}` "
-        f"| {row.dialect} | {row.disconnect} | {row.note} | {row.source} |"
-        for row in PRESETS.values()
-    ]
-    section = PAGE.read_text("utf-8").partition("## Presets")[2].partition("\n## ")[0]
-    assert [line for line in section.splitlines() if line.startswith("| `")] == rows
 
 
 def test_every_preset_names_a_dialect_an_address_a_key_and_a_source() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from fairlead.api.auth import UnknownKey
+from fairlead.api.headers import ALLOWED_HEADERS, EXPOSED_HEADERS
 from fairlead.api.ids import request_id_lines
 from fairlead.doors.table import DEFAULT_DOOR, DoorFinder
 from fairlead.errors import (
@@ -29,13 +30,6 @@ Routes = dict[str, dict[str, Endpoint]]
 DATA_PLANE_PREFIX: Final = "/v1/"
 # Of a 503 that does not know when it will be over.
 RETRY_AFTER_SECONDS: Final = 1
-ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
-EXPOSED_HEADERS: Final = (
-    b"x-request-id, x-fairlead-dropped, x-fairlead-clamped, x-fairlead-parameters, x-fairlead-emulated, "
-    b"x-fairlead-deployment, x-fairlead-generation-id, x-fairlead-cost, retry-after, "
-    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
-    b"x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
-)
 
 
 class Dispatch:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from hashlib import sha256
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -35,7 +37,7 @@ SCHEMAS: Mapping[str, Any] = {
                     "message": {"type": "string", "description": "What went wrong, and the next step."},
                     "type": {"type": "string"},
                     "param": {"type": ["string", "null"]},
-                    "code": {"type": "string", "description": "Every code is in the documentation."},
+                    "code": {"type": "string", "description": "See the error reference."},
                 },
                 "additionalProperties": True,
             }
@@ -119,7 +121,9 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": _schemas(),
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key of this server."}},
+            "securitySchemes": {
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key of this gateway."}
+            },
         },
     }
 
@@ -127,7 +131,13 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 def _operation(row: Route) -> dict[str, Any]:
     members = re.findall(r"\{(\w+)\}", row.path)
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "description": "May have slashes."}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string"},
+            "description": "The id of a model (it may contain slashes) or of a call.",
+        }
         for name in members
     ] + [
         {
@@ -139,15 +149,17 @@ def _operation(row: Route) -> dict[str, Any]:
         }
         for name, meaning in row.query.items()
     ]
+    example = examples().get(f"{row.method} {row.path}", {})
     content: dict[str, Any] = {row.media_type: {"schema": _reference(row.answer)}}
+    content[row.media_type] |= _example(example, "response")
     if row.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
-    responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
+    responses: dict[str, Any] = {"200": {"description": "Success.", "content": content}}
     for status in sorted(
         {*((401,) if row.who == "key" else ()), *((401, 403) if row.takes_key else ()), *row.statuses}
     ):
         responses[str(status)] = {
-            "description": "Why not, and the next step.",
+            "description": "An error: what went wrong, and the next step.",
             "content": {"application/json": {"schema": _reference("Error")}},
         }
     found: dict[str, Any] = {
@@ -157,14 +169,29 @@ def _operation(row: Route) -> dict[str, Any]:
         "responses": responses,
         "security": [{"key": []}] if row.who == "key" else [{}, {"key": []}] if row.takes_key else [],
     }
+    if row.details:
+        found["description"] = row.details
     if parameters:
         found["parameters"] = parameters
     if row.body:
         found["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _reference(row.body)}},
+            "content": {"application/json": {"schema": _reference(row.body), **_example(example, "request")}},
         }
     return found
+
+
+@cache
+def examples() -> Mapping[str, Mapping[str, Any]]:
+    """By method and path: `request` and `response`, as a gateway answered. A test compares their members with those of
+    real answers."""
+    text = (files("fairlead.api") / "examples.json").read_text("utf-8")
+    found: Mapping[str, Mapping[str, Any]] = msgspec.json.decode(text)
+    return found
+
+
+def _example(example: Mapping[str, Any], side: str) -> dict[str, Any]:
+    return {"example": example[side]} if side in example else {}
 
 
 def _reference(name: str) -> dict[str, Any]:
@@ -176,14 +203,21 @@ def _schemas() -> dict[str, Any]:
     types = [PARAMETERS[name].decoder.type for name in names]
     found, parts = msgspec.json.schema_components([*types, ModelList, ModelEntry], ref_template=REFERENCE)
     properties: dict[str, Any] = {
-        "model": {"type": "string", "minLength": 1, "maxLength": 256, "description": "The id of a model."},
+        "model": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "description": "The id of a model (GET /v1/models).",
+        },
         "messages": {"type": "array", "minItems": 1, "items": _reference("Message")},
     }
     for name, schema in zip(names, found, strict=False):
         properties[name] = {"description": PARAMETERS[name].wanted, **schema}
     properties["fairlead"] = {
         "type": "object",
-        "properties": {"strict": {"type": "boolean", "description": "Refuse what would be dropped."}},
+        "properties": {
+            "strict": {"type": "boolean", "description": "Reject the request instead of dropping a parameter."}
+        },
         "additionalProperties": False,
     }
     chat = {"type": "object", "required": ["model", "messages"], "properties": properties}

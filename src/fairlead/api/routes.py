@@ -47,6 +47,7 @@ class Route:
     """A method of a path. A path ends with at most one member in braces, whose value may hold slashes; routes that go
     on behind it share its endpoint.
 
+    `summary`: one sentence, `details`: what else a caller should know; both are Markdown in the documentation.
     `body` and `answer`: the name of a schema in `openapi.SCHEMAS`, or ""; `query`: names with what they mean,
     `optional` when none of them is needed; `streams`: it may answer with server-sent events; `statuses`: besides 200,
     and those of a key that is no good.
@@ -58,6 +59,7 @@ class Route:
     who: Literal["anyone", "key"]
     tag: str
     summary: str
+    details: str = ""
     answer: str = "Object"
     body: str = ""
     media_type: str = "application/json"
@@ -100,50 +102,75 @@ def _model(endpoints: Endpoints) -> Endpoint:
 ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/v1/plan", lambda to: to.plan, "key", "Chat",
-        "Says which deployments would serve a chat, in order, and why the others would not.",
+        "Show how a chat request would be routed now.",
+        "Takes the body of a chat completion and returns the candidates in order, with their scores, and every "
+        "rejected deployment with the reason. No provider is called and nothing is charged.",
         body="ChatRequest", statuses=(400, 403, 404),
     ),
-    Route("GET", "/v1/models", lambda to: to.models.list, "anyone", "Models", "Lists the models.", answer="ModelList"),
     Route(
-        "GET", "/v1/models/{id}", _model, "anyone", "Models", "Shows one model.", answer="ModelEntry", statuses=(404,)
+        "GET", "/v1/models", lambda to: to.models.list, "anyone", "Models", "List the models.",
+        "OpenAI's fields, and context length, limits, modalities, parameters, defaults and prices. A key that is "
+        "restricted to certain models sees only those.",
+        answer="ModelList",
+        query={"all": "true: also the models of the catalogue that have no deployment here."}, optional=True,
+    ),
+    Route(
+        "GET", "/v1/models/{id}", _model, "anyone", "Models", "Retrieve a model.", answer="ModelEntry", statuses=(404,)
     ),
     Route(
         "GET", "/v1/models/{id}/performance", _model, "anyone", "Models",
-        "Shows what was measured of a model and its deployments.",
-        query={"window": "1h, 24h, 7d or 30d."}, optional=True, statuses=(400, 404, 503),
+        "Retrieve the measured performance of a model.",
+        "First-token time, output speed, latency, success and uptime, for the model as callers saw it and for each "
+        "deployment. A figure with too few samples is null and has a reason.",
+        query={"window": "30m, 1h, 24h, 7d or 30d. Default: 24h."}, optional=True, statuses=(400, 404, 503),
     ),
     Route(
         "GET", "/v1/models/{id}/endpoints", _model, "anyone", "Models",
-        "Lists the deployments of a model in OpenRouter's shape.", statuses=(404,),
+        "List the deployments of a model.",
+        "In OpenRouter's format: provider, prices, limits, parameters, and uptime, latency and throughput of the last "
+        "30 minutes.",
+        statuses=(404,),
     ),
     Route(
-        "GET", "/v1/generation", lambda to: to.receipts.generation, "key", "Money",
-        "Shows what a call of your account used and cost.",
+        "GET", "/v1/generation", lambda to: to.receipts.generation, "key", "Billing",
+        "Retrieve the usage and cost of a call.",
+        "In OpenRouter's format. Only calls of your own account are visible.",
         query={"id": "The value of x-fairlead-generation-id."}, statuses=(400, 404),
     ),
     Route(
-        "GET", "/v1/receipts/{id}", lambda to: to.receipts.receipt, "key", "Money",
-        "Shows how a charge was made up.", statuses=(404,),
+        "GET", "/v1/receipts/{id}", lambda to: to.receipts.receipt, "key", "Billing",
+        "Retrieve the receipt of a call.",
+        "Usage by token class, the price sheet, and one line with a formula for each class, so that the charge can be "
+        "recomputed.",
+        statuses=(404,),
     ),
     Route(
-        "GET", "/v1/key", lambda to: to.credit.key, "key", "Money", "Shows what this key has used and what is left."
+        "GET", "/v1/key", lambda to: to.credit.key, "key", "Billing",
+        "Retrieve what the key has used and its limits.",
+        "limit, limit_remaining and limit_reset describe the budget, or the credit, with the least left.",
     ),
     Route(
-        "GET", "/v1/credits", lambda to: to.credit.credits, "key", "Money",
-        "Shows what the account was granted and has used.",
+        "GET", "/v1/credits", lambda to: to.credit.credits, "key", "Billing",
+        "Retrieve the credit of the account: granted, used and remaining.",
     ),
     Route(
-        "POST", "/v1/credits/redeem", lambda to: to.credit.redeem, "key", "Money",
-        "Adds what a code is worth to the account.", body="Redeem", statuses=(400,),
+        "POST", "/v1/credits/redeem", lambda to: to.credit.redeem, "key", "Billing",
+        "Redeem a credit code.", "Adds the value of the code to the account. A code works once.",
+        body="Redeem", statuses=(400,),
     ),
-    Route("GET", "/healthz", lambda to: to.checks.process, "anyone", "Health", "Says that the process answers."),
     Route(
-        "GET", "/readyz", lambda to: to.checks.ready, "anyone", "Health",
-        "Says whether a call can be served.", statuses=(503,),
+        "GET", "/healthz", lambda to: to.checks.process, "anyone", "Operations", "Check that the process is alive."
     ),
-    Route("GET", "/openapi.json", lambda to: to.openapi, "anyone", "Health", "This document."),
     Route(
-        "GET", "/metrics", lambda to: to.metrics, "anyone", "Health", "Figures for Prometheus.",
+        "GET", "/readyz", lambda to: to.checks.ready, "anyone", "Operations",
+        "Check that calls can be served.", "503 lists the reasons; warnings are for the operator.", statuses=(503,),
+    ),
+    Route(
+        "GET", "/openapi.json", lambda to: to.openapi, "anyone", "Operations", "Retrieve this API as OpenAPI 3.1.",
+    ),
+    Route(
+        "GET", "/metrics", lambda to: to.metrics, "anyone", "Operations", "Retrieve metrics for Prometheus.",
+        "Served here only with metrics = true; it may have an address of its own.",
         answer="Text", media_type="text/plain",
     ),
 )  # fmt: skip
@@ -156,7 +183,7 @@ def call_routes() -> Iterator[Route]:
         for path in row.paths:
             yield Route(
                 "POST", path, endpoint, "key", row.operation.name.capitalize(), row.summary,
-                answer=row.answer, body=row.body, streams=row.streams, statuses=CALL_STATUSES,
+                row.details, answer=row.answer, body=row.body, streams=row.streams, statuses=CALL_STATUSES,
             )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from fairlead.api.call import CallEndpoint
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint, Routes
 from fairlead.api.health import HealthChecks
-from fairlead.api.metrics import Gauge, Metrics
+from fairlead.api.metrics import Metrics
 from fairlead.api.models import Models
 from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
@@ -22,6 +22,7 @@ from fairlead.api.receipts import Receipts
 from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.compose.gauges import gauges
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import LazySite, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
@@ -252,43 +253,7 @@ class Parts:
         return {name: CallEndpoint(row.door, self.gateway, self.keys, self._sender) for name, row in DOORS.items()}
 
     def _metrics(self) -> Metrics:
-        ledger, telemetry = self.ledger, self.telemetry
-        return Metrics(
-            (
-                Gauge("fairlead_requests_in_flight", "Requests in flight.", lambda: self.server.in_flight),
-                Gauge("fairlead_connections", "Open client connections.", lambda: len(self.server.open)),
-                Gauge("fairlead_buffered_bytes", "Bytes of request bodies in memory.", lambda: self.server.buffered),
-                Gauge("fairlead_open_bills", "Calls not yet charged.", lambda: self.servings.calls),
-                Gauge(
-                    "fairlead_spool_waiting_bytes",
-                    "Bytes of usage records not yet in the database.",
-                    lambda: ledger.waiting_bytes,
-                ),
-                Gauge("fairlead_spool_full", "1: the spool is full, paid calls are refused.", lambda: ledger.full),
-                Gauge("fairlead_spool_set_aside", "Usage records that could not be read.", lambda: ledger.set_aside),
-                Gauge("fairlead_usage_implausible", "Answers with implausible usage.", lambda: ledger.implausible),
-                Gauge("fairlead_spools_closed", "Spools that could not be opened.", lambda: len(ledger.closed_spools)),
-                Gauge(
-                    "fairlead_database_trouble",
-                    "1: usage records cannot be stored.",
-                    lambda: ledger.trouble is not None,
-                ),
-                Gauge(
-                    "fairlead_credit_trouble",
-                    "1: credit cannot be leased.",
-                    lambda: ledger.wallets.trouble is not None,
-                ),
-                Gauge("fairlead_telemetry_lost_cells", "Telemetry minutes dropped.", lambda: telemetry.lost),
-                Gauge(
-                    "fairlead_chore_failures",
-                    "Unexpected failures of background tasks.",
-                    lambda: self.background.failures,
-                ),
-                Gauge("fairlead_ready", "1: calls can be served.", lambda: not self.readiness.obstacles()),
-            ),
-            {"process": ledger.name},
-            lambda: families(telemetry.all_totals()),
-        )
+        return Metrics(gauges(self), {"process": self.ledger.name}, lambda: families(self.telemetry.all_totals()))
 
 
 def _private_server(given: ServerSettings, address: tuple[str, int], metrics: Endpoint, site: LazySite) -> Server:

@@ -17,7 +17,8 @@ class DoorRow:
     """Paths that take calls of one operation, by POST, in one dialect. A path may end with a member in braces, such as
     `/v1beta/models/{model}`.
 
-    `summary`, `body`, `answer` and `streams` describe it in /openapi.json; the two are names in `openapi.SCHEMAS`.
+    `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
+    `openapi.SCHEMAS`.
     """
 
     name: str
@@ -25,6 +26,7 @@ class DoorRow:
     operation: Operation
     door: Door
     summary: str
+    details: str = ""
     body: str = "Object"
     answer: str = "Object"
     streams: bool = True
@@ -33,7 +35,10 @@ class DoorRow:
 _ROWS: Final = (
     DoorRow(
         "openai_chat", ("/v1/chat/completions",), CHAT, OPENAI_CHAT,
-        "Answers a chat, at once or as a stream of server-sent events.", "ChatRequest", "ChatCompletion",
+        "Create a chat completion, whole or as a stream of server-sent events.",
+        "OpenAI's chat completions. Parameters that no deployment can carry are named in `x-fairlead-dropped`, or "
+        "rejected in strict mode. `usage` also has the cost of the call.",
+        "ChatRequest", "ChatCompletion",
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

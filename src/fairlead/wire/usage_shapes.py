@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
@@ -28,6 +29,19 @@ class TokenClasses(NamedTuple):
 
 CLASSES = TokenClasses._fields
 PROMPT_CLASSES = 6  # the first six make up the prompt
+# For readers of the price reference.
+CLASS_MEANINGS: Mapping[str, str] = {
+    "input": "prompt tokens that are in none of the other input classes; also those of files and video",
+    "cached_input": "prompt tokens read from the cache of the provider",
+    "cache_write_5m": "prompt tokens written to a cache that is kept for 5 minutes, or as long as the provider chooses",
+    "cache_write_1h": "prompt tokens written to a cache that is kept for an hour",
+    "image": "prompt tokens of images, where the provider counts them",
+    "audio_input": "prompt tokens of audio, where the provider counts them",
+    "output": "completion tokens that are in neither of the other output classes",
+    "reasoning": "completion tokens of reasoning",
+    "audio_output": "completion tokens of audio",
+    "request": "1 for each call",
+}
 
 
 Count = Annotated[int, Meta(ge=0, le=2**40)]

@@ -1,0 +1,68 @@
+"""Every header that callers send or receive, with its meaning: for cross-origin access and for the reference."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+
+class Header(NamedTuple):
+    """`meaning` is Markdown. `exposed` (of a response): a browser may read it, where cross-origin access is allowed."""
+
+    name: str
+    meaning: str
+    exposed: bool = True
+
+
+REQUEST_HEADERS: Final = (
+    Header("authorization", "`Bearer` and an API key."),
+    Header("content-type", "`application/json`. It is not checked."),
+    Header(
+        "x-fairlead-timeout",
+        "Seconds that the answer may take, from 0.05 to 86,400, such as `30` or `2.5`. After that the call ends with "
+        "`deadline_exceeded`.",
+    ),
+    Header(
+        "traceparent",
+        "The trace that the call belongs to (W3C Trace Context). Not sent on to providers.",
+    ),
+    Header("if-none-match", "The `etag` of an earlier response: unchanged data is answered with 304."),
+)
+RESPONSE_HEADERS: Final = (
+    Header("x-request-id", "On every response. Quote it when you report a problem; the log has it."),
+    Header("x-fairlead-generation-id", "The id of the call, for its receipt."),
+    Header(
+        "x-fairlead-cost", "The cost of a call in dollars, exact. Not on streams: their last chunk has it in `usage`."
+    ),
+    Header(
+        "x-fairlead-deployment",
+        "The deployment that served the call, `PROVIDER/UPSTREAM_MODEL`, percent-encoded.",
+    ),
+    Header(
+        "x-fairlead-dropped",
+        "Parameters of the request that the deployment does not support, percent-encoded; at most 32.",
+    ),
+    Header(
+        "x-fairlead-clamped",
+        "Parameters that were reduced to a range: of the provider, or of what the account can afford.",
+    ),
+    Header("x-fairlead-emulated", "Features that the deployment lacks and that the gateway emulated."),
+    Header(
+        "x-fairlead-parameters",
+        'With `"fairlead": {"parameters": true}`: the handling of each parameter, '
+        "`forwarded=temperature; translated=max_tokens; clamped=...; emulated=n; dropped=min_p`.",
+    ),
+    Header("x-ratelimit-limit-requests", "The request limit with the least left, where there is one."),
+    Header("x-ratelimit-remaining-requests", "Requests left of it."),
+    Header("x-ratelimit-reset-requests", "Time until it is full again, such as `1s` or `6m0s`."),
+    Header("x-ratelimit-limit-tokens", "The token limit with the least left, where there is one."),
+    Header("x-ratelimit-remaining-tokens", "Tokens left of it."),
+    Header("x-ratelimit-reset-tokens", "Time until it is full again."),
+    Header("retry-after", "Seconds to wait, where waiting helps."),
+    Header("www-authenticate", "`Bearer`, with 401.", exposed=False),
+    Header("allow", "The methods of the path, with 405.", exposed=False),
+    Header("etag", "The version of the data.", exposed=False),
+    Header("x-accel-buffering", "`no`, on streams: nginx passes every event on at once.", exposed=False),
+)
+PROVIDER_HEADERS: Final = (Header("x-fairlead-probe", "`1`, on requests that test whether a deployment works again."),)
+ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
+EXPOSED_HEADERS: Final = ", ".join(one.name for one in RESPONSE_HEADERS if one.exposed).encode()

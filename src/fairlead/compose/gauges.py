@@ -1,0 +1,54 @@
+"""The gauges of `GET /metrics`. Counters and histograms are in `telemetry/exposition.py`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fairlead.api.metrics import Gauge
+from fairlead.background import BackgroundTasks
+from fairlead.compose.readiness import Readiness
+from fairlead.http.server import Server
+from fairlead.ledger.ledger import Ledger
+from fairlead.serving import Servings
+from fairlead.telemetry.writer import TelemetryWriter
+
+
+class Measured(Protocol):
+    """The parts of a service, as far as gauges read them."""
+
+    background: BackgroundTasks
+    ledger: Ledger
+    readiness: Readiness
+    server: Server
+    servings: Servings
+    telemetry: TelemetryWriter
+
+
+def gauges(parts: Measured) -> tuple[Gauge, ...]:
+    """Nothing is read before it is asked for."""
+    return (
+        Gauge("fairlead_requests_in_flight", "Requests in flight.", lambda: parts.server.in_flight),
+        Gauge("fairlead_connections", "Open client connections.", lambda: len(parts.server.open)),
+        Gauge("fairlead_buffered_bytes", "Bytes of request bodies in memory.", lambda: parts.server.buffered),
+        Gauge("fairlead_open_bills", "Calls not yet charged.", lambda: parts.servings.calls),
+        Gauge(
+            "fairlead_spool_waiting_bytes",
+            "Bytes of usage records not yet in the database.",
+            lambda: parts.ledger.waiting_bytes,
+        ),
+        Gauge("fairlead_spool_full", "1: the spool is full, paid calls are rejected.", lambda: parts.ledger.full),
+        Gauge("fairlead_spool_set_aside", "Usage records that could not be read.", lambda: parts.ledger.set_aside),
+        Gauge("fairlead_usage_implausible", "Answers with implausible usage.", lambda: parts.ledger.implausible),
+        Gauge("fairlead_spools_closed", "Spools that could not be opened.", lambda: len(parts.ledger.closed_spools)),
+        Gauge(
+            "fairlead_database_trouble",
+            "1: usage records cannot be stored.",
+            lambda: parts.ledger.trouble is not None,
+        ),
+        Gauge(
+            "fairlead_credit_trouble", "1: credit cannot be leased.", lambda: parts.ledger.wallets.trouble is not None
+        ),
+        Gauge("fairlead_telemetry_lost_cells", "Telemetry minutes dropped.", lambda: parts.telemetry.lost),
+        Gauge("fairlead_chore_failures", "Unexpected failures of background tasks.", lambda: parts.background.failures),
+        Gauge("fairlead_ready", "1: calls can be served.", lambda: not parts.readiness.obstacles()),
+    )
