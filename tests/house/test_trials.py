@@ -6,22 +6,21 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, unquote
 
 import pytest
 from msgspec import Meta
 from tests.compose.test_serving import Running, get, run, running
+from tests.house.shout import SHOUT, Shout, shouted
 
 from fairlead.api import routes
 from fairlead.api.openapi import document
 from fairlead.api.routes import all_routes
 from fairlead.doors.table import DOORS, DoorRow
-from fairlead.errors import ConfigurationError, FairleadError, InvalidRequest
+from fairlead.errors import ConfigurationError
 from fairlead.http.request import Request, Response
-from fairlead.operations.chat.foreign import FOREIGN_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Demand
 from fairlead.routing.prompt import Prompt
@@ -29,76 +28,11 @@ from fairlead.settings import File, LedgerSettings, load, reference
 from fairlead.settings.sections import Doc
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import Counted
-from fairlead.wire.answer import AnswerContext, Event, Finish, Start, WriterFactory, words
 from fairlead.wire.apis import CHAT_COMPLETIONS
-from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
-from fairlead.wire.payload import TranslatedPayload
-from fairlead.wire.usage import Usage
 
 SOURCE = Path(__file__).parents[2] / "src" / "fairlead"
 JSON = "Content-Type: application/json"
-
-
-SHOUTING = "shouting"
-
-
-class ShoutWriter:
-    """Answers in that dialect."""
-
-    def __init__(self, context: AnswerContext) -> None:
-        self._model = context.model
-
-    def write(self, events: Sequence[Event]) -> bytes:
-        said = [f"{self._model.upper()} SHOUTS: " if isinstance(event, Start) else words(event) for event in events]
-        return "".join(said).upper().encode()
-
-    def finish(self, finishes: Sequence[Finish]) -> bytes:
-        return f" ({finishes[0].reason})".upper().encode()
-
-    def end(self, usage: Usage | None, members: bytes) -> bytes:
-        assert usage is not None
-        return b"\n%d%b\n" % (usage.completion, members)
-
-    def error(self, error: FairleadError) -> bytes:
-        return f"\nevent: oh no\ndata: {error.code.upper()}!\n".encode()
-
-    def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
-        return self.write(events) + b"!" + self.end(usage, members)
-
-
-def shouted(model: str, said: str, *, stream: bool = False) -> ChatRequest:
-    messages = [{"role": "user", "content": said.upper()}]
-    return parse_chat(json.dumps({"model": model, "messages": messages, "stream": stream}).encode())
-
-
-class Shout:
-    """A dialect of its own, as its folder would have it: model and key stand in the address or a header."""
-
-    key_example = "x-shout-key: sk-fl-..."
-    api = SHOUTING
-    new_writer: WriterFactory | None = ShoutWriter
-
-    def credential(self, head: Request) -> bytes | None:
-        key = head.header(b"x-shout-key")
-        if key is None:
-            [found] = parse_qs(head.query).get("key", [""])
-            key = found.encode() or None
-        return key
-
-    def parse(self, request: Request) -> Demand:
-        body = json.loads(request.body)
-        if "say" not in body:
-            raise InvalidRequest("There is nothing to shout.", param="say")
-        model = unquote(request.path.removeprefix("/shout/v1/"))
-        request = shouted(model, body["say"], stream=body.get("live", False))
-        return FOREIGN_CHAT.demand(TranslatedPayload(self.api, request))
-
-    def error(self, error: FairleadError) -> tuple[bytes, bytes]:
-        return b"content-type: text/shout\r\n", f"{error.code}! {error.message}".upper().encode()
-
-    def error_event(self, error: FairleadError) -> bytes:
-        raise AssertionError("a stream that has begun has a writer")
 
 
 class Echo:
@@ -175,9 +109,6 @@ def with_gateway(tmp_path: Path, test: Callable[[Running], Awaitable[None]], *ur
 def add(monkeypatch: pytest.MonkeyPatch, row: DoorRow) -> None:
     """All that is changed of the program."""
     monkeypatch.setitem(DOORS, row.name, row)  # type: ignore[arg-type]
-
-
-SHOUT = DoorRow("shout", ("/shout/v1/{model}",), CHAT, Shout(), "Shouts.")
 
 
 def test_a_caller_dialect_is_a_folder_and_one_row(

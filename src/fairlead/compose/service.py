@@ -53,6 +53,7 @@ from fairlead.telemetry.performance_cache import PerformanceCache
 from fairlead.telemetry.reader import Reader
 from fairlead.telemetry.recorder import Recorder
 from fairlead.telemetry.writer import Keeping, TelemetryWriter
+from fairlead.wire.answer import WriterFactory
 
 if TYPE_CHECKING:
     from fairlead.telemetry.otel import Sender
@@ -113,7 +114,7 @@ class Parts:
             self.ledger,
             DisconnectPolicy(settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens),
             self._limits,
-            {CHAT.name: ChatRecovery(self._clock, self._schemas, inliner)},
+            {CHAT.name: ChatRecovery(self._clock, self._schemas, inliner, _writers())},
         )
         self.routing = HealthStore(
             store, self.health, self.gateway.take_decisions, self._clock, self.servings.deployments,
@@ -254,6 +255,12 @@ class Parts:
 
     def _metrics(self) -> Metrics:
         return Metrics(gauges(self), {"process": self.ledger.name}, lambda: families(self.telemetry.all_totals()))
+
+
+def _writers() -> dict[str, WriterFactory]:
+    """What writes the answers of each door that has a writer, by its API."""
+    found = {row.door.api: row.door.new_writer for row in DOORS.values()}
+    return {api: writer for api, writer in found.items() if writer is not None}
 
 
 def _private_server(given: ServerSettings, address: tuple[str, int], metrics: Endpoint, site: LazySite) -> Server:

@@ -9,6 +9,7 @@ from fairlead.accounts.limits import Admission, Limited
 from fairlead.errors import (
     FairleadError,
     Forbidden,
+    InvalidRequest,
     ModelNotFound,
     NoDeployment,
     RateLimited,
@@ -20,7 +21,7 @@ from fairlead.routing.ceiling import calls_foreseen, tokens_foreseen
 from fairlead.routing.demand import Demand
 from fairlead.routing.needs import MEDIA_URLS
 from fairlead.routing.plan import Rejection, with_suffix
-from fairlead.routing.upstream import Servable, Upstream
+from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.serving import Serving
 from fairlead.wire.media import MODALITIES
 from fairlead.wire.preferences import FREE, SUFFIXES, Preferences
@@ -56,7 +57,7 @@ def named(serving: Serving, name: str, wanted: Preferences | None) -> tuple[str,
 
 def offered(serving: Serving, demand: Demand, caller: Caller) -> Sequence[Servable]:
     """The model that is asked for, and those to fall back on."""
-    offers = [_offer(serving, name, caller) for name in (demand.model, *demand.fallbacks)]
+    offers = [_speaking(_offer(serving, name, caller), demand) for name in (demand.model, *demand.fallbacks)]
     if not any(offer.upstreams for offer in offers):
         raise NoDeployment(
             f"No deployment serves '{demand.model}' yet: add one under [[models]] (a provider, its upstream_model "
@@ -68,6 +69,19 @@ def offered(serving: Serving, demand: Demand, caller: Caller) -> Sequence[Servab
             if demand.media & bit and not any(offer.model.may_take(modality) for offer in offers):
                 raise UnsupportedContent(f"'{demand.model}' takes no {modality} input.", param="messages")
     return offers
+
+
+def _speaking(offer: Servable, demand: Demand) -> Servable:
+    """What of an offer can serve callers of this API. Raises InvalidRequest when nothing of it can."""
+    api = demand.payload.api
+    if api in offer.apis or not offer.upstreams:
+        return offer
+    upstreams = [upstream for upstream in offer.upstreams if api in upstream.adapters]
+    if not upstreams:
+        raise InvalidRequest(
+            f"No deployment of '{offer.model.id}' offers {demand.operation.name} to callers of this API.", param="model"
+        )
+    return servable(offer.model, upstreams, offer.measured)
 
 
 def _offer(serving: Serving, name: str, caller: Caller) -> Servable:

@@ -16,7 +16,7 @@ from fairlead.errors import (
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import drain
 from fairlead.gateway.delivery import BufferSink, Delivery
-from fairlead.gateway.protocols import Emulation, MadeAnswer, Recovery
+from fairlead.gateway.protocols import Emulation, Recovery
 from fairlead.providers.scrub import without_host
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.demand import Payload
@@ -26,7 +26,7 @@ from fairlead.routing.hedge import Entry
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.own_limits import cap_there
 from fairlead.routing.parameters import header, parameters, shown
-from fairlead.routing.protocols import Call
+from fairlead.routing.protocols import Call, MadeAnswer
 from fairlead.routing.retries import Tries
 from fairlead.routing.upstream import Upstream, is_stream, send
 

@@ -7,14 +7,14 @@ from typing import Final
 
 from fairlead.errors import CallerGone, UpstreamError
 from fairlead.gateway.call import CallState
-from fairlead.gateway.protocols import Emulation, MadeAnswer, Recovery
+from fairlead.gateway.protocols import Emulation, Recovery
 from fairlead.http.exchange import Exchange
 from fairlead.money.text import written
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.health import Health
 from fairlead.routing.hedge import Entry
 from fairlead.routing.parameters import shown
-from fairlead.routing.protocols import Answer, Assembler, Call, Relay
+from fairlead.routing.protocols import Answer, Assembler, Call, MadeAnswer, Relay
 from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
@@ -68,7 +68,7 @@ class Delivery:
         if len(call_state.plan.candidates) > 1 and call_state.serving.options.continue_streams:
             recovery = self._recoveries.get(call_state.demand.operation.name)
             if recovery is not None:
-                call_state.record = recovery.record(payload)
+                call_state.record = recovery.record(payload, relay)
         if call_state.record is None:
             # Not sent again from here on: a stream may be open for an hour, and thousands of them.
             payload.release()

@@ -97,7 +97,13 @@ class Gateway:
         """
         serving = self._servings.now
         offers: Sequence[Servable] | None = serving.offers.get(demand.model)
-        if offers is None or caller.models is not None or demand.fallbacks or demand.media:
+        if (
+            offers is None
+            or caller.models is not None
+            or demand.fallbacks
+            or demand.media
+            or demand.payload.api not in offers[0].apis
+        ):
             demand = called(serving, demand)
             offers = offered(serving, demand, caller)
         paid = offers[0].paid if len(offers) == 1 else any(offer.paid for offer in offers)

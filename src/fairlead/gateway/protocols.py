@@ -14,16 +14,8 @@ from fairlead.ledger.wallets import Hold
 from fairlead.routing.attempt import Attempt, Continued
 from fairlead.routing.demand import Payload
 from fairlead.routing.holding import Credit
-from fairlead.routing.protocols import Answer, Call, Relay
+from fairlead.routing.protocols import Answer, Call, MadeAnswer, Relay
 from fairlead.routing.retries import Tried
-from fairlead.wire.usage import Usage
-
-
-class MadeAnswer(Answer, Protocol):
-    """A complete answer that was put together here."""
-
-    def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
-        """All of it as a stream; `members`, `counted`: as for `end`."""
 
 
 class Ledger(Credit, Protocol):
@@ -107,7 +99,7 @@ class Recovery(Protocol):
     def as_stream(self, answer: Answer) -> MadeAnswer:
         """An answer that came whole although a stream was asked for. Raises UpstreamInvalid."""
 
-    def record(self, payload: Any) -> Record | None:
+    def record(self, payload: Any, relay: Relay) -> Record | None:
         """For a stream that begins; None: it cannot be continued, and the payload is not needed any more."""
 
     async def continuation(self, payload: Any, record: Any, before: Any, family: str | None) -> Continuation | None:

@@ -11,6 +11,7 @@ from fairlead.wire.answer import (
     Event,
     Finish,
     Start,
+    Text,
     WholeAnswer,
     merged,
     words,
@@ -23,12 +24,14 @@ class EventRelay:
     so that a cut stream never looks complete; `Start` until something follows it, because another candidate may still
     serve."""
 
-    __slots__ = ("_begun", "_choices", "_finishes", "_opening", "_reader", "_said", "_writer")
+    __slots__ = ("_begun", "_choices", "_finishes", "_opening", "_plain", "_said", "part", "reader", "writer")
 
     def __init__(self, reader: AnswerReader, writer: AnswerWriter, choices: int) -> None:
-        self._reader = reader
-        self._writer = writer
+        self.reader = reader
+        self.writer = writer
+        self.part = 0  # of the last text
         self._choices = choices
+        self._plain = True
         self._begun: set[int] = set()
         self._finishes: dict[int, Finish] = {}
         self._opening: Start | None = Start()
@@ -36,11 +39,11 @@ class EventRelay:
 
     @property
     def done(self) -> bool:
-        return self._reader.done
+        return self.reader.done
 
     @property
     def usage(self) -> Usage | None:
-        return self._reader.usage
+        return self.reader.usage
 
     @property
     def choices(self) -> int:
@@ -48,28 +51,33 @@ class EventRelay:
 
     @property
     def error_event(self) -> Callable[[FairleadError], bytes]:
-        return self._writer.error
+        return self.writer.error
 
     def delivered(self) -> str:
         """Everything that the model has written so far."""
         return "".join(self._said)
 
+    @property
+    def text(self) -> str | None:
+        """What the caller has been sent, where it is nothing but text and has not ended; None elsewhere."""
+        return "".join(self._said) if self._plain and not self._finishes else None
+
     def feed(self, data: bytes) -> bytes:
-        return self._write(self._reader.feed(data))
+        return self._write(self.reader.feed(data))
 
     def finish(self) -> bytes:
         """The last words, and what ends the choices. Raises UpstreamCut when a choice that was begun has no end. Fewer
         choices than were asked for are complete, because the reader has seen the provider's end."""
-        out = self._write(self._reader.last())
+        out = self._write(self.reader.last())
         finishes = self._finishes
         if not finishes or self._begun - finishes.keys():
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         if self._opening is not None:
-            out += self._writer.write([self._opening])
-        return out + self._writer.finish(list(finishes.values()))
+            out += self.writer.write([self._opening])
+        return out + self.writer.finish(list(finishes.values()))
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        return self._writer.end(self._reader.usage if counted is None else counted, members)
+        return self.writer.end(self.reader.usage if counted is None else counted, members)
 
     def _write(self, events: list[Event]) -> bytes:
         ready: list[Event] = []
@@ -86,10 +94,14 @@ class EventRelay:
             if self._opening is not None:
                 ready.append(self._opening)
                 self._opening = None
+            if isinstance(event, Text):
+                self.part = event.part
+            else:
+                self._plain = False
             self._begun.add(event.choice)
             self._said.append(words(event))
             ready.append(event)
-        return self._writer.write(ready) if ready else b""
+        return self.writer.write(ready) if ready else b""
 
 
 class EventAnswer:

@@ -55,6 +55,13 @@ class Answer(Protocol):
         """The end of the answer, its usage with these members. `counted`: the usage, where none was reported."""
 
 
+class MadeAnswer(Answer, Protocol):
+    """A complete answer that was put together here."""
+
+    def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
+        """All of it as a stream; `members`, `counted`: as for `end`."""
+
+
 class Relay(Answer, Protocol):
     """Turns the upstream's stream into the caller's, block by block. `done`: the last event has been seen.
 

@@ -14,12 +14,16 @@ from fairlead.gateway.protocols import Recovery
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.chat.recovery import CONTINUED_PROMPT_BYTES, ChatRecovery
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.openai.adapter import OpenAIChat
+from fairlead.providers.openai.shapes import UpstreamCall
 from fairlead.routing.needs import CHOICES, JSON_SCHEMA
 from fairlead.routing.retries import Tried
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
 
+RELAY = OpenAIChat(DIALECTS["generic"], "m", "x").relay(UpstreamCall([], True, (), False, 1, ""))
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
 
 
@@ -61,14 +65,14 @@ def test_a_schema_is_not_emulated_again_for_a_call_whose_answers_did_not_conform
 
 
 def test_a_stream_is_recorded_where_it_can_be_continued_and_its_prompt_is_short() -> None:
-    assert recovery().record(request()) is not None
-    assert recovery().record(request(n=2)) is None
-    assert recovery().record(request("x" * CONTINUED_PROMPT_BYTES)) is None
+    assert recovery().record(request(), RELAY) is not None
+    assert recovery().record(request(n=2), RELAY) is None
+    assert recovery().record(request("x" * CONTINUED_PROMPT_BYTES), RELAY) is None
 
 
 def test_a_second_continuation_is_made_of_the_callers_own_request() -> None:
     chat, asked = recovery(), request()
-    sent = chat.record(asked)
+    sent = chat.record(asked, RELAY)
     assert sent is not None
     sent.add(event("one "))
     first = asyncio.run(chat.continuation(asked, sent, None, None))

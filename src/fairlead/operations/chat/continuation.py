@@ -164,7 +164,7 @@ class Splice:
 
     __slots__ = ("_sent", "_stops", "_tail", "origin", "stopped", "text", "tokens")
 
-    def __init__(self, sent: Sent, origin: ChatRequest, text: str, tokens: int, tail: str) -> None:
+    def __init__(self, sent: Sent | None, origin: ChatRequest, text: str, tokens: int, tail: str) -> None:
         self._sent = sent
         self._stops = Stops(text, stops_of(origin))
         self.stopped = False
@@ -173,8 +173,19 @@ class Splice:
         self.tokens = tokens
         self._tail = tail
 
+    def take(self, text: str) -> str | None:
+        """What of the words may be passed on now; None: they complete a stop sequence, and nothing of them counts."""
+        taken = self._stops.take(self._without_tail(text))
+        self.stopped = taken is None
+        return taken
+
+    def rest(self) -> str:
+        """What was held back, at the end of the answer."""
+        return self._stops.rest()
+
     def change(self, block: bytes) -> bytes:
         """The continuation as a part of the first stream: its id and time, one role, no white space twice."""
+        assert self._sent is not None
         out: list[bytes] = []
         for event in block.split(b"\n\n"):
             if not event.startswith(b"data: "):
@@ -209,14 +220,13 @@ class Splice:
     def _change_words(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         text: str | None = ""
         if isinstance(delta.get("content"), str):
-            text = self._stops.take(self._without_tail(delta.pop("content")))
+            text = self.take(delta.pop("content"))
         if text is None:
-            self.stopped = True
             delta.clear()
             choice["finish_reason"] = "stop"
             return
         if choice.get("finish_reason") is not None:
-            text += self._stops.rest()
+            text += self.rest()
         if text:
             delta["content"] = text
 

@@ -5,300 +5,21 @@ Callers of chat completions get the bytes themselves (`answers.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.providers.openai.errors import event_error
-from fairlead.providers.openai.shapes import NULL, Index
 from fairlead.providers.sse import EventReader
 from fairlead.providers.translated import decoded
-from fairlead.wire.answer import (
-    Citation,
-    Event,
-    Finish,
-    FinishReason,
-    Logprobs,
-    Media,
-    Reasoning,
-    ReasoningState,
-    Refusal,
-    Start,
-    Text,
-    ToolArguments,
-    ToolCall,
-    WholeAnswer,
-)
+from fairlead.wire.answer import NULL, Event, WholeAnswer
+from fairlead.wire.chat_answer import ChoiceReader, Completion, events_of, start_of
 from fairlead.wire.usage import Usage, usage_from_openai
 
 DONE: Final = b"[DONE]"
-FINISHES: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-# Of `reasoning_details` without a format.
-UNKNOWN_FORMAT: Final = "unknown"
-_DATA_URL: Final = "data:"
-
-
-class _Part(Struct):
-    """A part of Mistral's `content`; `thinking` has parts itself."""
-
-    type: str = ""
-    text: str = ""
-    thinking: list[_Part] | str = ""
-
-
-class _Function(Struct):
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None
-
-
-class _Google(Struct):
-    thought_signature: str | None = None
-
-
-class _Extra(Struct):
-    google: _Google | None = None
-
-
-class _Call(Struct):
-    index: Annotated[int, Meta(ge=0, le=127)] | None = None
-    id: str | None = None
-    function: _Function | None = None
-    custom: _Function | None = None
-    extra_content: _Extra | None = None
-
-
-class _Detail(Struct):
-    type: str = ""
-    id: str | None = None
-    format: str | None = None
-    index: int | None = None
-    text: str | None = None
-    signature: str | None = None
-    data: str | None = None
-
-
-class _Url(Struct):
-    url: str = ""
-
-
-class _Image(Struct):
-    image_url: _Url | None = None
-
-
-class _Audio(Struct):
-    id: str | None = None
-    data: str | None = None
-    transcript: str | None = None
-    expires_at: int | None = None
-
-
-class _UrlCitation(Struct):
-    url: str = ""
-    title: str = ""
-    content: str = ""
-    start_index: int | None = None
-    end_index: int | None = None
-
-
-class _Annotation(Struct):
-    url_citation: _UrlCitation | None = None
-
-
-class _Words(Struct):
-    """A `delta`, or a `message`."""
-
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[_Detail] | None = None
-    tool_calls: list[_Call] | None = None
-    annotations: list[_Annotation] | None = None
-    audio: _Audio | None = None
-    images: list[_Image] | None = None
-
-
-class _LogProbs(Struct):
-    content: list[Raw] | None = None
-    refusal: list[Raw] | None = None
-
-
-class _Choice(Struct):
-    index: Index = 0
-    delta: _Words | None = None
-    message: _Words | None = None
-    finish_reason: str | None = None
-    logprobs: _LogProbs | None = None
-
-
-class _Document(Struct):
-    """A chunk, or a whole completion."""
-
-    id: str | None = None
-    created: int = 0
-    model: str | None = None
-    choices: list[_Choice] = []
-    usage: Raw = NULL
-    error: Raw = NULL
-    system_fingerprint: Raw = NULL
-    service_tier: Raw = NULL
-
-
-_document = msgspec.json.Decoder(_Document)
-
-
-def _start(document: _Document) -> Start:
-    details = {
-        name: Raw(bytes(raw))
-        for name, raw in (("service_tier", document.service_tier), ("system_fingerprint", document.system_fingerprint))
-        if raw != NULL
-    }
-    return Start(document.id or "", document.created, document.model or "", details or None)
-
-
-class _ChoiceReader:
-    """Reads the deltas of one choice. `rest`: what is still to come of the prefill that the provider repeats."""
-
-    __slots__ = ("_calls", "_index", "_pending", "_rest", "_thoughts")
-
-    def __init__(self, index: int, prefill: str) -> None:
-        self._index = index
-        self._rest = prefill
-        self._calls: dict[int, tuple[int, str]] = {}  # by the provider's index: ours, and the id
-        self._pending: dict[int, list[str]] = {}  # calls whose name has not come: id and arguments
-        self._thoughts: dict[int, list[str]] = {}
-
-    def take(self, choice: _Choice) -> list[Event]:
-        words = choice.delta or choice.message
-        is_whole = choice.delta is None
-        events: list[Event] = []
-        if words is not None:
-            self._take_reasoning(words, events)
-            if words.content:
-                self._take_content(words.content, events)
-            if words.refusal:
-                events.append(Refusal(words.refusal, self._index))
-            for at, call in enumerate(words.tool_calls or ()):
-                self._take_call(call, at if is_whole else call.index or 0, events)
-            if words.annotations or words.audio is not None or words.images:
-                self._take_rare(words, events)
-        if choice.logprobs is not None:
-            content, refusal = choice.logprobs.content or (), choice.logprobs.refusal or ()
-            if content or refusal:
-                events.append(Logprobs(_copied(content), _copied(refusal), self._index))
-        if choice.finish_reason is not None:
-            reason = choice.finish_reason
-            events.append(Finish(FINISHES.get(reason, "stop"), self._index, reason))
-        return events
-
-    def _take_content(self, content: str | list[_Part], events: list[Event]) -> None:
-        if not isinstance(content, str):
-            for part in content:
-                if part.thinking:
-                    thinking = part.thinking
-                    text = thinking if isinstance(thinking, str) else "".join([one.text for one in thinking])
-                    events.append(Reasoning(text, self._index))
-                elif part.text:
-                    self._take_content(part.text, events)
-            return
-        if self._rest:
-            content = self._without_prefill(content)
-        if content:
-            events.append(Text(content, self._index))
-
-    def _without_prefill(self, text: str) -> str:
-        rest = self._rest
-        if text.startswith(rest):
-            self._rest = ""
-            return text[len(rest) :]
-        if rest.startswith(text):
-            self._rest = rest[len(text) :]
-            return ""
-        self._rest = ""  # it does not repeat it after all
-        return text
-
-    def _take_reasoning(self, words: _Words, events: list[Event]) -> None:
-        text = words.reasoning_content or words.reasoning
-        if text:
-            events.append(Reasoning(text, self._index))
-        for detail in words.reasoning_details or ():
-            part = detail.index or 0
-            thought = self._thoughts.setdefault(part, [])
-            thought.append(detail.text or "")
-            if detail.signature or detail.data:
-                said = "" if detail.data else "".join(thought)
-                thought.clear()
-                events.append(
-                    ReasoningState(
-                        detail.format or UNKNOWN_FORMAT, said, detail.signature or "", detail.data or "",
-                        detail.id or "", self._index, part,
-                    )
-                )  # fmt: skip
-
-    def _take_call(self, call: _Call, place: int, events: list[Event]) -> None:
-        """A call begins once its name has come. Some providers give all calls the same index: another id is another
-        call."""
-        function = call.function or call.custom or _Function()
-        arguments = function.arguments or function.input or ""
-        known = self._calls.get(place)
-        if known is not None and not (call.id and function.name and call.id != known[1]):
-            if arguments:
-                events.append(ToolArguments(known[0], arguments, self._index))
-            return
-        tool_id, before = self._pending.pop(place, ["", ""])
-        tool_id, arguments = call.id or tool_id, before + arguments
-        if not function.name:
-            self._pending[place] = [tool_id, arguments]
-            return
-        number = max((one[0] for one in self._calls.values()), default=-1) + 1
-        self._calls[place] = (number, tool_id)
-        google = None if call.extra_content is None else call.extra_content.google
-        events.append(
-            ToolCall(
-                number, tool_id, function.name, arguments, self._index,
-                kind="function" if call.custom is None else "custom",
-                signature=None if google is None else google.thought_signature,
-            )
-        )  # fmt: skip
-
-    def _take_rare(self, words: _Words, events: list[Event]) -> None:
-        for annotation in words.annotations or ():
-            cited = annotation.url_citation
-            if cited is not None:
-                start, end = (-1 if at is None else at for at in (cited.start_index, cited.end_index))
-                events.append(Citation(cited.url, cited.title, cited.content, start, end, self._index))
-        for image in words.images or ():
-            if image.image_url is not None:
-                events.append(_image(image.image_url.url, self._index))
-        audio = words.audio
-        if audio is not None:
-            events.append(
-                Media(
-                    "audio", data=audio.data or "", id=audio.id or "", transcript=audio.transcript or "",
-                    expires_at=audio.expires_at or 0, choice=self._index,
-                )
-            )  # fmt: skip
-
-
-def _copied(found: Iterable[Raw]) -> tuple[Raw, ...]:
-    return tuple([Raw(bytes(one)) for one in found])
-
-
-def _image(url: str, choice: int) -> Media:
-    if not url.startswith(_DATA_URL):
-        return Media("image", url=url, choice=choice)
-    head, _, data = url.partition(",")
-    return Media("image", head.removeprefix(_DATA_URL).removesuffix(";base64"), data, choice=choice)
+_completion: Final = msgspec.json.Decoder(Completion)
 
 
 class ChunkReader:
@@ -310,7 +31,7 @@ class ChunkReader:
         self._choices = choices
         self._prefill = prefill
         self._events = EventReader()
-        self._readers: dict[int, _ChoiceReader] = {}
+        self._readers: dict[int, ChoiceReader] = {}
         self._finished: set[int] = set()
         self._started = False
         self._usage_raw = NULL
@@ -328,7 +49,7 @@ class ChunkReader:
             if payload == DONE:
                 self.done = True
                 break
-            self._take(decoded(_document, payload, "an event"), events)
+            self._take(decoded(_completion, payload, "an event"), events)
         return events
 
     def last(self) -> list[Event]:
@@ -338,18 +59,18 @@ class ChunkReader:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         return events
 
-    def _take(self, chunk: _Document, events: list[Event]) -> None:
+    def _take(self, chunk: Completion, events: list[Event]) -> None:
         if chunk.error != NULL:
             raise event_error(chunk.error)
         if chunk.usage != NULL:
             self._usage_raw = Raw(bytes(chunk.usage))
         if chunk.choices and not self._started:
             self._started = True
-            events.append(_start(chunk))
+            events.append(start_of(chunk))
         for choice in chunk.choices:
             reader = self._readers.get(choice.index)
             if reader is None:
-                reader = self._readers[choice.index] = _ChoiceReader(choice.index, self._prefill)
+                reader = self._readers[choice.index] = ChoiceReader(choice.index, self._prefill)
             events += reader.take(choice)
             if choice.finish_reason is not None:
                 self._finished.add(choice.index)
@@ -364,16 +85,10 @@ class ChunkFormat:
         return ChunkReader(choices, prefill)
 
     def whole(self, body: bytes) -> WholeAnswer:
-        completion: _Document = decoded(_document, body, "an answer")
+        completion: Completion = decoded(_completion, body, "an answer")
         if completion.error != NULL:
             raise event_error(completion.error)
         if not completion.choices:
             raise UpstreamInvalid("The provider's answer has no choices.")
-        events: list[Event] = [_start(completion)]
-        for at, choice in enumerate(completion.choices):
-            choice.index = at
-            events += _ChoiceReader(at, "").take(choice)
-            if choice.finish_reason is None:
-                events.append(Finish("stop", at))
         usage = None if completion.usage == NULL else usage_from_openai(completion.usage)
-        return WholeAnswer(events, usage)
+        return WholeAnswer(events_of(completion), usage)
