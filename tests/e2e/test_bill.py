@@ -140,7 +140,9 @@ def test_what_reached_a_caller_is_billed_once_whenever_the_process_is_killed(
             threads = [threading.Thread(target=calls, args=(served, key, complete)) for _ in range(6)]
             for thread in threads:
                 thread.start()
-            time.sleep(0.2 + rng.random() * 0.6)
+            wanted = len(complete) + rng.randrange(1, 40)
+            eventually(lambda wanted=wanted: len(complete) >= wanted)
+            time.sleep(rng.random() * 0.02)
             served.process.send_signal(signal.SIGKILL)
             for thread in threads:
                 thread.join()
