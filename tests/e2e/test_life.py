@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -52,88 +53,111 @@ def read_until(connection: socket.socket, text: bytes) -> bytes:
     return seen
 
 
+BREAKS = (Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.MALFORMED_FRAME)
+BROKEN = (
+    Reply(status=500),
+    Reply(status=503),
+    Reply(status=429, headers={"retry-after": "1"}),
+    Reply(status=401),
+    Reply(fault=Fault.CLOSE_AT_ONCE),
+    Reply(fault=Fault.HTML),
+    Reply(fault=Fault.EMPTY_CHOICES),
+    Reply(fault=Fault.HANG),
+)
+
+
+@pytest.fixture(scope="module")
+def upstreams() -> Iterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
+    with ScriptedUpstream() as first, ScriptedUpstream() as second:
+        second.default = Reply(text="from the second")
+        yield first, second
+
+
+@pytest.fixture
+def upstream(upstreams: tuple[ScriptedUpstream, ScriptedUpstream]) -> ScriptedUpstream:
+    return upstreams[0]
+
+
+@pytest.fixture(scope="module")
+def shared(
+    upstreams: tuple[ScriptedUpstream, ScriptedUpstream], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Models that fail have a provider of their own, so that what one has shown says nothing about the next."""
+    first, second = upstreams
+    config = IN_ORDER + provider(second.url, name="second")
+    names = ["vllm", "generic", "mistake", *(f"breaks-{fault.value}" for fault in BREAKS)]
+    for name in [*names, *(f"fails-{at}-{stream}" for at in range(len(BROKEN)) for stream in (True, False))]:
+        dialect, extra = ("generic", 'disconnect = "cancel"\n') if name == "generic" else ("vllm", "")
+        extra += "first_byte_timeout_seconds = 0.5" if name.startswith("fails-") else ""
+        config += provider(first.url, name=name, dialect=dialect, extra=extra)
+        config += model(name, *(["second"] if name.startswith(("fails-", "mistake")) else []), name=f"m-{name}")
+    with serving(tmp_path_factory.mktemp("life"), config) as running:
+        yield running
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("dialect", ["vllm", "generic"])
-def test_a_caller_who_hangs_up_ends_the_providers_work(tmp_path: Path, dialect: str, stream: bool) -> None:
-    extra = 'disconnect = "cancel"' if dialect == "generic" else ""
-    config = provider("{url}", dialect=dialect, extra=extra) + model()
-    with ScriptedUpstream() as upstream, serving(tmp_path, config.replace("{url}", upstream.url)) as served:
-        upstream.default = Reply(text="word " * 400, chunk_delay_seconds=0.05, delay_seconds=0 if stream else 10)
-        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": stream})
-        if stream:
-            read_until(connection, b"word")
-        else:
-            eventually(lambda: upstream.requests)
-        connection.close()
-        eventually(lambda: upstream.cancelled >= 1)
-
-
-def test_a_caller_who_only_closes_its_sending_side_still_gets_the_answer(tmp_path: Path) -> None:
-    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
-        upstream.default = Reply(text="whole answer", chunk_delay_seconds=0.05)
-        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
-        connection.shutdown(socket.SHUT_WR)
-        assert b"[DONE]" in read_until(connection, b"[DONE]")
-        connection.close()
-
-
-@pytest.mark.parametrize(
-    "fault", [Fault.RESET, Fault.EOF, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.MALFORMED_FRAME]
-)
-def test_a_stream_that_breaks_in_the_middle_ends_with_an_error_and_never_looks_complete(
-    tmp_path: Path, fault: Fault
+def test_a_caller_who_hangs_up_ends_the_providers_work(
+    shared: Served, upstream: ScriptedUpstream, dialect: str, stream: bool
 ) -> None:
-    with ScriptedUpstream() as upstream, serving(tmp_path, provider(upstream.url) + model()) as served:
-        upstream.default = Reply(
-            text="one two three four five six", fault=fault, after_chunks=3, chunk_delay_seconds=0.03
-        )
-        connection = send(served, {"model": MODEL, "messages": HELLO, "stream": True})
-        with connection:
-            answer = read_until(connection, b"\r\n0\r\n\r\n")
-        assert b"one" in answer
-        assert b'"error":{' in answer
-        assert b"[DONE]" not in answer
-        assert b'"finish_reason":"stop"' not in answer
-        with sdk(served) as client, pytest.raises(openai.APIError):
-            list(client.chat.completions.create(model=MODEL, messages=HELLO, stream=True))
-        with sdk(served) as client, pytest.raises(openai.APIStatusError) as caught:
-            client.chat.completions.create(model=MODEL, messages=HELLO)
-        assert caught.value.status_code == 502
+    upstream.default = Reply(text="word " * 400, chunk_delay_seconds=0.05, delay_seconds=0 if stream else 20)
+    asked, cancelled = len(upstream.requests), upstream.cancelled
+    connection = send(shared, {"model": f"m-{dialect}", "messages": HELLO, "stream": stream})
+    if stream:
+        read_until(connection, b"word")
+    else:
+        eventually(lambda: len(upstream.requests) > asked)
+    connection.close()
+    eventually(lambda: upstream.cancelled > cancelled)
+
+
+def test_a_caller_who_only_closes_its_sending_side_still_gets_the_answer(
+    shared: Served, upstream: ScriptedUpstream
+) -> None:
+    upstream.default = Reply(text="whole answer", chunk_delay_seconds=0.05)
+    connection = send(shared, {"model": "m-vllm", "messages": HELLO, "stream": True})
+    connection.shutdown(socket.SHUT_WR)
+    assert b"[DONE]" in read_until(connection, b"[DONE]")
+    connection.close()
+
+
+@pytest.mark.parametrize("fault", BREAKS)
+def test_a_stream_that_breaks_in_the_middle_ends_with_an_error_and_never_looks_complete(
+    shared: Served, upstream: ScriptedUpstream, fault: Fault
+) -> None:
+    upstream.default = Reply(text="one two three four five six", fault=fault, after_chunks=3, chunk_delay_seconds=0.03)
+    name = f"m-breaks-{fault.value}"
+    connection = send(shared, {"model": name, "messages": HELLO, "stream": True})
+    with connection:
+        answer = read_until(connection, b"\r\n0\r\n\r\n")
+    assert b"one" in answer
+    assert b'"error":{' in answer
+    assert b"[DONE]" not in answer
+    assert b'"finish_reason":"stop"' not in answer
+    with sdk(shared) as client, pytest.raises(openai.APIError):
+        list(client.chat.completions.create(model=name, messages=HELLO, stream=True))
+    with sdk(shared) as client, pytest.raises(openai.APIStatusError) as caught:
+        client.chat.completions.create(model=name, messages=HELLO)
+    assert caught.value.status_code == 502
 
 
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize(
-    "broken",
-    [
-        Reply(status=500),
-        Reply(status=503),
-        Reply(status=429, headers={"retry-after": "1"}),
-        Reply(status=401),
-        Reply(fault=Fault.CLOSE_AT_ONCE),
-        Reply(fault=Fault.HTML),
-        Reply(fault=Fault.EMPTY_CHOICES),
-        Reply(fault=Fault.HANG),
-    ],
-    ids=lambda reply: str(reply.fault or reply.status),
-)
+@pytest.mark.parametrize("at", range(len(BROKEN)), ids=[str(one.fault or one.status) for one in BROKEN])
 def test_the_next_deployment_serves_when_the_first_fails_before_a_byte(
-    tmp_path: Path, broken: Reply, stream: bool
+    shared: Served, upstream: ScriptedUpstream, at: int, stream: bool
 ) -> None:
-    with ScriptedUpstream() as first, ScriptedUpstream() as second:
-        first.default = broken
-        second.default = Reply(text="from the second")
-        config = IN_ORDER + provider(first.url, name="a", extra="first_byte_timeout_seconds = 0.5")
-        config += provider(second.url, name="b") + model("a", "b")
-        with serving(tmp_path, config) as served, sdk(served) as client:
-            if stream:
-                chunks = client.chat.completions.create(model=MODEL, messages=HELLO, stream=True)
-                text = "".join(c.choices[0].delta.content or "" for c in chunks)
-            else:
-                text = client.chat.completions.create(model=MODEL, messages=HELLO).choices[0].message.content or ""
-            assert text == "from the second"
-            assert len(first.requests) == 1
-            client.chat.completions.create(model=MODEL, messages=HELLO)
-            assert len(first.requests) == 1, "a deployment that just failed rests"
+    upstream.default = BROKEN[at]
+    before, name = len(upstream.requests), f"m-fails-{at}-{stream}"
+    with sdk(shared) as client:
+        if stream:
+            chunks = client.chat.completions.create(model=name, messages=HELLO, stream=True)
+            text = "".join(c.choices[0].delta.content or "" for c in chunks)
+        else:
+            text = client.chat.completions.create(model=name, messages=HELLO).choices[0].message.content or ""
+        assert text == "from the second"
+        assert len(upstream.requests) == before + 1
+        client.chat.completions.create(model=name, messages=HELLO)
+        assert len(upstream.requests) == before + 1, "a deployment that just failed rests"
 
 
 def test_a_provider_that_is_not_there_is_502_and_a_slow_one_504(tmp_path: Path) -> None:
@@ -151,16 +175,15 @@ def test_a_provider_that_is_not_there_is_502_and_a_slow_one_504(tmp_path: Path) 
                 assert (caught.value.status_code, caught.value.code) == (status, code)
 
 
-def test_a_callers_own_mistake_is_not_tried_elsewhere(tmp_path: Path) -> None:
-    with ScriptedUpstream() as first, ScriptedUpstream() as second:
-        first.default = Reply(
-            status=400, body='{"error": {"message": "bad tool", "type": "BadRequestError", "code": 400}}'
-        )
-        config = IN_ORDER + provider(first.url, name="a") + provider(second.url, name="b") + model("a", "b")
-        with serving(tmp_path, config) as served, sdk(served) as client:
-            with pytest.raises(openai.BadRequestError, match="bad tool"):
-                client.chat.completions.create(model=MODEL, messages=HELLO)
-            assert second.requests == []
+def test_a_callers_own_mistake_is_not_tried_elsewhere(
+    shared: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    first, second = upstreams
+    first.default = Reply(status=400, body='{"error": {"message": "bad tool", "type": "BadRequestError", "code": 400}}')
+    before = len(second.requests)
+    with sdk(shared) as client, pytest.raises(openai.BadRequestError, match="bad tool"):
+        client.chat.completions.create(model="m-mistake", messages=HELLO)
+    assert len(second.requests) == before
 
 
 def test_sigterm_lets_a_stream_finish_and_exits_0(tmp_path: Path) -> None:
@@ -274,7 +297,7 @@ def test_https_is_served_with_the_configured_certificate(tmp_path: Path) -> None
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with ScriptedUpstream() as upstream:
-        upstream.default = Reply(text="over TLS " * 20_000)
+        upstream.default = Reply(text=("over" + "TLS" * 500 + " ") * 4_000)  # 6 MB, far more than buffers hold
         config = f'[server]\ntls_certificate = "{tmp_path / "server.pem"}"\n' + provider(upstream.url) + model()
         with serving(tmp_path, config) as served:
             assert served.url.startswith("https://")
@@ -283,7 +306,7 @@ def test_https_is_served_with_the_configured_certificate(tmp_path: Path) -> None
                 body = json.dumps({"model": MODEL, "messages": HELLO, "stream": True})
                 connection.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {served.key}"})
                 answer = connection.getresponse().read()
-                assert answer.count(b"over") == 20_000
+                assert answer.count(b"over") == 4_000
                 assert answer.endswith(b"data: [DONE]\n\n")
             connection.close()
     missing = f'[server]\ntls_certificate = "{tmp_path / "nothing.pem"}"\n'
