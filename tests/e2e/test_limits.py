@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 import time
@@ -15,6 +16,7 @@ import openai
 import pytest
 
 from fairlead.testing import Fault, Reply, ScriptedUpstream
+from fairlead.testing.connection import Received, Wire
 
 from .conftest import AT_ONCE, IN_ORDER, Served, eventually, fairlead, model, provider, serving
 from .test_credit import ask, new_key, race
@@ -24,9 +26,22 @@ HELLO: Any = [{"role": "user", "content": "Hello!"}]
 FREE = '[[models]]\nid = "free"\n[[models.deployments]]\nprovider = "mock"\nupstream_model = "f"\nprice = "free"\n'
 
 
+class Held(ScriptedUpstream):
+    """While `held`, calls are counted (`arrived`) and not answered."""
+
+    held = False
+    arrived = 0
+
+    async def answer(self, request: Received, wire: Wire) -> bool:
+        self.arrived += 1
+        while self.held:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.01)
+        return await super().answer(request, wire)
+
+
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[ScriptedUpstream]:
-    with ScriptedUpstream() as running:
+def upstream() -> Iterator[Held]:
+    with Held() as running:
         yield running
 
 
@@ -96,17 +111,21 @@ def test_tokens_are_counted_as_they_were_used(served: Served, upstream: Scripted
 
 @pytest.mark.parametrize("fault", [None, Fault.RESET, Fault.ERROR_EVENT])
 def test_calls_at_once_are_limited_and_every_ending_makes_room(
-    served: Served, upstream: ScriptedUpstream, fault: Fault | None
+    served: Served, upstream: Held, fault: Fault | None
 ) -> None:
     key = new_key(served, "--limit", "concurrent_requests=2")
-    upstream.enqueue(*[Reply(text="a b c", delay_seconds=4, fault=fault)] * 2)
-    asked = len(upstream.requests)
+    upstream.enqueue(*[Reply(text="a b c", fault=fault)] * 2)
+    arrived = upstream.arrived
     found: Counter[int] = Counter()
     threads = [threading.Thread(target=lambda: found.update([call(served, key).status_code])) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: len(upstream.requests) == asked + 2)
-    refused = call(served, key)
+    upstream.held = True
+    try:
+        for thread in threads:
+            thread.start()
+        eventually(lambda: upstream.arrived == arrived + 2)
+        refused = call(served, key)
+    finally:
+        upstream.held = False
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
     for thread in threads:
         thread.join()
