@@ -83,7 +83,7 @@ async def measure(app: Any, path: str, parts: bool) -> float:
     }  # fmt: skip
     took = []
     for _ in range(ROUNDS + 5):
-        app.state.desk.press.forget(parts)
+        app.state.context.cache.forget(parts)
         begun = time.process_time()
         await app(dict(scope), receive, send)
         took.append((time.process_time() - begun) * 1000)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 log = logging.getLogger("fairlead")
 
-# How long a chore that failed waits before it begins again: doubled each time, up to a minute. One that has done well
+# How long a task that failed waits before it begins again: doubled each time, up to a minute. One that has done well
 # for that long begins at the first again.
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0

@@ -41,7 +41,7 @@ class ChildProcess:
 
 
 class Supervisor:
-    """`run` returns when all have ended. `first` members are started first and ended last."""
+    """`run` returns when all have ended. `first` children are started first and ended last."""
 
     def __init__(self, workers: list[ChildProcess], first: list[ChildProcess]) -> None:
         self._workers = workers
@@ -58,19 +58,19 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _run(self, on_up: Callable[[], None], on_stop: Callable[[], None]) -> int:
-        for member in (*self._first, *self._workers):
-            self._start(member)
+        for child in (*self._first, *self._workers):
+            self._start(child)
         told = False
         code = 0
-        while any(member.pid for member in self._workers) or not self._stopping:
+        while any(child.pid for child in self._workers) or not self._stopping:
             now = time.monotonic()
-            waiting = [member for member in (*self._first, *self._workers) if not member.pid and not self._stopping]
-            for member in waiting:
-                if member.again_at <= now:
-                    self._start(member)
-            for member in self._workers:
-                member.was_up |= member.is_up()
-            if not told and all(member.was_up for member in self._workers):
+            waiting = [child for child in (*self._first, *self._workers) if not child.pid and not self._stopping]
+            for child in waiting:
+                if child.again_at <= now:
+                    self._start(child)
+            for child in self._workers:
+                child.was_up |= child.is_up()
+            if not told and all(child.was_up for child in self._workers):
                 told = True
                 on_up()
             found = signal.sigtimedwait(SIGNALS, 1.0 if told and not waiting else TICK_SECONDS)
@@ -85,20 +85,20 @@ class Supervisor:
                 on_stop()
             self._tell(self._workers)
         self._tell(self._first)
-        while any(member.pid for member in self._first):
+        while any(child.pid for child in self._first):
             if signal.sigwait(SIGNALS) != signal.SIGCHLD:
                 self._tell(self._first)
             self._reap()
         return code
 
-    def _start(self, member: ChildProcess) -> None:
+    def _start(self, child: ChildProcess) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
         pid = os.fork()
         if pid:
-            member.pid = pid
-            member.started = time.monotonic()
+            child.pid = pid
+            child.started = time.monotonic()
             return
         code = 1
         try:
@@ -109,11 +109,11 @@ class Supervisor:
             if os.getppid() != parent:
                 os._exit(1)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            code = member.run()
+            code = child.run()
         except FairleadError as error:
-            log.error("%s cannot start: %s", member.name, error.message)
+            log.error("%s cannot start: %s", child.name, error.message)
         except BaseException:  # also SystemExit: nothing of the parent's must run in this process
-            log.exception("%s failed", member.name)
+            log.exception("%s failed", child.name)
         finally:
             with contextlib.suppress(OSError, ValueError):
                 sys.stdout.flush()
@@ -130,26 +130,26 @@ class Supervisor:
                 return code
             if not pid:
                 return code
-            for member in (*self._first, *self._workers):
-                if member.pid == pid:
-                    code = self._ended(member, os.waitstatus_to_exitcode(status)) or code
+            for child in (*self._first, *self._workers):
+                if child.pid == pid:
+                    code = self._ended(child, os.waitstatus_to_exitcode(status)) or code
 
-    def _ended(self, member: ChildProcess, exit_code: int) -> int:
+    def _ended(self, child: ChildProcess, exit_code: int) -> int:
         now = time.monotonic()
-        member.pid = 0
+        child.pid = 0
         if self._stopping:
             return 0
-        if member in self._workers and not member.was_up:
+        if child in self._workers and not child.was_up:
             return exit_code if exit_code > 0 else 1
-        member.deaths = 1 if now - member.started > HEALTHY_SECONDS else member.deaths + 1
-        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (member.deaths - 1))
+        child.deaths = 1 if now - child.started > HEALTHY_SECONDS else child.deaths + 1
+        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (child.deaths - 1))
         how = f"was killed by signal {-exit_code}" if exit_code < 0 else f"exited with code {exit_code}"
-        log.error("%s %s. Restarting in %.1f s.", member.name, how, wait)
-        member.again_at = now + wait
+        log.error("%s %s. Restarting in %.1f s.", child.name, how, wait)
+        child.again_at = now + wait
         return 0
 
-    def _tell(self, members: list[ChildProcess]) -> None:
-        for member in members:
-            if member.pid:
+    def _tell(self, children: list[ChildProcess]) -> None:
+        for child in children:
+            if child.pid:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(member.pid, signal.SIGTERM)
+                    os.kill(child.pid, signal.SIGTERM)

@@ -64,7 +64,7 @@ def serve(
         store.close()
     gc.collect()
     gc.freeze()  # before the forks: pages that no collection writes to stay shared
-    members = [
+    children = [
         ChildProcess(
             f"worker {at + 1}",
             partial(_work, settings, data_dir, shared, sockets, flags, at),
@@ -72,10 +72,12 @@ def serve(
         )
         for at in range(workers)
     ]
-    keepers = [] if own is None else [ChildProcess("engine keeper", partial(_keep, own, sockets, flags), lambda: True)]
+    first: list[ChildProcess] = []
+    if own is not None:
+        first.append(ChildProcess("engine supervisor", partial(_keep, own, sockets, flags), lambda: True))
 
     on_up = partial(greet, service, host, port, first_key, workers)
-    return Supervisor(members, keepers).run(on_up, partial(_close, sockets))
+    return Supervisor(children, first).run(on_up, partial(_close, sockets))
 
 
 def _close(sockets: list[list[socket.socket]]) -> None:

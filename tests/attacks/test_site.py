@@ -410,11 +410,11 @@ def test_thousands_of_addresses_that_nobody_meant_leave_nothing_behind() -> None
 
     async def run() -> None:
         app = pages_of(hostile_snapshot())
-        press = app.state.desk.press
+        cache = app.state.context.cache
         plain = ("/", "/models", "/status", "/compare")
         for path in plain:
             assert (await ask(app, path)).status == 200
-        before = len(press.plain)
+        before = len(cache.plain)
         for at in range(400):
             long = f"{at}" + "x" * (at * 40 % 8_000)
             for target in (
@@ -426,10 +426,10 @@ def test_thousands_of_addresses_that_nobody_meant_leave_nothing_behind() -> None
                 assert (await ask(app, target)).status == 200
             assert (await ask(app, f"/nothing/{long}")).status == 404
             assert (await ask(app, f"/{at}", headers={"host": f"{at}.example"})).status == 404
-        assert len(press.plain) == before
-        assert press.queried.bytes <= MOST_QUERIED_BYTES
-        assert len(press._errors) == 1
-        assert sum(sys.getsizeof(key) for key in press.queried._kept) < MOST_QUERIED_BYTES
+        assert len(cache.plain) == before
+        assert cache.queried.bytes <= MOST_QUERIED_BYTES
+        assert len(cache._errors) == 1
+        assert sum(sys.getsizeof(key) for key in cache.queried._kept) < MOST_QUERIED_BYTES
 
     asyncio.run(run())
 

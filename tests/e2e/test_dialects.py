@@ -142,7 +142,7 @@ class Vendors(ThreadingHTTPServer):
         self.bodies: list[Any] = []
 
     def handle_error(self, *_: object) -> None:
-        """A gateway that hangs up on a broken stream is no trouble."""
+        """A gateway that disconnects from a broken stream is no trouble."""
         if not isinstance(sys.exception(), ConnectionError):
             self.troubles.append(repr(sys.exception()))
 

@@ -90,7 +90,7 @@ def chat(name: str, *, stream: bool) -> bytes:
 
 
 def ask(served: Served, data: bytes, until: bytes | None = None) -> bytes:
-    """Sends, and reads up to `until` or the end; then hangs up."""
+    """Sends, and reads up to `until` or the end; then disconnects."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=60) as caller:
         caller.sendall(data)
         seen = b""

@@ -32,13 +32,13 @@ def test_a_chore_that_fails_is_told_and_begun_again_later_each_time(caplog: pyte
         ended.append("done")
 
     async def main() -> None:
-        chores = BackgroundTasks(first_wait_seconds=0.05)
-        chores.begin("fails", fails)
-        chores.begin("lasts", lasts)
-        chores.begin("is done", is_done)
+        tasks = BackgroundTasks(first_wait_seconds=0.05)
+        tasks.begin("fails", fails)
+        tasks.begin("lasts", lasts)
+        tasks.begin("is done", is_done)
         await well.wait()
-        assert chores.failures == 3
-        await chores.end()
+        assert tasks.failures == 3
+        await tasks.end()
 
     asyncio.run(main())
     waits = [later - before for before, later in itertools.pairwise(begun)]

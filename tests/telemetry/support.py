@@ -26,4 +26,4 @@ class Writer:
 
     def __init__(self, store: Store, clock: Clock, keeping: Keeping = KEEPING, name: str | None = None) -> None:
         self.recorder = Recorder(clock)
-        self.keeper = TelemetryWriter(store, self.recorder, keeping, clock, name)
+        self.telemetry = TelemetryWriter(store, self.recorder, keeping, clock, name)

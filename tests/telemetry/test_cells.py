@@ -82,11 +82,11 @@ def test_several_workers_that_flush_at_any_time_add_up_to_one_that_saw_everythin
             call(worker.recorder, random.Random(seed))
             call(everything, random.Random(seed))
             if source.random() < 0.2:
-                await source.choice(workers).keeper.flush()
+                await source.choice(workers).telemetry.flush()
             if source.random() < 0.03:
-                source.choice(workers).keeper.tidy()
+                source.choice(workers).telemetry.tidy()
         for worker in workers:
-            await worker.keeper.close()
+            await worker.telemetry.close()
 
     asyncio.run(day())
     assert clock.now > MONDAY + 5 * HOUR
@@ -94,7 +94,7 @@ def test_several_workers_that_flush_at_any_time_add_up_to_one_that_saw_everythin
     for level in ("minutes", "hours", "days"):
         assert stored(store, level) == expected, level
     clock.now += 2 * DAY
-    workers[0].keeper.tidy()
+    workers[0].telemetry.tidy()
     with store.read() as connection:
         assert marked(connection) == {"hour": set(), "day": set()}
     for level in ("hours", "days"):
@@ -110,12 +110,12 @@ def test_workers_that_write_and_add_up_at_the_same_moment_lose_nothing(store: St
             for turn in range(25):
                 clock.now = MONDAY + turn * 10 * MINUTE
                 worker.recorder.series(TRAFFIC, source.choice("abc")).add("served", 0.1, 1, 1, 1)
-                await worker.keeper.flush()
-                worker.keeper.tidy()
-            await worker.keeper.close()
+                await worker.telemetry.flush()
+                worker.telemetry.tidy()
+            await worker.telemetry.close()
 
         asyncio.run(run())
-        assert worker.keeper.trouble is None
+        assert worker.telemetry.trouble is None
         return 25
 
     with ThreadPoolExecutor(4) as pool:
@@ -131,13 +131,13 @@ def test_minutes_that_come_after_their_hour_was_added_up_are_in_it_all_the_same(
     async def run() -> None:
         for writer in (early, late):
             writer.recorder.series(TRAFFIC, "m").add("served", 0.1, 1, 1, 1)
-        await early.keeper.flush()
+        await early.telemetry.flush()
         clock.now += DAY + 2 * HOUR
-        early.keeper.tidy()
+        early.telemetry.tidy()
         assert stored(store, "days")[TRAFFIC, "m", ""][SERVED] == 1
-        await late.keeper.flush()
+        await late.telemetry.flush()
         assert stored(store, "days")[TRAFFIC, "m", ""][SERVED] == 2, "before it is added up again"
-        early.keeper.tidy()
+        early.telemetry.tidy()
         assert stored(store, "hours")[TRAFFIC, "m", ""][SERVED] == 2
         assert stored(store, "days")[TRAFFIC, "m", ""][SERVED] == 2
 
@@ -151,9 +151,9 @@ def test_a_minute_that_is_stored_again_and_again_counts_once(store: Store) -> No
     async def run() -> None:
         for number in range(1, 6):
             writer.recorder.series(TRAFFIC, "m").add("served", 0.1, 1, 1, 1)
-            writer.keeper._stored.clear()  # as after a commit whose answer was lost
-            await writer.keeper.flush()
-            await writer.keeper.flush()
+            writer.telemetry._stored.clear()  # as after a commit whose answer was lost
+            await writer.telemetry.flush()
+            await writer.telemetry.flush()
             assert stored(store, "minutes")[TRAFFIC, "m", ""][SERVED] == number
 
     asyncio.run(run())
@@ -167,8 +167,8 @@ def test_a_clock_that_is_set_back_loses_and_doubles_nothing(store: Store) -> Non
         for now in (MONDAY + 59, MONDAY + 61, MONDAY + 30, MONDAY + 70, MONDAY + 200):
             clock.now = now
             writer.recorder.series(TRAFFIC, "m").add("served", 0.1, 1, 1, 1)
-            await writer.keeper.flush()
-        await writer.keeper.close()
+            await writer.telemetry.flush()
+        await writer.telemetry.close()
 
     asyncio.run(run())
     assert stored(store, "minutes")[TRAFFIC, "m", ""][SERVED] == 5
@@ -181,7 +181,7 @@ def test_probes_are_kept_apart_from_traffic(store: Store) -> None:
     async def run() -> None:
         writer.recorder.series(TRAFFIC, "m", "p/x").add("served", 0.1, 1, 1, 1)
         writer.recorder.series(PROBE, "m", "p/x").add("upstream_failed", 0, 0, 0, 0)
-        await writer.keeper.flush()
+        await writer.telemetry.flush()
 
     asyncio.run(run())
     found = stored(store, "minutes")
@@ -195,16 +195,16 @@ def test_minutes_go_first_and_hours_and_days_when_they_are_old(store: Store) -> 
 
     async def run() -> None:
         writer.recorder.series(TRAFFIC, "m").add("served", 0.1, 1, 1, 1)
-        await writer.keeper.flush()
+        await writer.telemetry.flush()
 
     asyncio.run(run())
     clock.now += 3 * DAY + HOUR
-    writer.keeper.tidy()
+    writer.telemetry.tidy()
     assert not stored(store, "minutes")
     assert stored(store, "hours")
     assert stored(store, "days")
     clock.now += 90 * DAY
-    writer.keeper.tidy()
+    writer.telemetry.tidy()
     assert not stored(store, "hours")
     assert not stored(store, "days")
 
@@ -223,14 +223,14 @@ def test_a_database_that_is_gone_costs_nothing_but_what_exceeds_the_bound(
         for _ in range(5):
             series.add("served", 0.1, 1, 1, 1)
             clock.now += MINUTE
-            await writer.keeper.flush()
-        assert writer.keeper.trouble is not None
-        assert writer.keeper.waiting == 5
+            await writer.telemetry.flush()
+        assert writer.telemetry.trouble is not None
+        assert writer.telemetry.waiting == 5
         with opened.write() as connection:
             connection.exec_driver_sql("ALTER TABLE away RENAME TO telemetry_minutes")
-        await writer.keeper.flush()
-        assert writer.keeper.trouble is None
-        assert (writer.keeper.waiting, writer.keeper.lost) == (0, 0)
+        await writer.telemetry.flush()
+        assert writer.telemetry.trouble is None
+        assert (writer.telemetry.waiting, writer.telemetry.lost) == (0, 0)
         assert stored(opened, "minutes")[TRAFFIC, "m", ""][SERVED] == 5
 
         monkeypatch.setattr("fairlead.telemetry.writer.MOST_WAITING", 3)
@@ -239,8 +239,8 @@ def test_a_database_that_is_gone_costs_nothing_but_what_exceeds_the_bound(
         for _ in range(5):
             series.add("served", 0.1, 1, 1, 1)
             clock.now += MINUTE
-            await writer.keeper.flush()
-        assert (writer.keeper.waiting, writer.keeper.lost) == (3, 2)
+            await writer.telemetry.flush()
+        assert (writer.telemetry.waiting, writer.telemetry.lost) == (3, 2)
 
     asyncio.run(run())
     opened.close()

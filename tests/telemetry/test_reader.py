@@ -37,7 +37,7 @@ def writer(store: Store, clock: Clock) -> Writer:
 
 
 def flush(writer: Writer) -> None:
-    asyncio.run(writer.keeper.flush())
+    asyncio.run(writer.telemetry.flush())
 
 
 def attempts(writer: Writer, outcome: str, number: int, deployment: str = DEPLOYMENT, kind: str = TRAFFIC) -> None:
@@ -134,7 +134,7 @@ def test_uptime_is_of_minutes_with_traffic_however_many_workers_saw_them(
         uptime = Reader(store, clock).performance(MODEL, window).deployments[0].traffic.uptime
         assert (uptime.value, uptime.of) == (0.5, 2), window
     clock.now += DAY
-    writer.keeper.tidy()
+    writer.telemetry.tidy()
     assert Reader(store, clock).day_bars(MODEL, DEPLOYMENT)[-2].uptime.of == 2
 
 
@@ -181,26 +181,26 @@ def test_a_thousand_visitors_cost_one_reading_every_few_seconds(store: Store, cl
     attempts(writer, "served", 5, "")
     flush(writer)
     reader, watch = CountingReader(store, clock), Clock(0)
-    board = PerformanceCache(reader, watch)
+    cache = PerformanceCache(reader, watch)
 
     async def visit() -> None:
-        assert board.latest(MODEL, "1h") is None
-        shown = await asyncio.gather(*(board.performance(MODEL, "1h") for _ in range(1000)))
+        assert cache.latest(MODEL, "1h") is None
+        shown = await asyncio.gather(*(cache.performance(MODEL, "1h") for _ in range(1000)))
         assert len({one.tag for one in shown}) == reader.reads == 1
         watch.now += 4.9
-        await board.performance(MODEL, "1h")
+        await cache.performance(MODEL, "1h")
         assert reader.reads == 1
         clock.now += 1
         watch.now += 0.2
-        again = await board.performance(MODEL, "1h")
+        again = await cache.performance(MODEL, "1h")
         assert reader.reads == 2
         assert again.tag == shown[0].tag, "figures that are the same have the same tag"
         await asyncio.to_thread(attempts, writer, "served", 1, "")
-        await writer.keeper.flush()
+        await writer.telemetry.flush()
         watch.now += 6
-        stale = board.latest(MODEL, "1h")
+        stale = cache.latest(MODEL, "1h")
         assert stale is again, "given at once, and read again behind"
-        assert (await board.performance(MODEL, "1h")).tag != again.tag
+        assert (await cache.performance(MODEL, "1h")).tag != again.tag
 
     asyncio.run(visit())
 
@@ -209,13 +209,13 @@ def test_whoever_asks_for_everything_does_not_fill_the_memory(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fairlead.telemetry.performance_cache.MOST_SHOWN", 3)
-    board = PerformanceCache(Reader(store, clock), Clock(0))
+    cache = PerformanceCache(Reader(store, clock), Clock(0))
 
     async def visit() -> None:
         for number in range(6):
-            await board.performance(f"model-{number}", "1h")
-        assert [board.latest(f"model-{number}", "1h") is not None for number in range(6)] == [False] * 3 + [True] * 3
-        await asyncio.gather(*(board.performance(f"model-{number}", "1h") for number in range(3)))
+            await cache.performance(f"model-{number}", "1h")
+        assert [cache.latest(f"model-{number}", "1h") is not None for number in range(6)] == [False] * 3 + [True] * 3
+        await asyncio.gather(*(cache.performance(f"model-{number}", "1h") for number in range(3)))
 
     asyncio.run(visit())
 
@@ -223,15 +223,15 @@ def test_whoever_asks_for_everything_does_not_fill_the_memory(
 def test_an_unreadable_database_is_an_error_for_everyone_who_waits_and_no_longer(
     store: Store, clock: Clock, writer: Writer
 ) -> None:
-    board = PerformanceCache(Reader(store, clock), Clock(0))
+    cache = PerformanceCache(Reader(store, clock), Clock(0))
 
     async def visit() -> None:
         with store.write() as connection:
             connection.exec_driver_sql("ALTER TABLE telemetry_series RENAME TO away")
-        found = await asyncio.gather(*(board.performance(MODEL, "1h") for _ in range(3)), return_exceptions=True)
+        found = await asyncio.gather(*(cache.performance(MODEL, "1h") for _ in range(3)), return_exceptions=True)
         assert all(isinstance(one, Exception) for one in found)
         with store.write() as connection:
             connection.exec_driver_sql("ALTER TABLE away RENAME TO telemetry_series")
-        assert (await board.performance(MODEL, "1h")).value.model == MODEL
+        assert (await cache.performance(MODEL, "1h")).value.model == MODEL
 
     asyncio.run(visit())

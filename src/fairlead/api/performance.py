@@ -1,6 +1,6 @@
 """GET /v1/models/{id}/performance (what was measured) and /v1/models/{id}/endpoints (OpenRouter's shape).
 
-Public like the catalogue, and cheap to ask for: the board works each figure out once in a few seconds.
+Public like the catalogue, and cheap to ask for: the cache computes each figure once in a few seconds.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 class Performances:
     """`obstacle(model id)`: why that model cannot be called now, or None."""
 
-    __slots__ = ("_board", "_obstacle", "_servings")
+    __slots__ = ("_cache", "_obstacle", "_servings")
 
-    def __init__(self, servings: Servings, board: PerformanceCache, obstacle: Callable[[str], str | None]) -> None:
+    def __init__(self, servings: Servings, cache: PerformanceCache, obstacle: Callable[[str], str | None]) -> None:
         self._servings = servings
-        self._board = board
+        self._cache = cache
         self._obstacle = obstacle
 
     def or_else(self, endpoint: Endpoint) -> Endpoint:
@@ -65,15 +65,15 @@ class Performances:
         if window not in WINDOWS:
             raise InvalidRequest(f"There is no window {window[:32]!r}: one of {', '.join(WINDOWS)}.", param="window")
         try:
-            shown = await self._board.performance(model.id, window)
+            shown = await self._cache.performance(model.id, window)
         except SQLAlchemyError as error:
             raise _unreadable() from error
         _send(request, response, shown.tag, shown.body)
 
     async def endpoints(self, request: Request, response: Response, model: Model) -> None:
         try:
-            half_hour = (await self._board.performance(model.id, "30m")).value
-            day = (await self._board.performance(model.id, "24h")).value
+            half_hour = (await self._cache.performance(model.id, "30m")).value
+            day = (await self._cache.performance(model.id, "24h")).value
         except SQLAlchemyError as error:
             raise _unreadable() from error
         body = msgspec.json.encode({"data": self._endpoints(model, half_hour, day)})

@@ -15,7 +15,7 @@ from msgspec import Raw
 
 from fairlead.catalogue.built import load_catalogue
 from fairlead.catalogue.facts import Claim, Fact, ModelFacts, Value, Vendor, same
-from fairlead.catalogue.facts import Source as Said
+from fairlead.catalogue.facts import Source as FactSource
 from fairlead.catalogue.lint import Spoken, against_dialect
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
@@ -280,10 +280,10 @@ def _stated(given: ModelSettings, facts: ModelFacts, source: Source | None) -> M
     if given.vendor is not None:
         facts = msgspec.structs.replace(facts, vendor=given.vendor)
     title = f"Configuration of this server ({Path(source.name).name})" if source else "Configuration of this server"
-    return with_statements(facts, Said(OPERATOR, title, "operator", str(datetime.now(UTC).date())), stated)
+    return with_statements(facts, FactSource(OPERATOR, title, "operator", str(datetime.now(UTC).date())), stated)
 
 
-def with_statements(facts: ModelFacts, said: Said, stated: Mapping[str, Value]) -> ModelFacts:
+def with_statements(facts: ModelFacts, said: FactSource, stated: Mapping[str, Value]) -> ModelFacts:
     """The facts with what one more source says, which is believed before all others."""
     if not stated:
         return facts
@@ -293,7 +293,7 @@ def with_statements(facts: ModelFacts, said: Said, stated: Mapping[str, Value]) 
     )  # fmt: skip
 
 
-def _overruled(before: Fact, said: Said, value: Value) -> Fact:
+def _overruled(before: Fact, said: FactSource, value: Value) -> Fact:
     claims = before.others if before.value is None else (Claim(before.source, before.value), *before.others)
     others = tuple(claim for claim in claims if not same(claim.value, value))
     return Fact(value, said.key, f"{said.title} comes before all other sources here." if others else "", others)

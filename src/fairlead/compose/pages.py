@@ -32,22 +32,22 @@ T = TypeVar("T")
 class Recorded:
     """What the pages show of this server's own traffic."""
 
-    def __init__(self, board: PerformanceCache, store: Store) -> None:
-        self._board = board
+    def __init__(self, cache: PerformanceCache, store: Store) -> None:
+        self._cache = cache
         self._store = store
 
     async def shares(self) -> Mapping[str, Rate]:
-        found = (await self._read(self._board.shares())).value
+        found = (await self._read(self._cache.shares())).value
         return {one.model: one.served for one in found}
 
     async def model_days(self, days: int) -> tuple[ModelDay, ...]:
-        return (await self._read(self._board.model_days(days))).value
+        return (await self._read(self._cache.model_days(days))).value
 
     async def day_bars(self, model: str, deployment: str = "") -> tuple[DayBar, ...]:
-        return (await self._read(self._board.day_bars(model, deployment))).value
+        return (await self._read(self._cache.day_bars(model, deployment))).value
 
     async def performance(self, model: str, window: str) -> Performance | None:
-        return (await self._read(self._board.performance(model, window))).value
+        return (await self._read(self._cache.performance(model, window))).value
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         loop = asyncio.get_running_loop()

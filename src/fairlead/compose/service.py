@@ -208,12 +208,12 @@ class Parts:
     def _make_server(self) -> Server:
         service, health, clock = self._service, self.health, self._clock
         settings, servings = service.settings, self.servings
-        board = PerformanceCache(Reader(service.store))
+        figures = PerformanceCache(Reader(service.store))
         site = LazySite(
             servings,
             self.readiness.obstacle,
             lambda deployment: broken(health, deployment, clock()),
-            Recorded(board, service.store),
+            Recorded(figures, service.store),
             settings.server.public_url,
             with_status=settings.server.status == PUBLIC,
         )
@@ -223,7 +223,7 @@ class Parts:
             calls=self._calls(),
             plan=Plans(DEFAULT_DOOR, self.gateway, self.keys),
             models=Models(servings, self.keys),
-            performance=Performances(servings, board, self.readiness.obstacle),
+            performance=Performances(servings, figures, self.readiness.obstacle),
             receipts=Receipts(
                 self.ledger, self.keys, self.routing.routed, show_cost=settings.ledger.receipts_show_cost
             ),

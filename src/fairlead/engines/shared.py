@@ -13,7 +13,8 @@ POLL_SECONDS = 0.02
 
 
 class SharedEngine:
-    """Looks like an `Engine` to those who call it. `state` is memory that the keeper writes, shared by a fork."""
+    """Looks like an `Engine` to those who call it. `state` is memory that the
+    engine's supervisor writes, shared by a fork."""
 
     def __init__(self, engine: Engine, state: mmap.mmap) -> None:
         self._engine = engine

@@ -93,7 +93,7 @@ class Gateway:
         """Answers one chat call on `response`: a whole answer or a stream. Its bill is closed in every ending.
 
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
-        already seen a part of one. A caller who hangs up is raised here as `CallerGone`; the upstream is closed.
+        already seen a part of one. A caller's disconnect is raised here as `CallerGone`; the upstream is closed.
         """
         serving = self._servings.now
         offers: Sequence[Servable] | None = serving.offers.get(demand.model)

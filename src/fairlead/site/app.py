@@ -1,4 +1,5 @@
-"""The pages as one readable list of routes. A page is a function in a file of its own; what it needs is on the desk."""
+"""The pages as one readable list of routes. A page is a function in a file of its own; what it needs is in its
+`PageContext`."""
 
 from __future__ import annotations
 
@@ -85,10 +86,10 @@ def site(
     known = languages()
     navigation = tuple(one for one in NAVIGATION if with_status or one[0] != "/status")
     words = {**models.globals_for_templates(), "with_status": with_status}
-    press = PageCache(navigation, public_url, words=words, languages=known)
+    cache = PageCache(navigation, public_url, words=words, languages=known)
     if budget is not None:
-        press.budget = budget
-    app.state.desk = PageContext(sources, press, known)
+        cache.budget = budget
+    app.state.context = PageContext(sources, cache, known)
     app.state.guides = guides.Guides()
     app.state.with_status = with_status
     app.add_middleware(Remember, codes=[language.code for language in known])
@@ -97,7 +98,7 @@ def site(
 
 async def static(request: Request) -> Response:
     name = request.path_params.get("name", "favicon.svg")
-    found = PageContext.of(request).press.static_answer(request, name)
+    found = PageContext.of(request).cache.static_answer(request, name)
     if found is None:
         raise HTTPException(404)
     return found
@@ -107,15 +108,15 @@ async def error(request: Request, problem: Exception) -> Response:
     path: str = request.scope["path"]
     if getattr(problem, "status_code", 500) == 404 and path.endswith("/") and path.strip("/"):
         # Starlette's own redirect leads to the host that the visitor named.
-        desk = PageContext.of(request)
-        target = "/" + desk.visit(request).path.strip("/")
+        context = PageContext.of(request)
+        target = "/" + context.visit(request).path.strip("/")
         query = request.scope["query_string"].decode("latin-1")
-        return RedirectResponse(desk.press.address(f"{target}?{query}" if query else target), 307)
+        return RedirectResponse(context.cache.address(f"{target}?{query}" if query else target), 307)
     status = 503 if isinstance(problem, Unreadable | Busy) else getattr(problem, "status_code", 500)
     code, sentence = BUSY if isinstance(problem, Busy) else PROBLEMS.get(status, PROBLEMS[500])
     if "text/html" in request.headers.get("accept", "") and not form_of(request):
-        desk = PageContext.of(request)
-        answer = desk.press.error(request, chosen(request, desk.languages), status, sentence)
+        context = PageContext.of(request)
+        answer = context.cache.error(request, chosen(request, context.languages), status, sentence)
     else:
         kind = "invalid_request_error" if status < 500 else "api_error"
         answer = JSONResponse({"error": {"message": sentence, "type": kind, "param": None, "code": code}}, status)

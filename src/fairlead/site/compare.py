@@ -74,19 +74,19 @@ class Scatter:
 async def choose(request: Request) -> Response:
     """/compare: asks which models; the form's answer is sent on to the address of the comparison."""
     chosen = [name for name in dict.fromkeys(request.query_params.getlist("model")) if name][:MOST_MODELS]
-    desk = PageContext.of(request)
-    models = desk.sources.snapshot().models
+    context = PageContext.of(request)
+    models = context.sources.snapshot().models
     unknown = tuple(name for name in chosen if name not in models)
     if len(chosen) >= 2 and not unknown:
         language = request.query_params.get("lang")
         query = f"?lang={quote(language, safe='')}" if language else ""
-        return RedirectResponse(desk.press.address(address(chosen) + query), 303)
-    entries = await listed(desk)
+        return RedirectResponse(context.cache.address(address(chosen) + query), 303)
+    entries = await listed(context)
 
     def values() -> Values:
         return {"entries": entries, "chosen": chosen, "unknown": unknown, "models": ()}
 
-    return await give(request, "compare.html", (desk.version(), tuple(chosen)), values,
+    return await give(request, "compare.html", (context.version(), tuple(chosen)), values,
                 lambda values: {"models": [entry.id for entry in values["entries"]]},
                 lambda _: "# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n")  # fmt: skip
 
@@ -96,20 +96,20 @@ def address(names: Sequence[str]) -> str:
 
 
 async def compare(request: Request) -> Response:
-    desk = PageContext.of(request)
+    context = PageContext.of(request)
     names = segments(request)[1:]
-    by_id = {entry.id: entry for entry in await listed(desk)}
-    snapshot = desk.sources.snapshot()
+    by_id = {entry.id: entry for entry in await listed(context)}
+    snapshot = context.sources.snapshot()
     names = [snapshot.aliases.get(name, name) for name in names]
     if not 2 <= len(names) <= MOST_MODELS or any(name not in by_id for name in names):
         raise HTTPException(404)
     if len(set(names)) < len(names):
         rest = list(dict.fromkeys(names))
         path = address(rest) if len(rest) > 1 else f"/compare?model={quote(rest[0], safe='')}"
-        return RedirectResponse(desk.press.address(path), 303)
+        return RedirectResponse(context.cache.address(path), 303)
     measured, numbers = [], []
     for name in names:
-        number, found = await _measured(desk, name)
+        number, found = await _measured(context, name)
         measured.append(found)
         numbers.append(number)
     entries = [by_id[name] for name in names]
@@ -125,13 +125,19 @@ async def compare(request: Request) -> Response:
             "scatter": scatter(models, measured),
         }
 
-    return await give(request, "compare.html", (desk.listed and desk.listed[0], tuple(names), tuple(numbers)), values,
-                _data, _text)  # fmt: skip
+    return await give(
+        request,
+        "compare.html",
+        (context.listed and context.listed[0], tuple(names), tuple(numbers)),
+        values,
+        _data,
+        _text,
+    )
 
 
-async def _measured(desk: PageContext, name: str) -> tuple[int, Performance | None]:
-    return await desk.fresh.get_or(
-        ("performance", name), FRESH_SECONDS, lambda: desk.sources.records.performance(name, WINDOW), None
+async def _measured(context: PageContext, name: str) -> tuple[int, Performance | None]:
+    return await context.fresh.get_or(
+        ("performance", name), FRESH_SECONDS, lambda: context.sources.records.performance(name, WINDOW), None
     )
 
 

@@ -25,17 +25,17 @@ MOST_IN_LLMS = 200
 
 
 async def sitemap(request: Request) -> Response:
-    desk = PageContext.of(request)
-    entries = await listed(desk)
-    visit = desk.visit(request)
+    context = PageContext.of(request)
+    entries = await listed(context)
+    visit = context.visit(request)
     guides: Guides = request.app.state.guides
 
     def body() -> bytes:
         places = [one for one in PLACES if request.app.state.with_status or one != "/status"]
         paths = (*places, *pages_of(entries), *(f"/docs/{name}" for name in guides.sources if name != FIRST))
-        return _sitemap(visit.origin, paths, desk.languages).encode()
+        return _sitemap(visit.origin, paths, context.languages).encode()
 
-    return await desk.press.data(request, visit, "sitemap", XML, desk.version(), body)
+    return await context.cache.data(request, visit, "sitemap", XML, context.version(), body)
 
 
 def pages_of(entries: Iterable[Entry]) -> list[str]:
@@ -60,27 +60,27 @@ def _sitemap(origin: str, paths: Iterable[str], languages: Sequence[Language]) -
 
 
 async def robots(request: Request) -> Response:
-    desk = PageContext.of(request)
-    visit = desk.visit(request)
+    context = PageContext.of(request)
+    visit = context.visit(request)
     text = (
         f"User-agent: *\nDisallow: /v1/\nDisallow: /search.json\nDisallow: /*?\nAllow: /*?lang=\n\n"
         f"Sitemap: {visit.origin}/sitemap.xml\n"
     )
-    return await desk.press.data(request, visit, "robots", TEXT, 0, text.encode)
+    return await context.cache.data(request, visit, "robots", TEXT, 0, text.encode)
 
 
 async def llms(request: Request) -> Response:
     """/llms.txt: what a language model needs to know to use this server, in the form of llmstxt.org."""
-    desk = PageContext.of(request)
-    entries = await listed(desk)
-    visit = desk.visit(request)
+    context = PageContext.of(request)
+    entries = await listed(context)
+    visit = context.visit(request)
     guides: Guides = request.app.state.guides
-    return await desk.press.data(
+    return await context.cache.data(
         request,
         visit,
         "llms",
         TEXT,
-        desk.listed and desk.listed[0],
+        context.listed and context.listed[0],
         lambda: _llms(visit.origin, entries, guides.titles, request.app.state.with_status).encode(),
     )
 

@@ -53,16 +53,18 @@ async def give(
 ) -> Response:
     """The page in the form that was asked for. `data` and `text` are made of the same values as the HTML, which takes
     `shown` instead where some of them are in parts that are kept."""
-    desk = PageContext.of(request)
-    visit = desk.visit(request)
+    context = PageContext.of(request)
+    visit = context.visit(request)
     form = form_of(request)
     if form == "json":
-        return await desk.press.data(request, visit, template, JSON, (form, depends), lambda: _encode(data(values())))
+        return await context.cache.data(
+            request, visit, template, JSON, (form, depends), lambda: _encode(data(values()))
+        )
     if form == "md":
-        return await desk.press.data(
+        return await context.cache.data(
             request, visit, template, MARKDOWN, (form, depends), lambda: text(values()).encode()
         )
-    return await desk.press.page(request, visit, template, depends, shown or values)
+    return await context.cache.page(request, visit, template, depends, shown or values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ MOST_ROWS = 10
 
 
 async def front(request: Request) -> Response:
-    desk = PageContext.of(request)
-    entries = await listed(desk)
-    api = desk.visit(request).api
+    context = PageContext.of(request)
+    entries = await listed(context)
+    api = context.visit(request).api
 
     def values() -> Values:
         found = select(entries, Query())
@@ -33,8 +33,14 @@ async def front(request: Request) -> Response:
             "providers": len({name for entry in deployed for name in entry.provider}),
         }
 
-    return await give(request, "front.html", desk.listed and desk.listed[0], values, lambda values: _data(values, api),
-                lambda values: _text(values, api))  # fmt: skip
+    return await give(
+        request,
+        "front.html",
+        context.listed and context.listed[0],
+        values,
+        lambda values: _data(values, api),
+        lambda values: _text(values, api),
+    )
 
 
 def _data(values: Values, api: str) -> object:

@@ -54,7 +54,7 @@ def folder() -> Traversable:
 
 
 class Guides:
-    """All pages; each is rendered when it is asked for. What was rendered is the press's to keep."""
+    """All pages; each is rendered when it is asked for. What was rendered is kept by the `PageCache`."""
 
     def __init__(self, root: Traversable | None = None) -> None:
         self._root = folder() if root is None else root

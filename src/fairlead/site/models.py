@@ -27,31 +27,32 @@ from fairlead.site.listing import (
     select,
     vendor_names,
 )
-from fairlead.site.page_cache import JSON, Visit
+from fairlead.site.page_cache import JSON
 from fairlead.site.page_context import LOOK_SECONDS, PageContext
 from fairlead.site.scatter import plane
 from fairlead.site.shown import price, tokens, web_address
+from fairlead.site.visit import Visit
 from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, REASON_TITLES, SORT_TITLES, STATE_TITLES
 
 
-async def listed(desk: PageContext) -> tuple[Entry, ...]:
+async def listed(context: PageContext) -> tuple[Entry, ...]:
     """The list as of now; looked at at most once in a second, made again when the snapshot or a state has changed."""
-    snapshot = desk.sources.snapshot()
-    now = desk.fresh.clock()
-    if desk.listed is not None and desk.listed_from is snapshot and now - desk.listed_at < LOOK_SECONDS:
-        return desk.listed[1]
-    _number, states = await desk.states()
-    desk.listed_at, desk.listed_from = now, snapshot
-    key = (desk.version(), tuple((state.kind, state.obstacle) for state in states.values()))
-    if desk.listed is None or desk.listed_key != key:
-        entries = await desk.press.in_thread(lambda: entries_of(snapshot, states))
-        desk.listed_key, desk.listed = key, (next(desk.numbers), entries)
-    return desk.listed[1]
+    snapshot = context.sources.snapshot()
+    now = context.fresh.clock()
+    if context.listed is not None and context.listed_from is snapshot and now - context.listed_at < LOOK_SECONDS:
+        return context.listed[1]
+    _number, states = await context.states()
+    context.listed_at, context.listed_from = now, snapshot
+    key = (context.version(), tuple((state.kind, state.obstacle) for state in states.values()))
+    if context.listed is None or context.listed_key != key:
+        entries = await context.cache.in_thread(lambda: entries_of(snapshot, states))
+        context.listed_key, context.listed = key, (next(context.numbers), entries)
+    return context.listed[1]
 
 
 async def models(request: Request) -> Response:
-    desk = PageContext.of(request)
-    entries = await listed(desk)
+    context = PageContext.of(request)
+    entries = await listed(context)
     query = parse(request.query_params.multi_items())
 
     def values() -> Values:
@@ -69,28 +70,34 @@ async def models(request: Request) -> Response:
             "plane": plane(select(entries, Query()), frozenset(one.id for one in found))
             if query.view == "chart"
             else None,
-            "vendors": vendor_names(desk.sources.snapshot()),
+            "vendors": vendor_names(context.sources.snapshot()),
             "contexts": CONTEXTS,
             "prices": PRICES,
             "sorts": tuple(SORTS),
         }
 
-    return await give(request, "models.html", (desk.listed and desk.listed[0], query.address(page=query.page)), values,
-                lambda values: data_of(values["found"]), lambda values: text_of("Models", values["found"]))  # fmt: skip
+    return await give(
+        request,
+        "models.html",
+        (context.listed and context.listed[0], query.address(page=query.page)),
+        values,
+        lambda values: data_of(values["found"]),
+        lambda values: text_of("Models", values["found"]),
+    )
 
 
 async def vendor(request: Request) -> Response:
     """/models/{vendor}: its models, the newest first."""
-    desk = PageContext.of(request)
+    context = PageContext.of(request)
     slug = segments(request)[1]
-    entries = tuple(entry for entry in await listed(desk) if entry.vendor == slug)
+    entries = tuple(entry for entry in await listed(context) if entry.vendor == slug)
     if not entries:
-        known = desk.sources.snapshot().models.get(slug)
+        known = context.sources.snapshot().models.get(slug)
         if known is not None:  # the id alone: the page of that model
-            return RedirectResponse(desk.press.address(known.path), 301)
+            return RedirectResponse(context.cache.address(known.path), 301)
         raise HTTPException(404)
     found = select(entries, Query(sort=("-released",)))
-    about = getattr(desk.sources.snapshot(), "vendors", {}).get(slug)
+    about = getattr(context.sources.snapshot(), "vendors", {}).get(slug)
 
     def values() -> Values:
         return {
@@ -102,17 +109,17 @@ async def vendor(request: Request) -> Response:
             "contexts": max((entry.context or 0 for entry in found), default=0) or None,
         }
 
-    return await give(request, "vendor.html", (desk.listed and desk.listed[0], slug), values,
+    return await give(request, "vendor.html", (context.listed and context.listed[0], slug), values,
                 lambda values: data_of(values["entries"]), lambda values: text_of(values["name"], found))  # fmt: skip
 
 
 async def index(request: Request) -> Response:
     """/search.json: the list in the few figures and words that the script of /models searches and draws."""
-    desk = PageContext.of(request)
-    entries = await listed(desk)
-    visit = desk.visit(request)
-    return await desk.press.data(
-        request, visit, "index", JSON, desk.listed and desk.listed[0], lambda: _index(entries, visit)
+    context = PageContext.of(request)
+    entries = await listed(context)
+    visit = context.visit(request)
+    return await context.cache.data(
+        request, visit, "index", JSON, context.listed and context.listed[0], lambda: _index(entries, visit)
     )
 
 

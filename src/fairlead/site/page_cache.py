@@ -1,11 +1,10 @@
-"""The press: templates in, answers out. What it has printed once it gives out again, compressed, until it changes."""
+"""The page cache: templates in, answers out. A page is rendered once, and served again until it changes."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import gc
-import gzip
 import hashlib
 import re
 from collections import OrderedDict
@@ -17,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
@@ -25,35 +24,30 @@ from starlette.responses import Response
 from fairlead import __version__
 from fairlead.site import shown
 from fairlead.site.budget import PageBudget
+from fairlead.site.cached_page import CachedPage, CachedPages
 from fairlead.site.language import Language
+from fairlead.site.translated import Translated
+from fairlead.site.visit import Visit
 
 Made = TypeVar("Made")
 
-MOST_PRINTS = 1_000
-# All prints together, with what they are found by: about 200 pages of a model, compressed.
+MOST_PAGES = 1_000
+# All cached pages together, with their keys: about 200 pages of a model, compressed.
 MOST_BYTES = 1024 * 1024
 # Pages whose address has a query: a visitor can think up any number of them, and they push out one another only.
-MOST_QUERIED_PRINTS = 300
+MOST_QUERIED_PAGES = 300
 MOST_QUERIED_BYTES = 512 * 1024
-# What is found by more than this is not kept: it is made of what one visitor has written.
-MOST_KEY_BYTES = 1_024
-ENTRY_BYTES = 400  # of a print and its place, besides body and key
 # Parts of pages are kept as they are, two bytes a character: half a megabyte, some ten models.
 MOST_PART_CHARACTERS = 256 * 1024
-# Nearly all of what there is to win, in a third of the time of 9.
-COMPRESSION = 4
 # What may stand in a Host header: a name or an address, and a port. Anything else is nobody's address.
 HOST = re.compile(r"[A-Za-z0-9.\-:\[\]]{1,255}")
 # Whatever else stands in a path is quoted; what is quoted already stays so.
 SAFE_IN_PATHS = "/%:@!$&'()*+,;=~"
 # The query of an address that is as good as none: there are as many of these pages as there are languages.
 PLAIN = re.compile(rb"(?:lang=[a-z]{2})?")
-# Below this a compressed answer is no packet fewer.
-LEAST_COMPRESSED_BYTES = 1_000
 STATIC_PREFIX = "/static/"
 YEAR_SECONDS = 31_536_000
 PICTURE_SECONDS = 3_600
-COMPRESSED_ALREADY = ("image/png",)
 MEDIA_TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -79,136 +73,9 @@ CSP = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What of a request a page may depend on: its language, the address that it was asked at, and its path."""
-
-    language: Language
-    origin: str  # "https://llm.example.org"
-    path: str  # without the language's prefix
-
-    @property
-    def api(self) -> str:
-        return self.origin + "/v1"
-
-    def href(self, path: str) -> str:
-        """A path of this site in the visitor's language."""
-        return self.language.prefix + path
-
-
-@dataclass(frozen=True, slots=True)
-class CachedPage:
-    """A finished answer and what its headers say. Kept in one form only, compressed where that makes it smaller:
-    hardly anybody asks for the other."""
-
-    body: bytes
-    packed: bool
-    headers: tuple[tuple[bytes, bytes], ...]
-    etag: str
-
-    @classmethod
-    def of(cls, body: bytes, media_type: str, cache: str, more: Mapping[str, str] | None = None) -> CachedPage:
-        etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-        lines = {
-            "content-type": media_type,
-            "cache-control": cache,
-            "etag": etag,
-            "vary": "accept-encoding",
-            **(more or {}),
-        }
-        headers = tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in lines.items())
-        if len(body) >= LEAST_COMPRESSED_BYTES and media_type not in COMPRESSED_ALREADY:
-            packed = gzip.compress(body, COMPRESSION, mtime=0)
-            if len(packed) < len(body):
-                return cls(packed, True, headers, etag)
-        return cls(body, False, headers, etag)
-
-    def answer(self, request: Request, status: int = 200) -> Response:
-        headers = request.headers
-        response = Response(status_code=status)
-        response.raw_headers = list(self.headers)
-        if status == 200 and self.etag in headers.get("if-none-match", ""):
-            response.status_code = 304
-        elif self.packed and "gzip" in headers.get("accept-encoding", ""):
-            response.raw_headers.append((b"content-encoding", b"gzip"))
-            response.body = self.body
-        else:
-            response.body = gzip.decompress(self.body) if self.packed else self.body
-        return response
-
-
-class Translated(PackageLoader):
-    """Templates with their sentences and words in one language already. What has places to fill in is left to be
-    translated when it is shown; there are a tenth as many of those."""
-
-    _SENTENCE = re.compile(r"{% trans %}([^{}]*){% endtrans %}")
-    _WORD = re.compile(r'\b_\("([^"\\]*)"\)')
-
-    def __init__(self, language: Language) -> None:
-        super().__init__("fairlead.site")
-        self._language = language
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool] | None]:
-        source, name, fresh = super().get_source(environment, template)
-        return self._WORD.sub(self._word, self._SENTENCE.sub(self._translated, source)), name, fresh
-
-    def _translated(self, found: re.Match[str]) -> str:
-        # As Jinja's extension does it: one line, and % doubled in what is translated.
-        message = " ".join(found[1].split()).replace("%", "%%")
-        return self._language.gettext(message).replace("%%", "%")
-
-    def _word(self, found: re.Match[str]) -> str:
-        word = self._language.gettext(found[1]).replace("\\", "\\\\").replace('"', '\\"')
-        return f'("{word}")'
-
-
-class Prints:
-    """Prints by what they depend on; the least used go first. At most `most`, and `most_bytes` of bodies and keys."""
-
-    def __init__(self, most: int, most_bytes: int) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[Hashable, tuple[CachedPage, int]] = OrderedDict()
-        self.bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def get(self, key: Hashable) -> CachedPage | None:
-        found = self._kept.get(key)
-        if found is None:
-            return None
-        self._kept.move_to_end(key)
-        return found[0]
-
-    def put(self, key: Hashable, made: CachedPage) -> None:
-        size = key_bytes(key)
-        if size > MOST_KEY_BYTES:
-            return
-        size += len(made.body) + ENTRY_BYTES
-        before = self._kept.pop(key, None)
-        self._kept[key] = made, size
-        self.bytes += size - (0 if before is None else before[1])
-        while len(self._kept) > 1 and (len(self._kept) > self._most or self.bytes > self._most_bytes):
-            self.bytes -= self._kept.popitem(last=False)[1][1]
-
-    def clear(self) -> None:
-        self._kept.clear()
-        self.bytes = 0
-
-
-def key_bytes(key: object) -> int:
-    """What the words in a key take: paths, hosts and queries are a visitor's, the rest is shared with the catalogue."""
-    if isinstance(key, str):
-        return len(key) * (1 if key.isascii() else 4)
-    if isinstance(key, Visit):
-        return key_bytes(key.origin) + key_bytes(key.path)
-    return sum(map(key_bytes, key)) if isinstance(key, tuple) else 0
-
-
 @dataclass(slots=True)
 class PageCache:
-    """`navigation`: the path and the English name of what every page leads to. Prints are kept by what they depend on.
+    """`navigation`: the path and the English name of what every page leads to. Pages are kept by what they depend on.
     `budget`: what making them may take of the event loop's time."""
 
     navigation: tuple[tuple[str, str], ...] = ()
@@ -216,8 +83,8 @@ class PageCache:
     words: Mapping[str, object] = field(default_factory=dict)
     languages: tuple[Language, ...] = ()
     budget: PageBudget = field(default_factory=PageBudget)
-    plain: Prints = field(default_factory=lambda: Prints(MOST_PRINTS, MOST_BYTES))
-    queried: Prints = field(default_factory=lambda: Prints(MOST_QUERIED_PRINTS, MOST_QUERIED_BYTES))
+    plain: CachedPages = field(default_factory=lambda: CachedPages(MOST_PAGES, MOST_BYTES))
+    queried: CachedPages = field(default_factory=lambda: CachedPages(MOST_QUERIED_PAGES, MOST_QUERIED_BYTES))
     # One thread: what pages keep between them is seen by one page at a time.
     _maker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "pages"))
     _environments: dict[str, Environment] = field(default_factory=dict)
@@ -253,9 +120,9 @@ class PageCache:
         depends: Hashable,
         values: Callable[[], Mapping[str, object]],
     ) -> Response:
-        """An HTML page. `depends` is all that the page is made of besides the visit: the same again is not printed
+        """An HTML page. `depends` is all that the page is made of besides the visit: the same again is not rendered
         again, and `values` is not called. Raises Busy."""
-        made = await self._printed(
+        made = await self._cached(
             request, visit.language, (template, visit, depends), lambda: self._html(visit, template, values())
         )
         return made.answer(request)
@@ -277,7 +144,7 @@ class PageCache:
     def parts(
         self, visit: Visit, templates: Sequence[str], depends: Hashable, values: Callable[[], Mapping[str, object]]
     ) -> Mapping[str, Markup]:
-        """What of a page changes less often than the rest, by template; kept by what it depends on, as prints are."""
+        """What of a page changes less often than the rest, by template; kept by what it depends on, as pages are."""
         key = (visit, tuple(templates), depends)
         found = self._parts.get(key)
         if found is not None:
@@ -297,8 +164,8 @@ class PageCache:
     async def data(
         self, request: Request, visit: Visit, kind: str, media_type: str, depends: Hashable, body: Callable[[], bytes]
     ) -> Response:
-        """A page as data (JSON, Markdown, a picture). `kind` keeps its prints apart from others'."""
-        made = await self._printed(
+        """A page as data (JSON, Markdown, a picture). `kind` keeps its pages apart from others'."""
+        made = await self._cached(
             request,
             visit.language,
             (kind, visit, depends),
@@ -332,7 +199,7 @@ class PageCache:
             raise
 
     def forget(self, parts: bool = True) -> None:
-        """Keeps none of what was printed, or only the parts; measurements of how long printing takes begin so."""
+        """Drops all cached pages, or only the parts: measurements of how long rendering takes begin so."""
         self.plain.clear()
         self.queried.clear()
         if parts:
@@ -357,19 +224,19 @@ class PageCache:
             response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
         return response
 
-    async def _printed(
+    async def _cached(
         self, request: Request, language: Language, key: Hashable, make: Callable[[], CachedPage]
     ) -> CachedPage:
         plain = PLAIN.fullmatch(request.scope["query_string"]) is not None
-        prints = self.plain if plain else self.queried
-        found = prints.get(key)
+        pages = self.plain if plain else self.queried
+        found = pages.get(key)
         if found is None:
             await self._compile(language)
             async with self.budget.turn(plain):
-                found = prints.get(key)  # somebody else may have waited for the same
+                found = pages.get(key)  # somebody else may have waited for the same
                 if found is None:
                     found = await self.in_thread(lambda: _made(make))
-                    prints.put(key, found)
+                    pages.put(key, found)
         return found
 
     async def _compile(self, language: Language) -> None:

@@ -1,4 +1,4 @@
-"""The desk: what every page has at hand. One per app, found through the request."""
+"""What every page has at hand. One per app, found through the request."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.site.incidents import Incident, incidents_of
 from fairlead.site.language import ENGLISH, Language, chosen
 from fairlead.site.listing import Entry
-from fairlead.site.page_cache import PageCache, Visit
+from fairlead.site.page_cache import PageCache
 from fairlead.site.records import Fresh
 from fairlead.site.sources import Sources
 from fairlead.site.states import State, state_of
+from fairlead.site.visit import Visit
 from fairlead.telemetry.figures import Rate
 
 MOST_SIMILAR = 1_000
@@ -31,7 +32,7 @@ KEPT_MS = 90 * 86_400_000
 @dataclass(slots=True)
 class PageContext:
     sources: Sources
-    press: PageCache
+    cache: PageCache
     languages: tuple[Language, ...] = (ENGLISH,)
     fresh: Fresh = field(default_factory=Fresh)
     listed: tuple[int, tuple[Entry, ...]] | None = None  # with the number of the list: another one has another
@@ -47,10 +48,10 @@ class PageContext:
 
     @staticmethod
     def of(request: Request) -> PageContext:
-        return cast("PageContext", request.app.state.desk)
+        return cast("PageContext", request.app.state.context)
 
     def visit(self, request: Request) -> Visit:
-        return self.press.visit(request, chosen(request, self.languages))
+        return self.cache.visit(request, chosen(request, self.languages))
 
     def version(self) -> int:
         """Another number for every snapshot: what pages of the catalogue depend on."""

@@ -37,22 +37,22 @@ class Ranked:
 
 
 async def rankings(request: Request) -> Response:
-    desk = PageContext.of(request)
+    context = PageContext.of(request)
     period = request.query_params.get("period", "week")
     if period not in PERIODS:
         period = "week"
-    number, days = await desk.fresh.get(
-        "model days", FRESH_SECONDS, lambda: desk.sources.records.model_days(2 * PERIODS["month"])
+    number, days = await context.fresh.get(
+        "model days", FRESH_SECONDS, lambda: context.sources.records.model_days(2 * PERIODS["month"])
     )
-    today = desk.sources.now().date()
-    vendors = {model.id: model.vendor for model in desk.sources.snapshot().models.values()}
+    today = context.sources.now().date()
+    vendors = {model.id: model.vendor for model in context.sources.snapshot().models.values()}
 
     def values() -> Values:
         ranked = rank(days, today, PERIODS[period], vendors)
         return {"period": period, "ranked": ranked, "start": today - timedelta(PERIODS[period] - 1), "end": today,
                 "total": sum(one.tokens for one in ranked)}  # fmt: skip
 
-    return await give(request, "rankings.html", (desk.version(), number, period, today), values, _data, _text)
+    return await give(request, "rankings.html", (context.version(), number, period, today), values, _data, _text)
 
 
 def rank(days: Iterable[ModelDay], today: date, length: int, vendors: dict[str, str]) -> list[Ranked]:

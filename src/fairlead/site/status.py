@@ -25,13 +25,13 @@ Histories = dict[str, tuple[History, ...]]
 
 
 async def status(request: Request) -> Response:
-    desk = PageContext.of(request)
-    entries = tuple(entry for entry in await listed(desk) if entry.state != "none")
-    number, histories = await _read(desk)
-    told, incidents = await desk.incidents()
-    seen, states = await desk.states()
-    now = desk.sources.now().replace(second=0, microsecond=0)
-    depends = (desk.listed and desk.listed[0], seen, number, told, now)
+    context = PageContext.of(request)
+    entries = tuple(entry for entry in await listed(context) if entry.state != "none")
+    number, histories = await _read(context)
+    told, incidents = await context.incidents()
+    seen, states = await context.states()
+    now = context.sources.now().replace(second=0, microsecond=0)
+    depends = (context.listed and context.listed[0], seen, number, told, now)
 
     def values() -> Values:
         return {
@@ -51,20 +51,22 @@ async def status(request: Request) -> Response:
 
 async def feed(request: Request) -> Response:
     """/status.atom: incidents as an Atom feed."""
-    desk = PageContext.of(request)
-    number, incidents = await desk.incidents()
+    context = PageContext.of(request)
+    number, incidents = await context.incidents()
     if number < 0:
         raise Unreadable
-    visit = desk.visit(request)
-    return await desk.press.data(request, visit, "atom", ATOM, number, lambda: atom(incidents, visit.origin).encode())
+    visit = context.visit(request)
+    return await context.cache.data(
+        request, visit, "atom", ATOM, number, lambda: atom(incidents, visit.origin).encode()
+    )
 
 
-async def _read(desk: PageContext) -> tuple[int, Histories]:
-    snapshot = desk.sources.snapshot()
+async def _read(context: PageContext) -> tuple[int, Histories]:
+    snapshot = context.sources.snapshot()
     served = {model.id: [d.id for d in model.deployments] for model in snapshot.models.values() if model.deployments}
 
     async def read() -> Histories:
-        records = desk.sources.records
+        records = context.sources.records
         # Only what had calls is read further: with thousands of models most have none.
         called = {day.model for day in await records.model_days(DAYS)}
         # With one deployment the model's bars would be that one's again.
@@ -81,7 +83,7 @@ async def _read(desk: PageContext) -> tuple[int, Histories]:
         return histories
 
     nothing: Histories = {}
-    return await desk.fresh.get_or(("status", desk.version()), FRESH_SECONDS, read, nothing)
+    return await context.fresh.get_or(("status", context.version()), FRESH_SECONDS, read, nothing)
 
 
 async def _history(records: Records, model: str, deployment: str) -> History:

@@ -25,7 +25,7 @@ MOST_SHOWN = 64
 
 
 class Shown(Generic[T]):
-    """A value, its JSON, and a tag that changes when the figures do. `at`: the board's clock when it was read."""
+    """A value, its JSON, and a tag that changes when the figures do. `at`: the cache's clock when it was read."""
 
     __slots__ = ("at", "body", "tag", "value")
 
@@ -38,7 +38,7 @@ class Shown(Generic[T]):
 
 
 class PerformanceCache:
-    """All of it on the event loop; what is asked for are names of the catalogue, so that the board stays small."""
+    """All of it on the event loop; what is asked for are names of the catalogue, so that the cache stays small."""
 
     def __init__(self, reader: Reader, clock: Callable[[], float] = time.monotonic) -> None:
         self._reader = reader

@@ -24,9 +24,9 @@ from fairlead.site.model.code import curl, snippets
 from fairlead.site.model.faq import questions
 from fairlead.site.model.prices import Plan, plan_of, shown_prices, sums
 from fairlead.site.model.structured import structured
-from fairlead.site.page_cache import Visit
 from fairlead.site.page_context import PageContext
 from fairlead.site.states import State
+from fairlead.site.visit import Visit
 from fairlead.site.words import STATE_TITLES
 from fairlead.telemetry.figures import Figures, Performance, Served
 
@@ -75,31 +75,31 @@ class Serving:
 
 
 async def model(request: Request) -> Response:
-    desk = PageContext.of(request)
-    snapshot = desk.sources.snapshot()
+    context = PageContext.of(request)
+    snapshot = context.sources.snapshot()
     found = _find(snapshot, request)
     if found is None:
         raise HTTPException(404)
     if isinstance(found, str):
-        return RedirectResponse(desk.press.address(found), 301)
+        return RedirectResponse(context.cache.address(found), 301)
     window = request.query_params.get("window", "")
     window = window if window in WINDOWS else DEFAULT_WINDOW
-    number, measured = await _measured(desk, found, window)
-    state = (await desk.judge())(found)
+    number, measured = await _measured(context, found, window)
+    state = (await context.judge())(found)
     plan = plan_of(request.query_params)
-    now = desk.sources.now().replace(second=0, microsecond=0)
-    depends = (desk.version(), found.id, number, state, window, plan, now)
+    now = context.sources.now().replace(second=0, microsecond=0)
+    depends = (context.version(), found.id, number, state, window, plan, now)
 
-    visit = desk.visit(request)
+    visit = context.visit(request)
 
     def fixed() -> Values:
-        return _fixed(desk, visit, found, window, plan)
+        return _fixed(context, visit, found, window, plan)
 
     def live() -> Values:
         return {**_live(snapshot, visit, found, window, measured, state), "now": now}
 
     def shown() -> Values:
-        kept = desk.press.parts(visit, PARTS, (desk.version(), found.id, window, plan), fixed)
+        kept = context.cache.parts(visit, PARTS, (context.version(), found.id, window, plan), fixed)
         return {**live(), "parts": kept}
 
     return await give(
@@ -107,9 +107,9 @@ async def model(request: Request) -> Response:
     )
 
 
-def _fixed(desk: PageContext, visit: Visit, model: Model, window: str, plan: Plan) -> Values:
+def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: Plan) -> Values:
     """What the parts are made of."""
-    vendor = vendor_name(desk.sources.snapshot(), model.vendor)
+    vendor = vendor_name(context.sources.snapshot(), model.vendor)
     ranges = price_ranges(model)
     faq = questions(model, ranges, visit.api, visit.language)
     said = Citations(model.facts, visit.language)
@@ -122,14 +122,14 @@ def _fixed(desk: PageContext, visit: Visit, model: Model, window: str, plan: Pla
         "stats": STATS,
         "capabilities": CAPABILITIES,
         "window": window,
-        "parameters": parameter_rows(model, desk.sources.carries),
+        "parameters": parameter_rows(model, context.sources.carries),
         "known_parameters": PARAMETERS,
         "plan": plan,
         "sums": sums(model, plan),
         "curl": curl(visit.api, model.id),
         "snippets": snippets(visit.api, model.id),
         "faq": faq,
-        "similar": desk.similar(model.facts),
+        "similar": context.similar(model.facts),
         "by_source": by_source(model.facts),
         "said": said,
         "told": said.told,
@@ -172,8 +172,8 @@ def _find(snapshot: Snapshot, request: Request) -> Model | str | None:
     return None
 
 
-async def _measured(desk: PageContext, model: Model, window: str) -> tuple[int, Measured]:
-    records = desk.sources.records
+async def _measured(context: PageContext, model: Model, window: str) -> tuple[int, Measured]:
+    records = context.sources.records
     if not model.deployments:
         return 0, NOTHING
 
@@ -186,7 +186,7 @@ async def _measured(desk: PageContext, model: Model, window: str) -> tuple[int, 
         histories = {name: history(name, bars) for name, bars in zip(names, days, strict=True)}
         return Measured(chosen, histories, {} if chosen is None else _charts(chosen))
 
-    return await desk.fresh.get_or(("model", desk.version(), model.id, window), FRESH_SECONDS, read, UNREADABLE)
+    return await context.fresh.get_or(("model", context.version(), model.id, window), FRESH_SECONDS, read, UNREADABLE)
 
 
 def _serving(model: Model, deployment: Deployment, broken: bool, measured: Measured) -> Serving:
@@ -297,18 +297,18 @@ def _text(values: Values) -> str:
 
 async def picture(request: Request) -> Response:
     """The picture of a model, drawn beside the event loop when somebody first asks for it."""
-    desk = PageContext.of(request)
-    snapshot = desk.sources.snapshot()
+    context = PageContext.of(request)
+    snapshot = context.sources.snapshot()
     raw = request.path_params["model"]
     found = snapshot.models.get(snapshot.aliases.get(raw, raw))
     if found is None:
         raise HTTPException(404)
     vendor = vendor_name(snapshot, found.vendor)
     ranges = price_ranges(found)
-    return await desk.press.drawn(request, (desk.version(), found.id), lambda: card(found, vendor, ranges))
+    return await context.cache.drawn(request, (context.version(), found.id), lambda: card(found, vendor, ranges))
 
 
 async def new_key(request: Request) -> Response:
     """/keys/new: until accounts make keys here, the line of the command that does."""
-    desk = PageContext.of(request)
-    return await desk.press.page(request, desk.visit(request), "key.html", (), dict)
+    context = PageContext.of(request)
+    return await context.cache.page(request, context.visit(request), "key.html", (), dict)

@@ -1,4 +1,4 @@
-"""The press: what it keeps of pages, and for how long."""
+"""What the page cache keeps, and for how long."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fairlead.site.budget import Busy, PageBudget
+from fairlead.site.cached_page import MOST_KEY_BYTES, CachedPage, CachedPages
 from fairlead.site.language import ENGLISH, languages
 from fairlead.site.page_cache import (
     JSON,
-    MOST_KEY_BYTES,
     MOST_PART_CHARACTERS,
     MOST_QUERIED_BYTES,
-    MOST_QUERIED_PRINTS,
-    CachedPage,
+    MOST_QUERIED_PAGES,
     PageCache,
-    Prints,
-    Visit,
 )
+from fairlead.site.visit import Visit
 
 HERE = Visit(ENGLISH, "http://localhost", "/models/a/b")
 
@@ -34,7 +32,7 @@ class Printer:
     """A part with one sentence; counts how often it was written."""
 
     def __init__(self) -> None:
-        self.press = PageCache(languages=languages())
+        self.cache = PageCache(languages=languages())
         self.written = 0
 
     def part(self, depends: Hashable, sentence: str = "What it says.", visit: Visit = HERE) -> str:
@@ -42,7 +40,7 @@ class Printer:
             self.written += 1
             return {"status": sentence, "sentence": ""}
 
-        return self.press.parts(visit, ("error.html",), depends, values)["error.html"]
+        return self.cache.parts(visit, ("error.html",), depends, values)["error.html"]
 
 
 def test_a_part_is_written_once_until_what_it_depends_on_is_another() -> None:
@@ -85,36 +83,36 @@ def scope_of(query: bytes) -> dict[str, Any]:
     return {"type": "http", "method": "GET", "path": "/keys/new", "query_string": query, "headers": []}
 
 
-def page(press: PageCache, depends: Hashable, query: bytes = b"") -> Response:
+def page(cache: PageCache, depends: Hashable, query: bytes = b"") -> Response:
     """A page that shows what it depends on."""
     values = {"status": depends, "sentence": "x" * 2_000}
-    return asyncio.run(press.page(Request(scope_of(query)), HERE, "error.html", depends, lambda: values))
+    return asyncio.run(cache.page(Request(scope_of(query)), HERE, "error.html", depends, lambda: values))
 
 
 def test_pages_with_a_query_push_out_one_another_and_no_plain_page() -> None:
-    press = PageCache(languages=languages(), budget=PageBudget(1e9, 1e9))
-    page(press, "plain")
-    for at in range(MOST_QUERIED_PRINTS + 20):
-        page(press, f"query {at}", b"q=%d" % at)
-    assert (len(press.plain), len(press.queried)) == (1, MOST_QUERIED_PRINTS)
-    assert 0 < press.queried.bytes <= MOST_QUERIED_BYTES
+    cache = PageCache(languages=languages(), budget=PageBudget(1e9, 1e9))
+    page(cache, "plain")
+    for at in range(MOST_QUERIED_PAGES + 20):
+        page(cache, f"query {at}", b"q=%d" % at)
+    assert (len(cache.plain), len(cache.queried)) == (1, MOST_QUERIED_PAGES)
+    assert 0 < cache.queried.bytes <= MOST_QUERIED_BYTES
 
 
 def test_what_pages_are_found_by_counts_too_and_a_page_found_by_too_much_is_not_kept() -> None:
     made = CachedPage.of(b"page", "text/plain", "no-cache")
-    prints = Prints(10_000, 100_000)
+    pages = CachedPages(10_000, 100_000)
     for at in range(1_000):
-        prints.put(("template", HERE, (at, f"{at:0>900}")), made)
-    assert prints.bytes <= 100_000
-    assert len(prints) < 100, "a key of 900 letters takes more than its page of four"
-    prints.put(("template", HERE, "x" * (MOST_KEY_BYTES + 1)), made)
-    prints.put(("template", Visit(ENGLISH, "http://localhost", "/" + "x" * MOST_KEY_BYTES), 1), made)
-    assert prints.get(("template", HERE, "x" * (MOST_KEY_BYTES + 1))) is None
-    prints.clear()
-    assert (prints.bytes, len(prints)) == (0, 0)
+        pages.put(("template", HERE, (at, f"{at:0>900}")), made)
+    assert pages.bytes <= 100_000
+    assert len(pages) < 100, "a key of 900 letters takes more than its page of four"
+    pages.put(("template", HERE, "x" * (MOST_KEY_BYTES + 1)), made)
+    pages.put(("template", Visit(ENGLISH, "http://localhost", "/" + "x" * MOST_KEY_BYTES), 1), made)
+    assert pages.get(("template", HERE, "x" * (MOST_KEY_BYTES + 1))) is None
+    pages.clear()
+    assert (pages.bytes, len(pages)) == (0, 0)
 
 
-def test_what_is_printed_is_given_out_while_the_budget_is_used_up_and_the_rest_is_refused(
+def test_a_cached_page_is_served_while_the_budget_is_used_up_and_the_rest_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("fairlead.site.budget.WAIT_SECONDS", 0.0)
@@ -123,14 +121,14 @@ def test_what_is_printed_is_given_out_while_the_budget_is_used_up_and_the_rest_i
         def cancel(self) -> None:
             """Nobody comes back to it."""
 
-    press = PageCache(languages=languages(), budget=PageBudget(0.1, 1.0, lambda: 0.0, lambda _seconds, _call: Later()))
-    first = page(press, "printed")
-    press.budget._left = 0.0
-    assert page(press, "printed").body == first.body
+    cache = PageCache(languages=languages(), budget=PageBudget(0.1, 1.0, lambda: 0.0, lambda _seconds, _call: Later()))
+    first = page(cache, "printed")
+    cache.budget._left = 0.0
+    assert page(cache, "printed").body == first.body
     for query in (b"", b"q=1"):
         with pytest.raises(Busy):
-            page(press, "another", query)
-    assert press.error(Request(scope_of(b"")), ENGLISH, 404, "Nothing here.").status_code == 404
+            page(cache, "another", query)
+    assert cache.error(Request(scope_of(b"")), ENGLISH, 404, "Nothing here.").status_code == 404
 
 
 class Cycle:
@@ -140,8 +138,8 @@ class Cycle:
         self.itself = self
 
 
-def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the_collector_comes() -> None:
-    press = PageCache(languages=languages())
+def test_what_a_page_was_made_of_is_freed_when_it_is_rendered_however_seldom_the_collector_comes() -> None:
+    cache = PageCache(languages=languages())
     scope = scope_of(b"")
     left: list[weakref.ref[Cycle]] = []
 
@@ -151,14 +149,14 @@ def test_what_a_page_was_made_of_is_let_go_when_it_is_printed_however_seldom_the
 
     gc.disable()
     try:
-        asyncio.run(press.page(Request(scope), HERE, "key.html", (), values))
+        asyncio.run(cache.page(Request(scope), HERE, "key.html", (), values))
         assert [one() for one in left] == [None]
     finally:
         gc.enable()
 
 
 def test_pages_are_made_in_a_thread_and_what_has_begun_is_finished_when_its_visitor_leaves() -> None:
-    press = PageCache(languages=languages(), budget=PageBudget(1e9, 1e9))
+    cache = PageCache(languages=languages(), budget=PageBudget(1e9, 1e9))
     request = Request({"type": "http", "method": "GET", "path": "/x", "query_string": b"", "headers": []})
     visit = Visit(languages()[0], "http://a", "/x")
     made: list[tuple[str, int]] = []
@@ -175,10 +173,10 @@ def test_pages_are_made_in_a_thread_and_what_has_begun_is_finished_when_its_visi
         return b"quick"
 
     async def scene() -> None:
-        first = asyncio.create_task(press.data(request, visit, "a", JSON, 1, slow))
+        first = asyncio.create_task(cache.data(request, visit, "a", JSON, 1, slow))
         while not begun.is_set():  # noqa: ASYNC110 - the loop turns while a page is made
             await asyncio.sleep(0.001)
-        second = asyncio.create_task(press.data(request, visit, "b", JSON, 1, quick))
+        second = asyncio.create_task(cache.data(request, visit, "b", JSON, 1, quick))
         first.cancel()
         await asyncio.sleep(0.01)
         assert not first.done()
