@@ -178,7 +178,7 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
         lines += [
             "",
             "No model can be called yet: configure a provider and a model in a file, and start with --config FILE.",
-            f"How: {url}/docs/reference/settings",
+            f"How: {url}/docs/get-started/five-minutes",
         ]
         if not engine_is_installed():
             lines.append(f"Or try the demonstration model: {sys.executable} -m pip install 'fairlead[engine]'")
