@@ -104,8 +104,8 @@ _bool: Final = _of(bool, "true or false")
 _text: Final = _of(str, "a string")
 _object: Final = _of(Json, "an object")
 
-# Every parameter of the API except `model`, `messages` and `fairlead`. The table of docs/internals/wire.md is checked
-# against it.
+# Every parameter of the API except `model`, `messages` and `fairlead`. The table of docs/reference/parameters.md is
+# checked against it.
 PARAMETERS: Final[Mapping[str, Parameter]] = {
     "audio": _object,
     "frequency_penalty": _number(-2, 2, "a number from -2 to 2"),
