@@ -1,6 +1,6 @@
 """A model's file: what each source says, in the order in which they are believed, and decisions where they differ.
 
-`docs/internals/catalogue.md` describes the form. `resolve` makes of it what the pages show.
+`docs/reference/model-files.md` describes the form. `resolve` makes of it what the pages show.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Fault(Enum):
-    """One way for an upstream to misbehave. docs/internals/testing.md: what each does to streamed and whole answers."""
+    """One way for an upstream to misbehave. docs/reference/testing.md: what each does to streamed and whole answers."""
 
     CLOSE_AT_ONCE = "close_at_once"
     HANG = "hang"
