@@ -18,7 +18,7 @@ from fairlead.settings.sections import RENAMED, Doc, File, PriceSettings
 Link = Callable[[str], str]
 # A block is replaced as a whole; what stands around it is written by hand.
 _BLOCK: Final = re.compile(r"(<!-- settings: ([\w.]+) -->\n).*?(<!-- settings: end -->)", re.DOTALL)
-_PAGE_OR_CODE: Final = re.compile(r"\[(\w+)\](?!\()|`[^`]*`")
+_PAGE_OR_CODE: Final = re.compile(r"\[([\w-]+)\](?!\()|`[^`]*`")
 # Where a page is looked for: what a user reads comes before how it is built.
 _FOLDERS: Final = (".", "reference", "guides", "internals")
 

@@ -168,7 +168,7 @@ class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     directory: Annotated[
         str | None,
         Doc(
-            "model files of your own: they add to those that come along or stand in their place ([catalogue])",
+            "directory of your own model files, which add to or replace those that ship with Fairlead ([model-files])",
             takes="path, relative to this file",
         ),
     ] = None
