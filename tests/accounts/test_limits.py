@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.accounts.limits import Admission, LimitBook, Limited, Limits, Meter, OwnLimits, admit
+from fairlead.accounts.limit_book import LimitBook
+from fairlead.accounts.limits import Limited, Limits, OwnLimits
+from fairlead.accounts.meters import Admission, Meter, admit
 from fairlead.errors import RateLimited
 
 START = 1000.0

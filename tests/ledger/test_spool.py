@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fairlead.ledger import spool as spool_module
-from fairlead.ledger.spool import Reader, Spool, orphans, read_segment
+from fairlead.ledger.orphans import orphans
+from fairlead.ledger.spool import Reader, Spool, read_segment
 
 MOST = 1 << 30
 WRITER = """

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from fairlead.accounts.limits import LimitBook, Limits
+from fairlead.accounts.limit_book import LimitBook
+from fairlead.accounts.limits import Limits
 from fairlead.http.state import ServerLimits
 from fairlead.routing.needs import CHOICES, JSON_SCHEMA
 from fairlead.routing.options import Options

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.limits import Admission, Limited
+from fairlead.accounts.limits import Limited
+from fairlead.accounts.meters import Admission
 from fairlead.errors import (
     FairleadError,
     Forbidden,

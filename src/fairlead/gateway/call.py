@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.limits import Admission
+from fairlead.accounts.meters import Admission
 from fairlead.errors import FairleadError, InternalError
 from fairlead.gateway.protocols import Continuation, Record
 from fairlead.http.request import Response

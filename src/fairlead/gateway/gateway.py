@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.limits import LimitBook
+from fairlead.accounts.limit_book import LimitBook
 from fairlead.errors import CallerGone, DeadlineExceeded, FairleadError
 from fairlead.gateway.admission import admit, called, let_in, meter, named, nobody_fetches, offered
 from fairlead.gateway.attempts import Attempts

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from fairlead.accounts.limits import Admission, Limited
+from fairlead.accounts.limits import Limited
+from fairlead.accounts.meters import Admission
 from fairlead.ledger.bill import Bill
 from fairlead.ledger.wallets import Hold
 from fairlead.routing.attempt import Attempt, Continued

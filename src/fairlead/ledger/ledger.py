@@ -20,9 +20,10 @@ from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, reclaim, release
+from fairlead.ledger.orphans import Orphan, orphans
 from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.settled import Settled
-from fairlead.ledger.spool import RECORD_HEAD_BYTES, Orphan, Position, Reader, Spool, orphans
+from fairlead.ledger.spool import RECORD_HEAD_BYTES, Position, Reader, Spool
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet

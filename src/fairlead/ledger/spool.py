@@ -9,7 +9,6 @@ that holds its lock; one whose process has died is adopted by the next.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import mmap
 import os
@@ -20,6 +19,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from fairlead.ledger.spool_lock import made_and_locked
 
 log = logging.getLogger("fairlead.ledger")
 
@@ -69,7 +70,7 @@ class Spool:
         self._files = threading.Lock()
         self._most_bytes = most_bytes
         self._directory = root / name
-        self._lock = _made_and_locked(self._directory)
+        self._lock = made_and_locked(self._directory)
         self._number = -1
         self._written = self._size = 0
         self._map: mmap.mmap | None = None
@@ -411,78 +412,3 @@ def read_segment(path: Path, offset: int = 0, most: int | None = None, end: int 
             yield record
             if most is not None:
                 most -= 1
-
-
-class Orphan:
-    """The spool of a process that has died, held by its adopter."""
-
-    def __init__(self, directory: Path, lock: int) -> None:
-        self.name = directory.name
-        self.reader = Reader(directory)
-        self.reader.to_first()
-        self._directory = directory
-        self._lock = lock
-
-    def remove(self) -> None:
-        """Everything is in the database."""
-        shutil.rmtree(self._directory, ignore_errors=True)
-        os.close(self._lock)
-
-    def leave(self) -> None:
-        os.close(self._lock)
-
-
-def orphans(root: Path, closed: Callable[[Path, OSError], None]) -> Iterator[Orphan]:
-    """Spools whose process is gone. Each must be removed or left. `closed` is told of those that nobody may look at:
-    another user's, or on a disk that is read-only."""
-    try:
-        found = sorted(one for one in root.iterdir() if not one.name.startswith(".") and one.is_dir())
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        closed(root, error)
-        return
-    for directory in found:
-        try:
-            lock = _lock(directory)
-        except (BlockingIOError, FileNotFoundError):
-            continue
-        except OSError as error:
-            if not _is_held(directory):
-                closed(directory, error)
-            continue
-        yield Orphan(directory, lock)
-
-
-def _is_held(directory: Path) -> bool:
-    """Whether its process lives, as far as can be seen without writing there."""
-    try:
-        lock = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def _made_and_locked(directory: Path) -> int:
-    """Makes a directory that nobody sees before its lock is held: another process would take it for a dead one's."""
-    hidden = directory.with_name(f".{directory.name}")
-    hidden.mkdir(mode=0o700, parents=True)
-    lock = _lock(hidden)
-    hidden.rename(directory)
-    return lock
-
-
-def _lock(directory: Path) -> int:
-    lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException:
-        os.close(lock)
-        raise
-    return lock

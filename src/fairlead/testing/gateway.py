@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from fairlead.accounts.limits import Admission, Limited
+from fairlead.accounts.limits import Limited
+from fairlead.accounts.meters import Admission
 from fairlead.ledger.bill import Bills
 from fairlead.ledger.record import UsageRecord, decode
 from fairlead.ledger.spool import Reader, Spool
