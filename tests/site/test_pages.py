@@ -253,7 +253,7 @@ def test_the_documentation_leads_from_page_to_page_and_runs_no_markup_of_its_own
     assert len(links) > 20
     for link in links:
         assert raw(served, "GET", link)[0] == 200, link
-    assert '<h2 id="headers-of-an-answer">' in raw(served, "GET", "/docs/reference/api")[2].decode()
+    assert '<h2 id="response-headers">' in raw(served, "GET", "/docs/reference/headers")[2].decode()
     assert raw(served, "GET", "/docs/../pyproject.toml")[0] == 404
     assert raw(served, "GET", "/docs/nothing")[0] == 404
 

@@ -170,7 +170,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/metrics", lambda to: to.metrics, "anyone", "Operations", "Retrieve metrics for Prometheus.",
-        "Served here only with metrics = true; it may have an address of its own.",
+        "`metrics` in `[server]` closes it, or gives it an address of its own.",
         answer="Text", media_type="text/plain",
     ),
 )  # fmt: skip

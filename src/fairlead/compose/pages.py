@@ -81,6 +81,7 @@ class LazySite:
         public_url: str | None,
         *,
         with_status: bool = True,
+        docs_edit_url: str | None = None,
     ) -> None:
         self._servings = servings
         self._obstacle = obstacle
@@ -88,13 +89,16 @@ class LazySite:
         self._records = records
         self._public_url = public_url
         self._with_status = with_status
+        self._docs_edit_url = docs_edit_url
         self._bridge: AsgiBridge | None = None
         self._loading: asyncio.Task[AsgiBridge] | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
 
     def with_status(self) -> LazySite:
         """The same pages, and the status page among them, for other visitors."""
-        return LazySite(self._servings, self._obstacle, self._broken, self._records, None)
+        return LazySite(
+            self._servings, self._obstacle, self._broken, self._records, None, docs_edit_url=self._docs_edit_url
+        )
 
     def handle(self, request: Request, response: Response) -> None:
         if self._bridge is not None:
@@ -129,7 +133,8 @@ class LazySite:
             self._carries,
             self._broken,
         )
-        return AsgiBridge(site(sources, self._public_url, with_status=self._with_status), self.on_error)
+        app = site(sources, self._public_url, with_status=self._with_status, docs_edit_url=self._docs_edit_url)
+        return AsgiBridge(app, self.on_error)
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
         return spoken(self._servings.now.snapshot.providers[deployment.provider], deployment).carries

@@ -216,6 +216,7 @@ class Parts:
             Recorded(figures, service.store),
             settings.server.public_url,
             with_status=settings.server.status == PUBLIC,
+            docs_edit_url=settings.site.docs_edit_url,
         )
         metrics = self._metrics()
         routes: list[Route] = []

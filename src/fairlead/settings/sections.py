@@ -174,6 +174,17 @@ class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    docs_edit_url: Annotated[
+        Annotated[str, Meta(pattern=r"^https?://[^\s\"<>]+\Z", description="a URL with http:// or https://")] | None,
+        Doc(
+            'adds "Edit this page" to the documentation. `{path}` is replaced by the file below `docs/`, such as '
+            "`guides/monitor.md`",
+            takes="`https://git.example.org/fairlead/edit/main/docs/{path}`",
+        ),
+    ] = None
+
+
 class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What usage records survive, and how far an answer that is billed anyway is read after a disconnect."""
 
@@ -503,6 +514,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     limits: DefaultLimitSettings = DefaultLimitSettings()
     database: DatabaseSettings = DatabaseSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    site: SiteSettings = SiteSettings()
     ledger: LedgerSettings = LedgerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     routing: RoutingSettings = RoutingSettings()

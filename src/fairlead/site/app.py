@@ -59,6 +59,7 @@ ROUTES = [
     *forms.routes("/compare", compare.choose),
     *forms.routes("/compare/{models:path}", compare.compare),
     *forms.routes("/rankings", rankings.rankings),
+    Route("/docs/search.json", guides.search),
     *forms.routes("/docs", guides.docs),
     *forms.routes("/docs/{name:path}", guides.docs),
     Route("/sitemap.xml", finding.sitemap),
@@ -69,10 +70,16 @@ STATUS_ROUTES = [*forms.routes("/status", status.status), Route("/status.atom", 
 
 
 def site(
-    sources: Sources, public_url: str | None = None, budget: PageBudget | None = None, *, with_status: bool = True
+    sources: Sources,
+    public_url: str | None = None,
+    budget: PageBudget | None = None,
+    *,
+    with_status: bool = True,
+    docs_edit_url: str | None = None,
 ) -> Starlette:
     """The web app. `public_url`: where visitors find it, when that is not the address they ask with. `budget`: what
-    making pages may take of the event loop's time. Without a status page nothing leads to one."""
+    making pages may take of the event loop's time. Without a status page nothing leads to one.
+    `docs_edit_url`: where a page of the documentation can be edited; `{path}` stands for its file below docs/."""
     app = Starlette(
         routes=[
             *ROUTES,
@@ -92,6 +99,7 @@ def site(
     app.state.context = PageContext(sources, cache, known)
     app.state.guides = guides.Guides()
     app.state.with_status = with_status
+    app.state.docs_edit_url = docs_edit_url
     app.add_middleware(Remember, codes=[language.code for language in known])
     return app
 

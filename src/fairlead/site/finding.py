@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from fairlead.money import Picodollars
 from fairlead.site.forms import plain
-from fairlead.site.guides import DECISIONS, FIRST, Guides
+from fairlead.site.guides import FIRST, Guides, path_of
 from fairlead.site.language import Language
 from fairlead.site.listing import Entry, Query, select
 from fairlead.site.models import listed
@@ -32,7 +32,7 @@ async def sitemap(request: Request) -> Response:
 
     def body() -> bytes:
         places = [one for one in PLACES if request.app.state.with_status or one != "/status"]
-        paths = (*places, *pages_of(entries), *(f"/docs/{name}" for name in guides.sources if name != FIRST))
+        paths = (*places, *pages_of(entries), *(path_of(name) for name in guides.sources if name != FIRST))
         return _sitemap(visit.origin, paths, context.languages).encode()
 
     return await context.cache.data(request, visit, "sitemap", XML, context.version(), body)
@@ -107,7 +107,9 @@ def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str], with
     lines += [f"- [{plain(entry.id)}]({origin}{quote(entry.path)}.md): {plain(_summary(entry))}" for entry in shown]
     lines += ["", "## Documentation", ""]
     lines += [
-        f"- [{title}]({origin}/docs/{name}.md)" for name, title in titles.items() if not name.startswith(DECISIONS)
+        f"- [{title}]({origin}{path_of(name)}.md)"
+        for name, title in titles.items()
+        if not name.startswith("decisions/")
     ]
     return "\n".join([*lines, ""])
 

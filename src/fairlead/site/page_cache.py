@@ -173,8 +173,10 @@ class PageCache:
         )
         return made.answer(request)
 
-    async def drawn(self, request: Request, depends: Hashable, body: Callable[[], bytes]) -> Response:
-        """A PNG, the same for everybody. It takes some time to draw, which is not the event loop's."""
+    async def drawn(
+        self, request: Request, depends: Hashable, body: Callable[[], bytes], media_type: str = "image/png"
+    ) -> Response:
+        """A picture or a file, the same for everybody. It takes some time to make, which is not the event loop's."""
         key = ("drawn", depends)
         made = self.plain.get(key)
         if made is None:
@@ -184,7 +186,7 @@ class PageCache:
                 if made is None:
                     picture = await self.in_thread(body)
                     cache = f"public, max-age={PICTURE_SECONDS}"
-                    made = CachedPage.of(picture, "image/png", cache, {"x-content-type-options": "nosniff"})
+                    made = CachedPage.of(picture, media_type, cache, {"x-content-type-options": "nosniff"})
                     self.plain.put(key, made)
         return made.answer(request)
 
