@@ -45,7 +45,7 @@ NAMES = {
     "MadeUp": "EmulatedAnswer",
 }
 # Where a name is the field's own: Amazon's event streams are made of frames.
-MEANT = {("providers/bedrock/event_stream.py", "Frame")}
+MEANT = {("providers/bedrock/event_stream.py", "Frame"), ("providers/bedrock/reader.py", "Frame")}
 SENTENCES = (
     "begins again in",
     "Nobody who serves",
