@@ -68,6 +68,15 @@ def test_a_setting_without_a_line_is_refused(tmp_path: Path) -> None:
         renewed(tmp_path / "settings.md", DOCS)
 
 
+def test_every_variable_of_ours_is_on_the_page() -> None:
+    found = {
+        name for file in SOURCE.rglob("*.py") for name in re.findall(r"FAIRLEAD_[A-Z_]+", file.read_text("utf-8"))
+    } - {"FAIRLEAD_API_KEY"}  # a caller's, in examples
+    described = page().read_text("utf-8")
+    assert len(found) > 3
+    assert [name for name in sorted(found) if f"| `{name}` |" not in described] == []
+
+
 # --- one default
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from fairlead.compiled import PURE
 from fairlead.errors import ConfigurationError
 from fairlead.settings.sections import EnvironmentKey, Settings
 
@@ -29,7 +30,8 @@ PROXIES = Variable(
     "proxies for providers; lower case counts first. `NO_PROXY` has names, domains, addresses and ranges such as "
     "`10.0.0.0/8`; names are not looked up for it",
 )
-VARIABLES = (CONFIG, DATA, DATABASE_URL, PROXIES)
+SOURCES_ONLY = Variable(PURE, "set to anything: the sources run, although they have been compiled ([compiled])")
+VARIABLES = (CONFIG, DATA, DATABASE_URL, PROXIES, SOURCES_ONLY)
 
 
 def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
