@@ -6,33 +6,58 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import pytest
 from msgspec import Meta
 from tests.compose.test_serving import Running, get, run, running
-from tests.house.shout import SHOUT, Shout, shouted
+from tests.house.shout import SHOUT, Shout
 
 from fairlead.api import routes
 from fairlead.api.openapi import document
 from fairlead.api.routes import all_routes
 from fairlead.doors.table import DOORS, DoorRow
-from fairlead.errors import ConfigurationError
+from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.http.request import Request, Response
-from fairlead.operations.chat.operation import CHAT
+from fairlead.providers.dialect import Binding, OperationAPI
+from fairlead.providers.dialects import DIALECTS, VENDORS
+from fairlead.providers.failures import upstream_error
 from fairlead.routing.demand import Demand
 from fairlead.routing.prompt import Prompt
 from fairlead.settings import File, LedgerSettings, load, reference
 from fairlead.settings.sections import Doc
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import Counted
-from fairlead.wire.apis import CHAT_COMPLETIONS
-from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.usage import TokenClasses, Usage
 
 SOURCE = Path(__file__).parents[2] / "src" / "fairlead"
 JSON = "Content-Type: application/json"
+
+
+ECHOES = "echoes"
+
+
+class EchoPayload:
+    """A checked request of an operation of its own: nothing of it is a chat."""
+
+    api = ECHOES
+    reports = include_usage = False
+    cap, cap_name = 0, "length"
+    names = ("echo",)
+    trace = None
+
+    def __init__(self, model: str, sound: str) -> None:
+        self.model = model
+        self.sound = sound
+
+    def with_cap(self, _tokens: int) -> EchoPayload:
+        return self
+
+    def release(self) -> None:
+        self.sound = ""
 
 
 class Echo:
@@ -45,8 +70,8 @@ class Echo:
 
     def demand(self, payload: Any) -> Demand:
         self.asked.append("demand")
-        size = len(payload.messages)
-        return Demand(self, payload, payload.model, 0, 0, size, size, 1, 1, False, False, False, False, (), None)
+        size = len(payload.sound)
+        return Demand(self, payload, payload.model, 0, 0, size, size, 0, 1, False, False, False, False, (), None)
 
     def affinity(self, payload: Any) -> int:
         self.asked.append("affinity")
@@ -57,29 +82,86 @@ class Echo:
 
     def count(self, payload: Any, _family: str | None, _whole: bool) -> Counted:
         self.asked.append("count")
-        return Counted(len(payload.messages), "counted")
+        return Counted(len(payload.sound), "counted")
 
     def kept(self, payload: Any) -> Prompt:
         self.asked.append("kept")
-        return CHAT.kept(payload)
+        return Prompt(len(payload.sound), len(payload.sound), 0, 1)
 
-    def is_empty(self, text: str) -> bool:
-        return not text
+    def is_empty(self, _text: str) -> bool:
+        return False
 
-    def probe(self, model: str) -> ChatRequest:
-        return shouted(model, "echo")
+    def probe(self, model: str) -> EchoPayload:
+        return EchoPayload(model, "echo")
+
+
+class EchoAnswer:
+    """The provider's document, with its cost."""
+
+    head = b"content-type: text/echo\r\n"
+    choices = 1
+
+    def __init__(self, body: bytes) -> None:
+        self._document = json.loads(body)
+
+    @property
+    def usage(self) -> Usage:
+        heard = self._document["heard"]
+        return Usage(TokenClasses(heard, request=1), heard, 0)
+
+    def delivered(self) -> str:
+        return ""
+
+    def end(self, members: bytes, _counted: Usage | None = None) -> bytes:
+        return self._document["echo"].encode() + members
+
+
+class EchoCall(NamedTuple):
+    body: list[bytes | memoryview]
+    path: bytes
+    headers: bytes = b""
+    stream: bool = False
+    bare: bool = False
+    dropped: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()
+
+
+class EchoAdapter:
+    """The operation at providers that speak it, as a vendor's folder would have it."""
+
+    stream_type = b""
+
+    def __init__(self, binding: Binding) -> None:
+        self._binding = binding
+
+    def to_vendor(self, payload: EchoPayload) -> EchoCall:
+        body = json.dumps({"model": self._binding.upstream_model, "sound": payload.sound})
+        return EchoCall([body.encode()], self._binding.path)
+
+    def plain(self, _call: EchoCall, body: bytes) -> EchoAnswer:
+        return EchoAnswer(body)
+
+    def relay(self, _call: EchoCall) -> NoReturn:
+        raise AssertionError("it does not stream")
+
+    assembler = relay
+
+    def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
+        return upstream_error(status, headers, body)
 
 
 class EchoDoor(Shout):
     """The same dialect for another operation."""
 
-    api = CHAT_COMPLETIONS
+    api = ECHOES
+    new_writer = None
 
     def __init__(self, operation: Echo) -> None:
         self._operation = operation
 
     def parse(self, request: Request) -> Demand:
-        return self._operation.demand(shouted("m", json.loads(request.body)["echo"]))
+        body = json.loads(request.body)
+        return self._operation.demand(EchoPayload(body.get("model", "m"), body["echo"]))
 
 
 @pytest.fixture
@@ -181,26 +263,71 @@ def test_a_stream_that_is_cut_ends_with_its_event(
     with_gateway(tmp_path, test, upstream.url)
 
 
-def test_an_operation_is_a_module_and_one_row(
+def test_an_operation_is_a_module_and_a_row_of_doors_and_of_a_vendor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
 ) -> None:
     echo = Echo()
     add(monkeypatch, DoorRow("echo", ("/v1/echoes",), echo, EchoDoor(echo), "Echoes.", streams=False))
+    offered = OperationAPI(ECHOES, native=EchoAdapter, path="/echoes/{deployment}?api-version={api_version}")
+    monkeypatch.setitem(VENDORS["openai"].operations, echo.name, offered)  # type: ignore[arg-type]
 
     async def test(it: Running) -> None:
         body = json.dumps({"echo": "a long way " * 1_000}).encode()
         answer = await it.caller().post("/v1/echoes", body, f"X-Shout-Key: {it.key}")
         assert answer.status == 200, answer.body
+        assert answer.headers["content-type"] == "text/echo"
+        assert answer.headers["x-fairlead-cost"] == "0"
+        assert answer.body == b'ay ay ay,"cost":0,"cost_usd":"0"'
+        assert (await it.caller().call("m")).status == 200, "chat is what it was"
 
     with ScriptedUpstream() as other:
+        for one in (upstream, other):
+            one.paths.append("/echoes/x0" if one is upstream else "/echoes/x1")
+            one.enqueue(Reply(body='{"echo": "ay ay ay", "heard": 11000}'))
+            one.enqueue(Reply())
         with_gateway(tmp_path, test, upstream.url, other.url)
-        [sent] = upstream.requests + other.requests
-    assert sent.json["messages"][0]["content"].startswith("A LONG WAY A LONG WAY")
+        sent = next(one for one in upstream.requests + other.requests if "echoes" in one.path)
+    assert sent.path in ("/v1/echoes/x0?api-version=", "/v1/echoes/x1?api-version=")
+    assert sent.json["sound"].startswith("a long way a long way")
+    assert sent.headers["content-type"] == "application/json"
     assert echo.asked == ["demand", "affinity", "kept"], "at the door, where it is planned, where it is tried"
     described: dict[str, Any] = document(all_routes())["paths"]["/v1/echoes"]["post"]
     assert described["tags"] == ["Echo"]
     assert described["summary"] == "Echoes."
     assert "text/event-stream" not in described["responses"]["200"]["content"]
+
+
+def test_a_provider_without_the_operation_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, upstream: ScriptedUpstream
+) -> None:
+    echo = Echo()
+    add(monkeypatch, DoorRow("echo", ("/v1/echoes",), echo, EchoDoor(echo), "Echoes.", streams=False))
+    monkeypatch.setitem(VENDORS["openai"].operations, echo.name, OperationAPI(ECHOES, EchoAdapter, path="/echoes"))  # type: ignore[arg-type]
+    chats_only = replace(DIALECTS["generic"], name="chats", operations=frozenset({"chat"}))
+    monkeypatch.setitem(DIALECTS, "chats", chats_only)  # type: ignore[arg-type]
+    upstream.paths.append("/echoes")
+    upstream.default = Reply(body='{"echo": "ay", "heard": 1}')
+
+    text = "".join(
+        f'[[providers]]\nid = "{name}"\ndialect = "{name}"\nbase_url = "{upstream.url}"\n'
+        for name in ("chats", "generic")
+    )
+    for model, names in (("m", ("chats", "generic")), ("n", ("chats",))):
+        text += f'[[models]]\nid = "{model}"\n'
+        for name in names:
+            text += f'[[models.deployments]]\nprovider = "{name}"\nupstream_model = "x"\nprice = "free"\n'
+
+    async def test() -> None:
+        async with running(tmp_path, text) as it:
+            caller, key = it.caller(), f"X-Shout-Key: {it.key}"
+            for _ in range(4):
+                answer = await caller.post("/v1/echoes", b'{"echo": "o"}', key)
+                assert answer.headers["x-fairlead-deployment"] == "generic/x"
+            refused = await caller.post("/v1/echoes", b'{"echo": "o", "model": "n"}', key)
+            assert refused.status == 400
+            assert b"'N' OFFERS ECHO" in refused.body
+
+    run(test)
 
 
 def test_a_route_is_one_line_of_the_table(

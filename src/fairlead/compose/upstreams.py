@@ -35,13 +35,14 @@ from fairlead.settings import Settings
 from fairlead.tokens import family_of
 from fairlead.wire.vocabulary import OUTPUT_CAPS, PARAMETERS
 
+JSON_BODY = b"content-type: application/json\r\n"
 AnyEngine = Engine | SharedEngine
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How a provider is reached: its pool, and the engine behind it when it is one of ours. `headers`: without the
-    constant lines of its API."""
+    """How a provider is reached: its pool, and the engine behind it when it is one of ours. `headers`: those of every
+    call; the type of the body and the constant lines of the API are not among them."""
 
     pool: Pool
     headers: bytes
@@ -68,7 +69,7 @@ def reach(provider: Provider, settings: Settings, engine: AnyEngine | None) -> R
         ),
         proxy=proxy,
     )
-    headers = b"content-type: application/json\r\nuser-agent: fairlead/%b\r\n" % __version__.encode()
+    headers = b"user-agent: fairlead/%b\r\n" % __version__.encode()
     dialect = DIALECTS[provider.dialect]
     if provider.api_key:
         headers += dialect.key_header.format(key=provider.api_key).encode() + b"\r\n"
@@ -88,10 +89,9 @@ def upstream(
         adapters=adapters(dialect, _binding(dialect, model, deployment, provider), provider.api_version),
         pool=reach.pool,
         path=dialect.path_of(deployment.upstream_model, provider.api_version),
-        headers=reach.headers + dialect.headers,
+        headers=JSON_BODY + reach.headers + dialect.headers,
         bare_headers=reach.headers,
         answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
-        stream_type=dialect.stream_type,
         costs=costs,
         bills_cut=costs and (dialect.bills_cut if provider.bills_cut is None else provider.bills_cut),
         family=family_of(deployment.upstream_model) or family_of(model.id),

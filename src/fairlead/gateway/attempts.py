@@ -188,7 +188,7 @@ class Attempts:
             await waiting
         if exchange.status != 200:
             raise attempt.adapter.error(exchange.status, exchange.headers, await exchange.read())
-        if call.stream and is_stream(upstream, exchange):
+        if call.stream and is_stream(attempt.adapter, exchange):
             if streamed:
                 await self._delivery.stream(attempt, call, exchange, call_state, entry)
                 return

@@ -15,6 +15,7 @@ from fairlead.routing.health import Health
 from fairlead.routing.hedge import Entry
 from fairlead.routing.parameters import shown
 from fairlead.routing.protocols import Answer, Assembler, Call, MadeAnswer, Relay
+from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
 from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
@@ -25,12 +26,6 @@ HELD_BYTES: Final = 8_192
 # That the provider ignored `n` is only known at the end of a stream, when the head has long been sent: a comment, which
 # readers of event streams skip.
 SHORT_OF_CHOICES: Final = b": x-fairlead-dropped: n\n\n"
-
-JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
-STREAM_HEAD: Final = (
-    b"content-type: text/event-stream; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
-    b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
-)
 
 
 class Delivery:
@@ -80,11 +75,11 @@ class Delivery:
         usd = written(attempt.bill.price)
         if response.finished:  # the caller was answered at its deadline
             return
-        head = head_of(JSON_HEAD, attempt, call, usd)
+        head = head_of(answer.head, attempt, call, usd)
         choices = call_state.demand.choices
         if choices > 1 and _lacks_choices(answer, choices, call):
             call_state.note_dropped("n")
-            head = head_of(JSON_HEAD, attempt, call, usd, (*call.dropped, "n"))
+            head = head_of(answer.head, attempt, call, usd, (*call.dropped, "n"))
         response.send(200, head, answer.end(usage_members(usd, attempt.counted), attempt.counted))
 
     def at_once(self, attempt: Attempt, made: MadeAnswer, call: Call, call_state: CallState) -> None:
@@ -125,7 +120,7 @@ class Delivery:
         if call_state.continuation is not None:
             relay = call_state.continuation.joined(relay)
         attempt.answer = relay
-        head = head_of(STREAM_HEAD, attempt, call)
+        head = head_of(relay.head, attempt, call)
         exchange.headers = ()
         call.body.clear()
         sink = StreamSink(self, attempt, relay, exchange, call_state, head)

@@ -16,6 +16,7 @@ from fairlead.wire.answer import (
     merged,
     words,
 )
+from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
 from fairlead.wire.usage import Usage
 
 
@@ -48,6 +49,10 @@ class EventRelay:
     @property
     def choices(self) -> int:
         return len(self._finishes)
+
+    @property
+    def head(self) -> bytes:
+        return STREAM_HEAD
 
     @property
     def error_event(self) -> Callable[[FairleadError], bytes]:
@@ -126,6 +131,10 @@ class EventAnswer:
             self._take(whole.events)
             self._usage = whole.usage
             self._check()
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
 
     @property
     def done(self) -> bool:

@@ -94,11 +94,18 @@ class TranslatedChat:
     """An adapter of the operation chat, for callers of any API. `public_model`: the name that they use; `clock`: for
     `created`."""
 
-    __slots__ = ("_answers", "_clock", "_new_writer", "_public", "_translator")
+    __slots__ = ("_answers", "_clock", "_new_writer", "_public", "_translator", "stream_type")
 
     def __init__(
-        self, public_model: str, translator: Translator, answers: AnswerFormat, new_writer: WriterFactory, clock: Clock
+        self,
+        public_model: str,
+        translator: Translator,
+        answers: AnswerFormat,
+        new_writer: WriterFactory,
+        clock: Clock,
+        stream_type: bytes,
     ) -> None:
+        self.stream_type = stream_type
         self._public = public_model
         self._translator = translator
         self._answers = answers
@@ -133,7 +140,8 @@ class TranslatedChat:
 
 def translated_chat(binding: Binding, translator: Translator, answers: AnswerFormat) -> TranslatedChat:
     assert binding.new_writer is not None
-    return TranslatedChat(binding.public_model, translator, answers, binding.new_writer, binding.clock)
+    stream_type = binding.dialect.stream_type
+    return TranslatedChat(binding.public_model, translator, answers, binding.new_writer, binding.clock, stream_type)
 
 
 def arguments_of(raw: Raw) -> str:

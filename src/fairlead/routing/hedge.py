@@ -71,7 +71,7 @@ class Entry:
         if await exchange.head() != 200:
             self.failed = True
             self.error = self._adapter.error(exchange.status, exchange.headers, b"")
-        elif is_stream(self.upstream, exchange):
+        elif is_stream(self._adapter, exchange):
             await exchange.relay(self._take)
 
     def _take(self, data: bytes) -> None:

@@ -112,7 +112,7 @@ async def probe(upstream: Upstream, books: Books | None = None) -> None:
         if status != 200:
             raise adapter.error(status, exchange.headers, await exchange.read())
         answer: Answer
-        if call.stream and is_stream(upstream, exchange):
+        if call.stream and is_stream(adapter, exchange):
             assembler = adapter.assembler(call)
             await exchange.relay(assembler.feed)
             assembler.finish()

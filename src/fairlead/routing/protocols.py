@@ -14,8 +14,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 class Call(Protocol):
     """One request in an upstream's words. `path`: instead of the upstream's own, None where that serves every call.
-    `headers`: ready lines beside the upstream's, such as a signature; `bare`: they have the constant lines of the API
-    among them (`Dialect.headers`), so that the upstream's own are left out."""
+    `headers`: ready lines beside the upstream's, such as a signature; `bare`: they have the type of the body and the
+    constant lines of the API among them (`Dialect.headers`), so that the upstream's own are left out."""
 
     @property
     def body(self) -> list[bytes | memoryview]: ...
@@ -41,7 +41,11 @@ class Call(Protocol):
 
 class Answer(Protocol):
     """What an upstream has answered so far. `usage`: what it reported, None when that is nothing usable. `choices`: how
-    many are complete; a provider that ignores `n` gives fewer than were asked for."""
+    many are complete; a provider that ignores `n` gives fewer than were asked for. `head`: lines for the head that say
+    what the body is."""
+
+    @property
+    def head(self) -> bytes: ...
 
     @property
     def usage(self) -> Usage | None: ...
@@ -90,7 +94,11 @@ class Assembler(Answer, Protocol):
 
 
 class Adapter(Protocol):
-    """An upstream dialect, bound to one deployment. It touches no network; one that signs is given a clock."""
+    """An operation in an upstream dialect, bound to one deployment and to the API of the callers. It touches no
+    network; one that signs is given a clock. `stream_type`: how the content type of a streamed answer begins."""
+
+    @property
+    def stream_type(self) -> bytes: ...
 
     def to_vendor(self, payload: Any) -> Any: ...
 

@@ -24,9 +24,7 @@ class Upstream:
     """`adapters`: by the API that callers speak (`Payload.api`).
 
     `path` follows the provider's base URL, `headers` are ready lines; both are made once, not per call.
-    `bare_headers`: without the constant lines of its API.
-
-    `stream_type`: how the content type of a streamed answer begins.
+    `bare_headers`: without the type of the body and the constant lines of its API.
 
     `model_id`: what it is called here; `lacks`: what it is known not to have (`needs`); `context`: the most tokens of
     prompt and answer, None: not known; `output`: the most tokens of an answer by this deployment's own limit, None: it
@@ -51,7 +49,6 @@ class Upstream:
     path: bytes
     headers: bytes
     answer_headers: bytes
-    stream_type: bytes = b"text/event-stream"
     costs: bool = True
     bills_cut: bool = False
     family: str | None = None
@@ -80,10 +77,10 @@ def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
     return upstream.pool.request(b"POST", path, headers + call.headers + more_headers, call.body)
 
 
-def is_stream(upstream: Upstream, exchange: Exchange) -> bool:
+def is_stream(adapter: Adapter, exchange: Exchange) -> bool:
     """Whether what comes is a stream of events, as it was asked for."""
     kind = exchange.header(b"content-type")
-    return kind is not None and kind.lower().lstrip().startswith(upstream.stream_type)
+    return kind is not None and kind.lower().lstrip().startswith(adapter.stream_type)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Script:
         self.default = Reply()
         self.requests: list[Received] = []
         self.cancelled = 0
+        self.paths = ["/chat/completions"]
         self._queue: deque[Reply] = deque()
         self._answered = 0
 
@@ -46,7 +47,7 @@ class Script:
         if path.endswith("/health") and request.method == "GET":
             await wire.send(_complete(request, 200, b""))
             return False
-        if not path.endswith("/chat/completions"):
+        if not path.endswith(tuple(self.paths)):
             await wire.send(_complete(request, 404, error_body(404, f"Nothing is at {path}.")))
             return False
         if request.method != "POST":
@@ -63,7 +64,8 @@ class Script:
 class ScriptedUpstream(Script):
     """A running scripted upstream; a context manager that listens on a free port of the loopback.
 
-    `url` ends with "/v1". `requests` are all requests read so far, `cancelled` counts callers who disconnected before
+    `url` ends with "/v1". `paths`: how the paths end that replies are given at; where it is not chat, with a `body` of
+    their own. `requests` are all requests read so far, `cancelled` counts callers who disconnected before
     their answer was complete, `connections` are open now, `accepted` were opened ever.
     """
 

@@ -272,6 +272,10 @@ class Seam:
         return self._relay.choices
 
     @property
+    def head(self) -> bytes:
+        return self._relay.head
+
+    @property
     def error_event(self) -> Callable[[FairleadError], bytes] | None:
         return self._relay.error_event
 

@@ -16,6 +16,7 @@ from fairlead.errors import InvalidRequest, UpstreamInvalid
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
 from fairlead.routing.protocols import Answer
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.usage import TokenClasses, Usage
 
 ANY_OBJECT: Final = b'{"type":"object"}'
@@ -119,6 +120,10 @@ class EmulatedAnswer:
     def __init__(self, document: dict[str, Any], usage: Usage | None) -> None:
         self.document = document
         self.usage = usage
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
 
     @property
     def choices(self) -> int:

@@ -24,6 +24,7 @@ from fairlead.routing.upstream import is_stream, send
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.schemas.verdict import Verdict
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.usage import Usage
 
 # How the receipt calls an answer that was repaired: the operator pays for it.
@@ -46,6 +47,10 @@ class Gathered:
     def add(self, answer: Answer) -> None:
         self.answers.append(answer)
         self._attempt.calls = len(self.answers)
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
 
     @property
     def choices(self) -> int:
@@ -119,7 +124,7 @@ class _Calls:
         if status != 200:
             raise adapter.error(status, exchange.headers, await exchange.read())
         answer: Answer
-        if call.stream and is_stream(self._attempt.upstream, exchange):
+        if call.stream and is_stream(adapter, exchange):
             assembler = adapter.assembler(call)
             self._gathered.add(assembler)
             await exchange.relay(assembler.feed)

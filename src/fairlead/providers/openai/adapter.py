@@ -23,6 +23,7 @@ from fairlead.providers.openai.messages import (
 from fairlead.providers.openai.request import rewrite_json_object, rewrite_structured, rewrite_tool_choice
 from fairlead.providers.openai.shapes import UpstreamCall
 from fairlead.wire.chat import PARAMETERS, ChatRequest
+from fairlead.wire.heads import EVENT_STREAM
 from fairlead.wire.media import AUDIO, FILE
 
 __all__ = ["OpenAIChat", "UpstreamCall"]
@@ -93,6 +94,10 @@ class OpenAIChat:
         self._start = b'{"model":%b' % bytes(self._upstream_model)
         self._needle = b'"model":%b' % bytes(self._upstream_model)
         self._replacement = b'"model":%b' % self._public
+
+    @property
+    def stream_type(self) -> bytes:
+        return EVENT_STREAM
 
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
         """The request as this upstream takes it. Raises InvalidRequest in strict mode for what it cannot carry."""

@@ -21,6 +21,7 @@ from fairlead.providers.openai.shapes import (
     Words,
 )
 from fairlead.providers.sse import EventReader
+from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_openai, usage_from_openai
 
 # In a variable of this module's own, which compiled code reads without a look-up.
@@ -109,6 +110,10 @@ class PlainAnswer:
     @property
     def choices(self) -> int:
         return len(self._answer.choices)
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
 
     def delivered(self) -> str:
         """Everything that the model wrote."""
@@ -335,6 +340,10 @@ class ChatRelay:
         return len(self._finished)
 
     @property
+    def head(self) -> bytes:
+        return STREAM_HEAD
+
+    @property
     def error_event(self) -> None:
         return None
 
@@ -527,6 +536,10 @@ class ChatAssembler:
     @property
     def choices(self) -> int:
         return len(self._choices)
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
 
     def delivered(self) -> str:
         """Everything that the model has written so far."""
