@@ -87,8 +87,8 @@ def shape(value: Any, path: str = "") -> Iterator[str]:
     if isinstance(value, dict):
         for name, one in value.items():
             yield f"{path}.{name}"
-            # What is counted under names that depend on the call.
-            if name not in ("outcomes", "classes", "default_parameters"):
+            # What is counted under names that depend on the call, and figures that are null until there were enough calls.
+            if name not in ("outcomes", "classes", "default_parameters", "latency_last_30m", "throughput_last_30m"):
                 yield from shape(one, f"{path}.{name}")
     elif isinstance(value, list) and value:
         yield from shape(value[0], f"{path}[]")
