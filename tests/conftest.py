@@ -99,6 +99,12 @@ def monkeypatch() -> Iterator[pytest.MonkeyPatch]:
     patch.undo()
 
 
+@pytest.fixture
+def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for a socket, whose path is 107 bytes at most: those of `tmp_path` have the test's name in them."""
+    return tmp_path_factory.mktemp("s")
+
+
 class PostgresServer:
     """A server on a Unix socket, as safe as nobody needs it to be: a test that kills it does so by `stop`."""
 

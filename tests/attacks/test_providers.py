@@ -27,7 +27,7 @@ from fairlead.wire.chat import parse_chat
 from fairlead.wire.usage import TokenClasses, Usage
 
 HELLO: Any = [{"role": "user", "content": "Hello!"}]
-ALONE = '[routing]\nstrategy = "priority"\nretries = 0\nprobe_interval_seconds = 0\n'
+ALONE = '[routing]\nstrategy = "priority"\nretries = 0\nprobe_interval_seconds = 0\nprobes = false\n'
 INPUT, OUTPUT = 100_000, 300_000  # picodollars per token
 
 

@@ -19,7 +19,7 @@ from failover import storm
 def test_callers_see_nothing_of_a_provider_that_fails_and_heals_at_random() -> None:
     found = storm(8, callers=6, seed=5, spell_seconds=(1.0, 2.5))
     assert found.errors == []
-    assert found.requests > 100
+    assert found.requests > 20
     assert found.returns
     assert max(found.returns) < 30
     assert found.attempts_per_request <= 1.2
@@ -58,13 +58,13 @@ def test_the_script_ends_when_it_is_interrupted_and_leaves_no_gateway_behind() -
 
 
 def test_a_gateway_that_hangs_is_told_with_every_threads_stack_and_ends_the_script() -> None:
-    with running("--seconds", "1", "--grace-seconds", "5") as (process, gateway):
+    with running("--seconds", "8", "--grace-seconds", "1") as (process, gateway):
         Path(f"/proc/{gateway}").stat()
         subprocess.run(["kill", "-STOP", str(gateway)], check=True)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 3
     assert "in keep_calling" in said
-    assert "Not ended after 6 s." in said
+    assert "Not ended after 9 s." in said
     assert not Path(f"/proc/{gateway}").exists()
 
 

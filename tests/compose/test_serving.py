@@ -102,7 +102,10 @@ def written(directory: Path, text: str) -> Path:
 
 def configuration(price: str, *urls: str, more: str = "") -> str:
     """Model `m` at each of these; an answer of one token costs `price` micro-dollars."""
-    text = "".join(f'[[providers]]\nid = "p{at}"\nbase_url = "{url}"\n' for at, url in enumerate(urls))
+    text = "".join(
+        f'[[providers]]\nid = "p{at}"\nbase_url = "{url}"\nconnect_timeout_seconds = 60\n'
+        for at, url in enumerate(urls)
+    )
     text += '[[models]]\nid = "m"\n'
     for at in range(len(urls)):
         text += (

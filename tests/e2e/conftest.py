@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import os
@@ -18,6 +19,8 @@ from typing import Any
 import pytest
 
 from fairlead.cli import main
+from fairlead.testing import ScriptedUpstream
+from fairlead.testing.connection import Received, Wire
 
 READY = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
@@ -139,9 +142,9 @@ def fairlead(*arguments: str, data: Path, database: str | None = None) -> subpro
 
 
 # Deployments are tried in the order in which they stand in the file, and asked nothing but what a test asks them.
-IN_ORDER = '[routing]\nstrategy = "priority"\nprobe_interval_seconds = 0\n'
+IN_ORDER = '[routing]\nstrategy = "priority"\nprobe_interval_seconds = 0\nprobes = false\n'
 # A lone deployment that fails is not tried again: one scripted fault is what the caller gets.
-AT_ONCE = "[routing]\nretries = 0\nprobe_interval_seconds = 0\n"
+AT_ONCE = "[routing]\nretries = 0\nprobe_interval_seconds = 0\nprobes = false\n"
 
 
 def provider(url: str, *, dialect: str = "vllm", name: str = "mock", extra: str = "") -> str:
@@ -158,6 +161,19 @@ def model(
             'price = { input = "0.10", output = "0.30" }\n'
         )
     return text
+
+
+class Held(ScriptedUpstream):
+    """While `held`, calls are counted (`arrived`) and not answered."""
+
+    held = False
+    arrived = 0
+
+    async def answer(self, request: Received, wire: Wire) -> bool:
+        self.arrived += 1
+        while self.held:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.01)
+        return await super().answer(request, wire)
 
 
 def eventually(condition: object, seconds: float = 60.0) -> float:

@@ -172,7 +172,7 @@ def rows(vendors: Vendors) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def served(vendors: Vendors, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = AT_ONCE + "probes = false\n"
+    config = AT_ONCE
     for name, row in rows(vendors).items():
         config += row
         for use in ("text", "busy"):

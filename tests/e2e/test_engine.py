@@ -223,14 +223,14 @@ def test_a_killed_engine_ends_its_streams_with_an_error_and_serves_the_next_call
             assert again.choices[0].message.content
 
 
-def test_a_killed_gateway_leaves_no_child_and_starts_again_clean(tmp_path: Path) -> None:
-    with serving(tmp_path, engine=True) as served:
+def test_a_killed_gateway_leaves_no_child_and_starts_again_clean(short_path: Path) -> None:
+    with serving(short_path, engine=True) as served:
         key = served.key
         child = engine_pid(served)
         served.process.send_signal(signal.SIGKILL)
         served.process.wait(60)
         eventually(lambda: not alive(child))
-    with serving(tmp_path, engine=True) as served:
+    with serving(short_path, engine=True) as served:
         with openai.OpenAI(base_url=served.url + "/v1", api_key=key, max_retries=0, timeout=60) as sdk:
             assert sdk.chat.completions.create(model=MODEL, messages=LONG, max_tokens=5).choices
         assert len(list((served.data / "run").iterdir())) == 1, "what the dead process left is gone"

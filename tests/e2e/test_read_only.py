@@ -60,8 +60,8 @@ def run_as_anybody(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("closed", "mode"), [("spool", 0o500), ("fairlead.db", 0o400), ("migrate.lock", 0o400), ("run", 0o500)]
 )
-def test_a_start_that_cannot_write_is_one_sentence(tmp_path: Path, closed: str, mode: int, workers: str) -> None:
-    data = tmp_path / "data"
+def test_a_start_that_cannot_write_is_one_sentence(short_path: Path, closed: str, mode: int, workers: str) -> None:
+    data = short_path / "data"
     assert fairlead("keys", "create", "--name", "x", data=data).returncode == 0
     for folder in ("spool", "run"):
         (data / folder).mkdir()

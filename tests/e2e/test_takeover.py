@@ -39,7 +39,7 @@ def faulty() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(vendors: Vendors, faulty: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = IN_ORDER + "probes = false\n" + "".join(rows(vendors).values())
+    config = IN_ORDER + "".join(rows(vendors).values())
     for models, kind in ((GOES_ON, "on"), (REFUSES, "not"), ({"anthropic": "claude-sonnet-4-5"}, "told")):
         for name, model in models.items():
             config += provider(faulty.url, name=f"a-{name}-{kind}")

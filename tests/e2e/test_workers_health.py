@@ -54,7 +54,12 @@ def lines(served: Served, stack: contextlib.ExitStack) -> tuple[Line, Line]:
 
 def test_an_open_breaker_is_known_to_the_other_worker_and_so_is_that_it_works_again(tmp_path: Path) -> None:
     with ScriptedUpstream() as a, ScriptedUpstream() as b, contextlib.ExitStack() as stack:
-        config = IN_ORDER + provider(a.url, name="a") + provider(b.url, name="b") + deployments("m", "a", "b")
+        config = (
+            IN_ORDER.replace("probes = false", "probes = true")
+            + provider(a.url, name="a")
+            + provider(b.url, name="b")
+            + deployments("m", "a", "b")
+        )
         with serving(tmp_path, config, workers=2) as served:
             one, two = lines(served, stack)
             assert two.refused() == []

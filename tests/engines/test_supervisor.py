@@ -346,9 +346,9 @@ asyncio.run(main())
 """
 
 
-def test_a_killed_owner_leaves_no_engine_behind_and_the_next_one_cleans_up(tmp_path: Path) -> None:
+def test_a_killed_owner_leaves_no_engine_behind_and_the_next_one_cleans_up(short_path: Path) -> None:
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path)],
+        [sys.executable, "-c", OWNER, str(short_path)],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
@@ -361,9 +361,9 @@ def test_a_killed_owner_leaves_no_engine_behind_and_the_next_one_cleans_up(tmp_p
     while not is_gone(pid):
         assert time.monotonic() - began < 60
         time.sleep(0.01)
-    assert len(list((tmp_path / "run").iterdir())) == 1
-    fresh = make_socket_directory(tmp_path)
-    assert list((tmp_path / "run").iterdir()) == [fresh]
+    assert len(list((short_path / "run").iterdir())) == 1
+    fresh = make_socket_directory(short_path)
+    assert list((short_path / "run").iterdir()) == [fresh]
 
 
 def test_a_deep_data_directory_still_gets_a_short_socket_path(tmp_path: Path) -> None:

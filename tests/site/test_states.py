@@ -12,7 +12,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.e2e.conftest import IN_ORDER, Served, eventually, model, provider, serving
+from tests.e2e.conftest import IN_ORDER, Held, Served, eventually, model, provider, serving
 from tests.e2e.test_chat import raw
 
 from fairlead.catalogue.facts import ModelFacts
@@ -63,16 +63,26 @@ def test_everything_is_down_only_when_all_of_it_is() -> None:
 @pytest.fixture
 def failing(tmp_path: Path) -> Iterator[Served]:
     """A server whose first provider fails, until its breaker has opened; the second one serves."""
-    with ScriptedUpstream() as one, ScriptedUpstream() as other:
-        one.default = Reply(status=500, delay_seconds=0.5)
-        config = IN_ORDER + provider(one.url, name="one") + provider(other.url, name="other") + model("one", "other")
+    with Held() as one, ScriptedUpstream() as other:
+        one.default = Reply(status=500)
+        config = (
+            IN_ORDER.replace("probes = false", "probes = true")
+            + provider(one.url, name="one")
+            + provider(other.url, name="other")
+            + model("one", "other")
+        )
         with serving(tmp_path, config) as served:
             # At once, before the first has failed: after that the deployment rests for a moment.
             with (
                 openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key) as client,
                 ThreadPoolExecutor(12) as pool,
             ):
-                list(pool.map(lambda _: call(client), range(12)))
+                one.held = True
+                calls = [pool.submit(call, client) for _ in range(12)]
+                eventually(lambda: one.arrived == 12)
+                one.held = False
+                for done in calls:
+                    done.result()
             # What is looked at before it was written down is shown again for 5 s.
             eventually(lambda: written_down(served))
             yield served
