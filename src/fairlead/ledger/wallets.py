@@ -58,7 +58,19 @@ class Shortage(Exception):
 
 
 class Wallet:
-    __slots__ = ("asked_at", "flight", "free", "held", "left", "names", "others", "scope", "slice", "used_at")
+    __slots__ = (
+        "asked_at",
+        "flight",
+        "free",
+        "held",
+        "left",
+        "names",
+        "others",
+        "returning",
+        "scope",
+        "slice",
+        "used_at",
+    )
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -71,6 +83,7 @@ class Wallet:
         self.slice = 0  # what it asked for last
         self.used_at = 0.0
         self.flight: asyncio.Task[None] | None = None
+        self.returning: asyncio.Future[None] | None = None  # while some of it is on its way back to the database
 
 
 class Hold:
@@ -189,6 +202,8 @@ class Wallets:
         wallet.slice = max(call * SLICE_CALLS, wallet.slice * 2 if soon else 0)
         wanted = min(wallet.slice, MOST_PICODOLLARS)
         try:
+            if wallet.returning is not None:  # until then neither the database nor this process has it to spend
+                await asyncio.shield(wallet.returning)
             taken = await self._in_transaction(
                 lambda connection: take(
                     connection, self._process_id, scope.name, scope.granted, missing, wanted, LEASE_SECONDS
@@ -237,6 +252,8 @@ class Wallets:
 
     async def _give_back(self, wallet: Wallet) -> None:
         amount, wallet.free = wallet.free, 0
+        wallet.asked_at = float("-inf")  # by then the database has more left than it said
+        returning = wallet.returning = asyncio.get_running_loop().create_future()
         committing = False
 
         def back(connection: Connection) -> None:
@@ -250,6 +267,9 @@ class Wallets:
             # After a failed commit nobody knows whether it went back: then it is nobody's until this process ends.
             if not committing:
                 wallet.free += amount
+        finally:
+            wallet.returning = None
+            returning.set_result(None)
 
     def _wanted(self, scopes: Iterable[str]) -> set[str]:
         with self._store.read() as connection:
