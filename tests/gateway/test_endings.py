@@ -19,12 +19,13 @@ from fairlead.accounts.caller import Caller
 from fairlead.catalogue.snapshot import Snapshot
 from fairlead.compose.options import routing_options
 from fairlead.gateway.gateway import Gateway
+from fairlead.gateway.protocols import Health
 from fairlead.http.request import Request, Response
 from fairlead.ledger.record import UsageRecord
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.chat.recovery import ChatRecovery
+from fairlead.routing import health as routing
 from fairlead.routing.attempt import DisconnectPolicy
-from fairlead.routing.health import Health
 from fairlead.routing.needs import CHOICES
 from fairlead.routing.options import Options
 from fairlead.routing.upstream import Upstream, servable
@@ -32,7 +33,7 @@ from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
 from fairlead.settings import RoutingSettings
 from fairlead.testing import Fault, Reply, ScriptedUpstream
-from fairlead.testing.gateway import NoLimits, RecordingLedger
+from fairlead.testing.gateway import NoLimits, RecordingLedger, SteadyHealth
 from fairlead.wire.chat import parse_chat
 
 CALLER = Caller("account", "key")
@@ -112,8 +113,10 @@ Build = Callable[..., contextlib.AbstractContextManager[House]]
 @pytest.fixture
 def build(providers: tuple[ScriptedUpstream, ScriptedUpstream], tmp_path: Path) -> Build:
     @contextlib.contextmanager
-    def house(options: Options | None = None, operation: Any = CHAT, **facts: Any) -> Iterator[House]:
-        of, health, ledger = model(), Health(), RecordingLedger(tmp_path)
+    def house(
+        options: Options | None = None, operation: Any = CHAT, health: Health | None = None, **facts: Any
+    ) -> Iterator[House]:
+        of, health, ledger = model(), health or routing.Health(), RecordingLedger(tmp_path)
         upstreams: list[Upstream] = []
         for name, provider in zip("ab", providers, strict=True):
             one = replace(upstream(f"{name}/x", of=of), pool=pool_to(provider.url), **facts)
@@ -269,3 +272,13 @@ def test_emulated(build: Build, providers: Any, stream: bool) -> None:
         assert (status, body.count("This is a scripted answer.")) == (200, 2)
         assert house.ending() == ("served", [("a", "served")], True)
     assert len(providers[0].requests) == 2
+
+
+def test_attempts_report_how_they_went_to_whatever_keeps_health(build: Build, providers: Any) -> None:
+    providers[0].default = FAILS
+    health = SteadyHealth()
+    with build(health=health) as house:
+        for _ in range(8):  # a breaker would have opened
+            assert "from b" in house.ask()[1]
+        eventually(lambda: len(house.ledger.records) == 8)
+    assert health.reports == [("a/x", "upstream_failed"), ("b/x", "served")] * 8

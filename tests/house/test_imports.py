@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "background"}),
     frozenset({"compiled"}),
 )
-TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors", "ledger", "accounts"})
+TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors", "ledger", "accounts", "routing"})
 Graph = dict[str, set[str]]
 
 

@@ -22,3 +22,10 @@ def test_no_type_of_chat_is_named_between_the_doors_and_the_operations(part: str
         if OF_CHAT.search(line)
     ]
     assert found == []
+
+
+def test_the_gateway_knows_health_by_its_protocol_alone() -> None:
+    for file in (ROOT / "src" / "fairlead" / "gateway").glob("*.py"):
+        for line in file.read_text("utf-8").splitlines():
+            if line.startswith("from fairlead.routing.health import "):
+                assert line.endswith(" import DeploymentHealth"), file

@@ -16,12 +16,12 @@ from fairlead.errors import (
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import drain
 from fairlead.gateway.delivery import BufferSink, Delivery
-from fairlead.gateway.protocols import Emulation, Recovery
+from fairlead.gateway.protocols import Emulation, Health, Recovery
 from fairlead.providers.scrub import without_host
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.demand import Payload
 from fairlead.routing.gates import through_gate
-from fairlead.routing.health import DeploymentHealth, Health
+from fairlead.routing.health import DeploymentHealth
 from fairlead.routing.hedge import Entry
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.own_limits import cap_there

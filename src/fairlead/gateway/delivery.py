@@ -7,11 +7,10 @@ from typing import Final
 
 from fairlead.errors import CallerGone, UpstreamError
 from fairlead.gateway.call import CallState
-from fairlead.gateway.protocols import Emulation, Recovery
+from fairlead.gateway.protocols import Emulation, Health, Recovery
 from fairlead.http.exchange import Exchange
 from fairlead.money.text import written
 from fairlead.routing.attempt import Attempt
-from fairlead.routing.health import Health
 from fairlead.routing.hedge import Entry
 from fairlead.routing.parameters import shown
 from fairlead.routing.protocols import Answer, Assembler, Call, MadeAnswer, Relay

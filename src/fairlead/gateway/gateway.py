@@ -21,14 +21,13 @@ from fairlead.gateway.attempts import Attempts
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import expire
 from fairlead.gateway.delivery import Delivery
-from fairlead.gateway.protocols import Ledger, Limits, Recovery
+from fairlead.gateway.protocols import Health, Ledger, Limits, Recovery
 from fairlead.http.eager import clear_traceback
 from fairlead.http.request import Response
 from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.demand import Demand
-from fairlead.routing.health import Health
 from fairlead.routing.hedge import Entry, hedged
 from fairlead.routing.holding import Held, hold, hold_at_once
 from fairlead.routing.plan import Plan, merged, plan, refusal

@@ -1,6 +1,6 @@
-"""What the gateway needs of others: the ledger, limits, and an operation when a call does not go as planned.
+"""What the gateway needs of others: the ledger, limits, health, and an operation when a call does not go as planned.
 
-`fairlead.testing.gateway` has fakes of the first two.
+`fairlead.testing.gateway` has fakes of the first three.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from typing import Any, Protocol
 
 from fairlead.accounts.limits import Limited
 from fairlead.accounts.meters import Admission
+from fairlead.catalogue.snapshot import Deployment
 from fairlead.ledger.bill import Bill
 from fairlead.ledger.wallets import Hold
+from fairlead.routing import protocols as routing
 from fairlead.routing.attempt import Attempt, Continued
 from fairlead.routing.demand import Payload
+from fairlead.routing.health import DeploymentHealth
 from fairlead.routing.holding import Credit
 from fairlead.routing.protocols import Answer, Call, MadeAnswer, Relay
 from fairlead.routing.retries import Tried
@@ -24,6 +27,25 @@ class Ledger(Credit, Protocol):
 
     def open(self, account: str, key: str, model: str, stream: bool, paid: bool, hold: Hold | None = None, /) -> Bill:
         """The bill of a call that begins; it ends the hold. Raises LedgerUnavailable."""
+
+
+class Health(routing.Health, Protocol):
+    """What is known about deployments; attempts report to it how they went."""
+
+    def begin(self, deployment: Deployment, now: float, /, *, first: bool) -> DeploymentHealth:
+        """A call goes there. `first`: it was tried nowhere before."""
+
+    def served(self, standing: DeploymentHealth, now: float, /) -> None:
+        """The deployment works: it gave a complete answer, or refused a request for the caller's own mistake."""
+
+    def speed(self, standing: DeploymentHealth, tokens: int, seconds: float, /) -> None:
+        """So many tokens came in so many seconds."""
+
+    def end(self, standing: DeploymentHealth, /) -> None:
+        """The call is over, however it went."""
+
+    def remember(self, key: int, deployment_id: str, now: float, /) -> None:
+        """This deployment has the beginning of the conversation in its cache."""
 
 
 class Limits(Protocol):

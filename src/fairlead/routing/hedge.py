@@ -16,11 +16,10 @@ from fairlead.http.eager import Signal, run
 from fairlead.http.exchange import Exchange
 from fairlead.ledger.ledger import Bill
 from fairlead.routing.demand import Demand
-from fairlead.routing.health import Health
 from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.own_limits import cap_there
 from fairlead.routing.plan import Plan
-from fairlead.routing.protocols import Adapter, Call
+from fairlead.routing.protocols import Adapter, Call, Health
 from fairlead.routing.upstream import Upstream, is_stream, send
 from fairlead.wire.usage import TokenClasses, Usage
 

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, NoCandidate, NotCarried, UpstreamBusy
 from fairlead.routing.demand import Demand
-from fairlead.routing.health import DeploymentHealth, Health
+from fairlead.routing.health import DeploymentHealth
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
     HARD,
@@ -22,6 +22,7 @@ from fairlead.routing.needs import (
     JSON_SCHEMA,
     names_of,
 )
+from fairlead.routing.protocols import Health
 from fairlead.routing.strategies import Chance, Ranked, rank
 from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.wire.preferences import FREE, MaxPrice, Preferences

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fairlead.errors import FairleadError
+from fairlead.routing.health import DeploymentHealth, Named
 from fairlead.wire.traceparent import TraceContext
 from fairlead.wire.usage import Usage
 
@@ -109,6 +110,33 @@ class Adapter(Protocol):
     def plain(self, call: Any, body: bytes) -> Answer: ...
 
     def error(self, status: int, headers: Headers, body: bytes) -> FairleadError: ...
+
+
+class Health(Protocol):
+    """What is known about deployments, as far as planning, hedging and retries ask. `standings`: by deployment id;
+    `troubled`: a breaker is open somewhere."""
+
+    @property
+    def standings(self) -> dict[str, DeploymentHealth]: ...
+
+    @property
+    def troubled(self) -> bool: ...
+
+    def standing(self, deployment: Named, /) -> DeploymentHealth:
+        """That of a deployment; a new one of one that was never called."""
+
+    def may_try(self, standing: DeploymentHealth, now: float, /) -> bool:
+        """Whether a call may go there, as far as breakers are concerned."""
+
+    def take_retry(self, standing: DeploymentHealth, now: float, /) -> bool:
+        """Whether a call that failed before may go there; it counts as one that does."""
+
+    def recall(self, key: int, now: float, /) -> str | None:
+        """The deployment that served this conversation before; None: not known any more."""
+
+    def failed(self, standing: DeploymentHealth, error: FairleadError, now: float, /) -> None: ...
+
+    def first_token(self, standing: DeploymentHealth, seconds: float, now: float, /) -> None: ...
 
 
 class Gate(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fairlead.errors import FairleadError, RateLimited
-from fairlead.routing.health import Health
 from fairlead.routing.plan import Plan
+from fairlead.routing.protocols import Health
 from fairlead.routing.upstream import Upstream
 
 # A pause is drawn between half of this and all of it, and doubles with every round.

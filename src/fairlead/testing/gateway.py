@@ -1,4 +1,5 @@
-"""Fakes for what a gateway is given: limits that let every call through, and a ledger whose records are at hand."""
+"""Fakes for what a gateway is given: limits that let every call through, health that blames nobody, and a ledger whose
+records are at hand."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from typing import Final
 
 from fairlead.accounts.limits import Limited
 from fairlead.accounts.meters import Admission
+from fairlead.errors import FairleadError
 from fairlead.ledger.bill import Bills
 from fairlead.ledger.record import UsageRecord, decode
 from fairlead.ledger.spool import Reader, Spool
 from fairlead.ledger.wallets import Hold, Scope, Wallets
+from fairlead.routing.health import DeploymentHealth, Named
 
 NAME: Final = "testing"
 MOST_BYTES: Final = 16_777_216
@@ -31,6 +34,61 @@ class NoLimits:
 
     def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
         del admission, model, now, free
+
+
+class SteadyHealth:
+    """Every deployment works, whatever it does, and none is known better than another. `reports`: what attempts have
+    reported, in order: the deployment's id, and "served" or the code of an error."""
+
+    troubled: Final = False
+
+    def __init__(self) -> None:
+        self.standings: dict[str, DeploymentHealth] = {}
+        self.reports: list[tuple[str, str]] = []
+
+    def standing(self, deployment: Named) -> DeploymentHealth:
+        found = self.standings.get(deployment.id)
+        if found is None:
+            found = self.standings[deployment.id] = DeploymentHealth(deployment.id, deployment.provider, None)
+        return found
+
+    def begin(self, deployment: Named, now: float, *, first: bool) -> DeploymentHealth:
+        del now, first
+        standing = self.standing(deployment)
+        standing.in_flight += 1
+        return standing
+
+    def end(self, standing: DeploymentHealth) -> None:
+        standing.in_flight -= 1
+
+    def served(self, standing: DeploymentHealth, now: float) -> None:
+        del now
+        self.reports.append((standing.id, "served"))
+
+    def failed(self, standing: DeploymentHealth, error: FairleadError, now: float) -> None:
+        del now
+        self.reports.append((standing.id, error.code))
+
+    def first_token(self, standing: DeploymentHealth, seconds: float, now: float) -> None:
+        del standing, seconds, now
+
+    def speed(self, standing: DeploymentHealth, tokens: int, seconds: float) -> None:
+        del standing, tokens, seconds
+
+    def may_try(self, standing: DeploymentHealth, now: float) -> bool:
+        del standing, now
+        return True
+
+    def take_retry(self, standing: DeploymentHealth, now: float) -> bool:
+        del standing, now
+        return True
+
+    def recall(self, key: int, now: float) -> str | None:
+        del key, now
+        return None
+
+    def remember(self, key: int, deployment_id: str, now: float) -> None:
+        del key, deployment_id, now
 
 
 class RecordingLedger:
