@@ -111,6 +111,7 @@ class PostgresServer:
     def __init__(self, programs: Path, directory: Path) -> None:
         self.programs = programs
         self.directory = directory
+        self.output = directory.parent / f"{directory.name}.out"
         self._data = directory / "data"
         if os.getuid() == 0:
             shutil.chown(directory, SERVANT)
@@ -137,7 +138,7 @@ class PostgresServer:
         if os.getuid() == 0:
             command = ["setpriv", f"--reuid={SERVANT}", "--regid=nogroup", "--clear-groups", *command]
         # Not captured by pipes: the server keeps them open for as long as it lives.
-        with (self.directory.parent / f"{self.directory.name}.out").open("ab") as out:
+        with self.output.open("ab") as out:
             subprocess.run(command, check=True, cwd="/", stdout=out, stderr=out, stdin=subprocess.DEVNULL, timeout=60)
 
 
@@ -160,6 +161,7 @@ def postgres() -> Iterator[PostgresServer]:
     yield server
     server.stop()
     shutil.rmtree(directory, ignore_errors=True)
+    server.output.unlink()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
