@@ -49,7 +49,8 @@ class SteadyHealth:
     def standing(self, deployment: Named) -> DeploymentHealth:
         found = self.standings.get(deployment.id)
         if found is None:
-            found = self.standings[deployment.id] = DeploymentHealth(deployment.id, deployment.provider, None)
+            provider = DeploymentHealth(deployment.provider, deployment.provider, None)
+            found = self.standings[deployment.id] = DeploymentHealth(deployment.id, deployment.provider, provider)
         return found
 
     def begin(self, deployment: Named, now: float, *, first: bool) -> DeploymentHealth:
