@@ -40,6 +40,7 @@ MODULES = (
     "http/request",
     "http/server",
     "http/state",
+    "http/upstream_connection",
     "money/text",
     "ledger/bill",
     "ledger/settled",
