@@ -31,6 +31,8 @@ from fairlead.settings import load_settings
 
 START_SECONDS, COMMAND_SECONDS = 100, 60
 GATEWAY_PORT = "8080"
+# Where guides put the metrics: a free port takes its place, because other runs may be under way on this machine.
+METRICS_PORT = "9464"
 GREETING = " is at http"
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
 # Addresses of providers as guides write them; a scripted upstream answers there.
@@ -60,7 +62,7 @@ class Session:
     place: Place
     work: Path
     environment: dict[str, str]
-    ports: dict[str, int] = field(default_factory=dict)
+    ports: dict[str, int] = field(default_factory=lambda: {METRICS_PORT: free_port()})
     output: str = ""
     made: dict[str, str] = field(default_factory=dict)
     python: tuple[socket.socket, Any] | None = None
