@@ -41,8 +41,7 @@ class Pool(Home):
         tls: ssl.SSLContext | None = None,
         unix_prefix: str = "/v1",
     ) -> None:
-        self.timeouts = timeouts
-        self.limits = limits
+        super().__init__(timeouts, limits)
         self.proxy = proxy
         self.name = base_url
         if base_url.startswith("unix:"):
@@ -99,7 +98,7 @@ class Pool(Home):
         )  # fmt: skip
         exchange = Exchange(self, head, body, length, method == b"HEAD")
         now = loop.time()
-        exchange.end_at = now + self.timeouts.total_seconds
+        exchange.end_at = now + self.total_seconds
         self._active.add(exchange)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -156,7 +155,7 @@ class Pool(Home):
 
     def give_back(self, connection: Connection, now: float) -> None:
         """A connection whose answer is complete: for the next who waits, or kept."""
-        if self._closed or connection.transport.is_closing() or (connection.reused and not self.limits.reuse):
+        if self._closed or connection.transport.is_closing() or (connection.reused and not self.reuse):
             connection.transport.close()
             return
         while self._waiting:

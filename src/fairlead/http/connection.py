@@ -247,7 +247,8 @@ class Connection(Pipeline):
             self.deadline = self._loop.time() + server.limits.idle_seconds
         else:
             self._wait_for_more()
-        if not self._nexting:
+        # What `_next` would look at, looked at here: usually the caller has sent nothing ahead.
+        if not self._nexting and (self._queue or self._rest or self._reading_paused or self._broken is not None):
             self._next()
 
     def _close_gently(self) -> None:

@@ -25,6 +25,23 @@ class Owner:
     timeouts: Timeouts
     limits: PoolLimits
     outbox: Outbox
+    # Of these, what every exchange reads: compiled code reads its own attributes without a look-up.
+    first_byte_seconds: float
+    idle_seconds: float
+    total_seconds: float
+    body_bytes: int
+    stream_bytes: int
+    reuse: bool
+
+    def __init__(self, timeouts: Timeouts, limits: PoolLimits) -> None:
+        self.timeouts = timeouts
+        self.limits = limits
+        self.first_byte_seconds = timeouts.first_byte_seconds
+        self.idle_seconds = timeouts.idle_seconds
+        self.total_seconds = timeouts.total_seconds
+        self.body_bytes = limits.body_bytes
+        self.stream_bytes = limits.stream_bytes
+        self.reuse = limits.reuse
 
     def retry(self, exchange: Exchange) -> None:
         """Sends an exchange again, on a new connection."""
@@ -174,7 +191,7 @@ class Exchange:
     def resume(self) -> None:
         connection = self._connection
         if connection is not None:
-            self.deadline = connection.loop.time() + self.pool.timeouts.idle_seconds
+            self.deadline = connection.loop.time() + self.pool.idle_seconds
             connection.transport.resume_reading()
 
     def set_deadline(self, seconds: float) -> None:
@@ -195,7 +212,7 @@ class Exchange:
         """After a block was parsed: hands on what came, to whoever waits."""
         if not self._got_head:
             return
-        self.deadline = data_at + self.pool.timeouts.idle_seconds
+        self.deadline = data_at + self.pool.idle_seconds
         sink = self._sink
         if sink is not None and self._parts:
             parts = self._parts
@@ -227,8 +244,8 @@ class Exchange:
         """False when the answer is larger than it may be."""
         self._parts.append(data)
         self._read_bytes += len(data)
-        limits = self.pool.limits
-        return self._read_bytes <= (limits.body_bytes if self._sink is None else limits.stream_bytes)
+        pool = self.pool
+        return self._read_bytes <= (pool.body_bytes if self._sink is None else pool.stream_bytes)
 
     def complete(self) -> None:
         self._complete = True
@@ -238,7 +255,7 @@ class Exchange:
         self._connection = connection
         self.sent_at = now
         self.phase = "first byte"
-        self.deadline = now + self.pool.timeouts.first_byte_seconds
+        self.deadline = now + self.pool.first_byte_seconds
         if self.length <= JOIN_BYTES:
             self.pool.outbox.write(connection.transport, b"".join((self.start, *self._body)))
         else:

@@ -147,6 +147,8 @@ class Attempt:
         prompt, upstream = self.prompt, self.upstream
         calls = self.calls
         most = prompt.cap or upstream.most_output
+        if calls == 1 and usage.completion <= most:  # nearly always
+            return usage.prompt <= prompt.most and usage.prompt <= upstream.most_prompt
         return (
             usage.prompt <= prompt.most * calls
             and usage.prompt <= upstream.most_prompt * calls

@@ -45,13 +45,17 @@ class Ceiling:
     def picodollars(self, servable: Servable, output: int | None = None) -> int:
         """What the dearest deployment may charge, with this cap or another one."""
         calls = self.calls
-        tokens = (self.output if output is None else output) * self.choices
+        tokens = self.output if output is None else output
+        if self.choices > 1:
+            tokens *= self.choices
         if calls > 1:
             tokens = -(-tokens // calls)
         upstreams = servable.upstreams
         if len(upstreams) == 1:
-            return upstreams[0].deployment.sheet.ceiling(self.prompt, tokens) * calls
-        return max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in upstreams) * calls
+            most = upstreams[0].deployment.sheet.ceiling(self.prompt, tokens)
+        else:
+            most = max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in upstreams)
+        return most if calls == 1 else most * calls
 
     def output_that_fits(self, servable: Servable, picodollars: int) -> int:
         """The largest cap that an amount pays for everywhere; 0 or less when none does."""

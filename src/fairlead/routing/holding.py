@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from fairlead.accounts.caller import Caller
 from fairlead.errors import BudgetExceeded, InsufficientCredit
@@ -28,11 +28,14 @@ class Credit(Protocol):
         and LedgerUnavailable."""
 
 
-class Held(NamedTuple):
+class Held:
     """What was set aside. `cap`: the answer may be no longer than this, although the caller gave no cap; 0: it may."""
 
-    hold: Hold
-    cap: int = 0
+    __slots__ = ("cap", "hold")
+
+    def __init__(self, hold: Hold, cap: int = 0) -> None:
+        self.hold = hold
+        self.cap = cap
 
 
 def hold_at_once(ledger: Credit, servable: Servable, demand: Demand, caller: Caller) -> Held | None:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.wire.usage_shapes import (
+    ABSENT,
     CLASSES,
     PROMPT_CLASSES,
     AnthropicUsage,
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 _astuple: Final = msgspec.structs.astuple
+_ABSENT: Final = ABSENT
 _openai: Final = msgspec.json.Decoder(OpenAIUsage)
 _anthropic: Final = msgspec.json.Decoder(AnthropicUsage)
 _gemini: Final = msgspec.json.Decoder(GeminiUsage)
@@ -45,15 +47,16 @@ _bedrock: Final = msgspec.json.Decoder(BedrockUsage)
 
 class Usage:
     """`classes`: one number for each of `CLASSES`. `balanced` is False when they do not add up to the totals that the
-    provider gave."""
+    provider gave. `priced`: the provider's own cost stands beside them."""
 
-    __slots__ = ("balanced", "classes", "completion", "prompt")
+    __slots__ = ("balanced", "classes", "completion", "priced", "prompt")
 
     def __init__(self, classes: tuple[int, ...], prompt: int, completion: int, balanced: bool = True) -> None:
         self.classes = classes
         self.prompt = prompt
         self.completion = completion
         self.balanced = balanced
+        self.priced = False
 
     @property
     def tokens(self) -> TokenClasses:
@@ -102,8 +105,13 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
     balanced = total is None or total == prompt + completion
     classes = (fresh, cached, written, 0, image, audio, plain, reasoning, audio_out, 1)
     if fresh >= 0 and plain >= 0:
-        return Usage(classes, prompt, completion, balanced)
-    return _normal(TokenClasses._make(classes), prompt, completion, balanced)
+        usage = Usage(classes, prompt, completion, balanced)
+    else:
+        usage = _normal(TokenClasses._make(classes), prompt, completion, balanced)
+    usage.priced = (
+        given[7] is not _ABSENT or given[8] is not _ABSENT or given[9] is not _ABSENT or given[10] is not _ABSENT
+    )
+    return usage
 
 
 def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
+ABSENT = Raw(b"")
 Provenance = Literal["reported", "counted", "estimated"]
 
 
@@ -67,6 +68,11 @@ class OpenAIUsage(Struct, gc=False):
     completion_tokens_details: CompletionDetails | None = None
     prompt_cache_hit_tokens: Count | None = None  # DeepSeek
     prompt_cache_miss_tokens: Count | None = None
+    # The provider's own price, in whatever shape: callers are shown ours in its place.
+    cost: Raw = ABSENT
+    cost_usd: Raw = ABSENT
+    cost_details: Raw = ABSENT
+    usage_source: Raw = ABSENT
 
 
 class CacheCreation(Struct):

@@ -94,7 +94,7 @@ class PlainAnswer:
     What stands from `start` to `stop` is replaced by `model`.
     """
 
-    __slots__ = ("_answer", "_body", "_model", "_start", "_stop")
+    __slots__ = ("_answer", "_body", "_model", "_priced", "_start", "_stop")
 
     def __init__(self, body: bytes, answer: Plain, start: int, stop: int, model: bytes) -> None:
         self._body = body
@@ -102,10 +102,14 @@ class PlainAnswer:
         self._start = start
         self._stop = stop
         self._model = model
+        self._priced = True  # its usage has a cost of its own, until it is known to have none
 
     @property
     def usage(self) -> Usage | None:
-        return _usage(self._answer.usage)
+        usage = _usage(self._answer.usage)
+        if usage is not None:
+            self._priced = usage.priced
+        return usage
 
     @property
     def choices(self) -> int:
@@ -129,7 +133,7 @@ class PlainAnswer:
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         body, start, stop = self._body, self._start, self._stop
         usage = self._answer.usage
-        if counted is not None or (members and _has_cost(usage)):
+        if counted is not None or (members and self._priced and _has_cost(usage)):
             document = b"".join((body[:start], self._model, body[stop:]))
             return _with_usage(document, _shown_usage(usage, members, counted))
         end = _end_of_usage(body, usage) if members else -1
