@@ -74,7 +74,7 @@ def offered(serving: Serving, demand: Demand, caller: Caller) -> Sequence[Servab
 
 def _speaking(offer: Servable, demand: Demand) -> Servable:
     """What of an offer can serve callers of this API. Raises InvalidRequest when nothing of it can."""
-    api = demand.payload.api
+    api = demand.api
     if api in offer.apis or not offer.upstreams:
         return offer
     upstreams = [upstream for upstream in offer.upstreams if api in upstream.adapters]

@@ -71,7 +71,7 @@ class Attempts:
             if cap != inner.cap:
                 inner = inner.with_cap(cap)
                 clamped = (*clamped, inner.cap_name)
-        adapter = upstream.adapters[inner.api]
+        adapter = upstream.adapters[call_state.demand.api]
         call = adapter.to_vendor(inner) if entry is None else entry.call
         if emulation is None:
             inner = payload  # drops the copy that has another cap

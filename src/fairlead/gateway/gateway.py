@@ -101,7 +101,7 @@ class Gateway:
             or caller.models is not None
             or demand.fallbacks
             or demand.media
-            or demand.payload.api not in offers[0].apis
+            or demand.api not in offers[0].apis
         ):
             demand = called(serving, demand)
             offers = offered(serving, demand, caller)

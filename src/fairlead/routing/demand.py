@@ -79,15 +79,15 @@ class Operation(Protocol):
 class Demand:
     """Computed once, where a request is read, and never changed: `called` and `carrying` make another one.
 
-    `payload` is what is sent upstream; only `operation` knows what is in it. `model` and `fallbacks`: ids of models, or
-    other names of them until `called`. `needs`: capabilities and parameters, as bits of `routing/needs.py`; `media`:
-    bits of `wire/media.py`, 0: text alone. `text_bytes`: of the conversation itself; `prompt_bytes`: of everything that
-    may come into the prompt. `cap`: the most tokens of an answer, 0: none was given; `choices`: how many answers.
-    `formatted`: the answer is to be JSON.
+    `payload` is what is sent upstream; only `operation` knows what is in it. `api`: the payload's. `model` and
+    `fallbacks`: ids of models, or other names of them until `called`. `needs`: capabilities and parameters, as bits
+    of `routing/needs.py`; `media`: bits of `wire/media.py`, 0: text alone. `text_bytes`: of the conversation
+    itself; `prompt_bytes`: of everything that may come into the prompt. `cap`: the most tokens of an answer, 0:
+    none was given; `choices`: how many answers. `formatted`: the answer is to be JSON.
     """
 
     __slots__ = (
-        "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "operation", "payload",
+        "api", "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "operation", "payload",
         "preferences", "prompt_bytes", "stream", "strict", "text_bytes",
     )  # fmt: skip
 
@@ -111,6 +111,7 @@ class Demand:
     ) -> None:
         self.operation = operation
         self.payload: Any = payload
+        self.api: str = payload.api
         self.model = model
         self.needs = needs
         self.media = media

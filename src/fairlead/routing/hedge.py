@@ -165,7 +165,7 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     if call is None:
         return None
     began = clock()
-    entry = Entry(first, first.adapters[demand.payload.api], call)
+    entry = Entry(first, first.adapters[demand.api], call)
     race = Race(entry, partial(_start_hedge, second, demand, plan.prompt, health, clock))
     standing.in_flight += 1
     try:
@@ -199,7 +199,7 @@ def _start_hedge(
     if call is None:
         return None
     standing.in_flight += 1
-    return Entry(second, second.adapters[demand.payload.api], call)
+    return Entry(second, second.adapters[demand.api], call)
 
 
 def _streamed(upstream: Upstream, demand: Demand, prompt_tokens: int) -> Call | None:

@@ -375,7 +375,7 @@ def _lost(upstream: Upstream, demand: Demand, needs: int) -> list[str]:
     """Everything that would be lost there: what it is known to lack, and what its dialect has no word for."""
     names = names_of(upstream.lacks & needs)
     try:
-        upstream.adapters[demand.payload.api].to_vendor(demand.payload)
+        upstream.adapters[demand.api].to_vendor(demand.payload)
     except NotCarried as error:
         names += [name for name in error.names if name not in names]
     except FairleadError:
