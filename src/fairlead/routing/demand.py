@@ -144,3 +144,10 @@ class Demand:
     def carrying(self, payload: Payload) -> Demand:
         """The same for a payload that was rewritten here."""
         return self.operation.demand(payload).called(self.model, self.fallbacks, self.preferences)
+
+    def carried_by(self, operation: Operation, payload: Any) -> Demand:
+        """The same demand of an operation that has a payload of its own for it."""
+        return Demand(
+            operation, payload, self.model, self.needs, self.media, self.text_bytes, self.prompt_bytes, self.cap,
+            self.choices, self.stream, self.strict, self.emulate, self.formatted, self.fallbacks, self.preferences,
+        )  # fmt: skip

@@ -20,9 +20,7 @@ class ForeignChat:
     name: Final = CHAT.name
 
     def demand(self, payload: ChatPayload) -> Demand:
-        demand = CHAT.demand(payload.neutral())
-        demand.operation, demand.payload = self, payload
-        return demand
+        return CHAT.demand(payload.neutral()).carried_by(self, payload)
 
     def affinity(self, payload: ChatPayload) -> int:
         return CHAT.affinity(payload.neutral())
