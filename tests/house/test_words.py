@@ -39,6 +39,8 @@ NAMES = {
     "Frame": "RequestTemplate",
     "goes_on": "supports_prefill",
     "hurry": "set_deadline",
+    "on_gone": "on_disconnect",
+    "_hung_up": "_on_disconnect",
     "Beginnings": "RecordPrefixCache",
     "Moved": "PostingFields",
     "make_up": "emulate",

@@ -56,7 +56,7 @@ def refuse(status: int, code: str, sentence: str) -> tuple[bytes, bytes]:
 
 
 def on_error(_request: Request, response: Response, error: BaseException) -> None:
-    if response.started or response.gone:
+    if response.started or response.disconnected:
         response.abort()
     else:
         status = error.status if isinstance(error, FairleadError) else 500

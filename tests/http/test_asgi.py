@@ -17,7 +17,7 @@ class Answer:
         self.sent: list[tuple[int, bytes, bytes]] = []
         self.started = self.finished = False
         self.aborted = 0
-        self.on_gone: Callable[[], None] | None = None
+        self.on_disconnect: Callable[[], None] | None = None
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
 
@@ -54,8 +54,8 @@ def test_a_caller_who_leaves_ends_the_work_for_its_page() -> None:
         answer = Answer()
         handled(waits, request(), answer)
         await asyncio.sleep(0)
-        assert answer.on_gone is not None
-        answer.on_gone()
+        assert answer.on_disconnect is not None
+        answer.on_disconnect()
         await asyncio.sleep(0.01)
         assert (ended, answer.aborted, answer.sent) == (["ended"], 1, [])
 

@@ -351,7 +351,7 @@ def test_a_drain_ends_although_what_a_hang_up_calls_fails() -> None:
 
     def handler(_request: Request, response: Response) -> Any:
         async def wait() -> None:
-            response.on_gone = fail
+            response.on_disconnect = fail
             begun.append(response)
             await Signal[None]()
 
@@ -366,6 +366,6 @@ def test_a_drain_ends_although_what_a_hang_up_calls_fails() -> None:
         connection.sendall(get())
         eventually(lambda: begun)
         connection.close()
-        eventually(lambda: begun[0].gone)
+        eventually(lambda: begun[0].disconnected)
         assert server.server.connections == 0
         server.call(lambda: server.server.drain(0.1))

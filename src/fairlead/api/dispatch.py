@@ -116,7 +116,7 @@ class Dispatch:
 
     def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
         """The one place where an error becomes an answer. A stream that has begun ends with an error event."""
-        if isinstance(error, CallerGone) or response.gone:
+        if isinstance(error, CallerGone) or response.disconnected:
             response.abort()
             return
         if not isinstance(error, FairleadError):

@@ -121,7 +121,7 @@ class Attempts:
         if call_state.continuation is not None and call_state.continuation.tokens:
             attempt.splice = call_state.continuation
         if upstream.bills_cut:
-            call_state.response.on_gone = partial(drain, attempt, self._drain_seconds)
+            call_state.response.on_disconnect = partial(drain, attempt, self._drain_seconds)
 
     def _end(self, attempt: Attempt, call_state: CallState, standing: DeploymentHealth) -> None:
         call_state.attempt = None
@@ -154,13 +154,13 @@ class Attempts:
             health.served(standing, self._clock())
         else:
             attempt.cancel()
-            response.on_gone = None
+            response.on_disconnect = None
             if isinstance(error, UpstreamError) and upstream.translate is not None:
                 shown = upstream.translate(error)
                 if shown is not error:
                     shown.__cause__ = error
-            attempt.outcome = attempt.left if response.gone else shown.code
-            if shown.policy.verdict != "slow" and not response.gone:
+            attempt.outcome = attempt.left if response.disconnected else shown.code
+            if shown.policy.verdict != "slow" and not response.disconnected:
                 health.failed(standing, shown, self._clock())
             elif not attempt.first_at:
                 # Not known to be broken, but known to be this slow.

@@ -19,7 +19,7 @@ def expire(call_state: CallState, drain_seconds: float) -> None:
     response, attempt = call_state.response, call_state.attempt
     running = response.running
     call_state.timer = None
-    if response.gone or running is None:
+    if response.disconnected or running is None:
         return
     late = DeadlineExceeded("The answer was not complete within the time that was given.")
     if call_state.own_deadline and attempt is not None and attempt.is_billed_to_its_end():

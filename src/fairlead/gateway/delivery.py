@@ -201,7 +201,7 @@ class StreamSink:
         if self._relay.done:
             continuation = self._continuation
             self._exchange.set_deadline(END_SECONDS if continuation is None or not continuation.stopped else 0.0)
-        elif response.gone:
+        elif response.disconnected:
             self._drained += out.count(b"\n\n")
             if self._drained > self._most:
                 raise CallerGone("The caller disconnected.")

@@ -180,7 +180,7 @@ class Gateway:
         """Tries the other candidates after the first one has failed; gives the one that has served."""
         tried = call_state.began
         while True:
-            if call_state.response.gone:
+            if call_state.response.disconnected:
                 raise CallerGone("The caller disconnected.") from failure
             upstream = await self._attempts.next(call_state, upstream, failure, tried)
             clear_traceback(failure)

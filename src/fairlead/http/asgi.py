@@ -56,16 +56,16 @@ class _Call:
         self._response = response
         self._task = task
         self._body_given = False
-        self._gone = asyncio.Event()
+        self._disconnected = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
         self._start: tuple[int, bytes] | None = None
-        response.on_gone = self._hung_up
+        response.on_disconnect = self._on_disconnect
         response.on_pause = self._drained.clear
         response.on_resume = self._drained.set
 
-    def _hung_up(self) -> None:
-        self._gone.set()
+    def _on_disconnect(self) -> None:
+        self._disconnected.set()
         self._drained.set()
         if self._task is not None:
             self._task.cancel()  # whoever waits for a turn gives up its place
@@ -97,7 +97,7 @@ class _Call:
         if not self._body_given:
             self._body_given = True
             return {"type": "http.request", "body": self._request.body, "more_body": False}
-        await self._gone.wait()
+        await self._disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:

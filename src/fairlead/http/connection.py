@@ -55,10 +55,10 @@ class Connection(Pipeline):
         response = self._response
         if response is None:
             return
-        response.gone = True
-        on_gone, response.on_gone = response.on_gone, None
-        if on_gone is not None:
-            on_gone()
+        response.disconnected = True
+        on_disconnect, response.on_disconnect = response.on_disconnect, None
+        if on_disconnect is not None:
+            on_disconnect()
         elif response.running is not None:
             response.running.interrupt(CallerGone("The caller disconnected."))
 

@@ -223,12 +223,12 @@ class Response:
         "_chunked",
         "_head",
         "_keep_alive",
+        "disconnected",
         "error_event",
         "extra",
         "finished",
-        "gone",
         "held",
-        "on_gone",
+        "on_disconnect",
         "on_pause",
         "on_resume",
         "paused",
@@ -247,10 +247,10 @@ class Response:
         self.extra = b""
         self.started = False
         self.finished = False
-        self.gone = False
+        self.disconnected = False
         self.paused = False
         self.error_event: Callable[[FairleadError], bytes] | None = None  # the last bytes of this stream when it fails
-        self.on_gone: Callable[[], None] | None = None
+        self.on_disconnect: Callable[[], None] | None = None
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self.running: Running | None = None
@@ -272,7 +272,7 @@ class Response:
             body = b""
         large = len(body) > JOIN_BYTES
         out = self._compose(status, headers, framing, b"" if large else body)
-        if not self.gone:
+        if not self.disconnected:
             if large:
                 self._channel.write_large((out, body), len(body))
             else:
@@ -293,7 +293,7 @@ class Response:
 
     def write(self, data: bytes) -> None:
         """One piece of the stream. Ignored when the caller has gone, and for HEAD."""
-        if self.gone or self.finished or not data:
+        if self.disconnected or self.finished or not data:
             return
         head = self._head
         if self.request.method == "HEAD":
@@ -310,7 +310,7 @@ class Response:
         """Ends the stream properly, with a last piece if there is one, in one write."""
         if self.finished:
             return
-        if not self.gone:
+        if not self.disconnected:
             out = self._head
             self._head = b""
             if self.request.method != "HEAD":
@@ -326,14 +326,14 @@ class Response:
         """Ends the answer with this error now, although its handler goes on: what that writes is for nobody, as if the
         caller had gone."""
         self._channel.failed(self, error)
-        self.gone = True
+        self.disconnected = True
 
     def abort(self) -> None:
         """Cuts the connection, so that a stream that has begun is seen to be incomplete."""
         if self.finished:
             return
         self._keep_alive = False
-        if not self.gone:
+        if not self.disconnected:
             self._channel.abort()
         self._finish()
 
@@ -344,5 +344,5 @@ class Response:
 
     def _finish(self) -> None:
         self.finished = True
-        self.on_gone = self.on_pause = self.on_resume = self.error_event = None
+        self.on_disconnect = self.on_pause = self.on_resume = self.error_event = None
         self._channel.answered(self._keep_alive)

@@ -158,7 +158,7 @@ class Attempt:
     def _settle_reported(self, usage: Usage) -> None:
         sheet, answer = self.upstream.deployment.sheet, self.answer
         assert answer is not None
-        outcome = self.left if self.response.gone else "served"
+        outcome = self.left if self.response.disconnected else "served"
         if self.splice is not None:
             self._made(outcome, usage)
             # Partly counted here: the beginning, which was no prompt of the caller's.
@@ -172,7 +172,7 @@ class Attempt:
     async def _settle_counted(self, answer: Answer, implausible: tuple[int, int] | None = None) -> None:
         """`implausible`: the tokens of prompt and answer that its provider reported, and that cannot be."""
         sheet = self.upstream.deployment.sheet
-        outcome = self.left if self.response.gone else "served"
+        outcome = self.left if self.response.disconnected else "served"
         missing = implausible is None
         text = answer.delivered()
         counted = await count(self.upstream, self.prompt, text, self.calls)
@@ -200,7 +200,12 @@ class Attempt:
     def is_billed_to_its_end(self) -> bool:
         """Whether its provider bills the rest of the answer too, when nobody waits for it any more."""
         exchange = self.exchange
-        return self.response.on_gone is not None and exchange is not None and exchange.sent_at > 0 and not exchange.over
+        return (
+            self.response.on_disconnect is not None
+            and exchange is not None
+            and exchange.sent_at > 0
+            and not exchange.over
+        )
 
     def _note_tokens(self) -> None:
         """For limits on tokens: about what was used, where nothing is charged for it."""
@@ -213,7 +218,7 @@ class Attempt:
         cost. When the caller has disconnected in the meantime, it is no failure."""
         if self.bill.closed:
             return
-        if self.response.gone:
+        if self.response.disconnected:
             await self.cut_off()
             return
         answer, usage = self.answer, None

@@ -107,7 +107,7 @@ class _Calls:
         if error is not None:
             self._done.fail(error)
             return
-        if len(self._exchanges) < self._calls and not self._attempt.response.gone:
+        if len(self._exchanges) < self._calls and not self._attempt.response.disconnected:
             try:
                 self._begin()
             except UpstreamError as failure:
@@ -144,7 +144,7 @@ async def emulate(
     attempt.answer = gathered
     found = await _Calls(attempt, call, wanted.calls, gathered).wholes()
     attempt.calls = len(found)
-    if wanted.schema is None or attempt.response.gone:
+    if wanted.schema is None or attempt.response.disconnected:
         return joined(found)
     return await _Checking(attempt, inner, wanted.schema, checker, unpaid).conforming(found, gathered)
 
@@ -171,7 +171,7 @@ class _Checking:
         good = []
         for one in found:
             kept = await self._look_at(one)
-            if attempt.response.gone:
+            if attempt.response.disconnected:
                 return joined(found)
             if kept is not None:
                 good.append(kept)
@@ -198,7 +198,7 @@ class _Checking:
             return first
         self._wrong = verdict
         second = None
-        if not self._attempt.response.gone and verdict.where and self._repairs < MOST_REPAIRS:
+        if not self._attempt.response.disconnected and verdict.where and self._repairs < MOST_REPAIRS:
             second = await self._repair(first, verdict.told)
         if second is None:
             self._wasted.append(first.usage)
