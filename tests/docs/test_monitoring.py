@@ -109,3 +109,12 @@ def test_each_rule_says_what_to_do_and_each_panel_has_its_place() -> None:
 def test_prometheus_accepts_the_files(command: str, file: Path) -> None:
     checked = subprocess.run(["promtool", "check", command, file], capture_output=True, text=True, timeout=60)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_the_guide_shows_the_scrape_configuration_and_names_every_alert() -> None:
+    text = (GUIDES / "monitor.md").read_text("utf-8")
+    shown = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert shown is not None
+    assert yaml.safe_load(shown[1]) == yaml.safe_load(SCRAPE.read_text("utf-8"))
+    for rule in rules():
+        assert f"`{rule['alert']}`" in text
