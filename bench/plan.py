@@ -74,7 +74,7 @@ def main() -> None:
             one = offer(deployments)
             health = Health()
             for upstream in one.upstreams:
-                health.first_token(health.standing(upstream.deployment), 0.2, 1.0)
+                health.first_token(health.of(upstream.deployment), 0.2, 1.0)
             for name, chat in cases.items():
                 rules = Rules(strategy, JSON_SCHEMA | CHOICES)
                 cost = microseconds(lambda chat=chat, one=one, health=health, rules=rules: plan(  # type: ignore[misc]

@@ -84,7 +84,7 @@ class House:
         eventually(lambda: self.ledger.records)
         (found,) = self.ledger.records
         eventually(lambda: not self.serving.calls)
-        assert not any(self.health.standing(one.deployment).in_flight for one in self.serving.upstreams.values())
+        assert not any(self.health.of(one.deployment).in_flight for one in self.serving.upstreams.values())
         return found
 
     def ending(self) -> tuple[str, list[tuple[str, str]], bool]:

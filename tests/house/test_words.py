@@ -17,6 +17,8 @@ NAMES = {
     "let_go_of_code": "release_file_pages",
     "give_back_at_rest": "trim_heap_when_idle",
     "Standing": "DeploymentHealth",
+    "standing": "Health.of, and `target` for what it returns",
+    "standings": "Health.by_deployment",
     "account_standing": "account_balance",
     "Calling": "CallState",
     "Gathering": "BufferSink",

@@ -211,9 +211,9 @@ def test_lower_priority_goes_first_whatever_the_strategy() -> None:
 def test_strategies_order_by_what_they_are_named_after() -> None:
     health = Health()
     for one, first_token, tokens in ((A, 0.9, 10), (B, 0.1, 50), (C, 0.3, 90)):
-        standing = health.standing(one.deployment)
-        health.first_token(standing, first_token, NOW)
-        health.speed(standing, tokens, 1.0)
+        target = health.of(one.deployment)
+        health.first_token(target, first_token, NOW)
+        health.speed(target, tokens, 1.0)
 
     def order(strategy: str) -> list[str]:
         return names(planned(request(), offer(C, B, A), health=health, rules=Rules(strategy, 0)))
@@ -246,8 +246,8 @@ def test_balanced_prefers_the_cheap_and_flees_the_slow_and_the_broken() -> None:
 
     assert share(Health()) > 0.75, "at half the price"
     slow = Health()
-    slow.first_token(slow.standing(A.deployment), 2.0, NOW)
-    slow.first_token(slow.standing(B.deployment), 0.2, NOW)
+    slow.first_token(slow.of(A.deployment), 2.0, NOW)
+    slow.first_token(slow.of(B.deployment), 0.2, NOW)
     assert share(slow) < share(Health()) - 0.1
     busy = Health()
     for _ in range(50):
@@ -257,7 +257,7 @@ def test_balanced_prefers_the_cheap_and_flees_the_slow_and_the_broken() -> None:
 
 def test_a_rate_limited_deployment_waits_behind_the_others_until_its_rest_is_over() -> None:
     health = Health()
-    health.failed(health.standing(A.deployment), UpstreamRateLimited("slow down", retry_after_seconds=30), NOW)
+    health.failed(health.of(A.deployment), UpstreamRateLimited("slow down", retry_after_seconds=30), NOW)
     found = planned(request(), offer(A, B), health=health)
     assert names(found) == ["b/x", "a/x"]
     assert found.resting == 1
@@ -267,13 +267,13 @@ def test_a_rate_limited_deployment_waits_behind_the_others_until_its_rest_is_ove
 
 def test_an_open_breaker_leaves_a_deployment_out_but_not_the_last_one_unless_it_is_clearly_dead() -> None:
     health = Health(probed=True)
-    standing = health.standing(A.deployment)
+    target = health.of(A.deployment)
     for _ in range(6):
-        health.failed(standing, UpstreamFailed("500"), NOW)
+        health.failed(target, UpstreamFailed("500"), NOW)
     assert reasons(planned(request(), offer(A, B), health=health)) == {"a/x": "breaker_open"}
     assert names(planned(request(), offer(A), health=health)) == ["a/x"], "the last one left is kept"
     for _ in range(DEAD_FAILURES):
-        health.failed(standing, UpstreamFailed("500"), NOW)
+        health.failed(target, UpstreamFailed("500"), NOW)
     dead = planned(request(), offer(A), health=health)
     assert names(dead) == []
     error = told(dead, request(), health)
@@ -285,11 +285,11 @@ def test_an_open_breaker_leaves_a_deployment_out_but_not_the_last_one_unless_it_
 def test_who_has_no_room_is_left_out() -> None:
     narrow = upstream("narrow/x", max_concurrent=2)
     health = Health()
-    standings = [health.begin(narrow.deployment, NOW, first=True) for _ in range(2)]
+    by_deployment = [health.begin(narrow.deployment, NOW, first=True) for _ in range(2)]
     assert reasons(planned(request(), offer(narrow, A), health=health)) == {"narrow/x": "full"}
     alone = planned(request(), offer(narrow), health=health)
     assert isinstance(told(alone, request(), health), UpstreamBusy)
-    health.end(standings[0])
+    health.end(by_deployment[0])
     assert names(planned(request(), offer(narrow), health=health)) == ["narrow/x"]
 
 

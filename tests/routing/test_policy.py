@@ -51,7 +51,7 @@ def test_routing_and_health_go_by_the_policy_of_the_error(name: str) -> None:
     error, policy = an(name), POLICIES[name]
     assert error.policy == policy
     one, other, health = upstream("p/a"), upstream("q/b"), Health()
-    standing = health.standing(one.deployment)
+    target = health.of(one.deployment)
 
     tries = Tries(Plan((one, other)), health, 1, lambda: 0.5)
     step = tries.after(one, error, 0.0, 1.0, started=False, until=100.0)
@@ -61,13 +61,13 @@ def test_routing_and_health_go_by_the_policy_of_the_error(name: str) -> None:
     step = tries.after(one, error, 0.0, 1.0, started=False, until=100.0)
     assert (step is not None) == policy.again
 
-    health.failed(standing, error, 10.0)
-    assert standing.provider is not None
-    rests = standing.blocked_until > 10 or standing.provider.blocked_until > 10
+    health.failed(target, error, 10.0)
+    assert target.provider is not None
+    rests = target.blocked_until > 10 or target.provider.blocked_until > 10
     assert rests == (policy.verdict in ("failed", "unreachable", "limited", "denied"))
-    assert (standing.provider.blocked_until > 10) == (policy.verdict in ("unreachable", "denied"))
-    assert bool(standing.bad_now) == (policy.verdict in ("failed", "unreachable"))
-    assert health.idle_failed([standing], error, 10.0) == (policy.verdict in ("failed", "unreachable"))
+    assert (target.provider.blocked_until > 10) == (policy.verdict in ("unreachable", "denied"))
+    assert bool(target.bad_now) == (policy.verdict in ("failed", "unreachable"))
+    assert health.idle_failed([target], error, 10.0) == (policy.verdict in ("failed", "unreachable"))
 
 
 def test_a_request_that_was_let_go_of_shares_nothing_with_another() -> None:

@@ -32,20 +32,20 @@ def test_a_probe_that_fails_keeps_it_open_and_one_that_is_answered_lets_a_call_t
         one = replace(upstream("a/x"), pool=pool, probed=noted)
         # Its time has come: it opened long ago.
         health, now = Health(probed=True), loop.time()
-        standing = health.standing(one.deployment)
+        target = health.of(one.deployment)
         for _ in range(FAST_FLOOR):
-            health.failed(standing, UpstreamFailed("500"), now - 6)
+            health.failed(target, UpstreamFailed("500"), now - 6)
         probes = asyncio.create_task(Probes(lambda: {"a/x": one}, health, loop.time).run())
         a.default = Reply(fault=Fault.CLOSE_AT_ONCE)
         while not noted.found:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert standing.state == "open"
-        assert standing.until > loop.time() + 5, "not asked again at once"
-        standing.until = loop.time()
+        assert target.state == "open"
+        assert target.until > loop.time() + 5, "not asked again at once"
+        target.until = loop.time()
         a.default = Reply(text="OK")
         while len(noted.found) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        assert standing.state == "half_open"
+        assert target.state == "half_open"
         assert noted.found == ["upstream_cut", "served"]
         probes.cancel()
         await asyncio.gather(probes, return_exceptions=True)

@@ -28,7 +28,7 @@ def test_only_who_was_quiet_for_the_whole_time_is_asked() -> None:
     busy, idle = one("a/x", "call"), one("b/x", "call")
     found = schedule(health, busy, idle)
     assert not found.due(NOW + 59)
-    health.served(health.standing(busy.deployment), NOW + 50)
+    health.served(health.of(busy.deployment), NOW + 50)
     assert [each.upstream for each in found.due(NOW + 60)] == [idle]
     assert not found.due(NOW + 61), "asked a moment ago"
     assert [each.upstream for each in found.due(NOW + 50 + BUCKET_SECONDS + 60)] == [busy]
@@ -40,7 +40,7 @@ def test_one_list_stands_for_all_deployments_of_a_provider_and_off_for_none() ->
     (only,) = found.due(NOW + 60)
     assert [each.deployment.id for each in (only.upstream, *only.others)] == ["a/x", "a/y"]
     assert not only.call
-    health.served(health.standing(one("a/y").deployment), NOW + 100)
+    health.served(health.of(one("a/y").deployment), NOW + 100)
     assert not found.due(NOW + 121), "a call to one of them says as much"
 
 
@@ -52,7 +52,7 @@ def test_an_idle_deployment_that_fails_is_out_of_order_within_seconds() -> None:
         (due,) = found.due(now)
         found.told(due, UpstreamFailed("500"), now)
         now += AGAIN_SECONDS
-    assert {each.state for each in health.standings.values()} == {"open"}
+    assert {each.state for each in health.by_deployment.values()} == {"open"}
     assert health.providers["a"].state == "open"
     assert not found.due(now), "from here on it is probed as one that is out of order"
 
@@ -62,7 +62,7 @@ def test_a_credential_that_is_refused_rests_and_a_refusal_says_nothing() -> None
     found = schedule(health, one("a/x"))
     (due,) = found.due(NOW + 60)
     found.told(due, UpstreamRefused("no such thing", status=404), NOW + 60)
-    assert not health.standings["a/x"].bad_now
+    assert not health.by_deployment["a/x"].bad_now
     found.told(due, UpstreamDenied("401"), NOW + 60)
     assert health.providers["a"].blocked_until > NOW + 60
     assert not found.due(NOW + 62), "no storm"
@@ -75,5 +75,5 @@ def test_a_lone_failed_look_is_forgotten_when_the_next_one_is_answered() -> None
     found.told(due, UpstreamUnreachable("no"), NOW + 60)
     (due,) = found.due(NOW + 61)
     found.told(due, None, NOW + 61)
-    assert health.standings["a/x"].state == "closed"
+    assert health.by_deployment["a/x"].state == "closed"
     assert not found.due(NOW + 62)

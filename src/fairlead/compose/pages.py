@@ -147,15 +147,15 @@ def no_page(request: Request, _response: Response) -> None:
 
 def broken(health: Health, deployment: Deployment, now: float) -> str | None:
     """Why a deployment is out of use: its breaker or its provider's, or a refused credential. None: it is in use."""
-    standing = health.standings.get(deployment.id)
-    if standing is None:
+    target = health.by_deployment.get(deployment.id)
+    if target is None:
         return None
-    provider = standing.provider
-    for one in (standing,) if provider is None else (standing, provider):
+    provider = target.provider
+    for one in (target,) if provider is None else (target, provider):
         if one.state != CLOSED:
             return one.last_error or one.state
     # One failed connection rests a provider for a moment, too; that is not told.
-    denied = provider is not None and provider.blocked_until > now and standing.last_error == UpstreamDenied.code
+    denied = provider is not None and provider.blocked_until > now and target.last_error == UpstreamDenied.code
     return UpstreamDenied.code if denied else None
 
 

@@ -78,7 +78,7 @@ class Attempts:
         attempt = call_state.attempt = Attempt(
             upstream, adapter, call_state.demand.operation, payload, call_state.bill, response
         )
-        standing = health.begin(upstream.deployment, began, first=first)
+        target = health.begin(upstream.deployment, began, first=first)
         self._note(attempt, call, call_state, clamped, emulation)
         try:
             failure: FairleadError | None = None
@@ -90,12 +90,12 @@ class Attempts:
             except FairleadError as error:
                 failure = error  # an error that is being handled is no place to wait in: mypyc loses references there
             if failure is not None:
-                raise await self._failed(failure, attempt, call_state, standing, began)
-            health.served(standing, attempt.ended_at)
+                raise await self._failed(failure, attempt, call_state, target, began)
+            health.served(target, attempt.ended_at)
             if attempt.first_at and attempt.tokens:
-                health.speed(standing, attempt.tokens, attempt.ended_at - attempt.first_at)
+                health.speed(target, attempt.tokens, attempt.ended_at - attempt.first_at)
         finally:
-            self._end(attempt, call_state, standing)
+            self._end(attempt, call_state, target)
         call_state.served = attempt
 
     def _note(
@@ -123,10 +123,10 @@ class Attempts:
         if upstream.bills_cut:
             call_state.response.on_disconnect = partial(drain, attempt, self._drain_seconds)
 
-    def _end(self, attempt: Attempt, call_state: CallState, standing: DeploymentHealth) -> None:
+    def _end(self, attempt: Attempt, call_state: CallState, target: DeploymentHealth) -> None:
         call_state.attempt = None
         attempt.cancel()
-        self._health.end(standing)
+        self._health.end(target)
         measured = attempt.upstream.measured
         if measured is not None:
             if not attempt.ended_at:
@@ -136,7 +136,7 @@ class Attempts:
             attempt.measure(measured, sent_at, call_state.payload.trace)
 
     async def _failed(
-        self, error: FairleadError, attempt: Attempt, call_state: CallState, standing: DeploymentHealth, began: float
+        self, error: FairleadError, attempt: Attempt, call_state: CallState, target: DeploymentHealth, began: float
     ) -> FairleadError:
         """Writes down what has come of an attempt that failed; gives the error as others are to see it."""
         upstream, health, response = attempt.upstream, self._health, call_state.response
@@ -151,7 +151,7 @@ class Attempts:
         elif error.policy.verdict == "works":
             # The caller's own mistake: it was understood, so the deployment works.
             attempt.outcome = type(error).code  # not the code that the provider gave it
-            health.served(standing, self._clock())
+            health.served(target, self._clock())
         else:
             attempt.cancel()
             response.on_disconnect = None
@@ -161,10 +161,10 @@ class Attempts:
                     shown.__cause__ = error
             attempt.outcome = attempt.left if response.disconnected else shown.code
             if shown.policy.verdict != "slow" and not response.disconnected:
-                health.failed(standing, shown, self._clock())
+                health.failed(target, shown, self._clock())
             elif not attempt.first_at:
                 # Not known to be broken, but known to be this slow.
-                health.first_token(standing, self._clock() - began, self._clock())
+                health.first_token(target, self._clock() - began, self._clock())
             if isinstance(error, DeadlineExceeded) and (call_state.own_deadline or response.started):
                 # What was delivered is paid for, as by a caller who disconnects.
                 attempt.left = error.code

@@ -50,7 +50,7 @@ class Delivery:
         health, exchange = self._health, attempt.exchange
         assert exchange is not None
         attempt.said_at = now = self.clock()
-        health.first_token(health.standing(attempt.upstream.deployment), now - exchange.sent_at, now)
+        health.first_token(health.of(attempt.upstream.deployment), now - exchange.sent_at, now)
 
     def begin(self, head: bytes, call_state: CallState, relay: Relay) -> None:
         """The first event of a stream has come."""

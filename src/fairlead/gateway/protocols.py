@@ -35,13 +35,13 @@ class Health(routing.Health, Protocol):
     def begin(self, deployment: Deployment, now: float, /, *, first: bool) -> DeploymentHealth:
         """A call goes there. `first`: it was tried nowhere before."""
 
-    def served(self, standing: DeploymentHealth, now: float, /) -> None:
+    def served(self, target: DeploymentHealth, now: float, /) -> None:
         """The deployment works: it gave a complete answer, or refused a request for the caller's own mistake."""
 
-    def speed(self, standing: DeploymentHealth, tokens: int, seconds: float, /) -> None:
+    def speed(self, target: DeploymentHealth, tokens: int, seconds: float, /) -> None:
         """So many tokens came in so many seconds."""
 
-    def end(self, standing: DeploymentHealth, /) -> None:
+    def end(self, target: DeploymentHealth, /) -> None:
         """The call is over, however it went."""
 
     def remember(self, key: int, deployment_id: str, now: float, /) -> None:

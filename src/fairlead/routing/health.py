@@ -126,9 +126,9 @@ class DeploymentHealth:
 
 
 class Health:
-    """All standings by id. `on_event` hears of every change of state; `troubled` is False while nobody is open."""
+    """The health of all deployments, `by_deployment` id. `troubled` is False while nobody is open."""
 
-    __slots__ = ("_clock", "_events", "_probed", "_providers", "_sticky", "standings", "troubled")
+    __slots__ = ("_clock", "_events", "_probed", "_providers", "_sticky", "by_deployment", "troubled")
 
     def __init__(self, clock: Callable[[], float] = lambda: 0.0, *, probed: bool = False) -> None:
         self._clock = clock
@@ -136,17 +136,17 @@ class Health:
         self._events: deque[HealthEvent] = deque(maxlen=MOST_EVENTS)
         self._providers: dict[str, DeploymentHealth] = {}
         self._sticky: dict[int, tuple[str, float]] = {}
-        self.standings: dict[str, DeploymentHealth] = {}
+        self.by_deployment: dict[str, DeploymentHealth] = {}
         self.troubled = False
 
-    def standing(self, deployment: Named) -> DeploymentHealth:
-        found = self.standings.get(deployment.id)
+    def of(self, deployment: Named) -> DeploymentHealth:
+        found = self.by_deployment.get(deployment.id)
         if found is None:
             name = deployment.provider
             provider = self._providers.get(name)
             if provider is None:
                 provider = self._providers[name] = DeploymentHealth(name, name, None)
-            found = self.standings[deployment.id] = DeploymentHealth(deployment.id, name, provider)
+            found = self.by_deployment[deployment.id] = DeploymentHealth(deployment.id, name, provider)
         return found
 
     @property
@@ -155,167 +155,167 @@ class Health:
 
     def forget_others(self, known: Mapping[str, Named]) -> None:
         """Forgets deployments that are not configured any more, and nobody calls."""
-        self.standings = {name: one for name, one in self.standings.items() if name in known or one.in_flight}
-        used = {one.provider_id for one in self.standings.values()} | {one.provider for one in known.values()}
+        self.by_deployment = {name: one for name, one in self.by_deployment.items() if name in known or one.in_flight}
+        used = {one.provider_id for one in self.by_deployment.values()} | {one.provider for one in known.values()}
         self._providers = {name: one for name, one in self._providers.items() if name in used}
         self._settle_trouble()
 
     # --- what calls report
 
-    def served(self, standing: DeploymentHealth, now: float) -> None:
+    def served(self, target: DeploymentHealth, now: float) -> None:
         """A complete answer came, or a caller's own mistake was told: it works."""
-        if int(now / BUCKET_SECONDS) != standing.slot:
-            standing.roll(now)
-            if standing.reliability < 1.0:
-                good, bad = standing.slow()
-                standing.reliability = (good + 1) / (good + bad + 1)
-        standing.good_now += 1
-        if standing.row or standing.state is not CLOSED:
-            standing.row = 0
-            if standing.last_error != UpstreamRateLimited.code:
-                standing.blocked_until = 0.0
-            if standing.trial and standing.state is not CLOSED:  # what was under way before says nothing new
-                self._close(standing, now)
-        provider = standing.provider
+        if int(now / BUCKET_SECONDS) != target.slot:
+            target.roll(now)
+            if target.reliability < 1.0:
+                good, bad = target.slow()
+                target.reliability = (good + 1) / (good + bad + 1)
+        target.good_now += 1
+        if target.row or target.state is not CLOSED:
+            target.row = 0
+            if target.last_error != UpstreamRateLimited.code:
+                target.blocked_until = 0.0
+            if target.trial and target.state is not CLOSED:  # what was under way before says nothing new
+                self._close(target, now)
+        provider = target.provider
         if provider is not None and (provider.row or provider.state is not CLOSED or provider.blocked_until):
             provider.row = 0
             provider.blocked_until = 0.0
             if provider.trial and provider.state is not CLOSED:
                 self._close(provider, now)
 
-    def failed(self, standing: DeploymentHealth, error: FairleadError, now: float) -> None:
+    def failed(self, target: DeploymentHealth, error: FairleadError, now: float) -> None:
         """An attempt failed. What that says about the deployment stands in the error's policy."""
         verdict = error.policy.verdict
         if verdict not in BLAMED:
             return
-        standing.last_error = error.code
+        target.last_error = error.code
         if verdict == "limited":
             rest = RATE_REST_SECONDS if error.retry_after_seconds is None else float(error.retry_after_seconds)
-            self._rest(standing, now, min(rest, LONGEST_REST_SECONDS), error.code)
+            self._rest(target, now, min(rest, LONGEST_REST_SECONDS), error.code)
             return
         if verdict == "denied":
             # The credential is the provider's: nobody there is served with it.
-            whole = standing.provider or standing
+            whole = target.provider or target
             self._rest(whole, now, DENIED_REST_SECONDS, error.code)
             return
-        self._count(standing, now, error.code)
-        if verdict == "unreachable" and standing.provider is not None:
-            self._count(standing.provider, now, error.code)
+        self._count(target, now, error.code)
+        if verdict == "unreachable" and target.provider is not None:
+            self._count(target.provider, now, error.code)
 
-    def _count(self, standing: DeploymentHealth, now: float, code: str) -> None:
-        standing.roll(now)
-        standing.bad_now += 1
-        standing.row += 1
-        good, bad = standing.slow()
-        standing.reliability = (good + 1) / (good + bad + 1)
-        rest = min(FIRST_REST_SECONDS * 2 ** (standing.row - 1), LONGEST_FAILURE_REST_SECONDS)
-        standing.blocked_until = max(standing.blocked_until, now + rest)
-        if standing.state is HALF:
-            standing.open_seconds = min(standing.open_seconds * 2, LONGEST_OPEN_SECONDS)
-            self._open(standing, now, code)
-        elif standing.state is CLOSED:
-            lately_good, lately_bad = standing.fast()
+    def _count(self, target: DeploymentHealth, now: float, code: str) -> None:
+        target.roll(now)
+        target.bad_now += 1
+        target.row += 1
+        good, bad = target.slow()
+        target.reliability = (good + 1) / (good + bad + 1)
+        rest = min(FIRST_REST_SECONDS * 2 ** (target.row - 1), LONGEST_FAILURE_REST_SECONDS)
+        target.blocked_until = max(target.blocked_until, now + rest)
+        if target.state is HALF:
+            target.open_seconds = min(target.open_seconds * 2, LONGEST_OPEN_SECONDS)
+            self._open(target, now, code)
+        elif target.state is CLOSED:
+            lately_good, lately_bad = target.fast()
             lately = lately_good + lately_bad
             if (lately >= FAST_FLOOR and lately_bad >= FAST_RATE * lately) or (
                 good + bad >= SLOW_FLOOR and bad >= SLOW_RATE * (good + bad)
             ):
-                self._open(standing, now, code)
+                self._open(target, now, code)
 
-    def _rest(self, standing: DeploymentHealth, now: float, seconds: float, code: str) -> None:
-        if standing.blocked_until < now or standing.blocked_until + LONGER_SECONDS < now + seconds:
-            self._note(standing, "resting", code)
-        standing.blocked_until = max(standing.blocked_until, now + seconds)
+    def _rest(self, target: DeploymentHealth, now: float, seconds: float, code: str) -> None:
+        if target.blocked_until < now or target.blocked_until + LONGER_SECONDS < now + seconds:
+            self._note(target, "resting", code)
+        target.blocked_until = max(target.blocked_until, now + seconds)
 
-    def _open(self, standing: DeploymentHealth, now: float, code: str) -> None:
-        standing.state = OPEN
-        standing.until = now + standing.open_seconds
-        standing.trial = False
+    def _open(self, target: DeploymentHealth, now: float, code: str) -> None:
+        target.state = OPEN
+        target.until = now + target.open_seconds
+        target.trial = False
         self.troubled = True
-        self._note(standing, OPEN, code)
+        self._note(target, OPEN, code)
 
-    def _close(self, standing: DeploymentHealth, now: float) -> None:
-        self._mend(standing, now)
-        self._note(standing, CLOSED, "served")
+    def _close(self, target: DeploymentHealth, now: float) -> None:
+        self._mend(target, now)
+        self._note(target, CLOSED, "served")
 
-    def _mend(self, standing: DeploymentHealth, now: float) -> None:
-        standing.state = CLOSED
-        standing.trial = False
-        standing.open_seconds = FIRST_OPEN_SECONDS
-        standing.blocked_until = 0.0
-        standing.forget()
-        standing.roll(now)
+    def _mend(self, target: DeploymentHealth, now: float) -> None:
+        target.state = CLOSED
+        target.trial = False
+        target.open_seconds = FIRST_OPEN_SECONDS
+        target.blocked_until = 0.0
+        target.forget()
+        target.roll(now)
         self._settle_trouble()
 
     def _settle_trouble(self) -> None:
         self.troubled = any(
-            one.state is not CLOSED for group in (self.standings, self._providers) for one in group.values()
+            one.state is not CLOSED for group in (self.by_deployment, self._providers) for one in group.values()
         )
 
-    def half_open(self, standing: DeploymentHealth, reason: str) -> None:
+    def half_open(self, target: DeploymentHealth, reason: str) -> None:
         """One call at a time may try it again."""
-        if standing.state is OPEN:
-            standing.state = HALF
-            standing.trial = False
-            standing.blocked_until = 0.0
-            self._note(standing, HALF, reason)
+        if target.state is OPEN:
+            target.state = HALF
+            target.trial = False
+            target.blocked_until = 0.0
+            self._note(target, HALF, reason)
 
-    def may_try(self, standing: DeploymentHealth, now: float) -> bool:
+    def may_try(self, target: DeploymentHealth, now: float) -> bool:
         """Whether a call may go there: one at a time to a breaker that is half open, or whose time has come; that is
         found out by probes where there are some."""
-        if standing.state is CLOSED:
+        if target.state is CLOSED:
             return True
-        if standing.state is HALF:
-            return not standing.trial
-        return not self._probed and now >= standing.until
+        if target.state is HALF:
+            return not target.trial
+        return not self._probed and now >= target.until
 
     def begin(self, deployment: Named, now: float, *, first: bool) -> DeploymentHealth:
         """A call goes there. `first`: it was tried nowhere before, which earns the deployment a share of a retry."""
-        standing = self.standings.get(deployment.id)
-        if standing is None:
-            standing = self.standing(deployment)
-        standing.in_flight += 1
-        if first and standing.retries_left < RETRY_BURST:
-            standing.retries_left += RETRY_SHARE
-        if standing.state is not CLOSED:
-            if standing.state is OPEN and now >= standing.until:
-                self.half_open(standing, "its time has come")
-            standing.trial = True
-        provider = standing.provider
+        target = self.by_deployment.get(deployment.id)
+        if target is None:
+            target = self.of(deployment)
+        target.in_flight += 1
+        if first and target.retries_left < RETRY_BURST:
+            target.retries_left += RETRY_SHARE
+        if target.state is not CLOSED:
+            if target.state is OPEN and now >= target.until:
+                self.half_open(target, "its time has come")
+            target.trial = True
+        provider = target.provider
         if provider is not None and provider.state is not CLOSED:
             if provider.state is OPEN and now >= provider.until:
                 self.half_open(provider, "its time has come")
             provider.trial = True
-        return standing
+        return target
 
     @staticmethod
-    def end(standing: DeploymentHealth) -> None:
+    def end(target: DeploymentHealth) -> None:
         """The call is over, however it went."""
-        standing.in_flight -= 1
-        standing.trial = False
-        if standing.provider is not None:
-            standing.provider.trial = False
+        target.in_flight -= 1
+        target.trial = False
+        if target.provider is not None:
+            target.provider.trial = False
 
     @staticmethod
-    def take_retry(standing: DeploymentHealth, now: float) -> bool:
+    def take_retry(target: DeploymentHealth, now: float) -> bool:
         """Whether a call that failed before may go there: a fifth of what it serves first-hand, and a few."""
-        passed = now - standing.retries_at
-        standing.retries_at = now
-        standing.retries_left = min(RETRY_BURST, standing.retries_left + passed * RETRIES_PER_SECOND)
-        if standing.retries_left < 1:
+        passed = now - target.retries_at
+        target.retries_at = now
+        target.retries_left = min(RETRY_BURST, target.retries_left + passed * RETRIES_PER_SECOND)
+        if target.retries_left < 1:
             return False
-        standing.retries_left -= 1
+        target.retries_left -= 1
         return True
 
     def due_probes(self, now: float) -> list[DeploymentHealth]:
         """Deployments that are open, themselves or with their provider, and may be asked again."""
         return [
-            one for one in self.standings.values()
+            one for one in self.by_deployment.values()
             if any(each is not None and each.state is OPEN and now >= each.until for each in (one, one.provider))
         ]  # fmt: skip
 
-    def probed(self, standing: DeploymentHealth, error: FairleadError | None, now: float) -> None:
+    def probed(self, target: DeploymentHealth, error: FairleadError | None, now: float) -> None:
         """What a probe found out."""
-        whole = (standing, standing.provider) if standing.provider is not None else (standing,)
+        whole = (target, target.provider) if target.provider is not None else (target,)
         for one in whole:
             if one.state is not OPEN:
                 continue
@@ -325,43 +325,43 @@ class Health:
                 one.open_seconds = min(one.open_seconds * 2, LONGEST_OPEN_SECONDS)
                 one.until = now + one.open_seconds
 
-    def idle_failed(self, standings: list[DeploymentHealth], error: FairleadError, now: float) -> bool:
+    def idle_failed(self, targets: list[DeploymentHealth], error: FairleadError, now: float) -> bool:
         """A probe of deployments of one provider, which nobody was calling, failed: counted like a call of each of
         them, and once of the provider. Whether it says that they do not work."""
         verdict = error.policy.verdict
         if verdict not in BLAMED:
             return False
         if verdict in ("limited", "denied"):
-            self.failed(standings[0], error, now)
+            self.failed(targets[0], error, now)
             return False
-        for standing in standings:
-            standing.last_error = error.code
-            self._count(standing, now, error.code)
-        provider = standings[0].provider
-        if provider is not None and (len(standings) > 1 or verdict == "unreachable"):
+        for target in targets:
+            target.last_error = error.code
+            self._count(target, now, error.code)
+        provider = targets[0].provider
+        if provider is not None and (len(targets) > 1 or verdict == "unreachable"):
             self._count(provider, now, error.code)
         return True
 
-    def first_token(self, standing: DeploymentHealth, seconds: float, now: float) -> None:
+    def first_token(self, target: DeploymentHealth, seconds: float, now: float) -> None:
         """Peak EWMA: a slow answer counts at once and in full, faster ones make up for it with time."""
-        old = standing.first_token
+        old = target.first_token
         if seconds >= old:
-            standing.first_token = seconds
+            target.first_token = seconds
         else:
-            share = EWMA_SECONDS / (EWMA_SECONDS + max(0.05, now - standing.first_token_at))
-            standing.first_token = old * share + seconds * (1 - share)
-        standing.first_token_at = now
-        standing.measured += 1
-        late = standing.late
+            share = EWMA_SECONDS / (EWMA_SECONDS + max(0.05, now - target.first_token_at))
+            target.first_token = old * share + seconds * (1 - share)
+        target.first_token_at = now
+        target.measured += 1
+        late = target.late
         if not late:
-            standing.late = seconds
+            target.late = seconds
         else:  # moves up 19 times as far as down, so that it comes to rest where one of twenty is above it
-            standing.late = late + late * LATE_STEP * (0.95 if seconds > late else -0.05)
+            target.late = late + late * LATE_STEP * (0.95 if seconds > late else -0.05)
 
-    def speed(self, standing: DeploymentHealth, tokens: int, seconds: float) -> None:
+    def speed(self, target: DeploymentHealth, tokens: int, seconds: float) -> None:
         if tokens > 1 and seconds > 0.001:
             new = tokens / seconds
-            standing.speed = new if not standing.speed else standing.speed + (new - standing.speed) * SPEED_SHARE
+            target.speed = new if not target.speed else target.speed + (new - target.speed) * SPEED_SHARE
 
     # --- conversations
 
@@ -379,9 +379,9 @@ class Health:
 
     # --- what is kept
 
-    def _note(self, standing: DeploymentHealth, event: str, reason: str) -> None:
-        deployment = "" if standing.provider is None else standing.id
-        self._events.append(HealthEvent(deployment, standing.provider_id, event, reason))
+    def _note(self, target: DeploymentHealth, event: str, reason: str) -> None:
+        deployment = "" if target.provider is None else target.id
+        self._events.append(HealthEvent(deployment, target.provider_id, event, reason))
 
     def take_events(self) -> list[HealthEvent]:
         """What has happened since this was asked last."""
@@ -400,7 +400,7 @@ class Health:
                 one.open_seconds,
                 one.last_error,
             )
-            for group in (self.standings, self._providers)
+            for group in (self.by_deployment, self._providers)
             for one in group.values()
             if one.state is not CLOSED or one.blocked_until > now
         ]
@@ -408,9 +408,9 @@ class Health:
     def restore(self, kept: list[KeptHealth], known: Mapping[str, Named], now: float) -> None:
         """Takes up what was kept, of deployments that are still there."""
         for one in kept:
-            standing = self._known(one.deployment, one.provider, known)
-            if standing is not None:
-                self._take_up(standing, one, OPEN if one.state != CLOSED else CLOSED, now)
+            target = self._known(one.deployment, one.provider, known)
+            if target is not None:
+                self._take_up(target, one, OPEN if one.state != CLOSED else CLOSED, now)
 
     def learn(
         self, subjects: Iterable[tuple[str, str]], kept: list[KeptHealth], known: Mapping[str, Named], now: float
@@ -419,33 +419,33 @@ class Health:
         now; who is not in it is well."""
         states = {(one.deployment, one.provider): one for one in kept}
         for subject in subjects:
-            standing = self._known(*subject, known)
-            if standing is None:
+            target = self._known(*subject, known)
+            if target is None:
                 continue
             one = states.get(subject)
             if one is not None:
-                self._take_up(standing, one, one.state, now)
-            elif standing.state is not CLOSED:
-                self._mend(standing, now)
+                self._take_up(target, one, one.state, now)
+            elif target.state is not CLOSED:
+                self._mend(target, now)
 
     def _known(self, deployment: str, provider: str, known: Mapping[str, Named]) -> DeploymentHealth | None:
         if deployment:
-            return self.standing(known[deployment]) if deployment in known else None
+            return self.of(known[deployment]) if deployment in known else None
         found = self._providers.get(provider)
         if found is None:
             named = next((each for each in known.values() if each.provider == provider), None)
-            return None if named is None else self.standing(named).provider
+            return None if named is None else self.of(named).provider
         return found
 
-    def _take_up(self, standing: DeploymentHealth, one: KeptHealth, state: str, now: float) -> None:
-        standing.last_error = one.reason
+    def _take_up(self, target: DeploymentHealth, one: KeptHealth, state: str, now: float) -> None:
+        target.last_error = one.reason
         if state == CLOSED:
-            if standing.state is CLOSED:
-                standing.blocked_until = max(standing.blocked_until, now + one.seconds)
+            if target.state is CLOSED:
+                target.blocked_until = max(target.blocked_until, now + one.seconds)
             return
-        standing.state = HALF if state == HALF else OPEN
-        standing.trial = False
-        standing.until = now + one.seconds
-        standing.open_seconds = one.open_seconds
-        standing.blocked_until = 0.0
+        target.state = HALF if state == HALF else OPEN
+        target.trial = False
+        target.until = now + one.seconds
+        target.open_seconds = one.open_seconds
+        target.blocked_until = 0.0
         self.troubled = True

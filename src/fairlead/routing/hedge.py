@@ -156,8 +156,8 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     first, second = plan.candidates[:2]
     if first.model_id != second.model_id:
         return None  # another model has limits of its own
-    standing = health.standing(first.deployment)
-    if standing.measured < LEAST_MEASURED:
+    target = health.of(first.deployment)
+    if target.measured < LEAST_MEASURED:
         return None
     if any(one.gate is not None or one.lacks & plan.needs & MAY_BE_EMULATED for one in (first, second)):
         return None
@@ -167,23 +167,23 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     began = clock()
     entry = Entry(first, first.adapters[demand.api], call)
     race = Race(entry, partial(_start_hedge, second, demand, plan.prompt, health, clock))
-    standing.in_flight += 1
+    target.in_flight += 1
     try:
-        raced = await race.run(standing.late)
+        raced = await race.run(target.late)
     except FairleadError as error:  # the caller has gone, or the deadline has passed
         for entry in race.entries:
             _lost(entry, bill, demand, error.code)
         raise
     finally:
         for entry in race.entries:
-            health.standing(entry.upstream.deployment).in_flight -= 1
+            health.of(entry.upstream.deployment).in_flight -= 1
     loser = raced.loser
     if loser is not None:
         _lost(loser, bill, demand, HEDGED if loser.error is None else type(loser.error).code)
         if loser.error is not None:
-            health.failed(health.standing(loser.upstream.deployment), loser.error, clock())
+            health.failed(health.of(loser.upstream.deployment), loser.error, clock())
         elif loser.upstream is first:
-            health.first_token(standing, clock() - began, clock())
+            health.first_token(target, clock() - began, clock())
     return raced.winner
 
 
@@ -191,14 +191,14 @@ def _start_hedge(
     second: Upstream, demand: Demand, prompt_tokens: int, health: Health, clock: Callable[[], float]
 ) -> Entry | None:
     """The second call, where it may be made now."""
-    standing = health.standing(second.deployment)
+    target = health.of(second.deployment)
     most = second.deployment.max_concurrent
-    if (most is not None and standing.in_flight >= most) or not health.take_retry(standing, clock()):
+    if (most is not None and target.in_flight >= most) or not health.take_retry(target, clock()):
         return None
     call = _streamed(second, demand, prompt_tokens)
     if call is None:
         return None
-    standing.in_flight += 1
+    target.in_flight += 1
     return Entry(second, second.adapters[demand.api], call)
 
 

@@ -108,7 +108,7 @@ def plan(
     for offer in offers:
         fit = _fit(offer.upstreams, asked, health, now, late, rejected)
         if fit:
-            ranked += rank(strategy, fit, health.standings, chance)
+            ranked += rank(strategy, fit, health.by_deployment, chance)
     if wanted is not None and wanted.order:
         ranked = _in_order(ranked, wanted.order)
     elif key and len(ranked) > 1:
@@ -163,7 +163,7 @@ def _fit(
     """Those who can serve now; those who rest go to `late`, the others to `rejected`."""
     fit: list[Upstream] = []
     hard, wanted = asked.hard, asked.wanted
-    standings = health.standings
+    by_deployment = health.by_deployment
     for upstream in upstreams:
         if hard & upstream.lacks:
             rejected.append(_lacking(upstream, hard & upstream.lacks))
@@ -183,20 +183,20 @@ def _fit(
             if unwanted is not None:
                 rejected.append(unwanted)
                 continue
-        standing = standings.get(upstream.deployment.id)
-        if standing is None:
+        target = by_deployment.get(upstream.deployment.id)
+        if target is None:
             fit.append(upstream)
             continue
-        provider = standing.provider
+        provider = target.provider
         assert provider is not None
-        if health.troubled and not (health.may_try(standing, now) and health.may_try(provider, now)):
-            rejected.append(Rejection(upstream, "breaker_open", standing.last_error or provider.last_error))
+        if health.troubled and not (health.may_try(target, now) and health.may_try(provider, now)):
+            rejected.append(Rejection(upstream, "breaker_open", target.last_error or provider.last_error))
             continue
         at_once = upstream.deployment.max_concurrent
-        if at_once is not None and standing.in_flight >= at_once:
-            rejected.append(Rejection(upstream, "full", f"{standing.in_flight} calls at once"))
+        if at_once is not None and target.in_flight >= at_once:
+            rejected.append(Rejection(upstream, "full", f"{target.in_flight} calls at once"))
             continue
-        blocked = max(provider.blocked_until, standing.blocked_until)
+        blocked = max(provider.blocked_until, target.blocked_until)
         if blocked > now:
             late.append((blocked - now, upstream))
         else:
@@ -292,16 +292,16 @@ def _better_than_nothing(rejected: list[Rejection], health: Health) -> tuple[lis
     kept: list[Upstream] = []
     others: list[Rejection] = []
     for one in rejected:
-        standing = health.standings.get(one.upstream.deployment.id)
-        if one.reason == "context_estimated" or (one.reason == "breaker_open" and not _is_dead(standing)):
+        target = health.by_deployment.get(one.upstream.deployment.id)
+        if one.reason == "context_estimated" or (one.reason == "breaker_open" and not _is_dead(target)):
             kept.append(one.upstream)
         else:
             others.append(one)
     return kept, others
 
 
-def _is_dead(standing: DeploymentHealth | None) -> bool:
-    return standing is not None and (standing.dead or (standing.provider is not None and standing.provider.dead))
+def _is_dead(target: DeploymentHealth | None) -> bool:
+    return target is not None and (target.dead or (target.provider is not None and target.provider.dead))
 
 
 def _without_fallbacks(
@@ -344,9 +344,9 @@ def refusal(found: Plan, demand: Demand, health: Health, now: float) -> Fairlead
     )
     if "breaker_open" in reasons:
         waits = [
-            standing.until - now
+            target.until - now
             for one in found.rejected
-            if (standing := health.standings.get(one.upstream.deployment.id)) is not None
+            if (target := health.by_deployment.get(one.upstream.deployment.id)) is not None
         ]
         seconds = max(1, int(min(waits, default=1.0) + 0.999))
         return CandidatesResting(

@@ -66,11 +66,11 @@ class Probes:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = self._clock()
-            for standing in self._health.due_probes(now - self._patience):
-                upstream = self._upstreams().get(standing.id)
+            for target in self._health.due_probes(now - self._patience):
+                upstream = self._upstreams().get(target.id)
                 if upstream is not None:
-                    report = partial(self._health.probed, standing)
-                    self._start(standing.id, Idle(upstream, call=True), report)
+                    report = partial(self._health.probed, target)
+                    self._start(target.id, Idle(upstream, call=True), report)
             if self._schedule is not None:
                 for idle in self._schedule.due(now):
                     self._start(idle.name, idle, partial(self._schedule.told, idle))

@@ -113,30 +113,30 @@ class Adapter(Protocol):
 
 
 class Health(Protocol):
-    """What is known about deployments, as far as planning, hedging and retries ask. `standings`: by deployment id;
+    """What is known about deployments, as far as planning, hedging and retries ask. `by_deployment`: by its id;
     `troubled`: a breaker is open somewhere."""
 
     @property
-    def standings(self) -> dict[str, DeploymentHealth]: ...
+    def by_deployment(self) -> dict[str, DeploymentHealth]: ...
 
     @property
     def troubled(self) -> bool: ...
 
-    def standing(self, deployment: Named, /) -> DeploymentHealth:
+    def of(self, deployment: Named, /) -> DeploymentHealth:
         """That of a deployment; a new one of one that was never called."""
 
-    def may_try(self, standing: DeploymentHealth, now: float, /) -> bool:
+    def may_try(self, target: DeploymentHealth, now: float, /) -> bool:
         """Whether a call may go there, as far as breakers are concerned."""
 
-    def take_retry(self, standing: DeploymentHealth, now: float, /) -> bool:
+    def take_retry(self, target: DeploymentHealth, now: float, /) -> bool:
         """Whether a call that failed before may go there; it counts as one that does."""
 
     def recall(self, key: int, now: float, /) -> str | None:
         """The deployment that served this conversation before; None: not known any more."""
 
-    def failed(self, standing: DeploymentHealth, error: FairleadError, now: float, /) -> None: ...
+    def failed(self, target: DeploymentHealth, error: FairleadError, now: float, /) -> None: ...
 
-    def first_token(self, standing: DeploymentHealth, seconds: float, now: float, /) -> None: ...
+    def first_token(self, target: DeploymentHealth, seconds: float, now: float, /) -> None: ...
 
 
 class Gate(Protocol):

@@ -59,14 +59,14 @@ class Tries:
             candidate = queue.pop(0)
             if started and not candidate.supports_prefill:
                 continue
-            standing = self._health.standing(candidate.deployment)
-            provider = standing.provider
+            target = self._health.of(candidate.deployment)
+            provider = target.provider
             if queue and not (
-                self._health.may_try(standing, now) and (provider is None or self._health.may_try(provider, now))
+                self._health.may_try(target, now) and (provider is None or self._health.may_try(provider, now))
             ):
                 continue  # found out of order since the plan was made; the last one is tried all the same
             # A refusal of our own has cost no deployment anything.
-            if isinstance(error, RateLimited) or self._health.take_retry(standing, now):
+            if isinstance(error, RateLimited) or self._health.take_retry(target, now):
                 return Step(candidate, 0.0)
         return self._once_more(now, until)
 
@@ -83,7 +83,7 @@ class Tries:
                 continue
             if wait > LONGEST_PAUSE_SECONDS or now + wait >= until:
                 continue
-            if self._health.take_retry(self._health.standing(upstream.deployment), now):
+            if self._health.take_retry(self._health.of(upstream.deployment), now):
                 self._round += 1
                 self._queue = [one for one, _ in self._again]
                 self._again = []

@@ -53,26 +53,26 @@ class Schedule:
         for idle in self._entries:
             if self._next[idle.name] > now:
                 continue
-            standings = self._standings(idle)
-            quiet_since = max(map(_active_at, standings))
-            if any(one.in_flight for one in standings):
+            targets = self._targets(idle)
+            quiet_since = max(map(_active_at, targets))
+            if any(one.in_flight for one in targets):
                 self._next[idle.name] = now + self._seconds
             elif quiet_since + self._seconds > now and idle.name not in self._failing:
                 self._next[idle.name] = quiet_since + self._seconds
             else:
                 self._next[idle.name] = now + self._seconds
-                if any(one.state is CLOSED for one in standings):  # who is open is probed as such
+                if any(one.state is CLOSED for one in targets):  # who is open is probed as such
                     found.append(idle)
         return found
 
     def told(self, idle: Idle, error: FairleadError | None, now: float) -> None:
         self._failing.discard(idle.name)
-        if error is not None and self._health.idle_failed(self._standings(idle), error, now):
+        if error is not None and self._health.idle_failed(self._targets(idle), error, now):
             self._failing.add(idle.name)
             self._next[idle.name] = now + AGAIN_SECONDS
 
-    def _standings(self, idle: Idle) -> list[DeploymentHealth]:
-        return [self._health.standing(one.deployment) for one in (idle.upstream, *idle.others)]
+    def _targets(self, idle: Idle) -> list[DeploymentHealth]:
+        return [self._health.of(one.deployment) for one in (idle.upstream, *idle.others)]
 
 
 def _entries(upstreams: Iterable[Upstream]) -> tuple[Idle, ...]:
@@ -88,6 +88,6 @@ def _entries(upstreams: Iterable[Upstream]) -> tuple[Idle, ...]:
     return (*calls, *(Idle(found[0], others=tuple(found[1:])) for found in looks.values()))
 
 
-def _active_at(standing: DeploymentHealth) -> float:
+def _active_at(target: DeploymentHealth) -> float:
     """When something came of a call there last, to the end of its bucket."""
-    return (standing.slot + 1) * BUCKET_SECONDS
+    return (target.slot + 1) * BUCKET_SECONDS

@@ -43,45 +43,45 @@ class SteadyHealth:
     troubled: Final = False
 
     def __init__(self) -> None:
-        self.standings: dict[str, DeploymentHealth] = {}
+        self.by_deployment: dict[str, DeploymentHealth] = {}
         self.reports: list[tuple[str, str]] = []
 
-    def standing(self, deployment: Named) -> DeploymentHealth:
-        found = self.standings.get(deployment.id)
+    def of(self, deployment: Named) -> DeploymentHealth:
+        found = self.by_deployment.get(deployment.id)
         if found is None:
             provider = DeploymentHealth(deployment.provider, deployment.provider, None)
-            found = self.standings[deployment.id] = DeploymentHealth(deployment.id, deployment.provider, provider)
+            found = self.by_deployment[deployment.id] = DeploymentHealth(deployment.id, deployment.provider, provider)
         return found
 
     def begin(self, deployment: Named, now: float, *, first: bool) -> DeploymentHealth:
         del now, first
-        standing = self.standing(deployment)
-        standing.in_flight += 1
-        return standing
+        target = self.of(deployment)
+        target.in_flight += 1
+        return target
 
-    def end(self, standing: DeploymentHealth) -> None:
-        standing.in_flight -= 1
+    def end(self, target: DeploymentHealth) -> None:
+        target.in_flight -= 1
 
-    def served(self, standing: DeploymentHealth, now: float) -> None:
+    def served(self, target: DeploymentHealth, now: float) -> None:
         del now
-        self.reports.append((standing.id, "served"))
+        self.reports.append((target.id, "served"))
 
-    def failed(self, standing: DeploymentHealth, error: FairleadError, now: float) -> None:
+    def failed(self, target: DeploymentHealth, error: FairleadError, now: float) -> None:
         del now
-        self.reports.append((standing.id, error.code))
+        self.reports.append((target.id, error.code))
 
-    def first_token(self, standing: DeploymentHealth, seconds: float, now: float) -> None:
-        del standing, seconds, now
+    def first_token(self, target: DeploymentHealth, seconds: float, now: float) -> None:
+        del target, seconds, now
 
-    def speed(self, standing: DeploymentHealth, tokens: int, seconds: float) -> None:
-        del standing, tokens, seconds
+    def speed(self, target: DeploymentHealth, tokens: int, seconds: float) -> None:
+        del target, tokens, seconds
 
-    def may_try(self, standing: DeploymentHealth, now: float) -> bool:
-        del standing, now
+    def may_try(self, target: DeploymentHealth, now: float) -> bool:
+        del target, now
         return True
 
-    def take_retry(self, standing: DeploymentHealth, now: float) -> bool:
-        del standing, now
+    def take_retry(self, target: DeploymentHealth, now: float) -> bool:
+        del target, now
         return True
 
     def recall(self, key: int, now: float) -> str | None:
