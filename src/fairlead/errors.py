@@ -4,6 +4,7 @@ FairleadError
 ├── CallerError                     the request is at fault: never tried elsewhere
 │   ├── InvalidRequest         400  invalid_request (names the parameter)
 │   │   ├── NotCarried         400  invalid_request: strict mode; names all that would be lost
+│   │   ├── NotTranslated      400  invalid_request: what only a provider of the caller's own API has; names it
 │   │   ├── ContextTooLong     400  context_length_exceeded
 │   │   └── UnsupportedContent 400  unsupported_content
 │   ├── Unauthenticated        401  invalid_api_key
@@ -14,6 +15,7 @@ FairleadError
 │   │   └── ModelNotFound      404  model_not_found
 │   ├── NoCandidate            404  no_candidate: no deployment is what the request wants; says why of each
 │   ├── MethodNotAllowed       405  method_not_allowed
+│   ├── WebSocketRefused       426  websocket_not_supported: the same endpoint answers over HTTP
 │   ├── RateLimited            429  rate_limit_exceeded: of the key, the account or the model; says when to come back
 │   └── UpstreamRefused        4xx  upstream_refused: a provider says that this request is wrong
 ├── ServiceError                    this service cannot serve it now
@@ -84,6 +86,9 @@ class FairleadError(Exception):
 
     headers = b""  # more lines for the answer's head
     details: Mapping[str, object] | None = None  # more members for the error's body, for programs
+    # What the provider has written, for callers who speak the same API (`wire/apis.py`): they read it as it came.
+    native_api = ""
+    native_body = b""
 
     def __init__(self, message: str, *, param: str | None = None, retry_after_seconds: int | None = None) -> None:
         super().__init__(message)
@@ -111,6 +116,16 @@ class NotCarried(InvalidRequest):
         shown = ", ".join(repr(name) for name in names)
         super().__init__(f"{where} cannot carry {shown} (strict mode).", param=names[0] if names else None)
         self.names = tuple(names)
+        self.details = {"parameters": list(names)}
+
+
+class NotTranslated(InvalidRequest):
+    """What the caller's API has and no other. `names`: of members, such as `tools.web_search`; `details`: the same."""
+
+    policy = ELSEWHERE  # another candidate may speak the caller's API
+
+    def __init__(self, names: Sequence[str], message: str) -> None:
+        super().__init__(message, param=names[0].partition(".")[0])
         self.details = {"parameters": list(names)}
 
 
@@ -167,6 +182,14 @@ class NoCandidate(CallerError):
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"
+
+
+class WebSocketRefused(CallerError):
+    """Clients that try a WebSocket first (Codex) go on over HTTP at once when they get this status, and no other."""
+
+    status = 426
+    code = "websocket_not_supported"
+    headers = b"upgrade: HTTP/1.1\r\n"
 
 
 class RateLimited(CallerError):
@@ -347,6 +370,10 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     ),
     "method_not_allowed": Explanation(
         "The path does not support this method; `Allow` lists those it supports.", "Use a listed method."
+    ),
+    "websocket_not_supported": Explanation(
+        "The request asks for a WebSocket. Clients that try one first (Codex) go on over HTTP.",
+        "Nothing; or turn WebSockets off in the client (`supports_websockets = false`).",
     ),
     "request_timeout": Explanation("The head or the body did not arrive in time.", "Send it faster."),
     "request_too_large": Explanation("The body exceeds `max_body_bytes`.", "Send a smaller body."),

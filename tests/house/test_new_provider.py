@@ -28,6 +28,8 @@ ALSO = {
     "generic": {"catalogue/load.py"},  # the default
     "llama": {"engines/spec.py"},  # an architecture
     "llamacpp": {"compose/engine_model.py"},  # the dialect of our own engine
+    "openai": {"providers/responses_api/dialects.py"},  # how OpenTelemetry calls whoever speaks it
+    "responses_api": {"providers/responses_api/dialects.py"},
     "openrouter": {"catalogue/importers/openrouter.py", "cli/catalogue.py"},  # a source of the catalogue
 }
 # Values of a dialect's row that are named after the engine that needs them.

@@ -18,6 +18,7 @@ from fairlead.errors import (
     MethodNotAllowed,
     NoDeployment,
     NotFound,
+    WebSocketRefused,
 )
 from fairlead.http.failure_log import FailureLog
 from fairlead.http.request import Request, Response
@@ -70,6 +71,8 @@ class Dispatch:
         if endpoint is None and method == "HEAD":
             endpoint = methods.get("GET")
         if endpoint is None:
+            if (request.header(b"upgrade") or b"").lower() == b"websocket":
+                raise WebSocketRefused(f"There are no WebSockets here: send {path} a request over HTTP.")
             raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}.")
         pending: asyncio.Future[None] | None = None
         try:

@@ -82,6 +82,46 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
+    "ResponsesRequest": {
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {
+            "model": {"type": "string", "minLength": 1, "maxLength": 256, "description": "The id of a model."},
+            "input": {
+                "description": "Text, or items: messages, calls of tools and their outputs, reasoning.",
+                "anyOf": [{"type": "string"}, {"type": "array", "items": _OBJECT, "minItems": 1}],
+            },
+            "instructions": {"type": ["string", "null"]},
+            "stream": {"type": ["boolean", "null"]},
+            "max_output_tokens": {"type": ["integer", "null"], "minimum": 1},
+            "tools": {"type": "array", "items": _OBJECT},
+        },
+        "additionalProperties": True,
+    },
+    "Response": {
+        "type": "object",
+        "required": ["id", "object", "created_at", "status", "model", "output"],
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "response"},
+            "created_at": {"type": "integer"},
+            "status": {"enum": ["completed", "incomplete", "in_progress", "failed"]},
+            "model": {"type": "string"},
+            "output": {"type": "array", "items": _OBJECT},
+            "usage": {
+                "type": ["object", "null"],
+                "properties": {
+                    "input_tokens": {"type": "integer"},
+                    "output_tokens": {"type": "integer"},
+                    "total_tokens": {"type": "integer"},
+                    "cost": {"type": "number", "description": "Dollars, as SDKs expect it."},
+                    "cost_usd": {"type": "string", "description": "Dollars, with every digit."},
+                },
+                "additionalProperties": True,
+            },
+        },
+        "additionalProperties": True,
+    },
 }
 
 

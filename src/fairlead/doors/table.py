@@ -8,6 +8,8 @@ from typing import Final
 
 from fairlead.doors.door import Door
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
+from fairlead.doors.responses.door import RESPONSES_DOOR
+from fairlead.doors.responses.operation import RESPONSES_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Operation
 
@@ -39,6 +41,14 @@ _ROWS: Final = (
         "OpenAI's chat completions. Parameters that no deployment can carry are named in `x-fairlead-dropped`, or "
         "rejected in strict mode. `usage` also has the cost of the call.",
         "ChatRequest", "ChatCompletion",
+    ),
+    DoorRow(
+        "openai_responses", ("/v1/responses",), RESPONSES_CHAT, RESPONSES_DOOR,
+        "Create a response, whole or as a stream of server-sent events.",
+        "OpenAI's Responses. A provider that speaks the Responses API gets the request as it came; for others it is "
+        "translated: what they cannot be sent is named in `x-fairlead-dropped`, or rejected. `usage` also has the cost "
+        "of the call.",
+        "ResponsesRequest", "Response",
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

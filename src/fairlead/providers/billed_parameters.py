@@ -15,7 +15,10 @@ from fairlead.prices import PriceSheet
 from fairlead.providers.dialect import Dialect
 
 # Billed at other rates, or by the call: priority tiers, searches, words that were predicted wrongly.
-UNPRICED = frozenset({"prediction", "service_tier", "web_search_options"})
+UNPRICED = frozenset({
+    "code_interpreter", "file_search", "image_generation", "prediction", "service_tier", "web_search",
+    "web_search_options",
+})  # fmt: skip
 # Sound is dearer than text: sent where the sheet has another rate for it.
 AUDIO = frozenset({"audio", "modalities"})
 # Other names of an answer's cap or of `n`, and objects that may hold one: there must be no cap but the one held for.

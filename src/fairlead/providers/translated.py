@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Raw, Struct
 
-from fairlead.errors import FairleadError, UpstreamInvalid
+from fairlead.errors import FairleadError, NotCarried, UpstreamInvalid
 from fairlead.providers.dialect import Binding, Clock
 from fairlead.providers.event_answers import EventAnswer, EventRelay
 from fairlead.wire.answer import AnswerContext, AnswerFormat, AnswerWriter, WriterFactory
@@ -114,10 +114,14 @@ class TranslatedChat:
 
     def to_vendor(self, payload: ChatPayload) -> TranslatedCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
-        made = self._translator.to_vendor(payload.neutral())
+        request = payload.neutral()
+        if payload.lost and request.strict:
+            raise NotCarried(payload.lost)
+        made = self._translator.to_vendor(request)
         context = AnswerContext(self._public, int(self._clock()), payload.include_usage, made.choices, payload.echo)
+        dropped = (*payload.lost, *payload.named(made.dropped))
         return TranslatedCall(
-            made.body, made.stream, made.dropped, made.clamped, made.path, made.headers, made.prefill, context
+            made.body, made.stream, dropped, payload.named(made.clamped), made.path, made.headers, made.prefill, context
         )
 
     def relay(self, call: TranslatedCall) -> EventRelay:

@@ -5,13 +5,22 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from fairlead.testing.replies import Fault, Reply, ToolCall
 
 HUGE_FRAME_BYTES = 1024 * 1024
 ARGUMENT_PIECE_CHARACTERS = 8
+
+
+class Speech(NamedTuple):
+    """What writes the answers of one API: the events of a stream, a whole answer, an error."""
+
+    events: Callable[[Reply, dict[str, Any], int], list[bytes]]
+    whole: Callable[[Reply, dict[str, Any], int], bytes]
+    error_body: Callable[[int, str], bytes]
+
 
 _WORDS = re.compile(r"\S+\s*|\s+")
 
@@ -184,3 +193,6 @@ def error_body(status: int, message: str) -> bytes:
     kinds = {400: "BadRequestError", 401: "AuthenticationError", 404: "NotFoundError", 429: "RateLimitError"}
     kind = kinds.get(status, "InternalServerError")
     return dumps({"error": {"message": message, "type": kind, "param": None, "code": status}})
+
+
+CHAT = Speech(events, whole, error_body)

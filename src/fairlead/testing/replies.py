@@ -49,6 +49,7 @@ class Reply:
     bears the role) sent before a fault that strikes in the middle. `completion_tokens` None counts the words.
     `finish_reason` None is "tool_calls" when there are any, else "stop". `usage` replaces the whole usage object.
     With `continues` a last message of the assistant is taken for the beginning of `text`, and only the rest is sent.
+    `thinking` comes first, where the API spoken has a place for it.
     With a `status` other than 200 the answer is an error in vLLM's shape, with `body` (text or bytes) it is just that.
     """
 
@@ -66,3 +67,4 @@ class Reply:
     after_chunks: int = 2
     continues: bool = False
     usage: Mapping[str, Any] | None = None
+    thinking: str = ""

@@ -1,4 +1,5 @@
-"""A provider that speaks OpenAI's dialect and answers what it was told, on a real socket in a thread of its own."""
+"""A provider that answers what it was told, on a real socket in a thread of its own: in OpenAI's dialect, and at paths
+that end with `/responses` in that API."""
 
 from __future__ import annotations
 
@@ -11,8 +12,9 @@ from types import TracebackType
 from typing import Any
 
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
-from fairlead.testing.rendering import dumps, error_body, events, rest_of, whole
+from fairlead.testing.rendering import CHAT, Speech, dumps, error_body, rest_of
 from fairlead.testing.replies import Fault, Reply
+from fairlead.testing.responses import RESPONSES
 
 BACKLOG = 4096
 STOP_SECONDS = 10.0
@@ -28,7 +30,7 @@ class Script:
         self.default = Reply()
         self.requests: list[Received] = []
         self.cancelled = 0
-        self.paths = ["/chat/completions"]
+        self.paths = ["/chat/completions", "/responses"]
         self._queue: deque[Reply] = deque()
         self._answered = 0
 
@@ -64,8 +66,8 @@ class Script:
 class ScriptedUpstream(Script):
     """A running scripted upstream; a context manager that listens on a free port of the loopback.
 
-    `url` ends with "/v1". `paths`: how the paths end that replies are given at; where it is not chat, with a `body` of
-    their own. `requests` are all requests read so far, `cancelled` counts callers who disconnected before
+    `url` ends with "/v1". `paths`: how the paths end that replies are given at; at those that are not known here, with
+    a `body` of their own. `requests` are all requests read so far, `cancelled` counts callers who disconnected before
     their answer was complete, `connections` are open now, `accepted` were opened ever.
     """
 
@@ -148,6 +150,10 @@ class ScriptedUpstream(Script):
             self.cancelled += 1
 
 
+def _speech(request: Received) -> Speech:
+    return RESPONSES if request.path.partition("?")[0].endswith("/responses") else CHAT
+
+
 async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> bool:
     if reply.delay_seconds:
         await asyncio.sleep(reply.delay_seconds)
@@ -163,7 +169,7 @@ async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> boo
     if reply.status != 200 or reply.body is not None:
         body = reply.body
         if body is None:
-            body = error_body(reply.status, f"scripted status {reply.status}")
+            body = _speech(request).error_body(reply.status, f"scripted status {reply.status}")
         await wire.send(
             _complete(request, reply.status, body.encode() if isinstance(body, str) else body, reply.headers)
         )
@@ -185,7 +191,7 @@ async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> boo
 
 
 async def _whole(request: Received, asked: dict[str, Any], reply: Reply, wire: Wire, number: int) -> None:
-    body = whole(reply, asked, number)
+    body = _speech(request).whole(reply, asked, number)
     fault = reply.fault
     if fault is Fault.MALFORMED_FRAME:
         headers = {"content-type": "application/json", "transfer-encoding": "chunked", **reply.headers}
@@ -218,7 +224,7 @@ async def _stream(request: Received, asked: dict[str, Any], reply: Reply, wire: 
     framing = {"transfer-encoding": "chunked"} if chunked else {"connection": "close"}
     start = head(200, {"content-type": "text/event-stream; charset=utf-8", **framing, **reply.headers})
     last = b"0\r\n\r\n" if chunked else b""
-    for at, event in enumerate(events(reply, asked, number)):
+    for at, event in enumerate(_speech(request).events(reply, asked, number)):
         if at and reply.chunk_delay_seconds:
             await asyncio.sleep(reply.chunk_delay_seconds)
         elif at % EVENTS_AT_ONCE == EVENTS_AT_ONCE - 1:

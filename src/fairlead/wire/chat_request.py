@@ -116,6 +116,13 @@ class ChatRequest:
     def echo(self) -> None:
         return None
 
+    @property
+    def lost(self) -> tuple[str, ...]:
+        return ()
+
+    def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
+        return parameters
+
     def neutral(self) -> ChatRequest:
         """Itself (`ChatPayload`)."""
         return self

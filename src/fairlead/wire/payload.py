@@ -27,6 +27,13 @@ class ChatPayload(Protocol):
     def include_usage(self) -> bool:
         """A stream is to end with its usage, where the API leaves that to the caller."""
 
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What could not be said in `neutral()`, in the caller's words; known once that was asked for."""
+
+    def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
+        """Parameters of `neutral()` in the caller's words."""
+
     def neutral(self) -> ChatRequest:
         """The request in OpenAI's shape: made when it is first asked for, and kept. Raises CallerError for what cannot
         be said there."""
@@ -64,6 +71,13 @@ class TranslatedPayload:
     @property
     def cap_name(self) -> str:
         return self.request.cap_name
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        return ()
+
+    def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
+        return parameters
 
     def neutral(self) -> ChatRequest:
         return self.request

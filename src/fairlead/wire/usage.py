@@ -21,6 +21,7 @@ from fairlead.wire.usage_shapes import (
     Modality,
     OpenAIUsage,
     Provenance,
+    ResponsesUsage,
     TokenClasses,
 )
 
@@ -31,15 +32,18 @@ __all__ = [
     "TokenClasses",
     "Usage",
     "usage_as_openai",
+    "usage_as_responses",
     "usage_from_anthropic",
     "usage_from_bedrock",
     "usage_from_gemini",
     "usage_from_openai",
+    "usage_from_responses",
 ]
 
 _astuple: Final = msgspec.structs.astuple
 _ABSENT: Final = ABSENT
 _openai: Final = msgspec.json.Decoder(OpenAIUsage)
+_responses: Final = msgspec.json.Decoder(ResponsesUsage)
 _anthropic: Final = msgspec.json.Decoder(AnthropicUsage)
 _gemini: Final = msgspec.json.Decoder(GeminiUsage)
 _bedrock: Final = msgspec.json.Decoder(BedrockUsage)
@@ -112,6 +116,48 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
         given[7] is not _ABSENT or given[8] is not _ABSENT or given[9] is not _ABSENT or given[10] is not _ABSENT
     )
     return usage
+
+
+def usage_from_responses(raw: bytes | Raw) -> Usage | None:
+    """OpenAI's `usage` in Responses: the same counts under other names. None as above."""
+    try:
+        given = _responses.decode(raw)
+    except msgspec.DecodeError:
+        return None
+    prompt, completion = given.input_tokens or 0, given.output_tokens or 0
+    if not prompt and not completion:
+        return None
+    inside, outside = given.input_tokens_details, given.output_tokens_details
+    cached = (inside.cached_tokens or 0) if inside is not None else 0
+    written = (inside.cache_write_tokens or 0) if inside is not None else 0
+    reasoning = (outside.reasoning_tokens or 0) if outside is not None else 0
+    tokens = TokenClasses(
+        input=prompt - cached - written,
+        cached_input=cached,
+        cache_write_5m=written,
+        output=completion - reasoning,
+        reasoning=reasoning,
+        request=1,
+    )
+    total = given.total_tokens
+    return _normal(tokens, prompt, completion, total is None or total == prompt + completion)
+
+
+def usage_as_responses(usage: Usage) -> bytes:
+    """The `usage` of a response, for callers."""
+    tokens = usage.tokens
+    return (
+        b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},"output_tokens":%d,'
+        b'"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}'
+        % (
+            usage.prompt,
+            tokens.cached_input,
+            tokens.cache_write_5m + tokens.cache_write_1h,
+            usage.completion,
+            tokens.reasoning,
+            usage.prompt + usage.completion,
+        )
+    )
 
 
 def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:

@@ -75,6 +75,23 @@ class OpenAIUsage(Struct, gc=False):
     usage_source: Raw = ABSENT
 
 
+class ResponsesInput(Struct, gc=False):
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+
+
+class ResponsesOutput(Struct, gc=False):
+    reasoning_tokens: Count | None = None
+
+
+class ResponsesUsage(Struct, gc=False):
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    total_tokens: Count | None = None
+    input_tokens_details: ResponsesInput | None = None
+    output_tokens_details: ResponsesOutput | None = None
+
+
 class CacheCreation(Struct):
     ephemeral_5m_input_tokens: Count = 0
     ephemeral_1h_input_tokens: Count = 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairlead.doors.openai_chat.credential import KEY_EXAMPLE, bearer_key
-from fairlead.doors.openai_chat.errors import error_body, error_event, error_head
+from fairlead.doors.bearer import KEY_EXAMPLE, bearer_key
+from fairlead.doors.openai_chat.errors import error_event
 from fairlead.doors.openai_chat.parse import read_chat
 from fairlead.doors.openai_chat.writer import ChatWriter
+from fairlead.doors.openai_errors import error_body, error_head
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.operations.chat.operation import CHAT

@@ -1,25 +1,13 @@
-"""Errors as OpenAI's API writes them."""
+"""Errors in a stream of chat completions."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
+from fairlead.doors.openai_errors import error_body
 from fairlead.errors import FairleadError
 
-JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 _LAST_CHOICE: Final = b',"choices":[{"index":0,"delta":{},"finish_reason":"error"}]}'
-
-
-def error_head(error: FairleadError) -> bytes:
-    return JSON_HEAD + b"www-authenticate: Bearer\r\n" if error.status == 401 else JSON_HEAD
-
-
-def error_body(error: FairleadError) -> bytes:
-    """The JSON document `{"error": {...}}`: OpenAI's four members, and the error's details beside them."""
-    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
-    return msgspec.json.encode({"error": {**body, **(error.details or {})}})
 
 
 def error_event(error: FairleadError) -> bytes:

@@ -1,0 +1,46 @@
+"""The door of OpenAI's Responses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairlead.doors.bearer import KEY_EXAMPLE, bearer_key
+from fairlead.doors.openai_errors import error_body, error_head
+from fairlead.doors.responses.errors import error_event
+from fairlead.doors.responses.operation import RESPONSES_CHAT
+from fairlead.doors.responses.parse import read_responses
+from fairlead.doors.responses.writer import ResponsesWriter
+from fairlead.errors import FairleadError
+from fairlead.http.request import Request
+from fairlead.routing.demand import Demand
+from fairlead.wire.answer import WriterFactory
+from fairlead.wire.apis import RESPONSES
+
+
+class ResponsesDoor:
+    """A `Door`."""
+
+    __slots__ = ()
+    key_example: Final = KEY_EXAMPLE
+    api: Final = RESPONSES
+
+    @property
+    def new_writer(self) -> WriterFactory:
+        return ResponsesWriter
+
+    def credential(self, head: Request) -> bytes | None:
+        return bearer_key(head)
+
+    def parse(self, request: Request) -> Demand:
+        return RESPONSES_CHAT.demand(read_responses(request))
+
+    def error(self, error: FairleadError) -> tuple[bytes, bytes]:
+        if error.native_api == RESPONSES and error.native_body:
+            return error_head(error), error.native_body
+        return error_head(error), error_body(error)
+
+    def error_event(self, error: FairleadError) -> bytes:
+        return error_event(error)
+
+
+RESPONSES_DOOR: Final = ResponsesDoor()

@@ -1,0 +1,244 @@
+"""Reads the body of a Responses request: checked as far as planning and translation need it, and no further, because
+providers of the same API get it as it came."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from fairlead.doors.responses.reasoning_state import MARK
+from fairlead.doors.responses.request import Found, ResponsesRequest
+from fairlead.doors.responses.shapes import (
+    ANY_LENGTH,
+    FAIRLEAD,
+    FALSE,
+    ITEMS,
+    MODEL,
+    MODELS,
+    OURS,
+    PARAMETERS,
+    PROVIDER,
+    TRUE,
+    AnyItem,
+    Item,
+    Part,
+    Rule,
+    Tool,
+)
+from fairlead.errors import InvalidRequest
+from fairlead.http.request import Request
+from fairlead.wire import media
+from fairlead.wire.body import checked, members_of
+from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_ITEMS, MOST_NAMED, MOST_NAMESPACED, MOST_PARTS
+from fairlead.wire.chat_shapes import NULL, Options
+from fairlead.wire.counting import holds_more
+from fairlead.wire.duplicates import refuse_duplicates_inside
+
+# Headers of callers that go on to providers of the same API: a body may not hold without them. Whatever else clients
+# send is about them, and stays here.
+FORWARDED: Final = (b"openai-beta", b"x-openai-internal-codex-responses-lite")
+LONGEST_FORWARDED: Final = 1_024
+_NO_OPTIONS: Final = Options()
+_any_items: Final = msgspec.json.Decoder(list[AnyItem])
+_parts: Final = msgspec.json.Decoder(list[Part])
+_string: Final = msgspec.json.Decoder(str)
+_INPUT: Final = "a string, or a list of items"
+# What names something that a provider keeps, under a credential that all callers here share.
+_KEPT_ELSEWHERE: Final = {
+    "conversation": "conversation is not supported: send the whole conversation in input.",
+    "background": "background is not supported: send the request with stream: true, or wait for the answer.",
+}
+
+
+def read_responses(request: Request, *, is_stored: bool = False) -> ResponsesRequest:
+    """`is_stored`: responses are stored here, so that a request may refer to an earlier one. Raises InvalidRequest."""
+    body = request.body
+    fields = members_of(body)
+    options = _ours(fields, "fairlead", FAIRLEAD) or _NO_OPTIONS
+    model, fallbacks = _models(fields)
+    given, unknown = _given(fields)
+    _refuse_what_is_kept_elsewhere(given, is_stored=is_stored)
+    if options.strict:
+        _refuse_unknown(unknown, body)
+    cap = msgspec.json.decode(given["max_output_tokens"]) if "max_output_tokens" in given else 0
+    return ResponsesRequest(
+        body, fields, given, model=model, response_id=f"resp_{secrets.token_hex(24)}", unknown=unknown,
+        stream=given.get("stream") == TRUE, cap=cap, options=options,
+        preferences=_ours(fields, "provider", PROVIDER), fallbacks=fallbacks, found=look_through(fields, given),
+        forwarded=_forwarded(request),
+    )  # fmt: skip
+
+
+def _ours(fields: dict[str, Raw], name: str, rule: Rule) -> Any:
+    raw = fields.get(name, NULL)
+    return None if raw == NULL else checked(name, rule.decoder, raw, rule.wanted, rule.most_bytes)
+
+
+def _models(fields: dict[str, Raw]) -> tuple[str, tuple[str, ...]]:
+    listed: list[str] = _ours(fields, "models", MODELS) or []
+    model: str | None = _ours(fields, "model", MODEL)
+    if model is None:
+        if not listed:
+            raise InvalidRequest("model is missing.", param="model")
+        model = listed[0]
+    return model, tuple(dict.fromkeys(name for name in listed if name != model))
+
+
+def _given(fields: dict[str, Raw]) -> tuple[dict[str, Raw], tuple[str, ...]]:
+    given: dict[str, Raw] = {}
+    unknown: list[str] = []
+    for name, raw in fields.items():
+        if name in ("model", "input") or name in OURS or raw == NULL:
+            continue
+        rule = PARAMETERS.get(name)
+        if rule is None:
+            unknown.append(name)
+        else:
+            if name == "tools" and len(raw) > LONGEST_PARAMETER and holds_more(_any_items, raw, MOST_NAMESPACED):
+                raise InvalidRequest(f"tools must be {rule.wanted}.", param="tools")
+            value = checked(name, rule.decoder, raw, rule.wanted, rule.most_bytes)
+            if name == "tools":
+                _check_tools(value)
+        given[name] = raw
+    return given, tuple(unknown)
+
+
+def _check_tools(tools: list[Tool]) -> None:
+    if len(tools) + sum(len(tool.tools or ()) for tool in tools) > MOST_NAMESPACED:
+        raise InvalidRequest(f"There are more than {MOST_NAMESPACED:,} tools.", param="tools")
+
+
+def _refuse_what_is_kept_elsewhere(given: dict[str, Raw], *, is_stored: bool) -> None:
+    for name, sentence in _KEPT_ELSEWHERE.items():
+        if name in given and given[name] != FALSE:
+            raise InvalidRequest(sentence, param=name)
+    if "previous_response_id" in given and not is_stored:
+        raise InvalidRequest(
+            "previous_response_id is not supported, because this server stores no responses: send the whole "
+            "conversation in input.",
+            param="previous_response_id",
+        )
+
+
+def _refuse_unknown(unknown: tuple[str, ...], body: bytes) -> None:
+    if unknown:
+        names = ", ".join(repr(name[:64]) for name in unknown[:MOST_NAMED])
+        raise InvalidRequest(f"There is no parameter {names} (strict mode).", param=unknown[0][:64])
+    refuse_duplicates_inside(body)
+
+
+def _forwarded(request: Request) -> bytes:
+    lines = b""
+    for name in FORWARDED:
+        value = request.header(name)
+        if value is not None and len(value) <= LONGEST_FORWARDED:
+            lines += b"%b: %b\r\n" % (name, value)
+    return lines
+
+
+def look_through(fields: dict[str, Raw], given: dict[str, Raw]) -> Found:
+    """What planning must know of `input`. Raises InvalidRequest for what is no input at all, and for references to
+    items that a provider keeps."""
+    raw = fields.get("input", NULL)
+    if raw == NULL:
+        if "prompt" in given:  # a provider's own
+            return Found()
+        raise InvalidRequest("input is missing.", param="input")
+    key = given.get("prompt_cache_key")
+    first = memoryview(raw)[0]
+    if first == 0x22:
+        checked("input", _string, raw, _INPUT, ANY_LENGTH)
+        return Found(affinity=hash(bytes(raw if key is None else key)) or 1)
+    if first != 0x5B:
+        raise InvalidRequest(f"input must be {_INPUT}.", param="input")
+    seen = _Seen()
+    for at, item in enumerate(_items(raw)):
+        seen.take(item, f"input[{at}]")
+    return Found(
+        seen.media,
+        seen.images,
+        seen.files,
+        hash(bytes(key if key is not None else seen.opening)) or 1,
+        seen.is_marked,
+        tuple(seen.tools),
+    )
+
+
+def _items(raw: Raw) -> list[Item]:
+    try:
+        if len(raw) > LONGEST_PARAMETER and holds_more(_any_items, raw, MOST_ITEMS):
+            raise InvalidRequest(f"input has more than {MOST_ITEMS:,} items.", param="input")
+    except msgspec.DecodeError:
+        raise InvalidRequest(f"input must be {_INPUT}.", param="input") from None
+    except RecursionError:
+        raise InvalidRequest("input is nested too deeply.", param="input") from None
+    items: list[Item] = checked("input", ITEMS.decoder, raw, _INPUT, ANY_LENGTH)
+    return items
+
+
+class _Seen:
+    """What the items have that is no text."""
+
+    __slots__ = ("files", "images", "is_marked", "media", "opening", "parts", "tools")
+
+    def __init__(self) -> None:
+        self.files = self.images = self.media = self.parts = 0
+        self.is_marked = False
+        self.tools: list[Tool] = []
+        self.opening = NULL
+
+    def take(self, item: Item, where: str) -> None:
+        if item.type == "item_reference" or (item.type == "message" and not item.role and item.content == NULL):
+            raise InvalidRequest(
+                f"{where} refers to an item that is not in the input: send the item itself (clients do that with "
+                "store: false).",
+                param=where,
+            )
+        if item.encrypted_content is not None and item.encrypted_content.startswith(MARK):
+            self.is_marked = True
+        if item.type == "additional_tools" and item.tools != NULL:
+            self.tools += checked(
+                f"{where}.tools", PARAMETERS["tools"].decoder, item.tools, "a list of tools", ANY_LENGTH
+            )
+            _check_tools(self.tools)
+        if self.opening is NULL and item.role == "user":
+            self.opening = item.content
+        for raw in (item.content, item.output):
+            if raw != NULL and memoryview(raw)[0] == 0x5B:
+                self._take_parts(raw, item.role, where)
+
+    def _take_parts(self, raw: Raw, role: str, where: str) -> None:
+        if len(raw) > LONGEST_PARAMETER and holds_more(_any_items, raw, MOST_PARTS - self.parts):
+            raise InvalidRequest(f"The input has more than {MOST_PARTS:,} parts.", param=where)
+        try:
+            parts = _parts.decode(raw)
+        except msgspec.DecodeError as error:
+            raise InvalidRequest(f"{where} has a part that is not valid: {str(error)[:200]}.", param=where) from None
+        except RecursionError:
+            raise InvalidRequest(f"{where} is nested too deeply.", param=where) from None
+        self.parts += len(parts)
+        if self.parts > MOST_PARTS:
+            raise InvalidRequest(f"The input has more than {MOST_PARTS:,} parts.", param=where)
+        for part in parts:
+            found = _media_of(part)
+            if found:
+                self.media |= found | (media.ASSISTANT if role == "assistant" else 0)
+                self.images += found & media.IMAGE
+                self.files += bool(found & media.FILE)
+
+
+def _media_of(part: Part) -> int:
+    if part.type == "input_image":
+        return media.IMAGE | _source_of(part.file_id, part.image_url)
+    if part.type == "input_file":
+        return media.FILE | _source_of(part.file_id, part.file_url)
+    return media.AUDIO if part.type == "input_audio" else 0
+
+
+def _source_of(file_id: str | None, url: str | None) -> int:
+    if file_id:
+        return media.FILE_ID
+    return media.ADDRESS if url is not None and not url.startswith("data:") else 0

@@ -1,0 +1,341 @@
+"""A Responses request that has been checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fairlead.doors.responses.reasoning_state import MARK
+from fairlead.doors.responses.shapes import AUTO, OURS, PARAMETERS, Tool
+from fairlead.doors.responses.to_chat import NAMES, ChatBody, to_chat
+from fairlead.doors.responses.tools import ToolName, may_be_left_out
+from fairlead.errors import InvalidRequest
+from fairlead.wire.apis import RESPONSES
+from fairlead.wire.body import with_members
+from fairlead.wire.chat import parse_chat
+from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.chat_shapes import NULL, Options
+from fairlead.wire.preferences import Preferences
+from fairlead.wire.traceparent import TraceContext
+
+CAP: Final = "max_output_tokens"
+_encode: Final = msgspec.json.encode
+# What a response repeats of its request, with what stands there when the request says nothing.
+_REPEATED: Final[Mapping[str, bytes]] = {
+    "instructions": b"null", "max_output_tokens": b"null", "max_tool_calls": b"null", "metadata": b"{}",
+    "parallel_tool_calls": b"true", "previous_response_id": b"null", "prompt_cache_key": b"null",
+    "reasoning": b'{"effort":null,"summary":null}', "safety_identifier": b"null", "service_tier": b'"default"',
+    "temperature": b"1.0", "text": b'{"format":{"type":"text"}}', "tool_choice": b'"auto"', "tools": b"[]",
+    "top_logprobs": b"0", "top_p": b"1.0", "truncation": b'"disabled"', "presence_penalty": b"0.0",
+    "frequency_penalty": b"0.0", "user": b"null",
+}  # fmt: skip
+
+# Takes a complete response, to be stored.
+Keep = Callable[[bytes], None]
+
+
+class Echo(Struct, frozen=True):
+    """What an answer needs of its request. `id`: of the response, where its provider has none of this API's shape;
+    `members`: what it repeats, as ready JSON members; `tools`: by the name that they have in chat; `is_encrypted`: the
+    caller wants the reasoning that a model must get back. `keep`: None: nothing is stored."""
+
+    id: str
+    members: bytes
+    tools: Mapping[str, ToolName]
+    is_encrypted: bool = False
+    keep: Keep | None = None
+
+
+class Found(Struct, frozen=True):
+    """What `input` has that planning must know: bits of `wire/media.py`, and how many. `affinity`: a number for the
+    conversation; `is_marked`: a reasoning item holds another provider's; `tools`: those that an item brings."""
+
+    media: int = 0
+    images: int = 0
+    files: int = 0
+    affinity: int = 1
+    is_marked: bool = False
+    tools: tuple[Tool, ...] = ()
+
+
+class ResponsesRequest:
+    """A `ChatPayload`. `fields`: the members of `body`, as the caller wrote them; `given`: those that are parameters,
+    and not null; `unknown` names those of them that are not the API's. `forwarded`: ready header lines for providers
+    of the same API.
+
+    `rewritten`: the request as it was changed here, which every provider gets translated from then on. `history`: items
+    of stored responses before those of `input`. `keep`: None: the response is not stored.
+    """
+
+    __slots__ = (
+        "_chat", "_neutral", "body", "cap", "emulate", "fallbacks", "fields", "forwarded", "found", "given", "history",
+        "keep", "model", "preferences", "reports", "response_id", "rewritten", "stream", "strict", "trace", "unknown",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        body: bytes,
+        fields: dict[str, Raw],
+        given: dict[str, Raw],
+        *,
+        model: str,
+        response_id: str,
+        unknown: tuple[str, ...] = (),
+        stream: bool = False,
+        cap: int = 0,
+        options: Options,
+        preferences: Preferences | None = None,
+        fallbacks: tuple[str, ...] = (),
+        found: Found,
+        forwarded: bytes = b"",
+    ) -> None:
+        self.body = body
+        self.fields = fields
+        self.given = given
+        self.model = model
+        self.response_id = response_id
+        self.unknown = unknown
+        self.stream = stream
+        self.cap = cap
+        self.strict = options.strict
+        self.reports = options.parameters
+        self.emulate = options.emulate
+        self.preferences = preferences
+        self.fallbacks = fallbacks
+        self.found = found
+        self.forwarded = forwarded
+        self.history: list[Raw] = []
+        self.keep: Keep | None = None
+        self.trace: TraceContext | None = None
+        self.rewritten: ChatRequest | None = None
+        self._chat: ChatBody | None = None
+        self._neutral: ChatRequest | None = None
+
+    @property
+    def api(self) -> str:
+        return RESPONSES
+
+    @property
+    def names(self) -> Iterable[str]:
+        return self.given
+
+    @property
+    def include_usage(self) -> bool:
+        return True
+
+    @property
+    def cap_name(self) -> str:
+        return CAP
+
+    @property
+    def input(self) -> Raw:
+        """The items of this request alone."""
+        return self.fields.get("input", NULL)
+
+    @property
+    def echo(self) -> Echo:
+        given = self.given
+        stored = b"true" if self.keep is not None else b"false"
+        members = b',"background":false,"store":%b' % stored
+        for name, usual in _REPEATED.items():
+            members += b',"%b":%b' % (name.encode(), _repeated(name, given.get(name)) or usual)
+        include = bytes(given.get("include", NULL))
+        return Echo(
+            self.response_id, members, {} if self._chat is None else self._chat.names,
+            b"reasoning.encrypted_content" in include, self.keep,
+        )  # fmt: skip
+
+    def neutral(self) -> ChatRequest:
+        """Raises CallerError for what cannot be said in chat, in strict mode also for what would be left out."""
+        if self.rewritten is not None:
+            return self.rewritten
+        if self._neutral is None:
+            self._neutral = self._translated()
+        return self._neutral
+
+    def _translated(self) -> ChatRequest:
+        chat = self._chat = to_chat(self.model, self.given, self._whole_input(), self.unknown)
+        if self.strict:
+            chat.members["fairlead"] = {"strict": True}
+        try:
+            request = parse_chat(_encode(chat.members))
+        except InvalidRequest as error:
+            error.param = _own_path(error.param)
+            raise
+        request.emulate = self.emulate
+        request.reports = self.reports
+        request.trace = self.trace
+        return request
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What the translation left out; known once that was made."""
+        return () if self._chat is None else self._chat.left_out
+
+    def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
+        """Chat's parameters as this API has them."""
+        return tuple(dict.fromkeys([NAMES.get(name, name) for name in parameters]))
+
+    def with_neutral(self, request: ChatRequest) -> ResponsesRequest:
+        changed = self._copy()
+        changed.rewritten = request
+        return changed
+
+    def with_cap(self, tokens: int) -> ResponsesRequest:
+        changed = self._copy()
+        changed.cap = tokens
+        changed.given = {**self.given, CAP: Raw(b"%d" % tokens)}
+        for name in ("rewritten", "_neutral"):
+            neutral: ChatRequest | None = getattr(self, name)
+            if neutral is not None:
+                setattr(changed, name, neutral.with_cap(tokens))
+        return changed
+
+    def with_history(self, history: list[Raw], keep: Keep) -> ResponsesRequest:
+        """The same behind the items of a stored conversation, and to be stored itself."""
+        changed = self._copy()
+        changed.history = history
+        changed.keep = keep
+        return changed
+
+    def snapshot(self) -> ResponsesRequest:
+        """The same, which stays when this one is released."""
+        return self._copy(without=("_chat", "_neutral"))
+
+    def _copy(self, without: tuple[str, ...] = ()) -> ResponsesRequest:
+        same = ResponsesRequest.__new__(ResponsesRequest)
+        for name in self.__slots__:
+            setattr(same, name, None if name in without else getattr(self, name))
+        return same
+
+    def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]:
+        """What of `refused`, tools and members that a provider bills beside its price, is wanted: what the caller
+        cannot do without, and what is left out. Codex offers a search that stays off the web to every model."""
+        if not refused:
+            return [], []
+        needed: list[str] = []
+        left_out: list[str] = []
+        if "service_tier" in refused and self.given.get("service_tier", AUTO) not in _USUAL_TIERS:
+            left_out.append("service_tier")
+        for tool in (*self.found.tools, *_tools_in(self.given)):
+            if tool.type.startswith(tuple(refused)):
+                (left_out if may_be_left_out(tool) else needed).append(f"tools.{tool.type[:64]}")
+        return needed, list(dict.fromkeys(left_out))
+
+    def native(self, upstream_model: bytes, without: Sequence[str] = ()) -> bytes | None:
+        """The caller's body for a provider of the same API: only the model's name (JSON), a lowered cap and what is
+        meant for this gateway are changed; `without`: as `billed` names what is left out. None: what the caller wrote
+        does not hold any more."""
+        if self.rewritten is not None:
+            return None
+        changes: dict[str, bytes | None] = {name: None for name in OURS if name in self.fields}
+        changes["model"] = upstream_model
+        if self.given.get(CAP, NULL) != self.fields.get(CAP, NULL):
+            changes[CAP] = self.given[CAP]
+        if self.history:
+            changes["previous_response_id"] = None
+        gone = tuple(name.removeprefix("tools.") for name in without if name.startswith("tools."))
+        if "service_tier" in without:
+            changes["service_tier"] = None
+        if gone and "tools" in self.given:
+            changes["tools"] = _without_tools(self.given["tools"], gone)
+        if self.history or self.found.is_marked or (gone and self.found.tools):
+            changes["input"] = _changed_items(self._whole_input(), gone)
+        return with_members(self.body, self.fields, changes)
+
+    def release(self) -> None:
+        """Drops the caller's bytes, once they will not be sent again."""
+        self.body = b""
+        self.fields = {}
+        self.given = {}
+        self.history = []
+        if self._neutral is not None:
+            self._neutral.release()
+        if self.rewritten is not None:
+            self.rewritten.release()
+        self._chat = None
+
+    def _whole_input(self) -> Raw:
+        """With the history before it."""
+        own = self.fields.get("input", NULL)
+        if not self.history:
+            return own
+        if memoryview(own)[0] == 0x22:
+            mine = [Raw(b'{"type":"message","role":"user","content":%b}' % own)]
+        else:
+            mine = msgspec.json.decode(own, type=list[Raw])
+        return Raw(_encode([*self.history, *mine]))
+
+
+class _Typed(Struct):
+    type: str = ""
+
+
+class _Encrypted(Struct):
+    type: str = ""
+    encrypted_content: str | None = None
+
+
+_EMPTY: Final = Raw(b"[]")
+_USUAL_TIERS: Final = (AUTO, Raw(b'"default"'))
+_tool: Final = msgspec.json.Decoder(_Typed)
+_encrypted: Final = msgspec.json.Decoder(_Encrypted)
+
+
+def _tools_in(given: Mapping[str, Raw]) -> list[Tool]:
+    found: list[Tool] = PARAMETERS["tools"].decoder.decode(given["tools"]) if "tools" in given else []
+    return found
+
+
+def _without_tools(tools: Raw, gone: tuple[str, ...]) -> bytes:
+    return _encode([raw for raw in msgspec.json.decode(tools, type=list[Raw]) if _tool.decode(raw).type not in gone])
+
+
+def _changed_items(items: Raw, gone: tuple[str, ...]) -> bytes:
+    """Without the reasoning that only another provider can read, and without tools that are left out."""
+    if memoryview(items)[0] != 0x5B:
+        return bytes(items)
+    kept = []
+    for raw in msgspec.json.decode(items, type=list[Raw]):
+        if b"encrypted_content" in bytes(raw):
+            content = _encrypted.decode(raw).encrypted_content
+            if content is not None and content.startswith(MARK):
+                continue
+        if gone and _tool.decode(raw).type == "additional_tools":
+            members = msgspec.json.decode(raw, type=dict[str, Raw])
+            raw = Raw(_encode({**members, "tools": Raw(_without_tools(members.get("tools", _EMPTY), gone))}))
+        kept.append(raw)
+    return _encode(kept)
+
+
+def _repeated(name: str, raw: Raw | None) -> bytes | None:
+    """A member as a response has it: with what a request may leave out of it."""
+    if raw is None:
+        return None
+    if name == "tools":
+        return _encode([_with_defaults(tool) for tool in msgspec.json.decode(raw, type=list[Raw])])
+    if name == "text":
+        return _encode({"format": {"type": "text"}, **msgspec.json.decode(raw, type=dict[str, Raw])})
+    if name == "reasoning":
+        return _encode({"effort": None, "summary": None, **msgspec.json.decode(raw, type=dict[str, Raw])})
+    if name == "service_tier" and raw == AUTO:
+        return b'"default"'
+    return bytes(raw)
+
+
+def _with_defaults(raw: Raw) -> Raw:
+    if _tool.decode(raw).type != "function":
+        return raw
+    members = msgspec.json.decode(raw, type=dict[str, Raw])
+    return Raw(_encode({**dict.fromkeys(("description", "parameters", "strict"), NULL), **members}))
+
+
+def _own_path(path: str | None) -> str | None:
+    if path is None:
+        return None
+    first, bracket, rest = path.partition("[")
+    first = NAMES.get(first, "input" if first == "messages" else first)
+    return first + bracket + rest if first != "input" else first

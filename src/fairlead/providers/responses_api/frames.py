@@ -1,0 +1,65 @@
+"""Server-sent events as they came: split, but not changed."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from fairlead.errors import UpstreamInvalid
+from fairlead.providers.sse import MAX_EVENT_BYTES
+
+_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_LINES: Final = re.compile(rb"\r\n|\n|\r")
+
+
+class FrameReader:
+    """`feed` gives each event that a block completes, its blank line included."""
+
+    __slots__ = ("_begun", "_length")
+
+    def __init__(self) -> None:
+        self._begun: list[bytes] = []  # put together once, so that a long event costs no more than its bytes
+        self._length = 0
+
+    def feed(self, block: bytes) -> list[bytes]:
+        begun = self._begun
+        if begun and block:
+            self._length += len(block)
+            if self._length > MAX_EVENT_BYTES:
+                raise UpstreamInvalid("The provider sent an event larger than an event may be.")
+            seam = begun[-1][-3:] + block  # only there, and in what is new, can the end of an event be
+            begun.append(block)
+            if _END.search(seam) is None:
+                return []
+            block = b"".join(begun)
+            begun.clear()
+        frames = []
+        at = 0
+        for found in _END.finditer(block):
+            frames.append(block[at : found.end()])
+            at = found.end()
+        if at < len(block):
+            begun.append(block[at:])
+            self._length = len(block) - at
+        return frames
+
+    def rest(self) -> bytes:
+        """What an end without a blank line left behind."""
+        rest = b"".join(self._begun)
+        self._begun.clear()
+        return rest
+
+
+def payload_of(frame: bytes) -> bytes:
+    """The `data` of an event; empty: it has none."""
+    at = 0 if frame.startswith(b"data: ") else frame.find(b"\ndata: ") + 1
+    if at or frame.startswith(b"data: "):
+        end = frame.find(b"\n", at)
+        if b"\r" not in frame and frame.find(b"\ndata:", end - 1) < 0:
+            return frame[at + 6 : end if end >= 0 else len(frame)]
+    lines = []
+    for line in _LINES.split(frame):
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            lines.append(value.removeprefix(b" "))
+    return b"\n".join(lines)

@@ -1,0 +1,390 @@
+"""Callers of the Responses API at a provider that speaks it: bytes go through as they come.
+
+Of the request only the model's name, a lowered cap and what is meant for this gateway change; of the answer the model's
+name, and its usage, which gets the cost. Everything else is read in passing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Raw, Struct
+
+from fairlead.errors import (
+    FairleadError,
+    NotCarried,
+    NotTranslated,
+    UpstreamCut,
+    UpstreamDenied,
+    UpstreamFailed,
+    UpstreamInvalid,
+)
+from fairlead.providers.failures import upstream_error
+from fairlead.providers.responses_api.errors import failure_in_event, failure_of, with_native
+from fairlead.providers.responses_api.frames import FrameReader, payload_of
+from fairlead.providers.responses_api.reader import check_complete
+from fairlead.providers.responses_api.shapes import EVENT, ITEM, RESPONSE, TEXT, Event, Item, Response, inside
+from fairlead.providers.translated import TranslatedCall, TranslatedChat, decoded
+from fairlead.wire.body import with_members
+from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.heads import EVENT_STREAM, JSON_HEAD, STREAM_HEAD
+from fairlead.wire.usage import Usage, usage_as_responses, usage_from_responses
+
+# In `usage` these are ours: what the caller pays, not what the provider asks of us.
+OUR_USAGE_MEMBERS: Final = ("cost", "cost_usd", "cost_details", "usage_source")
+# Events that tell of nothing yet: held until something follows, because another candidate may still serve.
+_LEADING: Final = frozenset({
+    "response.content_part.added", "response.created", "response.in_progress", "response.output_item.added",
+    "response.queued", "response.reasoning_summary_part.added",
+})  # fmt: skip
+_LAST: Final = ("response.completed", "response.incomplete")
+_SAID: Final = frozenset({
+    "response.custom_tool_call_input.delta", "response.function_call_arguments.delta", "response.output_text.delta",
+    "response.reasoning_summary_text.delta", "response.reasoning_text.delta", "response.refusal.delta",
+})  # fmt: skip
+_members: Final = msgspec.json.Decoder(dict[str, Raw])
+_encode: Final = msgspec.json.encode
+
+
+class ResponsesPayload(Protocol):
+    """What the door's payload has for providers of its own API."""
+
+    @property
+    def stream(self) -> bool: ...
+
+    @property
+    def strict(self) -> bool: ...
+
+    @property
+    def forwarded(self) -> bytes: ...
+
+    @property
+    def keep(self) -> Callable[[bytes], None] | None: ...
+
+    def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]: ...
+
+    def native(self, upstream_model: bytes, without: Sequence[str] = ()) -> bytes | None: ...
+
+
+class NativeCall(Struct, frozen=True):
+    """A `Call` with the caller's own body."""
+
+    body: list[bytes | memoryview]
+    stream: bool
+    dropped: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()
+    path: bytes | None = None
+    headers: bytes = b""
+    bare: bool = False
+    keep: Callable[[bytes], None] | None = None
+
+
+class NativeResponses:
+    """An adapter for callers of the same API. `translating`: for requests that were rewritten here. `refused`: tools
+    and members that the provider bills beside the price sheet."""
+
+    __slots__ = ("_public", "_refused", "_translating", "_upstream_model", "stream_type")
+
+    def __init__(
+        self, public_model: str, upstream_model: str, translating: TranslatedChat, refused: frozenset[str]
+    ) -> None:
+        self._public = _encode(public_model)
+        self._upstream_model = _encode(upstream_model)
+        self._translating = translating
+        self.stream_type = EVENT_STREAM
+        self._refused = refused
+
+    def to_vendor(self, payload: Any) -> NativeCall | TranslatedCall:
+        """Raises NotTranslated for a tool that the provider bills beside the price sheet."""
+        needed, left_out = payload.billed(self._refused)
+        if needed:
+            raise NotTranslated(
+                needed,
+                f"{needed[0]} is billed by this model's provider beside its price; the operator of this server has not "
+                "allowed it.",
+            )
+        if left_out and payload.strict:
+            raise NotCarried(left_out)
+        body = payload.native(self._upstream_model, left_out)
+        if body is None:
+            return self._translating.to_vendor(payload)
+        return NativeCall([body], payload.stream, tuple(left_out), headers=payload.forwarded, keep=payload.keep)
+
+    def relay(self, call: Any) -> Any:
+        if isinstance(call, NativeCall):
+            return NativeRelay(self._public, call.keep)
+        return self._translating.relay(call)
+
+    def assembler(self, call: Any) -> Any:
+        if isinstance(call, NativeCall):
+            return NativeAssembler(self._public, call.keep)
+        return self._translating.assembler(call)
+
+    def plain(self, call: Any, body: bytes) -> Any:
+        if isinstance(call, NativeCall):
+            return NativeAnswer(self._public, body, call.keep)
+        return self._translating.plain(call, body)
+
+    def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
+        error = upstream_error(status, headers, body)
+        return with_native(error, body) if status < 500 else error
+
+
+class NativeRelay:
+    """Passes a stream on. Its last event waits for `end`, because the cost stands in it."""
+
+    __slots__ = (
+        "_failure", "_frames", "_held", "_keep", "_last", "_last_number", "_public", "_said", "_told", "_usage",
+    )  # fmt: skip
+
+    def __init__(self, public: bytes, keep: Callable[[bytes], None] | None) -> None:
+        self._public = public
+        self._keep = keep
+        self._frames = FrameReader()
+        self._held: list[bytes] | None = []  # None: something was told
+        self._last: tuple[bytes, bytes, bytes] | None = None  # the frame, its response, and that with our model's name
+        self._usage = NULL
+        self._said: list[str] = []
+        self._told: set[int] = set()
+        self._last_number = -1
+        self._failure = b""
+
+    @property
+    def done(self) -> bool:
+        return self._last is not None
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self._usage == NULL else usage_from_responses(self._usage)
+
+    @property
+    def choices(self) -> int:
+        return 1 if self._last is not None else 0
+
+    @property
+    def head(self) -> bytes:
+        return STREAM_HEAD
+
+    @property
+    def error_event(self) -> Callable[[FairleadError], bytes]:
+        return self._error
+
+    def delivered(self) -> str:
+        """Everything that the model has written so far."""
+        return "".join(self._said)
+
+    def feed(self, data: bytes) -> bytes:
+        out: list[bytes] = []
+        for frame in self._frames.feed(data):
+            self._pass(frame, out)
+        return b"".join(out)
+
+    def finish(self) -> bytes:
+        """Raises UpstreamCut when the last event is missing."""
+        out: list[bytes] = []
+        if self._last is None and (rest := self._frames.rest()):
+            self._pass(rest + b"\n\n", out)
+        if self._last is None:
+            raise UpstreamCut("The provider's stream ended before the answer was complete.")
+        self._release(out)
+        return b"".join(out)
+
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        assert self._last is not None
+        frame, before, response = self._last
+        after = _with_usage(response, self._usage, members, counted)
+        if self._keep is not None:
+            self._keep(after)
+        return frame.replace(before, after, 1)
+
+    def _pass(self, frame: bytes, out: list[bytes]) -> None:
+        payload = payload_of(frame)
+        if not payload or self._last is not None:
+            return
+        if payload == b"[DONE]":
+            return
+        event: Event = decoded(EVENT, payload, "an event")
+        kind = event.type
+        if event.sequence_number is not None:
+            self._last_number = event.sequence_number
+        if kind in _SAID:
+            self._said.append(inside(TEXT, event.delta, "an event"))
+            self._told.add(event.output_index)
+        elif kind == "error":
+            raise self._failed(failure_in_event(payload), frame)
+        elif event.response != NULL:
+            frame = self._take_response(event, frame)
+            if not frame:
+                return
+        elif kind == "response.output_item.done" and event.item != NULL and event.output_index not in self._told:
+            self._said += _words_of(inside(ITEM, event.item, "an item"))
+        if self._held is not None and kind in _LEADING:
+            self._held.append(frame)
+            return
+        self._release(out)
+        out.append(frame)
+
+    def _release(self, out: list[bytes]) -> None:
+        if self._held is not None:
+            out += self._held
+            self._held = None
+
+    def _take_response(self, event: Event, frame: bytes) -> bytes:
+        raw = bytes(event.response)
+        response: Response = inside(RESPONSE, event.response, "a response")
+        if event.type in _LAST:
+            self._usage = Raw(bytes(response.usage))
+            self._last = (frame, raw, _with_model(raw, response, self._public))
+            return b""
+        if event.type == "response.failed":
+            named = frame.replace(raw, _with_model(raw, response, self._public), 1)
+            raise self._failed(failure_of(response.error), named)
+        if event.type == "response.cancelled":
+            raise UpstreamFailed("The provider cancelled its answer.")
+        return frame.replace(raw, _with_model(raw, response, self._public), 1)
+
+    def _failed(self, error: FairleadError, frame: bytes) -> FairleadError:
+        """What the provider says of its failure goes to callers as it is, unless it is about the operator."""
+        if not isinstance(error, UpstreamDenied):
+            self._failure = frame
+        return error
+
+    def _error(self, error: FairleadError) -> bytes:
+        """The provider's own last event, or one that goes on with the numbers of the stream."""
+        if self._failure:
+            return self._failure
+        body = {
+            "type": "error", "sequence_number": self._last_number + 1, "code": error.code, "message": error.message,
+            "param": error.param,
+        }  # fmt: skip
+        return b"event: error\ndata: %b\n\n" % _encode(body)
+
+
+class NativeAnswer:
+    """A whole response in one document."""
+
+    __slots__ = ("_body", "_keep", "_public", "_response", "_said")
+
+    def __init__(self, public: bytes, body: bytes, keep: Callable[[bytes], None] | None) -> None:
+        self._public = public
+        self._keep = keep
+        self._body = body
+        self._response: Response = decoded(RESPONSE, body, "an answer")
+        check_complete(self._response)
+        items = [inside(ITEM, raw, "an item") for raw in self._response.output]
+        self._said = "".join([text for item in items for text in _words_of(item)])
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
+
+    @property
+    def usage(self) -> Usage | None:
+        usage = self._response.usage
+        return None if usage == NULL else usage_from_responses(usage)
+
+    @property
+    def choices(self) -> int:
+        return 1
+
+    def delivered(self) -> str:
+        return self._said
+
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        renamed = _with_model(self._body, self._response, self._public)
+        body = _with_usage(renamed, self._response.usage, members, counted)
+        if self._keep is not None:
+            self._keep(body)
+        return body
+
+    def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
+        """For a caller who asked for a stream, of a provider who gave none: the two events that no client lacks."""
+        del include_usage
+        document = self.end(members, counted)
+        status = self._response.status or "completed"
+        items = b"".join([_item_event(at, raw) for at, raw in enumerate(self._response.output)])
+        number = len(self._response.output) + 1
+        return (
+            b'event: response.created\ndata: {"type":"response.created","sequence_number":0,"response":%b}\n\n%b'
+            b'event: response.%b\ndata: {"type":"response.%b","sequence_number":%d,"response":%b}\n\n'
+            % (document, items, status.encode(), status.encode(), number, document)
+        )
+
+
+class NativeAssembler:
+    """A stream that the provider sent although a whole response was asked for."""
+
+    __slots__ = ("_relay",)
+
+    def __init__(self, public: bytes, keep: Callable[[bytes], None] | None) -> None:
+        self._relay = NativeRelay(public, keep)
+
+    @property
+    def head(self) -> bytes:
+        return JSON_HEAD
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._relay.usage
+
+    @property
+    def choices(self) -> int:
+        return self._relay.choices
+
+    def delivered(self) -> str:
+        return self._relay.delivered()
+
+    def feed(self, data: bytes) -> None:
+        self._relay.feed(data)
+
+    def finish(self) -> bytes:
+        self._relay.finish()
+        return b""
+
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        event: Event = EVENT.decode(payload_of(self._relay.end(members, counted)))
+        return bytes(event.response)
+
+
+def _item_event(at: int, raw: Raw) -> bytes:
+    return (
+        b'event: response.output_item.done\ndata: {"type":"response.output_item.done","sequence_number":%d,'
+        b'"output_index":%d,"item":%b}\n\n' % (at + 1, at, raw)
+    )
+
+
+def _words_of(item: Item) -> list[str]:
+    said = [item.name, item.arguments or "", item.input or ""]
+    for part in (*(item.summary or ()), *(item.content or ())):
+        said += (part.text or "", part.refusal or "")
+    return said
+
+
+def _with_model(document: bytes, response: Response, public: bytes) -> bytes:
+    """The response with the name that the caller uses; the rest byte for byte."""
+    if response.model == NULL or bytes(response.model) == public:
+        return document
+    return with_members(document, _fields(document), {"model": public})
+
+
+def _with_usage(document: bytes, usage: Raw, members: bytes, counted: Usage | None) -> bytes:
+    """The response with the cost in its usage. `counted`: the usage, where the provider reported none."""
+    if counted is not None:
+        written = b"%b%b}" % (usage_as_responses(counted)[:-1], members)
+    elif usage == NULL or not members:
+        return document
+    elif any(b'"%b"' % name.encode() in bytes(usage) for name in OUR_USAGE_MEMBERS):
+        kept = {name: raw for name, raw in _members.decode(usage).items() if name not in OUR_USAGE_MEMBERS}
+        written = _encode(kept)[:-1] + members + b"}"
+    else:
+        written = bytes(usage).rstrip()[:-1].rstrip() + members + b"}"
+    return with_members(document, _fields(document), {"usage": written})
+
+
+def _fields(document: bytes) -> dict[str, Raw]:
+    try:
+        return _members.decode(document)
+    except (msgspec.DecodeError, RecursionError):
+        raise UpstreamInvalid("The provider sent a response that breaks its protocol.") from None
