@@ -71,7 +71,8 @@ class Attempts:
             if cap != inner.cap:
                 inner = inner.with_cap(cap)
                 clamped = (*clamped, inner.cap_name)
-        adapter = upstream.adapters[call_state.demand.api]
+        # An emulation makes calls in an API of its own, whatever its caller speaks.
+        adapter = upstream.adapters[call_state.demand.api if emulation is None else inner.api]
         call = adapter.to_vendor(inner) if entry is None else entry.call
         if emulation is None:
             inner = payload  # drops the copy that has another cap
