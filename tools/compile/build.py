@@ -70,6 +70,7 @@ MODULES = (
     "wire/chat_request",
     "wire/duplicates",
     "wire/fast_parse",
+    "wire/outline",
     "wire/usage",
 )
 

@@ -7,12 +7,14 @@ from collections.abc import Coroutine
 from typing import Any
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import identify
+from fairlead.api.auth import RequestIdentity, identify
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import Door
 from fairlead.errors import InvalidRequest
 from fairlead.gateway.gateway import Gateway
+from fairlead.http.eager import others_first
 from fairlead.http.request import Request, Response
+from fairlead.wire.outline import LONG_BODY_BYTES, Outline
 
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
@@ -29,14 +31,32 @@ class CallEndpoint:
         self._tracer = tracer
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
+        identity = identify(request, self._keys, self._door)
+        if len(request.block) > LONG_BODY_BYTES:
+            return self._long(request, response, identity)
+        return self._call(request, response, identity)
+
+    async def _long(self, request: Request, response: Response, identity: RequestIdentity) -> None:
+        """A long body is looked through in steps, between which others get their turn."""
+        await outline(request)
+        await self._call(request, response, identity)
+
+    def _call(self, request: Request, response: Response, identity: RequestIdentity) -> Coroutine[Any, Any, None]:
         door, tracer = self._door, self._tracer
-        identity = identify(request, self._keys, door)
         demand = door.parse(request)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         span = None if tracer is None else begin_span(tracer, request, demand)
         request.release()
         running = self._gateway.chat(demand, response, identity.caller, seconds)
         return running if span is None else traced(span, self._gateway.model_id(demand.model), running)
+
+
+async def outline(request: Request) -> None:
+    """Prepares a long body for `Door.parse`. Raises InvalidRequest."""
+    made = Outline(request.body)
+    while not made.step():
+        await others_first()
+    request.outline = made
 
 
 def timeout_of(given: bytes) -> float:

@@ -6,10 +6,12 @@ import msgspec
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import identify
+from fairlead.api.call import outline
 from fairlead.doors.door import Door
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.routing.decision import shown
+from fairlead.wire.outline import LONG_BODY_BYTES
 
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
@@ -26,5 +28,7 @@ class Plans:
 
     async def __call__(self, request: Request, response: Response) -> None:
         caller = identify(request, self._keys, self._door).caller
+        if len(request.block) > LONG_BODY_BYTES:
+            await outline(request)
         model, found = await self._gateway.plan(self._door.parse(request), caller)
         response.send(200, JSON_HEAD, msgspec.json.encode({"model": model, **shown(found)}))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fairlead.errors import CallerGone
 from fairlead.http.eager import Running
-from fairlead.http.pipeline import PIPELINED_BYTES, WHOLE_BLOCK_BYTES, Pipeline
+from fairlead.http.pipeline import BODY_BYTES_PER_TURN, PIPELINED_BYTES, WHOLE_BLOCK_BYTES, Pipeline
 from fairlead.http.reader import CONTINUE, NO_ROOM, peer_of
 from fairlead.http.request import STATUS_LINES, Request, Response
 from fairlead.http.state import NEVER, ServerState
@@ -158,6 +158,11 @@ class Connection(Pipeline):
         else:
             self._feed_by_message(data)
         self._first_block = b""
+        if self._taken >= BODY_BYTES_PER_TURN:
+            self._taken = 0
+            if self._response is None and self._body_bytes and not self._reading_paused:
+                self._stop_reading()
+                self._loop.call_soon(self._go_on)
         if self._response is not None:
             if self._body_bytes > PIPELINED_BYTES:
                 self._stop_reading()  # a body behind an answer under way: its time limit begins when that has ended

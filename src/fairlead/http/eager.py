@@ -9,6 +9,7 @@ upstream, a disconnect). Awaiting ordinary asyncio futures works too; what needs
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final, Generic, TypeVar
 
@@ -57,6 +58,13 @@ class Signal(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._value  # type: ignore[return-value]
+
+
+async def others_first() -> None:
+    """Comes back when the loop has handled what else is there: between two steps of something long."""
+    turn: Signal[None] = Signal()
+    asyncio.get_running_loop().call_soon(turn.set, None)
+    await turn
 
 
 class Running:

@@ -21,6 +21,8 @@ WHOLE_BLOCK_BYTES: Final = 8_192
 # What one connection may have done before others get their turn: pieces of a body, or requests that count as so many.
 WORK_PER_TURN: Final = 2_048
 WORK_PER_REQUEST: Final = 32
+# The same of a body that arrives in pieces: a fast sender's eight megabytes would be read at once.
+BODY_BYTES_PER_TURN: Final = 1 << 20
 
 
 class Pipeline(RequestReader):

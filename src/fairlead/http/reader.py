@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from io import BytesIO
 from typing import Any, Final
 
 import httptools
 
 from fairlead.http.authority import is_authority, is_target
+from fairlead.http.body import BodyBuffer
 from fairlead.http.request import KnownHead, Request, Response
 from fairlead.http.state import NEVER, SMALL_BODY_BYTES, Peer, ServerState
 
@@ -48,6 +48,7 @@ class RequestReader(Peer):
         "_request",
         "_response",
         "_served_one",
+        "_taken",
         "_target",
         "_upgrading",
         "_work",
@@ -64,7 +65,7 @@ class RequestReader(Peer):
         self._target = b""
         self._request: Request | None = None  # whose body is arriving
         self._body = b""  # when it came in one piece; else it is in `_buffer`
-        self._buffer: BytesIO | None = None
+        self._buffer: BodyBuffer | None = None
         self._body_bytes = 0
         self._body_left = 0
         self._chunked = False
@@ -76,6 +77,7 @@ class RequestReader(Peer):
         self._served_one = False
         self._response: Response | None = None
         self._work = 0
+        self._taken = 0  # bytes of a body since others had their turn
         self._continue_owed = False
         self._reading_paused = False
         self._writing_paused = False
@@ -273,11 +275,12 @@ class RequestReader(Peer):
             self._body = data
         else:
             buffer = self._buffer
-            if buffer is None:  # grows by an eighth at a time, and gives its bytes without a copy
-                buffer = self._buffer = BytesIO()
+            if buffer is None:
+                buffer = self._buffer = BodyBuffer(0 if self._chunked else total + self._body_left)
                 buffer.write(self._body)
                 self._body = b""
             buffer.write(data)
+            self._taken += size
         if total > server.limits.body_bytes:
             self._give_up(413, "request_too_large", f"The body is over {server.limits.body_bytes} bytes.")
         if server.buffered > (server.room if total <= SMALL_BODY_BYTES else server.room_for_large):

@@ -108,7 +108,8 @@ class Request:
     `block` holds from `at` on: a long one is not copied for whoever can do with that."""
 
     __slots__ = (
-        "_headers", "at", "block", "known", "memo", "method", "path", "peer", "query", "secure", "target", "version",
+        "_headers", "at", "block", "known", "memo", "method", "outline", "path", "peer", "query", "secure", "target",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +134,7 @@ class Request:
         self.secure = secure
         self.known = known
         self.memo: object = None  # as KnownHead's, for the time between a request's head and its body
+        self.outline: object = None  # for the handler: what it has made of a long body, before it reads it
         self.path: str
         self.query: str
         if known is not None:
@@ -169,7 +171,7 @@ class Request:
         """Lets go of headers, address and body: a stream may be open for an hour, and thousands of them."""
         self._headers = ()
         self.peer = None
-        self.known = self.memo = None
+        self.known = self.memo = self.outline = None
         self.block, self.at = b"", 0
 
 

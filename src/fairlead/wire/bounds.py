@@ -29,6 +29,10 @@ MOST_UNKNOWN_BYTES: Final = 524_288
 MOST_MESSAGE_MEMBERS: Final = 64
 # The same without long values, where each name is looked at.
 SKELETON_BYTES: Final = 65_536
+# Of a body of more than `outline.LONG_BODY_BYTES`: what is outside of its strings, with 8 bytes for each of these, and
+# what is left when strings are cut behind their first kilobyte.
+MOST_STRUCTURE_BYTES: Final = 2_097_152
+MOST_OUTLINE_BYTES: Final = 8_388_608
 # Texts that llama.cpp would read as control tokens, each of which is taken apart.
 MOST_CONTROL_TOKENS: Final = 32_768
 # Names in an error's sentence.

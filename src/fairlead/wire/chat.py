@@ -62,6 +62,7 @@ from fairlead.wire.counting import (
 from fairlead.wire.duplicates import refuse_duplicates, refuse_duplicates_inside
 from fairlead.wire.fast_parse import LEAST_BYTES, UNCOUNTED_BYTES, USUAL, FastParser, read_within, too_many_messages
 from fairlead.wire.media import check_media
+from fairlead.wire.outline import LONG_BODY_BYTES, Outline, complete
 from fairlead.wire.preferences import Preferences
 
 __all__ = ["PARAMETERS", "ChatRequest", "Parameter", "named_tools", "parse_chat", "tool_choice"]
@@ -204,18 +205,29 @@ _usual: Final = FastParser(USUAL)
 _once: Final = FastParser(("model", *_OURS, *PARAMETERS))
 
 
-def parse_chat(body: bytes, template: RequestTemplate | None = None, at: int = 0) -> ChatRequest:
+def parse_chat(
+    body: bytes, template: RequestTemplate | None = None, at: int = 0, outline: Outline | None = None
+) -> ChatRequest:
     """Checks a request's body: what is there from `at` on. Raises InvalidRequest (`param` names what is wrong) or
-    UnsupportedContent. `template`: of an earlier request; it changes what the reading costs and nothing else."""
+    UnsupportedContent. `template`: of an earlier request; it changes what the reading costs and nothing else.
+    `outline`: of a long body, where it has been made already."""
     if len(body) <= at:
         raise InvalidRequest("The request has no body: send a JSON object.")
+    if len(body) - at > LONG_BODY_BYTES:
+        return _parse_long(complete(body[at:] if at else body) if outline is None else outline)
     _check_utf8(body, at)
     again = None if template is None else read_within(template, body, at)
     return _parse(body[at:] if at else body) if again is None else again
 
 
-def _parse(body: bytes) -> ChatRequest:
-    fast = (_once if len(body) >= LEAST_BYTES else _usual).read(body)
+def _parse_long(outline: Outline) -> ChatRequest:
+    _check_utf8(outline.text, 0, outline)
+    return _parse(outline.text, outline)
+
+
+def _parse(body: bytes, outline: Outline | None = None) -> ChatRequest:
+    """With an outline, `body` is its text: the request gets the members of the body itself."""
+    fast = None if outline is not None else (_once if len(body) >= LEAST_BYTES else _usual).read(body)
     fields = _split(body) if fast is None else fast.fields
     preferences: Preferences | None = None
     models: list[str] = []
@@ -253,9 +265,16 @@ def _parse(body: bytes) -> ChatRequest:
             if len(name) > LONGEST_NAME:
                 raise InvalidRequest(f"The name of a member is longer than {LONGEST_NAME} characters.", param=name[:64])
             unknown.append(name)
-            given[name] = raw
+            given[name] = raw if outline is None else outline.whole(raw)
             continue
-        value = _check(name, parameter, raw)
+        if outline is None:
+            value = _check(name, parameter, raw)
+        elif parameter.most_bytes == _ANY:
+            value = _check(name, parameter, raw)
+            raw = outline.whole(raw)
+        else:
+            raw = outline.whole(raw)
+            value = _check(name, parameter, raw)
         if name == "stream":
             stream = value
         elif name == "stream_options":
@@ -278,7 +297,7 @@ def _parse(body: bytes) -> ChatRequest:
     if together is not None:
         _check_together(given, together)
     if fast is None:
-        media, has_tool_history, prefill, opening = _check_messages(messages)
+        media, has_tool_history, prefill, opening = _check_messages(messages, outline)
     else:
         media = 0
         has_tool_history = False
@@ -289,10 +308,13 @@ def _parse(body: bytes) -> ChatRequest:
     )  # fmt: skip
     if fast is not None:
         request.template = fast.template(body, request)
+    if outline is not None:
+        request.outline = messages
+        request.messages = outline.whole(messages)
     return request
 
 
-def _check_utf8(body: bytes, begin: int) -> None:
+def _check_utf8(body: bytes, begin: int, outline: Outline | None = None) -> None:
     """msgspec does not look at the text inside a `Raw`."""
     if body.isascii():
         return
@@ -306,7 +328,10 @@ def _check_utf8(body: bytes, begin: int) -> None:
             _, used = utf_8_decode(view[at : at + UTF8_PIECE_BYTES], "strict", at + UTF8_PIECE_BYTES >= len(body))
             at += used
     except UnicodeDecodeError as error:
-        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {at - begin + error.start}).") from None
+        place = at - begin + error.start
+        if outline is not None:
+            place = outline.position(place)
+        raise InvalidRequest(f"The body is not valid UTF-8 (at byte {place}).") from None
 
 
 def _split(body: bytes) -> dict[str, Raw]:
@@ -337,12 +362,12 @@ def _split_long(body: bytes) -> dict[str, Raw]:
     return fields
 
 
-def _refuse_duplicates_in_messages(raw: Raw) -> None:
+def _refuse_duplicates_in_messages(raw: Raw, outline: Outline | None = None) -> None:
     """The same for the members of each message: a role or a content that others read otherwise would be harmful.
     What is not compact is read again as a whole."""
     try:
-        if len(raw) > MOST_UNKNOWN_BYTES:
-            _refuse_unknown_in_messages(raw)
+        if outline is not None or len(raw) > MOST_UNKNOWN_BYTES:
+            _refuse_unknown_in_messages(raw, outline)
         messages = _members.decode(raw)
     except msgspec.DecodeError as error:  # a member's name that is no text
         raise InvalidRequest(f"The body is not valid JSON: {str(error)[:200]}.", param="messages") from None
@@ -357,13 +382,13 @@ def _refuse_duplicates_in_messages(raw: Raw) -> None:
         refuse_duplicates_inside(bytes(raw))
 
 
-def _refuse_unknown_in_messages(raw: Raw) -> None:
+def _refuse_unknown_in_messages(raw: Raw, outline: Outline | None) -> None:
     """Names that nobody knows are not decoded by the million."""
-    unknown = len(raw)
+    unknown = len(raw) if outline is None else outline.length(raw)
     for message in _long_messages.decode(raw):
         members: tuple[Raw, ...] = msgspec.structs.astuple(message)
         for value in members:
-            unknown -= len(value)
+            unknown -= len(value) if outline is None else outline.length(value)
     if unknown > MOST_UNKNOWN_BYTES:
         raise InvalidRequest(
             "messages repeat members, or have far too much white space or too many unknown members.", param="messages"
@@ -467,7 +492,7 @@ def tool_choice(raw: Raw) -> Any:
     return PARAMETERS["tool_choice"].decoder.decode(raw)
 
 
-def _check_messages(raw: Raw) -> tuple[int, bool, str | None, Raw]:
+def _check_messages(raw: Raw, outline: Outline | None = None) -> tuple[int, bool, str | None, Raw]:
     """(media, has tool calls or results, text of a last assistant message, the first user message)."""
     try:
         if len(raw) <= UNCOUNTED_BYTES:
@@ -512,10 +537,10 @@ def _check_messages(raw: Raw) -> tuple[int, bool, str | None, Raw]:
         else:
             plain = -len(raw)
     if plain != len(raw):
-        _refuse_duplicates_in_messages(raw)
+        _refuse_duplicates_in_messages(raw, outline)
     last = messages[-1]
     if last.role == "assistant" and not last.tool_calls:
-        text = _text_of(last)
+        text = _text_of(last.content if outline is None else outline.whole(last.content))
     return seen.media, has_tools, text, opening
 
 
@@ -539,12 +564,12 @@ def _first(raw: Raw) -> int:
     return found
 
 
-def _text_of(message: Message) -> str:
-    if message.content == _NULL:
+def _text_of(content: Raw) -> str:
+    if content == _NULL:
         return ""
-    if _first(message.content) == 0x22:
-        return _decode_text(message.content)
-    return "".join(_part.decode(part).text or "" for part in _parts.decode(message.content))
+    if _first(content) == 0x22:
+        return _decode_text(content)
+    return "".join(_part.decode(part).text or "" for part in _parts.decode(content))
 
 
 def _decode_text(raw: Raw) -> str:

@@ -35,6 +35,7 @@ class ChatRequest:
     conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
     `trace`: what its attempts are children of, where somebody is told of them. `template`: what its messages came in.
     `media`: what it has beside text (`wire/media.py`), 0: nothing.
+    `outline`: the messages of a long body with their long strings cut, for whoever looks at their shape alone.
     `given` may be the template's: whoever changes it gives the request another one.
 
     `cap`: the most tokens of an answer, from `given`; 0: none is given. `other_bytes`: of the members in `given` that
@@ -54,6 +55,7 @@ class ChatRequest:
         "model",
         "opening",
         "other_bytes",
+        "outline",
         "preferences",
         "prefill",
         "reports",
@@ -105,6 +107,7 @@ class ChatRequest:
         self.emulate = emulate
         self.trace = trace
         self.template = template
+        self.outline: Raw | None = None
         self.cap = cap if cap >= 0 else cap_in(given)
         self.other_bytes = other_bytes if other_bytes >= 0 else prompt_bytes_in(given)
 
@@ -132,11 +135,13 @@ class ChatRequest:
 
     def copy(self) -> ChatRequest:
         """Another one, to be changed: what it holds is shared. It is in no template."""
-        return ChatRequest(
+        same = ChatRequest(
             self.model, self.messages, self.given, self.unknown, self.stream, self.include_usage, self.strict,
             self.media, self.has_tool_history, self.prefill, self.choices, self.preferences, self.fallbacks,
             self.opening, self.reports, self.emulate, self.trace, None, self.cap, self.other_bytes,
         )  # fmt: skip
+        same.outline = self.outline
+        return same
 
     @property
     def names(self) -> Iterable[str]:
@@ -158,6 +163,7 @@ class ChatRequest:
     def release(self) -> None:
         """Drops the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = _NULL
+        self.outline = None
         self.given = {}
         self.template = None
 

@@ -46,9 +46,12 @@ class Done(NamedTuple):
 
 
 class Kind(NamedTuple):
+    """`controls`: how many of the same ask through the control."""
+
     name: str
     callers: int
     body: Callable[[str], dict[str, Any]]
+    controls: int = 0
 
 
 def _said(mark: str) -> list[dict[str, Any]]:
@@ -63,11 +66,11 @@ def _seen(mark: str) -> list[dict[str, Any]]:
 STREAM: Final[dict[str, Any]] = {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": 200}
 DASHBOARD: Final = "dashboard"
 KINDS: Final = (
-    Kind("whole", 12, lambda mark: {"model": "plain", "messages": _said(mark), "max_tokens": 200}),
-    Kind("stream", 16, lambda mark: {"model": "plain", "messages": _said(mark), **STREAM}),
-    Kind("image", 4, lambda mark: {"model": "plain", "messages": _seen(mark), **STREAM}),
-    Kind("tools", 6, lambda mark: {"model": "plain", "messages": _said(mark), "tools": TOOLS, **STREAM}),
-    Kind("schema", 4, lambda mark: {"model": "plain", "messages": _said(mark), "response_format": FORM, "max_tokens": 200}),
+    Kind("whole", 12, lambda mark: {"model": "plain", "messages": _said(mark), "max_tokens": 200}, 3),
+    Kind("stream", 16, lambda mark: {"model": "plain", "messages": _said(mark), **STREAM}, 4),
+    Kind("image", 4, lambda mark: {"model": "plain", "messages": _seen(mark), **STREAM}, 1),
+    Kind("tools", 6, lambda mark: {"model": "plain", "messages": _said(mark), "tools": TOOLS, **STREAM}, 1),
+    Kind("schema", 4, lambda mark: {"model": "plain", "messages": _said(mark), "response_format": FORM, "max_tokens": 200}, 1),
     Kind("emulated", 3, lambda mark: {"model": "formless", "messages": _said(mark), "response_format": FORM, "max_tokens": 200}),
     Kind("rescued", 3, lambda mark: {"model": "rescued", "messages": _said(mark), **STREAM}),
     Kind(DASHBOARD, 2, lambda mark: {}),
@@ -77,20 +80,24 @@ MEASURED: Final = ("whole", "stream", "image", "tools", "schema", "emulated")
 CALLERS: Final = sum(kind.callers for kind in KINDS)
 
 
-def main(port: int, keys: tuple[str, ...], seed: int, pipe: Pipe) -> None:
+def main(port: int, control: int, keys: tuple[str, ...], seed: int, pipe: Pipe) -> None:
     """The process of the honest callers: says that it is there, is told when to begin and to end, and sends what was
-    done, what /healthz answered, and its own CPU seconds."""
+    done, what /healthz answered, what was done through the control, and its own CPU seconds. `control`: its port, or
+    0."""
     pipe.send("there")
     begin, until = pipe.recv()
     time.sleep(max(0.0, begin - time.monotonic()))
-    done, health = uvloop.run(_all(port, keys, until, seed))
-    pipe.send((done, health, time.process_time()))
+    done, health, controls = uvloop.run(_all(port, control, keys, until, seed))
+    pipe.send((done, health, controls, time.process_time()))
     pipe.close()
 
 
-async def _all(port: int, keys: tuple[str, ...], until: float, seed: int) -> tuple[list[Done], list[Done]]:
+async def _all(
+    port: int, control: int, keys: tuple[str, ...], until: float, seed: int
+) -> tuple[list[Done], list[Done], list[Done]]:
     done: list[Done] = []
     health: list[Done] = []
+    controls: list[Done] = []
     async with asyncio.TaskGroup() as group:
         number = itertools.count()
         for kind in KINDS:
@@ -98,8 +105,13 @@ async def _all(port: int, keys: tuple[str, ...], until: float, seed: int) -> tup
                 at = next(number)
                 caller = Caller(port, keys[at % len(keys)], until, random.Random(seed + at), done)
                 group.create_task(caller.run(kind, at))
+        for kind in KINDS if control else ():
+            for _ in range(kind.controls):
+                at = next(number)
+                caller = Caller(control, keys[0], until, random.Random(seed + at), controls)
+                group.create_task(caller.run(kind, at))
         group.create_task(_watch_health(port, until, health))
-    return done, health
+    return done, health, controls
 
 
 class Caller:

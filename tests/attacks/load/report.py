@@ -68,22 +68,40 @@ def latencies(outcome: Outcome) -> dict[str, dict[str, Latency | None]]:
         if call.kind in MEASURED:
             add("all: first word or whole answer", phase, (call.first_at or call.ended) - call.began)
             add("all: complete", phase, call.ended - call.began)
+    for call in outcome.control:
+        if call.ended and call.problem.startswith(UNCHARGED):
+            add(
+                "control: first word or whole answer",
+                phase_of(call, outcome),
+                (call.first_at or call.ended) - call.began,
+            )
+            add("control: complete", phase_of(call, outcome), call.ended - call.began)
     for call in outcome.health:
         add("/healthz", phase_of(call, outcome), call.ended - call.began)
     return {row: {phase: latency(values) for phase, values in by_phase.items()} for row, by_phase in rows.items()}
 
 
 HELD: Final = ("all: first word or whole answer", "all: complete")
+CONTROLS: Final = tuple(row.replace("all:", "control:") for row in HELD)
+# What is said of an answer that came from the provider itself, whole and right.
+UNCHARGED: Final = "costs None"
+
+
+def added_ms(rows: dict[str, dict[str, Latency | None]], row: str) -> float | None:
+    """By how much the attack raised the p99 of a row."""
+    alone, attacked = rows.get(row, {}).get("alone"), rows.get(row, {}).get("attacked")
+    return attacked.p99 - alone.p99 if alone and attacked else None
 
 
 def bars(outcome: Outcome, *, with_latency: bool) -> list[Bar]:
     rows = latencies(outcome)
     found: list[Bar] = []
     if with_latency:
-        for row in HELD:
-            alone, attacked = rows.get(row, {}).get("alone"), rows.get(row, {}).get("attacked")
-            added = attacked.p99 - alone.p99 if alone and attacked else float("inf")
-            found.append(Bar(f"p99 added, {row}", f"{added:.1f} ms", added < ADDED_MS))
+        for row, beside in zip(HELD, CONTROLS, strict=True):
+            added, machine = added_ms(rows, row), max(0.0, added_ms(rows, beside) or 0.0)
+            gateway = float("inf") if added is None else added - machine
+            value = f"{gateway:.1f} ms ({added or 0:.1f} measured, {machine:.1f} of them in the control too)"
+            found.append(Bar(f"p99 added, {row}", value, gateway < ADDED_MS))
         slowest = max((call.ended - call.began for call in outcome.health), default=float("inf"))
         found.append(Bar("/healthz, slowest", f"{1000 * slowest:.0f} ms", slowest < HEALTH_SECONDS))
     failed = [
@@ -161,7 +179,7 @@ def table(outcome: Outcome) -> str:
     order = ["whole", "stream: first word", "stream"] + [
         kind.name for kind in KINDS if kind.name not in ("whole", "stream")
     ]
-    for row in [*order, "/healthz", *HELD]:
+    for row in [*order, "/healthz", *CONTROLS, *HELD]:
         by_phase = rows.get(row, {})
         alone, attacked, after = (by_phase.get(phase) for phase in ("alone", "attacked", "after"))
         added = f"{attacked.p99 - alone.p99:+.1f}" if alone and attacked else "-"

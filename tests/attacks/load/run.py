@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.attacks.load import books, honest, hostile
+from tests.attacks.load.control import control
 from tests.attacks.load.honest import Done
 from tests.attacks.load.hostile import Seen
 from tests.attacks.load.scene import Accounts, configuration
@@ -52,6 +53,8 @@ class Outcome:
     actors: frozenset[str]
     honest: list[Done] = field(default_factory=list)
     health: list[Done] = field(default_factory=list)
+    # The same calls through the control. They have no charge: `problem` says so, and is no problem.
+    control: list[Done] = field(default_factory=list)
     seen: dict[str, Seen] = field(default_factory=dict)
     memory_kb: dict[str, int] = field(default_factory=dict)
     # Seconds that the gateway's loop was ready to run and had no core, because others had them.
@@ -258,11 +261,11 @@ class Plan:
 
 def run(directory: Path, plan: Plan) -> Outcome:
     """The whole scene."""
-    with upstreams() as providers:
+    with upstreams() as providers, control(directory, providers["honest"][0]) as beside:
         gateway = Gateway(directory, configuration(providers["honest"][0], providers["hostile"][0], kinds()))
         try:
             accounts = open_accounts(gateway)
-            outcome = _attack(gateway, accounts, plan)
+            outcome = _attack(gateway, beside, accounts, plan)
             for kind, (_, pid) in providers.items():
                 outcome.cpu_seconds[f"{kind} provider"] = cpu_seconds(pid)
             _settle(gateway, outcome)
@@ -286,8 +289,8 @@ def open_accounts(gateway: Gateway) -> Accounts:
     return Accounts(operator, (operator, honest_key), rich, poor, limited)
 
 
-def _attack(gateway: Gateway, accounts: Accounts, plan: Plan) -> Outcome:
-    parts = {"honest": Part(honest.main, gateway.port, accounts.honest, plan.seed)}
+def _attack(gateway: Gateway, beside: int, accounts: Accounts, plan: Plan) -> Outcome:
+    parts = {"honest": Part(honest.main, gateway.port, beside, accounts.honest, plan.seed)}
     for kind in ("strangers", "customers"):
         parts[kind] = Part(hostile.main, kind, plan.actors, gateway.port, accounts, plan.pace, plan.seed)
     for part in parts.values():
@@ -303,7 +306,7 @@ def _attack(gateway: Gateway, accounts: Accounts, plan: Plan) -> Outcome:
         for name, part in parts.items():
             received = part.receive(phases.end - time.monotonic() + SETTLE_SECONDS)
             if name == "honest":
-                outcome.honest, outcome.health, outcome.cpu_seconds["honest callers"] = received
+                outcome.honest, outcome.health, outcome.control, outcome.cpu_seconds["honest callers"] = received
                 outcome.cpu_seconds["gateway"] = sum(cpu_seconds(pid) for pid in tree(gateway.process.pid))
             else:
                 outcome.seen[name] = received

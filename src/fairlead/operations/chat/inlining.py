@@ -54,6 +54,7 @@ class Inliner:
             task.cancel()
         changed = request.copy()
         changed.messages = messages
+        changed.outline = None
         changed.media = request.media & ~ADDRESS
         return changed
 

@@ -93,7 +93,7 @@ class Chat:
 
     def media_tokens(self, payload: Any, image_tokens: int) -> int:
         request: ChatRequest = payload
-        return media_tokens(request.messages, image_tokens)
+        return media_tokens(request.messages if request.outline is None else request.outline, image_tokens)
 
     def count(self, payload: Any, family: str | None, whole: bool) -> Counted:
         request: ChatRequest = payload

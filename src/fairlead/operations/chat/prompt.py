@@ -76,7 +76,9 @@ def kept_prompt(request: ChatRequest) -> Prompt:
     length = len(messages) + others
     most = length + TEMPLATE_TOKENS
     if request.media:
-        most += media_tokens(messages, max(MOST_IMAGE_TOKENS_OF.values()))
+        most += media_tokens(
+            messages if request.outline is None else request.outline, max(MOST_IMAGE_TOKENS_OF.values())
+        )
     if length > KEPT_PROMPT_BYTES:
         return Prompt(length, most, request.cap, request.choices)
     return KeptChat(messages, request.given if others else None, length, most, request.cap, request.choices)

@@ -31,6 +31,8 @@ __all__ = ["OpenAIChat", "UpstreamCall"]
 _OWN_PARTS: Final = AUDIO | FILE
 # Up to here copying the messages costs less than having them apart.
 MOST_COPIED: Final = 16_384
+# The same of all other members together.
+MOST_JOINED: Final = 262_144
 _encode: Final = msgspec.json.encode
 _NAMES: Final = {
     name: b',"%b":' % name.encode()
@@ -53,6 +55,20 @@ def _body(start: bytes, messages: Raw) -> list[bytes | memoryview]:
     if len(messages) < MOST_COPIED:
         return [b"".join((start, messages, b"}"))]
     return [start, memoryview(messages), b"}"]
+
+
+def _apart(pieces: list[bytes | Raw]) -> list[bytes | memoryview]:
+    """The same bytes: what is long as it is, what is short between joined."""
+    found: list[bytes | memoryview] = []
+    short: list[bytes | Raw] = []
+    for piece in pieces:
+        if len(piece) < MOST_COPIED:
+            short.append(piece)
+        else:
+            found += (b"".join(short), memoryview(piece))
+            short = []
+    found.append(b"".join(short))
+    return found
 
 
 class OpenAIChat:
@@ -167,6 +183,11 @@ class OpenAIChat:
             pieces.append(_NAMES.get(name) or b",%b:" % _encode(name))
             pieces.append(raw)
         pieces.append(b',"messages":')
+        if request.other_bytes > MOST_JOINED:
+            return UpstreamCall(
+                [*_apart(pieces), memoryview(messages), b"}"], stream, tuple(dropped), request.include_usage,
+                request.choices, prefill if prefill and row.echoes_prefill else "",
+            )  # fmt: skip
         start = b"".join(pieces)
         template = request.template
         if (
