@@ -16,15 +16,17 @@ from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.outline import LONG_BODY_BYTES, MARK, Outline, complete
 
 LONG = "word " * 300_000
+SEEN = (
+    "cap", "choices", "emulate", "fallbacks", "has_tool_history", "include_usage", "media", "model", "other_bytes",
+    "preferences", "prefill", "reports", "stream", "strict", "unknown",
+)  # fmt: skip
 USER = [{"role": "user", "content": "x"}]
 
 
 def seen(request: ChatRequest) -> dict[str, Any]:
-    found = {
-        name: getattr(request, name) for name in ChatRequest.__slots__ if name not in ("template", "outline", "opening")
-    }
-    found["messages"] = bytes(found["messages"])
-    found["given"] = {name: bytes(raw) for name, raw in found["given"].items()}
+    found = {name: getattr(request, name) for name in SEEN}
+    found["messages"] = bytes(request.messages)
+    found["given"] = {name: bytes(raw) for name, raw in request.given.items()}
     return found
 
 
