@@ -75,19 +75,23 @@ class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    max_head_bytes: Annotated[int, Meta(ge=1024, le=1_048_576), Doc("a longer request head gets 431")] = 32_768
-    max_body_bytes: Annotated[int, Meta(ge=1024, le=1_073_741_824), Doc("a longer body gets 413")] = 33_554_432
-    head_timeout_seconds: Annotated[Seconds, Doc("time to send a complete head, else 408")] = 10
-    body_timeout_seconds: Annotated[Seconds, Doc("time to send a complete body, else 408")] = 60
-    idle_timeout_seconds: Annotated[Seconds, Doc("a connection without a request is closed")] = 75
+    max_head_bytes: Annotated[
+        int, Meta(ge=1024, le=1_048_576), Doc("bytes of a request head; a longer one gets 431")
+    ] = 32_768
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, le=1_073_741_824), Doc("bytes of a request body; a longer one gets 413")
+    ] = 33_554_432
+    head_timeout_seconds: Annotated[Seconds, Doc("time to send the complete head, else 408")] = 10
+    body_timeout_seconds: Annotated[Seconds, Doc("time to send the complete body, else 408")] = 60
+    idle_timeout_seconds: Annotated[Seconds, Doc("a connection without a request is closed after it")] = 75
     stall_timeout_seconds: Annotated[
-        Seconds, Doc("a caller who reads nothing of an answer that long is disconnected")
+        Seconds, Doc("a caller who reads nothing of an answer for so long is disconnected")
     ] = 60
     drain_timeout_seconds: Annotated[
-        float, Meta(ge=0, le=3600), Doc("after SIGTERM, how long answers may take to end")
+        float, Meta(ge=0, le=3600), Doc("how long answers may take to end after SIGTERM")
     ] = 30
-    max_connections: Annotated[Count, Doc("one more gets 503")] = 20_000
-    max_requests_in_flight: Annotated[Count, Doc("one more gets 503 with Retry-After")] = 10_000
+    max_connections: Annotated[Count, Doc("open connections of callers; one more gets 503")] = 20_000
+    max_requests_in_flight: Annotated[Count, Doc("requests being served; one more gets 503 with Retry-After")] = 10_000
     max_buffered_bytes: Annotated[
         int,
         Meta(ge=1_048_576, le=1_099_511_627_776),
@@ -99,7 +103,7 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 536_870_912
     cors_origins: Annotated[
         tuple[str, ...],
-        Doc("web pages of these origins may call the API", takes='list of origins, or `["*"]`'),
+        Doc("web pages of these origins may call the API from a browser", takes='list of origins, or `["*"]`'),
     ] = ()
     public_url: Annotated[
         str | None,
@@ -127,8 +131,8 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
             takes='"public", "closed" or "HOST:PORT"',
         ),
     ] = "public"
-    tls_certificate: Annotated[str | None, Doc("serve https", takes="path of a PEM file")] = None
-    tls_key: Annotated[str | None, Doc("its key, when not in the same file", takes="path of a PEM file")] = None
+    tls_certificate: Annotated[str | None, Doc("certificate chain, to serve https", takes="path of a PEM file")] = None
+    tls_key: Annotated[str | None, Doc("its private key, if not in the same file", takes="path of a PEM file")] = None
 
 
 class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,15 +140,15 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     requests_per_day: Annotated[Limit | None, Doc("calls per day")] = None
     tokens_per_minute: Annotated[Limit | None, Doc("tokens of prompts and answers per minute")] = None
     tokens_per_day: Annotated[Limit | None, Doc("the same per day")] = None
-    concurrent_requests: Annotated[Limit | None, Doc("calls at once")] = None
+    concurrent_requests: Annotated[Limit | None, Doc("calls in flight at the same time")] = None
 
 
 class DefaultLimitSettings(LimitSettings, frozen=True, forbid_unknown_fields=True):
-    """For every key that has no limits of its own; `free`: for each account's calls of models that cost nothing."""
+    """For every key that has no limits of its own; `free`: for each account's calls of free models."""
 
     free: Annotated[
         LimitSettings,
-        Doc("for each account's calls of models that cost nothing", default="none", takes="a table of the same"),
+        Doc("for each account's calls of free models", default="none", takes="a table of the same"),
     ] = LimitSettings()
 
 
@@ -188,11 +192,14 @@ class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What usage records survive, and how far an answer that is billed anyway is read after a disconnect."""
 
-    durability: Annotated[Literal["process", "power"], Doc("what usage records survive ([ledger])")] = "process"
+    durability: Annotated[
+        Literal["process", "power"],
+        Doc("what usage records survive: the end of the process, or a power failure too ([ledger])"),
+    ] = "process"
     disconnect_seconds: Annotated[
-        float, Meta(ge=0, le=3600), Doc("how long an answer is read after its caller disconnected ([disconnects])")
+        float, Meta(ge=0, le=3600), Doc("how long an answer is read after its caller has disconnected ([disconnects])")
     ] = 60
-    disconnect_tokens: Annotated[int, Meta(ge=0, le=10_000_000), Doc("and how many events of it")] = 16_384
+    disconnect_tokens: Annotated[int, Meta(ge=0, le=10_000_000), Doc("how many events of it are read")] = 16_384
     receipts_show_cost: Annotated[
         bool,
         Doc(
@@ -205,19 +212,21 @@ class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
 class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How long figures are kept, and where OpenTelemetry's go besides (`otlp_endpoint`: an OTLP/HTTP receiver)."""
 
-    flush_seconds: Annotated[float, Meta(ge=0.1, le=60), Doc("how often what was measured is stored ([telemetry])")] = 5
-    minutes_kept_days: Annotated[int, Meta(ge=2, le=90), Doc("how long it is kept by the minute")] = 3
-    kept_days: Annotated[int, Meta(ge=31, le=3650), Doc("how long by the hour and by the day")] = 90
+    flush_seconds: Annotated[float, Meta(ge=0.1, le=60), Doc("how often measurements are stored ([telemetry])")] = 5
+    minutes_kept_days: Annotated[int, Meta(ge=2, le=90), Doc("days to keep measurements by the minute")] = 3
+    kept_days: Annotated[int, Meta(ge=31, le=3650), Doc("days to keep them by the hour and by the day")] = 90
     otlp_endpoint: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^\s/]+\S*\Z", description="an address, http://... or https://...")]
         | None,
-        Doc("a receiver of OTLP over HTTP; needs `pip install fairlead[otel]`"),
+        Doc("address of an OTLP receiver over HTTP; needs `pip install fairlead[otel]`"),
     ] = None
     otlp_headers: Annotated[
         dict[HeaderName, HeaderValue | EnvironmentKey],
-        Doc("sent to it, such as a key", takes='a table of strings, or `{ env = "NAME" }` each'),
+        Doc("headers sent to the receiver, such as a key", takes='a table of strings, or `{ env = "NAME" }` each'),
     ] = {}
-    otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128), Doc("`service.name` there")] = "fairlead"
+    otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128), Doc("`service.name` of the traces")] = (
+        "fairlead"
+    )
 
     def __repr__(self) -> str:  # the headers may hold a key
         return "TelemetrySettings()"
@@ -227,14 +236,16 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How a deployment is chosen for a call, and what is done when it fails."""
 
     strategy: Annotated[Strategy, Doc("the order of deployments of one `priority`")] = "balanced"
-    timeout_seconds: Annotated[Seconds | None, Doc("deadline of calls without `x-fairlead-timeout`")] = None
-    retries: Annotated[int, Meta(ge=0, le=10), Doc("rounds after all candidates have failed")] = 1
-    continue_streams: Annotated[bool, Doc("a stream that is cut goes on from the next candidate")] = True
+    timeout_seconds: Annotated[Seconds | None, Doc("deadline of calls that send no `x-fairlead-timeout`")] = None
+    retries: Annotated[int, Meta(ge=0, le=10), Doc("further rounds after all candidates have failed")] = 1
+    continue_streams: Annotated[bool, Doc("a stream that is cut continues at the next candidate")] = True
     emulate_json_schema: Annotated[
-        bool, Doc("JSON schemas where a deployment lacks them: checked here, repaired once")
+        bool, Doc("where a deployment has no JSON schemas, the answer is checked here and repaired once")
     ] = True
-    emulate_choices: Annotated[bool, Doc("`n` where a deployment lacks it: by calls at once")] = True
-    hedge: Annotated[bool, Doc("a call that is late to begin is made a second time elsewhere ([routing])")] = False
+    emulate_choices: Annotated[bool, Doc("where a deployment has no `n`, several calls are made")] = True
+    hedge: Annotated[bool, Doc("a call whose first token is late is also sent to the next candidate ([routing])")] = (
+        False
+    )
     fetch_media: Annotated[
         bool,
         Doc(
@@ -244,42 +255,42 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = False
     probes: Annotated[
         bool,
-        Doc("deployments that are out of order are asked for one word now and then, instead of sending them a call"),
+        Doc("a deployment with an open breaker is tested with a one-word probe instead of a caller's call"),
     ] = True
     probe_interval_seconds: Annotated[
         float,
         Meta(ge=0, le=86_400),
-        Doc("deployments that nobody has called for so long are looked at ([routing]); 0: never"),
+        Doc("a deployment without calls for so long is probed ([routing]); 0: never"),
     ] = 60
 
 
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a `preset` gives can be left out; a provider without one needs `base_url`."""
 
-    id: Annotated[Id, Doc("its name here", takes="letters, digits, `.`, `_`, `-`")]
+    id: Annotated[Id, Doc("name of the provider in this file", takes="letters, digits, `.`, `_`, `-`")]
     preset: Annotated[
         str | None,
         Doc(
-            "a hosted provider: gives `base_url`, `dialect` and the variable of the key",
+            "a hosted provider: sets `base_url`, `dialect` and the variable of the key",
             takes="a name of [providers]",
         ),
     ] = None
     base_url: Annotated[
         str | None,
         Doc(
-            "what `/chat/completions`, or the dialect's own path, is appended to",
+            "address to which `/chat/completions`, or the dialect's own path, is appended",
             default="needed without a preset that has one",
             takes="`http://`, `https://`, `unix:/path.sock`",
         ),
     ] = None
     dialect: Annotated[
         str | None,
-        Doc("how it differs from OpenAI", default='the preset\'s, or "generic"', takes="see [providers]"),
+        Doc("how its API differs from OpenAI's", default='the preset\'s, or "generic"', takes="see [providers]"),
     ] = None
     api_key: Annotated[
         str | EnvironmentKey | None,
         Doc(
-            "sent as the dialect wants it, mostly as a bearer token; never logged",
+            "key of the provider, sent as the dialect requires, mostly as a bearer token; never logged",
             default="the preset's variable, or none",
             takes=SECRET,
         ),
@@ -300,7 +311,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     access_key_id: Annotated[
         str | EnvironmentKey | None,
         Doc(
-            "requests are signed with it (Signature Version 4), only for bedrock",
+            "for bedrock only: requests are signed with it (Signature Version 4)",
             default="`AWS_ACCESS_KEY_ID` for the preset bedrock without an API key",
             takes=SECRET,
         ),
@@ -327,13 +338,15 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
             takes="a name",
         ),
     ] = None
-    connect_timeout_seconds: Annotated[Seconds, Doc("to open a connection")] = 5
-    first_byte_timeout_seconds: Annotated[Seconds, Doc("from the request to the first byte of the answer")] = 120
-    idle_timeout_seconds: Annotated[Seconds, Doc("longest silence inside an answer")] = 120
-    total_timeout_seconds: Annotated[Seconds, Doc("the whole call")] = 3600
-    max_connections: Annotated[Count, Doc("connections at once")] = 10_000
-    max_queue: Annotated[int, Meta(ge=0, le=1_000_000), Doc("calls that may wait for a connection")] = 1_000
-    queue_timeout_seconds: Annotated[Seconds, Doc("how long they wait")] = 30
+    connect_timeout_seconds: Annotated[Seconds, Doc("time to open a connection")] = 5
+    first_byte_timeout_seconds: Annotated[Seconds, Doc("time from the request to the first byte of the answer")] = 120
+    idle_timeout_seconds: Annotated[Seconds, Doc("longest silence within an answer")] = 120
+    total_timeout_seconds: Annotated[Seconds, Doc("time for the whole call")] = 3600
+    max_connections: Annotated[Count, Doc("open connections to the provider")] = 10_000
+    max_queue: Annotated[int, Meta(ge=0, le=1_000_000), Doc("calls that may wait for a connection; more get 503")] = (
+        1_000
+    )
+    queue_timeout_seconds: Annotated[Seconds, Doc("how long they may wait")] = 30
     disconnect: Annotated[
         Literal["drain", "cancel"] | None,
         Doc(
@@ -344,7 +357,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     probe: Annotated[
         Probe | None,
         Doc(
-            "what its deployments are asked when nobody calls them ([routing])",
+            "how its deployments are probed while they get no calls ([routing])",
             default='"list" for what costs, else "call"',
         ),
     ] = None
@@ -358,7 +371,7 @@ class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     paid like the one it is a part of: everything that goes in like `input`, everything that comes out like `output`."""
 
     input: Annotated[Decimal, Doc("prompt tokens of no other class")]
-    output: Annotated[Decimal, Doc("tokens of the answer of no other class")]
+    output: Annotated[Decimal, Doc("output tokens of no other class")]
     cached_input: Annotated[Decimal | None, Doc("prompt tokens read from the provider's cache", default="`input`")] = (
         None
     )
@@ -366,10 +379,10 @@ class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Decimal | None, Doc("prompt tokens written to a cache for five minutes", default="`input`")
     ] = None
     cache_write_1h: Annotated[Decimal | None, Doc("the same for an hour", default="`cache_write_5m`")] = None
-    image: Annotated[Decimal | None, Doc("tokens of images in the prompt", default="`input`")] = None
-    audio_input: Annotated[Decimal | None, Doc("tokens of sound in the prompt", default="`input`")] = None
-    reasoning: Annotated[Decimal | None, Doc("reasoning in the answer", default="`output`")] = None
-    audio_output: Annotated[Decimal | None, Doc("sound in the answer", default="`output`")] = None
+    image: Annotated[Decimal | None, Doc("image tokens in the prompt", default="`input`")] = None
+    audio_input: Annotated[Decimal | None, Doc("audio tokens in the prompt", default="`input`")] = None
+    reasoning: Annotated[Decimal | None, Doc("reasoning tokens", default="`output`")] = None
+    audio_output: Annotated[Decimal | None, Doc("audio tokens in the answer", default="`output`")] = None
     request: Annotated[Decimal | None, Doc("each call, in dollars", default='"0"')] = None
 
 
@@ -391,14 +404,14 @@ class PriceSettings(RateSettings, frozen=True, forbid_unknown_fields=True):
 
 
 class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    provider: Annotated[str, Doc("who serves it", takes="id of a provider")]
+    provider: Annotated[str, Doc("the provider that serves it", takes="id of a provider")]
     upstream_model: Annotated[
         str, Meta(min_length=1, max_length=256), Doc("the provider's name for the model", takes="text")
     ]
     price: Annotated[
         PriceSettings | Literal["free"] | None,
         Doc(
-            "what the caller pays; without it and without `cost` the deployment is refused",
+            "what the caller pays; a deployment without `price` and `cost` is refused",
             default="`cost` × `markup`",
             takes=RATES,
         ),
@@ -410,7 +423,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     context_length: Annotated[
         Tokens | None,
         Doc(
-            "tokens of prompt and answer that this deployment takes; a call that needs more goes elsewhere or is "
+            "tokens of prompt and answer that this deployment takes; a call that needs more is sent elsewhere or "
             "refused",
             default="the model's",
         ),
@@ -418,7 +431,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_output_tokens: Annotated[
         Tokens | None,
         Doc(
-            "tokens of an answer that it gives; so many at most are asked for there",
+            "output tokens that this deployment can give; the cap of a request is lowered to it",
             default="the model's",
             takes="up to the context",
         ),
@@ -426,31 +439,33 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     weight: Annotated[
         float,
         Meta(gt=0, le=1_000_000),
-        Doc('its share beside others, for "weighted" and "balanced"'),
+        Doc('relative share of the calls, for "weighted" and "balanced"'),
     ] = 1
     priority: Annotated[
-        int, Meta(ge=0, le=1_000_000), Doc("lower goes first; higher ones serve when no lower one can")
+        int,
+        Meta(ge=0, le=1_000_000),
+        Doc("deployments with a lower number serve first; higher ones serve when no lower one can"),
     ] = 0
     region: Annotated[
         Annotated[str, Meta(min_length=1, max_length=64)] | None,
-        Doc("for `regions` of a request", default="not known", takes="text"),
+        Doc("what `regions` of a request compares with", default="not known", takes="text"),
     ] = None
     quantization: Annotated[
         Annotated[str, Meta(min_length=1, max_length=64)] | None,
-        Doc("for `quantizations` of a request", default="not known", takes='text, such as "fp8"'),
+        Doc("what `quantizations` of a request compares with", default="not known", takes='text, such as "fp8"'),
     ] = None
     keeps_data: Annotated[
         bool | None,
         Doc(
-            'whether the provider keeps or trains on prompts; `data_collection: "deny"` wants false',
+            'whether the provider stores prompts or trains on them; `data_collection: "deny"` requires false',
             default="not known",
         ),
     ] = None
-    max_concurrent: Annotated[Count | None, Doc("calls at once, per process")] = None
+    max_concurrent: Annotated[Count | None, Doc("calls in flight at the same time, per process")] = None
     parameters: Annotated[
         tuple[str, ...] | None,
         Doc(
-            "what it takes beside the messages; a caller's others are dropped and named, or refused in strict mode",
+            "parameters that it takes; others of a caller are dropped and named, or refused in strict mode",
             default="as its dialect",
             takes="list of parameters",
         ),
@@ -458,7 +473,7 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     allow_parameters: Annotated[
         tuple[str, ...],
         Doc(
-            "sent although its price sheet does not cover them: `service_tier`, `web_search_options`, names that are "
+            "parameters that are sent although its price sheet does not cover them: `service_tier`, `web_search_options`, names that are "
             "not known here ([prices])",
             takes='list of parameters, or `["*"]`',
         ),
@@ -473,16 +488,18 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     supports_prefill: Annotated[
         bool | None,
         Doc(
-            "it continues the beginning of an answer, letter by letter, and may take over a cut stream",
+            "it continues a prefill exactly where it ends, and may take over a cut stream",
             default="as [providers] lists",
         ),
     ] = None
-    probe: Annotated[Probe | None, Doc("what it is asked when nobody calls it", default="the provider's")] = None
+    probe: Annotated[Probe | None, Doc("how it is probed while it gets no calls", default="the provider's")] = None
 
 
 class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    id: Annotated[ModelId, Doc("one of the catalogue, or a new one", takes="letters, digits, `.`, `_`, `-`, `:`, `/`")]
-    name: Annotated[str | None, Doc("shown on pages", default="the catalogue's")] = None
+    id: Annotated[
+        ModelId, Doc("id of a model of the catalogue, or a new one", takes="letters, digits, `.`, `_`, `-`, `:`, `/`")
+    ]
+    name: Annotated[str | None, Doc("name shown on pages", default="the catalogue's")] = None
     vendor: Annotated[str | None, Doc("`owned_by` in the API", default="the catalogue's")] = None
     description: Annotated[str | None, Doc("one sentence", default="the catalogue's")] = None
     context_length: Annotated[Tokens | None, Doc("tokens of prompt and answer", default="the catalogue's")] = None
@@ -492,18 +509,18 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     input_modalities: Annotated[
         tuple[Modality, ...] | None,
         Doc(
-            "what is not in it is refused here; without it and without facts in the catalogue, everything is sent on",
+            "other input is refused here; without it, and without facts in the catalogue, everything is sent on",
             default="the catalogue's",
         ),
     ] = None
-    markup: Annotated[Decimal, Doc("what `cost` is multiplied by where there is no `price`")] = "1"
+    markup: Annotated[Decimal, Doc("factor by which `cost` is multiplied where there is no `price`")] = "1"
     limits: Annotated[
         LimitSettings,
         Doc("for all callers of this model together", default="none", takes="a table as `[limits]`"),
     ] = LimitSettings()
     deployments: Annotated[
         tuple[DeploymentSettings, ...],
-        Doc("who serves it, in order of preference", takes="`[[models.deployments]]`"),
+        Doc("deployments that serve it, in order of preference", takes="`[[models.deployments]]`"),
     ] = ()
 
 
