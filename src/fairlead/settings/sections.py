@@ -473,7 +473,8 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
     allow_parameters: Annotated[
         tuple[str, ...],
         Doc(
-            "parameters that are sent although its price sheet does not cover them: `service_tier`, `web_search_options`, names that are "
+            "parameters that are sent although its price sheet does not cover them: `service_tier`, "
+            "`web_search_options`, names that are "
             "not known here ([prices])",
             takes='list of parameters, or `["*"]`',
         ),
