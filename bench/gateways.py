@@ -192,10 +192,10 @@ def portkey(site: Site) -> Gateway:
 
 
 def install_portkey(folder: Path) -> None:
-    """Installs Portkey with npm and mends its streams.
+    """Installs Portkey with npm and fixes its streams.
 
     As released, every stream fails on Node 20 ("TypeError: immutable"): its HTTP server hands out headers that cannot
-    be changed. Copying them, one condition, mends it; without that there is nothing to compare.
+    be changed. Copying them, one condition, fixes it; without that there is nothing to compare.
     """
     if not shutil.which("npm"):
         raise NotInstalledError("portkey: needs Node.js with npm")

@@ -1,4 +1,4 @@
-"""What goes on beside the calls for as long as a process serves: draining, watching, probing."""
+"""Background tasks of a serving process: draining, watching, probing."""
 
 from __future__ import annotations
 

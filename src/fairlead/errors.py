@@ -39,7 +39,8 @@ FairleadError
 │   └── UpstreamCut            502  upstream_cut: the answer ended before it was complete
 │       └── EngineCrashed      502  engine_crashed
 ├── CallerGone             499  caller_gone: disconnected before the answer was complete; recorded, never sent
-└── ConfigurationError              a file or variable is wrong; says where and how to mend it (never sent to callers)
+└── ConfigurationError              a file or variable is wrong; says where, and how to correct it (never sent to
+callers)
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def _work(
     at: int,
 ) -> int:
     own = sockets[at]
-    _close(sockets[:at] + sockets[at + 1 :])  # whoever holds a socket keeps its queue open
+    _close(sockets[:at] + sockets[at + 1 :])  # a process that holds a socket keeps its queue open
     flags[1 + at] = 0
     store = open_store(data_dir, database_url(settings))
     try:

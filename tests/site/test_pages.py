@@ -228,7 +228,7 @@ def test_before_the_first_call_nothing_is_known_and_the_page_says_so(served: Ser
     text = raw(served, "GET", "/models/mistralai/mistral-small-3.2")[2].decode()
     assert "of calls served in 30 minutes" not in text
     assert "not enough data" in text
-    assert "No traffic in the last 90 days, so nothing is known." in text
+    assert "No traffic in the last 90 days, so there is no uptime data." in text
 
 
 def test_programs_find_the_site(served: Served) -> None:
@@ -266,7 +266,7 @@ def test_a_comparison_marks_what_differs_and_asks_when_a_model_is_unknown(served
     )
     assert re.search(r"<tr><th scope=\"row\">State</th>", text), "both are up"
     assert "<h1>Many 1 " in raw(served, "GET", "/compare?model=many-1&model=many-2&model=")[2].decode()
-    assert "There is no model nobody here." in raw(served, "GET", "/compare?model=nobody&model=many-2")[2].decode()
+    assert "Unknown model: nobody." in raw(served, "GET", "/compare?model=nobody&model=many-2")[2].decode()
     assert raw(served, "GET", "/compare/many-1/nobody")[0] == 404
 
 

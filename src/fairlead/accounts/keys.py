@@ -42,7 +42,7 @@ SECRET_BYTES = 32
 LONGEST_KEY = 128
 # A revoked key is refused within a second: this is how often the database is asked whether it changed.
 WATCH_SECONDS = 0.25
-# A key that nobody here knows may have been made a moment ago. The database is asked so often at most, whoever comes
+# A key that nobody here knows may have been made a moment ago. The database is asked at most this often, whoever comes
 # with whatever keys: what it costs strangers is nothing, so it must be little.
 ASK_SECONDS = 0.02
 # The same for a database across the network, which is asked from a thread; how long a request waits for that; and how
@@ -162,7 +162,7 @@ def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> bool:
 
 
 class KeyRing:
-    """The keys in force, in memory. `watch` follows the database, whoever changes it.
+    """The keys in force, in memory. `watch` follows the database.
 
     `active`: those that are in force at this moment, another object after each change."""
 
@@ -206,7 +206,7 @@ class KeyRing:
     def look_up(self, key: bytes) -> asyncio.Future[None] | None:
         """Asks a shared database whether a key that is unknown here was made since the last look. Done when `find` can
         say so, after LONGEST_LOOKUP_SECONDS at the latest. None when it is not asked: for what is no key, for a key
-        that it did not have before, and within SHARED_ASK_SECONDS of another question, whoever's. For an event loop."""
+        that it did not have before, and within SHARED_ASK_SECONDS of another question. For an event loop."""
         if not self._store.is_shared or len(key) != KEY_BYTES or not key.startswith(_START):
             return None
         now = time.monotonic()
@@ -261,7 +261,7 @@ class KeyRing:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             try:
-                # In a thread: a database across the network may take its time, and calls go on.
+                # In a thread: a database across the network may take its time, and calls continue.
                 await asyncio.get_running_loop().run_in_executor(self._store.threads, self._follow)
             except (sqlite3.Error, SQLAlchemyError) as error:
                 if not in_trouble:

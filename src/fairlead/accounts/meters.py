@@ -205,7 +205,7 @@ def admit(meters: Sequence[Meter], tokens: int, now: float, calls: int = 1) -> A
 
 
 def _changed(rates: tuple[_Rate, ...], per_minute: int | None, per_day: int | None) -> tuple[_Rate, ...]:
-    # The same object goes on, because requests in flight still settle with it.
+    # The same object stays in use, because requests in flight still settle with it.
     living = {rate.period_ns: rate for rate in rates}
     changed = []
     for period_ns, limit in ((MINUTE_NS, per_minute), (DAY_NS, per_day)):

@@ -19,7 +19,7 @@ from fairlead.routing.holding import scopes_of
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 
 
-# OpenRouter's words for when a budget begins anew.
+# OpenRouter's words for when a budget resets.
 _RESETS = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 

@@ -34,7 +34,7 @@ RETRY_AFTER_SECONDS: Final = 1
 
 
 class Dispatch:
-    """`routes`: path -> method -> endpoint. `prefixes`: the same for paths that go on (`/v1/models/{id}`).
+    """`routes`: path -> method -> endpoint. `prefixes`: the same for paths with a suffix (`/v1/models/{id}`).
     What is no path of the data plane goes to `site`. `doors`: whose dialect errors are written in."""
 
     __slots__ = ("_cors_origins", "_doors", "_failures", "_id_line", "_prefixes", "_routes", "_site")

@@ -70,7 +70,7 @@ class Route:
 
     @property
     def takes_key(self) -> bool:
-        """Anyone may call, and a key that comes along must be good: a caller with an old one is to notice."""
+        """Anyone may call, and a key that is sent must be valid, so that a caller with an old one notices."""
         return self.who == "anyone" and self.path.startswith(DATA_PLANE_PREFIX)
 
 

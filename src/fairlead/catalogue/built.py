@@ -1,6 +1,6 @@
-"""The catalogue that comes along, and an operator's own files before it.
+"""The bundled catalogue, and an operator's own files before it.
 
-`fairlead catalogue build` makes one document of the TOML files that come along: reading a hundred of those takes
+`fairlead catalogue build` makes one document of the bundled TOML files: reading a hundred of those takes
 longer than all the rest of a start, and the one a few milliseconds. A test keeps the two the same.
 """
 
@@ -28,7 +28,7 @@ class Catalogue(Struct, frozen=True):
 
 
 def load_catalogue(directory: Path | None = None) -> Catalogue:
-    """What comes along and, before it, the operator's own files. Raises ConfigurationError for a contradiction."""
+    """The bundled files and, before them, the operator's own files. Raises ConfigurationError for a contradiction."""
     found = msgspec.json.decode((built_in() / COMPILED).read_bytes(), type=Catalogue)
     if directory is None:
         return found
@@ -43,7 +43,7 @@ def load_catalogue(directory: Path | None = None) -> Catalogue:
 
 
 def compile_built_in() -> bytes:
-    """The TOML files that come along as one document, a model a line, so that a change is a line."""
+    """The bundled TOML files as one document, a model a line, so that a change is a line."""
     models, vendors = read_catalogue(built_in() / "models", built_in() / "vendors.toml")
     encode = msgspec.json.Encoder(order="deterministic").encode
     lines = b",\n".join(encode(name) + b":" + encode(facts) for name, facts in sorted(models.items()))

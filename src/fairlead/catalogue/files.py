@@ -182,7 +182,7 @@ def model_files(directory: Path | Traversable, levels: int = MOST_LEVELS) -> Ite
 
 
 def text_of(file: Path | Traversable) -> str:
-    """The text of one of the operator's files or of those that come along. Raises ConfigurationError."""
+    """The text of one of the operator's or bundled files. Raises ConfigurationError."""
     return read_text(file) if isinstance(file, Path) else file.read_text("utf-8")
 
 

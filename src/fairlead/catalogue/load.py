@@ -50,7 +50,7 @@ class Known(NamedTuple):
 
 
 def known_models(settings: Settings) -> Known:
-    """What comes along, and the operator's own model files. Raises ConfigurationError."""
+    """The bundled model files and the operator's own. Raises ConfigurationError."""
     directory = catalogue_directory(settings)
     if directory is not None and not directory.is_dir():
         raise settings.error("catalogue.directory", f"the catalogue {directory} is not a directory.")
@@ -67,7 +67,7 @@ def build(
 ) -> Snapshot:
     """Checks providers and models against each other. Raises ConfigurationError with file and line.
 
-    `supports_prefill`: whether an upstream's model goes on from a prefill; None: nobody knows. `known`: the models of
+    `supports_prefill`: whether an upstream's model continues a prefill; None: nobody knows. `known`: the models of
     the catalogue, where they have been read already."""
     source = settings.source
     providers: dict[str, Provider] = {}
@@ -235,7 +235,7 @@ def _configured(
         if "prefill" not in wanted.lacks and wanted.supports_prefill is None:
             incapable |= {"prefill"} if supports_prefill(dialect, wanted.upstream_model) is False else frozenset()
         for word in wanted.parameters or ():
-            # A word that nobody knows may be the provider's own; one that nearly is ours is a slip.
+            # A word that nobody knows may be the provider's own; one that is nearly ours is a typo.
             if word not in PARAMETERS and (near := difflib.get_close_matches(word, PARAMETERS, 1, 0.8)):
                 raise _error(source, f"{here}.parameters", f"there is no parameter {word!r}; did you mean {near[0]!r}?")
         for problem in against_dialect(facts, wanted.parameters or (), incapable, dialect):

@@ -40,7 +40,7 @@ class Deployment:
 
     What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
     provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
-    capabilities that it has not; `supports_prefill`: it goes on from the beginning of an answer. None: not known.
+    capabilities that it has not; `supports_prefill`: it continues the beginning of an answer. None: not known.
     `context_length` and `max_output_tokens` are this deployment's own limits; None: the model's.
     """
 

@@ -31,43 +31,49 @@ CAPABILITIES: Mapping[str, Capability] = {row.name: row for row in vocabulary.CA
 PARAMETERS: Mapping[str, Parameter] = {
     row.name: row
     for row in (
-        Parameter("frequency_penalty", "number", "Makes a word less likely each time it has appeared.", -2, 2),
+        Parameter("frequency_penalty", "number", "Makes tokens less likely the more often they have appeared.", -2, 2),
         Parameter(
             "include_reasoning",
             "true or false",
-            "Whether the thinking is sent with the answer.",
+            "Whether the reasoning is returned with the answer.",
             capability="reasoning",
         ),
-        Parameter("logit_bias", "object", "Makes single tokens more or less likely, by their ids."),
-        Parameter("logprobs", "true or false", "Sends the log probability of each token."),
+        Parameter("logit_bias", "object", "Makes individual tokens, by id, more or less likely."),
+        Parameter("logprobs", "true or false", "Returns the log probability of each token."),
         Parameter(
-            "max_completion_tokens", "whole number", "The most tokens that an answer may have, with thinking.", 1
+            "max_completion_tokens", "whole number", "Maximum number of tokens in the answer, including reasoning.", 1
         ),
-        Parameter("max_tokens", "whole number", "The most tokens that an answer may have.", 1),
-        Parameter("min_p", "number", "Leaves out tokens that are this much less likely than the likeliest one.", 0, 1),
-        Parameter("n", "whole number", "How many answers to make.", 1, 128),
+        Parameter("max_tokens", "whole number", "Maximum number of tokens in the answer.", 1),
+        Parameter(
+            "min_p",
+            "number",
+            "Drops tokens less likely than this value times the probability of the most likely one.",
+            0,
+            1,
+        ),
+        Parameter("n", "whole number", "Number of answers to generate.", 1, 128),
         Parameter(
             "parallel_tool_calls",
             "true or false",
             "Whether one answer may call several functions.",
             capability="parallel_tools",
         ),
-        Parameter("presence_penalty", "number", "Makes a word less likely once it has appeared.", -2, 2),
-        Parameter("reasoning", "object", "How long the model thinks, in OpenRouter's form.", capability="reasoning"),
-        Parameter("reasoning_effort", "text", "How long the model thinks.", capability="reasoning"),
+        Parameter("presence_penalty", "number", "Makes tokens less likely once they have appeared.", -2, 2),
+        Parameter("reasoning", "object", "How long the model reasons, in OpenRouter's format.", capability="reasoning"),
+        Parameter("reasoning_effort", "text", "How long the model reasons.", capability="reasoning"),
         Parameter(
-            "repetition_penalty", "number", "Makes tokens less likely that are in the prompt or the answer.", 0, 2
+            "repetition_penalty", "number", "Makes tokens that appear in the prompt or the answer less likely.", 0, 2
         ),
-        Parameter("response_format", "object", "Asks for JSON, or for a JSON schema."),
-        Parameter("seed", "whole number", "The same seed gives the same answer, as far as the provider can."),
-        Parameter("stop", "text or list", "The answer ends before one of these strings."),
+        Parameter("response_format", "object", "Requests JSON, or output that conforms to a JSON schema."),
+        Parameter("seed", "whole number", "The same seed gives the same answer, as far as the provider supports it."),
+        Parameter("stop", "text or list", "Generation stops before any of these strings."),
         Parameter(
             "structured_outputs",
             "object",
-            "Holds the answer to a schema, a pattern, a choice or a grammar.",
+            "Constrains the answer to a schema, a pattern, a choice or a grammar.",
             capability="structured_outputs",
         ),
-        Parameter("temperature", "number", "0 always takes the likeliest token; more is more varied.", 0, 2),
+        Parameter("temperature", "number", "0 always picks the most likely token; higher values vary more.", 0, 2),
         Parameter(
             "tool_choice",
             "text or object",
@@ -75,11 +81,25 @@ PARAMETERS: Mapping[str, Parameter] = {
             capability="tools",
         ),
         Parameter("tools", "list", "The functions that the model may call.", capability="tools"),
-        Parameter("top_a", "number", "Leaves out tokens by the square of the likeliest one's probability.", 0, 1),
-        Parameter("top_k", "whole number", "Chooses among so many of the likeliest tokens; 0 turns it off.", -1),
-        Parameter("top_logprobs", "whole number", "How many other tokens to send the log probability of.", 0, 20),
-        Parameter("top_p", "number", "Chooses among the likeliest tokens that add up to this probability.", 0, 1),
-        Parameter("verbosity", "text", "How long the answer is."),
-        Parameter("web_search_options", "object", "How the web is searched.", capability="web_search"),
+        Parameter(
+            "top_a",
+            "number",
+            "Drops tokens less likely than this value times the squared probability of the most likely one.",
+            0,
+            1,
+        ),
+        Parameter("top_k", "whole number", "Samples from this many of the most likely tokens; 0 turns it off.", -1),
+        Parameter(
+            "top_logprobs",
+            "whole number",
+            "Number of alternative tokens to return with their log probabilities.",
+            0,
+            20,
+        ),
+        Parameter(
+            "top_p", "number", "Samples from the most likely tokens whose probabilities add up to this value.", 0, 1
+        ),
+        Parameter("verbosity", "text", "How detailed the answer is."),
+        Parameter("web_search_options", "object", "Options for web search.", capability="web_search"),
     )
 }

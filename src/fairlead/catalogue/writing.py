@@ -1,4 +1,4 @@
-"""Model files as text: one source's table is written anew, everything else stays as its author left it."""
+"""Model files as text: one source's table is rewritten, everything else stays as its author left it."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ from fairlead.money import Picodollars
 
 @click.group()
 def accounts() -> None:
-    """Accounts, which pay for the calls of their keys."""
+    """Manage accounts. An account pays for the calls of its keys."""
 
 
 @accounts.command("create")
-@click.option("--name", required=True, help="Whose it is.")
+@click.option("--name", required=True, help="Name of the owner.")
 @click.option("--credit", metavar="USD", default="0", help="Initial credit.")
 @data_option
 def accounts_create(name: str, credit: str, data: Path | None) -> None:

@@ -54,7 +54,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
 
 @click.command()
 @click.argument("generation")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_option
 def explain(generation: str, as_json: bool, data: Path | None) -> None:
     """Show how a call was routed: candidates, reasons, attempts."""
@@ -70,7 +70,7 @@ def explain(generation: str, as_json: bool, data: Path | None) -> None:
 
 @click.group()
 def usage() -> None:
-    """Usage records."""
+    """Export usage records."""
 
 
 @usage.command("export")

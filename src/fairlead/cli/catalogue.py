@@ -22,7 +22,7 @@ LARGEST_BYTES = 64 * 1024 * 1024
 
 @click.group()
 def catalogue() -> None:
-    """The model catalogue: import, check, show."""
+    """Import, check and show the model catalogue."""
 
 
 directory_option = click.option(
@@ -43,12 +43,12 @@ data_option = click.option("--data", type=click.Path(path_type=Path, file_okay=F
 @data_option
 @click.option("--apply", "write", is_flag=True, help="Write the files. Without it only the difference is printed.")
 @click.option("--add", multiple=True, metavar="THEIR_ID=VENDOR/ID", help="Create a file for a model that has none.")
-@click.option("--as", "key", help="A provider's name as a source. Default: made of its address.")
+@click.option("--as", "key", help="Name of the source. Default: from its address.")
 @click.option(
     "--read",
     "read_on",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The day it was read. Default: the file's day, or today.",
+    help="Date of the data. Default: the date of the file, or today.",
 )
 def import_(
     place: str,
@@ -61,7 +61,7 @@ def import_(
     key: str | None,
     read_on: datetime | None,
 ) -> None:
-    """Print what another catalogue would change in ours, and with --apply change it. Models are found by exact ids."""
+    """Compare another catalogue with this one; --apply writes the changes. Models match by exact id."""
     from fairlead.catalogue.files import built_in, model_files
     from fairlead.catalogue.update import entries, problems, updates
     from fairlead.catalogue.update import write as write_files
@@ -135,7 +135,7 @@ def show(model_id: str, config: Path | None) -> None:
 
 @catalogue.command("build")
 def build() -> None:
-    """Make the one file that is read at the start of the TOML files that come along (for who works on Fairlead)."""
+    """Rebuild the bundled catalogue from its TOML files (for developers of Fairlead)."""
     from fairlead.catalogue.built import COMPILED, compile_built_in
     from fairlead.catalogue.files import built_in
 

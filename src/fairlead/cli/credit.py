@@ -12,7 +12,7 @@ from fairlead.money import Picodollars
 
 @click.group()
 def credit() -> None:
-    """Credit of prepaid accounts: grants, withdrawals, refunds, redemption codes."""
+    """Manage the credit of prepaid accounts: grants, withdrawals, refunds, redemption codes."""
 
 
 note_option = click.option("--note", default="", help="Reason, stored with the entry.")
@@ -82,7 +82,7 @@ def credit_codes(amount: str, count: int, data: Path | None) -> None:
 @click.argument("account_id", metavar="ACCOUNT")
 @data_option
 def credit_redeem(code: str, account_id: str, data: Path | None) -> None:
-    """Redeem a code for an account. Callers do it by POST /v1/credits/redeem."""
+    """Redeem a code for an account. Callers can use POST /v1/credits/redeem."""
     from fairlead.admin.credit import redeem
 
     with opened(data) as store:

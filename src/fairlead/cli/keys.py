@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def keys() -> None:
-    """API keys. Changes take effect within a second, also while the server runs."""
+    """Manage API keys. Changes take effect within a second, also while the server runs."""
 
 
 @keys.command("create")
@@ -41,7 +41,7 @@ def keys() -> None:
 @limiting_options
 @data_option
 def keys_create(name: str, account_id: str | None, credit: str | None, data: Path | None, **given: Any) -> None:
-    """Create a key. It is the last line printed, and is never shown again."""
+    """Create a key. It is printed once, on the last line."""
     from fairlead.admin.keys import account_of, create_key
 
     amount = None if credit is None else amount_of("--credit", credit)
@@ -50,11 +50,11 @@ def keys_create(name: str, account_id: str | None, credit: str | None, data: Pat
         key = create_key(store, name, account_id=account_id, credit=amount, columns=columns)
         account = account_of(store, key)
     if account.prepaid:
-        click.echo(f"The key is of the prepaid account {account.id} ({account.name}).", err=True)
+        click.echo(f"The key belongs to the prepaid account {account.id} ({account.name}).", err=True)
     else:
         click.echo(
-            f"The key is of the account {account.id} ({account.name}), the operator's own: its paid calls need no "
-            "credit and are bounded by budgets alone. A key for a customer: --credit USD, or --account ID.",
+            f"The key belongs to the operator's own account {account.id} ({account.name}): its paid calls need no "
+            "credit and are limited by budgets only. For a customer's key, give --credit USD or --account ID.",
             err=True,
         )
     click.echo(key)
@@ -80,7 +80,7 @@ def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
 @json_option
 @data_option
 def keys_list(as_json: bool, data: Path | None) -> None:
-    """List the keys: id, beginning, name, account, state."""
+    """List the keys: id, prefix, name, account, state."""
     from fairlead.admin.accounts import list_accounts
     from fairlead.admin.keys import key_entry, list_keys
 
@@ -120,7 +120,7 @@ def keys_revoke(key_id: str, data: Path | None) -> None:
 
 
 def _bound(key: KeyInfo) -> str:
-    """In the words of the options that bind it."""
+    """Written as the options that set it."""
     words = [f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in key.budgets]
     words += [f"{name}={number}" for name, number in (key.limits.by_name() if key.limits else {}).items()]
     return " ".join([*words, *(key.models or ()), *(key.networks or ())])

@@ -59,12 +59,12 @@ def serve_options(command: Command) -> Command:
     return command
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextlib.contextmanager
 def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
-    """The database for one command. A locked or damaged one is a sentence, and so is one that is not there: a slip in
+    """The database for one command. A locked, damaged or missing one is reported in one sentence: a typo in
     its name must not look like one that is empty."""
     from sqlalchemy.exc import DatabaseError
 

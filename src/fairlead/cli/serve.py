@@ -33,12 +33,12 @@ def serve(host: str, port: int, data: Path | None, config: Path | None, workers:
 
 @click.group()
 def engine() -> None:
-    """Local engines."""
+    """Run local engines."""
 
 
 @engine.command("run")
 @click.argument("gguf", type=click.Path(path_type=Path))
-@click.option("--mmproj", type=click.Path(path_type=Path), help="The vision part of the model (mmproj file).")
+@click.option("--mmproj", type=click.Path(path_type=Path), help="Vision projector of the model (mmproj file).")
 @click.option("--as", "model_id", help="Id of the model in the API. Default: the file's name.")
 @click.option("--context", type=int, help="Tokens of context for each request. Default: as many as fit into memory.")
 @click.option("--slots", type=int, help="Concurrent requests. Default: 4.")

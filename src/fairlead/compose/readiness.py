@@ -23,7 +23,7 @@ class Readiness:
         if any(engine is None or engine.is_ready for engine in engines):
             return None
         if any(engine is not None and engine.gave_up for engine in engines):
-            return "the engine crashed too often and is not started again"
+            return "the engine crashed too often and is no longer restarted"
         return "the engine is not ready"
 
     def warnings(self) -> list[str]:

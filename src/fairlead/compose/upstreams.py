@@ -172,7 +172,7 @@ def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:
 
 
 def _supports_prefill(dialect: Dialect, model: Model, deployment: Deployment) -> bool | None:
-    """Whether a deployment goes on from a prefill: what the operator says, then the catalogue, then its dialect."""
+    """Whether a deployment continues a prefill: what the operator says, then the catalogue, then its dialect."""
     if "prefill" in deployment.lacks:
         return False
     if deployment.supports_prefill is not None:

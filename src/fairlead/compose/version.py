@@ -39,7 +39,7 @@ class Version(NamedTuple):
 
 def version_of(settings: Settings, engine: AnyEngine | None, before: Version | None = None) -> Version:
     """Checks a configuration. Providers that are the same as `before` keep their connections, and the catalogue that
-    comes along is not read again: that takes longer than all the rest, and calls would wait for it.
+    is bundled is not read again: that takes longer than all the rest, and calls would wait for it.
 
     Raises ConfigurationError.
     """

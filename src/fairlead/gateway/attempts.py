@@ -257,7 +257,7 @@ class Attempts:
         return step.upstream
 
     async def _continue(self, call_state: CallState, upstream: Upstream) -> bool:
-        """Makes the request go on from what the caller has. False when that cannot be done."""
+        """Makes the request continue from what the caller has. False when that cannot be done."""
         recovery = self._recoveries.get(call_state.demand.operation.name)
         if recovery is None or call_state.record is None:
             return False

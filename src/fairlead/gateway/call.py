@@ -74,7 +74,7 @@ class CallState:
         self.offers = offers
         self.paid = paid
         self.demand = demand
-        self.payload: Payload = demand.payload  # another one once a stream goes on elsewhere
+        self.payload: Payload = demand.payload  # another one once a stream continues elsewhere
         self.response = response
         self.caller = caller
         self.until = until

@@ -14,14 +14,14 @@ DEADLINE_RETRY_SECONDS: Final = 0.01
 
 
 def expire(call_state: CallState, drain_seconds: float) -> None:
-    """The deadline has passed: whatever the call waits for ends here. A caller who has gone waits for nothing. One
-    who gave the deadline itself is answered, and pays as one who disconnects: by `drain` where that is so."""
+    """The deadline has passed: whatever the call waits for ends here. A caller who has disconnected waits for nothing.
+    One who gave the deadline itself is answered, and pays as one who disconnects: by `drain` where that is so."""
     response, attempt = call_state.response, call_state.attempt
     running = response.running
     call_state.timer = None
     if response.disconnected or running is None:
         return
-    late = DeadlineExceeded("The answer was not complete within the time that was given.")
+    late = DeadlineExceeded("The answer was not complete before the deadline.")
     if call_state.own_deadline and attempt is not None and attempt.is_billed_to_its_end():
         call_state.expired = True
         attempt.left = late.code

@@ -267,6 +267,6 @@ class Gateway:
 
 
 def _is_final(error: FairleadError, call_state: CallState) -> bool:
-    """Whether the caller gets this error at once. A deployment that refuses to go on from a prefill says nothing about
+    """Whether the caller gets this error at once. A deployment that refuses to continue a prefill says nothing about
     the caller's own request."""
     return not error.policy.elsewhere and (call_state.cut is None or error.policy.verdict != "works")

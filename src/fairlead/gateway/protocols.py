@@ -65,7 +65,7 @@ class Limits(Protocol):
 
 
 class Emulation(Protocol):
-    """What one deployment lacks, made up for by more calls. `names`: what is emulated, for the caller; `parameters`:
+    """What one deployment lacks, emulated by more calls. `names`: what is emulated, for the caller; `parameters`:
     those of the request that it stands for; `payload`: what the deployment gets instead."""
 
     @property
@@ -91,8 +91,8 @@ class Record(Protocol):
 
 
 class Continuation(Continued, Protocol):
-    """A stream that goes on elsewhere. `at`: how many characters were sent before; `payload`: what is asked of the next
-    deployment."""
+    """A stream that continues elsewhere. `at`: how many characters were sent before; `payload`: what is asked of the
+    next deployment."""
 
     @property
     def at(self) -> int: ...
@@ -101,7 +101,7 @@ class Continuation(Continued, Protocol):
     def payload(self) -> Payload: ...
 
     def joined(self, relay: Relay) -> Relay:
-        """The relay of the next deployment, as the first stream going on."""
+        """The relay of the next deployment, as a continuation of the first stream."""
 
 
 class Recovery(Protocol):
@@ -126,5 +126,5 @@ class Recovery(Protocol):
         """For a stream that begins; None: it cannot be continued, and the payload is not needed any more."""
 
     async def continuation(self, payload: Any, record: Any, before: Any, family: str | None) -> Continuation | None:
-        """How a stream goes on from what was recorded; None: it cannot. `before`: the continuation that has failed, if
-        it was one; `family`: of the tokenizer that counts what was sent."""
+        """How a stream continues from what was recorded; None: it cannot. `before`: the continuation that has failed,
+        if it was one; `family`: of the tokenizer that counts what was sent."""

@@ -43,7 +43,7 @@ class AsgiBridge:
         except Exception as error:
             if not response.finished:
                 self._on_error(request, response, error)
-            else:  # the app has answered for itself; the operator wants to know all the same
+            else:  # the app has answered for itself; the operator should still know
                 self._failures.error(f"{request.method} {request.path!r} failed", error)
         finally:
             if not response.finished:
@@ -68,7 +68,7 @@ class _Call:
         self._disconnected.set()
         self._drained.set()
         if self._task is not None:
-            self._task.cancel()  # whoever waits for a turn gives up its place
+            self._task.cancel()  # a request that waits for a turn gives up its place
 
     def scope(self) -> MutableMapping[str, Any]:
         host = (self._request.header(b"host") or b"").decode("latin-1")

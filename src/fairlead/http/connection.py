@@ -111,7 +111,7 @@ class Connection(Pipeline):
     def expired(self) -> None:
         """A deadline has passed; which one follows from what the connection was doing."""
         if self._lingering or self._writing_paused or self._response is not None or self.transport.is_closing():
-            self.transport.abort()  # a refused caller who goes on sending, or one who does not read its answer
+            self.transport.abort()  # a refused caller who keeps sending, or one who does not read its answer
         elif self._discarding:
             self.close()
         elif not self._in_head:
@@ -228,7 +228,7 @@ class Connection(Pipeline):
             response.abort()
 
     def streams(self) -> None:
-        """A stream begins, which may be open for an hour: what reads requests is let go of until the next one comes."""
+        """A stream begins, which may be open for an hour: what reads requests is released until the next one comes."""
         if not self._feeding and self._in_head and not self._fed and self._broken is None:
             self._parser = self._peer = None
 

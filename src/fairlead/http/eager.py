@@ -1,4 +1,4 @@
-"""Coroutines that run on the stack of whoever wakes them.
+"""Coroutines that run on the stack of their waker.
 
 A request needs linear code (plan, attempt, relay, settle) but not a scheduler: an `asyncio.Task` with a future
 costs 5 us per request on uvloop, a fifth of the whole budget. `run` drives a coroutine directly: it runs until it

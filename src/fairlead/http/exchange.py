@@ -209,7 +209,7 @@ class Exchange:
     # --- for the connection and the pool
 
     def wake(self, data_at: float) -> None:
-        """After a block was parsed: hands on what came, to whoever waits."""
+        """After a block was parsed: passes what came to the waiting coroutine."""
         if not self._got_head:
             return
         self.deadline = data_at + self.pool.idle_seconds

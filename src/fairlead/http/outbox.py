@@ -1,6 +1,6 @@
 """Sends what is written while a batch of events is handled when all of them have been: one after another.
 
-Whoever reads at the other end sleeps between two writes that are far apart, and waking it costs the writer more than
+The reader at the other end sleeps between two writes that are far apart, and waking it costs the writer more than
 the write itself; several close together wake it once. It also lets our own code and the kernel's run warm.
 """
 
@@ -57,5 +57,5 @@ class Outbox:
                     transport.write(one)
                 else:
                     transport.writelines(one)
-            except RuntimeError:  # it takes nothing any more; what is for the others must leave all the same
+            except RuntimeError:  # it takes nothing any more; what is for the others must still leave
                 transport.abort()

@@ -122,7 +122,8 @@ class Pipeline(RequestReader):
         self._ahead = self._queued_bytes = 0
 
     def _is_answering(self) -> bool:
-        """Asked anew after a call that may have begun an answer: compiled code takes a value that was None for None."""
+        """Asked again after a call that may have begun an answer: compiled code takes a value that was None for
+        None."""
         return self._response is not None
 
     def _next(self) -> None:

@@ -145,7 +145,7 @@ class RequestReader(Peer):
             self._feeding = False
 
     def _ignore_upgrade(self) -> None:
-        """The request goes on as if Upgrade had not been sent (RFC 9110 section 7.8; Java's client sends it unasked).
+        """The request is served as if Upgrade had not been sent (RFC 9110 section 7.8; Java's client sends it unasked).
         llhttp takes all that follows such a head for another protocol, so a new parser reads the head without it."""
         old = self._parser
         lines = [b"%b %b HTTP/%b\r\n" % (old.get_method(), self._target, old.get_http_version().encode())]

@@ -105,7 +105,7 @@ _DECIDING: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"con
 
 class Request:
     """`path` is the target without its query, percent-encoding untouched; header names are lower-case. The body is what
-    `block` holds from `at` on: a long one is not copied for whoever can do with that."""
+    `block` holds from `at` on: a long one is not copied for a reader that can use it as it is."""
 
     __slots__ = (
         "_headers", "at", "block", "known", "memo", "method", "outline", "path", "peer", "query", "secure", "target",
@@ -325,8 +325,8 @@ class Response:
         self._finish()
 
     def leave(self, error: BaseException) -> None:
-        """Ends the answer with this error now, although its handler goes on: what that writes is for nobody, as if the
-        caller had gone."""
+        """Ends the answer with this error now, although its handler continues: what that writes is for nobody, as if
+        the caller had gone."""
         self._channel.failed(self, error)
         self.disconnected = True
 

@@ -197,7 +197,7 @@ class Bill:
                 cost = own
             if self._wasted:
                 cost = (cost or 0) + self._wasted
-            if price + (cost or 0) > _MOST:  # a price that is a slip: better one free answer than a record that is lost
+            if price + (cost or 0) > _MOST:  # a price with a typo: better one free answer than a record that is lost
                 implausible = implausible or (usage.prompt, usage.completion)
                 usage = billed = own = None
                 price, cost = 0, self._wasted or None

@@ -37,7 +37,7 @@ READ_ROWS = 1_000
 
 
 class Unusable(Exception):
-    """Something stored that is not what it should be: a sentence for whoever verifies the books."""
+    """Something stored that is not what it should be: a sentence for the auditor."""
 
 
 def keep_sheets(connection: Connection, sheets: Iterable[PriceSheet]) -> None:
@@ -69,7 +69,7 @@ _COLUMNS = ("id", "at", "account_id", "key_id", "price", "entry_id", "body")
 _CHARGE = text(
     "INSERT INTO charges (account_id, key_id, charged) VALUES (:account, :key, :amount) "
     "ON CONFLICT (account_id, key_id) DO UPDATE SET charged = charges.charged + excluded.charged "
-    "WHERE charges.charged <= :room"  # SQLite would go on with a float
+    "WHERE charges.charged <= :room"  # SQLite would continue with a float
 )
 
 
@@ -77,7 +77,7 @@ def post(
     connection: Connection, batch: Sequence[bytes], process_id: str, settled: Sequence[Settled] | None = None
 ) -> int:
     """Puts records of a process into the books, once each however often they come; gives how many were new.
-    `settled`: the same, where somebody has them at hand.
+    `settled`: the same, where they are known already.
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """

@@ -49,7 +49,7 @@ MOST_SPOOL_BYTES = 256 * 1024 * 1024
 # What may keep records out of the database; they stay in the spool.
 TROUBLE = (SQLAlchemyError, OSError)
 # What the database says of a record itself. It, and whatever else is no trouble with the database or the disk, is the
-# record's own fault: waiting does not mend it, and it must not stop those behind it.
+# record's own fault: waiting does not help, and it must not stop those behind it.
 REFUSED = (DataError, IntegrityError)
 
 

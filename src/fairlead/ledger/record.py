@@ -19,7 +19,7 @@ EMPTY = "empty"
 class Attempt(Struct, frozen=True, gc=False):
     """One try of one deployment. `outcome`: "served", "caller_gone" or the code of the error that ended it.
 
-    `tokens` and `cost` are set for a failed try that the provider bills all the same: counted here, and the operator's.
+    `tokens` and `cost` are set for a failed try that the provider bills anyway: counted here, and the operator's.
     They are set for one that served, too, when it is billed for other tokens than the caller pays: it went on from
     another one's beginning.
     """

@@ -29,7 +29,7 @@ SEGMENT_BYTES = 512 * 1024
 # kernel more than ten records do. So many are kept for it.
 MOST_KEPT: Final = 2
 LONGEST_RECORD: Final = 1024 * 1024
-# Records that are kept at hand until they are drained; behind so many they are read from the segments again.
+# Records that are kept in memory until they are drained; behind so many they are read from the segments again.
 MOST_FRESH: Final = 20_000
 Position = tuple[int, int]  # segment, offset
 _HEAD: Final = struct.Struct("<II")
@@ -88,7 +88,7 @@ class Spool:
 
     def append(self, record: bytes, settled: object = None) -> None:
         """Writes a record. What the disk does not take is kept in memory and written with the next one. `settled`:
-        what the bytes say, for whoever takes them while they are fresh."""
+        what the bytes say, for a reader that takes them at once."""
         if self._power:
             with self._files:  # `sync` may be about to change the segment
                 self.appended += 1
@@ -197,7 +197,7 @@ class Spool:
         """Everything that was appended before this call is on the disk when it returns, or `full` says that it is not.
 
         After a failed fsync the kernel may have dropped what it could not write and call it clean: another fsync would
-        tell a lie. So the records are written again, from memory, to a new segment; whoever reads both takes one.
+        tell a lie. So the records are written again, from memory, to a new segment; a reader of both takes one.
         """
         with self._files:
             count, target = len(self._unsynced), self.appended
@@ -291,7 +291,7 @@ class Spool:
 
 
 class Reader:
-    """Reads a directory's records in their order; `next_batch` goes on where the last one ended. `set_aside` is given
+    """Reads a directory's records in their order; `next_batch` continues where the last one ended. `set_aside` is given
     the segments that could not be read to their end, `remove` the others, with their numbers."""
 
     def __init__(self, directory: Path, remove: Callable[[int, Path], None] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 Everything here runs on the event loop; only `_lease`, `_give_back` and `_renew` go to the database, in a thread. What
 a process may still spend is `free`; what running calls may come to is `held`. Both are a part of its lease, and so is
-what is settled but not yet in the books. A process that dies leaves its lease to whoever adopts its spool.
+what is settled but not yet in the books. A process that dies leaves its lease to the process that adopts its spool.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Hold:
 
 
 class Wallets:
-    """The wallets of one process. `process_id` is the name of its spool; `clock` gives seconds that only go on."""
+    """The wallets of one process. `process_id` is the name of its spool; `clock` gives seconds that never decrease."""
 
     def __init__(self, store: Store, process_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store

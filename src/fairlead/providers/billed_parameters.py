@@ -48,7 +48,7 @@ EVERY = "*"
 
 def priced(dialect: Dialect, sheet: PriceSheet, allowed: frozenset[str]) -> Dialect:
     """The dialect of a deployment with this sheet, less what its provider would bill beside it. `allowed`: what the
-    operator lets through all the same."""
+    operator lets through anyway."""
     if sheet.free or EVERY in allowed:
         return dialect
     rates = sheet.price.rates

@@ -1,4 +1,4 @@
-"""What Claude takes, whoever serves it: its thinking, its sampling, its turns. Pure."""
+"""What Claude takes, at any provider: its thinking, its sampling, its turns. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OUTPUT_TOKENS = 4096
 LEAST_BUDGET_TOKENS = 1024
 BUDGETS = {"minimal": 1024, "low": 4096, "medium": 12_288, "high": 24_576, "xhigh": 32_768, "max": 32_768}
 EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-# The families of which it is known: up to Claude 4.5 they go on from a prefill, from 4.6 on it is an error.
+# The families of which it is known: up to Claude 4.5 they continue a prefill, from 4.6 on it is an error.
 # https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-6
 _KNOWN = re.compile(r"claude-(?:opus|sonnet|haiku|instant|v?\d)")
 FIRST_WITHOUT_PREFILL = (4, 6)
@@ -85,7 +85,7 @@ def turns_for_claude(conversation: Conversation) -> list[Turn]:
 
 
 def supports_prefill(model: str) -> bool | None:
-    """Whether it goes on from the beginning of an answer. False: it refuses one. None: not known."""
+    """Whether it continues the beginning of an answer. False: it refuses one. None: not known."""
     version = version_of(model)
     if version is None or _KNOWN.search(model) is None:
         return None

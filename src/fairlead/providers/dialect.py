@@ -30,12 +30,12 @@ class Dialect:
     signed with Amazon's keys instead. `own_parts`: files and audio stand in parts of its own. `telemetry_name`: what
     OpenTelemetry's conventions call the provider, where they have a name for it.
 
-    `supports_prefill`: whoever speaks it goes on from a last assistant message, letter by letter; of others their
-    vendor's folder knows, model by model.
+    `supports_prefill`: every server that speaks it continues a last assistant message, letter by letter; of others
+    their vendor's folder knows, model by model.
 
     `path` (of chat), `paths` (of other operations, where they are not their vendor's) and `list_path` follow the base
     URL and may hold {deployment}, its name upstream, and {api_version}: the provider's own, or this `api_version`.
-    `list_path`: where its models are listed, for nothing; empty: nowhere. `operations`: those of its vendor that its
+    `list_path`: where its models are listed, free of charge; empty: nowhere. `operations`: those of its vendor that its
     providers offer, None: all of them.
     """
 
@@ -150,7 +150,7 @@ class VendorAPI:
     """All that is used of a vendor's folder. `dialects`: the rows of those who speak its API.
 
     `operations`: what they offer, by the names of operations. `supports_prefill` says whether a model (by its name
-    upstream) goes on from the beginning of an answer; False: it refuses one; None: not known, or it begins anew.
+    upstream) continues the beginning of an answer; False: it refuses one; None: not known, or it starts over.
     `translated`: the parameters that are sent under another name or in another shape.
     """
 

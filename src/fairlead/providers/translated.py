@@ -55,7 +55,7 @@ class VendorRequest(Protocol):
 
 
 class Translator(Protocol):
-    """Requests in the words of one vendor, for one deployment. It keeps nothing of a call."""
+    """Requests in the format of one vendor, for one deployment. It keeps nothing of a call."""
 
     def to_vendor(self, request: ChatRequest, /) -> VendorRequest:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""

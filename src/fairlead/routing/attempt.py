@@ -26,7 +26,7 @@ SPARE_OUTPUT_TOKENS: Final = 64
 
 
 class Continued(Protocol):
-    """An answer that goes on from the beginning of another one, which has `tokens`. `stopped`: it ended at the seam, so
+    """An answer that continues the beginning of another one, which has `tokens`. `stopped`: it ended at the seam, so
     that nothing of what was written behind it counts."""
 
     @property
@@ -214,7 +214,7 @@ class Attempt:
             self.bill.tokens = self.calls * -(-self.prompt.length // 4) - (-len(text.encode()) // 4)
 
     async def failed(self, error: FairleadError) -> None:
-        """It came to nothing for the caller, who pays nothing. What was written of it all the same is the operator's
+        """It came to nothing for the caller, who pays nothing. What was nevertheless generated is the operator's
         cost. When the caller has disconnected in the meantime, it is no failure."""
         if self.bill.closed:
             return

@@ -43,7 +43,7 @@ class Ceiling:
         return Ceiling(min(self.prompt, tokens), self.output, self.choices, self.named, self.known, self.calls)
 
     def picodollars(self, servable: Servable, output: int | None = None) -> int:
-        """What the dearest deployment may charge, with this cap or another one."""
+        """What the most expensive deployment may charge, with this cap or another one."""
         calls = self.calls
         tokens = self.output if output is None else output
         if self.choices > 1:
@@ -85,7 +85,7 @@ def ceiling_of(servable: Servable, demand: Demand) -> Ceiling:
 
 
 def _lacks(servable: Servable, capability: int) -> bool:
-    """Whether some deployment would need it made up for."""
+    """Whether some deployment would need it emulated."""
     return any(upstream.lacks & capability for upstream in servable.upstreams)
 
 

@@ -26,7 +26,7 @@ DEAD_FAILURES: Final = 20
 # costs more than one extra failed connection every few seconds.
 FIRST_REST_SECONDS, LONGEST_FAILURE_REST_SECONDS = 2.0, 8.0
 FIRST_OPEN_SECONDS, LONGEST_OPEN_SECONDS = 5.0, 20.0
-# A refused credential does not mend itself in seconds.
+# A refused credential is not corrected in seconds.
 DENIED_REST_SECONDS: Final = 60.0
 # A rate limit without Retry-After; Retry-After is believed up to an hour.
 RATE_REST_SECONDS, LONGEST_REST_SECONDS = 5.0, 3600.0
@@ -343,7 +343,7 @@ class Health:
         return True
 
     def first_token(self, target: DeploymentHealth, seconds: float, now: float) -> None:
-        """Peak EWMA: a slow answer counts at once and in full, faster ones make up for it with time."""
+        """Peak EWMA: a slow answer counts at once and in full, faster ones outweigh it with time."""
         old = target.first_token
         if seconds >= old:
             target.first_token = seconds

@@ -114,7 +114,7 @@ class HealthStore:
                 kept = kept_health(connection) if found.keys() - self._met else []
                 return (found, kept) if found else None
         except SQLAlchemyError:
-            return None  # whoever writes to the database tells of its trouble
+            return None  # the writer reports the trouble of the database
 
     async def routed(self, generation_id: str) -> str | None:
         """How a call was routed, as JSON; None when there was nothing to decide."""

@@ -215,7 +215,7 @@ def _streamed(upstream: Upstream, demand: Demand, prompt_tokens: int) -> Call | 
 
 
 def _lost(entry: Entry, bill: Bill, demand: Demand, outcome: str) -> None:
-    """A call that was cancelled before its first word: its prompt may be billed all the same."""
+    """A call that was cancelled before its first word: its prompt may be billed anyway."""
     upstream = entry.upstream
     billed = upstream.bills_cut and not entry.failed and entry.exchange.sent_at
     bill.failed(upstream.deployment.sheet, outcome, may_be_billed(demand) if billed else None)

@@ -39,7 +39,7 @@ class Held:
 
 
 def hold_at_once(ledger: Credit, servable: Servable, demand: Demand, caller: Caller) -> Held | None:
-    """Sets aside what the call may come to, when this process has that much at hand."""
+    """Sets aside what the call may come to, when this process has that much available."""
     wallets = ledger.wallets
     scopes = wallets.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
     ceiling = ceiling_of(servable, demand)

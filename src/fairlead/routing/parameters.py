@@ -1,4 +1,4 @@
-"""What became of each parameter of a request: forwarded as it was, translated, clamped, made up for, or dropped."""
+"""What became of each parameter of a request: forwarded as it was, translated, clamped, emulated, or dropped."""
 
 from __future__ import annotations
 

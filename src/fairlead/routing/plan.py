@@ -1,6 +1,6 @@
 """Who may serve a call, in which order, and why the others may not. Pure: no clock, no network, no chance of its own.
 
-One deployment and nothing to decide costs a comparison; names and sentences are only made for who asks for them.
+One deployment and nothing to decide costs a comparison; names and sentences are only made when they are asked for.
 """
 
 from __future__ import annotations

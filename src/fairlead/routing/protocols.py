@@ -1,4 +1,4 @@
-"""What routing expects of those it calls by: dialects, engines that have to come up, and whoever counts."""
+"""What routing expects of those it calls by: dialects, engines that have to come up, and counters."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Tries:
             if queue and not (
                 self._health.may_try(target, now) and (provider is None or self._health.may_try(provider, now))
             ):
-                continue  # found out of order since the plan was made; the last one is tried all the same
+                continue  # found out of order since the plan was made; the last one is tried anyway
             # A refusal of our own has cost no deployment anything.
             if isinstance(error, RateLimited) or self._health.take_retry(target, now):
                 return Step(candidate, 0.0)

@@ -29,7 +29,7 @@ class Upstream:
     `model_id`: what it is called here; `lacks`: what it is known not to have (`needs`); `context`: the most tokens of
     prompt and answer, None: not known; `output`: the most tokens of an answer by this deployment's own limit, None: it
     has none; `unit_price`: picodollars of a thousand tokens in and 300 out, to compare by.
-    `supports_prefill`: its dialect can go on from the beginning of an answer, so that it may take over a stream.
+    `supports_prefill`: its dialect can continue the beginning of an answer, so that it may take over a stream.
 
     `translated`: parameters that it gets under another name or in another shape.
 

@@ -40,11 +40,11 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
 # Statuses of errors, with their code in JSON and their sentence on a page.
 PROBLEMS: Mapping[int, tuple[str, str]] = {
     404: ("not_found", _("There is no page at this address.")),
-    405: ("method_not_allowed", _("This page is only there to be read.")),
+    405: ("method_not_allowed", _("This page is read-only.")),
     500: ("internal_error", _("This page cannot be shown.")),
-    503: ("overloaded", _("What was recorded cannot be read now. Try again in a few seconds.")),
+    503: ("overloaded", _("Records are unavailable at the moment. Try again in a few seconds.")),
 }
-BUSY = "overloaded", _("Too many pages are asked for at once. Try again in a few seconds.")
+BUSY = "overloaded", _("Too many page requests at once. Try again in a few seconds.")
 
 ROUTES = [
     Route("/", front),

@@ -15,7 +15,7 @@ SHARE = 0.1
 BURST_SECONDS = 0.25
 # What one page may overdraw: the first one of a process takes longer, for its templates are compiled.
 MOST_DEBT_SECONDS = 0.25
-# Visitors who wait for the same budget, in each of the two queues; whoever waits so long gets 503.
+# Visitors who wait for the same budget, in each of the two queues; one that waits too long gets 503.
 MOST_WAITING = 64
 WAIT_SECONDS = 5.0
 # A visitor beyond them is refused after this time: refusing at once would invite the next request, which costs too.
@@ -35,7 +35,7 @@ class Timer(Protocol):
 class PageBudget:
     """Pages are made one at a time, and only while the budget has something left: it gets `share` seconds in each
     second, keeps `burst` of them at most, and pays for each page what it took. One page may overdraw it; the next
-    waits until that is made up for. `clock` gives seconds; `later(seconds, call)` calls once the clock is there."""
+    waits until that is paid back. `clock` gives seconds; `later(seconds, call)` calls once the clock is there."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class PageBudget:
         self._making = False
         self._timer: Timer | None = None
         self._refusing = 0
-        # Plain addresses go before those with a query: there are few of them, and whatever a visitor thinks up is in
+        # Plain addresses go before those with a query: there are few of them, and whatever a visitor invents is in
         # the others.
         self._queues: tuple[deque[asyncio.Future[None]], deque[asyncio.Future[None]]] = (deque(), deque())
 

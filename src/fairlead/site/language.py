@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 COOKIE = "lang"
 YEAR_SECONDS = 31_536_000
-# By decimals; a page has a thousand numbers, and to write the format anew for each takes longer than the number.
+# By decimals; a page has a thousand numbers, and to make the format again for each takes longer than the number.
 FORMATS = (",.0f", ",.1f", ",.2f", ",.3f", ",.4f")
 
 

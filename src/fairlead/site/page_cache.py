@@ -34,7 +34,7 @@ Made = TypeVar("Made")
 MOST_PAGES = 1_000
 # All cached pages together, with their keys: about 200 pages of a model, compressed.
 MOST_BYTES = 1024 * 1024
-# Pages whose address has a query: a visitor can think up any number of them, and they push out one another only.
+# Pages whose address has a query: a visitor can invent any number of them, and they push out one another only.
 MOST_QUERIED_PAGES = 300
 MOST_QUERIED_BYTES = 512 * 1024
 # Parts of pages are kept as they are, two bytes a character: half a megabyte, some ten models.
@@ -283,7 +283,7 @@ class PageCache:
 def _made(make: Callable[[], CachedPage]) -> CachedPage:
     made = make()
     # Contexts of templates are cycles that hold all the text of a page, in less than a hundred objects. A gateway's
-    # collector comes after thousands: some hundred pages would lie about.
+    # collector comes after thousands: some hundred pages would stay in memory.
     gc.collect(0)
     return made
 

@@ -1,4 +1,4 @@
-"""What every page has at hand. One per app, found through the request."""
+"""What every page can use. One per app, found through the request."""
 
 from __future__ import annotations
 

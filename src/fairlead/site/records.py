@@ -73,7 +73,7 @@ class NoRecords:
 @dataclass(slots=True)
 class Fresh:
     """Values that are read again after some seconds. Each reading has a number, which pages depend on. Where a value
-    cannot be read any more, the last one goes on being shown: it says itself when it was measured."""
+    cannot be read any more, the last one is still shown: it has its own time."""
 
     clock: Callable[[], float] = monotonic
     _kept: OrderedDict[Hashable, tuple[float, int, Any]] = field(default_factory=OrderedDict)

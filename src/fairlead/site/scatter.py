@@ -53,7 +53,7 @@ class Plane:
 
 def plane(entries: Sequence[Entry], shown: frozenset[str]) -> Plane | None:
     """Input price against context, both axes logarithmic; None without two models to compare. `shown`: the ids that the
-    visitor's filters let through; the others have their place all the same."""
+    visitor's filters let through; the others keep their place."""
     placed = [
         (entry, price, deployed)
         for entry in entries

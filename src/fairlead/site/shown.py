@@ -19,7 +19,7 @@ PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
 
 
 def filters(language: Language) -> dict[str, Callable[..., Any]]:
-    """What the templates use, in the words of one language."""
+    """What the templates use, in one language."""
 
     def day(value: date | None) -> str | Markup:
         if value is None:

@@ -50,7 +50,7 @@ CAPABILITY_TITLES: Mapping[str, str] = {
     "web_search": _("Web search"),
 }
 SORT_TITLES: Mapping[str, str] = {
-    "": _("Callable first, then newest"),
+    "": _("Available first, then newest"),
     "name": _("Name, A to Z"),
     "-name": _("Name, Z to A"),
     "-released": _("Newest"),
@@ -60,26 +60,26 @@ SORT_TITLES: Mapping[str, str] = {
     "-output": _("Longest answer"),
     "output": _("Shortest answer"),
     "price": _("Cheapest input"),
-    "-price": _("Dearest input"),
+    "-price": _("Most expensive input"),
     "output_price": _("Cheapest output"),
-    "-output_price": _("Dearest output"),
+    "-output_price": _("Most expensive output"),
 }
 # Why a breaker opened: the codes of errors.py.
 REASON_TITLES: Mapping[str, str] = {
     "upstream_unreachable": _("could not be reached"),
-    "upstream_timeout": _("did not answer in time"),
-    "upstream_rate_limited": _("limits its rate"),
-    "upstream_denied": _("refused the credential"),
-    "upstream_failed": _("answered with errors"),
-    "upstream_invalid": _("sent answers that make no sense"),
-    "upstream_cut": _("broke answers off"),
+    "upstream_timeout": _("timed out"),
+    "upstream_rate_limited": _("limits the request rate"),
+    "upstream_denied": _("rejected the credentials"),
+    "upstream_failed": _("returned errors"),
+    "upstream_invalid": _("sent invalid answers"),
+    "upstream_cut": _("cut answers off"),
     "engine_crashed": _("crashed"),
 }
 # Why a model cannot be called at all, as the gateway says it.
 OBSTACLES = (
     _("no deployment configured"),
     _("the engine is not ready"),
-    _("the engine crashed too often and is not started again"),
+    _("the engine crashed too often and is no longer restarted"),
 )
 UNITS = (_("ms"), _("tokens/s"))
 NO_TRAFFIC = _("no traffic")

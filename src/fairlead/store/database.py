@@ -203,7 +203,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _drop_read_only(context: ExceptionContext) -> None:
-    """A connection that SQLite had to open read-only stays so for life: it, and all others, are made anew. A disk that
+    """A connection that SQLite had to open read-only stays so for life: it, and all others, are reopened. A disk that
     comes back would not be noticed otherwise."""
     code = getattr(context.original_exception, "sqlite_errorcode", 0)
     if code & 0xFF in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR):

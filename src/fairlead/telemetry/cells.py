@@ -60,7 +60,7 @@ def write(connection: Connection, writer: str, cells: Sequence[Cell], ids: dict[
     """Stores what a writer has counted so far. `ids` is what is known of series ids, and learns more."""
     for name in sorted({cell.series for cell in cells if cell.series not in ids}):
         ids[name] = _series_id(connection, name)
-    # First, and in order: whoever adds up waits for this transaction, and no two wait for each other.
+    # First, and in order: a process that adds up waits for this transaction, and no two wait for each other.
     _mark(connection, "hour", {cell.start // HOUR * HOUR for cell in cells})
     rows = [{"series_id": ids[cell.series], "start": cell.start, "writer": writer, "body": cell.body} for cell in cells]
     _replace(connection, telemetry_minutes, rows)

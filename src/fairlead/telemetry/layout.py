@@ -66,7 +66,7 @@ def _slots(*codes: str) -> frozenset[int]:
 
 
 OK = frozenset({SERVED, EMPTY})
-# Whoever sends these would get them from any deployment.
+# A caller who sends these would get them from any deployment.
 CALLER_FAULTS = _slots(
     "invalid_request",
     "context_length_exceeded",

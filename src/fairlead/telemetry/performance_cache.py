@@ -1,4 +1,4 @@
-"""The figures as they are shown, to many: worked out at most once in a few seconds, however many ask."""
+"""The figures as they are shown, to many: computed at most once in a few seconds, however many ask."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class PerformanceCache:
                 shown = await asyncio.get_running_loop().run_in_executor(None, self._make, read)
             self._shown.pop(key, None)
             self._shown[key] = shown
-            if len(self._shown) > MOST_SHOWN:  # whoever asks for everything there is must not fill the memory
+            if len(self._shown) > MOST_SHOWN:  # a caller who asks for everything must not fill the memory
                 del self._shown[next(iter(self._shown))]
             return shown
         finally:

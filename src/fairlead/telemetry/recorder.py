@@ -78,7 +78,7 @@ class MinuteCell:
 
 
 class Series:
-    """The attempts of one deployment, or the calls of one model: kept by whoever reports them."""
+    """The attempts of one deployment, or the calls of one model: kept by the one who reports them."""
 
     __slots__ = ("_cell", "_ends", "_recorder", "name")
 
@@ -153,7 +153,7 @@ class Recorder:
         self._first_minute = 0
 
     def series(self, kind: str, model: str, deployment: str = "") -> Series:
-        """The same for the same name, so that a new snapshot goes on counting."""
+        """The same for the same name, so that a new snapshot continues counting."""
         name = SeriesName(kind, model, deployment)
         found = self._series.get(name)
         if found is None:

@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
         self._wire.resume()
 
     def eof_received(self) -> bool:
-        # A peer that stops sending is taken for gone, as vLLM's server does.
+        # A peer that stops sending counts as gone, as vLLM's server does.
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002

@@ -1,5 +1,5 @@
 """Fakes for what a gateway is given: limits that let every call through, health that blames nobody, and a ledger whose
-records are at hand."""
+records can be read."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Reply:
     `chunk_delay_seconds` before every event but the first. `after_chunks` is the number of events (the first one only
     bears the role) sent before a fault that strikes in the middle. `completion_tokens` None counts the words.
     `finish_reason` None is "tool_calls" when there are any, else "stop". `usage` replaces the whole usage object.
-    With `continues` a last message of the assistant is taken for the beginning of `text`, and only the rest is sent.
+    With `continues` a last message of the assistant is the beginning of `text`, and only the rest is sent.
     `thinking` comes first, where the API spoken has a place for it.
     With a `status` other than 200 the answer is an error in vLLM's shape, with `body` (text or bytes) it is just that.
     """

@@ -1,4 +1,4 @@
-"""Answers in the words of OpenAI's Responses, for calls of `/responses`: the events of a stream and whole responses."""
+"""Answers in the format of OpenAI's Responses, for calls of `/responses`: the events of a stream and whole responses."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Reasoning(Struct, frozen=True, gc=False):
 
 
 class ReasoningState(Struct, frozen=True, gc=False):
-    """What a provider must get back with the next request, so that a model goes on from its reasoning; it ends a part.
+    """What a provider must get back with the next request, so that a model continues its reasoning; it ends a part.
     `format`: whose it is, as in OpenRouter's `reasoning_details` ("anthropic-claude-v1"): nobody else takes it.
 
     `signature` signs `text`, all the words of the part (Anthropic's thinking block); `data` is the reasoning itself,
@@ -222,7 +222,7 @@ class AnswerContext(Struct, frozen=True, gc=False):
 
 class AnswerWriter(Protocol):
     """Writes one answer in a caller's API, as a stream or whole. Made for each attempt by the door's `writer(context)`;
-    a stream that goes on at another provider keeps its first one.
+    a stream that continues at another provider keeps its first one.
 
     Its calls in a stream: `write` for each block, `finish` and `end` once the answer is complete, or `error`.
     `members`: ready JSON members for the usage object: the cost, and who counted (`,"cost":0.1,"cost_usd":"0.1"`).

@@ -35,8 +35,8 @@ class ChatRequest:
     conversation began with, the first user message. `reports`: the answer is to say what became of each parameter.
     `trace`: what its attempts are children of, where somebody is told of them. `template`: what its messages came in.
     `media`: what it has beside text (`wire/media.py`), 0: nothing.
-    `outline`: the messages of a long body with their long strings cut, for whoever looks at their shape alone.
-    `given` may be the template's: whoever changes it gives the request another one.
+    `outline`: the messages of a long body with their long strings cut, for readers of their shape alone.
+    `given` may be the template's: a change needs a copy first.
 
     `cap`: the most tokens of an answer, from `given`; 0: none is given. `other_bytes`: of the members in `given` that
     may come into the prompt (documents, tools, schemas, whatever is not known here), with their names.
@@ -191,7 +191,7 @@ class RequestTemplate:
     holds for the next body that has it, byte for byte, whatever its messages are, because where a value may stand in
     JSON any other value may.
 
-    `memos` is for whoever writes requests in other words: what it wants to remember of those with this template.
+    `memos` is for translators of requests: what it wants to remember of those with this template.
     """
 
     __slots__ = ("after", "before", "memos", "needs", "request")

@@ -16,7 +16,7 @@ Json = dict[str, Raw]
 
 
 class Function(Struct, frozen=True, gc=False):
-    """`parameters` is an object or null: whoever decodes tools of a caller looks at that. It stays undecoded, because
+    """`parameters` is an object or null: the decoder of the tools checks that. It stays undecoded, because
     it may be long."""
 
     name: Name
@@ -80,7 +80,7 @@ class StreamOptions(Struct, frozen=True):
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Our own extension: `"fairlead": {...}`. Strict: nothing may be dropped. `parameters`: the answer says what became
-    of each. `emulate`: what a deployment lacks may be made up for."""
+    of each. `emulate`: what a deployment lacks may be emulated."""
 
     strict: bool = False
     parameters: bool = False

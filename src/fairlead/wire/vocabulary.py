@@ -39,24 +39,25 @@ class Capability:
 
 
 CAPABILITIES: tuple[Capability, ...] = (
-    Capability("reasoning", "Reasoning", "Thinks before it answers; the thinking is counted as output."),
-    Capability("tools", "Tools", "Calls functions that the caller describes.", "tools", parameter="tools"),
+    Capability("reasoning", "Reasoning", "Reasons before it answers; reasoning tokens count as output."),
+    Capability("tools", "Tools", "Calls functions that the caller defines.", "tools", parameter="tools"),
     Capability(
-        "parallel_tools", "Parallel tools", "Asks for several function calls in one answer.", "parallel_tools",
+        "parallel_tools", "Parallel tools", "Calls several functions in one answer.", "parallel_tools",
     ),
     Capability(
-        "structured_outputs", "Structured outputs", "Answers in a JSON schema that the caller gives.", "json_schema",
+        "structured_outputs", "Structured outputs", "Answers conform to a JSON schema that the caller provides.",
+        "json_schema",
         parameter="response_format", emulated=True,
     ),
-    Capability("vision", "Vision", "Reads images.", "images", takes="image"),
-    Capability("audio_input", "Audio input", "Listens to audio.", "audio", takes="audio"),
+    Capability("vision", "Vision", "Accepts images.", "images", takes="image"),
+    Capability("audio_input", "Audio input", "Accepts audio.", "audio", takes="audio"),
     Capability("audio_output", "Audio output", "Answers with audio.", gives="audio"),
-    Capability("video_input", "Video input", "Watches video.", "video", takes="video"),
-    Capability("file_input", "Files", "Reads files such as PDF.", "files", takes="file"),
-    Capability("image_output", "Image output", "Makes images.", gives="image"),
-    Capability("prefill", "Prefill", "Goes on from the beginning of an answer that the caller writes.", "prefill"),
-    Capability("prompt_caching", "Prompt caching", "A prompt that begins like an earlier one costs less."),
-    Capability("web_search", "Web search", "Searches the web while it answers."),
+    Capability("video_input", "Video input", "Accepts video.", "video", takes="video"),
+    Capability("file_input", "Files", "Accepts files such as PDF.", "files", takes="file"),
+    Capability("image_output", "Image output", "Generates images.", gives="image"),
+    Capability("prefill", "Prefill", "Continues an answer that the caller has started.", "prefill"),
+    Capability("prompt_caching", "Prompt caching", "Prompts that share a prefix with an earlier one cost less."),
+    Capability("web_search", "Web search", "Searches the web while answering."),
     # Of how a model is served, not of the model.
     Capability("json_object", need="json_object", parameter="response_format", emulated=True),
     Capability("logprobs", need="logprobs", parameter="logprobs", hard=False),

@@ -1,7 +1,7 @@
 """What a provider must get back of its reasoning, in the `encrypted_content` of a reasoning item.
 
 A provider of this API has one of its own. Another provider's (Anthropic's signature, Gemini's) is wrapped, with its
-format, so that only whoever made it gets it back.
+format, so that only the provider that made it gets it back.
 """
 
 from __future__ import annotations

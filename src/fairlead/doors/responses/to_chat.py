@@ -1,4 +1,4 @@
-"""A Responses request in the words of chat completions, for providers that speak another API. Pure."""
+"""A Responses request in the format of chat completions, for providers that speak another API. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUIET: Final = frozenset({
 })  # fmt: skip
 # Without these it would be another one.
 NEEDED: Final = frozenset({"context_management", "conversation", "prompt"})
-# Items that tell what a provider did by itself: its answer tells the same in words.
+# Items that report what a provider did by itself: its answer has the same in words.
 _DONE_BY_PROVIDERS: Final = frozenset({
     "code_interpreter_call", "file_search_call", "image_generation_call", "mcp_list_tools", "tool_search_call",
     "web_search_call",

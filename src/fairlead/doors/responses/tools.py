@@ -81,7 +81,7 @@ class ToolSet:
         self.functions.append({"type": "function", "function": _function(tool, name)})
 
     def choice(self, given: Any) -> Any:
-        """`tool_choice` in the words of chat. Raises NotTranslated."""
+        """`tool_choice` in the format of chat. Raises NotTranslated."""
         if isinstance(given, str):
             return given
         if given.type in ("function", "custom"):

@@ -1,4 +1,4 @@
-"""A stream that was cut goes on from the next candidate, from the exact text that the caller has.
+"""A stream that was cut continues at the next candidate, from the exact text that the caller has.
 
 What was sent is read from the very bytes that were sent, whatever dialect they were made from. Only plain text is
 continued: tool calls, JSON, reasoning, probabilities and several choices are not spliced.
@@ -108,8 +108,8 @@ def payloads(block: bytes) -> list[bytes]:
 
 
 class Stops:
-    """Looks for stop sequences that begin before the seam and end behind it: whoever goes on looks for them only in
-    its own words."""
+    """Looks for stop sequences that begin before the seam and end behind it: the continuing model looks for them only
+    in its own words."""
 
     __slots__ = ("_before", "_held", "_looking", "_stops")
 
@@ -251,7 +251,7 @@ class Splice:
 
 
 class Seam:
-    """The relay of a continuation: what it gives is the first stream going on."""
+    """The relay of a continuation: what it gives continues the first stream."""
 
     __slots__ = ("_relay", "_splice")
 
@@ -280,7 +280,7 @@ class Seam:
         return self._relay.error_event
 
     def delivered(self) -> str:
-        """What the one who goes on has written, also when nothing of it counts."""
+        """What the continuing model has written, also when nothing of it counts."""
         return self._relay.delivered()
 
     def feed(self, data: bytes) -> bytes:
@@ -297,7 +297,7 @@ class Seam:
 
 
 def continued(request: ChatRequest, text: str, tokens: int) -> tuple[ChatRequest, str] | None:
-    """The request that goes on behind `text`, and the white space at its end that is not sent along. None when the
+    """The request that continues after `text`, and the white space at its end that is not sent along. None when the
     caller's cap is reached."""
     body = text.rstrip()
     tail = text[len(body) :]

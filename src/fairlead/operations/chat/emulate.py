@@ -1,4 +1,4 @@
-"""What a deployment lacks, offered all the same where that is honest: JSON by checking it, `n` by as many calls. Pure.
+"""What a deployment lacks, emulated where that is honest: JSON by checking it, `n` by as many calls. Pure.
 
 JSON: the schema is put into words, the answer is checked (`fairlead.schemas`), and once it may be repaired.
 """

@@ -1,6 +1,6 @@
 """The seam of a continued stream whose caller speaks another API than chat completions: among events, not bytes.
 
-The writer of the first stream goes on, because it knows what it has begun.
+The writer of the first stream continues, because it knows what it has started.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class SentEvents:
 
 
 class SplicedReader:
-    """The reader of the one who goes on: no second beginning, no white space twice, no stop sequence across the seam.
+    """The reader of the continuing model: no second beginning, no white space twice, no stop sequence across the seam.
     `said`: all that was written, also when nothing of it counts."""
 
     __slots__ = ("_part", "_reader", "_splice", "said")
@@ -76,7 +76,7 @@ class SplicedReader:
 
 
 class EventSeam(EventRelay):
-    """The relay of a continuation, as the first stream going on."""
+    """The relay of a continuation, as a continuation of the first stream."""
 
     __slots__ = ("_splice", "_spliced")
 
@@ -91,7 +91,7 @@ class EventSeam(EventRelay):
         sent.relays.append(self)
 
     def delivered(self) -> str:
-        """What the one who goes on has written, also when nothing of it counts."""
+        """What the continuing model has written, also when nothing of it counts."""
         return "".join(self._spliced.said)
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:

@@ -87,7 +87,7 @@ class Chat:
         )  # fmt: skip
 
     def affinity(self, payload: Any) -> int:
-        """A number for the conversation that this request goes on with: that of its first user message."""
+        """A number for the conversation that this request continues: that of its first user message."""
         request: ChatRequest = payload
         return hash(bytes(request.opening)) or 1
 

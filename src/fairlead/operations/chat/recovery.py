@@ -1,4 +1,4 @@
-"""How chat helps itself: emulation of what a deployment lacks, media at addresses, streams that go on elsewhere."""
+"""How chat helps itself: emulation of what a deployment lacks, media at addresses, streams that continue elsewhere."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ChatEmulation:
 
 
 class ChatContinuation:
-    """A chat that goes on behind the text that was sent. `payload`: with that text as the beginning of its answer."""
+    """A chat that continues after the text that was sent. `payload`: with that text as the beginning of its answer."""
 
     __slots__ = ("_sent", "payload", "splice")
 

@@ -15,7 +15,7 @@ from fairlead.errors import RateLimited
 FAILURES: Final = 10
 PICODOLLARS: Final = 1_000_000_000_000  # 1 USD, by the caller's prices
 EMPTY_AFTER_SECONDS: Final = 3_600.0
-# Answers that were paid for make up for one failure: a key whose answers fail now and then is never refused.
+# Paid answers compensate for one failure: a key whose answers fail now and then is never refused.
 PAID_ANSWERS_PER_FAILURE: Final = 4
 MOST_KEYS: Final = 10_000
 

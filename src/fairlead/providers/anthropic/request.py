@@ -1,4 +1,4 @@
-"""A chat request in the words of the Messages API. Pure."""
+"""A chat request in the format of the Messages API. Pure."""
 
 from __future__ import annotations
 

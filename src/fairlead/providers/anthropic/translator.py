@@ -1,4 +1,4 @@
-"""Chat requests in the words of the Messages API, for one deployment."""
+"""Chat requests in the format of the Messages API, for one deployment."""
 
 from __future__ import annotations
 

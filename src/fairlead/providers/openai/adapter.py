@@ -1,4 +1,5 @@
-"""OpenAI's chat completions bound to one deployment of whoever speaks them, more or less. Answers: `answers.py`."""
+"""OpenAI's chat completions bound to one deployment of a server that speaks them, more or less. Answers:
+`answers.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Members of a request in the words of an engine: constraints and tool choice. Pure."""
+"""Members of a request in the format of an engine: constraints and tool choice. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _NULL: Final[Raw] = NULL
 JSON_OBJECT: Final = Raw(b'{"type":"json_object"}')
 # llama.cpp answers a cut `json_object` with a 500; as a schema it does not.
 ANY_OBJECT: Final = Raw(b'{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}')
-# How tool calls begin in the words of Mistral's models, and of Qwen's and Hermes.
+# How Mistral's models, Qwen's and Hermes begin tool calls.
 TOOL_MARKUP: Final = ("[TOOL_CALLS]", "<tool_call>")
 _encode: Final = msgspec.json.encode
 
 
 def rewrite_structured(row: Dialect, members: dict[str, Raw]) -> list[str]:
-    """vLLM's `structured_outputs` in the words of another engine; gives the name when there are none."""
+    """vLLM's `structured_outputs` in the format of another engine; gives the name when there are none."""
     (kind, value), *_ = [
         (name, raw)
         for name, raw in msgspec.json.decode(members.pop("structured_outputs"), type=dict[str, Raw]).items()
@@ -84,7 +84,7 @@ def rewrite_tool_choice(row: Dialect, members: dict[str, Raw]) -> None:
     if choice == "none":
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             members.pop(name, None)
-        # A model that has called tools before may go on doing so: then its answer ends there.
+        # A model that has called tools before may continue to do so: then its answer ends there.
         given = members.get("stop", _NULL)
         own = [] if given == _NULL else msgspec.json.decode(given, type=str | list[str])
         members["stop"] = Raw(_encode([*([own] if isinstance(own, str) else own), *TOOL_MARKUP]))

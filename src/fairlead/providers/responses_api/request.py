@@ -1,4 +1,4 @@
-"""A chat request in the words of the Responses API. Pure."""
+"""A chat request in the format of the Responses API. Pure."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ def questions(model: Model, ranges: list[PriceRange], api: str, language: Langua
         ("structured_outputs", _("Can it answer in a JSON schema?")),
     ):
         value = facts.get(f"capability.{name}").value
-        answer = _("Yes.") if value is True else _("No.") if value is False else _("That is not known.")
+        answer = _("Yes.") if value is True else _("No.") if value is False else _("Not known.")
         found.append(Question(question, answer))
     cutoff = facts.text("knowledge_cutoff")
-    found.append(Question(_("Until when does its knowledge reach?"),
-                          _("Until %(date)s.") % {"date": cutoff} if cutoff else _("That is not known.")))  # fmt: skip
+    found.append(Question(_("What is its knowledge cutoff?"),
+                          _("Until %(date)s.") % {"date": cutoff} if cutoff else _("Not known.")))  # fmt: skip
     return tuple(found)
 
 
@@ -53,7 +53,7 @@ def _cost(ranges: list[PriceRange], language: Language) -> str:
     by_name = {row.name: row for row in ranges}
     taken, given = by_name["input"], by_name["output"]
     if not any(row.most for row in ranges):
-        return _("Nothing on this server.")
+        return _("Nothing. It is free on this server.")
     return _(
         "Input costs %(input)s and output %(output)s per million tokens. "
         "Charges are exact to a picodollar; nothing is rounded."
@@ -71,7 +71,7 @@ def _range(row: PriceRange, language: Language) -> str:
 def _context(model: Model, language: Language) -> str:
     _ = language.gettext
     if model.context_length is None:
-        return _("That is not known.")
+        return _("Not known.")
     text = _("%(count)s tokens for prompt and answer together.") % {"count": tokens(model.context_length, language)}
     if model.max_output_tokens is not None:
         text += " " + _("An answer has at most %(count)s tokens.") % {

@@ -1,4 +1,4 @@
-// Keeps figures fresh and works out sums without a new page: the same page is fetched and a part of it put in place.
+// Keeps figures fresh and computes sums without a new page: the same page is fetched and a part of it put in place.
 
 const part = async (url, id) => {
   const answer = await fetch(url, { headers: { accept: "text/html" } });
