@@ -167,7 +167,7 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """A directory of model files that add to those that come along, or stand in their place."""
+    """A directory of model files that add to the bundled ones, or replace them."""
 
     directory: Annotated[
         str | None,

@@ -1,4 +1,5 @@
-"""Answers in the format of OpenAI's Responses, for calls of `/responses`: the events of a stream and whole responses."""
+"""Answers in the format of OpenAI's Responses, for calls of `/responses`: the events of a stream and whole
+responses."""
 
 from __future__ import annotations
 
