@@ -87,6 +87,11 @@ class EventRelay:
     def _write(self, events: list[Event]) -> bytes:
         ready: list[Event] = []
         for event in events:
+            if type(event) is Text and event.choice in self._begun:  # as most are
+                self.part = event.part
+                self._said.append(event.text)
+                ready.append(event)
+                continue
             if isinstance(event, Start):
                 if self._opening is not None:
                     self._opening = event
