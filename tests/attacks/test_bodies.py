@@ -439,7 +439,7 @@ price = "free"
         ScriptedUpstream() as upstream,
         serving(tmp_path, provider(upstream.url, dialect="generic") + models) as served,
     ):
-        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
         with contextlib.closing(connection):
             for what, text in itertools.islice(malformed(), 0, None, 5):  # 5: prime to WRONG, all of it comes
                 connection.request("POST", "/v1/chat/completions", text, {"authorization": f"Bearer {served.key}"})

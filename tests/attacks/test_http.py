@@ -440,7 +440,7 @@ def test_a_reader_who_catches_up_gets_every_answer() -> None:
         sender.start()
         eventually(lambda: started)
         answer = read_all(connection)
-        sender.join(10)
+        sender.join(60)
         assert answer.count(b"HTTP/1.1 200") == 501
         assert len(answer) > 501 * 20_000
         eventually(lambda: nothing_held(server.server))

@@ -29,7 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def ask(served: Served, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall(data)
         seen = []
         while block := connection.recv(65_536):
@@ -59,7 +59,7 @@ def test_a_bad_key_gets_the_same_answer_without_its_body_as_with_it(served: Serv
 
 def test_a_good_key_gets_its_continue(served: Served) -> None:
     head = CHAT + b"Authorization: Bearer %b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall(head % (served.key.encode(), len(CALL)))
         assert connection.recv(65_536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(CALL)
@@ -128,7 +128,7 @@ def test_every_answer_of_the_api_has_nosniff(served: Served) -> None:
 
 
 def test_nothing_is_held_in_the_end(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         key = b"Authorization: Bearer %b\r\n" % served.key.encode()
         connection.sendall(CHAT + key + b"Content-Length: 100000\r\n\r\n" + b" " * 1000)
         figures = b""

@@ -8,12 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(300)
 def test_hostile_load_stops_nothing_robs_nobody_and_loses_no_record(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     argv = [sys.executable, "-m", "tests.attacks.load", "--seconds", "6", "--alone", "1.5", "--no-latency"]
@@ -26,7 +23,7 @@ def test_hostile_load_stops_nothing_robs_nobody_and_loses_no_record(tmp_path: Pa
         text=True,
     ) as driver:
         try:
-            told, _ = driver.communicate(timeout=240)
+            told, _ = driver.communicate(timeout=500)
         except BaseException:
             driver.terminate()  # it ends the gateway
             raise

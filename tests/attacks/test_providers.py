@@ -556,7 +556,6 @@ def odd_documents() -> Iterator[tuple[str, Any]]:
         yield "call index", {"choices": [{"index": 0, "delta": calls, "message": calls}]}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", RAW)
 def test_whatever_a_provider_sends_the_caller_gets_an_answer_or_an_error_of_ours(
     attacked: Served, raw: RawUpstream, name: str

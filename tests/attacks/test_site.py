@@ -298,7 +298,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def sent(served: Served, head: str) -> bytes:
     """What the server answers to a head as it stands, on a connection of its own."""
-    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as one:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as one:
         one.sendall(head.encode("latin-1") + b"Connection: close\r\n\r\n")
         found = b""
         while block := one.recv(65_536):

@@ -288,7 +288,7 @@ def test_credit_is_granted_redeemed_refunded_and_taken_away(served: Served, upst
     assert status == 200
     assert (body["data"]["total_credits"], body["data"]["total_usage_usd"]) == (0.05, "0.01")
     assert body["data"]["remaining_usd"] == "0.04"
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         made = http.post(
             served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"},
             json={"model": "flat", "messages": HELLO},
@@ -339,7 +339,7 @@ def test_a_key_of_the_operators_account_says_whose_money_it_spends(served: Serve
 
 def test_receipts_of_customers_do_not_tell_what_a_call_cost_the_operator(served: Served) -> None:
     for key, told in ((new_key(served, "--credit", "1"), False), (served.key, True)):
-        with httpx2.Client(trust_env=False, timeout=30) as http:
+        with httpx2.Client(trust_env=False, timeout=60) as http:
             answer = http.post(
                 served.url + "/v1/chat/completions", headers={"Authorization": f"Bearer {key}"},
                 json={"model": MODEL, "messages": HELLO},

@@ -197,7 +197,7 @@ def case(name: str) -> Any:
 
 def charged(served: Served, headers: Any) -> tuple[str, dict[str, int]]:
     """(dollars, tokens by class) of the receipt."""
-    with httpx2.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False, timeout=60) as http:
         url = f"{served.url}/v1/receipts/{headers['x-fairlead-generation-id']}"
         receipt = http.get(url, headers={"Authorization": f"Bearer {served.key}"}).json()
     return receipt["charged_usd"], {line["class"]: line["tokens"] for line in receipt["lines"]}

@@ -99,7 +99,7 @@ def test_a_spool_of_another_user_is_told_while_calls_are_served_and_stored(tmp_p
         ScriptedUpstream() as upstream,
         serving(tmp_path, provider(upstream.url) + model()) as served,
         openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0, timeout=60) as client,
-        httpx2.Client(trust_env=False, base_url=served.url) as http,
+        httpx2.Client(trust_env=False, base_url=served.url, timeout=60) as http,
     ):
         client.chat.completions.create(model=MODEL, messages=HELLO)
         eventually(lambda: http.get("/readyz").json()["warnings"])

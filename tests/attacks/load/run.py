@@ -101,7 +101,7 @@ class Gateway:
         raise RuntimeError(f"The gateway did not start: {self.log.read_text(errors='replace')[-3000:]}")
 
     def ask(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
