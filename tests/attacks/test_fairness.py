@@ -138,3 +138,29 @@ async def outline_of(request: Request) -> None:
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     run(outline(request), lambda error: done.set_exception(error) if error else done.set_result(None))
     await done
+
+
+LOADED_WHERE = """
+import asyncio, sys, threading
+from fairlead.api.metrics import Metrics
+from fairlead.http.request import Request, Response
+
+class Where:
+    def find_spec(self, name, path=None, target=None):
+        if name == "prometheus_client":
+            print(threading.current_thread() is threading.main_thread())
+
+class Answer:
+    def send(self, status, head, body):
+        print(status)
+
+sys.meta_path.insert(0, Where())
+asyncio.run(Metrics(())(None, Answer()))
+"""
+
+
+def test_the_first_reading_of_metrics_loads_their_library_in_a_thread() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_WHERE], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.split() == ["False", "200"], done.stderr

@@ -44,14 +44,17 @@ class Metrics:
         self._registry: CollectorRegistry | None = None
 
     async def __call__(self, _request: Request, response: Response) -> None:
+        response.send(200, *await asyncio.get_running_loop().run_in_executor(None, self._written))
+
+    def _written(self) -> tuple[bytes, bytes]:
+        """Lines for the head, and the body. Loading the library alone takes 30 ms: in a thread."""
         from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
         if self._registry is None:
-            self._registry = CollectorRegistry(auto_describe=False)
-            self._registry.register(self)
-        head = b"content-type: %b\r\n" % CONTENT_TYPE_LATEST.encode() + HEAD
-        body = await asyncio.get_running_loop().run_in_executor(None, generate_latest, self._registry)
-        response.send(200, head, body)
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(self)
+            self._registry = registry
+        return b"content-type: %b\r\n" % CONTENT_TYPE_LATEST.encode() + HEAD, generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""
