@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -12,8 +14,9 @@ import openai
 import pytest
 from openai.types.responses import Response
 from pydantic import BaseModel
-from tests.e2e.conftest import AT_ONCE, Served, model, provider, serving
+from tests.e2e.conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
 
+from fairlead.doors.responses.reasoning_state import Wrapped, wrapped
 from fairlead.testing import Fault, Reply, ScriptedUpstream, ToolCall
 
 WEATHER: Any = {
@@ -317,3 +320,178 @@ def test_keys(served: Served) -> None:
         answer = httpx.post(f"{served.url}/v1/responses", content=b"{}", headers={"authorization": key} if key else {})
         assert answer.status_code == status
         assert answer.json()["error"]["code"] == "invalid_api_key"
+
+
+def test_reasoning_of_another_provider_never_reaches_one_that_would_refuse_it(tmp_path: Path) -> None:
+    """A conversation moves from one provider to the next; each gets back its own reasoning alone."""
+    state = wrapped(Wrapped("anthropic-claude-v1", text="Hm.", signature="sig"))
+    items = [
+        {"role": "user", "content": "Hi"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": state},
+        {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "own"},
+        {"role": "assistant", "content": "Ho"},
+        {"role": "user", "content": "And?"},
+    ]
+    dialects = ("mistral", "generic", "openai-responses", "anthropic")
+    config = AT_ONCE
+    with ScriptedUpstream() as upstream:
+        upstream.paths.append("/messages")
+        upstream.default = Reply(status=400, body="{}")
+        for dialect in dialects:
+            config += provider(upstream.url, name=dialect, dialect=dialect)
+            config += model(dialect, name=f"at-{dialect}", upstream="up")
+        with serving(tmp_path, config) as served:
+            for dialect in dialects:
+                post(served, {"model": f"at-{dialect}", "input": items})
+        sent = dict(zip(dialects, (request.body for request in upstream.requests), strict=True))
+    assert b"sig" not in sent["mistral"]
+    assert b"own" not in sent["mistral"]
+    assert b'"sig"' in sent["generic"]
+    assert b"sig" not in sent["openai-responses"].replace(b'"signature"', b"")
+    assert b'"own"' in sent["openai-responses"]
+    assert b'"sig"' in sent["anthropic"]
+    assert b"own" not in sent["anthropic"]
+
+
+def test_a_websocket_is_refused_at_once(served: Served) -> None:
+    head = {
+        "connection": "Upgrade",
+        "upgrade": "websocket",
+        "sec-websocket-version": "13",
+        "sec-websocket-key": "x" * 22 + "==",
+    }
+    answer = httpx.get(f"{served.url}/v1/responses", headers={**head, "authorization": f"Bearer {served.key}"})
+    assert answer.status_code == 426
+    assert answer.json()["error"]["code"] == "websocket_not_supported"
+    assert httpx.get(f"{served.url}/v1/responses").status_code == 405
+
+
+def test_the_list_of_models_as_codex_reads_it(served: Served) -> None:
+    answer = httpx.get(
+        f"{served.url}/v1/models?client_version=0.171.0", headers={"authorization": f"Bearer {served.key}"}
+    ).json()
+    assert answer["models"] == []
+    assert {model["id"] for model in answer["data"]} == {"chat", "native"}
+    assert "models" not in httpx.get(f"{served.url}/v1/models").json()
+
+
+@BOTH
+def test_a_caller_who_disconnects_ends_the_call_upstream(served: Served, upstream: ScriptedUpstream, name: str) -> None:
+    before = upstream.cancelled
+    upstream.enqueue(Reply("word " * 500, chunk_delay_seconds=0.02))
+    body = {"model": name, "input": "Go on.", "stream": True}
+    head = {"authorization": f"Bearer {served.key}"}
+    with httpx.stream("POST", f"{served.url}/v1/responses", json=body, headers=head, timeout=60) as answer:
+        for line in answer.iter_lines():
+            if "output_text.delta" in line:
+                break
+    eventually(lambda: upstream.cancelled > before)
+
+
+@BOTH
+def test_a_receipt_has_the_price_of_the_usage(served: Served, upstream: ScriptedUpstream, name: str) -> None:
+    upstream.enqueue(Reply("One two three.", prompt_tokens=1000))
+    answer = post(served, {"model": name, "input": "Count.", "stream": True})
+    usage = json.loads(answer.text.splitlines()[-2][6:])["response"]["usage"]
+    assert usage["cost_usd"] == "0.0001009"
+    found = httpx.get(
+        f"{served.url}/v1/generation", params={"id": answer.headers["x-fairlead-generation-id"]},
+        headers={"authorization": f"Bearer {served.key}"},
+    ).json()  # fmt: skip
+    assert str(found["data"]["total_cost"]) in ("0.0001009", "0.00010090")
+
+
+@BOTH
+def test_an_answer_without_usage_is_counted(served: Served, upstream: ScriptedUpstream, name: str) -> None:
+    upstream.enqueue(
+        Reply("One two three.", fault=Fault.MISSING_USAGE), Reply("One two three.", fault=Fault.MISSING_USAGE)
+    )
+    whole = post(served, {"model": name, "input": "Count to three."}).json()
+    assert whole["usage"]["usage_source"] == "counted"
+    assert whole["usage"]["output_tokens"] > 0
+    answer = post(served, {"model": name, "input": "Count to three.", "stream": True})
+    usage = json.loads(answer.text.splitlines()[-2][6:])["response"]["usage"]
+    assert usage == whole["usage"]
+
+
+def test_a_cap_that_the_credit_lowers(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    config = (
+        AT_ONCE
+        + provider(upstream.url, name="own", dialect="openai-responses")
+        + model("own", name="native", upstream="up")
+    )
+    with serving(tmp_path, config) as served:
+        made = fairlead("keys", "create", "--name", "poor", "--credit", "0.001", data=served.data)
+        key = re.search(r"sk-fl-\S+", made.stdout)
+        assert key is not None
+        upstream.enqueue(Reply("Hi."))
+        answer = httpx.post(
+            f"{served.url}/v1/responses",
+            json={"model": "native", "input": "Hi"},
+            headers={"authorization": f"Bearer {key[0]}"},
+        )
+        assert answer.status_code == 200, answer.text
+        assert 0 < upstream.requests[-1].json["max_output_tokens"] < 5_000
+        refused = httpx.post(
+            f"{served.url}/v1/responses", json={"model": "native", "input": "Hi", "max_output_tokens": 100_000_000},
+            headers={"authorization": f"Bearer {key[0]}"},
+        )  # fmt: skip
+        assert refused.status_code == 402
+        assert refused.json()["error"]["param"] == "max_output_tokens"
+
+
+def test_another_candidate_serves_what_the_first_cannot_say(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    config = (
+        '[routing]\nstrategy = "priority"\nprobe_interval_seconds = 0\n'
+        + provider(upstream.url, name="chatty")
+        + provider(upstream.url, name="own", dialect="openai-responses")
+        + '[[models]]\nid = "both"\n'
+        + "".join(
+            f'[[models.deployments]]\nprovider = "{name}"\nupstream_model = "up"\nprice = "free"\n'
+            for name in ("chatty", "own")
+        )
+    )
+    with serving(tmp_path, config) as served:
+        upstream.enqueue(Reply("Found."))
+        answer = post(served, {"model": "both", "input": "Search.", "tools": [{"type": "web_search"}]})
+        assert answer.status_code == 200, answer.text
+        assert upstream.requests[-1].path == "/v1/responses"
+        upstream.enqueue(Reply(fault=Fault.EOF, after_chunks=1), Reply("Again."))
+        streamed = post(served, {"model": "both", "input": "Hi", "stream": True})
+        assert "Again." in streamed.text.replace('","logprobs"', "").replace("\n", "") or streamed.status_code == 200
+        assert upstream.requests[-1].path == "/v1/responses"
+
+
+def test_a_chat_at_a_provider_of_responses(client: openai.OpenAI, upstream: ScriptedUpstream) -> None:
+    upstream.enqueue(
+        Reply("Sunny.", thinking="Hm.", tool_calls=(ToolCall("weather", '{"place": "Kiel"}', "c1"),)),
+        Reply("Sunny.", thinking="Hm."),
+    )
+    tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+    whole = client.chat.completions.create(model="native", messages=[{"role": "user", "content": "Hi"}], tools=tools)
+    [choice] = whole.choices
+    assert choice.finish_reason == "tool_calls"
+    assert choice.message.content == "Sunny."
+    assert choice.message.tool_calls is not None
+    assert choice.message.reasoning_content == "Hm."  # type: ignore[attr-defined]
+    assert choice.message.reasoning_details[0]["data"]  # type: ignore[attr-defined]
+    assert upstream.requests[-1].path == "/v1/responses"
+    chunks = list(
+        client.chat.completions.create(
+            model="native",
+            messages=[{"role": "user", "content": "Hi"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "Sunny."
+    assert chunks[-1].usage is not None
+
+
+@BOTH
+def test_a_body_of_megabytes(served: Served, upstream: ScriptedUpstream, name: str) -> None:
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "word " * 2_000}]} for _ in range(300)]
+    upstream.enqueue(Reply("Read."))
+    answer = post(served, {"model": name, "input": items})
+    assert answer.status_code == 200, answer.text
+    assert len(upstream.requests[-1].body) > 2_900_000

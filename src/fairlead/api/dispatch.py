@@ -71,7 +71,7 @@ class Dispatch:
         if endpoint is None and method == "HEAD":
             endpoint = methods.get("GET")
         if endpoint is None:
-            if (request.header(b"upgrade") or b"").lower() == b"websocket":
+            if request.header(b"sec-websocket-version") is not None:
                 raise WebSocketRefused(f"There are no WebSockets here: send {path} a request over HTTP.")
             raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}.")
         pending: asyncio.Future[None] | None = None

@@ -139,6 +139,7 @@ class _Call(Struct):
 
 class _Detail(Struct):
     type: str = ""
+    format: str | None = None
     text: str | None = None
     signature: str | None = None
     data: str | None = None
@@ -176,8 +177,9 @@ _string = msgspec.json.Decoder(str)
 _raw = msgspec.json.Decoder(Raw)
 
 
-def read_conversation(request: ChatRequest) -> Conversation:
-    """The messages as turns. Raises InvalidRequest for what no dialect but OpenAI's own could take."""
+def read_conversation(request: ChatRequest, reasoning_format: str = "") -> Conversation:
+    """The messages as turns. `reasoning_format`: of the reasoning that this provider takes back; another's is left
+    out. Raises InvalidRequest for what no dialect but OpenAI's own could take."""
     try:
         # In long messages they are counted before they are decoded.
         crowded = len(request.messages) > LONGEST_PARAMETER and holds_more(
@@ -201,7 +203,7 @@ def read_conversation(request: ChatRequest) -> Conversation:
         if message.role == "tool":
             parts = [_result(message, names)]
         else:
-            parts = [*_thoughts(message), *_content(message.content)]
+            parts = [*_thoughts(message, reasoning_format), *_content(message.content)]
             for call in message.tool_calls or ():
                 names[call.id] = call.function.name
                 parts.append(_use(call, at))
@@ -273,12 +275,13 @@ def _use(call: _Call, at: int) -> ToolUse:
     return ToolUse(call.id, call.function.name, arguments, call.extra_content.google.thought_signature)
 
 
-def _thoughts(message: _Message) -> list[Part]:
-    """Only what a vendor has signed or encrypted goes back: it refuses everything else."""
+def _thoughts(message: _Message, reasoning_format: str) -> list[Part]:
+    """Only what this vendor has signed or encrypted goes back: it refuses everything else. What bears no format is
+    taken for its own."""
     return [
         Thought(detail.text or "", detail.signature or "", detail.data or "")
         for detail in message.reasoning_details or ()
-        if detail.signature or detail.data
+        if (detail.signature or detail.data) and (detail.format or reasoning_format) == reasoning_format
     ]
 
 

@@ -61,7 +61,7 @@ async def hold(ledger: Credit, servable: Servable, demand: Demand, caller: Calle
         found = await _hold_up_to(ledger, scopes, ceiling, servable)
     most = ceiling.picodollars(servable)
     if isinstance(found, Shortage):
-        raise _shortage(found, most, ceiling, servable)
+        raise _shortage(found, most, ceiling, servable, demand.payload.cap_name)
     if found.amount < most:
         return Held(found, ceiling.output_that_fits(servable, found.amount))
     return Held(found, 0 if ceiling.known else ceiling.output)
@@ -85,7 +85,7 @@ def scopes_of(caller: Caller) -> list[Scope]:
     return scopes
 
 
-def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable) -> InsufficientCredit:
+def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable, cap_name: str) -> InsufficientCredit:
     fits = max(0, ceiling.output_that_fits(servable, short.available))
     budget = short.scope.granted is not None
     there = (
@@ -94,9 +94,9 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
         else (f"the account has {dollars(short.available)} USD of credit")
     )
     advice = (
-        f"The largest max_tokens that would fit is {fits}."
+        f"The largest {cap_name} that would fit is {fits}."
         if fits
-        else "The credit does not cover this prompt with any max_tokens."
+        else f"The credit does not cover this prompt with any {cap_name}."
     )
     return (BudgetExceeded if budget else InsufficientCredit)(
         f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} input and "
@@ -106,7 +106,7 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
             "available_usd": dollars(short.available),
             "largest_max_tokens": fits,
         },
-        param="max_tokens" if fits else None,
+        param=cap_name if fits else None,
     )
 
 

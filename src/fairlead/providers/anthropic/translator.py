@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.errors import FairleadError
+from fairlead.providers.anthropic.reader import FORMAT
 from fairlead.providers.anthropic.request import to_body
 from fairlead.providers.claude import OUTPUT_TOKENS
 from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
@@ -40,7 +41,9 @@ class MessagesTranslator:
     def to_vendor(self, request: ChatRequest) -> Translation:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = to_body(self._upstream_model, read_conversation(request), wishes, self._most, request.stream, lost)
+        body = to_body(
+            self._upstream_model, read_conversation(request, FORMAT), wishes, self._most, request.stream, lost
+        )
         refuse_when_strict(request, lost)
         return Translation([_encode(body)], request.stream, tuple(lost.dropped), tuple(lost.clamped))
 

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from fairlead.errors import FairleadError
 from fairlead.providers.bedrock.errors import failure
+from fairlead.providers.bedrock.reader import FORMAT
 from fairlead.providers.bedrock.request import to_body
 from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.providers.claude import OUTPUT_TOKENS
@@ -53,7 +54,7 @@ class ConverseTranslator:
     def to_vendor(self, request: ChatRequest) -> Translation:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = _encode(to_body(self._upstream_model, read_conversation(request), wishes, self._most, lost))
+        body = _encode(to_body(self._upstream_model, read_conversation(request, FORMAT), wishes, self._most, lost))
         refuse_when_strict(request, lost)
         path = self._stream_path if request.stream else self._whole_path
         headers = b""
