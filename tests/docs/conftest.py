@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.docs.blocks import ROOT
@@ -14,6 +15,7 @@ from tests.e2e.conftest import serving
 
 from fairlead.testing import Reply, ScriptedUpstream
 
+HERE = Path(__file__).parent
 # What pages call: add a line for another model.
 MODELS = (
     "fairlead-demo",
@@ -23,6 +25,12 @@ MODELS = (
     "gemini-2.5-flash",
     "qwen3-32b",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == HERE and {"host", "gateway"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 def configuration(upstream: str) -> str:

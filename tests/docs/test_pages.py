@@ -14,6 +14,7 @@ PAGES = [read(path) for path in pages()]
 MOST_NOT_RUN = 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page.blocks], ids=lambda page: page.name)
 def test_every_block_of_a_page_runs(page: Document, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     place: Place = request.getfixturevalue("gateway" if page.setup == "gateway" else "host")
