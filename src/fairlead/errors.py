@@ -15,6 +15,8 @@ FairleadError
 │   │   └── ModelNotFound      404  model_not_found
 │   ├── NoCandidate            404  no_candidate: no deployment is what the request wants; says why of each
 │   ├── MethodNotAllowed       405  method_not_allowed
+│   ├── RequestTooLarge        413  request_too_large: once it is decoded
+│   ├── UnsupportedEncoding    415  unsupported_encoding
 │   ├── WebSocketRefused       426  websocket_not_supported: the same endpoint answers over HTTP
 │   ├── RateLimited            429  rate_limit_exceeded: of the key, the account or the model; says when to come back
 │   └── UpstreamRefused        4xx  upstream_refused: a provider says that this request is wrong
@@ -183,6 +185,16 @@ class NoCandidate(CallerError):
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"
+
+
+class RequestTooLarge(CallerError):
+    status = 413
+    code = "request_too_large"
+
+
+class UnsupportedEncoding(CallerError):
+    status = 415
+    code = "unsupported_encoding"
 
 
 class WebSocketRefused(CallerError):
@@ -377,7 +389,12 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Nothing; or turn WebSockets off in the client (`supports_websockets = false`).",
     ),
     "request_timeout": Explanation("The head or the body did not arrive in time.", "Send it faster."),
-    "request_too_large": Explanation("The body exceeds `max_body_bytes`.", "Send a smaller body."),
+    "request_too_large": Explanation(
+        "The body exceeds `max_body_bytes`, or 32 MiB once it is decompressed.", "Send a smaller body."
+    ),
+    "unsupported_encoding": Explanation(
+        "The body is compressed in a way that is not supported.", "Send `gzip`, `zstd` or no `Content-Encoding`."
+    ),
     "headers_too_large": Explanation(
         "The headers, or the metadata of a chunked body, exceed the limit.", "Send fewer or smaller headers."
     ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import RequestIdentity, identify
+from fairlead.api.ids import with_alias
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import Door
 from fairlead.errors import InvalidRequest
@@ -20,19 +21,25 @@ LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 
 class CallEndpoint:
-    """Serves the calls of one door. `tracer`: None where nobody receives traces."""
+    """Serves the calls of one door. `tracer`: None where nobody receives traces. `request_id`: another name of the
+    header with the request id, which its clients know; empty: none."""
 
-    __slots__ = ("_door", "_gateway", "_keys", "_tracer")
+    __slots__ = ("_door", "_gateway", "_keys", "_request_id", "_tracer")
 
-    def __init__(self, door: Door, gateway: Gateway, keys: KeyRing, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self, door: Door, gateway: Gateway, keys: KeyRing, tracer: Tracer | None = None, request_id: bytes = b""
+    ) -> None:
+        self._request_id = request_id
         self._door = door
         self._gateway = gateway
         self._keys = keys
         self._tracer = tracer
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
+        if self._request_id:
+            response.extra = with_alias(response.extra, self._request_id)
         identity = identify(request, self._keys, self._door)
-        if len(request.block) > LONG_BODY_BYTES:
+        if len(request.block) > LONG_BODY_BYTES and request.header(b"content-encoding") is None:
             return self._long(request, response, identity)
         return self._call(request, response, identity)
 
@@ -44,6 +51,8 @@ class CallEndpoint:
     def _call(self, request: Request, response: Response, identity: RequestIdentity) -> Coroutine[Any, Any, None]:
         door, tracer = self._door, self._tracer
         demand = door.parse(request)
+        if len(request.block) > response.held:  # it was compressed
+            response.hold(len(request.block) - response.held)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         span = None if tracer is None else begin_span(tracer, request, demand)
         request.release()

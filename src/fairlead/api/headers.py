@@ -15,7 +15,11 @@ class Header(NamedTuple):
 
 REQUEST_HEADERS: Final = (
     Header("authorization", "`Bearer` and an API key."),
+    Header("x-api-key", "An API key, where Anthropic's Messages are spoken."),
     Header("content-type", "`application/json`. It is not checked."),
+    Header("content-encoding", "`gzip` or `zstd`, for `/v1/messages`."),
+    Header("anthropic-version", "Sent on to a provider that speaks Messages, as are all that begin with `anthropic-`."),
+    Header("anthropic-beta", "The same."),
     Header(
         "x-fairlead-timeout",
         "Seconds that the answer may take, from 0.05 to 86,400, such as `30` or `2.5`. After that the call ends with "
@@ -29,6 +33,7 @@ REQUEST_HEADERS: Final = (
 )
 RESPONSE_HEADERS: Final = (
     Header("x-request-id", "On every response. Quote it when you report a problem; the log has it."),
+    Header("request-id", "The same id, where Anthropic's Messages are spoken."),
     Header("x-fairlead-generation-id", "The id of the call, for its receipt."),
     Header(
         "x-fairlead-cost", "The cost of a call in dollars, exact. Not on streams: their last chunk has it in `usage`."

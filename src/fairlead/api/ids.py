@@ -5,6 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from typing import Final
+
+_NAME: Final = len(b"x-request-id: ")
+
+
+def with_alias(line: bytes, name: bytes) -> bytes:
+    """The line of a request id, and the same id under another name."""
+    return b"%b%b: %b" % (line, name, line[_NAME:])
 
 
 def request_id_lines() -> Callable[[], bytes]:

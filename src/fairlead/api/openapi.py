@@ -13,6 +13,7 @@ import msgspec
 
 from fairlead import __version__
 from fairlead.api.routes import Route
+from fairlead.doors.table import DOORS
 from fairlead.http.request import Request, Response
 from fairlead.wire.chat import PARAMETERS
 from fairlead.wire.models import ModelEntry, ModelList
@@ -66,6 +67,62 @@ SCHEMAS: Mapping[str, Any] = {
             "total_tokens": {"type": "integer"},
             "cost": {"type": "number", "description": "Dollars, as SDKs expect it."},
             "cost_usd": {"type": "string", "description": "Dollars, with every digit."},
+        },
+        "additionalProperties": True,
+    },
+    "MessagesRequest": {
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": {
+            "model": {"type": "string", "description": "The id of a model."},
+            "messages": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["role", "content"],
+                    "properties": {
+                        "role": {"enum": ["user", "assistant", "system"]},
+                        "content": {"anyOf": [{"type": "string"}, {"type": "array", "items": _OBJECT}]},
+                    },
+                },
+            },
+            "max_tokens": {"type": "integer", "description": "The most tokens of the answer."},
+            "system": {"anyOf": [{"type": "string"}, {"type": "array", "items": _OBJECT}]},
+            "tools": {"type": "array", "items": _OBJECT},
+            "tool_choice": _OBJECT,
+            "thinking": _OBJECT,
+            "output_config": _OBJECT,
+            "stop_sequences": {"type": "array", "items": {"type": "string"}},
+            "stream": {"type": "boolean"},
+            "temperature": {"type": "number"},
+            "top_p": {"type": "number"},
+            "top_k": {"type": "integer"},
+            "metadata": _OBJECT,
+        },
+        "additionalProperties": True,
+    },
+    "AnthropicMessage": {
+        "type": "object",
+        "required": ["id", "type", "role", "model", "content", "stop_reason", "usage"],
+        "properties": {
+            "id": {"type": "string"},
+            "type": {"const": "message"},
+            "role": {"const": "assistant"},
+            "model": {"type": "string"},
+            "content": {"type": "array", "items": _OBJECT},
+            "stop_reason": {"type": ["string", "null"]},
+            "stop_sequence": {"type": ["string", "null"]},
+            "usage": {
+                "type": "object",
+                "properties": {
+                    "input_tokens": {"type": "integer"},
+                    "output_tokens": {"type": "integer"},
+                    "cost": {"type": "number", "description": "Dollars, as SDKs expect it."},
+                    "cost_usd": {"type": "string", "description": "Dollars, with every digit."},
+                },
+                "additionalProperties": True,
+            },
         },
         "additionalProperties": True,
     },
@@ -226,7 +283,11 @@ def examples() -> Mapping[str, Mapping[str, Any]]:
     """By method and path: `request` and `response`, as a gateway answered. A test compares their members with those of
     real answers."""
     text = (files("fairlead.api") / "examples.json").read_text("utf-8")
-    found: Mapping[str, Mapping[str, Any]] = msgspec.json.decode(text)
+    found: dict[str, Mapping[str, Any]] = msgspec.json.decode(text)
+    for row in DOORS.values():
+        for paths in (row.paths, row.count_paths):
+            for path in paths[1:]:  # the same at another address
+                found[f"POST {path}"] = found[f"POST {paths[0]}"]
     return found
 
 

@@ -32,6 +32,7 @@ class Endpoints:
     here."""
 
     calls: Mapping[str, Endpoint]
+    counts: Mapping[str, Endpoint]
     plan: Endpoint
     models: Models
     performance: Performances
@@ -187,12 +188,29 @@ def call_routes() -> Iterator[Route]:
             )  # fmt: skip
 
 
+def count_routes() -> Iterator[Route]:
+    """Where the tokens of a request are counted, from the same table."""
+    for row in DOORS.values():
+        endpoint = partial(_count, row.name)
+        for path in row.count_paths:
+            yield Route(
+                "POST", path, endpoint, "key", row.operation.name.capitalize(),
+                "Count the tokens of a prompt.",
+                "By the provider where it speaks this API, else by the tokenizer of the model. Nothing is charged.",
+                body=row.body, statuses=(400, 403, 404),
+            )  # fmt: skip
+
+
+def _count(name: str, endpoints: Endpoints) -> Endpoint:
+    return endpoints.counts[name]
+
+
 def _call(name: str, endpoints: Endpoints) -> Endpoint:
     return endpoints.calls[name]
 
 
 def all_routes() -> list[Route]:
-    return [*call_routes(), *ROUTES]
+    return [*call_routes(), *count_routes(), *ROUTES]
 
 
 def served(endpoints: Endpoints) -> list[Route]:

@@ -10,6 +10,7 @@ from fairlead import __version__
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.admission import Admission, admit_no_body
 from fairlead.api.call import CallEndpoint
+from fairlead.api.count_tokens import CountTokens
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint, Routes
 from fairlead.api.health import HealthChecks
@@ -222,6 +223,7 @@ class Parts:
         routes: list[Route] = []
         endpoints = Endpoints(
             calls=self._calls(),
+            counts=self._counts(),
             plan=Plans(DEFAULT_DOOR, self.gateway, self.keys),
             models=Models(servings, self.keys),
             performance=Performances(servings, figures, self.readiness.obstacle),
@@ -252,7 +254,17 @@ class Parts:
         )
 
     def _calls(self) -> dict[str, Endpoint]:
-        return {name: CallEndpoint(row.door, self.gateway, self.keys, self._sender) for name, row in DOORS.items()}
+        return {
+            name: CallEndpoint(row.door, self.gateway, self.keys, self._sender, row.request_id)
+            for name, row in DOORS.items()
+        }
+
+    def _counts(self) -> dict[str, Endpoint]:
+        return {
+            name: CountTokens(row.door, self.gateway, self.keys, row.request_id)
+            for name, row in DOORS.items()
+            if row.count_paths
+        }
 
     def _metrics(self) -> Metrics:
         return Metrics(gauges(self), {"process": self.ledger.name}, lambda: families(self.telemetry.all_totals()))

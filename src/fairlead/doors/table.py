@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from fairlead.doors.door import Door
+from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.operation import RESPONSES_CHAT
+from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Operation
 
@@ -20,7 +22,8 @@ class DoorRow:
     `/v1beta/models/{model}`.
 
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
-    `openapi.SCHEMAS`.
+    `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted. `request_id`: another name of the
+    header with the request id, which its clients know.
     """
 
     name: str
@@ -32,6 +35,8 @@ class DoorRow:
     body: str = "Object"
     answer: str = "Object"
     streams: bool = True
+    count_paths: tuple[str, ...] = ()
+    request_id: bytes = b""
 
 
 _ROWS: Final = (
@@ -50,6 +55,17 @@ _ROWS: Final = (
         "of the call.",
         "ResponsesRequest", "Response",
     ),
+    DoorRow(
+        "anthropic_messages", ("/v1/messages", "/api/v1/messages", "/api/messages"), MESSAGES_CHAT, ANTHROPIC_MESSAGES,
+        "Create a message, whole or as a stream of server-sent events.",
+        "Anthropic's Messages. A provider that speaks the same API gets the request as it was sent, but for the key "
+        "and the model's name; for others it is translated. `usage` also has the cost of the call.",
+        "MessagesRequest", "AnthropicMessage",
+        count_paths=(
+            "/v1/messages/count_tokens", "/api/v1/messages/count_tokens", "/api/messages/count_tokens",
+        ),
+        request_id=b"request-id",
+    ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}
 # Spoken wherever no other door is: by the endpoints that are no calls, and at paths that do not exist.
@@ -65,7 +81,7 @@ class DoorFinder:
         self._paths: dict[str, Door] = {}
         self._prefixes: dict[str, Door] = {}
         for row in rows:
-            for path in row.paths:
+            for path in (*row.paths, *row.count_paths):
                 prefix, brace, _ = path.partition("{")
                 (self._prefixes if brace else self._paths)[prefix] = row.door
 

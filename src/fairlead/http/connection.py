@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from fairlead.errors import CallerGone
+from fairlead.errors import CallerGone, Overloaded
 from fairlead.http.eager import Running
 from fairlead.http.pipeline import BODY_BYTES_PER_TURN, PIPELINED_BYTES, WHOLE_BLOCK_BYTES, Pipeline
 from fairlead.http.reader import CONTINUE, NO_ROOM, peer_of
@@ -226,6 +226,12 @@ class Connection(Pipeline):
         self.server.on_error(response.request, response, error)
         if not response.finished:
             response.abort()
+
+    def hold(self, size: int) -> None:
+        server = self.server
+        server.buffered += size
+        if server.buffered > server.room:
+            raise Overloaded(NO_ROOM)
 
     def streams(self) -> None:
         """A stream begins, which may be open for an hour: what reads requests is released until the next one comes."""

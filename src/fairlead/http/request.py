@@ -11,7 +11,11 @@ from typing import Final
 from fairlead.errors import FairleadError
 from fairlead.http.eager import Running
 
-STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+# Of every status that there may be: providers have some of their own, which are passed on (Anthropic's 529).
+_PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
+STATUS_LINES: Final = {
+    status: f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}\r\n".encode() for status in range(100, 600)
+}
 BODILESS: Final = frozenset({204, 304})
 # Up to here head and body are joined into one buffer; beyond, copying costs more than a second buffer.
 JOIN_BYTES: Final = 65_536
@@ -160,6 +164,10 @@ class Request:
             self.block, self.at = self.block[self.at :], 0
         return self.block
 
+    def replace_body(self, body: bytes) -> None:
+        """With what it holds once it is decoded."""
+        self.block, self.at = body, 0
+
     def header(self, name: bytes) -> bytes | None:
         """The first value of a header (name in lower case), or None."""
         for key, value in self.headers:
@@ -210,6 +218,10 @@ class Channel(asyncio.Protocol):
 
     def answered(self, keep_alive: bool) -> None:
         """The response is complete."""
+        raise NotImplementedError
+
+    def hold(self, size: int) -> None:
+        """Counts more bytes of a request's body. Raises Overloaded when there is no room for them."""
         raise NotImplementedError
 
 
@@ -323,6 +335,11 @@ class Response:
             if out:
                 self._channel.write(out)
         self._finish()
+
+    def hold(self, size: int) -> None:
+        """Counts so many bytes more for the request's body, which has become longer, until it is answered."""
+        self.held += size
+        self._channel.hold(size)
 
     def leave(self, error: BaseException) -> None:
         """Ends the answer with this error now, although its handler continues: what that writes is for nobody, as if

@@ -14,10 +14,11 @@ from dataclasses import replace
 from fairlead.prices import PriceSheet
 from fairlead.providers.dialect import Dialect
 
-# Billed at other rates, or by the call: priority tiers, searches, words that were predicted wrongly.
+# Billed at other rates, or by the call: priority tiers, searches, words that were predicted wrongly. Anthropic's fast
+# mode and its regions have prices of their own, and so have the tools that providers run.
 UNPRICED = frozenset({
-    "code_interpreter", "file_search", "image_generation", "prediction", "service_tier", "web_search",
-    "web_search_options",
+    "code_execution", "code_interpreter", "file_search", "image_generation", "inference_geo", "prediction",
+    "service_tier", "speed", "web_search", "web_search_options",
 })  # fmt: skip
 # Sound is dearer than text: sent where the sheet has another rate for it.
 AUDIO = frozenset({"audio", "modalities"})

@@ -30,6 +30,9 @@ class Dialect:
     signed with Amazon's keys instead. `own_parts`: files and audio stand in parts of its own. `telemetry_name`: what
     OpenTelemetry's conventions call the provider, where they have a name for it.
 
+    `keeps_marks`: in requests that were translated from another API, messages keep the members that are for some
+    providers only (`cache_control`, `reasoning_details`).
+
     `supports_prefill`: every server that speaks it continues a last assistant message, letter by letter; of others
     their vendor's folder knows, model by model.
 
@@ -70,6 +73,7 @@ class Dialect:
     echoes_prefill: bool = False
     short_tool_ids: bool = False
     own_parts: bool = False
+    keeps_marks: bool = False
     parses_control_tokens: bool = False
     keeps_connections: bool = True
 

@@ -60,6 +60,11 @@ def scrubbed(text: str, host: str = "") -> str:
     return without_host(text, host)
 
 
+def holds_secret(text: str) -> bool:
+    """Whether it holds something in the shape of a credential."""
+    return any(pattern.search(text) for pattern in (_WITH_CREDENTIALS, _KEY))
+
+
 def without_host(text: str, host: str) -> str:
     """The text without the name of this host; a name of one word, which may be any word, only where a port follows."""
     if not host or host.lower() not in text.lower():

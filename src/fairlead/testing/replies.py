@@ -49,7 +49,7 @@ class Reply:
     bears the role) sent before a fault that strikes in the middle. `completion_tokens` None counts the words.
     `finish_reason` None is "tool_calls" when there are any, else "stop". `usage` replaces the whole usage object.
     With `continues` a last message of the assistant is the beginning of `text`, and only the rest is sent.
-    `thinking` comes first, where the API spoken has a place for it.
+    `thinking` comes first, where the API spoken has a place for it; with its `signature`, where it has one for that.
     With a `status` other than 200 the answer is an error in vLLM's shape, with `body` (text or bytes) it is just that.
     """
 
@@ -68,3 +68,4 @@ class Reply:
     continues: bool = False
     usage: Mapping[str, Any] | None = None
     thinking: str = ""
+    signature: str = "c2lnbmVk"

@@ -1,5 +1,5 @@
 """A provider that answers what it was told, on a real socket in a thread of its own: in OpenAI's dialect, and at paths
-that end with `/responses` in that API."""
+that end with `/responses` or `/messages` in those APIs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
+from fairlead.testing.messages import MESSAGES
 from fairlead.testing.rendering import CHAT, Speech, dumps, error_body, rest_of
 from fairlead.testing.replies import Fault, Reply
 from fairlead.testing.responses import RESPONSES
@@ -20,6 +21,8 @@ BACKLOG = 4096
 STOP_SECONDS = 10.0
 EVENTS_AT_ONCE = 64
 MODELS = ("scripted",)
+# What writes the answers, by how the path of a call ends; elsewhere it is chat completions.
+SPEECHES = {"/messages": MESSAGES, "/responses": RESPONSES}
 HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -30,7 +33,7 @@ class Script:
         self.default = Reply()
         self.requests: list[Received] = []
         self.cancelled = 0
-        self.paths = ["/chat/completions", "/responses"]
+        self.paths = ["/chat/completions", *SPEECHES]
         self._queue: deque[Reply] = deque()
         self._answered = 0
 
@@ -48,6 +51,9 @@ class Script:
             return False
         if path.endswith("/health") and request.method == "GET":
             await wire.send(_complete(request, 200, b""))
+            return False
+        if path.endswith("/messages/count_tokens"):
+            await wire.send(_complete(request, 200, dumps({"input_tokens": self.default.prompt_tokens})))
             return False
         if not path.endswith(tuple(self.paths)):
             await wire.send(_complete(request, 404, error_body(404, f"Nothing is at {path}.")))
@@ -151,7 +157,9 @@ class ScriptedUpstream(Script):
 
 
 def _speech(request: Received) -> Speech:
-    return RESPONSES if request.path.partition("?")[0].endswith("/responses") else CHAT
+    """What writes the answers to a request."""
+    path = request.path.partition("?")[0]
+    return next((speech for end, speech in SPEECHES.items() if path.endswith(end)), CHAT)
 
 
 async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> bool:

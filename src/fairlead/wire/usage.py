@@ -31,6 +31,7 @@ __all__ = [
     "Provenance",
     "TokenClasses",
     "Usage",
+    "usage_as_anthropic",
     "usage_as_openai",
     "usage_as_responses",
     "usage_from_anthropic",
@@ -215,6 +216,22 @@ def usage_as_openai(usage: Usage) -> bytes:
                 "reasoning_tokens": tokens.reasoning,
                 "audio_tokens": tokens.audio_output,
             },
+        }
+    )
+
+
+def usage_as_anthropic(usage: Usage) -> bytes:
+    """The normal form as Anthropic's `usage`, whose `input_tokens` are the fresh ones alone."""
+    tokens = usage.tokens
+    short, long = tokens.cache_write_5m, tokens.cache_write_1h
+    return msgspec.json.encode(
+        {
+            "input_tokens": usage.prompt - tokens.cached_input - short - long,
+            "cache_creation_input_tokens": short + long,
+            "cache_read_input_tokens": tokens.cached_input,
+            "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
+            "output_tokens": usage.completion,
+            "output_tokens_details": {"thinking_tokens": tokens.reasoning},
         }
     )
 

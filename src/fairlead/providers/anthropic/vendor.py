@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead.providers.anthropic.native import NativeMessages
 from fairlead.providers.anthropic.reader import MessageFormat
 from fairlead.providers.anthropic.translator import MessagesTranslator
 from fairlead.providers.claude import supports_prefill
@@ -35,5 +36,13 @@ def _translated(binding: Binding) -> TranslatedChat:
     return translated_chat(binding, _translator(binding), MessageFormat())
 
 
-CHAT_API = OperationAPI(MESSAGES, translated=_translated)
+def _native(binding: Binding) -> NativeMessages:
+    assert binding.new_writer is not None
+    return NativeMessages(
+        binding.dialect, binding.public_model, binding.upstream_model, binding.dialect.path_of(binding.upstream_model),
+        binding.new_writer, _translated(binding),
+    )  # fmt: skip
+
+
+CHAT_API = OperationAPI(MESSAGES, _native, _translated)
 ANTHROPIC = VendorAPI("anthropic", (DIALECT,), {CHAT: CHAT_API}, _supports_prefill)

@@ -23,7 +23,7 @@ _NO_FILES: frozenset[Need] = frozenset({"files", "file_ids"})
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 ROWS: tuple[Dialect, ...] = (
-    Dialect("generic", carries=None, passes_unknown=True),
+    Dialect("generic", carries=None, passes_unknown=True, keeps_marks=True),
     Dialect(
         "openai",
         telemetry_name="openai",

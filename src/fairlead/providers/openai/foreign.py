@@ -1,49 +1,74 @@
-"""Requests of callers of other APIs, for providers that refuse what their own API does not have."""
+"""Requests that were translated from another API, as OpenAI's own servers take them: without the members of messages
+that are only for other providers, which strict servers refuse (Groq: "property 'cache_control' is unsupported")."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
 from fairlead.errors import FairleadError
-from fairlead.providers.openai.adapter import OpenAIChat, UpstreamCall
+from fairlead.providers.openai.adapter import OpenAIChat
+from fairlead.providers.openai.shapes import UpstreamCall
 from fairlead.wire.chat_request import ChatRequest
 
-# What other providers must get back of their reasoning (`providers/conversation.py`): members of messages and of calls.
-_NEEDLES: Final = (b'"reasoning_details"', b'"extra_content"')
-_messages: Final = msgspec.json.Decoder(list[dict[str, Raw]])
-_calls: Final = msgspec.json.Decoder(list[dict[str, Raw]])
+# Of a message, of a part of its content, of a tool call.
+_OF_MESSAGE, _OF_PART, _OF_CALL = "reasoning_details", "cache_control", "extra_content"
+_NEEDLES: Final = tuple(b'"%b"' % name.encode() for name in (_OF_MESSAGE, _OF_PART, _OF_CALL))
+_list: Final = msgspec.json.Decoder(list[dict[str, Raw]])
+_encode: Final = msgspec.json.encode
 
 
-class WithoutReasoning:
-    """A `Translator`: the chat of a provider, less what only another one could read."""
+class ForeignCallers:
+    """A `Translator` for one deployment."""
 
-    __slots__ = ("_chat",)
+    __slots__ = ("_adapter", "_keeps")
 
-    def __init__(self, chat: OpenAIChat) -> None:
-        self._chat = chat
+    def __init__(self, adapter: OpenAIChat, *, keeps_marks: bool) -> None:
+        self._adapter = adapter
+        self._keeps = keeps_marks
 
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
-        messages = bytes(request.messages)
-        if any(needle in messages for needle in _NEEDLES):
-            request = request.copy()
-            request.messages = _plain(request.messages)
-        return self._chat.to_vendor(request)
+        """Raises InvalidRequest, in strict mode also for what cannot be carried."""
+        if not self._keeps:
+            text = bytes(request.messages)
+            if any(needle in text for needle in _NEEDLES):
+                request = request.copy()
+                request.messages = plain(request.messages)
+        return self._adapter.to_vendor(request)
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
-        return self._chat.error(status, headers, body)
+        return self._adapter.error(status, headers, body)
 
 
-def _plain(raw: Raw) -> Raw:
-    messages = _messages.decode(raw)
-    for message in messages:
-        message.pop("reasoning_details", None)
-        if "tool_calls" in message:
-            calls = _calls.decode(message["tool_calls"])
-            for call in calls:
-                call.pop("extra_content", None)
-            message["tool_calls"] = Raw(msgspec.json.encode(calls))
-    return Raw(msgspec.json.encode(messages))
+def plain(messages: Raw) -> Raw:
+    """The messages without these members; a lone text is a string again."""
+    found = _list.decode(messages)
+    for message in found:
+        message.pop(_OF_MESSAGE, None)
+        content = message.get("content")
+        if content is not None and memoryview(content)[0] == 0x5B:
+            message["content"] = _plain_content(content)
+        calls = message.get("tool_calls")
+        if calls is not None and memoryview(calls)[0] == 0x5B:
+            message["tool_calls"] = _without(calls, _OF_CALL)
+    return Raw(_encode(found))
+
+
+def _plain_content(content: Raw) -> Raw:
+    parts: list[Any] = _list.decode(content)
+    for part in parts:
+        part.pop(_OF_PART, None)
+    if len(parts) == 1 and parts[0].keys() == {"type", "text"}:
+        text: Raw = parts[0]["text"]
+        return text
+    return Raw(_encode(parts))
+
+
+def _without(raw: Raw, name: str) -> Raw:
+    items = _list.decode(raw)
+    for item in items:
+        item.pop(name, None)
+    return Raw(_encode(items))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
-from fairlead.providers.openai.foreign import WithoutReasoning
+from fairlead.providers.openai.foreign import ForeignCallers
 from fairlead.providers.openai.reader import ChunkFormat
 from fairlead.providers.translated import TranslatedChat, translated_chat
 from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS
@@ -16,9 +16,9 @@ def _native(binding: Binding) -> OpenAIChat:
 
 
 def _translated_chat(binding: Binding) -> TranslatedChat:
-    chat = _native(binding)
-    translator = chat if binding.dialect.passes_unknown else WithoutReasoning(chat)
-    return translated_chat(binding, translator, ChunkFormat())
+    return translated_chat(
+        binding, ForeignCallers(_native(binding), keeps_marks=binding.dialect.keeps_marks), ChunkFormat()
+    )
 
 
 def _translated(dialect: Dialect) -> frozenset[str]:

@@ -1,0 +1,95 @@
+"""How many tokens a prompt has: asked of the provider where it speaks the caller's API, counted here elsewhere.
+
+Nothing is charged, held or recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, runtime_checkable
+
+from fairlead.accounts.caller import Caller
+from fairlead.accounts.keys import KeyRing
+from fairlead.api.auth import identify
+from fairlead.api.ids import with_alias
+from fairlead.doors.door import Door
+from fairlead.errors import CallerError, FairleadError
+from fairlead.gateway.gateway import Gateway
+from fairlead.http.request import Request, Response
+from fairlead.routing.demand import Demand
+from fairlead.routing.protocols import Call, Headers
+from fairlead.routing.upstream import Upstream, send
+from fairlead.wire.heads import JSON_HEAD
+
+# Anthropic's for an image of the usual size; what others count is between 85 and 5,000.
+IMAGE_TOKENS: Final = 1_600
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """An adapter whose provider counts the tokens of a prompt, and answers in the caller's API."""
+
+    def count_call(self, payload: Any, /) -> Call: ...
+
+    def error(self, status: int, headers: Headers, body: bytes, /) -> FairleadError: ...
+
+
+class CountTokens:
+    """Counts for the callers of one door. `request_id`: as of `CallEndpoint`."""
+
+    __slots__ = ("_door", "_gateway", "_keys", "_request_id")
+
+    def __init__(self, door: Door, gateway: Gateway, keys: KeyRing, request_id: bytes = b"") -> None:
+        self._door = door
+        self._gateway = gateway
+        self._keys = keys
+        self._request_id = request_id
+
+    def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None]:
+        if self._request_id:
+            response.extra = with_alias(response.extra, self._request_id)
+        caller = identify(request, self._keys, self._door).caller
+        demand = self._door.parse(request)
+        if len(request.block) > response.held:  # it was compressed
+            response.hold(len(request.block) - response.held)
+        request.release()
+        return self._answer(demand, caller, response)
+
+    async def _answer(self, demand: Demand, caller: Caller, response: Response) -> None:
+        _, plan = await self._gateway.plan(demand, caller)
+        upstream = plan.candidates[0] if plan.candidates else None
+        body: bytes | None = None
+        if upstream is not None:
+            adapter: object = upstream.adapters.get(demand.payload.api)
+            if isinstance(adapter, CountsTokens):
+                body = await _ask(upstream, adapter, adapter.count_call(demand.payload))
+        if body is None:
+            body = await _count(demand, None if upstream is None else upstream.family)
+        response.send(200, JSON_HEAD, body)
+
+
+async def _ask(upstream: Upstream, adapter: CountsTokens, call: Call) -> bytes | None:
+    """The provider's answer; None when it has none. Raises its refusal of the request."""
+    exchange = send(upstream, call)
+    refused: FairleadError | None = None
+    try:
+        status = await exchange.head()
+        body = await exchange.read()
+        if status == 200:
+            return body
+        refused = adapter.error(status, exchange.headers, body)
+    except FairleadError:
+        return None
+    finally:
+        exchange.cancel()
+    if isinstance(refused, CallerError) and refused.status != 404:
+        raise refused
+    return None
+
+
+async def _count(demand: Demand, family: str | None) -> bytes:
+    loop = asyncio.get_running_loop()
+    counted = await loop.run_in_executor(None, demand.operation.count, demand.payload, family, True)
+    tokens = counted.tokens + demand.operation.media_tokens(demand.payload, IMAGE_TOKENS)
+    return b'{"input_tokens":%d}' % tokens

@@ -1,0 +1,1 @@
+"""Anthropic's Messages as callers write them: https://platform.claude.com/docs/en/api/messages"""

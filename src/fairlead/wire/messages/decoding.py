@@ -1,0 +1,31 @@
+"""Decoding parts of a Messages request, with errors as Anthropic writes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from fairlead.errors import InvalidRequest
+
+# The first bytes of JSON values.
+STRING: Final = 0x22
+LIST: Final = 0x5B
+OBJECT: Final = 0x7B
+
+
+def first_byte(raw: Raw) -> int:
+    return memoryview(raw)[0]
+
+
+def decoded(decoder: msgspec.json.Decoder[Any], raw: Raw, where: str) -> Any:
+    """Raises InvalidRequest with the place of what is wrong, as Anthropic writes it (`messages.0.role`)."""
+    try:
+        return decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        sentence, _, path = str(error).partition(" - at `$")
+        place = where + path.rstrip("`").replace("[", ".").replace("]", "")
+        raise InvalidRequest(f"{place}: {sentence[:200]}.", param=where.partition(".")[0]) from None
+    except RecursionError:
+        raise InvalidRequest(f"{where}: nested too deeply.", param=where.partition(".")[0]) from None
