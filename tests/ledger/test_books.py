@@ -68,6 +68,7 @@ def store(tmp_path: Path, database_url: str | None) -> Iterator[Store]:
     opened.close()
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=6))
 @settings(max_examples=25, deadline=None)
 def test_replays_in_any_order_bill_each_call_once(

@@ -102,6 +102,7 @@ def test_an_export_that_fails_leaves_no_half_file(store: Store, tmp_path: Path) 
     assert [path.name for path in tmp_path.glob("*x.csv*")] == ["x.csv"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     with store.write() as connection:

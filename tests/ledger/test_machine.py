@@ -280,6 +280,7 @@ class Money(RuleBasedStateMachine):
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "examples"), [("memory", 60), ("sqlite", 12), ("postgresql", 12)])
 def test_any_order_of_events_keeps_the_money_right(
     kind: str, examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -204,6 +204,7 @@ def test_any_layout_without_a_double_is_taken() -> None:
     assert parse_chat(escaped).model == "m"
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(st.text(max_size=8), st.none() | st.text(max_size=5) | st.integers() | st.lists(st.booleans())),
     st.sampled_from([(",", ":"), (", ", ": "), (" ,\n", " :\t")]),
