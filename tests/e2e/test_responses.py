@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import httpx2 as httpx
 import openai
 import pytest
+import zstandard
 from openai.types.responses import Response
 from pydantic import BaseModel
 from tests.e2e.conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
@@ -313,6 +315,19 @@ def test_a_failure_before_the_first_word_is_a_status(served: Served, upstream: S
     answer = post(served, {"model": name, "input": "Count.", "stream": True})
     assert answer.status_code == 502
     assert answer.json()["error"]["code"] == "upstream_cut"
+
+
+@BOTH
+def test_compressed_bodies(served: Served, upstream: ScriptedUpstream, name: str) -> None:
+    """Codex compresses with zstd."""
+    body = json.dumps({"model": name, "input": "word " * 50_000}).encode()
+    for encoding, compressed in (("zstd", zstandard.compress(body)), ("gzip", gzip.compress(body))):
+        upstream.enqueue(Reply("Unpacked."))
+        answer = post(served, compressed, **{"content-encoding": encoding})
+        assert answer.status_code == 200, answer.text
+        assert len(upstream.requests[-1].body) > 250_000
+    assert post(served, body, **{"content-encoding": "br"}).status_code == 415
+    assert post(served, body, **{"content-encoding": "gzip"}).status_code == 400
 
 
 def test_keys(served: Served) -> None:

@@ -19,6 +19,7 @@ from fairlead.api.health import HealthChecks
 from fairlead.api.models import Models
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
+from fairlead.api.stored import StoredResponses
 from fairlead.doors.table import DOORS
 from fairlead.http.request import Request, Response
 
@@ -41,6 +42,7 @@ class Endpoints:
     checks: HealthChecks
     openapi: Endpoint
     metrics: Endpoint | None
+    stored: StoredResponses
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,29 @@ def _model(endpoints: Endpoints) -> Endpoint:
     return endpoints.performance.or_else(endpoints.models.one)
 
 
+def _stored(endpoints: Endpoints) -> Endpoint:
+    """A stored response, or the items of its request: the end of the path decides."""
+    return endpoints.stored.read
+
+
 ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET", "/v1/responses/{id}", _stored, "key", "Chat", "Retrieve a stored response.",
+        "Only where the operator has `[responses] store` on, and only a response of your own account.",
+        answer="Response", statuses=(400, 404),
+    ),
+    Route(
+        "GET", "/v1/responses/{id}/input_items", _stored, "key", "Chat",
+        "List what a stored response was asked with, the newest first.", statuses=(404,),
+    ),
+    Route(
+        "DELETE", "/v1/responses/{id}", lambda to: to.stored.delete, "key", "Chat", "Delete a stored response.",
+        statuses=(404,),
+    ),
+    Route(
+        "POST", "/v1/responses/{id}/cancel", lambda to: to.stored.cancel, "key", "Chat", "Cancel a response.",
+        "Nothing runs in the background here, so it is always refused with 400.", statuses=(400, 404),
+    ),
     Route(
         "POST", "/v1/plan", lambda to: to.plan, "key", "Chat",
         "Show how a chat request would be routed now.",

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fairlead import __version__
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.admission import Admission, admit_no_body
+from fairlead.api.archive import ResponseArchive
 from fairlead.api.call import CallEndpoint
 from fairlead.api.count_tokens import CountTokens
 from fairlead.api.credit import Credit
@@ -21,6 +22,7 @@ from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
 from fairlead.api.routes import Endpoints, Route, served, tables, with_body
+from fairlead.api.stored import StoredResponses, StoringEndpoint
 from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.compose.gauges import gauges
@@ -126,6 +128,8 @@ class Parts:
             self.servings.upstreams, self.health, self._clock, self.ledger, self._schedule(serving),
             PATIENCE_SECONDS if service.place else 0.0,
         )  # fmt: skip
+        kept_days = settings.responses.keep_days
+        self._archive = ResponseArchive(store, kept_days) if settings.responses.store else None
         self.readiness = Readiness(self.servings, self.ledger, store)
         self.server = self._make_server()
 
@@ -161,6 +165,8 @@ class Parts:
         begin("telemetry writer", self.telemetry.run)
         begin("routing writer", self.routing.run)
         begin("deployment probes", self.probes.run)
+        if self._archive is not None:
+            begin("stored responses", self._archive.forget)
         begin("retired connections", self.close_retired)
         begin("heap trimming", lambda: trim_heap_when_idle(lambda: server.requests, lambda: server.in_flight))
 
@@ -234,6 +240,7 @@ class Parts:
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
             openapi=OpenApi(routes),
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
+            stored=StoredResponses(self._archive, self.keys),
         )
         routes += served(endpoints)
         doors = DoorFinder(DOORS.values())
@@ -254,10 +261,13 @@ class Parts:
         )
 
     def _calls(self) -> dict[str, Endpoint]:
-        return {
-            name: CallEndpoint(row.door, self.gateway, self.keys, self._sender, row.request_id)
-            for name, row in DOORS.items()
-        }
+        calls: dict[str, Endpoint] = {}
+        for name, row in DOORS.items():
+            if self._archive is not None and row.storing is not None:
+                calls[name] = StoringEndpoint(row.storing, self.gateway, self.keys, self._archive, self._sender)
+            else:
+                calls[name] = CallEndpoint(row.door, self.gateway, self.keys, self._sender, row.request_id)
+        return calls
 
     def _counts(self) -> dict[str, Endpoint]:
         return {

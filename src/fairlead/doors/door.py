@@ -8,6 +8,7 @@ from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.routing.demand import Demand
 from fairlead.wire.answer import WriterFactory
+from fairlead.wire.stored import Archive
 
 
 class Door(Protocol):
@@ -40,3 +41,13 @@ class Door(Protocol):
 
     def error_event(self, error: FairleadError) -> bytes:
         """The last bytes of a stream that ends for this reason."""
+
+
+class StoringDoor(Door, Protocol):
+    """A door whose answers can be stored, so that a request may refer to an earlier one."""
+
+    def parse_stored(self, request: Request) -> Demand:
+        """As `parse`, where answers are stored."""
+
+    async def recalled(self, demand: Demand, account_id: str, archive: Archive) -> Demand:
+        """The same with what it refers to, and with where its answer is stored. Raises CallerError."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.doors.door import Door
+from fairlead.doors.door import Door, StoringDoor
 from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
@@ -24,6 +24,7 @@ class DoorRow:
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
     `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted. `request_id`: another name of the
     header with the request id, which its clients know.
+    `storing`: the door where answers are stored; None: those of this row never are.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DoorRow:
     streams: bool = True
     count_paths: tuple[str, ...] = ()
     request_id: bytes = b""
+    storing: StoringDoor | None = None
 
 
 _ROWS: Final = (
@@ -53,7 +55,7 @@ _ROWS: Final = (
         "OpenAI's Responses. A provider that speaks the Responses API gets the request as it came; for others it is "
         "translated: what they cannot be sent is named in `x-fairlead-dropped`, or rejected. `usage` also has the cost "
         "of the call.",
-        "ResponsesRequest", "Response",
+        "ResponsesRequest", "Response", storing=RESPONSES_DOOR,
     ),
     DoorRow(
         "anthropic_messages", ("/v1/messages", "/api/v1/messages", "/api/messages"), MESSAGES_CHAT, ANTHROPIC_MESSAGES,

@@ -232,6 +232,15 @@ class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
         return "TelemetrySettings()"
 
 
+class ResponsesSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether responses are stored. Off: nothing of them is ever on the disk."""
+
+    store: Annotated[
+        bool, Doc("store responses, so that callers can read them again and continue them (`previous_response_id`)")
+    ] = False
+    keep_days: Annotated[int, Meta(ge=1, le=365), Doc("days to keep them; an account keeps its newest 10,000")] = 30
+
+
 class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How a deployment is chosen for a call, and what is done when it fails."""
 
@@ -535,6 +544,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     site: SiteSettings = SiteSettings()
     ledger: LedgerSettings = LedgerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    responses: ResponsesSettings = ResponsesSettings()
     routing: RoutingSettings = RoutingSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()

@@ -244,3 +244,17 @@ decisions = Table(
     Column("body", Text, nullable=False),  # JSON
     Index("decisions_at", "at"),
 )
+
+# Responses that callers can read again and continue, where the operator has that on. `items`: the input of the
+# request, a JSON list; `previous`: the response that it continues, "": none.
+responses = Table(
+    "responses",
+    metadata,
+    Column("account_id", String(32), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("previous", String(128), nullable=False),
+    Column("items", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Index("responses_at", "at"),
+)

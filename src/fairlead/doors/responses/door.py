@@ -9,12 +9,15 @@ from fairlead.doors.openai_errors import error_body, error_head
 from fairlead.doors.responses.errors import error_event
 from fairlead.doors.responses.operation import RESPONSES_CHAT
 from fairlead.doors.responses.parse import read_responses
+from fairlead.doors.responses.request import ResponsesRequest
+from fairlead.doors.responses.stored import recalled
 from fairlead.doors.responses.writer import ResponsesWriter
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.routing.demand import Demand
 from fairlead.wire.answer import WriterFactory
 from fairlead.wire.apis import RESPONSES
+from fairlead.wire.stored import Archive
 
 
 class ResponsesDoor:
@@ -33,6 +36,13 @@ class ResponsesDoor:
 
     def parse(self, request: Request) -> Demand:
         return RESPONSES_CHAT.demand(read_responses(request))
+
+    def parse_stored(self, request: Request) -> Demand:
+        return RESPONSES_CHAT.demand(read_responses(request, is_stored=True))
+
+    async def recalled(self, demand: Demand, account_id: str, archive: Archive) -> Demand:
+        payload: ResponsesRequest = demand.payload
+        return RESPONSES_CHAT.demand(await recalled(payload, account_id, archive))
 
     def error(self, error: FairleadError) -> tuple[bytes, bytes]:
         if error.native_api == RESPONSES and error.native_body:

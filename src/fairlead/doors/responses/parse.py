@@ -29,6 +29,7 @@ from fairlead.doors.responses.shapes import (
     Tool,
 )
 from fairlead.errors import InvalidRequest
+from fairlead.http.decoding import decode_body
 from fairlead.http.request import Request
 from fairlead.wire import media
 from fairlead.wire.body import checked, members_of
@@ -55,6 +56,7 @@ _KEPT_ELSEWHERE: Final = {
 
 def read_responses(request: Request, *, is_stored: bool = False) -> ResponsesRequest:
     """`is_stored`: responses are stored here, so that a request may refer to an earlier one. Raises InvalidRequest."""
+    decode_body(request)
     body = request.body
     fields = members_of(body)
     options = _ours(fields, "fairlead", FAIRLEAD) or _NO_OPTIONS

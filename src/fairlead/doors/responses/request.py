@@ -194,7 +194,7 @@ class ResponsesRequest:
                 setattr(changed, name, neutral.with_cap(tokens))
         return changed
 
-    def with_history(self, history: list[Raw], keep: Keep) -> ResponsesRequest:
+    def with_history(self, history: list[Raw], keep: Keep | None) -> ResponsesRequest:
         """The same behind the items of a stored conversation, and to be stored itself."""
         changed = self._copy()
         changed.history = history
@@ -235,7 +235,7 @@ class ResponsesRequest:
         changes["model"] = upstream_model
         if self.given.get(CAP, NULL) != self.fields.get(CAP, NULL):
             changes[CAP] = self.given[CAP]
-        if self.history:
+        if "previous_response_id" in self.fields:
             changes["previous_response_id"] = None
         gone = tuple(name.removeprefix("tools.") for name in without if name.startswith("tools."))
         if "service_tier" in without:
@@ -261,13 +261,16 @@ class ResponsesRequest:
     def _whole_input(self) -> Raw:
         """With the history before it."""
         own = self.fields.get("input", NULL)
-        if not self.history:
-            return own
-        if memoryview(own)[0] == 0x22:
-            mine = [Raw(b'{"type":"message","role":"user","content":%b}' % own)]
-        else:
-            mine = msgspec.json.decode(own, type=list[Raw])
-        return Raw(_encode([*self.history, *mine]))
+        return Raw(_encode([*self.history, *items_of(own)])) if self.history else own
+
+
+def items_of(given: Raw) -> list[Raw]:
+    """The items of an `input`, of which a text is one."""
+    if given == NULL:
+        return []
+    if memoryview(given)[0] == 0x22:
+        return [Raw(b'{"type":"message","role":"user","content":%b}' % given)]
+    return msgspec.json.decode(given, type=list[Raw])
 
 
 class _Typed(Struct):

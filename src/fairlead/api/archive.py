@@ -1,0 +1,124 @@
+"""The archive of one process: responses are stored by the threads of the database, and can be read at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.errors import InvalidRequest, NotFound
+from fairlead.store import Store, reason
+from fairlead.store.responses import delete_response, forget_responses, keep_response, stored_response
+from fairlead.wire.stored import StoredResponse
+
+log = logging.getLogger("fairlead.api")
+
+# A response and the input of its request together, in bytes. A longer one is not stored.
+LONGEST_STORED: Final = 16_777_216
+# Those that wait for the database. When there are more, they are not stored.
+MOST_WAITING_BYTES: Final = 67_108_864
+MOST_STORED: Final = 10_000  # of an account; the oldest are deleted
+MOST_CHAINED: Final = 1_000
+LONGEST_ID: Final = 128
+FORGET_SECONDS: Final = 3_600.0
+
+
+class ResponseArchive:
+    """An `Archive`."""
+
+    __slots__ = ("_keep_days", "_store", "_waiting", "_waiting_bytes")
+
+    def __init__(self, store: Store, keep_days: int) -> None:
+        self._store = store
+        self._keep_days = keep_days
+        self._waiting: dict[tuple[str, str], StoredResponse] = {}
+        self._waiting_bytes = 0
+
+    def keep(self, account_id: str, response: StoredResponse) -> None:
+        size = len(response.items) + len(response.body)
+        if size > LONGEST_STORED or self._waiting_bytes + size > MOST_WAITING_BYTES or len(response.id) > LONGEST_ID:
+            log.warning(
+                "response not stored: id=%s bytes=%d waiting_bytes=%d", response.id[:128], size, self._waiting_bytes
+            )
+            return
+        place = (account_id, response.id)
+        self._waiting[place] = response
+        self._waiting_bytes += size
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._store.threads, self._write, account_id, response).add_done_callback(
+            lambda _: self._written(place, size)
+        )
+
+    def _write(self, account_id: str, response: StoredResponse) -> None:
+        try:
+            with self._store.write() as connection:
+                keep_response(connection, account_id, response)
+        except SQLAlchemyError as error:
+            log.warning("response not stored: id=%s database said: %s", response.id, reason(error))
+
+    def _written(self, place: tuple[str, str], size: int) -> None:
+        self._waiting.pop(place, None)
+        self._waiting_bytes -= size
+
+    async def one(self, account_id: str, response_id: str) -> StoredResponse:
+        """Raises NotFound, also for a response of another account."""
+        waiting = self._waiting.get((account_id, response_id))
+        if waiting is not None:
+            return waiting
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._store.threads, self._read, account_id, response_id)
+        if found is None:
+            raise _not_found(response_id)
+        return found
+
+    def _read(self, account_id: str, response_id: str) -> StoredResponse | None:
+        if len(response_id) > LONGEST_ID:
+            return None
+        with self._store.read() as connection:
+            return stored_response(connection, account_id, response_id)
+
+    async def chain(self, account_id: str, response_id: str) -> list[StoredResponse]:
+        found: list[StoredResponse] = []
+        size = 0
+        while response_id:
+            one = await self.one(account_id, response_id)
+            size += len(one.items) + len(one.body)
+            if len(found) >= MOST_CHAINED or size > LONGEST_STORED:
+                raise InvalidRequest(
+                    f"The conversation of previous_response_id has more than {MOST_CHAINED:,} responses or "
+                    f"{LONGEST_STORED:,} bytes.",
+                    param="previous_response_id",
+                )
+            found.append(one)
+            response_id = one.previous
+        return found[::-1]
+
+    async def delete(self, account_id: str, response_id: str) -> None:
+        """Raises NotFound."""
+        await self.one(account_id, response_id)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._store.threads, self._delete, account_id, response_id)
+        self._waiting.pop((account_id, response_id), None)
+
+    def _delete(self, account_id: str, response_id: str) -> None:
+        with self._store.write() as connection:
+            delete_response(connection, account_id, response_id)
+
+    async def forget(self) -> None:
+        """Deletes what has been kept long enough, again and again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await loop.run_in_executor(self._store.threads, self._forget)
+            await asyncio.sleep(FORGET_SECONDS)
+
+    def _forget(self) -> None:
+        with self._store.write() as connection:
+            forget_responses(connection, self._keep_days, MOST_STORED)
+
+
+def _not_found(response_id: str) -> NotFound:
+    return NotFound(
+        f"There is no response {response_id[:64]!r} here: it is unknown, deleted, too old, or another account's."
+    )
