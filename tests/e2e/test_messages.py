@@ -22,7 +22,7 @@ import zstandard
 from fairlead.testing import Fault, Received, Reply, ScriptedUpstream, ToolCall
 from fairlead.tokens import count_text
 
-from .conftest import Served, eventually, provider, serving
+from .conftest import IN_ORDER, Served, eventually, provider, serving
 from .test_credit import new_key
 from .test_disconnects import receipt_of
 
@@ -411,6 +411,64 @@ def test_a_lowered_cap_is_all_that_changes(scene: Scene) -> None:
     sent = scene.last(CLAUDE).body
     cap = json.loads(sent)["max_tokens"]
     assert sent == body.replace(b'"claude-x"', b'"claude-x-20260101"')[:-1] + b',"max_tokens":%d}' % cap
+
+
+# --- two providers of one model
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """`pool` is served by one that does not speak Messages, and after it by one that does; `back`: the other way."""
+    with ScriptedUpstream() as claude, ScriptedUpstream() as other:
+        config = IN_ORDER.replace("[routing]", "[routing]\nretries = 2")
+        config += provider(claude.url, name="ant", dialect="anthropic") + provider(other.url, name="own")
+        for name, order in (("pool", ("own", "ant")), ("back", ("ant", "own"))):
+            config += f'[[models]]\nid = "{name}"\n'
+            for whose in order:
+                config += (
+                    f'[[models.deployments]]\nprovider = "{whose}"\nupstream_model = "{name}-{whose}"\n'
+                    'price = { input = "3", output = "15" }\nallow_parameters = ["*"]\n'
+                )
+        with serving(tmp_path_factory.mktemp("mixed"), config) as running:
+            yield Scene(running, claude, other)
+
+
+def test_what_the_first_deployment_cannot_be_sent_goes_to_the_next(mixed: Scene) -> None:
+    before = len(mixed.other.requests)
+    search = {"type": "web_search_20250305", "name": "web_search"}
+    file = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+    for members in (
+        {"tools": [search]},
+        {"messages": [{"role": "user", "content": [file]}]},
+        {"thread": {"type": "create"}},
+    ):
+        status, headers, body = post(mixed, asking("pool", **members))
+        assert (status, headers["x-fairlead-deployment"]) == (200, "ant/pool-ant"), body
+        sent = mixed.claude.requests[-1].json
+        assert all(sent[name] == value for name, value in members.items())
+    assert len(mixed.other.requests) == before
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    "reply", [Reply(status=529), Reply(status=429), Reply(fault=Fault.ERROR_EVENT, after_chunks=2)]
+)
+def test_a_provider_that_fails_before_the_first_word_is_replaced(mixed: Scene, reply: Reply, streamed: bool) -> None:
+    mixed.claude.enqueue(reply)
+    status, headers, body = post(mixed, asking("back", stream=streamed))
+    assert status == 200
+    if reply.status != 429:
+        assert headers["x-fairlead-deployment"] == "own/back-own"
+    assert b"scripted failure" not in body
+    eventually(lambda: post(mixed, asking("back"))[1].get("x-fairlead-deployment") == "ant/back-ant")
+
+
+def test_when_all_fail_the_error_is_in_anthropics_shape(mixed: Scene) -> None:
+    mixed.claude.enqueue(*[Reply(status=529)] * 3)
+    mixed.other.enqueue(*[Reply(status=500)] * 3)
+    status, _, body = post(mixed, asking("back"))
+    assert status in (502, 529)
+    assert json.loads(body)["type"] == "error"
 
 
 # --- when it breaks

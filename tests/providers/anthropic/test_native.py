@@ -94,7 +94,7 @@ def test_reasoning_of_others_is_left_out_and_the_rest_stays() -> None:
 
 
 def test_a_word_that_only_looks_like_a_tag_stays() -> None:
-    text = b'{"model":"public","messages":[{"role":"user","content":[{"type":"text","text":"fairlead: a tag?"}]}]}'
+    text = b'{"model":"public","messages":[ {"role":"user" ,"content":[ {"type":"text","text":"fairlead: a tag?"}]} ]}'
     assert sent(text)[0] == text.replace(b"public", b"up-1")
 
 

@@ -24,7 +24,7 @@ from fairlead.wire.messages.decoding import LIST, STRING, decoded, first_byte
 from fairlead.wire.messages.neutral import to_chat
 from fairlead.wire.messages.shapes import NULL, Kind, Message, SourceKind
 from fairlead.wire.preferences import Preferences
-from fairlead.wire.reasoning_tags import NEEDLE
+from fairlead.wire.reasoning_tags import NEEDLE, QUICK_NEEDLE
 from fairlead.wire.traceparent import TraceContext
 
 # Members for the gateway itself, never sent on.
@@ -126,7 +126,7 @@ class MessagesRequest:
     @property
     def has_tagged_reasoning(self) -> bool:
         """Reasoning of another provider, or of none, has come back in it."""
-        return NEEDLE in self.body
+        return QUICK_NEEDLE in self.body and NEEDLE in self.body
 
     def neutral(self) -> ChatRequest:
         """The request in OpenAI's shape; `lost` and `echo` are there when it has been asked for."""

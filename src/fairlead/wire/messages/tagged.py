@@ -29,17 +29,22 @@ _value: Final = msgspec.json.Decoder(_Value)
 
 
 def without_tagged(messages: Raw) -> bytes:
-    """Blocks without a tag stay the bytes that they were; a message that has no other is left out."""
+    """Blocks without a tag stay the bytes that they were; a message that has no other is left out. Where there is no
+    such block, everything stays."""
     kept = []
+    changed = False
     for message in decoded(_messages, messages, "messages"):
         content = message.get("content", NULL)
         if NEEDLE in bytes(content) and first_byte(content) == LIST:
-            blocks = [_without_citations(block) for block in _blocks.decode(content) if not _is_tagged(block)]
-            if not blocks:
-                continue
-            message["content"] = Raw(_encode(blocks))
+            before = _blocks.decode(content)
+            blocks = [_without_citations(block) for block in before if not _is_tagged(block)]
+            if blocks != before:
+                changed = True
+                if not blocks:
+                    continue
+                message["content"] = Raw(_encode(blocks))
         kept.append(message)
-    return _encode(kept)
+    return _encode(kept) if changed else bytes(messages)
 
 
 def _is_tagged(block: Raw) -> bool:
