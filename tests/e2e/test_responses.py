@@ -510,3 +510,23 @@ def test_a_body_of_megabytes(served: Served, upstream: ScriptedUpstream, name: s
     answer = post(served, {"model": name, "input": items})
     assert answer.status_code == 200, answer.text
     assert len(upstream.requests[-1].body) > 2_900_000
+
+
+def test_limits_and_deadlines_have_openais_errors(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    config = (
+        AT_ONCE
+        + "[limits]\nrequests_per_minute = 2\n"
+        + provider(upstream.url, name="own", dialect="openai-responses")
+        + model("own", name="native", upstream="up")
+    )
+    with serving(tmp_path, config) as served:
+        upstream.enqueue(Reply("Slow.", delay_seconds=20))
+        late = post(served, {"model": "native", "input": "Hi"}, **{"x-fairlead-timeout": "0.3"})
+        assert (late.status_code, late.json()["error"]["code"]) == (504, "deadline_exceeded")
+        upstream.enqueue(Reply("Hi."))
+        assert post(served, {"model": "native", "input": "Hi"}).status_code == 200
+        limited = post(served, {"model": "native", "input": "Hi", "stream": True})
+        assert (limited.status_code, limited.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert int(limited.headers["retry-after"]) > 0, "without it, Codex gives up"
+        unknown = post(served, {"model": "none", "input": "Hi"})
+        assert unknown.status_code in (404, 429)

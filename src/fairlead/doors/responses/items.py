@@ -16,6 +16,8 @@ from fairlead.doors.responses.tools import ToolName, input_of
 from fairlead.wire.answer import Citation, Logprobs, ToolCall
 
 _encode: Final = msgspec.json.encode
+# As the writer begins every event.
+_DELTA: Final = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":'
 
 
 class ItemEvent(NamedTuple):
@@ -63,6 +65,9 @@ class _TextPart:
     def text(self) -> str:
         return "".join(self._texts)
 
+    def continues(self, kind: str, number: int) -> bool:
+        return self.kind == kind and self.number == number
+
     def take(self, text: str) -> None:
         self._texts.append(text)
 
@@ -94,7 +99,7 @@ class MessageItem:
         """`kind`: output_text or refusal."""
         events: list[ItemEvent] = []
         part = self._parts[-1] if self._parts else None
-        if part is None or part.kind != kind or part.number != number:
+        if part is None or not part.continues(kind, number):
             events += self._begin(kind, number)
             part = self._parts[-1]
         part.take(text)
@@ -104,6 +109,14 @@ class MessageItem:
                 delta += b',"logprobs":[]'
             events.append(ItemEvent(f"response.{kind}.delta", delta))
         return events
+
+    def more(self, number: int, text: str, sequence_number: int) -> bytes | None:
+        """The event for more words of the text that is open, written at once; None: they are not that simple."""
+        part = self._parts[-1]
+        if part.kind != "output_text" or part.number != number or not text:
+            return None
+        part.take(text)
+        return b'%b%d%b,"delta":%b,"logprobs":[]}\n\n' % (_DELTA, sequence_number, part.place, _encode(text))
 
     def cite(self, citation: Citation) -> list[ItemEvent]:
         events = [] if self._parts and self._parts[-1].kind == "output_text" else self._begin("output_text", 0)

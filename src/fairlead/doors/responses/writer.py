@@ -43,7 +43,7 @@ _NO_ECHO: Final = Echo("", b"", {})
 class ResponsesWriter:
     """An `AnswerWriter`. There is one choice: `n` is no parameter of this API."""
 
-    __slots__ = ("_calls", "_context", "_echo", "_id", "_item", "_items", "_number", "_reason")
+    __slots__ = ("_calls", "_context", "_echo", "_id", "_item", "_items", "_number", "_reason", "_text")
 
     def __init__(self, context: AnswerContext) -> None:
         self._context = context
@@ -53,13 +53,21 @@ class ResponsesWriter:
         self._items: list[OpenItem] = []
         self._item: MessageItem | ReasoningItem | None = None  # the one that is open
         self._calls: dict[int, CallItem] = {}  # those that are open, by their number
+        self._text: MessageItem | None = None  # the open item, where that is one with a part
         self._reason: str | None = None  # why the answer is incomplete
 
     def write(self, events: Sequence[Event]) -> bytes:
         out = [] if self._number else self._begin()
         for event in events:
+            if type(event) is Text and self._text is not None and event.choice == 0:
+                more = self._text.more(event.part, event.text, self._number)
+                if more is not None:
+                    out.append(more)
+                    self._number += 1
+                    continue
             if not isinstance(event, Start) and event.choice == 0:
                 out += self._numbered(self._take(event))
+                self._text = self._item if isinstance(self._item, MessageItem) else None
         return b"".join(out)
 
     def finish(self, finishes: Sequence[Finish]) -> bytes:

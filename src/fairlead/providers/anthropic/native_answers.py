@@ -74,11 +74,12 @@ _members: Final = msgspec.json.Decoder(dict[str, Raw])
 class EventSplitter:
     """`feed` gives the events that a block completes, each as it came, with its blank line."""
 
-    __slots__ = ("_begun", "_length")
+    __slots__ = ("_begun", "_length", "_tail")
 
     def __init__(self) -> None:
         self._begun: list[bytes] = []
         self._length = 0
+        self._tail = b""  # the last bytes of what has begun: an end may be split anywhere
 
     def feed(self, block: bytes) -> list[bytes]:
         if not self._begun and block[-2:] == b"\n\n" and b"\r" not in block:
@@ -94,8 +95,9 @@ class EventSplitter:
             if self._length > MAX_EVENT_BYTES:
                 raise UpstreamInvalid("The provider sent an event larger than an event may be.")
             # Only the seam and what is new can hold the end of an event.
-            seam = begun[-1][-3:] + block
+            seam = self._tail + block
             begun.append(block)
+            self._tail = seam[-3:]
             if _ENDS.search(seam) is None:
                 return []
             block = b"".join(begun)
@@ -108,6 +110,7 @@ class EventSplitter:
         if at < len(block):
             begun.append(block[at:])
             self._length = len(block) - at
+            self._tail = block[at:][-3:]
         return events
 
 

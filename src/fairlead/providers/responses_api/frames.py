@@ -15,20 +15,24 @@ _LINES: Final = re.compile(rb"\r\n|\n|\r")
 class FrameReader:
     """`feed` gives each event that a block completes, its blank line included."""
 
-    __slots__ = ("_begun", "_length")
+    __slots__ = ("_begun", "_length", "_tail")
 
     def __init__(self) -> None:
         self._begun: list[bytes] = []  # put together once, so that a long event costs no more than its bytes
         self._length = 0
+        self._tail = b""  # the last bytes of what has begun: an end may be split anywhere
 
     def feed(self, block: bytes) -> list[bytes]:
         begun = self._begun
+        if not begun and block[-2:] == b"\n\n" and block.find(b"\n\n") == len(block) - 2 and b"\r" not in block:
+            return [block]  # one whole event, as most blocks are
         if begun and block:
             self._length += len(block)
             if self._length > MAX_EVENT_BYTES:
                 raise UpstreamInvalid("The provider sent an event larger than an event may be.")
-            seam = begun[-1][-3:] + block  # only there, and in what is new, can the end of an event be
+            seam = self._tail + block  # only there, and in what is new, can the end of an event be
             begun.append(block)
+            self._tail = seam[-3:]
             if _END.search(seam) is None:
                 return []
             block = b"".join(begun)
@@ -41,6 +45,7 @@ class FrameReader:
         if at < len(block):
             begun.append(block[at:])
             self._length = len(block) - at
+            self._tail = block[at:][-3:]
         return frames
 
     def rest(self) -> bytes:

@@ -25,7 +25,7 @@ from fairlead.providers.failures import upstream_error
 from fairlead.providers.responses_api.errors import failure_in_event, failure_of, with_native
 from fairlead.providers.responses_api.frames import FrameReader, payload_of
 from fairlead.providers.responses_api.reader import check_complete
-from fairlead.providers.responses_api.shapes import EVENT, ITEM, RESPONSE, TEXT, Event, Item, Response, inside
+from fairlead.providers.responses_api.shapes import DELTA, EVENT, ITEM, RESPONSE, Event, Item, Response, inside
 from fairlead.providers.translated import TranslatedCall, TranslatedChat, decoded
 from fairlead.wire.body import with_members
 from fairlead.wire.chat_shapes import NULL
@@ -201,20 +201,24 @@ class NativeRelay:
 
     def _pass(self, frame: bytes, out: list[bytes]) -> None:
         payload = payload_of(frame)
-        if not payload or self._last is not None:
+        if self._last is not None or payload == b"[DONE]":
             return
-        if payload == b"[DONE]":
+        if not payload:  # a comment
+            (out if self._held is None else self._held).append(frame)
+            return
+        if self._take_words(payload):
+            self._release(out)
+            out.append(frame)
             return
         event: Event = decoded(EVENT, payload, "an event")
         kind = event.type
         if event.sequence_number is not None:
             self._last_number = event.sequence_number
         if kind in _SAID:
-            self._said.append(inside(TEXT, event.delta, "an event"))
-            self._told.add(event.output_index)
-        elif kind == "error":
+            raise UpstreamInvalid("The provider sent an event that breaks its protocol.")
+        if kind == "error":
             raise self._failed(failure_in_event(payload), frame)
-        elif event.response != NULL:
+        if event.response != NULL:
             frame = self._take_response(event, frame)
             if not frame:
                 return
@@ -225,6 +229,19 @@ class NativeRelay:
             return
         self._release(out)
         out.append(frame)
+
+    def _take_words(self, payload: bytes) -> bool:
+        """Whether it is an event with words of the model."""
+        try:
+            event = DELTA.decode(payload)
+        except (msgspec.DecodeError, RecursionError):
+            return False  # which the caller finds out, and why
+        if event.type not in _SAID:
+            return False
+        self._last_number = event.sequence_number if event.sequence_number >= 0 else self._last_number + 1
+        self._said.append(event.delta)
+        self._told.add(event.output_index)
+        return True
 
     def _release(self, out: list[bytes]) -> None:
         if self._held is not None:

@@ -88,6 +88,16 @@ class Event(Struct):
     param: str | None = None
 
 
+class Delta(Struct, gc=False):
+    """An event as most are: a few more words."""
+
+    type: str = ""
+    delta: str = ""
+    sequence_number: int = -1
+    output_index: int = 0
+
+
+DELTA = msgspec.json.Decoder(Delta)
 EVENT = msgspec.json.Decoder(Event)
 ITEM = msgspec.json.Decoder(Item)
 RESPONSE = msgspec.json.Decoder(Response)
