@@ -37,7 +37,8 @@ MOST_OUTLINE_BYTES: Final = 8_388_608
 MOST_CONTROL_TOKENS: Final = 32_768
 # Names in an error's sentence.
 MOST_NAMED: Final = 32
-# Of Anthropic's Messages, where its own providers take more (100,000 messages, a long session's blocks).
-MOST_NATIVE_MESSAGES: Final = 65_536
-MOST_BLOCKS: Final = 65_536
+# Of Anthropic's Messages, where it is passed on: a long session has more than OpenAI takes.
+MOST_NATIVE_MESSAGES: Final = 16_384
+MOST_NATIVE_TOOLS: Final = 16_384
+MOST_BLOCKS: Final = 16_384
 LONGEST_FUNCTION_NAME: Final = 64  # of OpenAI's; longer ones are shortened for providers of other APIs

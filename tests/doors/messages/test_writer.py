@@ -6,7 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import anthropic
 import pytest
+from pydantic import TypeAdapter
 
 from fairlead.doors.messages.writer import MessagesWriter
 from fairlead.errors import UpstreamCut
@@ -201,3 +203,20 @@ def test_arguments_that_are_no_object_are_shown() -> None:
 def test_a_broken_stream_ends_with_an_error_event() -> None:
     [event] = read(MessagesWriter(CONTEXT).error(UpstreamCut("It ended.")))
     assert event == {"type": "error", "error": {"type": "api_error", "message": "It ended.", "code": "upstream_cut"}}
+
+
+EVENT: TypeAdapter[Any] = TypeAdapter(anthropic.types.RawMessageStreamEvent)
+BLOCK: TypeAdapter[Any] = TypeAdapter(anthropic.types.ContentBlock)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_event_is_one_of_anthropics_published_ones(name: str) -> None:
+    """As its SDK describes them; members beside those are ours (`cost`, `code`)."""
+    events, finish, _, _ = CASES[name]
+    for event in streamed(events, finish):
+        if event["type"] != "ping":
+            EVENT.validate_python(event)
+    document = whole(events, finish)
+    anthropic.types.Message.model_validate(document)
+    for block in document["content"]:
+        BLOCK.validate_python(block)

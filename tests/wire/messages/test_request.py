@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -77,3 +78,34 @@ def test_models_to_fall_back_on() -> None:
     request = parse_messages(body(models=["m", "n"], provider={"order": ["a"]}, fairlead={"strict": True}))
     assert (request.model, request.fallbacks, request.strict) == ("m", ("n",), True)
     assert list(request.names) == ["max_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b'{"model":"m","messages":[' + b'{"role":"user","content":""},' * 400_000 + b'{"role":"user","content":""}]}', "messages: more"),
+        (b'{"model":"m","messages":[{"role":"user","content":"a"}],"tools":[' + b"{}," * 400_000 + b"{}]}", "tools: more"),
+    ],
+)  # fmt: skip
+def test_long_lists_are_counted_before_they_are_decoded(text: bytes, words: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequest, match=words):
+            parse_messages(text)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"messages": [HI] * 5_000}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}] * 5_000}]}, "content blocks"),
+        ({"tools": [{"name": "a", "input_schema": {}}] * 129}, "tools"),
+    ],
+)
+def test_more_than_other_providers_take_is_passed_on_and_not_translated(members: dict[str, Any], words: str) -> None:
+    request = parse_messages(body(**members))
+    with pytest.raises(InvalidRequest, match=f"more than .* {words}"):
+        request.neutral()

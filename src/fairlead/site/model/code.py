@@ -25,7 +25,7 @@ def curl(api: str, model: str) -> str:
 
 
 def snippets(api: str, model: str) -> tuple[Snippet, ...]:
-    name, base = (msgspec.json.encode(text).decode() for text in (model, api))
+    name, base, root = (msgspec.json.encode(text).decode() for text in (model, api, api.removesuffix("/v1")))
     python = f"""import os
 from openai import OpenAI
 
@@ -46,4 +46,19 @@ const answer = await client.chat.completions.create({{
   messages: [{{ role: "user", content: "Hello!" }}],
 }});
 console.log(answer.choices[0].message.content);"""
-    return Snippet("curl", curl(api, model)), Snippet("Python", python), Snippet("TypeScript", script)
+    anthropic = f"""import os
+from anthropic import Anthropic
+
+client = Anthropic(base_url={root}, api_key=os.environ["FAIRLEAD_API_KEY"])
+message = client.messages.create(
+    model={name},
+    max_tokens=1000,
+    messages=[{{"role": "user", "content": "Hello!"}}],
+)
+print(message.content[0].text)"""
+    return (
+        Snippet("curl", curl(api, model)),
+        Snippet("Python", python),
+        Snippet("TypeScript", script),
+        Snippet("Anthropic", anthropic),
+    )

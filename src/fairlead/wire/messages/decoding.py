@@ -23,9 +23,15 @@ def decoded(decoder: msgspec.json.Decoder[Any], raw: Raw, where: str) -> Any:
     """Raises InvalidRequest with the place of what is wrong, as Anthropic writes it (`messages.0.role`)."""
     try:
         return decoder.decode(raw)
-    except msgspec.DecodeError as error:
-        sentence, _, path = str(error).partition(" - at `$")
-        place = where + path.rstrip("`").replace("[", ".").replace("]", "")
-        raise InvalidRequest(f"{place}: {sentence[:200]}.", param=where.partition(".")[0]) from None
-    except RecursionError:
-        raise InvalidRequest(f"{where}: nested too deeply.", param=where.partition(".")[0]) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise refusal(error, where) from None
+
+
+def refusal(error: Exception, where: str) -> InvalidRequest:
+    """The same for an error of msgspec's; made here, so that no place is written down before something is wrong."""
+    param = where.partition(".")[0]
+    if isinstance(error, RecursionError):
+        return InvalidRequest(f"{where}: nested too deeply.", param=param)
+    sentence, _, path = str(error).partition(" - at `$")
+    place = where + path.rstrip("`").replace("[", ".").replace("]", "")
+    return InvalidRequest(f"{place}: {sentence[:200]}.", param=param)

@@ -15,12 +15,20 @@ from msgspec import Meta, Raw
 from fairlead.errors import InvalidRequest
 from fairlead.wire.apis import MESSAGES
 from fairlead.wire.body import members_of
-from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_BLOCKS, MOST_NATIVE_MESSAGES
+from fairlead.wire.bounds import (
+    LONGEST_PARAMETER,
+    MOST_BLOCKS,
+    MOST_MESSAGES,
+    MOST_NATIVE_MESSAGES,
+    MOST_NATIVE_TOOLS,
+    MOST_PARTS,
+    MOST_TOOLS,
+)
 from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import Options
-from fairlead.wire.counting import PartItem, holds_more
+from fairlead.wire.counting import Item, PartItem, holds_more
 from fairlead.wire.media import ADDRESS, FILE, IMAGE
-from fairlead.wire.messages.decoding import LIST, STRING, decoded, first_byte
+from fairlead.wire.messages.decoding import LIST, STRING, decoded, first_byte, refusal
 from fairlead.wire.messages.neutral import to_chat
 from fairlead.wire.messages.shapes import NULL, Kind, Message, SourceKind
 from fairlead.wire.preferences import Preferences
@@ -39,6 +47,10 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # With one of these a prompt is longer than what is sent: a conversation that the provider keeps, tools that it runs.
 _BEYOND_MEMBERS: Final = frozenset({"thread", "mcp_servers", "container"})
+# Shorter lists are decoded as they are.
+LONG_LIST_BYTES: Final = 1_048_576
+# Blocks inside of blocks: a document in the result of a tool.
+DEEPEST: Final = 2
 _CUSTOM: Final = (None, "custom")
 
 _model: Final = msgspec.json.Decoder(Annotated[str, Meta(min_length=1, max_length=256)])
@@ -51,6 +63,7 @@ _options: Final = msgspec.json.Decoder(Options)
 _preferences: Final = msgspec.json.Decoder(Preferences)
 _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
 _kinds: Final = msgspec.json.Decoder(list[Kind])
+_objects: Final = msgspec.json.Decoder(list[Item])
 _items: Final = msgspec.json.Decoder(list[PartItem])
 _source: Final = msgspec.json.Decoder(SourceKind)
 
@@ -66,7 +79,7 @@ class Contents:
     """What the messages have. `media`: as in `wire/media.py`; `opening`: the first user message; `prefilled`: an
     assistant's message is the last one; `beyond`: they refer to something that the provider has."""
 
-    __slots__ = ("beyond", "blocks", "files", "images", "media", "opening", "prefilled")
+    __slots__ = ("beyond", "blocks", "files", "images", "media", "messages", "opening", "prefilled", "tools")
 
     def __init__(self) -> None:
         self.beyond = False
@@ -74,6 +87,8 @@ class Contents:
         self.files = 0
         self.images = 0
         self.media = 0
+        self.messages = 0
+        self.tools = 0
         self.opening = NULL
         self.prefilled = False
 
@@ -131,11 +146,26 @@ class MessagesRequest:
     def neutral(self) -> ChatRequest:
         """The request in OpenAI's shape; `lost` and `echo` are there when it has been asked for."""
         if self.translated is None:
+            self._check_length()
             found = to_chat(self.fields, self.cap)
             self.lost, self.echo = found.lost, found.tool_names or None
             self.translated = found.request
             found.request.trace = self.trace
         return self.translated
+
+    def _check_length(self) -> None:
+        """Before everything is translated, and refused because there is too much of it."""
+        contents = self.contents
+        for name, count, most in (
+            ("messages", contents.messages, MOST_MESSAGES),
+            ("content blocks", contents.blocks, MOST_PARTS),
+            ("tools", contents.tools, MOST_TOOLS),
+        ):
+            if count > most:
+                raise InvalidRequest(
+                    f"There are more than {most:,} {name}, which only a provider that speaks Anthropic's API takes.",
+                    param="tools" if name == "tools" else "messages",
+                )
 
     def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         """Parameters of `neutral()` as the caller wrote them."""
@@ -185,7 +215,7 @@ def parse_messages(body: bytes, query: str = "", headers: bytes = b"") -> Messag
         request.cap = _checked(_cap, fields, "max_tokens", "a whole number of at least 1")
     _read_messages(fields, request.contents)
     if _is_given(fields, "tools"):
-        request.server_tools = _server_tools(fields["tools"])
+        request.contents.tools, request.server_tools = _read_tools(fields["tools"])
     return request
 
 
@@ -228,15 +258,18 @@ def _read_options(fields: dict[str, Raw], request: MessagesRequest) -> None:
 def _read_messages(fields: dict[str, Raw], found: Contents) -> None:
     if not _is_given(fields, "messages"):
         raise InvalidRequest("messages: Field required.", param="messages")
+    _refuse_crowds(fields["messages"], MOST_NATIVE_MESSAGES, "messages")
     messages: list[Message] = decoded(_messages, fields["messages"], "messages")
-    if len(messages) > MOST_NATIVE_MESSAGES:
+    found.messages = len(messages)
+    if found.messages > MOST_NATIVE_MESSAGES:
         raise InvalidRequest(f"messages: more than {MOST_NATIVE_MESSAGES:,} of them.", param="messages")
     for at, message in enumerate(messages):
-        first = first_byte(message.content)
+        content = message.content
+        first = first_byte(content)
         if found.opening is NULL and message.role == "user":
-            found.opening = message.content
+            found.opening = content
         if first == LIST:
-            _read_blocks(message.content, found, f"messages.{at}.content")
+            _read_blocks(content, found, at, 0)
         elif first != STRING:
             raise InvalidRequest(
                 f"messages.{at}.content: must be a string or a list of content blocks.", param="messages"
@@ -244,12 +277,27 @@ def _read_messages(fields: dict[str, Raw], found: Contents) -> None:
     found.prefilled = messages[-1].role == "assistant"
 
 
-def _read_blocks(content: Raw, found: Contents, where: str, depth: int = 0) -> None:
-    if len(content) > LONGEST_PARAMETER and _are_crowded(content, MOST_BLOCKS - found.blocks, where):
-        raise InvalidRequest(f"{where}: more than {MOST_BLOCKS:,} content blocks.", param="messages")
-    kinds: list[Kind] = decoded(_kinds, content, where)
+def _refuse_crowds(raw: Raw, most: int, name: str) -> None:
+    """A very long list is counted before what is in it are objects here: 30 MB of `{}` would be ten million."""
+    if len(raw) <= LONG_LIST_BYTES:
+        return
+    try:
+        crowded = holds_more(_objects, raw, most)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise refusal(error, name) from None
+    if crowded:
+        raise InvalidRequest(f"{name}: more than {most:,} of them.", param=name)
+
+
+def _read_blocks(content: Raw, found: Contents, at: int, depth: int) -> None:
+    try:
+        # A long list is counted before its blocks are objects here.
+        crowded = len(content) > LONGEST_PARAMETER and holds_more(_items, content, MOST_BLOCKS - found.blocks)
+        kinds = [] if crowded else _kinds.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise refusal(error, f"messages.{at}.content") from None
     found.blocks += len(kinds)
-    if found.blocks > MOST_BLOCKS:
+    if crowded or found.blocks > MOST_BLOCKS:
         raise InvalidRequest(f"messages: more than {MOST_BLOCKS:,} content blocks.", param="messages")
     for kind in kinds:
         if kind.type == "text":
@@ -257,20 +305,23 @@ def _read_blocks(content: Raw, found: Contents, where: str, depth: int = 0) -> N
         if kind.type == "image":
             found.images += 1
             found.media |= IMAGE
-            _read_source(kind.source, found, where, depth)
+            _read_source(kind.source, found, at, depth)
         elif kind.type == "document":
-            _read_source(kind.source, found, where, depth, is_document=True)
+            _read_source(kind.source, found, at, depth, is_document=True)
         elif kind.type == "container_upload":
             found.beyond = True
-        elif kind.type == "tool_result" and depth < 2 and first_byte(kind.content) == LIST:
-            _read_blocks(kind.content, found, where, depth + 1)
+        elif kind.type == "tool_result" and depth < DEEPEST and first_byte(kind.content) == LIST:
+            _read_blocks(kind.content, found, at, depth + 1)
 
 
-def _read_source(raw: Raw, found: Contents, where: str, depth: int, *, is_document: bool = False) -> None:
-    source: SourceKind = decoded(_source, raw, f"{where}.source")
+def _read_source(raw: Raw, found: Contents, at: int, depth: int, *, is_document: bool = False) -> None:
+    try:
+        source = _source.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise refusal(error, f"messages.{at}.content.source") from None
     if source.type == "content":
-        if depth < 2 and first_byte(source.content) == LIST:
-            _read_blocks(source.content, found, where, depth + 1)
+        if depth < DEEPEST and first_byte(source.content) == LIST:
+            _read_blocks(source.content, found, at, depth + 1)
         return
     if is_document and source.type != "text":
         found.files += 1
@@ -281,13 +332,8 @@ def _read_source(raw: Raw, found: Contents, where: str, depth: int, *, is_docume
         found.beyond = True
 
 
-def _are_crowded(content: Raw, most: int, where: str) -> bool:
-    try:
-        return holds_more(_items, content, most)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidRequest(f"{where}: {str(error)[:200]}.", param="messages") from None
-
-
-def _server_tools(raw: Raw) -> tuple[str, ...]:
+def _read_tools(raw: Raw) -> tuple[int, tuple[str, ...]]:
+    """How many there are, and the types of those that the provider runs."""
+    _refuse_crowds(raw, MOST_NATIVE_TOOLS, "tools")
     tools: list[_ToolKind] = decoded(_tool_kinds, raw, "tools")
-    return tuple(tool.type for tool in tools if tool.type is not None and tool.type not in _CUSTOM)
+    return len(tools), tuple(tool.type for tool in tools if tool.type is not None and tool.type not in _CUSTOM)
