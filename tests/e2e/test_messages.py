@@ -557,6 +557,22 @@ def test_an_answer_that_comes_whole_is_streamed_all_the_same(scene: Scene) -> No
     assert (final.id, final.usage.output_tokens) == ("msg_1", 1)
 
 
+def test_a_long_session_is_passed_on_as_it_is(scene: Scene) -> None:
+    """5 MB, as an agent's conversation is before its context is full."""
+    turns: Any = list(HI)
+    for at in range(2_400):
+        use = {"type": "tool_use", "id": f"t{at}", "name": "Read", "input": {"offset": at}}
+        result = {"type": "tool_result", "tool_use_id": f"t{at}", "content": "a line of code\n" * 120}
+        turns += [{"role": "assistant", "content": [use]}, {"role": "user", "content": [result]}]
+    body = asking(CLAUDE, messages=turns)
+    assert len(body) > 5_000_000
+    assert post(scene, body)[0] == 200
+    assert scene.last(CLAUDE).body == body.replace(b'"claude-x"', b'"claude-x-20260101"')
+    compressed = zstandard.compress(body)
+    assert post(scene, compressed, content_encoding="zstd")[0] == 200
+    assert scene.last(CLAUDE).body == body.replace(b'"claude-x"', b'"claude-x-20260101"')
+
+
 def test_garbage_of_every_type_is_refused_in_anthropics_shape(scene: Scene) -> None:
     values: list[Any] = [None, True, -1, 1.5, "", "x", [], {}, [None], [[]], {"a": 1}, "\ud83d", 10**400]
     members = (

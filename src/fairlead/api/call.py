@@ -22,14 +22,22 @@ LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 class CallEndpoint:
     """Serves the calls of one door. `tracer`: None where nobody receives traces. `request_id`: another name of the
-    header with the request id, which its clients know; empty: none."""
+    header with the request id, which its clients know; empty: none. `outlines`: the door reads outlines of long
+    bodies."""
 
-    __slots__ = ("_door", "_gateway", "_keys", "_request_id", "_tracer")
+    __slots__ = ("_door", "_gateway", "_keys", "_outlines", "_request_id", "_tracer")
 
     def __init__(
-        self, door: Door, gateway: Gateway, keys: KeyRing, tracer: Tracer | None = None, request_id: bytes = b""
+        self,
+        door: Door,
+        gateway: Gateway,
+        keys: KeyRing,
+        tracer: Tracer | None = None,
+        request_id: bytes = b"",
+        outlines: bool = False,
     ) -> None:
         self._request_id = request_id
+        self._outlines = outlines
         self._door = door
         self._gateway = gateway
         self._keys = keys
@@ -39,7 +47,7 @@ class CallEndpoint:
         if self._request_id:
             response.extra = with_alias(response.extra, self._request_id)
         identity = identify(request, self._keys, self._door)
-        if len(request.block) > LONG_BODY_BYTES and request.header(b"content-encoding") is None:
+        if len(request.block) > LONG_BODY_BYTES and self._outlines:
             return self._long(request, response, identity)
         return self._call(request, response, identity)
 

@@ -266,7 +266,9 @@ class Parts:
             if self._archive is not None and row.storing is not None:
                 calls[name] = StoringEndpoint(row.storing, self.gateway, self.keys, self._archive, self._sender)
             else:
-                calls[name] = CallEndpoint(row.door, self.gateway, self.keys, self._sender, row.request_id)
+                calls[name] = CallEndpoint(
+                    row.door, self.gateway, self.keys, self._sender, row.request_id, row.outlines
+                )
         return calls
 
     def _counts(self) -> dict[str, Endpoint]:

@@ -23,7 +23,8 @@ class DoorRow:
 
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
     `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted. `request_id`: another name of the
-    header with the request id, which its clients know.
+    header with the request id, which its clients know. `outlines`: its door reads long bodies by their outline, which
+    is made first (`wire/outline.py`).
     `storing`: the door where answers are stored; None: those of this row never are.
     """
 
@@ -38,6 +39,7 @@ class DoorRow:
     streams: bool = True
     count_paths: tuple[str, ...] = ()
     request_id: bytes = b""
+    outlines: bool = False
     storing: StoringDoor | None = None
 
 
@@ -47,7 +49,7 @@ _ROWS: Final = (
         "Create a chat completion, whole or as a stream of server-sent events.",
         "OpenAI's chat completions. Parameters that no deployment can carry are named in `x-fairlead-dropped`, or "
         "rejected in strict mode. `usage` also has the cost of the call.",
-        "ChatRequest", "ChatCompletion",
+        "ChatRequest", "ChatCompletion", outlines=True,
     ),
     DoorRow(
         "openai_responses", ("/v1/responses",), RESPONSES_CHAT, RESPONSES_DOOR,
