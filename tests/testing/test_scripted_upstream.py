@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import h11
 import openai
 import pytest
@@ -348,3 +349,26 @@ def test_a_long_stream_ends_with_its_caller_and_not_with_its_text(
         time.sleep(0.01)
     assert upstream.cancelled == 5
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_anthropics_messages_with_its_own_sdk(streamed: bool) -> None:
+    with ScriptedUpstream() as upstream:
+        upstream.default = Reply(
+            text="Hello.", thinking="Hm.", signature="c2ln", tool_calls=(ToolCall("get", '{"a":1}'),)
+        )
+        client = anthropic.Anthropic(base_url=upstream.url.removesuffix("/v1"), api_key="x", max_retries=0)
+        given: Any = {"model": "m", "max_tokens": 9, "messages": HELLO}
+        if streamed:
+            with client.messages.stream(**given) as stream:
+                found: Any = stream.get_final_message()
+        else:
+            found = client.messages.create(**given)
+        thought, said, called = found.content
+        assert (thought.thinking, thought.signature, said.text, called.input) == ("Hm.", "c2ln", "Hello.", {"a": 1})
+        assert (found.stop_reason, found.usage.input_tokens) == ("tool_use", 12)
+        assert client.messages.count_tokens(model="m", messages=HELLO).input_tokens == 12
+        upstream.enqueue(Reply(status=529))
+        with pytest.raises(anthropic.InternalServerError, match="scripted status 529"):
+            client.messages.create(**given)
+        assert upstream.requests[0].path == "/v1/messages"
