@@ -99,6 +99,8 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
 
 def _curl(path: str, operation: Mapping[str, Any], body: Any) -> str:
     is_call = path.startswith(("/v1/receipts", "/v1/generation"))
+    if "/responses/" in path:
+        path = path.replace("{id}", "resp_0b8f7d2c")
     path = path.replace("{id}", "gen_0123456789abcdef" if is_call else "mistral-small-3.2")
     needed = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one.get("required")]
     query = "&".join(f"{one['name']}=gen_0123456789abcdef" for one in needed)

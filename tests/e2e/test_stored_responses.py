@@ -76,7 +76,7 @@ def test_a_conversation_goes_on(client: openai.OpenAI, upstream: ScriptedUpstrea
     output: Any = {"type": "function_call_output", "call_id": "c1", "output": "sun"}
     second = client.responses.create(model=name, input=[output], previous_response_id=first.id, tools=[WEATHER])
     assert second.output_text == "Sunny."
-    assert second.previous_response_id == (first.id if name == "chat" else None)
+    assert second.previous_response_id == first.id
     third = list(client.responses.create(model=name, input="Sure?", previous_response_id=second.id, stream=True))
     assert third[-1].type == "response.completed"
     sent = upstream.requests[-1].json

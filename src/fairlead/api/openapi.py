@@ -233,7 +233,7 @@ def _operation(row: Route) -> dict[str, Any]:
             "in": "path",
             "required": True,
             "schema": {"type": "string"},
-            "description": "The id of a model (it may contain slashes) or of a call.",
+            "description": "The id of a model (it may contain slashes), of a call or of a response.",
         }
         for name in members
     ] + [

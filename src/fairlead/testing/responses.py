@@ -159,6 +159,7 @@ def _frame(request: dict[str, Any], number: int) -> dict[str, Any]:
         "incomplete_details": None,
         "model": request.get("model"),
         "output": [],
+        "previous_response_id": None,
         "parallel_tool_calls": True,
         "tool_choice": request.get("tool_choice", "auto"),
         "tools": request.get("tools", []),

@@ -21,6 +21,7 @@ from fairlead.wire.usage import Usage
 
 COST = b',"cost":0.1,"cost_usd":"0.1"'
 REPLY = Reply("One twö.", thinking="Hm.", tool_calls=(ToolCall("look", '{"a": 1}', "c0"),), prompt_tokens=7)
+PUBLIC = {"model": b'"public"'}
 ASKED: Any = {"model": "up"}
 
 
@@ -40,7 +41,7 @@ def bound(lacks: frozenset[str] = frozenset()) -> NativeResponses:
 
 
 def relayed(data: bytes, size: int = 0) -> tuple[bytes, NativeRelay]:
-    relay = NativeRelay(b'"public"', None)
+    relay = NativeRelay(PUBLIC, None)
     out = b""
     for at in range(0, len(data), size or len(data)):
         out += relay.feed(data[at : at + (size or len(data))])
@@ -66,7 +67,7 @@ def test_only_the_models_name_and_the_cost_differ(size: int, fault: Fault | None
 
 def test_nothing_leaves_before_the_first_word_nor_the_end_before_the_bill() -> None:
     events = RESPONSES.events(REPLY, ASKED, 1)
-    relay = NativeRelay(b'"public"', None)
+    relay = NativeRelay(PUBLIC, None)
     out = [relay.feed(event) for event in events]
     assert out[:3] == [b"", b"", b""], "created, in progress, an item that begins"
     assert out[3].count(b"event: ") == 4
@@ -75,7 +76,7 @@ def test_nothing_leaves_before_the_first_word_nor_the_end_before_the_bill() -> N
 
 
 def test_an_unknown_event_goes_through_and_counts_as_a_beginning() -> None:
-    relay = NativeRelay(b'"public"', None)
+    relay = NativeRelay(PUBLIC, None)
     event = b'event: response.new\ndata: {"type":"response.new","x":[1]}\n\n'
     assert relay.feed(event) == event
 
@@ -93,19 +94,19 @@ def test_the_words_of_an_item_that_came_without_deltas() -> None:
 
 def test_a_failure_is_passed_on_as_the_provider_wrote_it() -> None:
     events = RESPONSES.events(Reply("x y z", fault=Fault.ERROR_EVENT, after_chunks=5), ASKED, 1)
-    relay = NativeRelay(b'"public"', None)
+    relay = NativeRelay(PUBLIC, None)
     relay.feed(b"".join(events[:-1]))
     with pytest.raises(UpstreamFailed) as caught:
         relay.feed(events[-1])
     assert relay.error_event(caught.value) == events[-1].replace(b'"model":"up"', b'"model":"public"')
-    own = NativeRelay(b'"public"', None)
+    own = NativeRelay(PUBLIC, None)
     own.feed(b"".join(events[:-1]))
     last = json.loads(own.error_event(UpstreamCut("It broke.")).split(b"data: ")[1])
     assert (last["type"], last["sequence_number"], last["code"]) == ("error", 5, "upstream_cut")
 
 
 def test_what_is_about_the_operator_is_not_passed_on() -> None:
-    relay = NativeRelay(b'"public"', None)
+    relay = NativeRelay(PUBLIC, None)
     event = b'data: {"type":"response.failed","response":{"error":{"code":"insufficient_quota","message":"pay"}}}\n\n'
     with pytest.raises(UpstreamDenied) as caught:
         relay.feed(event)
@@ -130,21 +131,21 @@ def test_what_is_about_the_operator_is_not_passed_on() -> None:
 )
 def test_what_breaks_the_protocol(data: bytes) -> None:
     with pytest.raises(UpstreamInvalid):
-        NativeRelay(b'"public"', None).feed(data)
+        NativeRelay(PUBLIC, None).feed(data)
 
 
 def test_a_whole_response() -> None:
     kept: list[bytes] = []
     body = RESPONSES.whole(REPLY, ASKED, 1).replace(b'"output_tokens_details"', b'"cost":7,"output_tokens_details"')
-    answer = NativeAnswer(b'"public"', body, kept.append)
+    answer = NativeAnswer(PUBLIC, body, kept.append)
     found = json.loads(answer.end(COST))
     assert found["model"] == "public"
     assert (found["usage"]["cost"], found["usage"]["cost_usd"]) == (0.1, "0.1")
     assert {**found, "model": "up", "usage": None} == {**json.loads(body), "usage": None}
     assert json.loads(kept[0]) == found
-    counted = json.loads(NativeAnswer(b'"public"', body, None).end(COST, Usage((5, 0, 0, 0, 0, 0, 2, 0, 0, 1), 5, 2)))
+    counted = json.loads(NativeAnswer(PUBLIC, body, None).end(COST, Usage((5, 0, 0, 0, 0, 0, 2, 0, 0, 1), 5, 2)))
     assert (counted["usage"]["input_tokens"], counted["usage"]["cost"]) == (5, 0.1)
-    events = NativeAnswer(b'"public"', body, None).stream(COST, include_usage=True)
+    events = NativeAnswer(PUBLIC, body, None).stream(COST, include_usage=True)
     assert [line for line in events.decode().splitlines() if line.startswith("event: ")] == [
         "event: response.created", *["event: response.output_item.done"] * 3, "event: response.completed",
     ]  # fmt: skip

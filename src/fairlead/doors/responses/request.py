@@ -131,6 +131,11 @@ class ResponsesRequest:
         return CAP
 
     @property
+    def continued(self) -> bytes:
+        """The id of the stored response that this one continues, as JSON; empty: none."""
+        return bytes(self.given.get("previous_response_id", b""))
+
+    @property
     def input(self) -> Raw:
         """The items of this request alone."""
         return self.fields.get("input", NULL)

@@ -6,7 +6,7 @@ name, and its usage, which gets the cost. Everything else is read in passing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -63,13 +63,17 @@ class ResponsesPayload(Protocol):
     @property
     def keep(self) -> Callable[[bytes], None] | None: ...
 
+    @property
+    def continued(self) -> bytes: ...
+
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]: ...
 
     def native(self, upstream_model: bytes, without: Sequence[str] = ()) -> bytes | None: ...
 
 
 class NativeCall(Struct, frozen=True):
-    """A `Call` with the caller's own body."""
+    """A `Call` with the caller's own body. `keep` takes the complete response, to be stored; `changes`: members of the
+    response that are not the provider's (JSON)."""
 
     body: list[bytes | memoryview]
     stream: bool
@@ -79,6 +83,7 @@ class NativeCall(Struct, frozen=True):
     headers: bytes = b""
     bare: bool = False
     keep: Callable[[bytes], None] | None = None
+    changes: Mapping[str, bytes] = {}
 
 
 class NativeResponses:
@@ -110,21 +115,26 @@ class NativeResponses:
         body = payload.native(self._upstream_model, left_out)
         if body is None:
             return self._translating.to_vendor(payload)
-        return NativeCall([body], payload.stream, tuple(left_out), headers=payload.forwarded, keep=payload.keep)
+        changes = {"model": self._public}
+        if payload.continued:
+            changes["previous_response_id"] = payload.continued
+        return NativeCall(
+            [body], payload.stream, tuple(left_out), headers=payload.forwarded, keep=payload.keep, changes=changes
+        )
 
     def relay(self, call: Any) -> Any:
         if isinstance(call, NativeCall):
-            return NativeRelay(self._public, call.keep)
+            return NativeRelay(call.changes, call.keep)
         return self._translating.relay(call)
 
     def assembler(self, call: Any) -> Any:
         if isinstance(call, NativeCall):
-            return NativeAssembler(self._public, call.keep)
+            return NativeAssembler(call.changes, call.keep)
         return self._translating.assembler(call)
 
     def plain(self, call: Any, body: bytes) -> Any:
         if isinstance(call, NativeCall):
-            return NativeAnswer(self._public, body, call.keep)
+            return NativeAnswer(call.changes, body, call.keep)
         return self._translating.plain(call, body)
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
@@ -136,11 +146,12 @@ class NativeRelay:
     """Passes a stream on. Its last event waits for `end`, because the cost stands in it."""
 
     __slots__ = (
-        "_failure", "_frames", "_held", "_keep", "_last", "_last_number", "_public", "_said", "_told", "_usage",
+        "_changes",
+        "_failure", "_frames", "_held", "_keep", "_last", "_last_number",  "_said", "_told", "_usage",
     )  # fmt: skip
 
-    def __init__(self, public: bytes, keep: Callable[[bytes], None] | None) -> None:
-        self._public = public
+    def __init__(self, changes: Mapping[str, bytes], keep: Callable[[bytes], None] | None) -> None:
+        self._changes = changes
         self._keep = keep
         self._frames = FrameReader()
         self._held: list[bytes] | None = []  # None: something was told
@@ -253,14 +264,14 @@ class NativeRelay:
         response: Response = inside(RESPONSE, event.response, "a response")
         if event.type in _LAST:
             self._usage = Raw(bytes(response.usage))
-            self._last = (frame, raw, _with_model(raw, response, self._public))
+            self._last = (frame, raw, _changed(raw, response, self._changes))
             return b""
         if event.type == "response.failed":
-            named = frame.replace(raw, _with_model(raw, response, self._public), 1)
+            named = frame.replace(raw, _changed(raw, response, self._changes), 1)
             raise self._failed(failure_of(response.error), named)
         if event.type == "response.cancelled":
             raise UpstreamFailed("The provider cancelled its answer.")
-        return frame.replace(raw, _with_model(raw, response, self._public), 1)
+        return frame.replace(raw, _changed(raw, response, self._changes), 1)
 
     def _failed(self, error: FairleadError, frame: bytes) -> FairleadError:
         """What the provider says of its failure goes to callers as it is, unless it is about the operator."""
@@ -282,10 +293,10 @@ class NativeRelay:
 class NativeAnswer:
     """A whole response in one document."""
 
-    __slots__ = ("_body", "_keep", "_public", "_response", "_said")
+    __slots__ = ("_body", "_changes", "_keep", "_response", "_said")
 
-    def __init__(self, public: bytes, body: bytes, keep: Callable[[bytes], None] | None) -> None:
-        self._public = public
+    def __init__(self, changes: Mapping[str, bytes], body: bytes, keep: Callable[[bytes], None] | None) -> None:
+        self._changes = changes
         self._keep = keep
         self._body = body
         self._response: Response = decoded(RESPONSE, body, "an answer")
@@ -310,7 +321,7 @@ class NativeAnswer:
         return self._said
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        renamed = _with_model(self._body, self._response, self._public)
+        renamed = _changed(self._body, self._response, self._changes)
         body = _with_usage(renamed, self._response.usage, members, counted)
         if self._keep is not None:
             self._keep(body)
@@ -335,8 +346,8 @@ class NativeAssembler:
 
     __slots__ = ("_relay",)
 
-    def __init__(self, public: bytes, keep: Callable[[bytes], None] | None) -> None:
-        self._relay = NativeRelay(public, keep)
+    def __init__(self, changes: Mapping[str, bytes], keep: Callable[[bytes], None] | None) -> None:
+        self._relay = NativeRelay(changes, keep)
 
     @property
     def head(self) -> bytes:
@@ -379,11 +390,12 @@ def _words_of(item: Item) -> list[str]:
     return said
 
 
-def _with_model(document: bytes, response: Response, public: bytes) -> bytes:
-    """The response with the name that the caller uses; the rest byte for byte."""
-    if response.model == NULL or bytes(response.model) == public:
+def _changed(document: bytes, response: Response, changes: Mapping[str, bytes]) -> bytes:
+    """The response with the model's name that the caller uses, and what else is ours; the rest byte for byte."""
+    if len(changes) == 1 and (response.model == NULL or bytes(response.model) == changes["model"]):
         return document
-    return with_members(document, _fields(document), {"model": public})
+    fields = _fields(document)
+    return with_members(document, fields, {name: value for name, value in changes.items() if name in fields})
 
 
 def _with_usage(document: bytes, usage: Raw, members: bytes, counted: Usage | None) -> bytes:
