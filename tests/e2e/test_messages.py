@@ -42,16 +42,17 @@ class Scene(NamedTuple):
     served: Served
     claude: ScriptedUpstream  # speaks Messages
     other: ScriptedUpstream  # speaks OpenAI's chat completions
-
-    @property
-    def client(self) -> anthropic.Anthropic:
-        return anthropic.Anthropic(base_url=self.served.url, api_key=self.served.key, max_retries=0)
+    client: anthropic.Anthropic
 
     def upstream(self, name: str) -> ScriptedUpstream:
         return self.claude if name == CLAUDE else self.other
 
     def last(self, name: str) -> Received:
         return self.upstream(name).requests[-1]
+
+
+def sdk(served: Served, key: str | None = None) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=served.url, api_key=key or served.key, max_retries=0)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                 'price = { input = "3", output = "15", cached_input = "0.30", cache_write_5m = "3.75" }\n'
             )
         with serving(tmp_path_factory.mktemp("messages"), config) as running:
-            yield Scene(running, claude, other)
+            with sdk(running) as client:
+                yield Scene(running, claude, other, client)
 
 
 @pytest.fixture(autouse=True)
@@ -231,10 +233,8 @@ def test_errors_are_the_sdks_own(scene: Scene) -> None:
     with pytest.raises(anthropic.NotFoundError) as missing:
         scene.client.messages.create(model="nobody", max_tokens=1, messages=HI)
     assert missing.value.request_id
-    with pytest.raises(anthropic.AuthenticationError):
-        anthropic.Anthropic(base_url=scene.served.url, api_key="sk-fl-x", max_retries=0).messages.create(
-            model=CLAUDE, max_tokens=1, messages=HI
-        )
+    with sdk(scene.served, "sk-fl-x") as stranger, pytest.raises(anthropic.AuthenticationError):
+        stranger.messages.create(model=CLAUDE, max_tokens=1, messages=HI)
     scene.other.enqueue(Reply(status=429, headers={"retry-after": "7"}))
     with pytest.raises(anthropic.RateLimitError) as limited:
         scene.client.messages.create(model=MISTRAL, max_tokens=1, messages=HI)
@@ -430,7 +430,8 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                     'price = { input = "3", output = "15" }\nallow_parameters = ["*"]\n'
                 )
         with serving(tmp_path_factory.mktemp("mixed"), config) as running:
-            yield Scene(running, claude, other)
+            with sdk(running) as client:
+                yield Scene(running, claude, other, client)
 
 
 def test_what_the_first_deployment_cannot_be_sent_goes_to_the_next(mixed: Scene) -> None:

@@ -357,18 +357,23 @@ def test_anthropics_messages_with_its_own_sdk(streamed: bool) -> None:
         upstream.default = Reply(
             text="Hello.", thinking="Hm.", signature="c2ln", tool_calls=(ToolCall("get", '{"a":1}'),)
         )
-        client = anthropic.Anthropic(base_url=upstream.url.removesuffix("/v1"), api_key="x", max_retries=0)
-        given: Any = {"model": "m", "max_tokens": 9, "messages": HELLO}
-        if streamed:
-            with client.messages.stream(**given) as stream:
-                found: Any = stream.get_final_message()
-        else:
-            found = client.messages.create(**given)
+        with anthropic.Anthropic(base_url=upstream.url.removesuffix("/v1"), api_key="x", max_retries=0) as client:
+            found, counted = converse(client, streamed)
+            upstream.enqueue(Reply(status=529))
+            with pytest.raises(anthropic.InternalServerError, match="scripted status 529"):
+                converse(client, False)
         thought, said, called = found.content
         assert (thought.thinking, thought.signature, said.text, called.input) == ("Hm.", "c2ln", "Hello.", {"a": 1})
-        assert (found.stop_reason, found.usage.input_tokens) == ("tool_use", 12)
-        assert client.messages.count_tokens(model="m", messages=HELLO).input_tokens == 12
-        upstream.enqueue(Reply(status=529))
-        with pytest.raises(anthropic.InternalServerError, match="scripted status 529"):
-            client.messages.create(**given)
+        assert (found.stop_reason, found.usage.input_tokens, counted) == ("tool_use", 12, 12)
         assert upstream.requests[0].path == "/v1/messages"
+
+
+def converse(client: anthropic.Anthropic, streamed: bool) -> tuple[Any, int]:
+    """A message, and the tokens of its prompt."""
+    given: Any = {"model": "m", "max_tokens": 9, "messages": HELLO}
+    if streamed:
+        with client.messages.stream(**given) as stream:
+            found: Any = stream.get_final_message()
+    else:
+        found = client.messages.create(**given)
+    return found, client.messages.count_tokens(model="m", messages=HELLO).input_tokens
