@@ -53,6 +53,7 @@ OUTCOMES = (
     "candidates_resting",
     "deadline_exceeded",
     "answer_invalid",
+    "websocket_not_supported",
 )
 OUTCOME_SLOTS: Mapping[str, int] = {code: slot for slot, code in enumerate(OUTCOMES)}
 SERVED = OUTCOME_SLOTS["served"]
@@ -81,6 +82,7 @@ CALLER_FAULTS = _slots(
     "rate_limit_exceeded",
     "upstream_refused",
     "no_candidate",
+    "websocket_not_supported",
 )
 # What happens before a deployment is asked, or whatever it does, is not its fault.
 OURS = _slots(
