@@ -54,6 +54,8 @@ OUTCOMES = (
     "deadline_exceeded",
     "answer_invalid",
     "websocket_not_supported",
+    "request_too_large",
+    "unsupported_encoding",
 )
 OUTCOME_SLOTS: Mapping[str, int] = {code: slot for slot, code in enumerate(OUTCOMES)}
 SERVED = OUTCOME_SLOTS["served"]
@@ -83,6 +85,8 @@ CALLER_FAULTS = _slots(
     "upstream_refused",
     "no_candidate",
     "websocket_not_supported",
+    "request_too_large",
+    "unsupported_encoding",
 )
 # What happens before a deployment is asked, or whatever it does, is not its fault.
 OURS = _slots(
