@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import shutil
@@ -26,6 +27,30 @@ def test_every_module_of_the_data_plane_is_loaded_as_this_run_says() -> None:
     assert [name for name, extension in loaded.items() if extension != (wanted == "compiled")] == []
     if wanted == "compiled":
         assert compiled.stale() is None
+
+
+def test_nothing_interpreted_inherits_from_what_is_compiled() -> None:
+    """mypyc refuses that only when such a class is made, and only in a compiled run."""
+    modules = {SOURCE.parent / f"{name.replace('.', '/')}.py" for name in compiled_modules()}
+    trees = {file: ast.parse(file.read_text("utf-8")) for file in SOURCE.rglob("*.py")}
+    bases = {
+        node.name: [ast.unparse(base) for base in node.bases]
+        for file in modules
+        for node in trees[file].body
+        if isinstance(node, ast.ClassDef)
+    }
+    native = {name for name, of in bases.items() if "Protocol" not in of}
+    assert "Prompt" in native
+    found = [
+        f"{file.relative_to(SOURCE)}: {node.name}({ast.unparse(base)})"
+        for file, tree in trees.items()
+        if file not in modules
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if ast.unparse(base) in native
+    ]
+    assert found == []
 
 
 def run(package: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from fairlead.errors import CallerError
 from fairlead.tokens import Counted
 
 # What a provider's template and its own words may add to a prompt: Anthropic's for tools are about 700 tokens.
@@ -25,3 +29,20 @@ class Prompt:
     def count(self, family: str | None) -> Counted:  # noqa: ARG002 - what is kept longer needs it
         """Its tokens. Slow: in a thread."""
         return Counted(-(-self.length // 4), "estimated")
+
+
+class DeferredPrompt(Prompt):
+    """The prompt of a short request that is translated only when its tokens are counted: `translated` does it, and may
+    raise CallerError for what only the request's own provider takes."""
+
+    __slots__ = ("translated",)
+
+    def __init__(self, length: int, most: int, cap: int, translated: Callable[[], Prompt]) -> None:
+        super().__init__(length, most, cap, 1)
+        self.translated = translated
+
+    def count(self, family: str | None) -> Counted:
+        try:
+            return self.translated().count(family)
+        except (CallerError, msgspec.DecodeError, RecursionError):
+            return super().count(family)

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from fairlead.doors.responses.request import ResponsesRequest
 from fairlead.doors.responses.shapes import PARAMETERS, TRUE, ZERO
 from fairlead.doors.responses.to_chat import SAME
@@ -23,7 +21,7 @@ from fairlead.routing.needs import (
     PARAMETER_BITS,
     TOOLS,
 )
-from fairlead.routing.prompt import TEMPLATE_TOKENS, Prompt
+from fairlead.routing.prompt import TEMPLATE_TOKENS, DeferredPrompt, Prompt
 from fairlead.tokens import Counted, count_text
 from fairlead.wire.chat_request import ChatRequest
 
@@ -31,22 +29,6 @@ from fairlead.wire.chat_request import ChatRequest
 KEPT_PROMPT_BYTES: Final = 16_384
 # What comes into a prompt beside the input.
 _IN_PROMPT: Final = ("instructions", "tools", "text", "prompt")
-
-
-class KeptResponses(Prompt):
-    """The request itself, while it is short: it is counted as it would be translated."""
-
-    __slots__ = ("body", "request")
-
-    def __init__(self, request: ResponsesRequest, length: int, most: int) -> None:
-        super().__init__(length, most, request.cap, 1)
-        self.request = request
-
-    def count(self, family: str | None) -> Counted:
-        try:
-            return CHAT.kept(self.request.neutral()).count(family)
-        except (CallerError, msgspec.DecodeError, RecursionError):
-            return super().count(family)
 
 
 class ResponsesChat:
@@ -57,9 +39,7 @@ class ResponsesChat:
 
     def demand(self, payload: ResponsesRequest) -> Demand:
         if payload.rewritten is not None:
-            demand = CHAT.demand(payload.rewritten)
-            demand.operation, demand.payload = self, payload
-            return demand
+            return CHAT.demand(payload.rewritten).carried_by(self, payload)
         text = _input_bytes(payload)
         formatted = _format_of(payload)
         return Demand(
@@ -92,7 +72,8 @@ class ResponsesChat:
         most = length + TEMPLATE_TOKENS + self.media_tokens(payload, max(MOST_IMAGE_TOKENS_OF.values()))
         if length > KEPT_PROMPT_BYTES or payload.found.media:
             return Prompt(length, most, payload.cap, 1)
-        return KeptResponses(payload.snapshot(), length, most)
+        request = payload.snapshot()
+        return DeferredPrompt(length, most, request.cap, lambda: CHAT.kept(request.neutral()))
 
     def is_empty(self, text: str) -> bool:
         return CHAT.is_empty(text)

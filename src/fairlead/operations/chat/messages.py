@@ -4,9 +4,9 @@ because a provider of the same API gets it as it is."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
-import msgspec
 from msgspec import Raw
 
 from fairlead.errors import CallerError
@@ -15,7 +15,7 @@ from fairlead.operations.chat.prompt import KEPT_PROMPT_BYTES, kept_prompt
 from fairlead.routing.demand import Demand
 from fairlead.routing.media_tokens import MOST_FILE_TOKENS, MOST_IMAGE_TOKENS_OF
 from fairlead.routing.needs import JSON_SCHEMA, MEDIA_NEEDS, PARAMETER_BITS, PREFILL, TOOLS
-from fairlead.routing.prompt import TEMPLATE_TOKENS, Prompt
+from fairlead.routing.prompt import TEMPLATE_TOKENS, DeferredPrompt, Prompt
 from fairlead.routing.upstream import MOST_CONTEXT_TOKENS
 from fairlead.tokens import Counted
 from fairlead.wire.messages.neutral import to_chat
@@ -36,22 +36,6 @@ _WORDS: Final[Mapping[str, int]] = {
 }
 _NOT_IN_PROMPT: Final = frozenset({"max_tokens", "model", "stream", "temperature", "top_k", "top_p", "metadata"})
 _FORMAT: Final = b'"format"'
-
-
-class KeptMessages(Prompt):
-    """The members of a short request, translated only when its tokens are counted."""
-
-    __slots__ = ("fields",)
-
-    def __init__(self, fields: Mapping[str, Raw], length: int, most: int, cap: int) -> None:
-        super().__init__(length, most, cap, 1)
-        self.fields = fields
-
-    def count(self, family: str | None) -> Counted:
-        try:
-            return kept_prompt(to_chat(self.fields, self.cap).request).count(family)
-        except (CallerError, msgspec.DecodeError, RecursionError):  # it has what only its provider has
-            return super().count(family)
 
 
 class MessagesChat(ForeignChat):
@@ -92,7 +76,7 @@ class MessagesChat(ForeignChat):
             most = length + TEMPLATE_TOKENS + self.media_tokens(payload, max(MOST_IMAGE_TOKENS_OF.values()))
             short = length <= KEPT_PROMPT_BYTES
             prompt = (
-                KeptMessages(payload.fields, length, most, payload.cap)
+                DeferredPrompt(length, most, payload.cap, partial(_translated_prompt, payload.fields, payload.cap))
                 if short
                 else Prompt(length, most, payload.cap, 1)
             )
@@ -132,3 +116,7 @@ def _is_formatted(payload: MessagesRequest) -> bool:
 
 
 MESSAGES_CHAT: Final = MessagesChat()
+
+
+def _translated_prompt(fields: Mapping[str, Raw], cap: int) -> Prompt:
+    return kept_prompt(to_chat(fields, cap).request)
