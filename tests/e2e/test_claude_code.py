@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -23,6 +22,7 @@ from fairlead.testing import Received, Reply, ScriptedUpstream, ToolCall
 from fairlead.testing.connection import RequestReader, Wire
 
 from .conftest import AT_ONCE, Served, provider, serving
+from .npm import client
 
 PACKAGE = "@anthropic-ai/claude-code"
 CLAUDE, MISTRAL = "claude-sonnet-4-5", "mistral-small-3.2"
@@ -109,21 +109,9 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def claude(tmp_path_factory: pytest.TempPathFactory) -> str:
-    found = os.environ.get("FAIRLEAD_CLAUDE") or shutil.which("claude")
-    if found:
-        return found
-    if os.environ.get("CI") != "true":
-        pytest.skip("Claude Code is not installed")
-    folder = tmp_path_factory.mktemp("npm")
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.fail("npm is not installed; in CI nothing is left out")
-    subprocess.run(
-        [npm, "install", "--prefix", str(folder), "--no-fund", PACKAGE], check=True, capture_output=True, timeout=280
-    )
     # The program is in a package of its own, for each platform; its installer would copy it.
-    [program] = folder.glob(f"node_modules/{PACKAGE}-linux-x64/claude")
-    return str(program)
+    program = f"{PACKAGE}-linux-x64/claude"
+    return client("claude", "FAIRLEAD_CLAUDE", f"{PACKAGE}@2.1.197", program, tmp_path_factory.mktemp("npm"))
 
 
 @pytest.fixture

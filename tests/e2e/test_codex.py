@@ -1,14 +1,13 @@
 """Codex itself edits a file through a tool loop, at providers that speak Responses and at one that speaks chat.
 
-It is run where it is installed (npm package `@openai/codex`, found on PATH or by FAIRLEAD_CODEX); elsewhere what it sent
-in such a run is replayed from `codex.json`.
+It is run where it is installed (npm package `@openai/codex`, found on PATH or by FAIRLEAD_CODEX), and in CI, which installs
+it. What it sent in such a run is replayed from `codex.json` everywhere.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +16,20 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from tests.e2e.conftest import AT_ONCE, Served, model, provider, serving
+from tests.e2e.npm import client
 
 from fairlead.testing import Reply, ScriptedUpstream, ToolCall
 
-CODEX = os.environ.get("FAIRLEAD_CODEX") or shutil.which("codex")
 RECORDED = Path(__file__).parent / "codex.json"
 SHELL = ToolCall("exec_command", json.dumps({"cmd": "echo changed > hello.txt"}))
 PATCH = "*** Begin Patch\n*** Update File: hello.txt\n@@\n-hello\n+changed\n*** End Patch"
 SCRIPT = 'const r = await tools.exec_command({cmd: "echo changed > hello.txt"}); text(r)'
-needs_codex = pytest.mark.skipif(CODEX is None, reason="Codex is not installed")
+
+
+@pytest.fixture(scope="module")
+def codex(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("npm")
+    return client("codex", "FAIRLEAD_CODEX", "@openai/codex@0.171.0", ".bin/codex", folder)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +58,8 @@ def chat(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -
         yield served
 
 
-def run_codex(served: Served, folder: Path, name: str, more: str = "") -> list[dict[str, Any]]:
+def run_codex(codex: str, served: Served, folder: Path, name: str, more: str = "") -> list[dict[str, Any]]:
     """The events of `codex exec`, asked to change hello.txt."""
-    assert CODEX is not None
     home, work = folder / "home", folder / "work"
     home.mkdir()
     work.mkdir()
@@ -67,7 +70,7 @@ def run_codex(served: Served, folder: Path, name: str, more: str = "") -> list[d
         f'wire_api = "responses"\nstream_max_retries = 1\nrequest_max_retries = 1\n{more}'
     )
     done = subprocess.run(
-        [CODEX, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-C", str(work),
+        [codex, "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json", "-C", str(work),
          "Change hello.txt"],
         env={**os.environ, "CODEX_HOME": str(home), "FAIRLEAD_KEY": served.key},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, check=False,
@@ -76,7 +79,6 @@ def run_codex(served: Served, folder: Path, name: str, more: str = "") -> list[d
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-@needs_codex
 @pytest.mark.parametrize(
     ("name", "call"),
     [
@@ -86,11 +88,11 @@ def run_codex(served: Served, folder: Path, name: str, more: str = "") -> list[d
     ],
 )
 def test_a_file_is_edited_at_a_provider_of_responses(
-    native: Served, upstream: ScriptedUpstream, tmp_path: Path, name: str, call: ToolCall
+    codex: str, native: Served, upstream: ScriptedUpstream, tmp_path: Path, name: str, call: ToolCall
 ) -> None:
     upstream.requests.clear()
     upstream.enqueue(Reply("", thinking="Hm.", tool_calls=(call,)), Reply("Done."))
-    events = run_codex(native, tmp_path, name, "supports_websockets = false\n")
+    events = run_codex(codex, native, tmp_path, name, "supports_websockets = false\n")
     assert (tmp_path / "work" / "hello.txt").read_text() == "changed\n"
     assert events[-1]["type"] == "turn.completed"
     assert events[-1]["usage"]["input_tokens"] == 24
@@ -102,7 +104,6 @@ def test_a_file_is_edited_at_a_provider_of_responses(
     assert (first.json["input"][0]["type"] == "additional_tools") is lite
 
 
-@needs_codex
 @pytest.mark.parametrize(
     ("name", "call"),
     [
@@ -112,23 +113,22 @@ def test_a_file_is_edited_at_a_provider_of_responses(
     ],
 )
 def test_a_file_is_edited_at_a_provider_of_chat(
-    chat: Served, upstream: ScriptedUpstream, tmp_path: Path, name: str, call: ToolCall
+    codex: str, chat: Served, upstream: ScriptedUpstream, tmp_path: Path, name: str, call: ToolCall
 ) -> None:
     upstream.requests.clear()
     upstream.enqueue(Reply("", tool_calls=(call,)), Reply("Done."))
-    events = run_codex(chat, tmp_path, name, "supports_websockets = false\n")
+    events = run_codex(codex, chat, tmp_path, name, "supports_websockets = false\n")
     assert (tmp_path / "work" / "hello.txt").read_text() == "changed\n"
     assert events[-1]["type"] == "turn.completed"
     assert [request.path for request in upstream.requests] == ["/v1/chat/completions"] * 2
     assert upstream.requests[1].json["messages"][-1]["role"] == "tool"
 
 
-@needs_codex
 def test_it_goes_on_over_http_at_once_when_its_websocket_is_refused(
-    native: Served, upstream: ScriptedUpstream, tmp_path: Path
+    codex: str, native: Served, upstream: ScriptedUpstream, tmp_path: Path
 ) -> None:
     upstream.enqueue(Reply("Done."))
-    events = run_codex(native, tmp_path, "gpt-5.5", "supports_websockets = true\n")
+    events = run_codex(codex, native, tmp_path, "gpt-5.5", "supports_websockets = true\n")
     assert [event["item"] for event in events if event.get("item", {}).get("type") == "error"] == []
     assert events[-1]["type"] == "turn.completed"
 

@@ -1,0 +1,32 @@
+"""Real clients from npm: as they are installed here, or installed for a run of CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+INSTALL_SECONDS = 120
+
+
+def client(name: str, variable: str, package: str, program: str, folder: Path) -> str:
+    """The path of a client: from an environment variable or PATH; in CI it is installed into `folder`, where `program` is
+    a pattern below node_modules. Skips where it cannot be had: what it sent is replayed by other tests."""
+    found = os.environ.get(variable) or shutil.which(name)
+    if found:
+        return found
+    npm = shutil.which("npm")
+    if os.environ.get("CI") != "true" or npm is None:
+        pytest.skip(f"{name} is not installed (npm package {package}); what it sent is replayed by other tests")
+    try:
+        subprocess.run(
+            [npm, "install", "--prefix", str(folder), "--no-fund", package],
+            check=True, capture_output=True, timeout=INSTALL_SECONDS,
+        )  # fmt: skip
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"{name} could not be installed ({type(error).__name__}); what it sent is replayed by other tests")
+    [path] = folder.glob(f"node_modules/{program}")
+    return str(path)
