@@ -43,9 +43,6 @@ OTHER_THREADS = 6
 # Net allocations between two young collections; Python's 700 cost a twentieth of a call. What a call has used is freed
 # without any (tests/e2e/test_garbage.py): they find what libraries leave, and pages.
 GC_THRESHOLD = 5_000
-# How long the event loop waits for a thread that runs Python. Python's 5 ms is what every event may cost while a page
-# is made or usage is written. Measured with a busy thread: 99 of 100 answers within 3 ms instead of 28.
-SWITCH_SECONDS = 0.000_2
 # A host that means every address, and one that a caller on this machine can use.
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - only shown differently
 
@@ -89,7 +86,6 @@ def prepare_process(settings: Settings) -> None:
     if settings.warning:
         log.warning("%s", settings.warning)
     tune_allocator()
-    sys.setswitchinterval(SWITCH_SECONDS)
     _raise_open_files()
 
 
