@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 log = logging.getLogger("fairlead")
 
-# How long a task that failed waits before it begins again: doubled each time, up to a minute. One that has done well
-# for that long begins at the first again.
+# Pause before a failed task is restarted: doubled after each failure, up to the longest. It is reset to the first once
+# the task has run that long without a failure.
 FIRST_WAIT_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 60.0
 

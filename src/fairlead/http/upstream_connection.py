@@ -185,7 +185,7 @@ class Connection(Carrier):
             if name == b"content-length" or name == b"transfer-encoding":
                 length = value
         self._until_close = not length and status not in BODILESS
-        self._headers = []  # the exchange's now, which lets go of them when a stream begins
+        self._headers = []  # now owned by the exchange, which drops them when a stream begins
         exchange.begin_answer(status, headers, self.loop.time())
         if exchange.head_only:
             self._answer_complete(keep=False)

@@ -31,8 +31,8 @@ class Orphan:
 
 
 def orphans(root: Path, closed: Callable[[Path, OSError], None]) -> Iterator[Orphan]:
-    """Spools whose process is gone. Each must be removed or left. `closed` is told of those that nobody may look at:
-    another user's, or on a disk that is read-only."""
+    """Spools whose process is gone. The caller removes or keeps each. `closed` is called for those
+    that cannot be read: they belong to another user, or are on a read-only disk."""
     try:
         found = sorted(one for one in root.iterdir() if not one.name.startswith(".") and one.is_dir())
     except FileNotFoundError:

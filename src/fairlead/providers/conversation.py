@@ -276,8 +276,8 @@ def _use(call: _Call, at: int) -> ToolUse:
 
 
 def _thoughts(message: _Message, reasoning_format: str) -> list[Part]:
-    """Only what this vendor has signed or encrypted goes back: it refuses everything else. What bears no format is
-    taken for its own."""
+    """Only what this vendor has signed or encrypted goes back: it refuses everything else. Reasoning without
+    a format counts as its own."""
     return [
         Thought(detail.text or "", detail.signature or "", detail.data or "")
         for detail in message.reasoning_details or ()
