@@ -12,7 +12,6 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import uvloop
@@ -33,6 +32,7 @@ from fairlead.http.memory import release_file_pages, tune_allocator
 from fairlead.http.server import Server
 from fairlead.settings import Settings, database_url
 from fairlead.store import open_store, reason
+from fairlead.threads import Threads
 
 log = logging.getLogger("fairlead")
 
@@ -119,7 +119,7 @@ class Process:
         """Serves what `listen` makes the server accept, until SIGTERM or SIGINT; returns the exit code."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(FailureLog(log).loop_failed)
-        loop.set_default_executor(ThreadPoolExecutor(OTHER_THREADS, "other"))
+        loop.set_default_executor(Threads(OTHER_THREADS, "other"))
         parts = Parts(self._service)
         for (own_host, own_port), private in parts.private.items():
             try:

@@ -25,7 +25,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"wire"}),
     frozenset({"money"}),
     frozenset({"toml"}),
-    frozenset({"errors", "background"}),
+    frozenset({"errors", "background", "threads"}),
     frozenset({"compiled"}),
 )
 TESTING_MAY_IMPORT = frozenset({"http", "wire", "errors", "ledger", "accounts", "routing"})

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, text, update
 
 from fairlead.errors import ConfigurationError
 from fairlead.money import MOST_PICODOLLARS
@@ -20,6 +20,22 @@ from fairlead.store.tables import entries, funds, leases, postings
 SLICE_PART = 8
 # How long after a process found too little the others give back what they hold and do not use.
 WANTED_MILLISECONDS = 1_000
+
+# What each batch of records runs, made once: making a statement takes longer than running it.
+_OF = funds.c.scope == bindparam("of")
+_LOCK = update(funds).where(_OF).values(wanted_at=funds.c.wanted_at)
+_SPEND = (
+    update(funds)
+    .where(_OF)
+    .values(spent=funds.c.spent + bindparam("amount"), leased=funds.c.leased - bindparam("leased_amount"))
+)
+_MINE = (leases.c.process_id == bindparam("by")) & (leases.c.scope == bindparam("of"))
+_USE_LEASE = (
+    update(leases)
+    .where(_MINE, leases.c.remaining >= bindparam("amount"))
+    .values(remaining=leases.c.remaining - bindparam("amount"))
+)
+_END_USED = delete(leases).where(_MINE, leases.c.remaining == 0)
 
 
 class Taken(NamedTuple):
@@ -123,7 +139,7 @@ def _locked(connection: Connection, scope: str, granted: int | None) -> Any:
 
 def _lock(connection: Connection, scope: str) -> None:
     """Every transaction takes the row of a scope before its leases, so that no two wait for each other."""
-    connection.execute(update(funds).where(funds.c.scope == scope).values(wanted_at=funds.c.wanted_at))
+    connection.execute(_LOCK, {"of": scope})
 
 
 def give_back(connection: Connection, process_id: str, scope: str, amount: int) -> None:
@@ -142,17 +158,11 @@ def spend(connection: Connection, process_id: str, charged: Mapping[str, int]) -
     """What a process has charged, by scope, is spent now and no longer leased."""
     for scope, amount in sorted(charged.items()):  # in one order everywhere, so that no two wait for each other
         _lock(connection, scope)
-        mine = (leases.c.process_id == process_id) & (leases.c.scope == scope)
-        leased = connection.execute(
-            update(leases).where(mine, leases.c.remaining >= amount).values(remaining=leases.c.remaining - amount)
-        ).rowcount
-        connection.execute(
-            update(funds)
-            .where(funds.c.scope == scope)
-            # A lease that ran out was given back already.
-            .values(spent=funds.c.spent + amount, leased=funds.c.leased - (amount if leased else 0))
-        )
-        connection.execute(delete(leases).where(mine, leases.c.remaining == 0))
+        mine = {"of": scope, "by": process_id}
+        leased = connection.execute(_USE_LEASE, {**mine, "amount": amount}).rowcount
+        # A lease that ran out was given back already.
+        connection.execute(_SPEND, {"of": scope, "amount": amount, "leased_amount": amount if leased else 0})
+        connection.execute(_END_USED, mine)
 
 
 def release(connection: Connection, process_id: str) -> None:

@@ -9,7 +9,6 @@ import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import PurePosixPath
@@ -28,6 +27,7 @@ from fairlead.site.cached_page import CachedPage, CachedPages
 from fairlead.site.language import Language
 from fairlead.site.translated import Translated
 from fairlead.site.visit import Visit
+from fairlead.threads import Threads
 
 Made = TypeVar("Made")
 
@@ -86,7 +86,7 @@ class PageCache:
     plain: CachedPages = field(default_factory=lambda: CachedPages(MOST_PAGES, MOST_BYTES))
     queried: CachedPages = field(default_factory=lambda: CachedPages(MOST_QUERIED_PAGES, MOST_QUERIED_BYTES))
     # One thread: what pages keep between them is seen by one page at a time.
-    _maker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "pages"))
+    _maker: Threads = field(default_factory=lambda: Threads(1, "pages"))
     _environments: dict[str, Environment] = field(default_factory=dict)
     _errors: dict[Hashable, CachedPage] = field(default_factory=dict)
     _compiled: dict[str, asyncio.Future[None]] = field(default_factory=dict)
