@@ -21,7 +21,7 @@ HOUSE: tuple[tuple[str, str], ...] = (
     ("serving operations routing", "who serves a call; what can be asked for"),
     ("catalogue providers ledger accounts telemetry engines", "models, vendors, money, keys, measurements"),
     ("store http prices schemas processes settings tokens", "database, network, prices: no part knows a model call"),
-    ("wire money toml errors background compiled", "values and shapes that all share"),
+    ("wire money toml errors background threads compiled", "values and shapes that all share"),
 )
 STEPS: tuple[tuple[str, str, str], ...] = (
     ("http", "1. Request arrives", "bounded in size and time; the key is checked before the body is read"),
