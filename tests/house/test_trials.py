@@ -64,6 +64,7 @@ class Echo:
     """An operation of its own, as its module would have it. It notes what it is asked."""
 
     name = "echo"
+    modes = frozenset({"chat"})
 
     def __init__(self) -> None:
         self.asked: list[str] = []

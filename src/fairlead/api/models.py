@@ -101,6 +101,7 @@ def entry(model: Model) -> ModelEntry:
         pricing=_pricing(model),
         deployments=len(model.deployments),
         demonstration=model.demonstration,
+        mode=model.mode,
         aliases=model.aliases,
         knowledge_cutoff=model.facts.text("knowledge_cutoff"),
     )

@@ -39,7 +39,7 @@ OPERATOR = "operator"
 Dialect = TypeVar("Dialect", bound=Spoken)
 GoesOn = Callable[[Dialect, str], bool | None]
 # The settings of a model that are facts of it.
-STATED = ("name", "description", "context_length", "max_output_tokens", "input_modalities")
+STATED = ("name", "description", "context_length", "max_output_tokens", "input_modalities", "mode")
 
 
 class Known(NamedTuple):
@@ -117,6 +117,7 @@ def model_of(facts: ModelFacts) -> Model:
         input_modalities=facts.words("input_modalities") or ("text",),
         inputs_known=bool(facts.words("input_modalities")),
         output_modalities=facts.words("output_modalities") or ("text",),
+        mode=facts.text("mode") or "chat",
         capabilities=facts.capabilities,
         parameters=facts.parameters,
         defaults={

@@ -69,7 +69,7 @@ class Model:
 
     `defaults` are values, as JSON, for parameters that a caller leaves out. None: not known. `aliases` are other exact
     ids by which it is known elsewhere; it is called by its `id`. `inputs_known`: `input_modalities` is all that it
-    takes; otherwise it is only what is certain."""
+    takes; otherwise it is only what is certain. `mode`: what it is for (`wire/vocabulary.py`)."""
 
     id: str
     name: str
@@ -88,6 +88,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     facts: ModelFacts = NO_FACTS
     inputs_known: bool = False
+    mode: str = "chat"
 
     def may_take(self, modality: str) -> bool:
         """False only for what the model is known not to take."""

@@ -11,7 +11,7 @@ from fairlead.wire import vocabulary
 from fairlead.wire.vocabulary import Capability
 
 MODALITIES: tuple[str, ...] = ("text", "image", "audio", "video", "file")
-MODES: tuple[str, ...] = ("chat", "embedding", "image", "audio", "rerank", "moderation")
+MODES: tuple[str, ...] = vocabulary.MODES
 STATES: tuple[str, ...] = ("current", "preview", "deprecated", "retired")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urlsplit
 
 from fairlead import __version__
 from fairlead.catalogue.snapshot import Deployment, Model, Provider
 from fairlead.catalogue.views import limits
-from fairlead.doors.table import DOORS
+from fairlead.doors.table import DOORS, DoorRow
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -83,10 +84,13 @@ def upstream(
     dialect = spoken(provider, deployment)
     costs = not deployment.sheet.free or deployment.sheet.cost is not None
     context = deployment.context_length or model.context_length
+    served_by = [row for row in DOORS.values() if model.mode in row.operation.modes]
+    binding = _binding(dialect, model, deployment, provider)
     return Upstream(
         deployment=deployment,
-        operation=CHAT,
-        adapters=adapters(dialect, _binding(dialect, model, deployment, provider), provider.api_version),
+        operation=served_by[0].operation if served_by else CHAT,
+        adapters=adapters(served_by, dialect, binding, provider.api_version),
+        served_at=served_by[0].paths[0] if served_by else "",
         pool=reach.pool,
         path=dialect.path_of(deployment.upstream_model, provider.api_version),
         headers=JSON_BODY + reach.headers + dialect.headers,
@@ -113,10 +117,10 @@ def upstream(
     )
 
 
-def adapters(dialect: Dialect, binding: Binding, api_version: str = "") -> dict[str, Adapter]:
-    """Of one deployment: for each API that callers speak here, as far as its provider has the operation."""
+def adapters(rows: Iterable[DoorRow], dialect: Dialect, binding: Binding, api_version: str = "") -> dict[str, Adapter]:
+    """Of one deployment: for the API of each of these doors, as far as its provider has the operation."""
     found: dict[str, Adapter] = {}
-    for row in DOORS.values():
+    for row in rows:
         name, door = row.operation.name, row.door
         offered = VENDORS[dialect.speaks].operations.get(name)
         if offered is None or (dialect.operations is not None and name not in dialect.operations):

@@ -79,10 +79,18 @@ def _speaking(offer: Servable, demand: Demand) -> Servable:
         return offer
     upstreams = [upstream for upstream in offer.upstreams if api in upstream.adapters]
     if not upstreams:
+        if offer.model.mode not in demand.operation.modes:
+            raise InvalidRequest(_other_mode(offer, demand), param="model")
         raise InvalidRequest(
             f"No deployment of '{offer.model.id}' offers {demand.operation.name} to callers of this API.", param="model"
         )
     return servable(offer.model, upstreams, offer.measured)
+
+
+def _other_mode(offer: Servable, demand: Demand) -> str:
+    path = offer.upstreams[0].served_at
+    advice = f"use POST {path}" if path else "no endpoint here serves it"
+    return f"'{offer.model.id}' has the mode '{offer.model.mode}' and does not serve {demand.operation.name}: {advice}."
 
 
 def _offer(serving: Serving, name: str, caller: Caller) -> Servable:

@@ -55,6 +55,10 @@ class Operation(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def modes(self) -> frozenset[str]:
+        """Of the models that serve it (`wire/vocabulary.py`)."""
+
     def demand(self, payload: Any) -> Demand: ...
 
     def affinity(self, payload: Any) -> int:

@@ -39,6 +39,8 @@ class Upstream:
     `probe`: what it is asked when nobody calls there: "call" (one word), "list" (its provider's list of models, at
     `list_path`), or "off": nothing.
 
+    `served_at`: the path of this API where calls of its model's mode are made, "" where none is.
+
     `most_prompt`, `most_output`: the tokens that a prompt, and an answer without a cap, can have at all.
     """
 
@@ -68,6 +70,7 @@ class Upstream:
     bare_headers: bytes = b""
     most_prompt: int = MOST_CONTEXT_TOKENS
     most_output: int = MOST_CONTEXT_TOKENS
+    served_at: str = ""
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from fairlead.errors import ConfigurationError
 from fairlead.settings.proxy import ProxySettings
 from fairlead.toml import Renamed, Source
-from fairlead.wire.vocabulary import Need
+from fairlead.wire.vocabulary import Mode, Need
 
 
 class Doc(NamedTuple):
@@ -521,6 +521,13 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Doc(
             "other input is refused here; without it, and without facts in the catalogue, everything is sent on",
             default="the catalogue's",
+        ),
+    ] = None
+    mode: Annotated[
+        Mode | None,
+        Doc(
+            "what the model is for; calls of another kind are refused with the endpoint that serves it",
+            default='the catalogue\'s, else "chat"',
         ),
     ] = None
     markup: Annotated[Decimal, Doc("factor by which `cost` is multiplied where there is no `price`")] = "1"

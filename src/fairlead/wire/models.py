@@ -39,6 +39,7 @@ class ModelEntry(msgspec.Struct, frozen=True):
     pricing: Pricing | None
     deployments: int
     demonstration: bool
+    mode: str = "chat"
     aliases: tuple[str, ...] = ()
     knowledge_cutoff: str | None = None
     object: str = "model"

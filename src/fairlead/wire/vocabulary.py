@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+# What a model is for. Calls of another kind are refused with the endpoint that serves its own.
+Mode = Literal["chat", "embedding", "rerank", "moderation", "image", "speech", "transcription"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
 # Their order is that of the names in an error.
 Need = Literal[
     "tools", "parallel_tools", "json_schema", "json_object", "images", "prefill", "logprobs", "n", "audio", "files",

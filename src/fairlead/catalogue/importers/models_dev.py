@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 from fairlead.catalogue.files import Statements
 from fairlead.catalogue.importers.reading import Reading, day, from_modalities, modalities, per_million
+from fairlead.wire.vocabulary import Mode
 
 KEY = "models_dev"
 URL = "https://models.dev/api.json"
@@ -16,6 +18,17 @@ RATES = {
     "input": "input", "output": "output", "cache_read": "cached_input", "cache_write": "cache_write_5m",
     "reasoning": "reasoning", "input_audio": "audio_input", "output_audio": "audio_output",
 }  # fmt: skip
+
+
+# Parts of ids and families. Where a model is for chat too, no such part is in its name.
+MARKS: Mapping[Mode, tuple[str, ...]] = {
+    "rerank": ("rerank",),
+    "embedding": ("embed", "bge-", "e5-mistral", "gte-"),
+    "moderation": ("moderation",),
+    "transcription": ("whisper", "transcribe"),
+    "image": ("gpt-image", "dall-e", "imagen-"),
+    "speech": ("-tts",),
+}
 
 
 class _Limit(Struct, frozen=True):
@@ -107,7 +120,8 @@ def _statements(id_: str, model: _Model, read_on: date, edition: date | None) ->
         max_output_tokens=output,
         input_modalities=taken or None,
         output_modalities=given or None,
-        mode="chat" if "text" in taken and "text" in given and context and output else None,
+        mode=_mode(model, taken, given)
+        or ("chat" if "text" in taken and "text" in given and context and output else None),
         status="deprecated"
         if model.status == "deprecated"
         else "preview"
@@ -122,6 +136,17 @@ def _statements(id_: str, model: _Model, read_on: date, edition: date | None) ->
         long_price_above=long[0] if long else None,
     )
     return statements, tuple(notes)
+
+
+def _mode(model: _Model, taken: tuple[str, ...], given: tuple[str, ...]) -> Mode | None:
+    """What a model is for that is not for chat: models.dev has no word for it, but names and families of its own."""
+    words = f"{model.family} {model.id}".lower()
+    for mode, marks in MARKS.items():
+        if any(mark in words for mark in marks):
+            return mode
+    if given == ("image",):
+        return "image"
+    return "speech" if given == ("audio",) and taken == ("text",) else None
 
 
 def _rates(cost: dict[str, object]) -> dict[str, str]:

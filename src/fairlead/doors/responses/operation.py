@@ -36,6 +36,7 @@ class ResponsesChat:
 
     __slots__ = ()
     name: Final = CHAT.name
+    modes: Final = CHAT.modes
 
     def demand(self, payload: ResponsesRequest) -> Demand:
         if payload.rewritten is not None:

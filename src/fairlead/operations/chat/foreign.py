@@ -18,6 +18,7 @@ class ForeignChat:
 
     __slots__ = ()
     name: Final = CHAT.name
+    modes: Final = CHAT.modes
 
     def demand(self, payload: ChatPayload) -> Demand:
         return CHAT.demand(payload.neutral()).carried_by(self, payload)

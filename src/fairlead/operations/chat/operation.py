@@ -29,6 +29,7 @@ from fairlead.wire.apis import CHAT as CHAT_NAME
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import NOT_IN_PROMPT, ChatRequest
 
+MODES: Final[frozenset[str]] = frozenset({"chat"})
 PROBE_MESSAGES: Final = [{"role": "user", "content": "Say OK."}]
 
 
@@ -68,6 +69,7 @@ class Chat:
 
     __slots__ = ()
     name: Final = CHAT_NAME
+    modes: Final = MODES
 
     def demand(self, payload: Any) -> Demand:
         request: ChatRequest = payload
