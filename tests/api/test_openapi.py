@@ -50,9 +50,12 @@ def test_no_route_is_listed_twice_and_each_is_described() -> None:
     assert len(listed) == len(set(listed))
     assert all(route.summary and route.tag for route in all_routes())
     # Routes that go on behind a member are told apart by the endpoint that they share.
-    by_prefix: dict[tuple[str, str], set[object]] = {}
+    by_prefix: dict[tuple[str, str, str], set[object]] = {}
     for route in all_routes():
-        by_prefix.setdefault((route.method, route.path.partition("{")[0]), set()).add(route.endpoint)
+        prefix, _, rest = route.path.partition("{")
+        action = rest.partition("}")[2]  # told apart by the table
+        named = action if action.startswith(":") else ""
+        by_prefix.setdefault((route.method, prefix, named), set()).add(route.endpoint)
     assert all(len(endpoints) == 1 for endpoints in by_prefix.values())
 
 

@@ -111,7 +111,7 @@ def test_every_endpoint_has_an_example_with_the_members_of_a_real_answer(gateway
             continue
         example = examples()[name]
         target = generation if "receipts" in route.path else "mistral-small-3.2"
-        path = route.path.replace("{id}", target)
+        path = route.path.replace("{id}", target).replace("{model}", target)
         if "generation" in path:
             path += f"?id={generation}"
         elif "performance" in path:

@@ -16,6 +16,7 @@ from fairlead.routing.demand import Demand
 from fairlead.wire.answer import AnswerContext, Event, Finish, Start, WriterFactory, words
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.payload import TranslatedPayload
 from fairlead.wire.usage import Usage
 
@@ -24,6 +25,8 @@ SHOUTING = "shouting"
 
 class ShoutWriter:
     """Answers in that dialect."""
+
+    stream_head = STREAM_HEAD
 
     def __init__(self, context: AnswerContext) -> None:
         self._model = context.model

@@ -36,11 +36,13 @@ class CountsTokens(Protocol):
 
 
 class CountTokens:
-    """Counts for the callers of one door. `request_id`: as of `CallEndpoint`."""
+    """Counts for the callers of one door. `counted`: the answer, with a place for the number; `request_id`: as of
+    `CallEndpoint`."""
 
-    __slots__ = ("_door", "_gateway", "_keys", "_request_id")
+    __slots__ = ("_counted", "_door", "_gateway", "_keys", "_request_id")
 
-    def __init__(self, door: Door, gateway: Gateway, keys: KeyRing, request_id: bytes = b"") -> None:
+    def __init__(self, door: Door, gateway: Gateway, keys: KeyRing, counted: bytes, request_id: bytes = b"") -> None:
+        self._counted = counted
         self._door = door
         self._gateway = gateway
         self._keys = keys
@@ -65,7 +67,7 @@ class CountTokens:
             if isinstance(adapter, CountsTokens):
                 body = await _ask(upstream, adapter, adapter.count_call(demand.payload))
         if body is None:
-            body = await _count(demand, None if upstream is None else upstream.family)
+            body = self._counted % await _count(demand, None if upstream is None else upstream.family)
         response.send(200, JSON_HEAD, body)
 
 
@@ -88,8 +90,7 @@ async def _ask(upstream: Upstream, adapter: CountsTokens, call: Call) -> bytes |
     return None
 
 
-async def _count(demand: Demand, family: str | None) -> bytes:
+async def _count(demand: Demand, family: str | None) -> int:
     loop = asyncio.get_running_loop()
     counted = await loop.run_in_executor(None, demand.operation.count, demand.payload, family, True)
-    tokens = counted.tokens + demand.operation.media_tokens(demand.payload, IMAGE_TOKENS)
-    return b'{"input_tokens":%d}' % tokens
+    return counted.tokens + demand.operation.media_tokens(demand.payload, IMAGE_TOKENS)

@@ -16,8 +16,9 @@ class Header(NamedTuple):
 REQUEST_HEADERS: Final = (
     Header("authorization", "`Bearer` and an API key."),
     Header("x-api-key", "An API key, where Anthropic's Messages are spoken."),
+    Header("x-goog-api-key", "An API key, where Gemini's API is spoken."),
     Header("content-type", "`application/json`. It is not checked."),
-    Header("content-encoding", "`gzip` or `zstd`, for `/v1/messages`."),
+    Header("content-encoding", "`gzip` or `zstd`, for `/v1/messages` and Gemini's API."),
     Header("anthropic-version", "Sent on to a provider that speaks Messages, as are all that begin with `anthropic-`."),
     Header("anthropic-beta", "The same."),
     Header(

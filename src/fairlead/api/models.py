@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 import msgspec
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.auth import authenticate_if_sent
+from fairlead.api.auth import identify
 from fairlead.catalogue.snapshot import Model, Snapshot
+from fairlead.doors.door import Door, ModelShape
+from fairlead.doors.table import DEFAULT_DOOR, DoorRow
 from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
@@ -23,66 +26,126 @@ FOR_CODEX = b',"models":[]}'
 
 
 class ModelLists:
-    """The models of one snapshot as JSON."""
+    """The models of one snapshot as JSON. `shaped`: each as the clients of a door read it, once they have asked."""
 
-    __slots__ = ("all", "callable", "callable_ids", "one", "snapshot")
+    __slots__ = ("all", "callable", "callable_ids", "entries", "one", "shaped", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        entries = [entry(model) for model in snapshot.models.values()]
+        self.entries = entries = [entry(model) for model in snapshot.models.values()]
+        self.shaped: dict[ModelShape, dict[str, bytes]] = {}
         servable = tuple(item for item in entries if item.deployments)
         self.all = msgspec.json.encode(ModelList(data=tuple(entries)))
         self.callable = msgspec.json.encode(ModelList(data=servable))
         self.callable_ids = frozenset(item.id for item in servable)
         self.one = {item.id: msgspec.json.encode(item) for item in entries}
 
+    def shown(self, shape: ModelShape) -> dict[str, bytes]:
+        found = self.shaped.get(shape)
+        if found is None:
+            found = self.shaped[shape] = {item.id: shape.one(item) for item in self.entries}
+        return found
+
 
 class Models:
     """Lists what can be called here; `?all=true` adds the rest of the catalogue. A key is not needed; one that may use
     some models only sees those."""
 
-    __slots__ = ("_keys", "_lists", "_servings")
+    __slots__ = ("_keys", "_lists", "_servings", "_shaped")
 
     def __init__(self, servings: Servings, keys: KeyRing) -> None:
+        self._shaped: list[DoorModels] = []
         self._keys = keys
         self._servings = servings
         self._lists = ModelLists(servings.now.snapshot)
 
-    def _now(self) -> ModelLists:
+    def now(self) -> ModelLists:
         snapshot = self._servings.now.snapshot
         if self._lists.snapshot is not snapshot:
             self._lists = ModelLists(snapshot)
         return self._lists
 
+    def add(self, other: DoorModels) -> None:
+        """Clients with its header are answered by it."""
+        self._shaped.append(other)
+
+    def _other(self, request: Request) -> DoorModels | None:
+        for other in self._shaped:
+            if request.header(other.shape.header) is not None:
+                return other
+        return None
+
     def list(self, request: Request, response: Response) -> None:
+        other = self._other(request)
+        if other is not None:
+            other.list(request, response)
+            return
         body = self._listed(request)
         if request.query.startswith("client_version=") or "&client_version=" in request.query:
             body = body[:-1] + FOR_CODEX
         response.send(200, JSON_HEAD, body)
 
+    def allowed(self, request: Request, door: Door) -> frozenset[str] | None:
+        """The models of the key that came with the request; None: all. Raises Unauthenticated or Forbidden."""
+        return None if door.credential(request) is None else identify(request, self._keys, door).caller.models
+
     def _listed(self, request: Request) -> bytes:
-        allowed = self._allowed(request)
+        allowed = self.allowed(request, DEFAULT_DOOR)
         everything = "all=true" in request.query.split("&")
-        lists = self._now()
+        lists = self.now()
         if allowed is None:
             return lists.all if everything else lists.callable
         shown = allowed if everything else allowed & lists.callable_ids
         entries = b",".join(body for name, body in lists.one.items() if name in shown)
         return b'{"object":"list","data":[%b]}' % entries
 
-    def _allowed(self, request: Request) -> frozenset[str] | None:
-        """The models of the key that came with the request; None: all. Raises Unauthenticated or Forbidden."""
-        caller = authenticate_if_sent(request, self._keys)
-        return None if caller is None else caller.models
+    def one(self, request: Request, response: Response) -> None:
+        other = self._other(request)
+        if other is not None:
+            other.one(request, response)
+            return
+        model_id = unquote(request.path.removeprefix(PREFIX))
+        response.send(200, JSON_HEAD, _found(self.now().one, model_id, PREFIX))
+
+
+class DoorModels:
+    """The same as the clients of a door list them."""
+
+    __slots__ = ("_door", "_models", "shape")
+
+    def __init__(self, models: Models, row: DoorRow) -> None:
+        assert row.models is not None
+        self.shape = row.models
+        self._door = row.door
+        self._models = models
+        models.add(self)
+
+    def list(self, request: Request, response: Response) -> None:
+        allowed = self._models.allowed(request, self._door)
+        lists = self._models.now()
+        shown = [
+            body
+            for name, body in lists.shown(self.shape).items()
+            if name in lists.callable_ids and (allowed is None or name in allowed)
+        ]
+        response.send(200, JSON_HEAD, self.shape.listed(shown, request.query))
 
     def one(self, request: Request, response: Response) -> None:
-        model_id = unquote(request.path.removeprefix(PREFIX))
-        body = self._now().one.get(model_id)
-        if body is None:
-            raise ModelNotFound(
-                f"The model '{model_id}' does not exist here. GET /v1/models lists what there is.", param="model"
-            )
-        response.send(200, JSON_HEAD, body)
+        self._models.allowed(request, self._door)  # a key that is sent must be valid
+        path = request.path
+        below = self.shape.path + "/" if path.startswith(self.shape.path) else PREFIX
+        model_id = unquote(path.removeprefix(below)).removeprefix("models/")
+        response.send(200, JSON_HEAD, _found(self._models.now().shown(self.shape), model_id, below))
+
+
+def _found(bodies: Mapping[str, bytes], model_id: str, below: str) -> bytes:
+    body = bodies.get(model_id)
+    if body is None:
+        listed = below.removesuffix("/")
+        raise ModelNotFound(
+            f"The model '{model_id}' does not exist here. GET {listed} lists what there is.", param="model"
+        )
+    return body
 
 
 def entry(model: Model) -> ModelEntry:

@@ -155,6 +155,38 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
+    "GenerateContentRequest": {
+        "type": "object",
+        "required": ["contents"],
+        "properties": {
+            "contents": {"type": "array", "items": _OBJECT, "minItems": 1},
+            "systemInstruction": _OBJECT,
+            "tools": {"type": "array", "items": _OBJECT},
+            "toolConfig": _OBJECT,
+            "generationConfig": _OBJECT,
+        },
+        "additionalProperties": True,
+    },
+    "GenerateContentResponse": {
+        "type": "object",
+        "properties": {
+            "candidates": {"type": "array", "items": _OBJECT},
+            "modelVersion": {"type": "string"},
+            "responseId": {"type": "string"},
+            "usageMetadata": {
+                "type": "object",
+                "properties": {
+                    "promptTokenCount": {"type": "integer"},
+                    "candidatesTokenCount": {"type": "integer"},
+                    "totalTokenCount": {"type": "integer"},
+                    "cost": {"type": "number", "description": "Dollars."},
+                    "cost_usd": {"type": "string", "description": "Dollars, with every digit."},
+                },
+                "additionalProperties": True,
+            },
+        },
+        "additionalProperties": True,
+    },
     "Response": {
         "type": "object",
         "required": ["id", "object", "created_at", "status", "model", "output"],
@@ -287,7 +319,7 @@ def examples() -> Mapping[str, Mapping[str, Any]]:
     for row in DOORS.values():
         for paths in (row.paths, row.count_paths):
             for path in paths[1:]:  # the same at another address
-                found[f"POST {path}"] = found[f"POST {paths[0]}"]
+                found.setdefault(f"POST {path}", found[f"POST {paths[0]}"])
     return found
 
 

@@ -16,11 +16,12 @@ from fairlead.api.auth import authenticate, authenticate_if_sent
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes
 from fairlead.api.health import HealthChecks
-from fairlead.api.models import Models
+from fairlead.api.models import DoorModels, Models
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
 from fairlead.api.stored import StoredResponses
 from fairlead.doors.table import DOORS
+from fairlead.errors import NotFound
 from fairlead.http.request import Request, Response
 
 # What a call may be refused with, besides 401.
@@ -29,13 +30,14 @@ CALL_STATUSES = (400, 402, 403, 404, 429, 502, 503, 504)
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The objects that answer. `calls`: by the name of their door's row. `metrics`: None where they are not served
-    here."""
+    """The objects that answer. `calls`, `counts`, `lists`: by the name of their door's row. `metrics`: None where they
+    are not served here."""
 
     calls: Mapping[str, Endpoint]
     counts: Mapping[str, Endpoint]
     plan: Endpoint
     models: Models
+    lists: Mapping[str, DoorModels]
     performance: Performances
     receipts: Receipts
     credit: Credit
@@ -225,6 +227,29 @@ def count_routes() -> Iterator[Route]:
             )  # fmt: skip
 
 
+def model_routes() -> Iterator[Route]:
+    """Where the clients of a dialect list models, from the same table."""
+    for row in DOORS.values():
+        if row.models is not None:
+            lists, one = partial(_list, row.name), partial(_one, row.name)
+            yield Route(
+                "GET", row.models.path, lists, "anyone", "Models", "List the models, as clients of this API read them.",
+                query={"pageSize": "How many: 50, at most 1,000.", "pageToken": "The page."}, optional=True,
+            )  # fmt: skip
+            yield Route(
+                "GET", f"{row.models.path}/{{id}}", one, "anyone", "Models",
+                "Retrieve a model, as clients of this API read it.", statuses=(404,),
+            )  # fmt: skip
+
+
+def _list(name: str, endpoints: Endpoints) -> Endpoint:
+    return endpoints.lists[name].list
+
+
+def _one(name: str, endpoints: Endpoints) -> Endpoint:
+    return endpoints.lists[name].one
+
+
 def _count(name: str, endpoints: Endpoints) -> Endpoint:
     return endpoints.counts[name]
 
@@ -234,7 +259,7 @@ def _call(name: str, endpoints: Endpoints) -> Endpoint:
 
 
 def all_routes() -> list[Route]:
-    return [*call_routes(), *count_routes(), *ROUTES]
+    return [*call_routes(), *count_routes(), *model_routes(), *ROUTES]
 
 
 def served(endpoints: Endpoints) -> list[Route]:
@@ -250,11 +275,25 @@ def with_body(routes: Iterable[Route]) -> Iterator[str]:
             yield route.path
 
 
+def _acting(by_action: Mapping[str, Endpoint]) -> Endpoint:
+    """Paths that differ only in the action behind their member."""
+
+    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
+        _, colon, action = request.path.rpartition(":")
+        endpoint = by_action.get(colon + action)
+        if endpoint is None:
+            raise NotFound(f"There is no {request.path} here. The API is described at /openapi.json.")
+        return endpoint(request, response)
+
+    return answer
+
+
 def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tuple[Routes, Routes]:
     """What `Dispatch` looks up: paths, and prefixes of paths that end with a member. `keys`: those that count where
     anyone may call."""
     paths: Routes = {}
     prefixes: Routes = {}
+    actions: dict[tuple[str, str], dict[str, Endpoint]] = {}
     for route in routes:
         endpoint = route.endpoint(endpoints)
         assert endpoint is not None
@@ -262,7 +301,12 @@ def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tupl
             endpoint = unless_bad_key(endpoint, keys)
         elif route.who == "key" and route in ROUTES:
             endpoint = known_first(endpoint, keys)
-        prefix, brace, _ = route.path.partition("{")
+        prefix, brace, rest = route.path.partition("{")
         methods = (prefixes if brace else paths).setdefault(prefix, {})
+        action = rest.partition("}")[2]
+        if action[:1] == ":":
+            by_action = actions.setdefault((prefix, route.method), {})
+            by_action[action] = endpoint
+            endpoint = _acting(by_action)
         methods.setdefault(route.method, endpoint)
     return paths, prefixes

@@ -16,7 +16,7 @@ from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint, Routes
 from fairlead.api.health import HealthChecks
 from fairlead.api.metrics import Metrics
-from fairlead.api.models import Models
+from fairlead.api.models import DoorModels, Models
 from fairlead.api.openapi import OpenApi
 from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
@@ -226,12 +226,15 @@ class Parts:
             docs_edit_url=settings.site.docs_edit_url,
         )
         metrics = self._metrics()
+        models = Models(servings, self.keys)
+        lists = {name: DoorModels(models, row) for name, row in DOORS.items() if row.models is not None}
         routes: list[Route] = []
         endpoints = Endpoints(
             calls=self._calls(),
             counts=self._counts(),
             plan=Plans(DEFAULT_DOOR, self.gateway, self.keys),
-            models=Models(servings, self.keys),
+            models=models,
+            lists=lists,
             performance=Performances(servings, figures, self.readiness.obstacle),
             receipts=Receipts(
                 self.ledger, self.keys, self.routing.routed, show_cost=settings.ledger.receipts_show_cost
@@ -273,7 +276,7 @@ class Parts:
 
     def _counts(self) -> dict[str, Endpoint]:
         return {
-            name: CountTokens(row.door, self.gateway, self.keys, row.request_id)
+            name: CountTokens(row.door, self.gateway, self.keys, row.counted, row.request_id)
             for name, row in DOORS.items()
             if row.count_paths
         }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.routing.demand import Demand
 from fairlead.wire.answer import WriterFactory
+from fairlead.wire.models import ModelEntry
 from fairlead.wire.stored import Archive
 
 
@@ -41,6 +43,23 @@ class Door(Protocol):
 
     def error_event(self, error: FairleadError) -> bytes:
         """The last bytes of a stream that ends for this reason."""
+
+
+class ModelShape(Protocol):
+    """How the clients of a dialect list models. `path`: where, beside `/v1/models`, with one model below it; `header`:
+    one that tells them apart there."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def header(self) -> bytes: ...
+
+    def one(self, entry: ModelEntry) -> bytes:
+        """One model, as JSON."""
+
+    def listed(self, entries: Sequence[bytes], query: str) -> bytes:
+        """A list of them, or the page that the query names. Raises InvalidRequest."""
 
 
 class StoringDoor(Door, Protocol):

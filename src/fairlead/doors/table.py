@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fairlead.doors.door import Door, StoringDoor
+from fairlead.doors.door import Door, ModelShape, StoringDoor
+from fairlead.doors.gemini.door import GOOGLE_GEMINI
+from fairlead.doors.gemini.models import GEMINI_MODELS
 from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.operation import RESPONSES_CHAT
+from fairlead.operations.chat.gemini import GEMINI_CHAT
 from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Operation
@@ -19,11 +22,12 @@ from fairlead.routing.demand import Operation
 @dataclass(frozen=True, slots=True)
 class DoorRow:
     """Paths that take calls of one operation, by POST, in one dialect. A path may end with a member in braces, such as
-    `/v1beta/models/{model}`.
+    `/v1beta/models/{model}`, and with an action behind it (`/v1beta/models/{model}:generateContent`).
 
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
     `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted. `request_id`: another name of the
-    header with the request id, which its clients know. `outlines`: its door reads long bodies by their outline, which
+    header with the request id, which its clients know. `counted`: the answer to a count. `models`: how its clients list
+    models; None: as OpenAI's. `outlines`: its door reads long bodies by their outline, which
     is made first (`wire/outline.py`).
     `storing`: the door where answers are stored; None: those of this row never are.
     """
@@ -38,6 +42,8 @@ class DoorRow:
     answer: str = "Object"
     streams: bool = True
     count_paths: tuple[str, ...] = ()
+    counted: bytes = b'{"input_tokens":%d}'
+    models: ModelShape | None = None
     request_id: bytes = b""
     outlines: bool = False
     storing: StoringDoor | None = None
@@ -70,6 +76,21 @@ _ROWS: Final = (
         ),
         request_id=b"request-id",
     ),
+    DoorRow(
+        "google_gemini",
+        (
+            "/v1beta/models/{model}:generateContent", "/v1beta/models/{model}:streamGenerateContent",
+            "/v1/models/{model}:generateContent", "/v1/models/{model}:streamGenerateContent",
+        ),
+        GEMINI_CHAT, GOOGLE_GEMINI,
+        "Generate content, whole or as a stream.",
+        "Gemini's generateContent. A provider that speaks the same API gets the request as it was sent, but for the "
+        "key and the model's name; for others it is translated. A stream is server-sent events with `?alt=sse`, else "
+        "one JSON array. `usageMetadata` also has the cost of the call.",
+        "GenerateContentRequest", "GenerateContentResponse",
+        count_paths=("/v1beta/models/{model}:countTokens", "/v1/models/{model}:countTokens"),
+        counted=b'{"totalTokens":%d}', models=GEMINI_MODELS,
+    ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}
 # Spoken wherever no other door is: by the endpoints that are no calls, and at paths that do not exist.
@@ -79,21 +100,26 @@ DEFAULT_DOOR: Final[Door] = OPENAI_CHAT
 class DoorFinder:
     """Finds the door of a path."""
 
-    __slots__ = ("_paths", "_prefixes")
+    __slots__ = ("_paths", "_patterns")
 
     def __init__(self, rows: Iterable[DoorRow] = ()) -> None:
         self._paths: dict[str, Door] = {}
-        self._prefixes: dict[str, Door] = {}
+        self._patterns: list[tuple[str, str, Door]] = []  # how a path begins, and how it ends
         for row in rows:
             for path in (*row.paths, *row.count_paths):
-                prefix, brace, _ = path.partition("{")
-                (self._prefixes if brace else self._paths)[prefix] = row.door
+                prefix, brace, rest = path.partition("{")
+                if brace:
+                    self._patterns.append((prefix, rest.partition("}")[2], row.door))
+                else:
+                    self._paths[prefix] = row.door
+            if row.models is not None:
+                self._patterns.append((row.models.path, "", row.door))
 
     def at(self, path: str) -> Door:
         door = self._paths.get(path)
         if door is not None:
             return door
-        for prefix, door in self._prefixes.items():
-            if path.startswith(prefix):
+        for prefix, ending, door in self._patterns:
+            if path.startswith(prefix) and path.endswith(ending):
                 return door
         return DEFAULT_DOOR

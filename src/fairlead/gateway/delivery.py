@@ -14,7 +14,7 @@ from fairlead.routing.attempt import Attempt
 from fairlead.routing.hedge import Entry
 from fairlead.routing.parameters import shown
 from fairlead.routing.protocols import Answer, Assembler, Call, MadeAnswer, Relay
-from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
+from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.usage import Usage
 
 # After the last event of a stream: how long its connection may take to say that it was the last.
@@ -86,10 +86,10 @@ class Delivery:
         response, choices = call_state.response, call_state.demand.choices
         if response.finished:  # the caller was answered at its deadline
             return
-        head = head_of(STREAM_HEAD, attempt, call)
+        head = head_of(made.stream_head, attempt, call)
         if choices > 1 and _lacks_choices(made, choices, call):
             call_state.note_dropped("n")
-            head = head_of(STREAM_HEAD, attempt, call, None, (*call.dropped, "n"))
+            head = head_of(made.stream_head, attempt, call, None, (*call.dropped, "n"))
         members = usage_members(written(attempt.bill.price), attempt.counted)
         response.start(200, head)
         response.end(made.stream(members, attempt.counted, include_usage=call_state.payload.include_usage))
@@ -105,7 +105,7 @@ class Delivery:
         if response.finished:  # the caller was answered at its deadline
             return
         if call_state.demand.stream:
-            response.start(200, head_of(STREAM_HEAD + mark, attempt, call))
+            response.start(200, head_of(made.stream_head + mark, attempt, call))
             response.end(made.stream(members, attempt.counted, include_usage=call_state.payload.include_usage))
         else:
             response.send(200, head_of(JSON_HEAD + mark, attempt, call, usd), made.end(members, attempt.counted))

@@ -16,7 +16,7 @@ from fairlead.wire.answer import (
     merged,
     words,
 )
-from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
+from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.usage import Usage
 
 
@@ -52,7 +52,7 @@ class EventRelay:
 
     @property
     def head(self) -> bytes:
-        return STREAM_HEAD
+        return self.writer.stream_head
 
     @property
     def error_event(self) -> Callable[[FairleadError], bytes]:
@@ -140,6 +140,10 @@ class EventAnswer:
     @property
     def head(self) -> bytes:
         return JSON_HEAD
+
+    @property
+    def stream_head(self) -> bytes:
+        return self._writer.stream_head
 
     @property
     def done(self) -> bool:

@@ -61,7 +61,10 @@ class Answer(Protocol):
 
 
 class MadeAnswer(Answer, Protocol):
-    """A complete answer that was put together here."""
+    """A complete answer that was put together here. `stream_head`: as `head`, of its stream."""
+
+    @property
+    def stream_head(self) -> bytes: ...
 
     def stream(self, members: bytes, counted: Usage | None = None, *, include_usage: bool) -> bytes:
         """All of it as a stream; `members`, `counted`: as for `end`."""

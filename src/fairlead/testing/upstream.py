@@ -1,5 +1,5 @@
 """A provider that answers what it was told, on a real socket in a thread of its own: in OpenAI's dialect, and at paths
-that end with `/responses` or `/messages` in those APIs."""
+that end with `/responses`, `/messages` or `:generateContent` in those APIs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
+from fairlead.testing.gemini import GEMINI
 from fairlead.testing.messages import MESSAGES
 from fairlead.testing.rendering import CHAT, Speech, dumps, error_body, rest_of
 from fairlead.testing.replies import Fault, Reply
@@ -22,7 +23,12 @@ STOP_SECONDS = 10.0
 EVENTS_AT_ONCE = 64
 MODELS = ("scripted",)
 # What writes the answers, by how the path of a call ends; elsewhere it is chat completions.
-SPEECHES = {"/messages": MESSAGES, "/responses": RESPONSES}
+SPEECHES = {
+    "/messages": MESSAGES,
+    "/responses": RESPONSES,
+    ":generateContent": GEMINI,
+    ":streamGenerateContent": GEMINI,
+}
 HTML = b"<!doctype html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -54,6 +60,9 @@ class Script:
             return False
         if path.endswith("/messages/count_tokens"):
             await wire.send(_complete(request, 200, dumps({"input_tokens": self.default.prompt_tokens})))
+            return False
+        if path.endswith(":countTokens"):
+            await wire.send(_complete(request, 200, dumps({"totalTokens": self.default.prompt_tokens})))
             return False
         if not path.endswith(tuple(self.paths)):
             await wire.send(_complete(request, 404, error_body(404, f"Nothing is at {path}.")))
@@ -191,7 +200,7 @@ async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> boo
         return False
     if reply.continues:
         reply = replace(reply, text=rest_of(reply.text, asked))
-    if asked.get("stream") is True:
+    if asked.get("stream") is True or ":stream" in request.path:
         await _stream(request, asked, reply, wire, number)
     else:
         await _whole(request, asked, reply, wire, number)

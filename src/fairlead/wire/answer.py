@@ -226,7 +226,11 @@ class AnswerWriter(Protocol):
 
     Its calls in a stream: `write` for each block, `finish` and `end` once the answer is complete, or `error`.
     `members`: ready JSON members for the usage object: the cost, and who counted (`,"cost":0.1,"cost_usd":"0.1"`).
+    `stream_head`: lines for the head of a stream (`wire/heads.py`).
     """
+
+    @property
+    def stream_head(self) -> bytes: ...
 
     def write(self, events: Sequence[Event], /) -> bytes:
         """The first events are `Start` and what follows it, or `Start` alone at the end of an answer without a word.

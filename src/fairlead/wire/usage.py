@@ -32,6 +32,7 @@ __all__ = [
     "TokenClasses",
     "Usage",
     "usage_as_anthropic",
+    "usage_as_gemini",
     "usage_as_openai",
     "usage_as_responses",
     "usage_from_anthropic",
@@ -234,6 +235,27 @@ def usage_as_anthropic(usage: Usage) -> bytes:
             "output_tokens_details": {"thinking_tokens": tokens.reasoning},
         }
     )
+
+
+def usage_as_gemini(usage: Usage) -> bytes:
+    """The normal form as Gemini's `usageMetadata`, whose thoughts are counted beside the candidates."""
+    tokens = usage.tokens
+    text = usage.prompt - tokens.image - tokens.audio_input
+    shown = (("TEXT", text), ("IMAGE", tokens.image), ("AUDIO", tokens.audio_input))
+    spoken = tokens.audio_output
+    found: dict[str, Any] = {
+        "promptTokenCount": usage.prompt,
+        "candidatesTokenCount": usage.completion - tokens.reasoning,
+        "totalTokenCount": usage.prompt + usage.completion,
+        "promptTokensDetails": [{"modality": name, "tokenCount": count} for name, count in shown if count],
+    }
+    if tokens.cached_input:
+        found["cachedContentTokenCount"] = tokens.cached_input
+    if tokens.reasoning:
+        found["thoughtsTokenCount"] = tokens.reasoning
+    if spoken:
+        found["candidatesTokensDetails"] = [{"modality": "AUDIO", "tokenCount": spoken}]
+    return msgspec.json.encode(found)
 
 
 def usage_from_gemini(raw: bytes | Raw) -> Usage | None:

@@ -30,6 +30,7 @@ from fairlead.wire.answer import (
     ToolCall,
 )
 from fairlead.wire.apis import MESSAGES
+from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.reasoning_tags import ANTHROPIC, TAG, UNSIGNED, tagged, tagged_call
 from fairlead.wire.usage import Usage, usage_as_anthropic
 
@@ -71,6 +72,7 @@ class MessagesWriter:
     tool calls are, by their numbers."""
 
     __slots__ = ("_calls", "_context", "_finish", "_index", "_names", "_open", "_refused")
+    stream_head: Final = STREAM_HEAD
 
     def __init__(self, context: AnswerContext) -> None:
         self._context = context

@@ -29,6 +29,7 @@ from fairlead.wire.answer import (
     ToolArguments,
     ToolCall,
 )
+from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_openai
 
 DONE_EVENT: Final = b"data: [DONE]\n\n"
@@ -43,6 +44,7 @@ class ChatWriter:
     """An `AnswerWriter`."""
 
     __slots__ = ("_after", "_before", "_begun", "_context", "_custom", "_start")
+    stream_head: Final = STREAM_HEAD
 
     def __init__(self, context: AnswerContext) -> None:
         self._context = context

@@ -31,6 +31,7 @@ from fairlead.wire.answer import (
     ToolCall,
 )
 from fairlead.wire.apis import RESPONSES
+from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_responses
 
 _encode: Final = msgspec.json.encode
@@ -44,6 +45,7 @@ class ResponsesWriter:
     """An `AnswerWriter`. There is one choice: `n` is no parameter of this API."""
 
     __slots__ = ("_calls", "_context", "_echo", "_id", "_item", "_items", "_number", "_reason", "_text")
+    stream_head: Final = STREAM_HEAD
 
     def __init__(self, context: AnswerContext) -> None:
         self._context = context

@@ -16,7 +16,7 @@ from fairlead.errors import InvalidRequest, UpstreamInvalid
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA
 from fairlead.routing.protocols import Answer
 from fairlead.wire.chat import ChatRequest
-from fairlead.wire.heads import JSON_HEAD
+from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
 from fairlead.wire.usage import TokenClasses, Usage
 
 ANY_OBJECT: Final = b'{"type":"object"}'
@@ -124,6 +124,10 @@ class EmulatedAnswer:
     @property
     def head(self) -> bytes:
         return JSON_HEAD
+
+    @property
+    def stream_head(self) -> bytes:
+        return STREAM_HEAD
 
     @property
     def choices(self) -> int:

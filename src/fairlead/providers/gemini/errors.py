@@ -13,9 +13,14 @@ class _Code(Struct):
     code: int = 500
 
 
-def failure(error: Raw) -> FairleadError:
+def code_of(error: Raw) -> int:
+    """The status that an error names; 0: none."""
     try:
-        status = msgspec.json.decode(error, type=_Code).code
+        code = msgspec.json.decode(error, type=_Code).code
     except msgspec.DecodeError:
-        status = 500
-    return upstream_error(status, (), b'{"error":%b}' % bytes(error))
+        return 0
+    return code if 400 <= code < 600 else 0
+
+
+def failure(error: Raw) -> FairleadError:
+    return upstream_error(code_of(error) or 500, (), b'{"error":%b}' % bytes(error))

@@ -10,13 +10,11 @@ from msgspec import Raw
 
 from fairlead.providers.conversation import Conversation, Losses, Media, Part, Text, ToolResult, ToolUse, Turn, Wishes
 from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.gemini.signatures import UNSIGNED
 
 # Google's own table for reasoning_effort: https://ai.google.dev/gemini-api/docs/openai
 BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576}
 LEVELS = {"minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "high"}
-# Gemini 3 refuses a call in the history without its signature; this stands for one that it never made itself.
-# https://ai.google.dev/gemini-api/docs/thought-signatures
-UNSIGNED = "skip_thought_signature_validator"
 _VERSION = re.compile(r"gemini-(\d+)")
 _raw = msgspec.json.Decoder(Raw)
 

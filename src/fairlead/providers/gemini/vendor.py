@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
+from fairlead.providers.gemini.native import NativeContent
 from fairlead.providers.gemini.reader import ContentFormat
 from fairlead.providers.gemini.translator import ContentTranslator
 from fairlead.providers.translated import TRANSLATED, TranslatedChat, translated_chat
@@ -42,5 +43,12 @@ def _translated(binding: Binding) -> TranslatedChat:
     return translated_chat(binding, _translator(binding), ContentFormat())
 
 
-CHAT_API = OperationAPI(GENERATE_CONTENT, translated=_translated)
+def _native(binding: Binding) -> NativeContent:
+    assert binding.new_writer is not None
+    return NativeContent(
+        binding.dialect, binding.public_model, binding.upstream_model, binding.new_writer, _translated(binding)
+    )
+
+
+CHAT_API = OperationAPI(GENERATE_CONTENT, _native, _translated)
 GEMINI = VendorAPI("gemini", (DIALECT,), {CHAT: CHAT_API}, supports_prefill)

@@ -1,0 +1,1 @@
+"""Gemini's generateContent as callers write it: https://ai.google.dev/api/generate-content"""
