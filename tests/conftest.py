@@ -4,12 +4,13 @@ started for the session, one database for each test that asks)."""
 from __future__ import annotations
 
 import ast
+import gc
 import importlib.util
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -17,6 +18,7 @@ from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
+import httpcore2
 import pytest
 
 from fairlead import compiled
@@ -45,6 +47,8 @@ def is_extension(origin: str | None) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Each client of an SDK would read the certificates of all authorities, for 30 ms; our servers speak plain HTTP.
+    httpcore2.default_ssl_context = cache(httpcore2.default_ssl_context)
     wanted = os.environ.get(MODE)
     if wanted is None:
         return
@@ -53,6 +57,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if spec is None or is_extension(spec.origin) != (wanted == "compiled"):
             found = compiled.stale() or (f"{name} would be {spec.origin}" if spec else f"{name} is not there")
             pytest.exit(f"{MODE} is {wanted}, but {found}", 4)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Without the garbage collector, which would take half of the time of the imports, and whose later runs need not look at
+    what was imported."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

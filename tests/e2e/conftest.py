@@ -1,4 +1,5 @@
-"""A real `fairlead serve` process for each test that asks for one."""
+"""A real `fairlead serve` process for each test that asks for one: forked from one that has imported everything, or started
+as a shell does."""
 
 from __future__ import annotations
 
@@ -22,6 +23,8 @@ from fairlead.cli import main
 from fairlead.testing import ScriptedUpstream
 from fairlead.testing.connection import Received, Wire
 
+from .fork_server import ForkedProcess, fork_server
+
 READY = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
 START_SECONDS = 100
@@ -31,7 +34,7 @@ class Served:
     """A running gateway: its URL, the key it printed, its process and everything it has said."""
 
     def __init__(
-        self, process: subprocess.Popen[str], data: Path, database: str | None = None, workers: int = 1
+        self, process: subprocess.Popen[str] | ForkedProcess, data: Path, database: str | None = None, workers: int = 1
     ) -> None:
         self.database = database
         self.workers = workers
@@ -86,9 +89,11 @@ def serving(
     workers: int = 1,
     database: str | None = None,
     program: tuple[str, ...] = ("-m", "fairlead"),
+    forked: bool = True,
 ) -> Iterator[Served]:
+    """`forked`: False where the test is about the start itself."""
     data = tmp / "data"
-    argv = [sys.executable, *program, *command, "--port", "0", "--data", str(data), "--workers", str(workers)]
+    argv = [*command, "--port", "0", "--data", str(data), "--workers", str(workers)]
     if config is not None:
         file = tmp / "fairlead.toml"
         file.write_text(config)
@@ -98,9 +103,15 @@ def serving(
     environment = {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
     if database is not None:
         environment["FAIRLEAD_DATABASE_URL"] = database
-    process = subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
-    )
+    server = fork_server(environment) if forked else None
+    process: subprocess.Popen[str] | ForkedProcess
+    if server is not None:
+        process = server.start(program, argv, environment)
+    else:
+        process = subprocess.Popen(
+            [sys.executable, *program, *argv],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True,
+        )  # fmt: skip
     served = Served(process, data, database, workers)
     try:
         served.wait_ready()

@@ -256,13 +256,13 @@ def test_a_worker_that_is_killed_is_replaced_and_its_slice_comes_back(
 
 def test_credit_of_a_killed_process_is_there_again(upstream: ScriptedUpstream, tmp_path: Path) -> None:
     config = provider(upstream.url) + FLAT
-    with serving(tmp_path, config) as served:
+    with serving(tmp_path, config, forked=False) as served:
         key = new_key(served, "--credit", "0.05")
         assert race(served, key, 2, 1) == {200: 2}
         served.process.kill()
         served.process.wait()
     assert funds(served)[0][3] > 0  # it died with a lease
-    with serving(tmp_path, config) as served:
+    with serving(tmp_path, config, forked=False) as served:
         eventually(lambda: funds(served)[0][2:] == (2 * 10**10, 0))
         assert race(served, key, 5, 1) == {200: 3, 402: 2}
     assert fairlead("verify", data=served.data).returncode == 0

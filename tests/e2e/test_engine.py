@@ -38,7 +38,7 @@ WEATHER: Any = {
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("engine"), engine=True) as running:
+    with serving(tmp_path_factory.mktemp("engine"), engine=True, forked=False) as running:
         yield running
 
 

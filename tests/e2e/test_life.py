@@ -242,11 +242,11 @@ def test_a_thousand_calls_at_once_are_all_answered(tmp_path: Path) -> None:
 def test_a_second_start_keeps_the_key_and_prints_no_new_one(tmp_path: Path) -> None:
     with ScriptedUpstream() as upstream:
         config = provider(upstream.url) + model()
-        with serving(tmp_path, config) as served:
+        with serving(tmp_path, config, forked=False) as served:
             key = served.key
             assert key
             assert (served.data.stat().st_mode & 0o777) == 0o700
-        with serving(tmp_path, config) as served:
+        with serving(tmp_path, config, forked=False) as served:
             assert served.key == ""
             with sdk(served, key) as client:
                 assert client.chat.completions.create(model=MODEL, messages=HELLO).choices

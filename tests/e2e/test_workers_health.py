@@ -60,7 +60,7 @@ def test_an_open_breaker_is_known_to_the_other_worker_and_so_is_that_it_works_ag
             + provider(b.url, name="b")
             + deployments("m", "a", "b")
         )
-        with serving(tmp_path, config, workers=2) as served:
+        with serving(tmp_path, config, workers=2, forked=False) as served:
             one, two = lines(served, stack)
             assert two.refused() == []
             a.default = Reply(status=500)
