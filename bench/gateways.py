@@ -21,6 +21,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = HERE / "build"
 CHAT = "/v1/chat/completions"
+# What the mock speaks at a port of its own, each answered at once; and the dialect that Fairlead calls it with.
+VENDORS = {"messages": "anthropic", "responses": "openai-responses", "gemini": "gemini"}
 PACES = {"burst": 0, "paced": 10_000, "slow": 1_000_000}  # microseconds between two events of a stream
 LITELLM = "litellm[proxy]==1.106.2"
 PORTKEY_VERSION = "1.15.2"
@@ -32,12 +34,14 @@ class NotInstalledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The mock provider: one port for each pace."""
+    """The mock provider: one port for each pace, and one for each of VENDORS."""
 
     ports: Mapping[str, int]
+    vendors: Mapping[str, int]
 
-    def url(self, pace: str) -> str:
-        return f"http://127.0.0.1:{self.ports[pace]}/v1"
+    def url(self, name: str) -> str:
+        """Of a pace or a vendor."""
+        return f"http://127.0.0.1:{self.ports.get(name) or self.vendors[name]}/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,21 @@ def direct(site: Site) -> Gateway:
 
 def fairlead(site: Site) -> Gateway:
     """The product, by its public commands only. `paced-vllm` is the paced stream through another dialect row."""
+    return _fairlead(site, {pace: (pace, "generic") for pace in PACES} | {"paced-vllm": ("paced", "vllm")})
+
+
+def fairlead_to_vendors(site: Site) -> Gateway:
+    """The product in front of a mock that speaks each dialect; `burst` speaks chat completions."""
+    return _fairlead(site, {"burst": ("burst", "generic")} | {name: (name, VENDORS[name]) for name in VENDORS})
+
+
+def _fairlead(site: Site, dialects: Mapping[str, tuple[str, str]]) -> Gateway:
+    """`dialects`: of each route the port of the mock, and the dialect that it is called with."""
     data, config, port = site.work / "fairlead", site.work / "fairlead.toml", free_port()
-    dialects = {pace: (pace, "generic") for pace in PACES} | {"paced-vllm": ("paced", "vllm")}
     tables = ["[server]\nmax_connections = 20000\nmax_requests_in_flight = 20000\n"]
-    for name, (pace, dialect) in dialects.items():
+    for name, (at, dialect) in dialects.items():
         tables.append(
-            f'[[providers]]\nid = "{name}"\nbase_url = "{site.upstream.url(pace)}"\ndialect = "{dialect}"\n'
+            f'[[providers]]\nid = "{name}"\nbase_url = "{site.upstream.url(at)}"\ndialect = "{dialect}"\n'
             'api_key = "sk-upstream"\nmax_connections = 20000\n'
         )
     tables += [

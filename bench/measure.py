@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateways import BUILD, HERE, PACES, Gateway, Upstream, free_port
+from gateways import BUILD, HERE, PACES, VENDORS, Gateway, Route, Upstream, free_port
 
 EVENTS_PER_STREAM = 100
 BODY_SHAPES = {"1k": (1, 9), "100k": (21, 57), "1m": (21, 570)}  # size: (messages, lines in each)
@@ -181,9 +181,10 @@ class Mock:
     """The mock upstream and what it counted."""
 
     def __init__(self, core: int, work: Path) -> None:
-        self.upstream = Upstream({pace: free_port() for pace in PACES})
+        self.upstream = Upstream({pace: free_port() for pace in PACES}, {name: free_port() for name in VENDORS})
         self._counters = work / "mock-counters"
         specs = [f"{port}:{EVENTS_PER_STREAM}:{PACES[pace]}" for pace, port in self.upstream.ports.items()]
+        specs += [f"{port}:{EVENTS_PER_STREAM}:0:{name}" for name, port in self.upstream.vendors.items()]
         argv = [str(compiled("mock.c")), str(self._counters), *specs]
         with on_core(core):
             self._process = subprocess.Popen(argv, start_new_session=True)
@@ -309,10 +310,24 @@ class Bench:
 
     def plain(self, run: Running, connections: int, size: str, secs: int) -> dict[str, float]:
         """Plain requests in a closed loop: CPU per request in us, requests per second, p50 in us."""
-        run.settle()
         route = run.gateway.routes["burst"]
+        name = f"{run.gateway.name}: {size} c={connections}"
+        return self.loop(run, route, request_body(size, route.model, stream=False), connections, secs, name)
+
+    def loop(
+        self,
+        run: Running,
+        route: Route,
+        request: bytes,
+        connections: int,
+        secs: int,
+        name: str,
+        least_bytes: int = REPLY_BYTES,
+    ) -> dict[str, float]:
+        """The same for any request to any route. Raises BenchError."""
+        run.settle()
         body = self.work / "request.json"
-        body.write_bytes(request_body(size, route.model, stream=False))
+        body.write_bytes(request)
         env = os.environ | {"BODY": str(body), "HEADERS": "\n".join(f"{k}: {v}" for k, v in route.headers.items())}
         argv = ["wrk", "-t1", f"-c{connections}", f"-d{secs}s", "--latency", "--timeout", "20s", "-s"]
         argv += [str(HERE / "post.lua"), f"http://127.0.0.1:{route.port}{route.path}"]
@@ -322,13 +337,12 @@ class Bench:
             wrk = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=secs + 60, check=False)
         used, asked = run.cpu() - before, self.mock.requests() - asked
         other_cores = others.cores(used.total)
-        name = f"{run.gateway.name}: {size} c={connections}"
         seen = read_wrk(wrk.stdout)
         if seen is None:
             raise BenchError(f"{name}: nothing was completed: {(wrk.stdout + wrk.stderr)[-300:]}")
         if seen.failures:
             raise BenchError(f"{name}: {'; '.join(seen.failures)} of {seen.count}")
-        if asked < seen.count or seen.bytes < seen.count * REPLY_BYTES:
+        if asked < seen.count or seen.bytes < seen.count * least_bytes:
             raise BenchError(f"{name}: {seen.count} answers of {seen.bytes} bytes from {asked} upstream requests")
         if run.process and seen.count < 10 * connections:
             self.problems.append(f"{name}: only {seen.count} requests; use a longer --secs")

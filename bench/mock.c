@@ -1,10 +1,12 @@
-/* mock.c - a fast OpenAI-compatible upstream, one thread, epoll.
+/* mock.c - a fast upstream, one thread, epoll.
  *
- *   mock COUNTERS_FILE PORT:CHUNKS:DELAY_US [PORT:CHUNKS:DELAY_US ...]
+ *   mock COUNTERS_FILE PORT:CHUNKS:DELAY_US[:DIALECT] [PORT:CHUNKS:DELAY_US[:DIALECT] ...]
  *
- * Listens on 127.0.0.1 at each PORT. Any request with a complete body is answered:
+ * Listens on 127.0.0.1 at each PORT, and speaks OpenAI's chat completions there, or the DIALECT: messages (Anthropic),
+ * responses (OpenAI's Responses) or gemini. Any request with a complete body is answered:
  *   - without "stream":true   one JSON chat completion (about 1.1 KB) with usage (200 + 120 tokens)
- *   - with "stream":true      CHUNKS server-sent events, then finish, usage and [DONE];
+ *   - with "stream":true, or a path with "stream" in it
+ *                             CHUNKS server-sent events, then finish, usage and [DONE];
  *                             DELAY_US = 0 sends everything at once, otherwise one event each DELAY_US
  * Every event carries "TS#<16 digits>;": this process's CLOCK_MONOTONIC in ns when it was sent, so a
  * client on the same machine measures how long a gateway held it (sload.c does).
@@ -43,9 +45,12 @@
     "\"created\":1700000000,\"model\":\"mock-model\",\"choices\":["
 
 enum { REQUESTS, SENT, COUNTERS };
+enum { CHAT, MESSAGES, RESPONSES, GEMINI, DIALECTS };
+
+static const char *const dialects[DIALECTS] = {"chat", "messages", "responses", "gemini"};
 
 typedef struct {
-    int fd, chunks;
+    int fd, chunks, dialect;
     long delay_us;
 } Port;
 
@@ -67,8 +72,8 @@ static Port ports[MAX_PORTS];
 static int port_count;
 static Timer heap[MAX_TIMERS];
 static int heap_size, generations, epoll_fd, timer_fd;
-static char reply[4096];
-static int reply_len;
+static char replies[DIALECTS][4096];
+static int reply_len[DIALECTS];
 
 static const char STREAM_HEAD[] =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -133,40 +138,113 @@ static int write_all(int fd, const char *data, size_t n) {
     return 0;
 }
 
-static int format_chunk(char *out) {
-    char event[512];
-    int n = sprintf(event,
-                    EVENT_HEAD "{\"index\":0,\"delta\":{\"content\":\"TS#%016llu; \"},"
-                               "\"finish_reason\":null}]}\n\n",
-                    (unsigned long long)now_ns());
-    return sprintf(out, "%x\r\n%s\r\n", (unsigned)n, event);
+/* What stands around the events: before the first one, and behind the last one. */
+#define RESPONSE "{\"id\":\"resp_abcdef0123456789\",\"object\":\"response\",\"created_at\":1700000000,\"model\":\"mock-model\",\"status\":"
+#define ITEM "{\"id\":\"msg_abcdef\",\"type\":\"message\",\"role\":\"assistant\",\"status\":"
+static const char *const begin_events[DIALECTS] = {
+    "",
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_abcdef0123456789\",\"type\":\"message\","
+    "\"role\":\"assistant\",\"model\":\"mock-model\",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null,"
+    "\"usage\":{\"input_tokens\":200,\"output_tokens\":1}}}\n\n"
+    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    "event: response.created\ndata: {\"type\":\"response.created\",\"sequence_number\":0,\"response\":" RESPONSE "\"in_progress\",\"output\":[]}}\n\n"
+    "event: response.output_item.added\ndata: {\"type\":\"response.output_item.added\",\"sequence_number\":1,\"output_index\":0,"
+    "\"item\":" ITEM "\"in_progress\",\"content\":[]}}\n\n"
+    "event: response.content_part.added\ndata: {\"type\":\"response.content_part.added\",\"sequence_number\":2,\"item_id\":\"msg_abcdef\","
+    "\"output_index\":0,\"content_index\":0,\"part\":{\"type\":\"output_text\",\"text\":\"\",\"annotations\":[]}}\n\n",
+    "",
+};
+
+static int in_chunk(char *out, const char *events, int n) {
+    return sprintf(out, "%x\r\n%.*s\r\n", (unsigned)n, n, events);
 }
 
-static int format_end(char *out, int chunks) {
-    char events[1024];
-    int n = sprintf(events,
+static int format_begin(char *out, int dialect) {
+    int n = (int)strlen(begin_events[dialect]);
+    return n ? in_chunk(out, begin_events[dialect], n) : 0;
+}
+
+static int format_chunk(char *out, int dialect) {
+    char event[512];
+    static const char *const forms[DIALECTS] = {
+        EVENT_HEAD "{\"index\":0,\"delta\":{\"content\":\"TS#%016llu; \"},\"finish_reason\":null}]}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"TS#%016llu; \"}}\n\n",
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":3,\"item_id\":\"msg_abcdef\","
+        "\"output_index\":0,\"content_index\":0,\"delta\":\"TS#%016llu; \",\"logprobs\":[]}\n\n",
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"TS#%016llu; \"}],\"role\":\"model\"},\"index\":0}],"
+        "\"modelVersion\":\"mock-model\",\"responseId\":\"abcdef\"}\n\n",
+    };
+    int n = sprintf(event, forms[dialect], (unsigned long long)now_ns());
+    return in_chunk(out, event, n);
+}
+
+static int format_end(char *out, int chunks, int dialect) {
+    char events[2048];
+    int n = 0;
+    switch (dialect) {
+    case CHAT:
+        n = sprintf(events,
                     EVENT_HEAD "{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n" EVENT_HEAD
                                "],\"usage\":{\"prompt_tokens\":200,\"completion_tokens\":%d,"
                                "\"total_tokens\":%d}}\n\ndata: [DONE]\n\n",
                     chunks, 200 + chunks);
-    return sprintf(out, "%x\r\n%s\r\n0\r\n\r\n", (unsigned)n, events);
+        break;
+    case MESSAGES:
+        n = sprintf(events,
+                    "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"
+                    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},"
+                    "\"usage\":{\"input_tokens\":200,\"output_tokens\":%d}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+                    chunks);
+        break;
+    case RESPONSES:
+        n = sprintf(events,
+                    "event: response.output_text.done\ndata: {\"type\":\"response.output_text.done\",\"sequence_number\":4,"
+                    "\"item_id\":\"msg_abcdef\",\"output_index\":0,\"content_index\":0,\"text\":\"x\",\"logprobs\":[]}\n\n"
+                    "event: response.output_item.done\ndata: {\"type\":\"response.output_item.done\",\"sequence_number\":5,\"output_index\":0,"
+                    "\"item\":" ITEM "\"completed\",\"content\":[{\"type\":\"output_text\",\"text\":\"x\",\"annotations\":[]}]}}\n\n"
+                    "event: response.completed\ndata: {\"type\":\"response.completed\",\"sequence_number\":6,\"response\":" RESPONSE
+                    "\"completed\",\"output\":[" ITEM "\"completed\",\"content\":[{\"type\":\"output_text\",\"text\":\"x\",\"annotations\":[]}]}],"
+                    "\"usage\":{\"input_tokens\":200,\"output_tokens\":%d,\"total_tokens\":%d}}}\n\n",
+                    chunks, 200 + chunks);
+        break;
+    case GEMINI:
+        n = sprintf(events,
+                    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\"}],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
+                    "\"usageMetadata\":{\"promptTokenCount\":200,\"candidatesTokenCount\":%d,\"totalTokenCount\":%d},"
+                    "\"modelVersion\":\"mock-model\",\"responseId\":\"abcdef\"}\n\n",
+                    chunks, 200 + chunks);
+        break;
+    }
+    n = in_chunk(out, events, n);
+    return n + sprintf(out + n, "0\r\n\r\n");
 }
 
-static void format_reply(void) {
-    char text[800], body[2048];
+static void format_reply(int dialect) {
+    char text[800], body[3072];
     int k = 0;
     while (k < 560) k += sprintf(text + k, "The quick brown fox jumps over the lazy dog; line %d.\\n", k);
-    int n = sprintf(body,
-                    "{\"id\":\"chatcmpl-abcdef0123456789\",\"object\":\"chat.completion\",\"created\":1700000000,"
-                    "\"model\":\"mock-model\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
-                    "\"content\":\"%s\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-                    "\"usage\":{\"prompt_tokens\":200,\"completion_tokens\":120,\"total_tokens\":320,"
-                    "\"prompt_tokens_details\":{\"cached_tokens\":64,\"audio_tokens\":0},"
-                    "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
-                    "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}},"
-                    "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_44709d6fcb\"}",
-                    text);
-    reply_len = sprintf(reply, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, body);
+    static const char *const forms[DIALECTS] = {
+        "{\"id\":\"chatcmpl-abcdef0123456789\",\"object\":\"chat.completion\",\"created\":1700000000,"
+        "\"model\":\"mock-model\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
+        "\"content\":\"%s\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+        "\"usage\":{\"prompt_tokens\":200,\"completion_tokens\":120,\"total_tokens\":320,"
+        "\"prompt_tokens_details\":{\"cached_tokens\":64,\"audio_tokens\":0},"
+        "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
+        "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}},"
+        "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_44709d6fcb\"}",
+        "{\"id\":\"msg_abcdef0123456789\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"mock-model\","
+        "\"content\":[{\"type\":\"text\",\"text\":\"%s\"}],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,"
+        "\"usage\":{\"input_tokens\":136,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":64,\"output_tokens\":120}}",
+        RESPONSE "\"completed\",\"error\":null,\"incomplete_details\":null,\"output\":[" ITEM "\"completed\",\"content\":[{\"type\":\"output_text\","
+        "\"text\":\"%s\",\"annotations\":[],\"logprobs\":[]}]}],\"parallel_tool_calls\":true,\"tool_choice\":\"auto\",\"tools\":[],"
+        "\"usage\":{\"input_tokens\":200,\"input_tokens_details\":{\"cached_tokens\":64},\"output_tokens\":120,"
+        "\"output_tokens_details\":{\"reasoning_tokens\":0},\"total_tokens\":320}}",
+        "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"%s\"}],\"role\":\"model\"},\"finishReason\":\"STOP\",\"index\":0}],"
+        "\"usageMetadata\":{\"promptTokenCount\":200,\"cachedContentTokenCount\":64,\"candidatesTokenCount\":120,\"totalTokenCount\":320},"
+        "\"modelVersion\":\"mock-model\",\"responseId\":\"abcdef0123456789\"}",
+    };
+    int n = sprintf(body, forms[dialect], text);
+    reply_len[dialect] = sprintf(replies[dialect], "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, body);
 }
 
 static void close_conn(Conn *c) {
@@ -177,10 +255,11 @@ static void close_conn(Conn *c) {
 }
 
 static int send_burst(Conn *c) {
-    static char out[MAX_CHUNKS * 256 + 4096];
-    int n = sprintf(out, "%s", STREAM_HEAD);
-    for (int i = 0; i < c->port->chunks; i++) n += format_chunk(out + n);
-    n += format_end(out + n, c->port->chunks);
+    static char out[MAX_CHUNKS * 320 + 8192];
+    int n = sprintf(out, "%s", STREAM_HEAD), dialect = c->port->dialect;
+    n += format_begin(out + n, dialect);
+    for (int i = 0; i < c->port->chunks; i++) n += format_chunk(out + n, dialect);
+    n += format_end(out + n, c->port->chunks, dialect);
     counters[SENT] += (uint64_t)c->port->chunks;
     return write_all(c->fd, out, (size_t)n);
 }
@@ -190,7 +269,10 @@ static int start_paced(Conn *c) {
     c->generation = ++generations;
     heap_push((Timer){now_ns() + (uint64_t)c->port->delay_us * 1000, c->fd, c->generation});
     arm_timer();
-    return write_all(c->fd, STREAM_HEAD, sizeof STREAM_HEAD - 1);
+    char out[4096];
+    int n = sprintf(out, "%s", STREAM_HEAD);
+    n += format_begin(out + n, c->port->dialect);
+    return write_all(c->fd, out, (size_t)n);
 }
 
 /* Length of the first complete request in the buffer; 0 when more bytes are needed. */
@@ -217,8 +299,10 @@ static int answer(Conn *c) {
     while (c->len && (size = request_size(c, &head))) {
         const char *body = c->buf + head;
         counters[REQUESTS]++;
-        int stream = memmem(body, size - head, "\"stream\":true", 13) || memmem(body, size - head, "\"stream\": true", 14);
-        int failed = !stream            ? write_all(c->fd, reply, (size_t)reply_len)
+        int dialect = c->port->dialect;
+        int stream = memmem(body, size - head, "\"stream\":true", 13) || memmem(body, size - head, "\"stream\": true", 14) ||
+                     (dialect == GEMINI && memmem(c->buf, head, ":stream", 7));
+        int failed = !stream            ? write_all(c->fd, replies[dialect], (size_t)reply_len[dialect])
                      : c->port->delay_us ? start_paced(c)
                                          : send_burst(c);
         if (failed) return -1;
@@ -230,13 +314,14 @@ static int answer(Conn *c) {
 
 static void on_timer(void) {
     uint64_t expirations, t = now_ns();
-    char out[2048];
+    char out[4096];
     if (read(timer_fd, &expirations, sizeof expirations) < 0) return;
     while (heap_size && heap[0].due <= t) {
         Timer timer = heap_pop();
         Conn *c = conns[timer.fd];
         if (!c || c->generation != timer.generation) continue;
-        int n = c->left > 1 ? format_chunk(out) : format_end(out, c->port->chunks);
+        int dialect = c->port->dialect;
+        int n = c->left > 1 ? format_chunk(out, dialect) : format_end(out, c->port->chunks, dialect);
         counters[SENT] += c->left > 1;
         c->left--;
         if (write_all(c->fd, out, (size_t)n))
@@ -274,9 +359,11 @@ static void on_readable(Conn *c) {
 static int listen_on(const char *spec) {
     Port *p = &ports[port_count];
     int number, on = 1;
-    if (port_count == MAX_PORTS || sscanf(spec, "%d:%d:%ld", &number, &p->chunks, &p->delay_us) != 3 ||
-        p->chunks < 0 || p->chunks > MAX_CHUNKS || p->delay_us < 0) {
-        fprintf(stderr, "mock: bad argument %s, expected PORT:CHUNKS:DELAY_US\n", spec);
+    char dialect[16] = "chat";
+    int found = port_count < MAX_PORTS ? sscanf(spec, "%d:%d:%ld:%15s", &number, &p->chunks, &p->delay_us, dialect) : 0;
+    while (p->dialect < DIALECTS && strcmp(dialect, dialects[p->dialect])) p->dialect++;
+    if (found < 3 || p->dialect == DIALECTS || p->chunks < 0 || p->chunks > MAX_CHUNKS || p->delay_us < 0) {
+        fprintf(stderr, "mock: bad argument %s, expected PORT:CHUNKS:DELAY_US[:DIALECT]\n", spec);
         return -1;
     }
     p->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -313,12 +400,12 @@ static void map_counters(const char *file) {
 
 int main(int argc, char **argv) {
     if (argc < 3) {
-        fprintf(stderr, "usage: mock COUNTERS_FILE PORT:CHUNKS:DELAY_US ...\n");
+        fprintf(stderr, "usage: mock COUNTERS_FILE PORT:CHUNKS:DELAY_US[:DIALECT] ...\n");
         return 2;
     }
     map_counters(argv[1]);
     signal(SIGPIPE, SIG_IGN);
-    format_reply();
+    for (int dialect = 0; dialect < DIALECTS; dialect++) format_reply(dialect);
     epoll_fd = epoll_create1(0);
     timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     struct epoll_event ev = {.events = EPOLLIN, .data.fd = timer_fd}, events[256];

@@ -23,7 +23,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from gateways import GATEWAYS, HERE, Gateway, NotInstalledError, Site
+from doors import door_table, door_verdicts, measure_doors
+from gateways import GATEWAYS, HERE, Gateway, NotInstalledError, Site, fairlead_to_vendors
 from measure import EVENTS_PER_STREAM, Bench, BenchError, Running, mock_upstream, raise_open_files
 from profiling import profile
 from report import FLOOR, PRODUCT, Samples, Values, table, verdicts
@@ -230,6 +231,9 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--with-litellm", action="store_true", help="also LiteLLM, installed under bench/build")
     parser.add_argument("--with-portkey", action="store_true", help="also Portkey, installed under bench/build")
     parser.add_argument("--with-site", action="store_true", help="also calls while 50 visitors look at the pages")
+    parser.add_argument(
+        "--doors", action="store_true", help="instead: each API of callers to providers of each dialect"
+    )
     parser.add_argument("--no-bars", action="store_true", help="only measure")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
     parser.add_argument(
@@ -296,6 +300,17 @@ def finish(bench: Bench, samples: Samples, names: Sequence[str], where: str, arg
     return 0 if all(verdict.kept for verdict in found) else 1
 
 
+def doors(bench: Bench, gateway: Gateway, where: str, args: argparse.Namespace) -> int:
+    samples = Samples()
+    measure_doors(bench, gateway, args.rounds, samples)
+    found = [] if args.no_bars else door_verdicts(samples, gateway.routes)
+    print(f"{where}; {args.rounds} rounds of {args.secs} s\n\n{door_table(samples, gateway.routes)}\n")
+    print("\n".join(map(str, found)))
+    for problem in dict.fromkeys(bench.problems):
+        print(f"! {problem}", file=sys.stderr)
+    return 0 if all(verdict.kept for verdict in found) else 1
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = arguments(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what we started is ended too
@@ -310,6 +325,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             site = Site(work, mock.upstream)
             bench = Bench(work, mock, gateway_core, load_core, args.secs)
             try:
+                if args.doors:
+                    return doors(bench, fairlead_to_vendors(site), where, args)
                 if args.profile:
                     return profile(bench, GATEWAYS[PRODUCT](site), args.profile, HERE / "build")
                 gateways = [GATEWAYS[name](site) for name in names]

@@ -1,0 +1,160 @@
+"""What each API of callers costs, to providers of its own dialect and of the others: CPU per request and per chunk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from gateways import CHAT, Gateway, Route
+from measure import EVENTS_PER_STREAM, Bench, BenchError, Running
+from report import Samples, Spread, figure, spread
+
+CONNECTIONS = 16
+LEAST_BYTES = 700  # of an answer in any dialect
+# Of what passes unchanged: as much as chat completions to a provider of chat completions, as far as a median shows it.
+SAME_RATIO = 1.1
+# Of what is translated, more than that.
+MORE_PER_REQUEST_US = 15.0
+MORE_PER_CHUNK_US = 3.0
+TEXT = 'The quick brown fox jumps over the lazy dog, and says "hello" to caf\u00e9 number 42.\n' * 9
+SYSTEM = 'You are a careful assistant. Answer in plain words.\nUse "quotes" and say what you do not know. '
+
+
+class Door(NamedTuple):
+    """`path` and `body` of a call to a model, streamed or not. `vendor`: the route to its own
+    kind of provider."""
+
+    path: Callable[[str, bool], str]
+    body: Callable[[str, bool], dict[str, Any]]
+    vendor: str
+
+
+def _chat(model: str, stream: bool) -> dict[str, Any]:
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": TEXT}]
+    # The usage comes with every stream of the others.
+    more = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    return {"model": model, "messages": messages, "max_tokens": 256, **more}
+
+
+def _messages(model: str, stream: bool) -> dict[str, Any]:
+    messages = [{"role": "user", "content": TEXT}]
+    return {"model": model, "max_tokens": 256, "system": SYSTEM, "messages": messages, "stream": stream}
+
+
+def _responses(model: str, stream: bool) -> dict[str, Any]:
+    given = [{"role": "user", "content": TEXT}]
+    return {
+        "model": model,
+        "max_output_tokens": 256,
+        "instructions": SYSTEM,
+        "input": given,
+        "store": False,
+        "stream": stream,
+    }
+
+
+def _gemini(_model: str, _stream: bool) -> dict[str, Any]:
+    contents = [{"role": "user", "parts": [{"text": TEXT}]}]
+    return {
+        "systemInstruction": {"parts": [{"text": SYSTEM}]},
+        "contents": contents,
+        "generationConfig": {"maxOutputTokens": 256},
+    }
+
+
+def _gemini_path(model: str, stream: bool) -> str:
+    return f"/v1beta/models/{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+
+
+DOORS: Mapping[str, Door] = {
+    "chat": Door(lambda _model, _stream: CHAT, _chat, "burst"),
+    "messages": Door(lambda _model, _stream: "/v1/messages", _messages, "messages"),
+    "responses": Door(lambda _model, _stream: "/v1/responses", _responses, "responses"),
+    "gemini": Door(_gemini_path, _gemini, "gemini"),
+}
+SHOWN = {"burst": "chat"}
+
+
+def measure_doors(bench: Bench, gateway: Gateway, rounds: int, samples: Samples) -> None:
+    """Each door to each provider, whole and streamed, one after the other in each round."""
+    with bench.running(gateway) as run:
+        for number in range(rounds):
+            print(f"doors, round {number + 1} of {rounds}", file=sys.stderr)
+            pairs = [(door, vendor) for vendor in gateway.routes for door in DOORS]
+            for door, vendor in pairs if number % 2 == 0 else reversed(pairs):
+                try:
+                    samples.add(name_of(door, vendor), number, _cost(bench, run, door, vendor))
+                except BenchError as error:
+                    bench.problems.append(f"doors, round {number + 1}: {error}")
+
+
+def name_of(door: str, vendor: str) -> str:
+    return f"{door} to {SHOWN.get(vendor, vendor)}"
+
+
+def _cost(bench: Bench, run: Running, door: str, vendor: str) -> dict[str, float]:
+    model = run.gateway.routes[vendor]
+    seen = {}
+    for stream in (False, True):
+        route = Route(model.port, DOORS[door].path(model.model, stream), model.model, model.headers)
+        body = json.dumps(DOORS[door].body(model.model, stream), ensure_ascii=False, separators=(",", ":")).encode()
+        what = f"{name_of(door, vendor)}, {'streamed' if stream else 'whole'}"
+        used = bench.calmest(lambda: bench.loop(run, route, body, CONNECTIONS, bench.secs, what, LEAST_BYTES))  # noqa: B023
+        seen["stream" if stream else "request"] = used["cpu_us"]
+    return {"cpu_request_us": seen["request"], "cpu_chunk_us": (seen["stream"] - seen["request"]) / EVENTS_PER_STREAM}
+
+
+class Verdict(NamedTuple):
+    label: str
+    seen: Spread | None
+    limit: float
+    unit: str
+
+    @property
+    def kept(self) -> bool:
+        return self.seen is not None and self.seen.median <= self.limit
+
+    def __str__(self) -> str:
+        seen = f"{self.seen} {self.unit}" if self.seen else "not measured"
+        return f"{'PASS' if self.kept else 'FAIL'}  {self.label}: {seen}, bar {figure(self.limit)}"
+
+
+def door_verdicts(samples: Samples, vendors: Mapping[str, Route]) -> list[Verdict]:
+    """Each cell against chat completions to a provider of chat completions, round by round."""
+    base = name_of("chat", "burst")
+    found = []
+    for door, (_, _, own) in DOORS.items():
+        for vendor in vendors:
+            name = name_of(door, vendor)
+            if name == base:
+                continue
+            for key, what, more in (
+                ("cpu_request_us", "request", MORE_PER_REQUEST_US),
+                ("cpu_chunk_us", "chunk", MORE_PER_CHUNK_US),
+            ):
+                if vendor == own:
+                    seen = spread(samples.ratios(name, base, key))
+                    found.append(Verdict(f"CPU per {what}, {name}", seen, SAME_RATIO, f"x {base}"))
+                else:
+                    pairs = zip(samples.of(name, key), samples.of(base, key), strict=False)
+                    seen = spread([one - other for one, other in pairs if one is not None and other is not None])
+                    found.append(Verdict(f"CPU per {what} more, {name}", seen, more, "µs"))
+    return found
+
+
+def door_table(samples: Samples, vendors: Mapping[str, Route]) -> str:
+    """In Markdown: a row for each door, a column for each provider; µs per request, then per chunk."""
+    shown = [SHOWN.get(vendor, vendor) for vendor in vendors]
+    rows = [
+        f"| door | {' | '.join(f'to {name}' for name in shown)} |",
+        f"| --- | {' | '.join('---:' for _ in shown)} |",
+    ]
+    for door in DOORS:
+        cells = []
+        for vendor in vendors:
+            both = [spread(samples.of(name_of(door, vendor), key)) for key in ("cpu_request_us", "cpu_chunk_us")]
+            cells.append("; ".join(str(one) if one else "-" for one in both))
+        rows.append(f"| {door} | {' | '.join(cells)} |")
+    return "CPU µs per request; per chunk of a stream that arrives at once\n\n" + "\n".join(rows)
