@@ -117,7 +117,7 @@ class NotCarried(InvalidRequest):
 
     def __init__(self, names: Sequence[str], where: str = "This model's provider") -> None:
         shown = ", ".join(repr(name) for name in names)
-        super().__init__(f"{where} cannot carry {shown} (strict mode).", param=names[0] if names else None)
+        super().__init__(f"{where} does not support {shown} (strict mode).", param=names[0] if names else None)
         self.names = tuple(names)
         self.details = {"parameters": list(names)}
 
@@ -198,7 +198,7 @@ class UnsupportedEncoding(CallerError):
 
 
 class WebSocketRefused(CallerError):
-    """Clients that try a WebSocket first (Codex) go on over HTTP at once when they get this status, and no other."""
+    """Clients that try a WebSocket first (Codex) fall back to HTTP at once when they get this status, and no other."""
 
     status = 426
     code = "websocket_not_supported"
@@ -385,7 +385,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "The path does not support this method; `Allow` lists those it supports.", "Use a listed method."
     ),
     "websocket_not_supported": Explanation(
-        "The request asks for a WebSocket. Clients that try one first (Codex) go on over HTTP.",
+        "The request asks for a WebSocket. Clients that try one first (Codex) fall back to HTTP.",
         "Nothing; or turn WebSockets off in the client (`supports_websockets = false`).",
     ),
     "request_timeout": Explanation("The head or the body did not arrive in time.", "Send it faster."),
@@ -426,7 +426,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     ),
     "ledger_unavailable": Explanation(
         "Usage cannot be recorded, so no paid call is accepted.",
-        "Retry after `Retry-After`. `/readyz` tells the operator why.",
+        "Retry after `Retry-After`. `/readyz` shows the operator why.",
     ),
     "overloaded": Explanation(
         "Too many requests in flight, too many JSON schemas of the key waiting to be checked, or no buffer left for "

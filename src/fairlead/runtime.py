@@ -7,10 +7,12 @@ import contextlib
 import errno
 import gc
 import logging
+import os
 import resource
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fairlead import __version__
 from fairlead.accounts.keys import first_start
 from fairlead.compose.service import Parts, Service
-from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed
+from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed, install_engine
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
     ConfigurationError,
@@ -157,7 +159,10 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
     shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
     url = f"{'http' if service.tls is None else 'https'}://{shown}:{port}"
     callable_ = [model for model in service.version.snapshot.models.values() if model.deployments]
-    lines = [f"Fairlead {__version__} is at {url}" + (f" ({workers} workers)" if workers > 1 else "")]
+    facts = [f"{workers} workers"] if workers > 1 else []
+    if (seconds := seconds_since_start()) is not None:
+        facts.append(f"ready after {seconds:.1f} s")
+    lines = [f"Fairlead {__version__} is at {url}" + (f" ({', '.join(facts)})" if facts else "")]
     if first_key is not None:
         lines += ["", f"Your API key, shown this once: {first_key}"]
     if callable_:
@@ -177,8 +182,19 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
             f"How: {url}/docs/get-started/five-minutes",
         ]
         if not engine_is_installed():
-            lines.append(f"Or try the demonstration model: {sys.executable} -m pip install 'fairlead[engine]'")
+            lines.append(f"Or install the demonstration model's engine and start again: {install_engine()}")
     print("\n".join(lines), flush=True)
+
+
+def seconds_since_start() -> float | None:
+    """The age of this process, with what was done before `exec`: script/serve installs packages. None where there is
+    no /proc."""
+    try:
+        after_the_name = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+        began = int(after_the_name[19]) / os.sysconf("SC_CLK_TCK")  # field 22 of proc_pid_stat(5), since the boot
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - began)
+    except (OSError, ValueError, IndexError, AttributeError):
+        return None
 
 
 def cannot_listen(host: str, port: int, error: OSError, how: str = "with --port") -> CannotListen:

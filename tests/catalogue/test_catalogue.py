@@ -189,7 +189,7 @@ def test_a_prefill_that_is_refused_over_the_dialect_is_refused_at_the_start_with
         "mistral-small-3.2: it has the capability 'prefill', which this deployment cannot have over the dialect 'gemini'"
         in sentence
     )
-    assert 'say lacks = ["prefill"]' in sentence
+    assert 'set lacks = ["prefill"]' in sentence
     assert "(sources: mistral-common 1.13.1, its prompts of version 11 tried by us and the dialect gemini)" in sentence
     allowed = made(tmp_path, text.replace('upstream_model = "m"\n', 'upstream_model = "m"\nlacks = ["prefill"]\n'))
     assert allowed.models["mistral-small-3.2"].deployments[0].lacks == ("prefill",)
@@ -209,7 +209,7 @@ def test_a_parameter_that_the_dialect_cannot_carry_is_refused(tmp_path: Path) ->
 
     for dialect, name in (("mistral", "logit_bias"), ("groq", "n"), ("openai", "min_p")):
         with pytest.raises(
-            ConfigurationError, match=f"take '{name}', which the dialect '{dialect}' cannot carry"
+            ConfigurationError, match=f"lists the parameter '{name}', which the dialect '{dialect}' does not support"
         ) as told:
             with_parameters(dialect, f'["temperature", "{name}"]')
         assert f"(sources: the configuration and the dialect {dialect})" in str(told.value)

@@ -75,8 +75,8 @@ def beside_the_real_file(*words: str) -> list[Problem]:
         (("max_output_tokens",), "output_within_context", "output limit 131100 is above the context 131072", ("the page", "config.json of the weights")),
         (("context_length", "max_output_tokens"), "output_within_context", "131100 is above the context 120000", ("the page",)),
         (("badges",), "capability_without_support", "'reasoning' is claimed by one source and denied by another", ("the page", "mistral-common 1.13.1, its prompts of version 11 tried by us", "models.dev (edition 2026-06-30)")),
-        (("badges",), "modalities_and_capabilities", "has 'image', and the model does not have the capability 'vision'", ("Model card of Mistral-Small-3.2-24B-Instruct-2506", "the page")),
-        (("badges", "input_modalities"), "modalities_and_capabilities", "has 'image', and the model does not have the capability 'vision'", ("the page",)),
+        (("badges",), "modalities_and_capabilities", "has 'image', but the model does not have the capability 'vision'", ("Model card of Mistral-Small-3.2-24B-Instruct-2506", "the page")),
+        (("badges", "input_modalities"), "modalities_and_capabilities", "has 'image', but the model does not have the capability 'vision'", ("the page",)),
     ],
 )  # fmt: skip
 def test_each_contradiction_of_the_reference_page_is_named_with_its_sources(
@@ -169,5 +169,5 @@ def test_a_description_that_tells_a_number_without_a_source_is_refused(told: str
     (problem,) = problems(HEAD + f'description = "{told}"\n' + source("card", facts))
     assert (problem.rule, problem.sentence) == (
         "description",
-        f"the description tells {number!r}, which no fact of the model holds.",
+        f"the description has the number {number!r}, which is not a fact of the model.",
     )

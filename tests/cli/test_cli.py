@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -134,3 +135,20 @@ def test_help_and_version() -> None:
     helped = run("--help").stdout
     for command in ("serve", "keys", "engine"):
         assert command in helped
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_start_says_how_long_it_took_with_what_came_before_it(tmp_path: Path) -> None:
+    """script/serve installs packages and becomes `fairlead serve` then."""
+    command = f"sleep 1.5; exec '{sys.executable}' -m fairlead serve --port 0 --no-engine --data '{tmp_path / 'd'}'"
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.terminate()
+        rest = process.stdout.read()
+    found = re.fullmatch(r"Fairlead \S+ is at http://127\.0\.0\.1:\d+ \(ready after (\d+\.\d) s\)\n", first)
+    assert found is not None, first
+    assert float(found[1]) >= 1.5
+    assert "Your API key" in rest
+    assert "No model can be called yet" in rest

@@ -298,7 +298,7 @@ def test_credit_is_granted_redeemed_refunded_and_taken_away(served: Served, upst
     assert receipt["hold"] == {"usd": "0.01", "scopes": [f"account/{account}"]}
     assert fairlead("credit", "refund", name, "--amount", "0.004", data=data).returncode == 0
     assert fairlead("credit", "refund", name, "--amount", "0.007", data=data).returncode == 1
-    assert f"{account} got 0.006 USD refunded" in fairlead("credit", "refund", name, data=data).stdout
+    assert f"0.006 USD were refunded to {account}" in fairlead("credit", "refund", name, data=data).stdout
     assert fairlead("credit", "refund", name, data=data).returncode == 1
     assert fairlead("credit", "refund", "gen_nobody", data=data).returncode == 1
     assert ask(served, key, f"/v1/receipts/{name}")[1]["refunded_usd"] == "0.01"

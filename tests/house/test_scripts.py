@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# An interpreter that makes environments with itself in them, and "compiles" when it is allowed to.
+# An interpreter that makes environments with itself in them, has pip unless it must not, and "compiles" when it may.
 PYTHON = """#!/bin/sh
+site=.venv/lib/python3.12/site-packages
 case "$*" in
-"-m venv .venv")
+"-m venv"*)
     [ ! -f no-venv ] || { echo "ensurepip is not available"; exit 1; }
-    mkdir -p .venv/bin && cp "$0" .venv/bin/python && touch .venv/bin/pip && chmod +x .venv/bin/pip ;;
-*"pip install"*) [ ! -f no-index ] || { echo "Could not fetch"; exit 1; } ;;
+    echo "$*" >>venvs
+    mkdir -p .venv/bin "$site" && cp "$0" .venv/bin/python && chmod +x .venv/bin/python
+    [ "$*" = "-m venv --without-pip .venv" ] || touch .venv/pip ;;
+"-c import pip"*) case "$0" in *.venv/bin/python) [ -f .venv/pip ] ;; *) [ ! -f no-pip ] ;; esac ;;
+"-m pip"*)
+    for lock; do :; done  # the last argument
+    [ ! -f no-index ] || { echo "Could not fetch"; exit 1; }
+    echo $$ >>pids
+    while [ -f "slow" ]; do sleep 0.05; done
+    touch .venv/pip
+    echo "$0 $*" >>calls
+    for name in $(sed -n 's/==.*//p' "$lock"); do mkdir -p "$site/$name-1.dist-info"; done
+    cat "$lock" >>installed ;;
+*purelib*) echo "$site" ;;
 *sysconfig*) echo "$PWD" ;;
 "-m compileall"*) touch bytecode ;;
 "-m pytest"*)
@@ -37,14 +53,21 @@ FAIRLEAD = """#!/bin/sh
 """
 
 
+def lock_of(*names: str) -> str:
+    return "".join(
+        f"{name}==1 \\\n    --hash=sha256:{name} \\\n    --hash=sha256:of-{name}\n    # via x\n" for name in names
+    )
+
+
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    for name in ("setup", "compile", "serve", "test"):
+    for name in ("setup", "exclusive.sh", "compile", "serve", "test"):
         (tmp_path / "script").mkdir(exist_ok=True)
         shutil.copy(ROOT / "script" / name, tmp_path / "script" / name)
     for name, text in {
-        "requirements.lock": "a==1 \\\nb==2 \\\n",
-        "requirements-dev.lock": "",
+        "requirements.lock": lock_of("a", "b", "c"),
+        "requirements-build.lock": lock_of("c", "mypy", "pip"),
+        "requirements-dev.lock": lock_of("a", "b", "c", "mypy", "pip", "pytest"),
         "pyproject.toml": "",
         "Python.h": "",
     }.items():
@@ -74,15 +97,66 @@ def until(condition: object) -> None:
         time.sleep(0.02)
 
 
+def steps(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line.rpartition(" ... ")[0] for line in done.stderr.splitlines()]
+
+
+def installed(clone: Path) -> list[str]:
+    """The names of what pip was given, in order of the alphabet."""
+    return sorted(re.findall(r"^([a-z]+)==", (clone / "installed").read_text(), re.MULTILINE))
+
+
 def test_setup_says_what_it_does_and_how_long_it_took_and_once_only(clone: Path) -> None:
     done = run(clone, "setup")
     assert done.returncode == 0, done.stderr
-    lines = done.stderr.splitlines()
-    assert [line.rpartition(" ... ")[0] for line in lines] == [
-        "Making .venv with Python 3.12.0", "Installing the 2 packages of requirements.lock", "Installing Fairlead",
+    assert steps(done) == [
+        "Making .venv with Python 3.12.0", "Installing pip", "Installing the 3 packages of requirements.lock",
     ]  # fmt: skip
-    assert all(line.endswith(" s") for line in lines)
+    assert all(line.endswith(" s") for line in done.stderr.splitlines())
     assert run(clone, "setup").stderr == ""
+
+
+def test_each_package_is_installed_once_with_its_hashes_and_nothing_is_resolved(clone: Path) -> None:
+    assert run(clone, "setup").returncode == 0
+    assert installed(clone) == ["a", "b", "c", "pip"]
+    text = (clone / "installed").read_text()
+    assert text.count("--hash=") == 4 * 2
+    first, *parts = (clone / "calls").read_text().splitlines()
+    assert first.startswith("./fake-python -m pip --python .venv/bin/python install "), "with the pip that is there"
+    assert len(parts) == 2
+    for call in parts:
+        assert call.startswith(".venv/bin/python -m pip install "), "with the locked pip"
+    for call in (first, *parts):
+        assert {"--no-deps", "--require-hashes"} <= set(call.split())
+        assert "index" not in call.replace("--no-index", ""), "pip's own settings choose it"
+
+
+def test_what_compiling_needs_is_installed_when_something_is_compiled(clone: Path) -> None:
+    (clone / "go").touch()
+    assert run(clone, "setup").returncode == 0
+    assert "mypy" not in installed(clone)
+    done = run(clone, "compile")
+    assert steps(done)[0] == "Installing the 3 packages of requirements-build.lock"
+    assert "mypy" in installed(clone)
+    assert run(clone, "setup", "--build").stderr == ""
+
+
+def test_the_largest_lock_file_stands_for_the_others(clone: Path) -> None:
+    assert run(clone, "setup", "--dev").returncode == 0
+    assert installed(clone) == ["a", "b", "c", "mypy", "pip", "pip", "pytest"], "pip first, which then is there"
+    for option in ([], ["--build"], ["--dev"]):
+        assert run(clone, "setup", *option).stderr == ""
+    (clone / "requirements.lock").write_text(lock_of("a", "b", "d"))
+    assert steps(run(clone, "setup")) == ["Installing the 3 packages of requirements.lock"]
+    assert run(clone, "setup", "--dev").stderr == "", "this file has not changed"
+
+
+def test_an_interpreter_without_pip_gets_one_from_python_itself(clone: Path) -> None:
+    (clone / "no-pip").touch()
+    done = run(clone, "setup")
+    assert done.returncode == 0, done.stderr
+    assert steps(done)[1] == "Updating pip"
+    assert (clone / "venvs").read_text() == "-m venv .venv\n"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +176,104 @@ def test_a_step_that_fails_says_why_and_what_to_do_and_is_done_the_next_time(
     assert words in done.stderr.splitlines()[-1]
     (clone / wrong).unlink()
     assert run(clone, "setup").returncode == 0
+    assert run(clone, "setup").stderr == ""
+
+
+def test_packages_that_cannot_be_had_are_tried_again(clone: Path) -> None:
+    assert run(clone, "setup").returncode == 0
+    (clone / "requirements.lock").write_text(lock_of("a", "d"))
+    (clone / "no-index").touch()
+    assert run(clone, "setup").returncode == 2
+    (clone / "no-index").unlink()
+    done = run(clone, "setup")
+    assert (done.returncode, "interrupted" in done.stderr) == (0, False)
+    assert (clone / "venvs").read_text().count("\n") == 1, "what was there was used"
+
+
+def start(clone: Path, *command: str) -> subprocess.Popen[str]:
+    """In a process group of its own, like what is typed into a terminal."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
+    return subprocess.Popen(
+        [f"script/{command[0]}", *command[1:]], cwd=clone, stderr=subprocess.PIPE, text=True, process_group=0,
+        env={**clean, "PYTHON": "./fake-python", "CC": "sh"},
+    )  # fmt: skip
+
+
+def pips(clone: Path) -> list[int]:
+    return [int(pid) for pid in (clone / "pids").read_text().split()] if (clone / "pids").exists() else []
+
+
+def interrupted(clone: Path, *command: str, by: signal.Signals, pids: int) -> None:
+    """Begins while pip hangs in its `pids`-th process, and is ended there."""
+    (clone / "slow").touch()
+    process = start(clone, *command)
+    until(lambda: len(pips(clone)) == pids)
+    os.killpg(process.pid, by)
+    process.communicate(timeout=60)
+    until(lambda: not any(alive(pid) for pid in pips(clone)))
+    (clone / "slow").unlink()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGKILL])
+def test_a_setup_that_was_interrupted_begins_again(clone: Path, by: signal.Signals) -> None:
+    assert run(clone, "setup").returncode == 0
+    (clone / "requirements.lock").write_text(lock_of("a", "d"))
+    interrupted(clone, "setup", by=by, pids=5)  # three of the first time, then two at once
+    (clone / "installed").unlink()
+    done = run(clone, "setup")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("The last setup was interrupted. It begins again.\n")
+    assert installed(clone) == ["a", "d", "pip"]
+
+
+def test_the_server_stays_when_the_setup_beside_it_was_interrupted(clone: Path) -> None:
+    assert run(clone, "setup").returncode == 0
+    (clone / ".venv/of-a-server").touch()
+    interrupted(clone, "setup", "--build", by=signal.SIGKILL, pids=5)
+    assert run(clone, "setup").stderr == "", "nothing that a server needs is missing"
+    assert run(clone, "setup", "--build").returncode == 0
+    assert (clone / ".venv/of-a-server").exists()
+    assert "--ignore-installed" in (clone / "calls").read_text().splitlines()[-1]
+
+
+def test_two_setups_at_once_install_once(clone: Path) -> None:
+    (clone / "slow").touch()
+    both = [start(clone, "setup"), start(clone, "setup")]
+    until(lambda: bool(pips(clone)))
+    (clone / "slow").unlink()
+    for one in both:
+        one.communicate(timeout=100)
+    assert [one.returncode for one in both] == [0, 0]
+    assert installed(clone) == ["a", "b", "c", "pip"]
+
+
+def test_the_command_works_in_a_folder_with_a_blank_in_its_name_that_was_moved(clone: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "my folder"
+    folder.mkdir()
+    for path in [path for path in clone.iterdir() if path != folder]:
+        path.rename(folder / path.name)
+    assert run(folder, "setup").returncode == 0
+    assert run(folder, "setup").stderr == ""
+    moved = folder.rename(tmp_path / "another folder")
+    assert steps(run(moved, "setup")) == ["Installing the 3 packages of requirements.lock"]
+    folder = moved
+    assert (folder / ".venv/lib/python3.12/site-packages/fairlead.pth").read_text() == f"{folder}/src\n"
+    (folder / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (folder / "src/fairlead/cli.py").write_text("import sys\ndef main(): print(sys.argv[1:])\n")
+    (folder / "src/fairlead/__init__.py").write_text("")
+    done = subprocess.run(
+        [folder / ".venv/bin/fairlead", "keys", "create", "--name", "a b"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(folder / "src")}, check=True,
+    )  # fmt: skip
+    assert done.stdout == "['keys', 'create', '--name', 'a b']\n"
 
 
 def test_serve_serves_from_the_sources_at_once_and_compiled_the_next_time(clone: Path) -> None:
@@ -112,7 +284,7 @@ def test_serve_serves_from_the_sources_at_once_and_compiled_the_next_time(clone:
     first = run(clone, "serve", "--port", "0")
     assert first.stdout == "sources serve --port 0\n"
     assert first.stderr.count("\n") == 1
-    assert "compiled beside it" in first.stderr
+    assert "compiled in the background" in first.stderr
     until((clone / "builds").exists)
     # Another start while it is compiled: neither a second build, nor what is not ready.
     assert run(clone, "serve").stdout == "sources serve\n"
@@ -122,7 +294,7 @@ def test_serve_serves_from_the_sources_at_once_and_compiled_the_next_time(clone:
     later = run(clone, "serve")
     assert (later.stdout, later.stderr) == ("compiled serve\n", "")
     (clone / "src/fairlead/a.py").write_text("# changed\n")
-    assert "compiled beside it" in run(clone, "serve").stderr
+    assert "compiled in the background" in run(clone, "serve").stderr
     until(lambda: (clone / "builds").read_text() == "begun\n" * 2)
     until(lambda: (clone / "build/compiled/stamp").exists() and not (clone / "build/compiling").exists())
     assert run(clone, "serve").stdout == "compiled serve\n"

@@ -86,7 +86,14 @@ def test_a_compiled_wheel_has_extensions_that_are_loaded_where_it_is_installed(
     root, package = tmp_path / "root", tmp_path / "root" / "src" / "fairlead"
     for folder in (package, root / "docs", root / "tools" / "compile"):
         folder.mkdir(parents=True)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.lock", "tools/compile/wheel.py", ".gitignore"):
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "requirements-build.lock",
+        "tools/compile/wheel.py",
+        ".gitignore",
+    ):
         shutil.copy(ROOT / name, root / name)
     for name in ("__init__.py", "compiled.py"):
         shutil.copy(ROOT / "src" / "fairlead" / name, package)
@@ -119,6 +126,6 @@ def test_wheels_are_built_for_every_python_and_system_that_is_supported() -> Non
     assert wheels["environment"] == {"FAIRLEAD_COMPILE": "1"}
     assert wheels["linux"]["archs"] == ["x86_64", "aarch64"]
     # A wheel can be built from what is uploaded as source.
-    assert {"src", "docs", "tools/compile", "requirements.lock"} <= set(
+    assert {"src", "docs", "tools/compile", "requirements-build.lock"} <= set(
         project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     )

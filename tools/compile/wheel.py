@@ -24,7 +24,7 @@ class CompiledWheel(BuildHookInterface):  # type: ignore[type-arg]
     def dependencies(self) -> list[str]:
         if not os.environ.get(SWITCH):
             return []
-        lines = (Path(self.root) / "requirements.lock").read_text("utf-8").splitlines()
+        lines = (Path(self.root) / "requirements-build.lock").read_text("utf-8").splitlines()
         locked = [line.partition(" ")[0] for line in lines if line.startswith(LOCKED)]
         return [*locked, *self.metadata.core.dependencies]
 

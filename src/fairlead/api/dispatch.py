@@ -124,7 +124,7 @@ class Dispatch:
             return
         if not isinstance(error, FairleadError):
             self._failures.error(f"{request.method} {request.path!r} failed", error)
-            error = InternalError("Something went wrong here. The request id finds it in the log.")
+            error = InternalError("An internal error occurred. The log has the details under this request id.")
         door = self._doors.at(request.path)
         if response.started:
             last = response.error_event or door.error_event

@@ -117,7 +117,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/v1/responses/{id}/input_items", _stored, "key", "Chat",
-        "List what a stored response was asked with, the newest first.", statuses=(404,),
+        "List the input items of a stored response, newest first.", statuses=(404,),
     ),
     Route(
         "DELETE", "/v1/responses/{id}", lambda to: to.stored.delete, "key", "Chat", "Delete a stored response.",

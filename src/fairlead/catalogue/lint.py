@@ -93,7 +93,7 @@ def against_dialect(
                 model.id,
                 "capability_of_dialect",
                 f"it has the capability {name!r}, which this deployment cannot have over the dialect {dialect.name!r}; "
-                f'say lacks = ["{name}"] at the deployment.',
+                f'set lacks = ["{name}"] at the deployment.',
                 (*((said.title,) if said else ()), dialects),
             )
     for name in parameters:
@@ -106,7 +106,7 @@ def against_dialect(
             yield Problem(
                 model.id,
                 "parameter_of_dialect",
-                f"the deployment is said to take {name!r}, which the dialect {dialect.name!r} cannot carry.",
+                f"the deployment lists the parameter {name!r}, which the dialect {dialect.name!r} does not support.",
                 ("the configuration", dialects),
             )
 
@@ -132,12 +132,12 @@ def _modalities_and_capabilities(model: ModelFacts) -> Iterator[tuple[str, tuple
             if has and capability.value is not True:
                 said = "does not have" if capability.value is False else "is not said to have"
                 yield (
-                    f"{kind} has {needed!r}, and the model {said} the capability {row.name!r}.",
+                    f"{kind} has {needed!r}, but the model {said} the capability {row.name!r}.",
                     (modalities, capability),
                 )
             elif not has and capability.value is True:
                 yield (
-                    f"the model has the capability {row.name!r}, and {kind} lacks {needed!r}.",
+                    f"the model has the capability {row.name!r}, but {kind} lacks {needed!r}.",
                     (capability, modalities),
                 )
 
@@ -160,7 +160,7 @@ def _capability_without_support(model: ModelFacts) -> Iterator[tuple[str, tuple[
             yield f"the parameter {name!r} is supported by a model that does not reason.", (parameter, reasoning)
     tools, parallel = model.get("capability.tools"), model.get("capability.parallel_tools")
     if parallel.value is True and tools.value is False:
-        yield "it calls functions in parallel, and calls no functions.", (parallel, tools)
+        yield "it calls functions in parallel, although it calls no functions.", (parallel, tools)
 
 
 def _parameters_fit_capabilities(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
@@ -228,7 +228,7 @@ def _words(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
 def _description(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:
     text = model.text("description")
     for told in unsourced_numbers(text, model) if text else ():
-        yield f"the description tells {told!r}, which no fact of the model holds.", (model.get("description"),)
+        yield f"the description has the number {told!r}, which is not a fact of the model.", (model.get("description"),)
 
 
 def _prices(model: ModelFacts) -> Iterator[tuple[str, tuple[Fact, ...]]]:

@@ -60,7 +60,7 @@ def credit_refund(generation_id: str, amount: str | None, note: str, data: Path 
     wanted = None if amount is None else amount_of("--amount", amount)
     with opened(data) as store:
         done = refund(store, generation_id, wanted, note)
-    click.echo(f"{done.account_id} got {Picodollars(done.picodollars).dollars()} USD refunded.")
+    click.echo(f"{Picodollars(done.picodollars).dollars()} USD were refunded to {done.account_id}.")
 
 
 @credit.command("codes")

@@ -60,7 +60,7 @@ _ROWS: Final = (
     DoorRow(
         "openai_responses", ("/v1/responses",), RESPONSES_CHAT, RESPONSES_DOOR,
         "Create a response, whole or as a stream of server-sent events.",
-        "OpenAI's Responses. A provider that speaks the Responses API gets the request as it came; for others it is "
+        "OpenAI's Responses. A provider that speaks the Responses API gets the request unchanged; for others it is "
         "translated: what they cannot be sent is named in `x-fairlead-dropped`, or rejected. `usage` also has the cost "
         "of the call.",
         "ResponsesRequest", "Response", storing=RESPONSES_DOOR,

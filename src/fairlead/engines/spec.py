@@ -14,6 +14,8 @@ from fairlead.engines.processors import available_processors
 from fairlead.errors import ConfigurationError
 from fairlead.settings import MODEL_ID
 
+# The engine, and the one version of it that is supported: the extra `engine` of pyproject.toml.
+ENGINE_PACKAGE = "xllamacpp==2026.10.11549"
 DEMO_DIRECTORY = Path(__file__).parent / "demo"
 DEMO_GGUF = DEMO_DIRECTORY / "fairlead-demo.gguf"
 DEMO_MODEL_ID = "fairlead-demo"
@@ -70,6 +72,11 @@ def engine_is_installed() -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
+def install_engine() -> str:
+    """The command that installs it beside this Fairlead, in a clone as well as from a wheel."""
+    return f"{sys.executable} -m pip install {ENGINE_PACKAGE}"
+
+
 def spec_for(
     path: Path,
     mmproj: Path | None = None,
@@ -84,8 +91,7 @@ def spec_for(
     """
     if not engine_is_installed():
         raise ConfigurationError(
-            "The engine, which GGUF files require, is not installed. "
-            f"Install it with: {sys.executable} -m pip install 'fairlead[engine]'"
+            f"The engine, which GGUF files require, is not installed. Install it with: {install_engine()}"
         )
     info = _read(path, "model")
     if info.is_projector:

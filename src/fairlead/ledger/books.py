@@ -273,7 +273,7 @@ def without_entry(connection: Connection) -> str | None:
             .limit(1)
         ).scalar()
         if entry is not None:
-            return f"There are {what} of entry {entry}, which is not there."
+            return f"There are {what} of entry {entry}, which does not exist."
     return None
 
 

@@ -129,7 +129,7 @@ def _write_parquet(found: Iterator[dict[str, Any]], out: BinaryIO) -> int:
         from pyarrow import parquet
     except ImportError:
         raise ConfigurationError(
-            f"Parquet requires another package: {sys.executable} -m pip install 'fairlead[parquet]'"
+            f"Parquet requires pyarrow. Install it with: {sys.executable} -m pip install pyarrow"
         ) from None
     money = pa.decimal128(38, 12)
     types: dict[str, Any] = {name: pa.string() for name in COLUMNS}

@@ -164,7 +164,7 @@ def _wrong(record: UsageRecord, columns: Columns, sheets: dict[str, PriceSheet])
         if attempt.tokens is not None:
             sheet = sheets.get(attempt.sheet)
             if sheet is None or sheet.cost is None:
-                return f"the price sheet {attempt.sheet} of an attempt is not there, or knows no cost."
+                return f"the price sheet {attempt.sheet} of an attempt is missing, or has no cost."
             if attempt.cost != sheet.cost.charge(attempt.tokens, attempt.prompt):
                 return f"an attempt cost {attempt.cost} picodollars; its sheet says otherwise."
         wasted += attempt.cost
@@ -172,7 +172,7 @@ def _wrong(record: UsageRecord, columns: Columns, sheets: dict[str, PriceSheet])
         return None if not record.price and (record.cost or 0) == wasted else "it is charged without any usage."
     sheet = sheets.get(record.sheet)
     if sheet is None:
-        return f"its price sheet {record.sheet} is not there."
+        return f"its price sheet {record.sheet} is missing."
     full, cost = amounts(sheet, usage_of(record))
     # Whose usage is another one than the caller's has its cost in its attempt.
     own = 0 if record.attempts and record.attempts[-1].tokens is not None else cost or 0

@@ -278,12 +278,12 @@ class Health:
             target.retries_left += RETRY_SHARE
         if target.state is not CLOSED:
             if target.state is OPEN and now >= target.until:
-                self.half_open(target, "its time has come")
+                self.half_open(target, "its pause is over")
             target.trial = True
         provider = target.provider
         if provider is not None and provider.state is not CLOSED:
             if provider.state is OPEN and now >= provider.until:
-                self.half_open(provider, "its time has come")
+                self.half_open(provider, "its pause is over")
             provider.trial = True
         return target
 

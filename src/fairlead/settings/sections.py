@@ -83,9 +83,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 33_554_432
     head_timeout_seconds: Annotated[Seconds, Doc("time to send the complete head, else 408")] = 10
     body_timeout_seconds: Annotated[Seconds, Doc("time to send the complete body, else 408")] = 60
-    idle_timeout_seconds: Annotated[Seconds, Doc("a connection without a request is closed after it")] = 75
+    idle_timeout_seconds: Annotated[Seconds, Doc("a connection without a request is closed after this time")] = 75
     stall_timeout_seconds: Annotated[
-        Seconds, Doc("a caller who reads nothing of an answer for so long is disconnected")
+        Seconds, Doc("a caller who reads nothing of an answer for this long is disconnected")
     ] = 60
     drain_timeout_seconds: Annotated[
         float, Meta(ge=0, le=3600), Doc("how long answers may take to end after SIGTERM")
@@ -218,7 +218,7 @@ class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     otlp_endpoint: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^\s/]+\S*\Z", description="an address, http://... or https://...")]
         | None,
-        Doc("address of an OTLP receiver over HTTP; needs `pip install fairlead[otel]`"),
+        Doc("address of an OTLP receiver over HTTP; needs the OpenTelemetry SDK ([telemetry])"),
     ] = None
     otlp_headers: Annotated[
         dict[HeaderName, HeaderValue | EnvironmentKey],
@@ -269,7 +269,7 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     probe_interval_seconds: Annotated[
         float,
         Meta(ge=0, le=86_400),
-        Doc("a deployment without calls for so long is probed ([routing]); 0: never"),
+        Doc("a deployment without calls for this long is probed ([routing]); 0: never"),
     ] = 60
 
 

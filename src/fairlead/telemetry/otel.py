@@ -7,6 +7,7 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -39,7 +40,8 @@ try:
     )
 except ImportError:
     raise ConfigurationError(
-        "[telemetry] otlp_endpoint requires OpenTelemetry: pip install 'fairlead[otel]'."
+        "[telemetry] otlp_endpoint requires the OpenTelemetry SDK. Install it with: "
+        f"{sys.executable} -m pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
     ) from None
 
 # Calls and attempts that wait to be made into spans; more are dropped, and counted.

@@ -82,7 +82,7 @@ class RequestReader:
         del self._buffer[: end + 4]
         words = lines[0].split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
-            raise NotServedError(400, "The request line is none.")
+            raise NotServedError(400, "The request line is malformed.")
         headers: dict[str, str] = {}
         for line in lines[1:]:
             name, colon, value = line.partition(":")
@@ -95,7 +95,7 @@ class RequestReader:
         else:
             length = headers.get("content-length", "0")
             if not length.isdecimal() or int(length) > BODY_BYTES:
-                raise NotServedError(400, "The content-length is no number, or too large.")
+                raise NotServedError(400, "The content-length is not a number, or too large.")
             self._length = int(length)
         if headers.get("expect", "").lower() == "100-continue" and not self._buffer:
             self._on_continue()

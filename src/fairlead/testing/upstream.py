@@ -196,7 +196,7 @@ async def _chat(request: Received, reply: Reply, wire: Wire, number: int) -> boo
     except ValueError:
         asked = None
     if not isinstance(asked, dict):
-        await wire.send(_complete(request, 400, error_body(400, "The body is no JSON object.")))
+        await wire.send(_complete(request, 400, error_body(400, "The body is not a JSON object.")))
         return False
     if reply.continues:
         reply = replace(reply, text=rest_of(reply.text, asked))

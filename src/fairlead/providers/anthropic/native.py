@@ -184,8 +184,8 @@ def _is_presentable(body: bytes) -> bool:
 
 def _unpriced(tool: str) -> UnsupportedContent:
     error = UnsupportedContent(
-        f"tools: {tool[:64]!r} is billed beside the price of this model, so this server does not pass it on. Its "
-        "operator can allow it (allow_parameters).",
+        f"tools: {tool[:64]!r} is billed in addition to the price of this model, so this server does not pass it "
+        "on. Its operator can allow it (allow_parameters).",
         param="tools",
     )
     error.policy = FailurePolicy(elsewhere=True)

@@ -107,8 +107,8 @@ class NativeResponses:
         if needed:
             raise NotTranslated(
                 needed,
-                f"{needed[0]} is billed by this model's provider beside its price; the operator of this server has not "
-                "allowed it.",
+                f"{needed[0]} is billed by this model's provider in addition to its price; the operator of this server "
+                "has not allowed it.",
             )
         if left_out and payload.strict:
             raise NotCarried(left_out)
