@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.e2e.fork_server import run as fairlead
 
 from fairlead.catalogue.files import read_model, resolve
 
@@ -55,10 +54,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, name: str, form: str, *more: str, code: int = 0) -> tuple[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "fairlead", "catalogue", "import", str(folder.parent / name), "--format", form,
-         "--into", str(folder), "--read", "2026-01-02", *more],
-        capture_output=True, text=True, timeout=60, check=False, env={"PYTHONPATH": "src"},
+    done = fairlead(
+        "catalogue", "import", str(folder.parent / name), "--format", form,
+        "--into", str(folder), "--read", "2026-01-02", *more,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     return done.stdout, done.stderr

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.e2e.fork_server import environment_of, run
 
 from fairlead import __version__
 from fairlead.engines.spec import DEMO_GGUF
@@ -20,17 +21,9 @@ from fairlead.store import open_store
 SOURCE = Path(__file__).parents[2] / "src"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fairlead", *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
-    )  # fmt: skip
-
-
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "d"))
-    made = run("keys", "create", "--name", "first", "--credit", "2.50", *data)
+    made = run("keys", "create", "--name", "first", "--credit", "2.50", *data, forked=False)
     assert made.returncode == 0, made.stderr
     key = made.stdout.splitlines()[-1]
     assert key.startswith("sk-fl-")
@@ -64,7 +57,10 @@ def test_a_slip_in_the_name_of_the_data_directory_is_told_and_makes_nothing(tmp_
 
 
 def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> None:
-    assert run("keys", "create", "--name", "x", FAIRLEAD_DATA=str(tmp_path / "e")).returncode == 0
+    assert (
+        run("keys", "create", "--name", "x", environment=environment_of(FAIRLEAD_DATA=str(tmp_path / "e"))).returncode
+        == 0
+    )
     assert (tmp_path / "e" / "fairlead.db").exists()
 
 
@@ -85,7 +81,7 @@ def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> Non
 )
 def test_a_mistake_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     open_store(tmp_path / "d").close()
-    done = run(*arguments, FAIRLEAD_DATA=str(tmp_path / "d"))
+    done = run(*arguments, environment=environment_of(FAIRLEAD_DATA=str(tmp_path / "d")))
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
@@ -130,9 +126,9 @@ def test_a_damaged_database_is_one_sentence_that_says_what_to_do(
 
 
 def test_help_and_version() -> None:
-    assert __version__ in run("--version").stdout
-    assert run("version").stdout.strip() == __version__
-    helped = run("--help").stdout
+    assert __version__ in run("--version", forked=False).stdout
+    assert run("version", forked=False).stdout.strip() == __version__
+    helped = run("--help", forked=False).stdout
     for command in ("serve", "keys", "engine"):
         assert command in helped
 

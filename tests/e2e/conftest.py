@@ -23,7 +23,7 @@ from fairlead.cli import main
 from fairlead.testing import ScriptedUpstream
 from fairlead.testing.connection import Received, Wire
 
-from .fork_server import ForkedProcess, fork_server
+from .fork_server import ForkedProcess, environment_of, fork_server, run
 
 READY = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
@@ -100,9 +100,7 @@ def serving(
         argv += ["--config", str(file)]
     if not engine and command == ("serve",):
         argv.append("--no-engine")
-    environment = {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1"}
-    if database is not None:
-        environment["FAIRLEAD_DATABASE_URL"] = database
+    environment = environment_of(**with_database(database))
     server = fork_server(environment) if forked else None
     process: subprocess.Popen[str] | ForkedProcess
     if server is not None:
@@ -125,14 +123,16 @@ def serving(
             raise
 
 
+def with_database(url: str | None) -> dict[str, str]:
+    return {} if url is None else {"FAIRLEAD_DATABASE_URL": url}
+
+
 def fairlead(*arguments: str, data: Path, database: str | None = None) -> subprocess.CompletedProcess[str]:
     """One command of the CLI on the same data directory. All but `serve` run in this process, where they take a
     twentieth of the time; tests/cli starts commands as a shell does."""
     argv = ["fairlead", *arguments, "--data", str(data)]
     if arguments[0] == "serve":
-        environment = {**os.environ, "PYTHONPATH": "src", **({"FAIRLEAD_DATABASE_URL": database} if database else {})}
-        command = [sys.executable, "-m", *argv]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        return run(*argv[1:], environment=environment_of(**with_database(database)))
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     with (
         pytest.MonkeyPatch.context() as patch,

@@ -1,8 +1,8 @@
-"""A process that has imported what `fairlead serve` needs, and forks for each gateway that a test starts.
+"""A process that has imported what `fairlead serve` needs, and forks for each gateway or command that a test starts.
 
-Two thirds of what a start costs is imports, and the tests start some hundreds of gateways. A forked gateway has the arguments,
+Nine tenths of what a start costs is imports, and the tests start some hundreds of gateways. A forked one has the arguments,
 environment, folder, session and standard streams that it would have as a process of its own, and ends as one does. One
-process for each process of pytest, started at the first gateway and ended with pytest.
+process for each process of pytest, started with the first gateway and ended with pytest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, TextIO
 
 # What a start imports; the migrations of a new database are run by Alembic.
 PRELOADED = (
@@ -34,16 +36,17 @@ PRELOADED = (
 # An environment that differs in one of these changes what an interpreter does before it runs its first line.
 OF_THE_INTERPRETER = ("PYTHON", "FAIRLEAD_PURE", "LANG", "LC_", "LD_", "MALLOC_", "GLIBC_", "TZ")
 LARGEST_REQUEST = 1 << 20
+RUN_SECONDS = 60
 
 
 class ForkedProcess:
-    """A gateway that was forked: what tests use of a `subprocess.Popen[str]`."""
+    """A process that was forked: what tests use of a `subprocess.Popen[str]`. The caller closes `stdout`."""
 
-    def __init__(self, server: ForkServer, args: Sequence[str], pid: int, output: int) -> None:
+    def __init__(self, server: ForkServer, args: Sequence[str], pid: int, stdout: TextIO) -> None:
         self.args = args
         self.pid = pid
         self.returncode: int | None = None
-        self.stdout = open(output, encoding="utf-8", errors="replace")  # noqa: SIM115
+        self.stdout = stdout
         self._server = server
         self._ended = os.pidfd_open(pid)
         self._lock = threading.Lock()
@@ -96,24 +99,37 @@ class ForkServer:
         return of_the_interpreter(environment) == self._environment
 
     def start(self, program: Sequence[str], argv: Sequence[str], environment: Mapping[str, str]) -> ForkedProcess:
-        """`program`: the interpreter's arguments, `-m MODULE` or a file; standard output and error come in one pipe."""
-        request = {"program": program, "argv": argv, "cwd": os.getcwd(), "env": dict(environment)}  # noqa: PTH109
+        """`program`: the interpreter's arguments, `-m MODULE` or a file. Standard error comes with the output."""
         reading, writing = os.pipe()
+        output = os.fdopen(reading, encoding="utf-8", errors="replace")
         try:
-            pid = self._ask(request, [writing])
+            return self.fork(program, argv, environment, Path.cwd(), output, (writing, writing))
         finally:
             os.close(writing)
-        return ForkedProcess(self, [sys.executable, *program, *argv], pid, reading)
+
+    def fork(
+        self,
+        program: Sequence[str],
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        output: TextIO,
+        descriptors: tuple[int, int],
+    ) -> ForkedProcess:
+        """`output`: where `descriptors`, standard output and error, can be read."""
+        request = {"program": program, "argv": argv, "cwd": str(cwd), "env": dict(environment)}
+        pid = self._ask(request, descriptors)
+        return ForkedProcess(self, [sys.executable, *program, *argv], pid, output)
 
     def reap(self, pid: int) -> int:
         """The exit code of a process that has ended, as `subprocess` gives it."""
-        return self._ask({"reap": pid}, [])
+        return self._ask({"reap": pid}, ())
 
     def close(self) -> None:
         self._connection.close()
         self._process.wait(60)
 
-    def _ask(self, request: dict[str, Any], descriptors: list[int]) -> int:
+    def _ask(self, request: dict[str, Any], descriptors: Sequence[int]) -> int:
         with self._lock:
             socket.send_fds(self._connection, [json.dumps(request).encode()], descriptors)
             answer = self._connection.recv(64)
@@ -138,6 +154,36 @@ def fork_server(environment: Mapping[str, str]) -> ForkServer | None:
         return _server if _server.fits(environment) else None
 
 
+def environment_of(**more: str) -> dict[str, str]:
+    """What a child of this process gets."""
+    return {**os.environ, "PYTHONPATH": "src", "PYTHONUNBUFFERED": "1", **more}
+
+
+def run(
+    *arguments: str, environment: Mapping[str, str] | None = None, forked: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Runs `fairlead` until it ends. `forked`: False where the test is about the start itself."""
+    environment = environment_of() if environment is None else environment
+    command = [sys.executable, "-m", "fairlead", *arguments]
+    server = fork_server(environment) if forked else None
+    if server is None:
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=RUN_SECONDS, check=False, env=environment
+        )
+    with TemporaryFile("w+", encoding="utf-8") as output, TemporaryFile("w+", encoding="utf-8") as errors:
+        descriptors = output.fileno(), errors.fileno()
+        process = server.fork(command[1:3], arguments, environment, Path.cwd(), output, descriptors)
+        try:
+            status = process.wait(RUN_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(command, status, output.read(), errors.read())
+
+
 def of_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(OF_THE_INTERPRETER)}
 
@@ -145,7 +191,7 @@ def of_the_interpreter(environment: Mapping[str, str]) -> dict[str, str]:
 def serve(connection: socket.socket) -> dict[str, Any] | None:
     """Forks for each request until pytest ends. Returns in the forked processes, with the request."""
     while True:
-        data, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 1)
+        data, descriptors, _, _ = socket.recv_fds(connection, LARGEST_REQUEST, 2)
         if not data:
             return None
         request: dict[str, Any] = json.loads(data)
@@ -156,15 +202,16 @@ def serve(connection: socket.socket) -> dict[str, Any] | None:
         pid = os.fork()
         if not pid:
             os.setsid()
-            for standard in (1, 2):
-                os.dup2(descriptors[0], standard)
-            os.close(descriptors[0])
+            os.dup2(descriptors[0], 1)
+            os.dup2(descriptors[1], 2)
+        for one in descriptors:
+            os.close(one)
+        if not pid:
             return request
-        os.close(descriptors[0])
         connection.sendall(b"%d" % pid)
 
 
-def run(request: dict[str, Any]) -> None:
+def become(request: dict[str, Any]) -> None:
     """What the interpreter would do with these arguments."""
     os.chdir(request["cwd"])
     os.environ.clear()
@@ -172,6 +219,7 @@ def run(request: dict[str, Any]) -> None:
     program, argv = request["program"], request["argv"]
     if program[0] == "-m":
         sys.argv = [program[1], *argv]
+        sys.path[0] = request["cwd"]
         runpy.run_module(program[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = [*program, *argv]
@@ -187,13 +235,12 @@ def main(descriptor: int) -> None:
     for name in PRELOADED:
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # pages that no collection writes to stay shared
+    gc.freeze()  # as a gateway does; a command that looked at all of this at its end would take longer than one that is started
     with socket.socket(fileno=descriptor) as connection:
         request = serve(connection)
     if request is not None:
-        gc.unfreeze()
         signal.signal(signal.SIGINT, interrupted)
-        run(request)
+        become(request)
 
 
 if __name__ == "__main__":

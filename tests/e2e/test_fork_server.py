@@ -38,7 +38,6 @@ print(json.dumps({
     "main": sys.modules["__main__"].__dict__["__name__"],
     "flags": str(sys.flags),
     "collector": [gc.isenabled(), *gc.get_threshold()],
-    "frozen": gc.get_freeze_count() > 1000,
     "filters": len(warnings.filters),
     "log": [logging.getLogger("fairlead").level, logging.getLogger().handlers],
     "streams": [(one.encoding, one.errors, one.line_buffering, one.write_through) for one in (sys.stdout, sys.stderr)],
