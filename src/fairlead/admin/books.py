@@ -45,11 +45,12 @@ def explain(store: Store, generation_id: str) -> dict[str, Any] | None:
 
 
 class UsageRange(NamedTuple):
-    """Milliseconds since 1970; `until` is not included, None: no end. `account_id`: None for all accounts."""
+    """Milliseconds since 1970; `until` is not included, None: no end. `account_id`, `session`: None for all."""
 
     since: int
     until: int | None
     account_id: str | None
+    session: str | None = None
 
 
 def export_usage(store: Store, wanted: UsageRange, kind: str, out: BinaryIO | Path) -> int:

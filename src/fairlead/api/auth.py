@@ -11,6 +11,7 @@ from fairlead.doors.door import Door
 from fairlead.doors.table import DEFAULT_DOOR
 from fairlead.errors import Unauthenticated
 from fairlead.http.request import Request
+from fairlead.wire.notes import CallNotes, notes_in_head
 
 __all__ = [
     "KeyLookup",
@@ -26,12 +27,13 @@ TIMEOUT: Final = b"x-fairlead-timeout"
 
 
 class RequestIdentity:
-    """What the head of a request says: who calls, and how long the answer may take. It holds for every request with
-    the same head, as long as no key has changed."""
+    """What the head of a request says: who calls, in which session, and how long the answer may take. It holds for
+    every request with the same head, as long as no key has changed."""
 
-    __slots__ = ("caller", "keys", "timeout")
+    __slots__ = ("caller", "keys", "notes", "timeout")
 
-    def __init__(self, caller: Caller, keys: object, timeout: bytes | None) -> None:
+    def __init__(self, caller: Caller, keys: object, timeout: bytes | None, notes: CallNotes | None) -> None:
+        self.notes = notes
         self.caller = caller
         self.keys = keys
         self.timeout = timeout
@@ -63,7 +65,8 @@ def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
     if isinstance(memo, RequestIdentity) and memo.keys is now:
         identity = memo
     else:
-        identity = RequestIdentity(_look_up(request, keys, door, memo), now, request.header(TIMEOUT))
+        caller = _look_up(request, keys, door, memo)
+        identity = RequestIdentity(caller, now, request.header(TIMEOUT), notes_in_head(request.headers))
         if known is None:
             request.memo = identity
         else:

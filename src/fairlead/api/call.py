@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Coroutine
 from typing import Any
@@ -15,6 +16,8 @@ from fairlead.errors import InvalidRequest
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.eager import others_first
 from fairlead.http.request import Request, Response
+from fairlead.routing.demand import Demand
+from fairlead.wire.notes import CallNotes
 from fairlead.wire.outline import LONG_BODY_BYTES, Outline
 
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
@@ -23,9 +26,9 @@ LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 class CallEndpoint:
     """Serves the calls of one door. `tracer`: None where nobody receives traces. `request_id`: another name of the
     header with the request id, which its clients know; empty: none. `outlines`: the door reads outlines of long
-    bodies."""
+    bodies. `digests`: receipts get those of what came in and what was sent."""
 
-    __slots__ = ("_door", "_gateway", "_keys", "_outlines", "_request_id", "_tracer")
+    __slots__ = ("_digests", "_door", "_gateway", "_keys", "_outlines", "_request_id", "_tracer")
 
     def __init__(
         self,
@@ -35,7 +38,9 @@ class CallEndpoint:
         tracer: Tracer | None = None,
         request_id: bytes = b"",
         outlines: bool = False,
+        digests: bool = False,
     ) -> None:
+        self._digests = digests
         self._request_id = request_id
         self._outlines = outlines
         self._door = door
@@ -59,6 +64,8 @@ class CallEndpoint:
     def _call(self, request: Request, response: Response, identity: RequestIdentity) -> Coroutine[Any, Any, None]:
         door, tracer = self._door, self._tracer
         demand = door.parse(request)
+        if identity.notes is not None or self._digests:
+            note(demand, identity, request, digests=self._digests)
         if len(request.block) > response.held:  # it was compressed
             response.hold(len(request.block) - response.held)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
@@ -66,6 +73,17 @@ class CallEndpoint:
         request.release()
         running = self._gateway.chat(demand, response, identity.caller, seconds)
         return running if span is None else traced(span, self._gateway.model_id(demand.model), running)
+
+
+def note(demand: Demand, identity: RequestIdentity, request: Request, *, digests: bool) -> None:
+    """Notes what the head says of a call, which counts more than its body, and the digest of the body as it came in."""
+    notes = demand.notes
+    if identity.notes is not None:
+        notes = identity.notes.over(notes)
+    if digests:
+        notes = notes or CallNotes()
+        notes.received = hashlib.sha256(request.body, usedforsecurity=False).hexdigest()
+    demand.notes = notes
 
 
 async def outline(request: Request) -> None:

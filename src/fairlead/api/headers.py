@@ -30,6 +30,15 @@ REQUEST_HEADERS: Final = (
         "traceparent",
         "The trace that the call belongs to (W3C Trace Context). Not sent on to providers.",
     ),
+    Header(
+        "x-claude-code-session-id",
+        "The session of a call, recorded and never sent on; so are `session-id`, `session_id`, `x-session-id`, "
+        "`conversation_id`, `thread-id` and `x-openwebui-chat-id`.",
+    ),
+    Header(
+        "x-openwebui-user-id",
+        "The user of a call, recorded and never sent on; so are `x-openwebui-user-email` and `x-openwebui-user-name`.",
+    ),
     Header("if-none-match", "The `etag` of an earlier response: unchanged data is answered with 304."),
 )
 RESPONSE_HEADERS: Final = (

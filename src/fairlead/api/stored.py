@@ -12,7 +12,7 @@ from msgspec import Raw
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.archive import ResponseArchive
 from fairlead.api.auth import RequestIdentity, authenticate, identify
-from fairlead.api.call import timeout_of
+from fairlead.api.call import note, timeout_of
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import StoringDoor
 from fairlead.errors import InvalidRequest, MethodNotAllowed, NotFound
@@ -48,6 +48,7 @@ class StoringEndpoint:
         demand = self._door.parse_stored(request)
         if len(request.block) > response.held:  # it was compressed
             response.hold(len(request.block) - response.held)
+        note(demand, identity, request, digests=True)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         demand = await self._door.recalled(demand, identity.caller.account_id, self._archive)
         span = None if self._tracer is None else begin_span(self._tracer, request, demand)

@@ -78,6 +78,7 @@ def usage() -> None:
 @click.option("--since", type=day, metavar="DAY", help="First day (UTC).")
 @click.option("--until", type=day, metavar="DAY", help="Last day (UTC).")
 @click.option("--account", "account_id", metavar="ID", help="Only this account.")
+@click.option("--session", metavar="NAME", help="Only calls of this session, as their callers name it.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Output file. Default: standard output."
 )
@@ -87,6 +88,7 @@ def usage_export(
     since: datetime | None,
     until: datetime | None,
     account_id: str | None,
+    session: str | None,
     output: Path | None,
     data: Path | None,
 ) -> None:
@@ -95,7 +97,8 @@ def usage_export(
 
     if kind == "parquet" and output is None:
         raise click.UsageError("Parquet requires --output FILE.")
-    wanted = UsageRange(_milliseconds(since), None if until is None else _milliseconds(until) + 86_400_000, account_id)
+    end = None if until is None else _milliseconds(until) + 86_400_000
+    wanted = UsageRange(_milliseconds(since), end, account_id, session)
     with opened(data) as store:
         try:
             count = export_usage(store, wanted, kind, output or sys.stdout.buffer)

@@ -270,7 +270,7 @@ class Parts:
                 calls[name] = StoringEndpoint(row.storing, self.gateway, self.keys, self._archive, self._sender)
             else:
                 calls[name] = CallEndpoint(
-                    row.door, self.gateway, self.keys, self._sender, row.request_id, row.outlines
+                    row.door, self.gateway, self.keys, self._sender, row.request_id, row.outlines, row.digests
                 )
         return calls
 

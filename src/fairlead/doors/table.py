@@ -28,7 +28,7 @@ class DoorRow:
     `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted. `request_id`: another name of the
     header with the request id, which its clients know. `counted`: the answer to a count. `models`: how its clients list
     models; None: as OpenAI's. `outlines`: its door reads long bodies by their outline, which
-    is made first (`wire/outline.py`).
+    is made first (`wire/outline.py`). `digests`: it promises bodies to the byte, and receipts get digests of them.
     `storing`: the door where answers are stored; None: those of this row never are.
     """
 
@@ -46,6 +46,7 @@ class DoorRow:
     models: ModelShape | None = None
     request_id: bytes = b""
     outlines: bool = False
+    digests: bool = False
     storing: StoringDoor | None = None
 
 
@@ -63,7 +64,7 @@ _ROWS: Final = (
         "OpenAI's Responses. A provider that speaks the Responses API gets the request unchanged; for others it is "
         "translated: what they cannot be sent is named in `x-fairlead-dropped`, or rejected. `usage` also has the cost "
         "of the call.",
-        "ResponsesRequest", "Response", storing=RESPONSES_DOOR,
+        "ResponsesRequest", "Response", digests=True, storing=RESPONSES_DOOR,
     ),
     DoorRow(
         "anthropic_messages", ("/v1/messages", "/api/v1/messages", "/api/messages"), MESSAGES_CHAT, ANTHROPIC_MESSAGES,
@@ -74,7 +75,7 @@ _ROWS: Final = (
         count_paths=(
             "/v1/messages/count_tokens", "/api/v1/messages/count_tokens", "/api/messages/count_tokens",
         ),
-        request_id=b"request-id",
+        request_id=b"request-id", digests=True,
     ),
     DoorRow(
         "google_gemini",
@@ -89,7 +90,7 @@ _ROWS: Final = (
         "one JSON array. `usageMetadata` also has the cost of the call.",
         "GenerateContentRequest", "GenerateContentResponse",
         count_paths=("/v1beta/models/{model}:countTokens", "/v1/models/{model}:countTokens"),
-        counted=b'{"totalTokens":%d}', models=GEMINI_MODELS,
+        counted=b'{"totalTokens":%d}', models=GEMINI_MODELS, digests=True,
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

@@ -184,6 +184,9 @@ class Attempts:
         else:
             exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
+        notes = call_state.bill.notes
+        if notes is not None and notes.received:
+            notes.digest(call.body)
         waiting = exchange.until_head()
         if waiting is not None:
             await waiting

@@ -232,6 +232,7 @@ class Gateway:
             call_state.paid,
             None if held is None else held.hold,
         )
+        call_state.bill.notes = demand.notes
         response.extra += b"x-fairlead-generation-id: %b\r\n" % call_state.bill.id.encode()
         call_state.lines = response.extra
         call_state.began = self._clock()

@@ -17,6 +17,7 @@ from fairlead.ledger.spool import Spool
 from fairlead.ledger.wallets import Hold
 from fairlead.money import MOST_CHARGE_PICODOLLARS
 from fairlead.prices import PriceSheet, amounts
+from fairlead.wire.notes import CallNotes
 from fairlead.wire.usage import TokenClasses, Usage
 
 NOTHING: Final = Usage(TokenClasses(), 0, 0)
@@ -112,6 +113,7 @@ class Bill:
         "_wasted",
         "closed",
         "id",
+        "notes",
         "price",
         "synced",
         "tokens",
@@ -135,6 +137,7 @@ class Bill:
         self.closed = False
         self.price = 0
         self.tokens = 0  # those of the answer that was charged
+        self.notes: CallNotes | None = None  # what the record has beside the bill
         self._account = account
         self._key = key
         self._model = model
@@ -223,6 +226,8 @@ class Bill:
         ):
             settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
             text = bills.beginnings.usual(settled, now, self._model, outcome, self._stream, sheet, usage, cost, held)
+            if self.notes is not None:
+                text = text[:-1] + self.notes.members() + b"}"
             bills.spool.append(text, settled)
             return price
         attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)
@@ -234,7 +239,7 @@ class Bill:
             state, sheet.deployment, sheet.id, used.tokens, used.prompt, used.completion, used.balanced,
             price, cost, (*self._attempts, attempt), held, scopes, shortfall, prompt_state, missing, implausible,
         )  # fmt: skip
-        bills.spool.append(encode(record), settled_of(record))
+        bills.spool.append(self._written(record), settled_of(record))
         return price
 
     def release(self, outcome: str) -> None:
@@ -261,4 +266,8 @@ class Bill:
             cost=self._wasted or None,
             attempts=self._attempts,
         )
-        self._bills.spool.append(encode(record), settled_of(record))
+        self._bills.spool.append(self._written(record), settled_of(record))
+
+    def _written(self, record: UsageRecord) -> bytes:
+        text = encode(record)
+        return text if self.notes is None else text[:-1] + self.notes.members() + b"}"

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 from fairlead.errors import ConfigurationError
 from fairlead.ledger.record import UsageRecord, decode
 from fairlead.money import dollars
-from fairlead.store.tables import usage_records
+from fairlead.store.tables import call_sessions, usage_records
 from fairlead.wire.usage import CLASSES
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -30,9 +30,14 @@ AMOUNTS = ("charged", "waived", "cost", "hold")
 
 
 def rows(
-    connection: Connection, since: int = 0, until: int | None = None, account_id: str | None = None
+    connection: Connection,
+    since: int = 0,
+    until: int | None = None,
+    account_id: str | None = None,
+    session: str | None = None,
 ) -> Generator[dict[str, Any], None, None]:
-    """Records that ended in this time (milliseconds since 1970; `until` not included), oldest first.
+    """Records that ended in this time (milliseconds since 1970; `until` not included), oldest first. `session`:
+    only those of it.
 
     Each amount comes twice: exact dollars as a string, and whole picodollars.
     """
@@ -41,6 +46,9 @@ def rows(
         wanted = wanted.where(usage_records.c.at < until)
     if account_id is not None:
         wanted = wanted.where(usage_records.c.account_id == account_id)
+    if session is not None:
+        named = select(call_sessions.c.record_id).where(call_sessions.c.session == session)
+        wanted = wanted.where(usage_records.c.id.in_(named))
     ordered = wanted.order_by(usage_records.c.at, usage_records.c.id).execution_options(yield_per=READ_ROWS)
     with connection.execute(ordered) as result:
         for row in result:
@@ -72,6 +80,10 @@ def _row(record: UsageRecord) -> dict[str, Any]:
         row[f"{name}_usd"] = None if value is None else dollars(value)
         row[f"{name}_picodollars"] = value
     row["attempts"] = msgspec.to_builtins(record.attempts)
+    row["session"] = record.session or None
+    row["user"] = record.user or None
+    row["received_sha256"] = record.received or None
+    row["sent_sha256"] = record.sent or None
     return row
 
 

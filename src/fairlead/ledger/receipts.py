@@ -22,6 +22,9 @@ def receipt(
         "deployment": record.deployment or None,
         "outcome": record.outcome,
         "stream": record.stream,
+        "session": record.session or None,
+        "user": record.user or None,
+        "digests": _digests(record),
         "started_at_ms": record.at,
         "ended_at_ms": record.done,
         "usage": {
@@ -56,6 +59,12 @@ def receipt(
             for attempt, own in zip(record.attempts, _costs(record, sheet), strict=True)
         ],
     }
+
+
+def _digests(record: UsageRecord) -> dict[str, str | None] | None:
+    if not record.received:
+        return None
+    return {"received_sha256": record.received, "sent_sha256": record.sent or None}
 
 
 def _costs(record: UsageRecord, sheet: PriceSheet | None) -> list[int | None]:
@@ -111,4 +120,6 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "total_cost_usd": dollars(record.price),
         "outcome": record.outcome,
         "usage_state": record.state,
+        "session_id": record.session or None,
+        "external_user": record.user or None,
     }

@@ -45,6 +45,7 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
     and beyond what else there was: it was not charged. `implausible`: the tokens of prompt and answer that the provider
     reported although the request cannot have caused them; what was counted here stands in their place.
+    `session`, `user`, `received` and `sent`: see `wire/notes.py`.
     """
 
     id: str
@@ -71,6 +72,10 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     prompt_usage: str = ""
     missing: bool = False
     implausible: tuple[int, int] | None = None
+    session: str = ""
+    user: str = ""
+    received: str = ""
+    sent: str = ""
 
     @property
     def state(self) -> str:

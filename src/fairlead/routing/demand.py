@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from fairlead.routing.prompt import Prompt
 from fairlead.tokens import Counted
+from fairlead.wire.notes import CallNotes
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.traceparent import TraceContext
 
@@ -87,12 +88,13 @@ class Demand:
     `fallbacks`: ids of models, or other names of them until `called`. `needs`: capabilities and parameters, as bits
     of `routing/needs.py`; `media`: bits of `wire/media.py`, 0: text alone. `text_bytes`: of the conversation
     itself; `prompt_bytes`: of everything that may come into the prompt. `cap`: the most tokens of an answer, 0:
-    none was given; `choices`: how many answers. `formatted`: the answer is to be JSON.
+    none was given; `choices`: how many answers. `formatted`: the answer is to be JSON. `notes`: what its record has
+    beside the bill; None: nothing.
     """
 
     __slots__ = (
-        "api", "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "operation", "payload",
-        "preferences", "prompt_bytes", "stream", "strict", "text_bytes",
+        "api", "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "notes", "operation",
+        "payload", "preferences", "prompt_bytes", "stream", "strict", "text_bytes",
     )  # fmt: skip
 
     def __init__(
@@ -129,13 +131,19 @@ class Demand:
         self.formatted = formatted
         self.fallbacks = fallbacks
         self.preferences = preferences
+        self.notes: CallNotes | None = None
+
+    def noted(self, notes: CallNotes | None) -> Demand:
+        """Itself, with these notes."""
+        self.notes = notes
+        return self
 
     def called(self, model: str, fallbacks: tuple[str, ...], preferences: Preferences | None) -> Demand:
         """The same for these models."""
         return Demand(
             self.operation, self.payload, model, self.needs, self.media, self.text_bytes, self.prompt_bytes, self.cap,
             self.choices, self.stream, self.strict, self.emulate, self.formatted, fallbacks, preferences,
-        )  # fmt: skip
+        ).noted(self.notes)  # fmt: skip
 
     def capped(self, tokens: int) -> Demand:
         """The same for an answer no longer than this."""
@@ -143,15 +151,15 @@ class Demand:
             self.operation, self.payload.with_cap(tokens), self.model, self.needs, self.media, self.text_bytes,
             self.prompt_bytes, tokens, self.choices, self.stream, self.strict, self.emulate, self.formatted,
             self.fallbacks, self.preferences,
-        )  # fmt: skip
+        ).noted(self.notes)  # fmt: skip
 
     def carrying(self, payload: Payload) -> Demand:
         """The same for a payload that was rewritten here."""
-        return self.operation.demand(payload).called(self.model, self.fallbacks, self.preferences)
+        return self.operation.demand(payload).called(self.model, self.fallbacks, self.preferences).noted(self.notes)
 
     def carried_by(self, operation: Operation, payload: Any) -> Demand:
         """The same demand of an operation that has a payload of its own for it."""
         return Demand(
             operation, payload, self.model, self.needs, self.media, self.text_bytes, self.prompt_bytes, self.cap,
             self.choices, self.stream, self.strict, self.emulate, self.formatted, self.fallbacks, self.preferences,
-        )  # fmt: skip
+        ).noted(self.notes)  # fmt: skip

@@ -100,8 +100,11 @@ def plan(
     needs = demand.needs
     asked = _Asked(demand, wanted, rules, prompt_tokens)
     key = 0
-    if wanted is None and demand.text_bytes >= STICKY_BYTES:
-        key = demand.operation.affinity(demand.payload)
+    if wanted is None:
+        if demand.notes is not None:
+            key = demand.notes.affinity
+        if not key and demand.text_bytes >= STICKY_BYTES:
+            key = demand.operation.affinity(demand.payload)
     ranked: Ranked = []
     late: list[tuple[float, Upstream]] = []
     rejected: list[Rejection] = []

@@ -103,6 +103,17 @@ usage_records = Table(
     CheckConstraint("price >= 0", name="usage_records_price"),
 )
 
+# Of records whose callers named a session or a user ("": none); what the record itself says counts.
+call_sessions = Table(
+    "call_sessions",
+    metadata,
+    Column("record_id", String(48), primary_key=True),
+    Column("account_id", String(32), nullable=False),
+    Column("session", String(256), nullable=False),
+    Column("caller_user", String(256), nullable=False),
+    Index("call_sessions_session", "account_id", "session"),
+)
+
 # What each key was charged so far: the sum of its records.
 charges = Table(
     "charges",

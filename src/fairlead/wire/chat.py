@@ -182,7 +182,7 @@ _MODELS: Final = _of(
     "a list of up to 16 ids of models",
 )
 # Members for the gateway itself, never forwarded.
-_OURS: Final = frozenset({"fairlead", "provider", "models"})
+_OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})
 _NO_OPTIONS: Final = Options()
 _FAIRLEAD: Final = _of(Options, 'an object such as {"strict": true}', nested=True)
 _MODEL: Final = _of(Annotated[str, Meta(min_length=1, max_length=256)], "the id of a model")
@@ -242,6 +242,7 @@ def _parse(body: bytes, outline: Outline | None = None) -> ChatRequest:
         fallbacks = tuple(dict.fromkeys(name for name in models if name != model))
     messages = _required(fields, "messages")
     stream = include_usage = False
+    session = ""
     options = _NO_OPTIONS
     choices = 1
     given: dict[str, Raw] = {}
@@ -259,6 +260,8 @@ def _parse(body: bytes, outline: Outline | None = None) -> ChatRequest:
                     options = _check(name, _FAIRLEAD, raw)
                 elif name == "provider":
                     preferences = _check(name, _PROVIDER, raw)
+                elif name == "session_id":
+                    session = _check(name, _text, raw if outline is None else outline.whole(raw))
                 continue
             if name in REMOVED:
                 raise InvalidRequest(f"{name} is no longer supported: use {REMOVED[name]}.", param=name)
@@ -306,6 +309,7 @@ def _parse(body: bytes, outline: Outline | None = None) -> ChatRequest:
         model, messages, given, tuple(unknown), stream, include_usage, options.strict, media, has_tool_history,
         prefill, choices, preferences, fallbacks, opening, options.parameters, options.emulate,
     )  # fmt: skip
+    request.session = session
     if fast is not None:
         request.template = fast.template(body, request)
     if outline is not None:

@@ -38,6 +38,8 @@ class ChatRequest:
     `outline`: the messages of a long body with their long strings cut, for readers of their shape alone.
     `given` may be the template's: a change needs a copy first.
 
+    `session`: the caller's name of what the call belongs to, "": none.
+
     `cap`: the most tokens of an answer, from `given`; 0: none is given. `other_bytes`: of the members in `given` that
     may come into the prompt (documents, tools, schemas, whatever is not known here), with their names.
     """
@@ -59,6 +61,7 @@ class ChatRequest:
         "preferences",
         "prefill",
         "reports",
+        "session",
         "stream",
         "strict",
         "template",
@@ -108,6 +111,7 @@ class ChatRequest:
         self.trace = trace
         self.template = template
         self.outline: Raw | None = None
+        self.session = ""
         self.cap = cap if cap >= 0 else cap_in(given)
         self.other_bytes = other_bytes if other_bytes >= 0 else prompt_bytes_in(given)
 
@@ -141,6 +145,7 @@ class ChatRequest:
             self.opening, self.reports, self.emulate, self.trace, None, self.cap, self.other_bytes,
         )  # fmt: skip
         same.outline = self.outline
+        same.session = self.session
         return same
 
     @property
@@ -206,11 +211,13 @@ class RequestTemplate:
     def around(self, messages: Raw, prefill: str | None, opening: Raw) -> ChatRequest:
         """The request with these messages, which are texts."""
         same = self.request
-        return ChatRequest(
+        request = ChatRequest(
             same.model, messages, same.given, same.unknown, same.stream, same.include_usage, False, 0, False,
             prefill, same.choices, same.preferences, same.fallbacks, opening, same.reports, same.emulate, None, self,
             same.cap, same.other_bytes,
         )  # fmt: skip
+        request.session = same.session
+        return request
 
     def remember(self, who: object, what: object) -> None:
         if len(self.memos) >= MOST_MEMOS:  # most of them are of a catalogue that was replaced

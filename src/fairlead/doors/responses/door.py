@@ -42,7 +42,7 @@ class ResponsesDoor:
 
     async def recalled(self, demand: Demand, account_id: str, archive: Archive) -> Demand:
         payload: ResponsesRequest = demand.payload
-        return RESPONSES_CHAT.demand(await recalled(payload, account_id, archive))
+        return RESPONSES_CHAT.demand(await recalled(payload, account_id, archive)).noted(demand.notes)
 
     def error(self, error: FairleadError) -> tuple[bytes, bytes]:
         if error.native_api == RESPONSES and error.native_body:

@@ -24,6 +24,7 @@ from fairlead.routing.needs import (
 from fairlead.routing.prompt import TEMPLATE_TOKENS, DeferredPrompt, Prompt
 from fairlead.tokens import Counted, count_text
 from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.notes import notes_in_members
 
 # As of chat: the text of a longer prompt is not kept while its answer is streamed.
 KEPT_PROMPT_BYTES: Final = 16_384
@@ -47,7 +48,7 @@ class ResponsesChat:
             self, payload, payload.model, needs_of(payload, formatted), payload.found.media, text,
             text + _other_bytes(payload), payload.cap, 1, payload.stream, payload.strict, payload.emulate,
             formatted in ("json_object", "json_schema"), payload.fallbacks, payload.preferences,
-        )  # fmt: skip
+        ).noted(notes_in_members(payload.noted))  # fmt: skip
 
     def affinity(self, payload: ResponsesRequest) -> int:
         return payload.found.affinity

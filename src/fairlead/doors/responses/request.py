@@ -18,6 +18,7 @@ from fairlead.wire.body import with_members
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import NULL, Options
+from fairlead.wire.notes import MEMBERS
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.traceparent import TraceContext
 
@@ -134,6 +135,11 @@ class ResponsesRequest:
     def continued(self) -> bytes:
         """The id of the stored response that this one continues, as JSON; empty: none."""
         return bytes(self.given.get("previous_response_id", b""))
+
+    @property
+    def noted(self) -> dict[str, Raw]:
+        """Members that may name a session or a user."""
+        return {name: self.fields[name] for name in MEMBERS if name in self.fields}
 
     @property
     def input(self) -> Raw:

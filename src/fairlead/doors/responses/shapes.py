@@ -178,4 +178,4 @@ ITEMS: Final = _rule(
     ANY_LENGTH,
 )
 # Members for the gateway itself, never forwarded.
-OURS: Final = frozenset({"fairlead", "provider", "models"})
+OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})

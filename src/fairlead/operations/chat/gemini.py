@@ -21,6 +21,7 @@ from fairlead.routing.upstream import MOST_CONTEXT_TOKENS
 from fairlead.tokens import Counted
 from fairlead.wire.gemini.neutral import given, to_chat
 from fairlead.wire.gemini.request import GeminiRequest
+from fairlead.wire.notes import notes_in_members
 
 # What its parameters are in the words by which deployments are chosen (`wire/vocabulary.py`).
 _MEMBERS: Final[Mapping[str, int]] = {
@@ -55,7 +56,7 @@ class GeminiChat(ForeignChat):
             self, payload, payload.model, _needs(payload), payload.contents.media, length, length + beyond, payload.cap,
             payload.choices, payload.stream, payload.strict, payload.emulate, _is_formatted(payload), payload.fallbacks,
             payload.preferences,
-        )  # fmt: skip
+        ).noted(notes_in_members(payload.fields))  # fmt: skip
 
     def affinity(self, payload: GeminiRequest) -> int:  # type: ignore[override]
         return hash(bytes(payload.contents.opening)) or 1

@@ -20,6 +20,7 @@ from fairlead.routing.upstream import MOST_CONTEXT_TOKENS
 from fairlead.tokens import Counted
 from fairlead.wire.messages.neutral import to_chat
 from fairlead.wire.messages.request import MessagesRequest
+from fairlead.wire.notes import notes_in_members
 
 # A prompt to which the provider adds, by tools that it runs or a conversation that it keeps, may come to the longest
 # context that there is; of a model whose own is known, to that.
@@ -52,7 +53,7 @@ class MessagesChat(ForeignChat):
             self, payload, payload.model, _needs(payload), payload.contents.media, length, length + beyond, payload.cap,
             1, payload.stream, payload.strict, payload.emulate, _is_formatted(payload), payload.fallbacks,
             payload.preferences,
-        )  # fmt: skip
+        ).noted(notes_in_members(payload.fields, user=payload.user))  # fmt: skip
 
     def affinity(self, payload: MessagesRequest) -> int:  # type: ignore[override]
         return hash(bytes(payload.contents.opening)) or 1

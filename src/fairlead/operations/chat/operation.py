@@ -28,8 +28,10 @@ from fairlead.tokens import Counted, count_chat
 from fairlead.wire.apis import CHAT as CHAT_NAME
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import NOT_IN_PROMPT, ChatRequest
+from fairlead.wire.notes import MEMBERS, notes_in_members
 
 MODES: Final[frozenset[str]] = frozenset({"chat"})
+_NOTED: Final[frozenset[str]] = MEMBERS
 PROBE_MESSAGES: Final = [{"role": "user", "content": "Say OK."}]
 
 
@@ -82,11 +84,14 @@ class Chat:
                 needs = template.needs = needs_of(request)
         text = len(request.messages)
         other = request.other_bytes
-        return Demand(
+        demand = Demand(
             self, request, request.model, needs, request.media, text, text + other, request.cap, request.choices,
             request.stream, request.strict, request.emulate, other > 0 and "response_format" in request.given,
             request.fallbacks, request.preferences,
         )  # fmt: skip
+        if request.session or not _NOTED.isdisjoint(request.given):
+            demand.notes = notes_in_members(request.given, request.session)
+        return demand
 
     def affinity(self, payload: Any) -> int:
         """A number for the conversation that this request continues: that of its first user message."""

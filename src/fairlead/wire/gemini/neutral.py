@@ -23,7 +23,7 @@ from fairlead.wire.gemini.shapes import NULL, CallingConfig, Content, Declaratio
 from fairlead.wire.messages.decoding import OBJECT, STRING, decoded, first_byte
 
 # Members for the gateway itself, never sent on.
-OURS: Final = frozenset({"fairlead", "provider", "models"})
+OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})
 CAP: Final = "maxOutputTokens"
 # Parameters of `generationConfig` that have another name in a chat.
 RENAMED: Final = {

@@ -30,13 +30,13 @@ from fairlead.wire.counting import Item, PartItem, holds_more
 from fairlead.wire.media import ADDRESS, FILE, IMAGE
 from fairlead.wire.messages.decoding import LIST, STRING, decoded, first_byte, refusal
 from fairlead.wire.messages.neutral import to_chat
-from fairlead.wire.messages.shapes import NULL, Kind, Message, SourceKind
+from fairlead.wire.messages.shapes import NULL, Kind, Message, Metadata, SourceKind
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.reasoning_tags import NEEDLE, QUICK_NEEDLE
 from fairlead.wire.traceparent import TraceContext
 
 # Members for the gateway itself, never sent on.
-OURS: Final = frozenset({"fairlead", "provider", "models"})
+OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})
 # What the parameters of a neutral request are called here.
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "parallel_tool_calls": ("tool_choice",),
@@ -62,6 +62,7 @@ _cap: Final = msgspec.json.Decoder(Annotated[int, Meta(ge=0, le=2**31 - 1)])
 _options: Final = msgspec.json.Decoder(Options)
 _preferences: Final = msgspec.json.Decoder(Preferences)
 _messages: Final = msgspec.json.Decoder(Annotated[list[Message], Meta(min_length=1)])
+_user: Final = msgspec.json.Decoder(Metadata)
 _kinds: Final = msgspec.json.Decoder(list[Kind])
 _objects: Final = msgspec.json.Decoder(list[Item])
 _items: Final = msgspec.json.Decoder(list[PartItem])
@@ -132,6 +133,15 @@ class MessagesRequest:
     @property
     def names(self) -> Iterable[str]:
         return [name for name in self.fields if name not in OURS and name not in ("model", "messages", "stream")]
+
+    @property
+    def user(self) -> str:
+        """The `user_id` of `metadata`, "": none. What is no such object is refused where it is translated."""
+        raw = self.fields.get("metadata", NULL)
+        try:
+            return _user.decode(raw).user_id or "" if len(raw) <= LONGEST_PARAMETER and raw != NULL else ""
+        except (msgspec.DecodeError, RecursionError):
+            return ""
 
     @property
     def needs_provider(self) -> bool:

@@ -1,0 +1,115 @@
+"""What the record of a call has beside its bill: whose call it is by the caller's own word, and digests of its body.
+
+Clients name the session and the user of a call in headers (Claude Code, Codex, opencode, Open WebUI) or in the body
+(`session_id`, `prompt_cache_key`, `user`). Both are claims: they are recorded and used to return to a cache, never to
+decide what a caller may do or pays. Headers are never sent on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from msgspec import Raw
+
+# A longer value, or one that cannot be printed, is recorded as its digest.
+LONGEST_NAME: Final = 128
+DIGEST_DIGITS: Final = 32
+# The first that is there counts.
+SESSION_HEADERS: Final = (
+    b"x-claude-code-session-id", b"session-id", b"session_id", b"x-session-id", b"conversation_id", b"conversation-id",
+    b"thread-id", b"x-openwebui-chat-id",
+)  # fmt: skip
+USER_HEADERS: Final = (b"x-openwebui-user-id", b"x-openwebui-user-email", b"x-openwebui-user-name")
+SESSION_MEMBERS: Final = ("session_id", "prompt_cache_key")
+USER_MEMBERS: Final = ("user", "safety_identifier")
+MEMBERS: Final = frozenset({*SESSION_MEMBERS, *USER_MEMBERS})
+_HEADERS: Final = frozenset({*SESSION_HEADERS, *USER_HEADERS})
+_string: Final = msgspec.json.Decoder(str)
+_encode: Final = msgspec.json.encode
+
+
+class CallNotes:
+    """`session`, `user`: names that the caller gives them, "": none. `received`, `sent`: SHA-256 of the body as it came
+    in, decompressed, and as it was sent to the provider that answered, "": not taken."""
+
+    __slots__ = ("received", "sent", "session", "user")
+
+    def __init__(self, session: str = "", user: str = "") -> None:
+        self.session = session
+        self.user = user
+        self.received = ""
+        self.sent = ""
+
+    def over(self, other: CallNotes | None) -> CallNotes:
+        """These, and what is only in the others."""
+        made = CallNotes(self.session, self.user)
+        if other is not None:
+            made.session, made.user = self.session or other.session, self.user or other.user
+            made.received = other.received
+        return made
+
+    @property
+    def affinity(self) -> int:
+        """A number for the session; 0: there is none."""
+        return (hash(self.session) or 1) if self.session else 0
+
+    def members(self) -> bytes:
+        """As ready JSON members of a record, each with a comma before it."""
+        text = b""
+        for name in self.__slots__:
+            value: str = getattr(self, name)
+            if value:
+                text += b',"%b":%b' % (name.encode(), _encode(value))
+        return text
+
+    def digest(self, body: Iterable[bytes | memoryview]) -> None:
+        """Notes what is sent to a provider."""
+        digest = hashlib.sha256(usedforsecurity=False)
+        for piece in body:
+            digest.update(piece)
+        self.sent = digest.hexdigest()
+
+
+def bounded(value: str) -> str:
+    """A name as it is recorded."""
+    value = value.strip()
+    if len(value) <= LONGEST_NAME and value.isprintable():
+        return value
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass"), usedforsecurity=False)
+    return f"sha256:{digest.hexdigest()[:DIGEST_DIGITS]}"
+
+
+def notes_in_head(headers: Iterable[tuple[bytes, bytes]]) -> CallNotes | None:
+    """What headers say; None: nothing."""
+    found = {name: value for name, value in headers if name in _HEADERS and value.strip()}
+    if not found:
+        return None
+    return CallNotes(_first(found, SESSION_HEADERS), _first(found, USER_HEADERS))
+
+
+def _first(found: Mapping[bytes, bytes], names: Iterable[bytes]) -> str:
+    value = next((found[name] for name in names if name in found), b"")
+    return bounded(unquote(value.decode("utf-8", "backslashreplace")))  # Open WebUI encodes names with percents
+
+
+def notes_in_members(members: Mapping[str, Raw], session: str = "", user: str = "") -> CallNotes | None:
+    """What members of a body say that are strings; None: nothing. `session`, `user`: where the API has names of its
+    own for them."""
+    session = session or _member(members, SESSION_MEMBERS)
+    user = user or _member(members, USER_MEMBERS)
+    return CallNotes(bounded(session), bounded(user)) if session or user else None
+
+
+def _member(members: Mapping[str, Raw], names: Iterable[str]) -> str:
+    for name in names:
+        raw = members.get(name)
+        if raw is not None and memoryview(raw)[0] == 0x22:
+            try:
+                return _string.decode(raw)
+            except msgspec.DecodeError:
+                continue
+    return ""

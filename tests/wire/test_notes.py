@@ -1,0 +1,67 @@
+"""What callers say of a call's session and user: bounded, whatever it is."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from fairlead.ledger.record import decode
+from fairlead.wire.notes import LONGEST_NAME, CallNotes, bounded, notes_in_head, notes_in_members
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("s-1", "s-1"), (" s ", "s"), ("é🎈", "é🎈"), ("x" * LONGEST_NAME, "x" * LONGEST_NAME),
+        ("x" * (LONGEST_NAME + 1), "sha256:"), ("a\x00b", "sha256:"), ("a\nb", "sha256:"), ("\ud83d", "sha256:"),
+        ("\u202ex", "sha256:"), ("", ""),
+    ],
+)  # fmt: skip
+def test_a_name_is_kept_or_digested(value: str, kept: str) -> None:
+    found = bounded(value)
+    assert found.startswith(kept)
+    assert len(found) <= LONGEST_NAME
+    assert found == bounded(value), "the same every time"
+    if kept != "sha256:":
+        assert found == kept
+
+
+def test_the_head_of_each_client() -> None:
+    def said(*headers: tuple[bytes, bytes]) -> tuple[str, str] | None:
+        notes = notes_in_head([(b"host", b"x"), *headers])
+        return None if notes is None else (notes.session, notes.user)
+
+    assert said() is None
+    assert said((b"x-claude-code-session-id", b" ")) is None
+    assert said((b"x-claude-code-session-id", b"c-1")) == ("c-1", "")
+    assert said((b"session-id", b"s"), (b"thread-id", b"t")) == ("s", ""), "Codex"
+    assert said((b"conversation_id", b"k")) == ("k", "")
+    assert said((b"x-openwebui-user-email", b"a@b"), (b"x-openwebui-user-id", b"u-1")) == ("", "u-1")
+    assert said((b"x-openwebui-user-name", b"J%C3%BCrgen")) == ("", "Jürgen")
+    found = said((b"session-id", b"\xff\x00" * 4_000))
+    assert found is not None
+    assert found[0].startswith("sha256:")
+
+
+def test_members_that_are_no_strings_say_nothing() -> None:
+    assert notes_in_members({"user": Raw(b"1"), "session_id": Raw(b"null"), "prompt_cache_key": Raw(b"{}")}) is None
+    found = notes_in_members(
+        {"session_id": Raw(b"[]"), "prompt_cache_key": Raw(b'"k"'), "safety_identifier": Raw(b'"u"')}
+    )
+    assert found is not None
+    assert (found.session, found.user) == ("k", "u")
+
+
+def test_the_head_counts_more_than_the_body_and_both_are_kept() -> None:
+    found = CallNotes("head").over(CallNotes("body", "user"))
+    assert (found.session, found.user) == ("head", "user")
+
+
+def test_notes_are_members_of_a_record() -> None:
+    notes = CallNotes('a"b\\', "ü")
+    notes.received = "00"
+    text = b'{"id":"g","at":1,"done":2,"account":"a","key":"k","model":"m","outcome":"x","stream":false,"usage":"none"'
+    record = decode(text + notes.members() + b"}")
+    assert (record.session, record.user, record.received, record.sent) == ('a"b\\', "ü", "00", "")
+    assert msgspec.json.decode(msgspec.json.encode(record))["user"] == "ü"
