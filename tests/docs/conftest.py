@@ -25,6 +25,7 @@ MODELS = (
     "gemini-2.5-flash",
     "qwen3-32b",
 )
+OTHER_MODES = {"text-embedding-3-small": "embedding", "rerank-v3.5": "rerank"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,9 +36,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def configuration(upstream: str) -> str:
     lines = [f'[[providers]]\nid = "scripted"\nbase_url = "{upstream}"\ndialect = "vllm"\n']
-    for name in MODELS:
+    for name in (*MODELS, *OTHER_MODES):
         lines.append(
-            f'[[models]]\nid = "{name}"\n[[models.deployments]]\nprovider = "scripted"\nupstream_model = "{name}"\n'
+            f'[[models]]\nid = "{name}"\nmode = "{OTHER_MODES.get(name, "chat")}"\n[[models.deployments]]\nprovider = "scripted"\nupstream_model = "{name}"\n'
             'price = { input = "0.10", output = "0.30" }\n'
         )
     # Performance is shown soon after a call.

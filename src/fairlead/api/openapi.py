@@ -211,6 +211,87 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
+    "EmbeddingsRequest": {
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {
+            "model": {"type": "string", "description": "The id of a model."},
+            "input": {
+                "description": "A text, a list of texts, a list of tokens, or a list of such lists.",
+                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}],
+            },
+            "encoding_format": {"enum": ["float", "base64"], "default": "float"},
+            "dimensions": {"type": "integer", "minimum": 1},
+            "user": {"type": "string"},
+        },
+        "additionalProperties": True,
+    },
+    "Embeddings": {
+        "type": "object",
+        "required": ["object", "data", "model", "usage"],
+        "properties": {
+            "object": {"const": "list"},
+            "data": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["object", "index", "embedding"],
+                    "properties": {
+                        "object": {"const": "embedding"},
+                        "index": {"type": "integer"},
+                        "embedding": {
+                            "description": "Numbers, or base64 of little-endian floats of 32 bits.",
+                            "anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}],
+                        },
+                    },
+                },
+            },
+            "model": {"type": "string"},
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
+    "RerankRequest": {
+        "type": "object",
+        "required": ["model", "query", "documents"],
+        "properties": {
+            "model": {"type": "string", "description": "The id of a model."},
+            "query": {"type": "string", "minLength": 1},
+            "documents": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"anyOf": [{"type": "string"}, {"type": "object", "required": ["text"]}]},
+            },
+            "top_n": {"type": "integer", "minimum": 1},
+            "return_documents": {"type": "boolean", "default": False},
+            "max_tokens_per_doc": {"type": "integer", "minimum": 1},
+        },
+        "additionalProperties": True,
+    },
+    "Ranking": {
+        "type": "object",
+        "required": ["results", "model", "meta", "usage"],
+        "properties": {
+            "id": {"type": "string"},
+            "model": {"type": "string"},
+            "results": {
+                "type": "array",
+                "description": "The best first.",
+                "items": {
+                    "type": "object",
+                    "required": ["index", "relevance_score"],
+                    "properties": {
+                        "index": {"type": "integer"},
+                        "relevance_score": {"type": "number"},
+                        "document": _OBJECT,
+                    },
+                },
+            },
+            "meta": _OBJECT,
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
 }
 
 

@@ -253,6 +253,7 @@ def _configured(
                 quantization=wanted.quantization,
                 keeps_data=wanted.keeps_data,
                 max_concurrent=wanted.max_concurrent,
+                max_inputs=wanted.max_inputs,
                 context_length=wanted.context_length,
                 max_output_tokens=wanted.max_output_tokens,
                 parameters=None if wanted.parameters is None else frozenset(wanted.parameters),

@@ -41,7 +41,8 @@ class Deployment:
     What routing goes by: `weight` and `priority` (lower goes first) are the operator's; `keeps_data` says whether the
     provider keeps or trains on what it is sent; `parameters` is what it takes beside the messages, `lacks` names
     capabilities that it has not; `supports_prefill`: it continues the beginning of an answer. None: not known.
-    `context_length` and `max_output_tokens` are this deployment's own limits; None: the model's.
+    `context_length` and `max_output_tokens` are this deployment's own limits; None: the model's. `max_inputs`: of
+    embeddings in one request; None: its dialect's.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Deployment:
     max_output_tokens: int | None = None
     probe: str | None = None
     supports_prefill: bool | None = None
+    max_inputs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.chat.recovery import ChatRecovery
+from fairlead.operations.embeddings import EMBEDDINGS, EmbeddingsRecovery
 from fairlead.providers.dialects import DIALECTS
 from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.health import Health
@@ -117,7 +118,10 @@ class Parts:
             self.ledger,
             DisconnectPolicy(settings.ledger.disconnect_seconds, settings.ledger.disconnect_tokens),
             self._limits,
-            {CHAT.name: ChatRecovery(self._clock, self._schemas, inliner, _writers())},
+            {
+                CHAT.name: ChatRecovery(self._clock, self._schemas, inliner, _writers()),
+                EMBEDDINGS.name: EmbeddingsRecovery(),
+            },
         )
         self.routing = HealthStore(
             store, self.health, self.gateway.take_decisions, self._clock, self.servings.deployments,

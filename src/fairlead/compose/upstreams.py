@@ -28,7 +28,7 @@ from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialect import Binding, Dialect
 from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.providers.prefill import supports_prefill
-from fairlead.routing.needs import CAPABILITY_BITS, PREFILL, lacks_of
+from fairlead.routing.needs import BATCH, CAPABILITY_BITS, PREFILL, lacks_of
 from fairlead.routing.prompt import TEMPLATE_TOKENS
 from fairlead.routing.protocols import Adapter, Measured
 from fairlead.routing.upstream import MOST_CONTEXT_TOKENS, Upstream, unit_price
@@ -86,6 +86,7 @@ def upstream(
     context = deployment.context_length or model.context_length
     served_by = [row for row in DOORS.values() if model.mode in row.operation.modes]
     binding = _binding(dialect, model, deployment, provider)
+    most_inputs = deployment.max_inputs or dialect.max_inputs if model.mode == "embedding" else 0
     return Upstream(
         deployment=deployment,
         operation=served_by[0].operation if served_by else CHAT,
@@ -97,7 +98,7 @@ def upstream(
         bare_headers=reach.headers,
         answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
         costs=costs,
-        bills_cut=costs and (dialect.bills_cut if provider.bills_cut is None else provider.bills_cut),
+        bills_cut=costs and (_bills_cut(dialect, model) if provider.bills_cut is None else provider.bills_cut),
         family=family_of(deployment.upstream_model) or family_of(model.id),
         gate=reach.engine,
         translate=None if reach.engine is None else _engine_error,
@@ -106,7 +107,8 @@ def upstream(
         probe=deployment.probe or provider.probe or ("list" if costs else "call"),
         list_path=dialect.list_path_of(provider.api_version),
         model_id=model.id,
-        lacks=_lacks(dialect, model, deployment),
+        lacks=_lacks(dialect, model, deployment) | (BATCH if most_inputs else 0),
+        most_inputs=most_inputs,
         context=context,
         output=_own_output(model, deployment),
         unit_price=unit_price(deployment.sheet),
@@ -161,6 +163,12 @@ def spoken(provider: Provider, deployment: Deployment) -> Dialect:
             name for name in taken if name in dialect.carries or (dialect.passes_unknown and name not in PARAMETERS)
         )
     return replace(dialect, carries=carries, passes_unknown=False)
+
+
+def _bills_cut(dialect: Dialect, model: Model) -> bool:
+    """Only a model that writes can stop in between: what others do is done at once, and a provider bills it. Engines of
+    one's own are spared the work."""
+    return dialect.bills_cut or (model.mode != "chat" and not dialect.always_streams)
 
 
 def _lacks(dialect: Dialect, model: Model, deployment: Deployment) -> int:

@@ -10,13 +10,19 @@ from fairlead.doors.door import Door, ModelShape, StoringDoor
 from fairlead.doors.gemini.door import GOOGLE_GEMINI
 from fairlead.doors.gemini.models import GEMINI_MODELS
 from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
+from fairlead.doors.openai_api.door import OpenAIDoor
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.operation import RESPONSES_CHAT
 from fairlead.operations.chat.gemini import GEMINI_CHAT
 from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
+from fairlead.operations.embeddings import EMBEDDINGS
+from fairlead.operations.rerank import RERANK
 from fairlead.routing.demand import Operation
+from fairlead.wire import apis
+from fairlead.wire.embeddings import parse_embeddings
+from fairlead.wire.rerank import parse_rerank
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,21 @@ _ROWS: Final = (
         "GenerateContentRequest", "GenerateContentResponse",
         count_paths=("/v1beta/models/{model}:countTokens", "/v1/models/{model}:countTokens"),
         counted=b'{"totalTokens":%d}', models=GEMINI_MODELS, digests=True,
+    ),
+    DoorRow(
+        "openai_embeddings", ("/v1/embeddings",), EMBEDDINGS,
+        OpenAIDoor(apis.EMBEDDINGS, EMBEDDINGS, parse_embeddings),
+        "Create embeddings.",
+        "OpenAI's embeddings, of models whose mode is `embedding`. More inputs than a deployment takes at once are "
+        "split and their vectors joined in order. `usage` also has the cost of the call.",
+        "EmbeddingsRequest", "Embeddings", streams=False,
+    ),
+    DoorRow(
+        "cohere_rerank", ("/v1/rerank", "/v2/rerank"), RERANK, OpenAIDoor(apis.RERANK, RERANK, parse_rerank),
+        "Rank documents by how well they answer a query.",
+        "As Cohere and Jina have it, of models whose mode is `rerank`. `request` of a price is charged for each search "
+        "unit (`meta.billed_units`): a query with up to 100 documents. `usage` has the tokens and the cost.",
+        "RerankRequest", "Ranking", streams=False,
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

@@ -228,7 +228,7 @@ class Attempts:
             return None
         tried = [] if call_state.tries is None else call_state.tries.tried
         return recovery.emulation(
-            call_state.payload, call_state.plan.needs & upstream.lacks,
+            call_state.payload, upstream, call_state.plan.needs & upstream.lacks,
             call_state.serving.options.rules.emulated, call_state.bill.key, tried,
         )  # fmt: skip
 

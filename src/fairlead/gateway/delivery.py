@@ -100,7 +100,7 @@ class Delivery:
         """Sends an answer that was put together here, as the caller wants it."""
         usd = written(attempt.bill.price)
         members = usage_members(usd, attempt.counted)
-        mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(emulation.names).encode()
+        mark = b"x-fairlead-emulated: %b\r\n" % ", ".join(emulation.names).encode() if emulation.names else b""
         response = call_state.response
         if response.finished:  # the caller was answered at its deadline
             return

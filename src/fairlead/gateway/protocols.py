@@ -20,6 +20,7 @@ from fairlead.routing.health import DeploymentHealth
 from fairlead.routing.holding import Credit
 from fairlead.routing.protocols import Answer, Call, MadeAnswer, Relay
 from fairlead.routing.retries import Tried
+from fairlead.routing.upstream import Upstream
 
 
 class Ledger(Credit, Protocol):
@@ -65,8 +66,9 @@ class Limits(Protocol):
 
 
 class Emulation(Protocol):
-    """What one deployment lacks, emulated by more calls. `names`: what is emulated, for the caller; `parameters`:
-    those of the request that it stands for; `payload`: what the deployment gets instead."""
+    """What one deployment lacks, emulated by more calls. `names`: what is emulated, for the caller, empty when that is
+    nothing that a caller would notice; `parameters`: those of the request that it stands for; `payload`: what the
+    deployment gets instead."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -114,7 +116,9 @@ class Recovery(Protocol):
     async def inlined(self, payload: Any) -> Payload:
         """The payload with data in the place of addresses. Raises CallerError, Overloaded."""
 
-    def emulation(self, payload: Any, missing: int, allowed: int, key: str, tried: Sequence[Tried]) -> Emulation | None:
+    def emulation(
+        self, payload: Any, upstream: Upstream, missing: int, allowed: int, key: str, tried: Sequence[Tried]
+    ) -> Emulation | None:
         """How a deployment answers a request that needs what it lacks (`missing`), as far as the operator allows; None:
         it is asked as it is. `key`: whose call it is; `tried`: attempts of this call that have failed. Raises
         CallerError, AnswerInvalid, RateLimited."""

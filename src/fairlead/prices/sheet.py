@@ -52,10 +52,11 @@ class PriceSheet:
             here = _dearest(tier.rates)
             self._dearest.append((tier.above_prompt_tokens, tuple(map(max, before, here))))  # type: ignore[arg-type]
 
-    def ceiling(self, prompt_tokens: int, output_tokens: int) -> int:
-        """The most that a call with at most so many tokens can be charged, in picodollars."""
+    def ceiling(self, prompt_tokens: int, output_tokens: int, requests: int = 1) -> int:
+        """The most that a call with at most so many tokens can be charged, in picodollars. `requests`: how many the
+        price counts of it."""
         prompt_rate, output_rate, request_rate = self._rates_up_to(prompt_tokens)
-        return prompt_tokens * prompt_rate + output_tokens * output_rate + request_rate
+        return prompt_tokens * prompt_rate + output_tokens * output_rate + requests * request_rate
 
     def output_that_fits(self, prompt_tokens: int, picodollars: int) -> int:
         """The most output tokens that an amount pays for beside such a prompt; negative when it pays for none."""

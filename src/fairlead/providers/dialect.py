@@ -17,6 +17,19 @@ Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What a dialect makes of the parameters of an operation other than chat: `renames`; `lacks`: what it is never
+    sent; `knows`: names outside the API that it has words for."""
+
+    renames: Mapping[str, str] = field(default_factory=dict)
+    lacks: frozenset[str] = frozenset()
+    knows: frozenset[str] = frozenset()
+
+
+USUAL = Carried()
+
+
+@dataclass(frozen=True, slots=True)
 class Dialect:
     """One row. `speaks`: the vendor whose API it is. `carries`: the parameters that it takes under their own name or a
     renamed one (None: every one). `lacks`: what it is never sent, whatever it carries. `unknown`: which names outside
@@ -29,6 +42,10 @@ class Dialect:
     send usage at the end of a stream. `key_header`: the line that its key stands in; `signs`: calls may be
     signed with Amazon's keys instead. `own_parts`: files and audio stand in parts of its own. `telemetry_name`: what
     OpenTelemetry's conventions call the provider, where they have a name for it.
+
+    `carried`: by the names of operations other than chat, where it is not OpenAI's.
+
+    `max_inputs`: how many inputs of embeddings it takes at once, 0: not known.
 
     `keeps_marks`: in requests that were translated from another API, messages keep the members that are for some
     providers only (`cache_control`, `reasoning_details`).
@@ -76,6 +93,8 @@ class Dialect:
     keeps_marks: bool = False
     parses_control_tokens: bool = False
     keeps_connections: bool = True
+    max_inputs: int = 0
+    carried: Mapping[str, Carried] = field(default_factory=dict)
 
     def path_of(self, upstream_model: str, api_version: str = "") -> bytes:
         """What a call's path is behind the base URL, for adapters whose calls bring none of their own."""

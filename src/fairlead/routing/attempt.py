@@ -147,11 +147,11 @@ class Attempt:
         prompt, upstream = self.prompt, self.upstream
         calls = self.calls
         most = prompt.cap or upstream.most_output
-        if calls == 1 and usage.completion <= most:  # nearly always
-            return usage.prompt <= prompt.most and usage.prompt <= upstream.most_prompt
+        if calls == 1 and usage.completion <= most and usage.prompt <= upstream.most_prompt:  # nearly always
+            return usage.prompt <= prompt.most
         return (
             usage.prompt <= prompt.most * calls
-            and usage.prompt <= upstream.most_prompt * calls
+            and usage.prompt <= upstream.most_prompt * calls * prompt.inputs
             and usage.completion <= (most * prompt.choices + SPARE_OUTPUT_TOKENS) * calls
         )
 
@@ -223,7 +223,9 @@ class Attempt:
             return
         answer, usage = self.answer, None
         text = answer.delivered() if answer is not None and self.upstream.costs else ""
-        if answer is not None and text:
+        if answer is not None and not text and self.upstream.costs and not self.operation.is_empty(text):
+            usage = self._reported_so_far(answer)  # by those of several calls that were answered
+        elif answer is not None and text:
             counted = await count(self.upstream, self.prompt, text, self.calls)
             reported = answer.usage
             if reported is not None and not self._is_plausible(reported):
@@ -248,6 +250,12 @@ class Attempt:
                 self.upstream.deployment.sheet, usage, self.left, counted.state, counted.prompt_state,
                 billed=None if splice is None else counted.usage,
             )  # fmt: skip
+        elif not self.operation.is_empty(text) and (reported := self._reported_so_far(self.answer)) is not None:
+            self.bill.settle(self.upstream.deployment.sheet, reported, self.left)
+
+    def _reported_so_far(self, answer: Answer) -> Usage | None:
+        reported = answer.usage
+        return reported if reported is not None and self._is_plausible(reported) else None
 
 
 def _known(reported: Usage | None, counted: Usage) -> Usage:

@@ -27,20 +27,25 @@ _JSON: Final = JSON_OBJECT | JSON_SCHEMA
 class Ceiling:
     """Tokens at most: of the prompt, and of each of `choices` answers. `calls`: how many times the prompt is sent and
     billed, each time for its part of the answers. `named`: the caller gave the cap; `known`: the caller or the
-    catalogue did."""
+    catalogue did. `requests`: how many the price counts of one call."""
 
-    __slots__ = ("calls", "choices", "known", "named", "output", "prompt")
+    __slots__ = ("calls", "choices", "known", "named", "output", "prompt", "requests")
 
-    def __init__(self, prompt: int, output: int, choices: int, named: bool, known: bool, calls: int = 1) -> None:
+    def __init__(
+        self, prompt: int, output: int, choices: int, named: bool, known: bool, calls: int = 1, requests: int = 1
+    ) -> None:
         self.prompt = prompt
         self.output = output
         self.choices = choices
         self.named = named
         self.known = known
         self.calls = calls
+        self.requests = requests
 
     def with_prompt(self, tokens: int) -> Ceiling:
-        return Ceiling(min(self.prompt, tokens), self.output, self.choices, self.named, self.known, self.calls)
+        return Ceiling(
+            min(self.prompt, tokens), self.output, self.choices, self.named, self.known, self.calls, self.requests
+        )
 
     def picodollars(self, servable: Servable, output: int | None = None) -> int:
         """What the most expensive deployment may charge, with this cap or another one."""
@@ -52,9 +57,9 @@ class Ceiling:
             tokens = -(-tokens // calls)
         upstreams = servable.upstreams
         if len(upstreams) == 1:
-            most = upstreams[0].deployment.sheet.ceiling(self.prompt, tokens)
+            most = upstreams[0].deployment.sheet.ceiling(self.prompt, tokens, self.requests)
         else:
-            most = max(upstream.deployment.sheet.ceiling(self.prompt, tokens) for upstream in upstreams)
+            most = max(upstream.deployment.sheet.ceiling(self.prompt, tokens, self.requests) for upstream in upstreams)
         return most if calls == 1 else most * calls
 
     def output_that_fits(self, servable: Servable, picodollars: int) -> int:
@@ -69,6 +74,11 @@ class Ceiling:
 
 def ceiling_of(servable: Servable, demand: Demand) -> Ceiling:
     prompt = demand.prompt_bytes
+    batch = demand.batch
+    if batch is not None:
+        if servable.context is not None:
+            prompt = min(prompt, servable.context * batch.inputs)
+        return Ceiling(prompt, 0, 1, True, True, 1, batch.requests)
     choices = demand.choices
     if demand.media:
         prompt += demand.operation.media_tokens(demand.payload, servable.image_tokens)

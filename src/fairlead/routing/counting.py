@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from fairlead.routing.ceiling import Ceiling
 from fairlead.routing.demand import Demand
-from fairlead.routing.prompt import Prompt
+from fairlead.routing.prompt import CountedPrompt, Prompt
 from fairlead.routing.upstream import Servable, Upstream
 from fairlead.tokens import count_text
 from fairlead.wire.usage import TokenClasses, Usage
@@ -70,5 +70,6 @@ def _count(family: str | None, prompt: Prompt, text: str, calls: int, most: int)
     given = prompt.count(family)
     made = count_text(family, text)
     asked, output = given.tokens * calls, min(made.tokens, most)
-    usage = Usage(TokenClasses(asked, output=output, request=calls), asked, output)
+    requests = prompt.requests if isinstance(prompt, CountedPrompt) else calls
+    usage = Usage(TokenClasses(asked, output=output, request=requests), asked, output)
     return Count(usage, made.provenance, "" if given.provenance == made.provenance else given.provenance)

@@ -81,6 +81,17 @@ class Operation(Protocol):
         """The payload of the smallest call."""
 
 
+class Batch:
+    """A request that asks for no words: each of its `inputs` has the whole context for itself. `requests`: how many its
+    price counts at most (`request` of a sheet)."""
+
+    __slots__ = ("inputs", "requests")
+
+    def __init__(self, inputs: int, requests: int = 1) -> None:
+        self.inputs = inputs
+        self.requests = requests
+
+
 class Demand:
     """Computed once, where a request is read, and never changed: `called` and `carrying` make another one.
 
@@ -89,11 +100,12 @@ class Demand:
     of `routing/needs.py`; `media`: bits of `wire/media.py`, 0: text alone. `text_bytes`: of the conversation
     itself; `prompt_bytes`: of everything that may come into the prompt. `cap`: the most tokens of an answer, 0:
     none was given; `choices`: how many answers. `formatted`: the answer is to be JSON. `notes`: what its record has
-    beside the bill; None: nothing.
+    beside the bill; None: nothing. `batch`: None: it asks for words.
     """
 
     __slots__ = (
-        "api", "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "notes", "operation",
+        "api", "batch", "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "notes",
+        "operation",
         "payload", "preferences", "prompt_bytes", "stream", "strict", "text_bytes",
     )  # fmt: skip
 
@@ -114,6 +126,7 @@ class Demand:
         formatted: bool,
         fallbacks: tuple[str, ...],
         preferences: Preferences | None,
+        batch: Batch | None = None,
     ) -> None:
         self.operation = operation
         self.payload: Any = payload
@@ -131,6 +144,7 @@ class Demand:
         self.formatted = formatted
         self.fallbacks = fallbacks
         self.preferences = preferences
+        self.batch = batch
         self.notes: CallNotes | None = None
 
     def noted(self, notes: CallNotes | None) -> Demand:
@@ -143,6 +157,7 @@ class Demand:
         return Demand(
             self.operation, self.payload, model, self.needs, self.media, self.text_bytes, self.prompt_bytes, self.cap,
             self.choices, self.stream, self.strict, self.emulate, self.formatted, fallbacks, preferences,
+            self.batch,
         ).noted(self.notes)  # fmt: skip
 
     def capped(self, tokens: int) -> Demand:
@@ -150,7 +165,7 @@ class Demand:
         return Demand(
             self.operation, self.payload.with_cap(tokens), self.model, self.needs, self.media, self.text_bytes,
             self.prompt_bytes, tokens, self.choices, self.stream, self.strict, self.emulate, self.formatted,
-            self.fallbacks, self.preferences,
+            self.fallbacks, self.preferences, self.batch,
         ).noted(self.notes)  # fmt: skip
 
     def carrying(self, payload: Payload) -> Demand:
@@ -162,4 +177,5 @@ class Demand:
         return Demand(
             operation, payload, self.model, self.needs, self.media, self.text_bytes, self.prompt_bytes, self.cap,
             self.choices, self.stream, self.strict, self.emulate, self.formatted, self.fallbacks, self.preferences,
+            self.batch,
         ).noted(self.notes)  # fmt: skip

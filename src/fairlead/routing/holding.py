@@ -93,14 +93,16 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
         if budget
         else (f"the account has {dollars(short.available)} USD of credit")
     )
-    advice = (
-        f"The largest {cap_name} that would fit is {fits}."
-        if fits
-        else f"The credit does not cover this prompt with any {cap_name}."
-    )
+    asked = f"{ceiling.prompt} input and {ceiling.output * ceiling.choices} output tokens at most"
+    if fits:
+        advice = f"The largest {cap_name} that would fit is {fits}."
+    elif ceiling.output:
+        advice = f"The credit does not cover this prompt with any {cap_name}."
+    else:  # it asks for no words
+        advice = f"Send a shorter {cap_name}."
+        asked = f"{ceiling.prompt} input tokens at most"
     return (BudgetExceeded if budget else InsufficientCredit)(
-        f"This call may cost up to {dollars(needed)} USD ({ceiling.prompt} input and "
-        f"{ceiling.output * ceiling.choices} output tokens at most); {there}. {advice}",
+        f"This call may cost up to {dollars(needed)} USD ({asked}); {there}. {advice}",
         {
             "needed_usd": dollars(needed),
             "available_usd": dollars(short.available),

@@ -22,10 +22,13 @@ MEDIA_NEEDS: Mapping[int, int] = {
 }  # fmt: skip
 MEDIA = IMAGES | AUDIO | FILES | VIDEO | MEDIA_URLS | FILE_IDS | ASSISTANT_MEDIA
 HARD = sum(bit for name, bit in CAPABILITY_BITS.items() if NEEDS[name].hard)
-MAY_BE_EMULATED = sum(bit for name, bit in CAPABILITY_BITS.items() if NEEDS[name].emulated)
+EMULATED = sum(bit for name, bit in CAPABILITY_BITS.items() if NEEDS[name].emulated)
 PARAMETER_BITS: Mapping[str, int] = {name: 1 << (16 + at) for at, name in enumerate(sorted(PARAMETERS))}
 UNKNOWN_PARAMETER = 1 << 15
 ALL_PARAMETERS = sum(PARAMETER_BITS.values()) | UNKNOWN_PARAMETER
+# More inputs than a deployment takes at once: not a capability, but emulated by several calls.
+BATCH = 1 << 60
+MAY_BE_EMULATED = EMULATED | BATCH
 TRUE = Raw(b"true")
 # A parameter that carries capabilities: who does not take the one has not the others.
 _CARRIED: Mapping[str, int] = {

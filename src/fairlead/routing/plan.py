@@ -17,6 +17,7 @@ from fairlead.routing.demand import Demand
 from fairlead.routing.health import DeploymentHealth
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
+    BATCH,
     HARD,
     JSON_OBJECT,
     JSON_SCHEMA,
@@ -138,7 +139,7 @@ class _Asked:
     __slots__ = ("closed", "hard", "only", "output", "prompt", "sure", "wanted", "whole")
 
     def __init__(self, demand: Demand, wanted: Preferences | None, rules: Rules, prompt_tokens: int | None) -> None:
-        needs = demand.needs
+        needs = demand.needs & ~BATCH
         made_up = rules.emulated if demand.emulate and not demand.strict else 0
         hard = needs & HARD & ~made_up
         if demand.strict or (wanted is not None and wanted.require_parameters):

@@ -16,15 +16,17 @@ TEMPLATE_TOKENS: Final = 4_096
 
 class Prompt:
     """How long it was in bytes, from which its tokens are estimated; an operation may keep more. `most`: the tokens
-    that it can come to; `cap`: those of each of `choices` answers; 0: none was given."""
+    that it can come to; `cap`: those of each of `choices` answers; 0: none was given. `inputs`: how many parts of it
+    have the whole context each."""
 
-    __slots__ = ("cap", "choices", "length", "most")
+    __slots__ = ("cap", "choices", "inputs", "length", "most")
 
-    def __init__(self, length: int, most: int, cap: int, choices: int) -> None:
+    def __init__(self, length: int, most: int, cap: int, choices: int, inputs: int = 1) -> None:
         self.length = length
         self.most = most
         self.cap = cap
         self.choices = choices
+        self.inputs = inputs
 
     def count(self, family: str | None) -> Counted:  # noqa: ARG002 - what is kept longer needs it
         """Its tokens. Slow: in a thread."""
@@ -46,3 +48,20 @@ class DeferredPrompt(Prompt):
             return self.translated().count(family)
         except (CallerError, msgspec.DecodeError, RecursionError):
             return super().count(family)
+
+
+class CountedPrompt(Prompt):
+    """The prompt of an operation that asks for no words, whose own function counts it. `requests`: what its price
+    counts beside the tokens."""
+
+    __slots__ = ("counter", "requests")
+
+    def __init__(
+        self, length: int, most: int, inputs: int, counter: Callable[[str | None], Counted], requests: int = 1
+    ) -> None:
+        super().__init__(length, most, 0, 1, inputs)
+        self.counter = counter
+        self.requests = requests
+
+    def count(self, family: str | None) -> Counted:
+        return self.counter(family)

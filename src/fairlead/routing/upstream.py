@@ -12,7 +12,7 @@ from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
 from fairlead.routing.demand import Operation
 from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
-from fairlead.routing.needs import HARD, MEDIA
+from fairlead.routing.needs import BATCH, HARD, MEDIA
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 
 # Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
@@ -40,6 +40,8 @@ class Upstream:
     `list_path`), or "off": nothing.
 
     `served_at`: the path of this API where calls of its model's mode are made, "" where none is.
+
+    `most_inputs`: how many inputs it takes at once, 0: as many as there are.
 
     `most_prompt`, `most_output`: the tokens that a prompt, and an answer without a cap, can have at all.
     """
@@ -71,6 +73,7 @@ class Upstream:
     most_prompt: int = MOST_CONTEXT_TOKENS
     most_output: int = MOST_CONTEXT_TOKENS
     served_at: str = ""
+    most_inputs: int = 0
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
@@ -117,7 +120,7 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
     outputs = [_output(model, upstream) for upstream in upstreams] or [model.max_output_tokens]
     only = upstreams[0] if len(upstreams) == 1 else None
     # What has more than text is always planned.
-    looked_at = HARD & ~MEDIA
+    looked_at = HARD & ~MEDIA | BATCH
     return Servable(
         model,
         tuple(upstreams),

@@ -392,7 +392,7 @@ class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     audio_input: Annotated[Decimal | None, Doc("audio tokens in the prompt", default="`input`")] = None
     reasoning: Annotated[Decimal | None, Doc("reasoning tokens", default="`output`")] = None
     audio_output: Annotated[Decimal | None, Doc("audio tokens in the answer", default="`output`")] = None
-    request: Annotated[Decimal | None, Doc("each call, in dollars", default='"0"')] = None
+    request: Annotated[Decimal | None, Doc("each call, or search unit of a rerank, in dollars", default='"0"')] = None
 
 
 class TierSettings(RateSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -471,6 +471,13 @@ class DeploymentSettings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     max_concurrent: Annotated[Count | None, Doc("calls in flight at the same time, per process")] = None
+    max_inputs: Annotated[
+        Count | None,
+        Doc(
+            "inputs of embeddings that it takes at once; longer batches are split and their vectors joined in order",
+            default="that of its dialect",
+        ),
+    ] = None
     parameters: Annotated[
         tuple[str, ...] | None,
         Doc(

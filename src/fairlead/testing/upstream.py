@@ -12,10 +12,12 @@ from types import TracebackType
 from typing import Any
 
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
+from fairlead.testing.embeddings import EMBEDDINGS
 from fairlead.testing.gemini import GEMINI
 from fairlead.testing.messages import MESSAGES
 from fairlead.testing.rendering import CHAT, Speech, dumps, error_body, rest_of
 from fairlead.testing.replies import Fault, Reply
+from fairlead.testing.rerank import RERANK
 from fairlead.testing.responses import RESPONSES
 
 BACKLOG = 4096
@@ -26,6 +28,8 @@ MODELS = ("scripted",)
 SPEECHES = {
     "/messages": MESSAGES,
     "/responses": RESPONSES,
+    "/embeddings": EMBEDDINGS,
+    "/rerank": RERANK,
     ":generateContent": GEMINI,
     ":streamGenerateContent": GEMINI,
 }

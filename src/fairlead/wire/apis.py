@@ -19,5 +19,9 @@ MESSAGES: Final = "messages"
 RESPONSES: Final = "responses"
 # Gemini's generateContent and streamGenerateContent.
 GENERATE_CONTENT: Final = "generateContent"
+# OpenAI's embeddings; the operation and its API have one name, as those below.
+EMBEDDINGS: Final = "embeddings"
+# Cohere's and Jina's.
+RERANK: Final = "rerank"
 # Bedrock's Converse, which no caller speaks here.
 CONVERSE: Final = "converse"

@@ -33,6 +33,8 @@ SKELETON_BYTES: Final = 65_536
 # what is left when strings are cut behind their first kilobyte.
 MOST_STRUCTURE_BYTES: Final = 2_097_152
 MOST_OUTLINE_BYTES: Final = 8_388_608
+MOST_INPUTS: Final = 16_384  # of embeddings and moderations, documents of a rerank, prompts of a completion
+MOST_INPUT_TOKENS: Final = 1_048_576  # in all inputs together, where they are tokens and no text
 # Texts that llama.cpp would read as control tokens, each of which is taken apart.
 MOST_CONTROL_TOKENS: Final = 32_768
 # Names in an error's sentence.

@@ -12,8 +12,9 @@ from msgspec import Raw, Struct
 from fairlead.wire.chat_shapes import Call, Message, PlainMessage
 
 __all__ = [
-    "CountedMessage", "CountedPlainMessage", "Item", "Members", "PartItem", "TooMany", "ToolItem", "decode_counted",
-    "decode_members", "holds_more",
+    "CountedMessage", "CountedPlainMessage", "Item", "Members", "PartItem", "TooMany", "ToolItem",
+    "counted_documents", "counted_texts",
+    "decode_counted", "decode_members", "holds_more",
 ]  # fmt: skip
 
 
@@ -85,6 +86,60 @@ def holds_more(decoder: msgspec.json.Decoder[Any], text: Raw, most: int) -> bool
     except TooMany:
         return True
     return False
+
+
+class _Text:
+    """A string in a list, which counts."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+def _text(_type: type, value: Any) -> _Text:
+    if type(value) is not str:
+        raise ValueError("not a string")
+    _countdown.left -= 1
+    if _countdown.left < 0:
+        raise TooMany
+    return _Text(value)
+
+
+_texts: Final = msgspec.json.Decoder(list[_Text], dec_hook=_text)
+
+
+def counted_texts(text: bytes | Raw, most: int) -> list[str]:
+    """A list of strings. Raises TooMany at the one that is one too many, and msgspec.DecodeError."""
+    _countdown.left = most
+    return [one.text for one in _texts.decode(text)]
+
+
+class _Document:
+    """A string or an object in a list, which counts."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _document(_type: type, value: Any) -> _Document:
+    if type(value) is not str and type(value) is not dict:
+        raise ValueError("not a document")
+    _countdown.left -= 1
+    if _countdown.left < 0:
+        raise TooMany
+    return _Document(value)
+
+
+_documents: Final = msgspec.json.Decoder(list[_Document], dec_hook=_document)
+
+
+def counted_documents(text: bytes | Raw, most: int) -> list[Any]:
+    """A list of strings and objects. Raises as `counted_texts`."""
+    _countdown.left = most
+    return [one.value for one in _documents.decode(text)]
 
 
 class _Name:

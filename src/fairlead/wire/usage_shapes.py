@@ -41,7 +41,7 @@ CLASS_MEANINGS: Mapping[str, str] = {
     "output": "completion tokens that are in neither of the other output classes",
     "reasoning": "completion tokens of reasoning",
     "audio_output": "completion tokens of audio",
-    "request": "1 for each call",
+    "request": "1 for each call; of a rerank, 1 for each search unit",
 }
 
 

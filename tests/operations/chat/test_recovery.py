@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.routing.support import upstream
 
 from fairlead.errors import AnswerInvalid
 from fairlead.gateway.protocols import Recovery
@@ -43,7 +44,7 @@ def event(text: str) -> bytes:
 
 def test_an_emulation_says_which_parameters_it_stands_for() -> None:
     found = recovery().emulation(
-        request(n=2, response_format=SCHEMA), CHOICES | JSON_SCHEMA, CHOICES | JSON_SCHEMA, "k", ()
+        request(n=2, response_format=SCHEMA), upstream("a/x"), CHOICES | JSON_SCHEMA, CHOICES | JSON_SCHEMA, "k", ()
     )
     assert found is not None
     assert found.names == ("json_schema", "n")
@@ -53,15 +54,15 @@ def test_an_emulation_says_which_parameters_it_stands_for() -> None:
 
 def test_nothing_is_emulated_that_is_not_lacking_or_not_allowed() -> None:
     asked = request(n=2)
-    assert recovery().emulation(asked, 0, CHOICES, "k", ()) is None
-    assert recovery().emulation(asked, CHOICES, 0, "k", ()) is None
+    assert recovery().emulation(asked, upstream("a/x"), 0, CHOICES, "k", ()) is None
+    assert recovery().emulation(asked, upstream("a/x"), CHOICES, 0, "k", ()) is None
 
 
 def test_a_schema_is_not_emulated_again_for_a_call_whose_answers_did_not_conform() -> None:
     tried = [Tried("a/x", AnswerInvalid.code, 0.1)]
     with pytest.raises(AnswerInvalid, match="second time"):
-        recovery().emulation(request(response_format=SCHEMA), JSON_SCHEMA, JSON_SCHEMA, "k", tried)
-    assert recovery().emulation(request(n=2), CHOICES, CHOICES, "k", tried) is not None
+        recovery().emulation(request(response_format=SCHEMA), upstream("a/x"), JSON_SCHEMA, JSON_SCHEMA, "k", tried)
+    assert recovery().emulation(request(n=2), upstream("a/x"), CHOICES, CHOICES, "k", tried) is not None
 
 
 def test_a_stream_is_recorded_where_it_can_be_continued_and_its_prompt_is_short() -> None:

@@ -20,6 +20,7 @@ from fairlead.providers.event_answers import EventAnswer, EventRelay
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.protocols import Answer, Call, MadeAnswer, Relay
 from fairlead.routing.retries import Tried
+from fairlead.routing.upstream import Upstream
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.tokens import count_text
 from fairlead.wire.answer import AnswerContext, WholeAnswer, WriterFactory
@@ -126,7 +127,13 @@ class ChatRecovery:
         return payload.with_neutral(await self._inliner.inlined(payload.neutral()))
 
     def emulation(
-        self, payload: ChatPayload, missing: int, allowed: int, key: str, tried: Sequence[Tried]
+        self,
+        payload: ChatPayload,
+        upstream: Upstream,  # noqa: ARG002 - all are emulated alike
+        missing: int,
+        allowed: int,
+        key: str,
+        tried: Sequence[Tried],
     ) -> ChatEmulation | None:
         request = payload.neutral()
         wanted = emulated(request, missing, allowed)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
+from fairlead.providers.dialect import Binding, Carried, Dialect, OperationAPI, VendorAPI
+from fairlead.providers.gemini import embeddings
 from fairlead.providers.gemini.native import NativeContent
 from fairlead.providers.gemini.reader import ContentFormat
 from fairlead.providers.gemini.translator import ContentTranslator
 from fairlead.providers.translated import TRANSLATED, TranslatedChat, translated_chat
-from fairlead.wire.apis import CHAT, GENERATE_CONTENT
+from fairlead.wire.apis import CHAT, EMBEDDINGS, GENERATE_CONTENT
 
 DIALECT = Dialect(
     "gemini",
@@ -19,6 +20,10 @@ DIALECT = Dialect(
     key_header="x-goog-api-key: {key}",
     bills_cut=True,
     incapable=frozenset({"file_ids"}),
+    max_inputs=100,
+    carried={
+        EMBEDDINGS: Carried(lacks=frozenset({"user"}), knows=frozenset({"input_type", "task", "task_type"})),
+    },
 )
 
 # "Starting with Gemini 3.6 Flash and Gemini 3.5 Flash-Lite, and all future models": an error.
@@ -51,4 +56,4 @@ def _native(binding: Binding) -> NativeContent:
 
 
 CHAT_API = OperationAPI(GENERATE_CONTENT, _native, _translated)
-GEMINI = VendorAPI("gemini", (DIALECT,), {CHAT: CHAT_API}, supports_prefill)
+GEMINI = VendorAPI("gemini", (DIALECT,), {CHAT: CHAT_API, EMBEDDINGS: embeddings.API}, supports_prefill)

@@ -6,7 +6,8 @@ here and in `presets.py`.
 
 from __future__ import annotations
 
-from fairlead.providers.dialect import Dialect
+from fairlead.providers.dialect import Carried, Dialect
+from fairlead.wire.apis import EMBEDDINGS, RERANK
 from fairlead.wire.vocabulary import Need
 
 _STANDARD = frozenset({
@@ -20,6 +21,8 @@ _OPENAI_ONLY = frozenset({
     "service_tier", "store", "verbosity", "web_search_options",
 })  # fmt: skip
 _NO_FILES: frozenset[Need] = frozenset({"files", "file_ids"})
+# Engines know no limits of documents.
+_NO_CHUNKS = Carried(lacks=frozenset({"max_chunks_per_doc", "max_tokens_per_doc"}))
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 ROWS: tuple[Dialect, ...] = (
@@ -31,6 +34,7 @@ ROWS: tuple[Dialect, ...] = (
         renames={"max_tokens": "max_completion_tokens"},
         structured="response_format",
         incapable=frozenset({"video"}),
+        max_inputs=2_048,
     ),
     Dialect(
         "mistral",
@@ -46,6 +50,7 @@ ROWS: tuple[Dialect, ...] = (
         short_tool_ids=True,
         incapable=frozenset({"video"}),
         own_parts=True,
+        carried={EMBEDDINGS: Carried({"dimensions": "output_dimension"}, frozenset({"user"}))},
     ),
     Dialect(
         "vllm",
@@ -55,6 +60,7 @@ ROWS: tuple[Dialect, ...] = (
         supports_prefill=True,
         prefill_members={"continue_final_message": b"true", "add_generation_prompt": b"false"},
         incapable=_NO_FILES,
+        carried={RERANK: _NO_CHUNKS},
     ),
     Dialect(
         "sglang",
@@ -65,6 +71,7 @@ ROWS: tuple[Dialect, ...] = (
         supports_prefill=True,
         prefill_members={"continue_final_message": b"true"},
         incapable=_NO_FILES,
+        carried={RERANK: _NO_CHUNKS},
     ),
     Dialect(
         "llamacpp",
@@ -81,11 +88,14 @@ ROWS: tuple[Dialect, ...] = (
         parses_control_tokens=True,
         incapable=_NO_FILES | {"media_urls", "video"},
         keeps_connections=False,  # it closes after every stream, unannounced
+        carried={RERANK: _NO_CHUNKS},
     ),
     Dialect(
         "azure",
         telemetry_name="azure.ai.openai",
         path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
+        paths={EMBEDDINGS: "/openai/deployments/{deployment}/embeddings?api-version={api_version}"},
+        max_inputs=2_048,
         list_path="/openai/models?api-version={api_version}",
         # The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
         api_version="2024-10-21",
@@ -101,6 +111,7 @@ ROWS: tuple[Dialect, ...] = (
         telemetry_name="groq",
         carries=None,
         lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}),
+        operations=frozenset({"chat"}),
         bills_cut=True,
     ),
     # https://inference-docs.cerebras.ai/resources/openai
@@ -108,6 +119,7 @@ ROWS: tuple[Dialect, ...] = (
         "cerebras",
         carries=None,
         lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
+        operations=frozenset({"chat", "completions"}),
         bills_cut=True,
     ),
     # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
@@ -117,5 +129,10 @@ ROWS: tuple[Dialect, ...] = (
         carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
         renames={"max_completion_tokens": "max_tokens"},
         asks_usage=False,
+        max_inputs=96,  # https://docs.cohere.com/reference/embed
+        carried={
+            EMBEDDINGS: Carried(lacks=frozenset({"user"})),
+            RERANK: Carried(lacks=frozenset({"max_chunks_per_doc", "user"})),
+        },
     ),
 )

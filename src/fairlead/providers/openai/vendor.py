@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
+from fairlead.providers.openai import embeddings, rerank
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
 from fairlead.providers.openai.foreign import ForeignCallers
 from fairlead.providers.openai.reader import ChunkFormat
 from fairlead.providers.translated import TranslatedChat, translated_chat
-from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS
+from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS, EMBEDDINGS, RERANK
 
 
 def _native(binding: Binding) -> OpenAIChat:
@@ -31,4 +32,9 @@ def _translated(dialect: Dialect) -> frozenset[str]:
 
 
 CHAT_API = OperationAPI(CHAT_COMPLETIONS, _native, _translated_chat)
-OPENAI = VendorAPI("openai", ROWS, {CHAT: CHAT_API}, translated=_translated)
+OPERATIONS: dict[str, OperationAPI] = {
+    CHAT: CHAT_API,
+    EMBEDDINGS: embeddings.API,
+    RERANK: rerank.API,
+}
+OPENAI = VendorAPI("openai", ROWS, OPERATIONS, translated=_translated)

@@ -1,0 +1,1 @@
+"""OpenAI's endpoints beside chat, and those that others have in its style."""
