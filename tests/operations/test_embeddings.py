@@ -73,6 +73,7 @@ def test_openais_sdk_gets_its_vectors_sync_and_async_and_as_base64(tmp_path: Pat
             with pytest.raises(openai.BadRequestError, match=r"use POST /v1/embeddings"):
                 await sdk.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
         records = await it.records()
+        assert [record.user for record in records] == ["", "", "u", "", ""]
         assert [(one.prompt, one.completion, one.outcome) for one in records[:2]] == [
             (36, 0, "served"),
             (12, 0, "served"),

@@ -105,8 +105,7 @@ class Demand:
 
     __slots__ = (
         "api", "batch", "cap", "choices", "emulate", "fallbacks", "formatted", "media", "model", "needs", "notes",
-        "operation",
-        "payload", "preferences", "prompt_bytes", "stream", "strict", "text_bytes",
+        "operation", "payload", "preferences", "prompt_bytes", "stream", "strict", "text_bytes",
     )  # fmt: skip
 
     def __init__(

@@ -11,6 +11,7 @@ from fairlead.errors import FairleadError
 from fairlead.http.decoding import decode_body
 from fairlead.http.request import Request
 from fairlead.routing.demand import Demand, Operation
+from fairlead.wire.notes import notes_in_members
 from fairlead.wire.operation_request import OperationRequest
 
 
@@ -31,7 +32,8 @@ class OpenAIDoor:
 
     def parse(self, request: Request) -> Demand:
         decode_body(request)
-        return self._operation.demand(self._read(request.body))
+        payload = self._read(request.body)
+        return self._operation.demand(payload).noted(notes_in_members(payload.given))
 
     def error(self, error: FairleadError) -> tuple[bytes, bytes]:
         return error_head(error), error_body(error)
