@@ -25,7 +25,7 @@ MODELS = (
     "gemini-2.5-flash",
     "qwen3-32b",
 )
-OTHER_MODES = {"text-embedding-3-small": "embedding", "rerank-v3.5": "rerank"}
+OTHER_MODES = {"text-embedding-3-small": "embedding", "omni-moderation-latest": "moderation", "rerank-v3.5": "rerank"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

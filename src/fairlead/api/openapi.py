@@ -251,6 +251,40 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
+    "ModerationRequest": {
+        "type": "object",
+        "required": ["input"],
+        "properties": {
+            "model": {"type": "string", "default": "omni-moderation-latest"},
+            "input": {
+                "description": "A text, a list of texts, or parts of type text and image_url.",
+                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}],
+            },
+        },
+        "additionalProperties": True,
+    },
+    "Moderation": {
+        "type": "object",
+        "required": ["id", "model", "results"],
+        "properties": {
+            "id": {"type": "string"},
+            "model": {"type": "string"},
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["flagged", "categories", "category_scores"],
+                    "properties": {
+                        "flagged": {"type": "boolean"},
+                        "categories": {"type": "object", "additionalProperties": {"type": ["boolean", "null"]}},
+                        "category_scores": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+                    },
+                },
+            },
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
     "RerankRequest": {
         "type": "object",
         "required": ["model", "query", "documents"],

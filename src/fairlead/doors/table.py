@@ -18,10 +18,12 @@ from fairlead.operations.chat.gemini import GEMINI_CHAT
 from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.embeddings import EMBEDDINGS
+from fairlead.operations.moderations import MODERATIONS
 from fairlead.operations.rerank import RERANK
 from fairlead.routing.demand import Operation
 from fairlead.wire import apis
 from fairlead.wire.embeddings import parse_embeddings
+from fairlead.wire.moderations import parse_moderation
 from fairlead.wire.rerank import parse_rerank
 
 
@@ -105,6 +107,14 @@ _ROWS: Final = (
         "OpenAI's embeddings, of models whose mode is `embedding`. More inputs than a deployment takes at once are "
         "split and their vectors joined in order. `usage` also has the cost of the call.",
         "EmbeddingsRequest", "Embeddings", streams=False,
+    ),
+    DoorRow(
+        "openai_moderations", ("/v1/moderations",), MODERATIONS,
+        OpenAIDoor(apis.MODERATIONS, MODERATIONS, parse_moderation),
+        "Classify texts and images as harmful or not.",
+        "OpenAI's moderations, of models whose mode is `moderation`; without `model`, of `omni-moderation-latest`. "
+        "`usage` has the tokens and the cost of the call.",
+        "ModerationRequest", "Moderation", streams=False,
     ),
     DoorRow(
         "cohere_rerank", ("/v1/rerank", "/v2/rerank"), RERANK, OpenAIDoor(apis.RERANK, RERANK, parse_rerank),

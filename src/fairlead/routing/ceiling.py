@@ -74,14 +74,14 @@ class Ceiling:
 
 def ceiling_of(servable: Servable, demand: Demand) -> Ceiling:
     prompt = demand.prompt_bytes
+    choices = demand.choices
+    if demand.media:
+        prompt += demand.operation.media_tokens(demand.payload, servable.image_tokens)
     batch = demand.batch
     if batch is not None:
         if servable.context is not None:
             prompt = min(prompt, servable.context * batch.inputs)
         return Ceiling(prompt, 0, 1, True, True, 1, batch.requests)
-    choices = demand.choices
-    if demand.media:
-        prompt += demand.operation.media_tokens(demand.payload, servable.image_tokens)
     calls = calls_foreseen(servable, demand) if choices > 1 else 1
     if demand.formatted and demand.emulate and _lacks(servable, _JSON):
         prompt += EMULATION_BYTES

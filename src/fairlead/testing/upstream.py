@@ -15,6 +15,7 @@ from fairlead.testing.connection import Connection, Received, Wire, chunk, head
 from fairlead.testing.embeddings import EMBEDDINGS
 from fairlead.testing.gemini import GEMINI
 from fairlead.testing.messages import MESSAGES
+from fairlead.testing.moderations import MODERATIONS
 from fairlead.testing.rendering import CHAT, Speech, dumps, error_body, rest_of
 from fairlead.testing.replies import Fault, Reply
 from fairlead.testing.rerank import RERANK
@@ -29,6 +30,7 @@ SPEECHES = {
     "/messages": MESSAGES,
     "/responses": RESPONSES,
     "/embeddings": EMBEDDINGS,
+    "/moderations": MODERATIONS,
     "/rerank": RERANK,
     ":generateContent": GEMINI,
     ":streamGenerateContent": GEMINI,
