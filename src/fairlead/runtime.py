@@ -142,7 +142,7 @@ class Process:
         # A second signal ends it at once, as everywhere.
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
-        await parts.server.drain(self._service.settings.server.drain_timeout_seconds)
+        await parts.drain(self._service.settings.server.drain_timeout_seconds)
         for private in parts.private.values():
             await private.drain(0)
         for reach in parts.version.reaches.values():

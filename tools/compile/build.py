@@ -33,6 +33,7 @@ MODULES = (
     "gateway/gateway",
     "http/client",
     "http/connection",
+    "http/detached",
     "http/eager",
     "http/exchange",
     "http/outbox",

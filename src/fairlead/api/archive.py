@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fairlead.errors import InvalidRequest, NotFound
+from fairlead.errors import InvalidRequest, NotFound, Overloaded
 from fairlead.store import Store, reason
-from fairlead.store.responses import delete_response, forget_responses, keep_response, stored_response
+from fairlead.store.responses import (
+    delete_response,
+    finish_response,
+    forget_responses,
+    keep_response,
+    responses_worked_on,
+    stored_response,
+)
 from fairlead.wire.stored import StoredResponse
 
 log = logging.getLogger("fairlead.api")
@@ -23,6 +32,8 @@ MOST_STORED: Final = 10_000  # of an account; the oldest are deleted
 MOST_CHAINED: Final = 1_000
 LONGEST_ID: Final = 128
 FORGET_SECONDS: Final = 3_600.0
+# Of a response in the background: after so long its process is assumed to be dead.
+UNHEARD_MS: Final = 60_000
 
 
 class ResponseArchive:
@@ -37,6 +48,53 @@ class ResponseArchive:
         self._waiting_bytes = 0
 
     def keep(self, account_id: str, response: StoredResponse) -> None:
+        self._soon(account_id, response, self._write)
+
+    def finish(self, account_id: str, response: StoredResponse) -> None:
+        self._soon(account_id, response._replace(heard_at=0), self._finish)
+
+    async def begin(self, account_id: str, response: StoredResponse) -> None:
+        """Stores one that this process begins to work on. Raises Overloaded when it cannot be stored: nobody could come
+        back for it."""
+        if len(response.items) + len(response.body) > LONGEST_STORED:
+            raise InvalidRequest(
+                f"A response in the background is stored, which takes at most {LONGEST_STORED:,} bytes of input.",
+                param="input",
+            )
+        working = response._replace(heard_at=_now_ms())
+        if not await asyncio.get_running_loop().run_in_executor(self._store.threads, self._write, account_id, working):
+            raise Overloaded("The response cannot be stored now, so nothing can run in the background.")
+
+    async def still_wanted(self, places: Sequence[tuple[str, str]], *, say: bool) -> set[tuple[str, str]]:
+        """Which of the responses that are worked on here were neither cancelled nor deleted; all of them while the
+        database is away. `say`: that they still are worked on."""
+        return await asyncio.get_running_loop().run_in_executor(self._store.threads, self._look, places, say)
+
+    def _look(self, places: Sequence[tuple[str, str]], say: bool) -> set[tuple[str, str]]:
+        try:
+            with self._store.write() if say else self._store.read() as connection:
+                return responses_worked_on(connection, places, _now_ms() if say else None)
+        except SQLAlchemyError:
+            return set(places)
+
+    async def cancel(self, account_id: str, response_id: str, body: bytes) -> bool:
+        """Ends the work on one with this response. False when it had ended."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._store.threads, self._end, account_id, response_id, body
+        )
+
+    def _end(self, account_id: str, response_id: str, body: bytes) -> bool:
+        with self._store.write() as connection:
+            return finish_response(connection, account_id, response_id, body)
+
+    def _finish(self, account_id: str, response: StoredResponse) -> bool:
+        try:
+            return self._end(account_id, response.id, response.body)
+        except SQLAlchemyError as error:
+            log.warning("response not stored: id=%s database said: %s", response.id, reason(error))
+            return False
+
+    def _soon(self, account_id: str, response: StoredResponse, write: Callable[[str, StoredResponse], bool]) -> None:
         size = len(response.items) + len(response.body)
         if size > LONGEST_STORED or self._waiting_bytes + size > MOST_WAITING_BYTES or len(response.id) > LONGEST_ID:
             log.warning(
@@ -47,16 +105,19 @@ class ResponseArchive:
         self._waiting[place] = response
         self._waiting_bytes += size
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._store.threads, self._write, account_id, response).add_done_callback(
+        loop.run_in_executor(self._store.threads, write, account_id, response).add_done_callback(
             lambda _: self._written(place, size)
         )
 
-    def _write(self, account_id: str, response: StoredResponse) -> None:
+    def _write(self, account_id: str, response: StoredResponse) -> bool:
+        """Whether it is stored."""
         try:
             with self._store.write() as connection:
                 keep_response(connection, account_id, response)
         except SQLAlchemyError as error:
             log.warning("response not stored: id=%s database said: %s", response.id, reason(error))
+            return False
+        return True
 
     def _written(self, place: tuple[str, str], size: int) -> None:
         self._waiting.pop(place, None)
@@ -85,6 +146,8 @@ class ResponseArchive:
         while response_id:
             one = await self.one(account_id, response_id)
             size += len(one.items) + len(one.body)
+            if one.heard_at:
+                raise InvalidRequest(f"{response_id} is not complete yet.", param="previous_response_id")
             if len(found) >= MOST_CHAINED or size > LONGEST_STORED:
                 raise InvalidRequest(
                     f"The conversation of previous_response_id has more than {MOST_CHAINED:,} responses or "
@@ -116,6 +179,10 @@ class ResponseArchive:
     def _forget(self) -> None:
         with self._store.write() as connection:
             forget_responses(connection, self._keep_days, MOST_STORED)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
 
 
 def _not_found(response_id: str) -> NotFound:

@@ -125,7 +125,9 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/responses/{id}/cancel", lambda to: to.stored.cancel, "key", "Chat", "Cancel a response.",
-        "Nothing runs in the background here, so it is always refused with 400.", statuses=(400, 404),
+        "Ends the work on a response in the background (`background: true`); the provider is disconnected. One that "
+        "has ended is returned as it is.",
+        answer="Response", statuses=(400, 404),
     ),
     Route(
         "POST", "/v1/plan", lambda to: to.plan, "key", "Chat",

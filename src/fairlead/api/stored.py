@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from fairlead.accounts.keys import KeyRing
-from fairlead.api.archive import ResponseArchive
+from fairlead.api.archive import UNHEARD_MS, ResponseArchive
 from fairlead.api.auth import RequestIdentity, authenticate, identify
+from fairlead.api.background_responses import BackgroundResponses
 from fairlead.api.call import note, timeout_of
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import StoringDoor
 from fairlead.errors import InvalidRequest, MethodNotAllowed, NotFound
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
+from fairlead.wire.body import members_of, with_members
 from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.stored import StoredResponse
 
@@ -25,16 +28,28 @@ PREFIX: Final = "/v1/responses/"
 _ITEMS: Final = "/input_items"
 _CANCEL: Final = "/cancel"
 _encode: Final = msgspec.json.encode
+STOPPED: Final = b'{"code":"server_error","message":"The server stopped before this response was complete."}'
+
+
+class _Background(Struct):
+    background: bool = False
 
 
 class StoringEndpoint:
     """Serves the calls of a door whose answers are stored."""
 
-    __slots__ = ("_archive", "_door", "_gateway", "_keys", "_tracer")
+    __slots__ = ("_archive", "_background", "_door", "_gateway", "_keys", "_tracer")
 
     def __init__(
-        self, door: StoringDoor, gateway: Gateway, keys: KeyRing, archive: ResponseArchive, tracer: Tracer | None
+        self,
+        door: StoringDoor,
+        gateway: Gateway,
+        keys: KeyRing,
+        archive: ResponseArchive,
+        background: BackgroundResponses,
+        tracer: Tracer | None,
     ) -> None:
+        self._background = background
         self._door = door
         self._gateway = gateway
         self._keys = keys
@@ -51,6 +66,9 @@ class StoringEndpoint:
         note(demand, identity, request, digests=True)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         demand = await self._door.recalled(demand, identity.caller.account_id, self._archive)
+        if self._door.in_background(demand):
+            await self._background.begin(self._door, demand, request, response, identity.caller, seconds)
+            return
         span = None if self._tracer is None else begin_span(self._tracer, request, demand)
         request.release()
         running = self._gateway.chat(demand, response, identity.caller, seconds)
@@ -58,12 +76,13 @@ class StoringEndpoint:
 
 
 class StoredResponses:
-    """What was stored, for the account that it belongs to. `archive`: None where nothing is stored."""
+    """What was stored, for the account that it belongs to. `archive`, `background`: None where nothing is stored."""
 
-    __slots__ = ("_archive", "_keys")
+    __slots__ = ("_archive", "_background", "_keys")
 
-    def __init__(self, archive: ResponseArchive | None, keys: KeyRing) -> None:
+    def __init__(self, archive: ResponseArchive | None, background: BackgroundResponses | None, keys: KeyRing) -> None:
         self._archive = archive
+        self._background = background
         self._keys = keys
 
     async def read(self, request: Request, response: Response) -> None:
@@ -81,17 +100,24 @@ class StoredResponses:
         account_id = authenticate(request, self._keys).account_id
         response_id = unquote(request.path.removeprefix(PREFIX))
         await self._opened().delete(account_id, response_id)
+        if self._background is not None:
+            self._background.stop(account_id, response_id)
         response.send(200, JSON_HEAD, _encode({"id": response_id, "object": "response", "deleted": True}))
 
     async def cancel(self, request: Request, response: Response) -> None:
-        """Nothing runs in the background, so there is nothing to cancel."""
-        del response
+        """Ends the work on a response in the background; one that has ended is given as it is."""
         account_id = authenticate(request, self._keys).account_id
         response_id = unquote(request.path.removeprefix(PREFIX))
         if not response_id.endswith(_CANCEL):
             raise MethodNotAllowed(f"{request.path} takes GET, DELETE, not POST.")
-        await self._opened().one(account_id, response_id.removesuffix(_CANCEL))
-        raise InvalidRequest("Only a response in the background can be cancelled, and there are none here.")
+        response_id, archive = response_id.removesuffix(_CANCEL), self._opened()
+        found = await archive.one(account_id, response_id)
+        if not _is_in_background(found.body):
+            raise InvalidRequest("Only a response in the background can be cancelled.")
+        if found.heard_at and await archive.cancel(account_id, response_id, _with_status(found.body, b'"cancelled"')):
+            assert self._background is not None
+            self._background.stop(account_id, response_id)
+        response.send(200, JSON_HEAD, _public(await archive.one(account_id, response_id)))
 
     async def _list(self, account_id: str, response_id: str, response: Response) -> None:
         chain = await self._opened().chain(account_id, response_id)
@@ -105,8 +131,18 @@ class StoredResponses:
         return self._archive
 
 
+def _is_in_background(body: bytes) -> bool:
+    return msgspec.json.decode(body, type=_Background).background
+
+
+def _with_status(body: bytes, status: bytes, error: bytes = b"null") -> bytes:
+    return with_members(body, members_of(body), {"status": status, "error": error})
+
+
 def _public(found: StoredResponse) -> bytes:
-    """Without what only the model may read."""
+    """Without what only the model may read; and as failed when nobody works on it any more."""
+    if found.heard_at and time.time() * 1000 - found.heard_at > UNHEARD_MS:
+        return _with_status(found.body, b'"failed"', STOPPED)
     if b'"encrypted_content"' not in found.body:
         return found.body
     response = msgspec.json.decode(found.body)

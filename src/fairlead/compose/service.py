@@ -10,6 +10,7 @@ from fairlead import __version__
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.admission import Admission, admit_no_body
 from fairlead.api.archive import ResponseArchive
+from fairlead.api.background_responses import BackgroundResponses
 from fairlead.api.call import CallEndpoint
 from fairlead.api.count_tokens import CountTokens
 from fairlead.api.credit import Credit
@@ -134,6 +135,7 @@ class Parts:
         )  # fmt: skip
         kept_days = settings.responses.keep_days
         self._archive = ResponseArchive(store, kept_days) if settings.responses.store else None
+        self._responding = None if self._archive is None else BackgroundResponses(self.gateway, self._archive)
         self.readiness = Readiness(self.servings, self.ledger, store)
         self.server = self._make_server()
 
@@ -171,8 +173,17 @@ class Parts:
         begin("deployment probes", self.probes.run)
         if self._archive is not None:
             begin("stored responses", self._archive.forget)
+        if self._responding is not None:
+            begin("responses in the background", self._responding.watch)
         begin("retired connections", self.close_retired)
         begin("heap trimming", lambda: trim_heap_when_idle(lambda: server.requests, lambda: server.in_flight))
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no more calls, and lets those under way finish for so long."""
+        draining = [self.server.drain(seconds)]
+        if self._responding is not None:
+            draining.append(self._responding.drain(seconds))
+        await asyncio.gather(*draining)
 
     async def close(self) -> None:
         """Stores what is not stored yet, in the order in which one part hands it to the next."""
@@ -247,7 +258,7 @@ class Parts:
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
             openapi=OpenApi(routes),
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
-            stored=StoredResponses(self._archive, self.keys),
+            stored=StoredResponses(self._archive, self._responding, self.keys),
         )
         routes += served(endpoints)
         doors = DoorFinder(DOORS.values())
@@ -270,8 +281,10 @@ class Parts:
     def _calls(self) -> dict[str, Endpoint]:
         calls: dict[str, Endpoint] = {}
         for name, row in DOORS.items():
-            if self._archive is not None and row.storing is not None:
-                calls[name] = StoringEndpoint(row.storing, self.gateway, self.keys, self._archive, self._sender)
+            if self._archive is not None and self._responding is not None and row.storing is not None:
+                calls[name] = StoringEndpoint(
+                    row.storing, self.gateway, self.keys, self._archive, self._responding, self._sender
+                )
             else:
                 calls[name] = CallEndpoint(
                     row.door, self.gateway, self.keys, self._sender, row.request_id, row.outlines, row.digests

@@ -10,7 +10,7 @@ from fairlead.http.request import Request
 from fairlead.routing.demand import Demand
 from fairlead.wire.answer import WriterFactory
 from fairlead.wire.models import ModelEntry
-from fairlead.wire.stored import Archive
+from fairlead.wire.stored import Archive, Pending
 
 
 class Door(Protocol):
@@ -70,3 +70,9 @@ class StoringDoor(Door, Protocol):
 
     async def recalled(self, demand: Demand, account_id: str, archive: Archive) -> Demand:
         """The same with what it refers to, and with where its answer is stored. Raises CallerError."""
+
+    def in_background(self, demand: Demand) -> bool:
+        """Whether the caller will come back for the answer. Such a demand has been `recalled`."""
+
+    def pending(self, demand: Demand) -> Pending:
+        """The response that such a caller is told of at once."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from fairlead.errors import CallerGone, Overloaded
+from fairlead.errors import Overloaded
 from fairlead.http.eager import Running
 from fairlead.http.pipeline import BODY_BYTES_PER_TURN, PIPELINED_BYTES, WHOLE_BLOCK_BYTES, Pipeline
 from fairlead.http.reader import CONTINUE, NO_ROOM, peer_of
@@ -53,14 +53,8 @@ class Connection(Pipeline):
         self._drop_body()
         self._drop_ahead()
         response = self._response
-        if response is None:
-            return
-        response.disconnected = True
-        on_disconnect, response.on_disconnect = response.on_disconnect, None
-        if on_disconnect is not None:
-            on_disconnect()
-        elif response.running is not None:
-            response.running.interrupt(CallerGone("The caller disconnected."))
+        if response is not None:
+            response.gone()
 
     def eof_received(self) -> bool:
         """The caller closed its sending side: perhaps only that side (it still reads), perhaps all of it. TCP sends the

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
-from fairlead.errors import FairleadError
+from fairlead.errors import CallerGone, FairleadError
 from fairlead.http.eager import Running
 
 # Of every status that there may be: providers have some of their own, which are passed on (Anthropic's 529).
@@ -346,6 +346,15 @@ class Response:
         the caller had gone."""
         self._channel.failed(self, error)
         self.disconnected = True
+
+    def gone(self) -> None:
+        """The caller has disconnected."""
+        self.disconnected = True
+        on_disconnect, self.on_disconnect = self.on_disconnect, None
+        if on_disconnect is not None:
+            on_disconnect()
+        elif self.running is not None:
+            self.running.interrupt(CallerGone("The caller disconnected."))
 
     def abort(self) -> None:
         """Cuts the connection, so that a stream that has begun is seen to be incomplete."""

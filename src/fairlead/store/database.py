@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from fairlead.errors import ConfigurationError
 
 # The newest migration. Alembic is only loaded (a third of a second) when the database is not there yet.
-HEAD = "0012"
+HEAD = "0013"
 BUSY_MILLISECONDS = 10_000
 # Of a database that is made now; others keep theirs. Records come many at a time, and each page of them is a few calls
 # to the kernel: a fifth less CPU for each record than with 4,096.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from fairlead.store.tables import responses
 from fairlead.wire.stored import StoredResponse
@@ -23,8 +24,26 @@ def keep_response(connection: Connection, account_id: str, response: StoredRespo
         "previous": response.previous,
         "items": response.items.decode(),
         "body": response.body.decode(),
+        "heard_at": response.heard_at,
     }
     connection.execute(insert(responses), [row])
+
+
+def finish_response(connection: Connection, account_id: str, response_id: str, body: bytes) -> bool:
+    """Ends the work on one in the background with this response. False when it had ended, or was deleted."""
+    here = (responses.c.account_id == account_id) & (responses.c.id == response_id) & (responses.c.heard_at > 0)
+    return bool(connection.execute(update(responses).where(here).values(body=body.decode(), heard_at=0)).rowcount)
+
+
+def responses_worked_on(
+    connection: Connection, places: Sequence[tuple[str, str]], now_ms: int | None
+) -> set[tuple[str, str]]:
+    """Which of them, by account and id, are still to be worked on. `now_ms`: says that they are, then."""
+    here = tuple_(responses.c.account_id, responses.c.id).in_(places) & (responses.c.heard_at > 0)
+    if now_ms is not None:
+        connection.execute(update(responses).where(here).values(heard_at=now_ms))
+    rows = connection.execute(select(responses.c.account_id, responses.c.id).where(here))
+    return {(row.account_id, row.id) for row in rows}
 
 
 def stored_response(connection: Connection, account_id: str, response_id: str) -> StoredResponse | None:
@@ -32,7 +51,7 @@ def stored_response(connection: Connection, account_id: str, response_id: str) -
     row = connection.execute(select(responses).where(here)).one_or_none()
     if row is None:
         return None
-    return StoredResponse(row.id, row.previous, row.items.encode(), row.body.encode(), row.at)
+    return StoredResponse(row.id, row.previous, row.items.encode(), row.body.encode(), row.at, row.heard_at)
 
 
 def delete_response(connection: Connection, account_id: str, response_id: str) -> bool:

@@ -267,5 +267,7 @@ responses = Table(
     Column("previous", String(128), nullable=False),
     Column("items", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON
+    # When the process was heard of that works on it, in milliseconds since 1970; 0: it is complete.
+    Column("heard_at", BigInteger, nullable=False, server_default="0"),
     Index("responses_at", "at"),
 )

@@ -10,14 +10,14 @@ from fairlead.doors.responses.errors import error_event
 from fairlead.doors.responses.operation import RESPONSES_CHAT
 from fairlead.doors.responses.parse import read_responses
 from fairlead.doors.responses.request import ResponsesRequest
-from fairlead.doors.responses.stored import recalled
+from fairlead.doors.responses.stored import pending, recalled
 from fairlead.doors.responses.writer import ResponsesWriter
 from fairlead.errors import FairleadError
 from fairlead.http.request import Request
 from fairlead.routing.demand import Demand
 from fairlead.wire.answer import WriterFactory
 from fairlead.wire.apis import RESPONSES
-from fairlead.wire.stored import Archive
+from fairlead.wire.stored import Archive, Pending
 
 
 class ResponsesDoor:
@@ -43,6 +43,13 @@ class ResponsesDoor:
     async def recalled(self, demand: Demand, account_id: str, archive: Archive) -> Demand:
         payload: ResponsesRequest = demand.payload
         return RESPONSES_CHAT.demand(await recalled(payload, account_id, archive)).noted(demand.notes)
+
+    def in_background(self, demand: Demand) -> bool:
+        payload: ResponsesRequest = demand.payload
+        return payload.background
+
+    def pending(self, demand: Demand) -> Pending:
+        return pending(demand.payload)
 
     def error(self, error: FairleadError) -> tuple[bytes, bytes]:
         if error.native_api == RESPONSES and error.native_body:

@@ -50,7 +50,6 @@ _INPUT: Final = "a string, or a list of items"
 # What names something that a provider keeps, under a credential that all callers here share.
 _KEPT_ELSEWHERE: Final = {
     "conversation": "conversation is not supported: send the whole conversation in input.",
-    "background": "background is not supported: send the request with stream: true, or wait for the answer.",
 }
 
 
@@ -117,11 +116,28 @@ def _refuse_what_is_kept_elsewhere(given: dict[str, Raw], *, is_stored: bool) ->
     for name, sentence in _KEPT_ELSEWHERE.items():
         if name in given and given[name] != FALSE:
             raise InvalidRequest(sentence, param=name)
+    if given.get("background") == TRUE:
+        _refuse_background(given, is_stored=is_stored)
     if "previous_response_id" in given and not is_stored:
         raise InvalidRequest(
             "previous_response_id is not supported, because this server stores no responses: send the whole "
             "conversation in input.",
             param="previous_response_id",
+        )
+
+
+def _refuse_background(given: dict[str, Raw], *, is_stored: bool) -> None:
+    if not is_stored:
+        raise InvalidRequest(
+            "background is not supported, because this server stores no responses: send the request with stream: true, "
+            "or wait for the answer.",
+            param="background",
+        )
+    if given.get("store") == FALSE:
+        raise InvalidRequest("background needs store: true, or nobody could read the response.", param="store")
+    if given.get("stream") == TRUE:
+        raise InvalidRequest(
+            "A response in the background is not streamed: read it until it is complete.", param="stream"
         )
 
 

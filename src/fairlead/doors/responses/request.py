@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.doors.responses.reasoning_state import MARK
-from fairlead.doors.responses.shapes import AUTO, OURS, PARAMETERS, Tool
+from fairlead.doors.responses.shapes import AUTO, FALSE, OURS, PARAMETERS, TRUE, Tool
 from fairlead.doors.responses.to_chat import NAMES, ChatBody, to_chat
 from fairlead.doors.responses.tools import ToolName, may_be_left_out
 from fairlead.errors import InvalidRequest
@@ -147,10 +147,14 @@ class ResponsesRequest:
         return self.fields.get("input", NULL)
 
     @property
+    def background(self) -> bool:
+        return bool(self.given.get("background") == TRUE)
+
+    @property
     def echo(self) -> Echo:
         given = self.given
         stored = b"true" if self.keep is not None else b"false"
-        members = b',"background":false,"store":%b' % stored
+        members = b',"background":%b,"store":%b' % (TRUE if self.background else FALSE, stored)
         for name, usual in _REPEATED.items():
             members += b',"%b":%b' % (name.encode(), _repeated(name, given.get(name)) or usual)
         include = bytes(given.get("include", NULL))
@@ -248,6 +252,8 @@ class ResponsesRequest:
             changes[CAP] = self.given[CAP]
         if "previous_response_id" in self.fields:
             changes["previous_response_id"] = None
+        if self.background:  # that is between the caller and this server
+            changes["background"] = None
         gone = tuple(name.removeprefix("tools.") for name in without if name.startswith("tools."))
         if "service_tier" in without:
             changes["service_tier"] = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -10,9 +12,11 @@ from msgspec import Raw, Struct
 
 from fairlead.doors.responses.request import Keep, ResponsesRequest, items_of
 from fairlead.doors.responses.shapes import FALSE
+from fairlead.doors.responses.writer import without_output
 from fairlead.errors import InvalidRequest
+from fairlead.wire.answer import AnswerContext
 from fairlead.wire.bounds import MOST_ITEMS
-from fairlead.wire.stored import Archive, StoredResponse
+from fairlead.wire.stored import Archive, Pending, StoredResponse
 
 _encode: Final = msgspec.json.encode
 _string: Final = msgspec.json.Decoder(str)
@@ -43,9 +47,21 @@ async def recalled(payload: ResponsesRequest, account_id: str, archive: Archive)
             )
     keep: Keep | None = None
     if given.get("store") != FALSE:
-        keep = partial(_keep, archive, account_id, previous, _encode(items_of(payload.input)))
+        store = archive.finish if payload.background else archive.keep
+        keep = partial(_keep, store, account_id, previous, _encode(items_of(payload.input)))
     return payload.with_history(history, keep)
 
 
-def _keep(archive: Archive, account_id: str, previous: str, items: bytes, body: bytes) -> None:
-    archive.keep(account_id, StoredResponse(_stored.decode(body).id, previous, items, body))
+def _keep(
+    store: Callable[[str, StoredResponse], None], account_id: str, previous: str, items: bytes, body: bytes
+) -> None:
+    store(account_id, StoredResponse(_stored.decode(body).id, previous, items, body))
+
+
+def pending(payload: ResponsesRequest) -> Pending:
+    """Of a request in the background: the response that its caller gets now."""
+    given = payload.given
+    previous = _string.decode(given["previous_response_id"]) if "previous_response_id" in given else ""
+    document = partial(without_output, AnswerContext(payload.model, int(time.time()), echo=payload.echo))
+    items = _encode(items_of(payload.input))
+    return Pending(StoredResponse(payload.response_id, previous, items, document("queued", None)), document)

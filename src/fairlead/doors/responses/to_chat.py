@@ -139,8 +139,6 @@ def _lost_options(given: Mapping[str, Raw]) -> list[str]:
     lost = []
     if given.get("truncation") == AUTO:
         lost.append("truncation")
-    if given.get("background") == TRUE:
-        lost.append("background")
     if "reasoning" in given:
         wanted = _decoded("reasoning", given)
         lost += [f"reasoning.{name}" for name in ("summary", "generate_summary") if getattr(wanted, name) is not None]

@@ -244,6 +244,12 @@ class ResponsesWriter:
         )
 
 
+def without_output(context: AnswerContext, status: str, error: FairleadError | None) -> bytes:
+    """A response of which there is nothing but its status, and why it has failed."""
+    said = b"null" if error is None else _encode(failure_of(error))
+    return ResponsesWriter(context)._document(status, b"null", said)  # noqa: SLF001
+
+
 def usage_members(usage: Usage | None, members: bytes) -> bytes:
     """The `usage` of a response, with these members; null where nobody knows it."""
     return b"null" if usage is None else b"%b%b}" % (usage_as_responses(usage)[:-1], members)

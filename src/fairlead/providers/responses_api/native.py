@@ -66,6 +66,12 @@ class ResponsesPayload(Protocol):
     @property
     def continued(self) -> bytes: ...
 
+    @property
+    def background(self) -> bool: ...
+
+    @property
+    def response_id(self) -> str: ...
+
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]: ...
 
     def native(self, upstream_model: bytes, without: Sequence[str] = ()) -> bytes | None: ...
@@ -118,6 +124,8 @@ class NativeResponses:
         changes = {"model": self._public}
         if payload.continued:
             changes["previous_response_id"] = payload.continued
+        if payload.background:  # its caller knows it by our id
+            changes |= {"id": _encode(payload.response_id), "background": b"true"}
         return NativeCall(
             [body], payload.stream, tuple(left_out), headers=payload.forwarded, keep=payload.keep, changes=changes
         )
@@ -395,7 +403,9 @@ def _changed(document: bytes, response: Response, changes: Mapping[str, bytes]) 
     if len(changes) == 1 and (response.model == NULL or bytes(response.model) == changes["model"]):
         return document
     fields = _fields(document)
-    return with_members(document, fields, {name: value for name, value in changes.items() if name in fields})
+    # Providers may leave `background` out; the other members are ours only where they have them.
+    there = {name: value for name, value in changes.items() if name in fields or name == "background"}
+    return with_members(document, fields, there)
 
 
 def _with_usage(document: bytes, usage: Raw, members: bytes, counted: Usage | None) -> bytes:
