@@ -13,6 +13,7 @@ from fairlead.cli.accounts import accounts
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
 from fairlead.cli.credit import credit
+from fairlead.cli.doctor import doctor
 from fairlead.cli.keys import keys
 from fairlead.cli.serve import engine, serve
 from fairlead.errors import ConfigurationError, FairleadError
@@ -30,7 +31,7 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, engine, keys, accounts, credit, verify, explain, usage, catalogue, version):
+for command in (serve, engine, keys, accounts, credit, verify, explain, usage, catalogue, doctor, version):
     cli.add_command(command)
 
 

@@ -1,0 +1,247 @@
+"""The clients that are imitated, and what is checked of each. What they need was seen by running them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from fairlead.admin.doctor.apis import TOOL, Api, Chat, Gemini, Messages, Responses, Said
+from fairlead.admin.doctor.server import Answer, Server, Unreachable
+
+Verdict = Literal["works", "note", "breaks"]
+# Claude Code waits so long for the list of models.
+LIST_SECONDS: Final = 3.0
+CLAUDE_BETA: Final = (
+    "claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,"
+    "mid-conversation-system-2026-04-07,effort-2025-11-24"
+)
+_TOOL_CHOICE: Final = (
+    "choose another model (--model), or give the engine its tool parser (vLLM: --enable-auto-tool-choice and "
+    "--tool-call-parser; llama.cpp: --jinja)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was checked, whether it works for the client, what was seen, and the setting that fixes it."""
+
+    client: str
+    check: str
+    verdict: Verdict
+    seen: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """`headers`: how it sends its key, and what else it always sends. `lists`: where it asks for models, "": it does
+    not. `counts`: where it has tokens counted. `is_agent`: without tools it is of no use. `setup`: what makes it call
+    the server, with a place for its address."""
+
+    name: str
+    api: Api
+    headers: Callable[[str], dict[str, str]]
+    setup: str
+    lists: str = ""
+    listed: str = "data"
+    counts: str = ""
+    is_agent: bool = False
+    first: tuple[Callable[[Client, Server], Finding], ...] = field(default=())
+
+
+def diagnosed(client: Client, server: Server, model: str) -> Iterator[Finding]:
+    """The findings of one client, as they are made. Raises Unreachable when nothing answers at all."""
+    for check in client.first:
+        yield check(client, server)
+    if client.lists:
+        yield _list(client, server)
+    try:
+        yield from _talk(client, server, model)
+        if client.counts:
+            yield _count(client, server, model)
+    except Unreachable as error:
+        yield Finding(client.name, "connection", "breaks", str(error), "look into the server's log")
+
+
+def _list(client: Client, server: Server) -> Finding:
+    began = time.monotonic()
+    answer = server.ask("GET", client.lists, client.headers(server.key))
+    seconds = time.monotonic() - began
+    listed = answer.json.get(client.listed) if isinstance(answer.json, dict) else None
+    if answer.status != 200 or not isinstance(listed, list):
+        return _refused(client, "models", answer)
+    if seconds > LIST_SECONDS:
+        return Finding(
+            client.name, "models", "breaks", f"listed after {seconds:.1f} s; it waits {LIST_SECONDS:g} s",
+            "name the model in the client's settings",
+        )  # fmt: skip
+    return Finding(client.name, "models", "works", f"{len(listed)} listed")
+
+
+def _talk(client: Client, server: Server, model: str) -> Iterator[Finding]:
+    """A stream, and in it the loop of a tool."""
+    api, headers = client.api, client.headers(server.key)
+    body = api.body(model, stream=True, tools=True)
+    answer = server.ask("POST", api.path(model, stream=True), headers, body)
+    if answer.status != 200:
+        yield _refused(client, "streaming", answer)
+        return
+    said = _read(api, answer)
+    yield _stream(client, said)
+    if dropped := answer.headers.get("x-fairlead-dropped"):
+        yield Finding(
+            client.name, "parameters", "note", f"left out, because the provider has none: {dropped}",
+            "none is needed; a provider that speaks the client's API gets everything",
+        )  # fmt: skip
+    if not said.is_complete:
+        return
+    if not any(name == TOOL for _, name, _ in said.calls):
+        seen = f"{model} did not call the tool"
+        yield Finding(client.name, "tools", "breaks" if client.is_agent else "note", seen, _TOOL_CHOICE)
+        return
+    if not all(_is_object(arguments) for _, _, arguments in said.calls):
+        yield Finding(client.name, "tools", "breaks", f"{model} called a tool with broken arguments", _TOOL_CHOICE)
+        return
+    again = server.ask("POST", api.path(model, stream=True), headers, api.continued(body, said))
+    if again.status != 200:
+        yield _refused(client, "tools", again)
+        return
+    last = _read(api, again)
+    if last.is_complete and (last.text or last.calls):
+        yield Finding(client.name, "tools", "works", f"{model} called {TOOL} and took its result")
+    else:
+        seen = last.error or f"{model} had no answer to the result"
+        yield Finding(client.name, "tools", "breaks" if client.is_agent else "note", seen, _TOOL_CHOICE)
+
+
+def _read(api: Api, answer: Answer) -> Said:
+    return api.said([(name, event) for name, event in answer.events if isinstance(event, dict)])
+
+
+def _stream(client: Client, said: Said) -> Finding:
+    if said.error:
+        return Finding(client.name, "streaming", "breaks", said.error, "fairlead explain ID shows what was tried")
+    if not said.is_complete:
+        return Finding(
+            client.name, "streaming", "breaks", f"the stream lacks what it waits for: {client.api.needs}",
+            "look for a proxy between that buffers or cuts streams (nginx: proxy_buffering off)",
+        )  # fmt: skip
+    if not said.counts:
+        return Finding(
+            client.name, "streaming", "note", "complete, without usage: it shows a cost of 0",
+            "the receipt has the tokens that were counted",
+        )  # fmt: skip
+    return Finding(client.name, "streaming", "works", "complete, with usage" + (" and cost" if said.cost else ""))
+
+
+def _count(client: Client, server: Server, model: str) -> Finding:
+    body = client.api.body(model, stream=False, tools=True)
+    kept = {name: body[name] for name in ("model", "messages", "system", "tools", "contents") if name in body}
+    if "contents" in kept:
+        kept = {"contents": kept["contents"]}
+    answer = server.ask("POST", client.counts.format(model=model), client.headers(server.key), kept)
+    counted = answer.json if isinstance(answer.json, dict) else {}
+    tokens = counted.get("input_tokens") or counted.get("totalTokens")
+    if answer.status != 200 or not tokens:
+        return _refused(client, "counting", answer)
+    return Finding(client.name, "counting", "works", f"{tokens} tokens")
+
+
+def _refused(client: Client, check: str, answer: Answer) -> Finding:
+    """An error, with what fixes it."""
+    fixes: Mapping[int, str] = {
+        401: f"set a valid key: {client.setup}",
+        402: "raise the key's budget or the account's credit (fairlead keys set, fairlead accounts grant)",
+        403: "allow the model for this key (fairlead keys set --model)",
+        404: "name a model of this server (--model; GET /v1/models lists them)",
+        405: "update the server: it has no such endpoint",
+        429: "raise the key's limits (fairlead keys set --limit), or wait",
+        502: "look into the provider's settings: fairlead explain ID shows what was tried",
+        503: "configure a provider, or wait for it: GET /readyz says what is missing",
+    }
+    fix = fixes.get(answer.status, "choose another model (--model): this one cannot be sent what the client sends")
+    return Finding(client.name, check, "breaks", f"{answer.status}: {answer.message[:300]}", fix)
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(json.loads(arguments or "{}"), dict)
+    except ValueError:
+        return False
+
+
+def _begins_without_key(client: Client, server: Server) -> Finding:
+    answer = server.ask("HEAD", "/")
+    if answer.status >= 500:
+        return Finding(client.name, "start", "breaks", f"HEAD / is answered with {answer.status}", "look into the log")
+    return Finding(client.name, "start", "works", f"HEAD / is answered with {answer.status}")
+
+
+def _refuses_websockets(client: Client, server: Server) -> Finding:
+    headers = {
+        **client.headers(server.key), "connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
+        "sec-websocket-key": "ZmFpcmxlYWQgZG9jdG9yIQ==",
+    }  # fmt: skip
+    answer = server.ask("GET", client.api.path("", stream=True), headers)
+    if answer.status == 426:
+        return Finding(
+            client.name, "websocket", "works", "refused at once, so that it goes on over HTTP",
+            "supports_websockets = false saves the attempt",
+        )  # fmt: skip
+    return Finding(
+        client.name, "websocket", "note", f"an upgrade is answered with {answer.status}",
+        "set supports_websockets = false in its provider's settings",
+    )  # fmt: skip
+
+
+def _bearer(key: str, **more: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}", **{name.replace("_", "-"): value for name, value in more.items()}}
+
+
+def _claude_code(key: str) -> dict[str, str]:
+    return _bearer(
+        key, anthropic_version="2023-06-01", anthropic_beta=CLAUDE_BETA, x_app="cli",
+        x_claude_code_session_id="fairlead-doctor",
+    )  # fmt: skip
+
+
+_THINKING: Final[Mapping[str, Any]] = {
+    "system": [{"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}}],
+    "thinking": {"type": "adaptive"},
+    "metadata": {"user_id": "fairlead-doctor"},
+}
+CLIENTS: Final[Mapping[str, Client]] = {
+    client.name: client
+    for client in (
+        Client(
+            "claude-code", Messages("?beta=true", **_THINKING), _claude_code,
+            "ANTHROPIC_BASE_URL={url}, ANTHROPIC_AUTH_TOKEN, ANTHROPIC_MODEL",
+            "/v1/models?limit=1000", counts="/v1/messages/count_tokens?beta=true", is_agent=True,
+            first=(_begins_without_key,),
+        ),
+        Client(
+            "codex", Responses(), lambda key: _bearer(key, originator="codex_exec", session_id="fairlead-doctor"),
+            'base_url = "{url}/v1", env_key, wire_api = "responses", supports_websockets = false',
+            "/v1/models?client_version=0.171.0", "models", is_agent=True, first=(_refuses_websockets,),
+        ),
+        Client(
+            "gemini", Gemini(), lambda key: {"x-goog-api-key": key},
+            "GOOGLE_GEMINI_BASE_URL={url}, GEMINI_API_KEY, gemini -m MODEL",
+            "/v1beta/models", "models", "/v1beta/models/{model}:countTokens", is_agent=True,
+        ),
+        Client(
+            "openai", Chat(), _bearer, 'base_url="{url}/v1", api_key', "/v1/models",
+        ),
+        Client(
+            "anthropic", Messages(), lambda key: {"x-api-key": key, "anthropic-version": "2023-06-01"},
+            'base_url="{url}", api_key', "/v1/models", counts="/v1/messages/count_tokens",
+        ),
+        Client(
+            "open-webui", Chat(), lambda key: _bearer(key, x_openwebui_user_id="fairlead-doctor"),
+            "OPENAI_API_BASE_URL={url}/v1, OPENAI_API_KEY", "/v1/models",
+        ),
+    )
+}  # fmt: skip
