@@ -181,5 +181,6 @@ def test_without_scripts_every_page_is_in_a_list_and_nothing_is_wider_than_the_s
         plain.get_by_text("All pages").click()
     expect(plain.get_by_role("navigation", name="Documentation").get_by_role("link", name="Errors")).to_be_visible()
     page.set_viewport_size({"width": width, "height": 844})
-    page.goto(f"{served.url}/docs/reference/parameters")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in ("parameters", "api", "settings", "cli"):
+        page.goto(f"{served.url}/docs/reference/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
