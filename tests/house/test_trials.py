@@ -243,7 +243,7 @@ def test_its_errors_are_written_in_its_words(
         assert status == 502
         assert words.startswith("UPSTREAM_FAILED! ")
         # A path without a row has the words of the API.
-        other = await caller.post("/v1/completions", b"{}", key)
+        other = await caller.post("/v1/nothing", b"{}", key)
         assert json.loads(other.body)["error"]["code"] == "not_found"
 
     with_gateway(tmp_path, test, upstream.url)

@@ -17,11 +17,13 @@ from fairlead.doors.responses.operation import RESPONSES_CHAT
 from fairlead.operations.chat.gemini import GEMINI_CHAT
 from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
+from fairlead.operations.completions import COMPLETIONS
 from fairlead.operations.embeddings import EMBEDDINGS
 from fairlead.operations.moderations import MODERATIONS
 from fairlead.operations.rerank import RERANK
 from fairlead.routing.demand import Operation
 from fairlead.wire import apis
+from fairlead.wire.completions import parse_completions
 from fairlead.wire.embeddings import parse_embeddings
 from fairlead.wire.moderations import parse_moderation
 from fairlead.wire.rerank import parse_rerank
@@ -99,6 +101,14 @@ _ROWS: Final = (
         "GenerateContentRequest", "GenerateContentResponse",
         count_paths=("/v1beta/models/{model}:countTokens", "/v1/models/{model}:countTokens"),
         counted=b'{"totalTokens":%d}', models=GEMINI_MODELS, digests=True,
+    ),
+    DoorRow(
+        "openai_completions", ("/v1/completions",), COMPLETIONS,
+        OpenAIDoor(apis.COMPLETIONS, COMPLETIONS, parse_completions),
+        "Continue a text, whole or as a stream of server-sent events.",
+        "OpenAI's completions, which came before chat: no template is put around the prompt. `max_tokens` is 16 unless "
+        "given. Deployments whose provider has no completions are not called. `usage` also has the cost of the call.",
+        "CompletionRequest", "TextCompletion",
     ),
     DoorRow(
         "openai_embeddings", ("/v1/embeddings",), EMBEDDINGS,

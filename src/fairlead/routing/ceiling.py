@@ -78,15 +78,18 @@ def ceiling_of(servable: Servable, demand: Demand) -> Ceiling:
     if demand.media:
         prompt += demand.operation.media_tokens(demand.payload, servable.image_tokens)
     batch = demand.batch
+    inputs = 1
     if batch is not None:
-        if servable.context is not None:
-            prompt = min(prompt, servable.context * batch.inputs)
-        return Ceiling(prompt, 0, 1, True, True, 1, batch.requests)
+        inputs = batch.inputs
+        if not batch.words:
+            if servable.context is not None:
+                prompt = min(prompt, servable.context * inputs)
+            return Ceiling(prompt, 0, 1, True, True, 1, batch.requests)
     calls = calls_foreseen(servable, demand) if choices > 1 else 1
     if demand.formatted and demand.emulate and _lacks(servable, _JSON):
         prompt += EMULATION_BYTES
     if servable.context is not None:
-        prompt = min(prompt, servable.context)
+        prompt = min(prompt, servable.context * inputs)
     output = servable.output
     cap = demand.cap
     if cap:

@@ -82,14 +82,15 @@ class Operation(Protocol):
 
 
 class Batch:
-    """A request that asks for no words: each of its `inputs` has the whole context for itself. `requests`: how many its
-    price counts at most (`request` of a sheet)."""
+    """A request with several inputs, each of which has the whole context for itself. `requests`: how many its price
+    counts at most (`request` of a sheet); `words`: it asks for some, which have a cap."""
 
-    __slots__ = ("inputs", "requests")
+    __slots__ = ("inputs", "requests", "words")
 
-    def __init__(self, inputs: int, requests: int = 1) -> None:
+    def __init__(self, inputs: int, requests: int = 1, words: bool = False) -> None:
         self.inputs = inputs
         self.requests = requests
+        self.words = words
 
 
 class Demand:
@@ -100,7 +101,7 @@ class Demand:
     of `routing/needs.py`; `media`: bits of `wire/media.py`, 0: text alone. `text_bytes`: of the conversation
     itself; `prompt_bytes`: of everything that may come into the prompt. `cap`: the most tokens of an answer, 0:
     none was given; `choices`: how many answers. `formatted`: the answer is to be JSON. `notes`: what its record has
-    beside the bill; None: nothing. `batch`: None: it asks for words.
+    beside the bill; None: nothing. `batch`: None: it has one prompt.
     """
 
     __slots__ = (

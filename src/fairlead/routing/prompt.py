@@ -51,15 +51,22 @@ class DeferredPrompt(Prompt):
 
 
 class CountedPrompt(Prompt):
-    """The prompt of an operation that asks for no words, whose own function counts it. `requests`: what its price
+    """The prompt of an operation other than chat, whose own function counts it. `requests`: what its price
     counts beside the tokens."""
 
     __slots__ = ("counter", "requests")
 
     def __init__(
-        self, length: int, most: int, inputs: int, counter: Callable[[str | None], Counted], requests: int = 1
+        self,
+        length: int,
+        most: int,
+        inputs: int,
+        counter: Callable[[str | None], Counted],
+        requests: int = 1,
+        cap: int = 0,
+        choices: int = 1,
     ) -> None:
-        super().__init__(length, most, 0, 1, inputs)
+        super().__init__(length, most, cap, choices, inputs)
         self.counter = counter
         self.requests = requests
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
+from fairlead.testing.completions import COMPLETIONS
 from fairlead.testing.connection import Connection, Received, Wire, chunk, head
 from fairlead.testing.embeddings import EMBEDDINGS
 from fairlead.testing.gemini import GEMINI
@@ -27,6 +28,8 @@ EVENTS_AT_ONCE = 64
 MODELS = ("scripted",)
 # What writes the answers, by how the path of a call ends; elsewhere it is chat completions.
 SPEECHES = {
+    "/chat/completions": CHAT,
+    "/completions": COMPLETIONS,
     "/messages": MESSAGES,
     "/responses": RESPONSES,
     "/embeddings": EMBEDDINGS,
@@ -45,7 +48,7 @@ class Script:
         self.default = Reply()
         self.requests: list[Received] = []
         self.cancelled = 0
-        self.paths = ["/chat/completions", *SPEECHES]
+        self.paths = list(SPEECHES)
         self._queue: deque[Reply] = deque()
         self._answered = 0
 

@@ -21,6 +21,8 @@ RESPONSES: Final = "responses"
 GENERATE_CONTENT: Final = "generateContent"
 # OpenAI's embeddings; the operation and its API have one name, as those below.
 EMBEDDINGS: Final = "embeddings"
+# OpenAI's completions of a text, which came before chat.
+COMPLETIONS: Final = "completions"
 # OpenAI's moderations.
 MODERATIONS: Final = "moderations"
 # Cohere's and Jina's.

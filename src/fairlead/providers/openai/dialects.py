@@ -7,7 +7,7 @@ here and in `presets.py`.
 from __future__ import annotations
 
 from fairlead.providers.dialect import Carried, Dialect
-from fairlead.wire.apis import EMBEDDINGS, RERANK
+from fairlead.wire.apis import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK
 from fairlead.wire.vocabulary import Need
 
 _STANDARD = frozenset({
@@ -21,8 +21,11 @@ _OPENAI_ONLY = frozenset({
     "service_tier", "store", "verbosity", "web_search_options",
 })  # fmt: skip
 _NO_FILES: frozenset[Need] = frozenset({"files", "file_ids"})
-# Engines know no limits of documents.
-_NO_CHUNKS = Carried(lacks=frozenset({"max_chunks_per_doc", "max_tokens_per_doc"}))
+# Engines know no limits of documents, choose none of several answers, and fill no gaps.
+_BY_ENGINES: dict[str, Carried] = {
+    COMPLETIONS: Carried(lacks=frozenset({"best_of", "suffix"})),
+    RERANK: Carried(lacks=frozenset({"max_chunks_per_doc", "max_tokens_per_doc"})),
+}
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 ROWS: tuple[Dialect, ...] = (
@@ -50,6 +53,7 @@ ROWS: tuple[Dialect, ...] = (
         short_tool_ids=True,
         incapable=frozenset({"video"}),
         own_parts=True,
+        operations=frozenset({CHAT, EMBEDDINGS, MODERATIONS}),
         carried={EMBEDDINGS: Carried({"dimensions": "output_dimension"}, frozenset({"user"}))},
     ),
     Dialect(
@@ -60,7 +64,7 @@ ROWS: tuple[Dialect, ...] = (
         supports_prefill=True,
         prefill_members={"continue_final_message": b"true", "add_generation_prompt": b"false"},
         incapable=_NO_FILES,
-        carried={RERANK: _NO_CHUNKS},
+        carried=_BY_ENGINES,
     ),
     Dialect(
         "sglang",
@@ -71,7 +75,7 @@ ROWS: tuple[Dialect, ...] = (
         supports_prefill=True,
         prefill_members={"continue_final_message": b"true"},
         incapable=_NO_FILES,
-        carried={RERANK: _NO_CHUNKS},
+        carried=_BY_ENGINES,
     ),
     Dialect(
         "llamacpp",
@@ -88,13 +92,23 @@ ROWS: tuple[Dialect, ...] = (
         parses_control_tokens=True,
         incapable=_NO_FILES | {"media_urls", "video"},
         keeps_connections=False,  # it closes after every stream, unannounced
-        carried={RERANK: _NO_CHUNKS},
+        carried={
+            **_BY_ENGINES,
+            COMPLETIONS: Carried(
+                {"repetition_penalty": "repeat_penalty"},
+                frozenset({"best_of", "echo", "suffix", "user"}),
+                frozenset({"min_p", "repetition_penalty", "top_k"}),
+            ),
+        },
     ),
     Dialect(
         "azure",
         telemetry_name="azure.ai.openai",
         path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
-        paths={EMBEDDINGS: "/openai/deployments/{deployment}/embeddings?api-version={api_version}"},
+        paths={
+            COMPLETIONS: "/openai/deployments/{deployment}/completions?api-version={api_version}",
+            EMBEDDINGS: "/openai/deployments/{deployment}/embeddings?api-version={api_version}",
+        },
         max_inputs=2_048,
         list_path="/openai/models?api-version={api_version}",
         # The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
@@ -111,7 +125,7 @@ ROWS: tuple[Dialect, ...] = (
         telemetry_name="groq",
         carries=None,
         lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}),
-        operations=frozenset({"chat"}),
+        operations=frozenset({CHAT}),
         bills_cut=True,
     ),
     # https://inference-docs.cerebras.ai/resources/openai
@@ -119,7 +133,7 @@ ROWS: tuple[Dialect, ...] = (
         "cerebras",
         carries=None,
         lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
-        operations=frozenset({"chat", "completions"}),
+        operations=frozenset({CHAT, COMPLETIONS}),
         bills_cut=True,
     ),
     # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
@@ -129,6 +143,7 @@ ROWS: tuple[Dialect, ...] = (
         carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
         renames={"max_completion_tokens": "max_tokens"},
         asks_usage=False,
+        operations=frozenset({CHAT, EMBEDDINGS, RERANK}),
         max_inputs=96,  # https://docs.cohere.com/reference/embed
         carried={
             EMBEDDINGS: Carried(lacks=frozenset({"user"})),

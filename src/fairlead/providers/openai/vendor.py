@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
-from fairlead.providers.openai import embeddings, moderations, rerank
+from fairlead.providers.openai import completions, embeddings, moderations, rerank
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
 from fairlead.providers.openai.foreign import ForeignCallers
 from fairlead.providers.openai.reader import ChunkFormat
 from fairlead.providers.translated import TranslatedChat, translated_chat
-from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK
+from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK
 
 
 def _native(binding: Binding) -> OpenAIChat:
@@ -34,6 +34,7 @@ def _translated(dialect: Dialect) -> frozenset[str]:
 CHAT_API = OperationAPI(CHAT_COMPLETIONS, _native, _translated_chat)
 OPERATIONS: dict[str, OperationAPI] = {
     CHAT: CHAT_API,
+    COMPLETIONS: completions.API,
     EMBEDDINGS: embeddings.API,
     MODERATIONS: moderations.API,
     RERANK: rerank.API,
