@@ -169,7 +169,9 @@ def test_faults_of_a_provider(tmp_path: Path, upstream: ScriptedUpstream, name: 
         for at, fault in enumerate((Fault.EOF, Fault.RESET, Fault.ERROR_EVENT, Fault.MALFORMED_JSON, Fault.HTML)):
             for after in (0, 3):
                 asked = {"model": f"m{at}", "prompt": "A", "stream": True}
-                upstream.enqueue(Reply(text="one two three four", fault=fault, after_chunks=after, chunk_delay_seconds=0.02))
+                upstream.enqueue(
+                    Reply(text="one two three four", fault=fault, after_chunks=after, chunk_delay_seconds=0.02)
+                )
                 answer = await it.post(PATH, asked)
                 if answer.status == 200:  # the first words came in a block of their own
                     assert after

@@ -127,8 +127,11 @@ class Dispatch:
             error = InternalError("An internal error occurred. The log has the details under this request id.")
         door = self._doors.at(request.path)
         if response.started:
-            last = response.error_event or door.error_event
-            response.write(last(error))
+            last = (response.error_event or door.error_event)(error)
+            if not last:  # it has no words for an error: that it is incomplete must show
+                response.abort()
+                return
+            response.write(last)
             response.end()
             return
         head, body = door.error(error)

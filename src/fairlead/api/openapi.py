@@ -155,6 +155,36 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
+    "ImageRequest": {
+        "type": "object",
+        "required": ["model", "prompt"],
+        "properties": {
+            "model": {"type": "string"},
+            "prompt": {"type": "string"},
+            "n": {"type": "integer", "minimum": 1},
+            "size": {"type": "string", "description": "Such as 1024x1024, or auto."},
+            "quality": {"type": "string"},
+        },
+        "additionalProperties": True,
+    },
+    "Images": {
+        "type": "object",
+        "properties": {"created": {"type": "integer"}, "data": {"type": "array", "items": _OBJECT}},
+        "additionalProperties": True,
+    },
+    "SpeechRequest": {
+        "type": "object",
+        "required": ["model", "input", "voice"],
+        "properties": {
+            "model": {"type": "string"},
+            "input": {"type": "string", "description": "The text."},
+            "voice": {"anyOf": [{"type": "string"}, _OBJECT]},
+            "response_format": {"enum": ["mp3", "opus", "aac", "flac", "wav", "pcm"]},
+            "speed": {"type": "number"},
+        },
+        "additionalProperties": True,
+    },
+    "Sound": {"type": "string", "format": "binary"},
     "GenerateContentRequest": {
         "type": "object",
         "required": ["contents"],

@@ -19,14 +19,18 @@ from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.completions import COMPLETIONS
 from fairlead.operations.embeddings import EMBEDDINGS
+from fairlead.operations.images import DRAW
 from fairlead.operations.moderations import MODERATIONS
 from fairlead.operations.rerank import RERANK
+from fairlead.operations.speech import TEXT_TO_SPEECH
 from fairlead.routing.demand import Operation
 from fairlead.wire import apis
 from fairlead.wire.completions import parse_completions
 from fairlead.wire.embeddings import parse_embeddings
+from fairlead.wire.images import parse_images
 from fairlead.wire.moderations import parse_moderation
 from fairlead.wire.rerank import parse_rerank
+from fairlead.wire.speech import parse_speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,20 @@ _ROWS: Final = (
         "As Cohere and Jina have it, of models whose mode is `rerank`. `request` of a price is charged for each search "
         "unit (`meta.billed_units`): a query with up to 100 documents. `usage` has the tokens and the cost.",
         "RerankRequest", "Ranking", streams=False,
+    ),
+    DoorRow(
+        "openai_images", ("/v1/images/generations",), DRAW, OpenAIDoor(apis.IMAGES, DRAW, parse_images),
+        "Make images of a text.",
+        "As OpenAI has it, of models whose mode is `image`. Where the provider reports no tokens, `request` of a price "
+        "is charged for each 1,048,576 pixels of an image or part of them, twice for quality `hd`.",
+        "ImageRequest", "Images", streams=False,
+    ),
+    DoorRow(
+        "openai_speech", ("/v1/audio/speech",), TEXT_TO_SPEECH, OpenAIDoor(apis.SPEECH, TEXT_TO_SPEECH, parse_speech),
+        "Convert text to speech.",
+        "As OpenAI has it, of models whose mode is `speech`. The answer is sound, passed on as it comes. `input` of a "
+        "price is charged for each character.",
+        "SpeechRequest", "Sound", streams=False,
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

@@ -84,7 +84,7 @@ def ceiling_of(servable: Servable, demand: Demand) -> Ceiling:
         if not batch.words:
             if servable.context is not None:
                 prompt = min(prompt, servable.context * inputs)
-            return Ceiling(prompt, 0, 1, True, True, 1, batch.requests)
+            return Ceiling(prompt, demand.cap, 1, True, True, 1, batch.requests)
     calls = calls_foreseen(servable, demand) if choices > 1 else 1
     if demand.formatted and demand.emulate and _lacks(servable, _JSON):
         prompt += EMULATION_BYTES

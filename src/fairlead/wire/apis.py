@@ -27,5 +27,11 @@ COMPLETIONS: Final = "completions"
 MODERATIONS: Final = "moderations"
 # Cohere's and Jina's.
 RERANK: Final = "rerank"
+# OpenAI's images, speech, and what is made of sound; the last two are one operation at two paths.
+IMAGES: Final = "images"
+IMAGE_EDITS: Final = "image edits"
+SPEECH: Final = "speech"
+TRANSCRIPTIONS: Final = "transcriptions"
+TRANSLATIONS: Final = "translations"
 # Bedrock's Converse, which no caller speaks here.
 CONVERSE: Final = "converse"

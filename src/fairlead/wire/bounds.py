@@ -44,3 +44,6 @@ MOST_NATIVE_MESSAGES: Final = 16_384
 MOST_NATIVE_TOOLS: Final = 16_384
 MOST_BLOCKS: Final = 16_384
 LONGEST_FUNCTION_NAME: Final = 64  # of OpenAI's; longer ones are shortened for providers of other APIs
+# Bytes of a text that becomes speech or an image; characters of OpenAI's are 4,096 and 32,000.
+LONGEST_SPEECH: Final = 262_144
+MOST_IMAGES: Final = 16

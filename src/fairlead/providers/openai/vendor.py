@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
-from fairlead.providers.openai import completions, embeddings, moderations, rerank
+from fairlead.providers.openai import completions, embeddings, images, moderations, rerank, speech
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
 from fairlead.providers.openai.foreign import ForeignCallers
 from fairlead.providers.openai.reader import ChunkFormat
 from fairlead.providers.translated import TranslatedChat, translated_chat
-from fairlead.wire.apis import CHAT, CHAT_COMPLETIONS, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK
+from fairlead.wire.apis import (
+    CHAT,
+    CHAT_COMPLETIONS,
+    COMPLETIONS,
+    EMBEDDINGS,
+    IMAGES,
+    MODERATIONS,
+    RERANK,
+    SPEECH,
+)
 
 
 def _native(binding: Binding) -> OpenAIChat:
@@ -38,5 +47,7 @@ OPERATIONS: dict[str, OperationAPI] = {
     EMBEDDINGS: embeddings.API,
     MODERATIONS: moderations.API,
     RERANK: rerank.API,
+    IMAGES: images.API,
+    SPEECH: speech.API,
 }
 OPENAI = VendorAPI("openai", ROWS, OPERATIONS, translated=_translated)
