@@ -29,6 +29,8 @@ Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Routes = dict[str, dict[str, Endpoint]]
 
 DATA_PLANE_PREFIX: Final = "/v1/"
+# Where clients of OpenRouter expect the same (`routes.tables`).
+DATA_PLANE_PREFIXES: Final = (DATA_PLANE_PREFIX, "/api/v1/")
 # Of a 503 that does not know when it will be over.
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -59,7 +61,7 @@ class Dispatch:
         path = request.path
         methods = self._routes.get(path) or self._methods_by_prefix(path)
         response.extra = self._id_line()
-        if methods is None and not path.startswith(DATA_PLANE_PREFIX):
+        if methods is None and not path.startswith(DATA_PLANE_PREFIXES):
             self._site(request, response)
             return None
         if self._cors_origins and self._answer_cross_origin(request, response, methods):

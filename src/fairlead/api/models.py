@@ -9,6 +9,7 @@ import msgspec
 
 from fairlead.accounts.keys import KeyRing
 from fairlead.api.auth import identify
+from fairlead.api.litellm import litellm_info
 from fairlead.catalogue.snapshot import Model, Snapshot
 from fairlead.doors.door import Door, ModelShape
 from fairlead.doors.table import DEFAULT_DOOR, DoorRow
@@ -28,7 +29,7 @@ FOR_CODEX = b',"models":[]}'
 class ModelLists:
     """The models of one snapshot as JSON. `shaped`: each as the clients of a door read it, once they have asked."""
 
-    __slots__ = ("all", "callable", "callable_ids", "entries", "one", "shaped", "snapshot")
+    __slots__ = ("all", "callable", "callable_ids", "entries", "infos", "modes", "one", "shaped", "snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -38,6 +39,8 @@ class ModelLists:
         self.all = msgspec.json.encode(ModelList(data=tuple(entries)))
         self.callable = msgspec.json.encode(ModelList(data=servable))
         self.callable_ids = frozenset(item.id for item in servable)
+        self.modes = {item.id: item.mode for item in entries}
+        self.infos: dict[str, bytes] = {}  # once somebody has asked
         self.one = {item.id: msgspec.json.encode(item) for item in entries}
 
     def shown(self, shape: ModelShape) -> dict[str, bytes]:
@@ -71,8 +74,9 @@ class Models:
 
     def _other(self, request: Request) -> DoorModels | None:
         for other in self._shaped:
-            if request.header(other.shape.header) is not None:
-                return other
+            for name in other.shape.headers:
+                if request.header(name) is not None:
+                    return other
         return None
 
     def list(self, request: Request, response: Response) -> None:
@@ -99,6 +103,17 @@ class Models:
         entries = b",".join(body for name, body in lists.one.items() if name in shown)
         return b'{"object":"list","data":[%b]}' % entries
 
+    def info(self, request: Request, response: Response) -> None:
+        """What can be called here, in LiteLLM's format."""
+        allowed = self.allowed(request, DEFAULT_DOOR)
+        lists = self.now()
+        if not lists.infos:
+            lists.infos = {
+                model.id: litellm_info(model) for model in lists.snapshot.models.values() if model.deployments
+            }
+        shown = [body for name, body in lists.infos.items() if allowed is None or name in allowed]
+        response.send(200, JSON_HEAD, b'{"data":[%b]}' % b",".join(shown))
+
     def one(self, request: Request, response: Response) -> None:
         other = self._other(request)
         if other is not None:
@@ -111,12 +126,13 @@ class Models:
 class DoorModels:
     """The same as the clients of a door list them."""
 
-    __slots__ = ("_door", "_models", "shape")
+    __slots__ = ("_door", "_models", "_modes", "shape")
 
     def __init__(self, models: Models, row: DoorRow) -> None:
         assert row.models is not None
         self.shape = row.models
         self._door = row.door
+        self._modes = row.operation.modes
         self._models = models
         models.add(self)
 
@@ -126,14 +142,15 @@ class DoorModels:
         shown = [
             body
             for name, body in lists.shown(self.shape).items()
-            if name in lists.callable_ids and (allowed is None or name in allowed)
+            if name in lists.callable_ids and lists.modes[name] in self._modes and (allowed is None or name in allowed)
         ]
         response.send(200, JSON_HEAD, self.shape.listed(shown, request.query))
 
     def one(self, request: Request, response: Response) -> None:
         self._models.allowed(request, self._door)  # a key that is sent must be valid
         path = request.path
-        below = self.shape.path + "/" if path.startswith(self.shape.path) else PREFIX
+        own = self.shape.path
+        below = own + "/" if own and path.startswith(own) else PREFIX
         model_id = unquote(path.removeprefix(below)).removeprefix("models/")
         response.send(200, JSON_HEAD, _found(self._models.now().shown(self.shape), model_id, below))
 

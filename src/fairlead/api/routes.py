@@ -20,7 +20,7 @@ from fairlead.api.models import DoorModels, Models
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
 from fairlead.api.stored import StoredResponses
-from fairlead.doors.table import DOORS
+from fairlead.doors.table import BELOW, DOORS
 from fairlead.errors import NotFound
 from fairlead.http.request import Request, Response
 
@@ -139,9 +139,15 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "GET", "/v1/models", lambda to: to.models.list, "anyone", "Models", "List the models.",
         "OpenAI's fields, and context length, limits, modalities, parameters, defaults and prices. A key that is "
-        "restricted to certain models sees only those.",
+        "restricted to certain models sees only those. Clients with the header `anthropic-version` or `x-api-key` get "
+        "Anthropic's format, those with `x-goog-api-key` Gemini's; `client_version` adds the member that Codex needs.",
         answer="ModelList",
         query={"all": "true: also the models of the catalogue that have no deployment here."}, optional=True,
+    ),
+    Route(
+        "GET", "/v1/model/info", lambda to: to.models.info, "anyone", "Models",
+        "List the models in LiteLLM's format.",
+        "Limits, capabilities and prices per token, for clients that were made for LiteLLM.",
     ),
     Route(
         "GET", "/v1/models/{id}", _model, "anyone", "Models", "Retrieve a model.", answer="ModelEntry", statuses=(404,)
@@ -232,7 +238,7 @@ def count_routes() -> Iterator[Route]:
 def model_routes() -> Iterator[Route]:
     """Where the clients of a dialect list models, from the same table."""
     for row in DOORS.values():
-        if row.models is not None:
+        if row.models is not None and row.models.path:
             lists, one = partial(_list, row.name), partial(_one, row.name)
             yield Route(
                 "GET", row.models.path, lists, "anyone", "Models", "List the models, as clients of this API read them.",
@@ -275,6 +281,27 @@ def with_body(routes: Iterable[Route]) -> Iterator[str]:
         if route.method == "POST" and route.body:
             assert route.who == "key", f"{route.path} would read the bodies of strangers"
             yield route.path
+            if route.path.startswith(DATA_PLANE_PREFIX):
+                yield BELOW + route.path
+
+
+def _below(endpoint: Endpoint) -> Endpoint:
+    """The same endpoint below `/api`, where clients of OpenRouter expect it."""
+
+    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
+        request.path = request.path.removeprefix(BELOW)
+        return endpoint(request, response)
+
+    return answer
+
+
+def _with_those_below(table: Routes) -> Routes:
+    below = {
+        BELOW + path: {method: _below(endpoint) for method, endpoint in methods.items()}
+        for path, methods in table.items()
+        if path.startswith(DATA_PLANE_PREFIX)
+    }
+    return {**below, **table}
 
 
 def _acting(by_action: Mapping[str, Endpoint]) -> Endpoint:
@@ -311,4 +338,4 @@ def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tupl
             by_action[action] = endpoint
             endpoint = _acting(by_action)
         methods.setdefault(route.method, endpoint)
-    return paths, prefixes
+    return _with_those_below(paths), _with_those_below(prefixes)

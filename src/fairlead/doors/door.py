@@ -46,14 +46,14 @@ class Door(Protocol):
 
 
 class ModelShape(Protocol):
-    """How the clients of a dialect list models. `path`: where, beside `/v1/models`, with one model below it; `header`:
-    one that tells them apart there."""
+    """How the clients of a dialect list models. `path`: where, beside `/v1/models`, with one model below it, "":
+    nowhere else; `headers`: one of these tells them apart there."""
 
     @property
     def path(self) -> str: ...
 
     @property
-    def header(self) -> bytes: ...
+    def headers(self) -> tuple[bytes, ...]: ...
 
     def one(self, entry: ModelEntry) -> bytes:
         """One model, as JSON."""

@@ -10,6 +10,7 @@ from fairlead.doors.door import Door, ModelShape, StoringDoor
 from fairlead.doors.gemini.door import GOOGLE_GEMINI
 from fairlead.doors.gemini.models import GEMINI_MODELS
 from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
+from fairlead.doors.messages.models import ANTHROPIC_MODELS
 from fairlead.doors.openai_api.door import OpenAIDoor
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
@@ -89,7 +90,7 @@ _ROWS: Final = (
         count_paths=(
             "/v1/messages/count_tokens", "/api/v1/messages/count_tokens", "/api/messages/count_tokens",
         ),
-        request_id=b"request-id", digests=True,
+        request_id=b"request-id", digests=True, models=ANTHROPIC_MODELS,
     ),
     DoorRow(
         "google_gemini",
@@ -155,6 +156,9 @@ _ROWS: Final = (
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}
 # Spoken wherever no other door is: by the endpoints that are no calls, and at paths that do not exist.
 DEFAULT_DOOR: Final[Door] = OPENAI_CHAT
+# What is below /v1/ is there a second time (`api/routes.py`).
+BELOW: Final = "/api"
+BELOW_DATA_PLANE: Final = "/api/v1/"
 
 
 class DoorFinder:
@@ -172,7 +176,7 @@ class DoorFinder:
                     self._patterns.append((prefix, rest.partition("}")[2], row.door))
                 else:
                     self._paths[prefix] = row.door
-            if row.models is not None:
+            if row.models is not None and row.models.path:
                 self._patterns.append((row.models.path, "", row.door))
 
     def at(self, path: str) -> Door:
@@ -182,4 +186,4 @@ class DoorFinder:
         for prefix, ending, door in self._patterns:
             if path.startswith(prefix) and path.endswith(ending):
                 return door
-        return DEFAULT_DOOR
+        return self.at(path[len(BELOW) :]) if path.startswith(BELOW_DATA_PLANE) else DEFAULT_DOOR

@@ -21,7 +21,7 @@ class GeminiModels:
 
     __slots__ = ()
     path: Final = "/v1beta/models"
-    header: Final = b"x-goog-api-key"
+    headers: Final = (b"x-goog-api-key",)
 
     def one(self, entry: ModelEntry) -> bytes:
         model: dict[str, Any] = {
