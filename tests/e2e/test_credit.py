@@ -204,7 +204,7 @@ def test_a_database_server_that_goes_away_during_calls_loses_nothing(
         eventually(lambda: ask(served, served.key, "/v1/key")[0] == 401)
     checked = fairlead("verify", data=served.data, database=url)
     assert checked.returncode == 0, checked.stderr
-    assert "Still in the spool: 0." in checked.stdout
+    assert "Not stored yet: 0." in checked.stdout
     assert fairlead("verify", data=served.data).returncode == 2  # without the address it is not taken for an empty one
 
 

@@ -41,7 +41,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
     charged = f"{Picodollars(found.charged).dollars()} USD"
     click.echo(
         f"Records: {found.records:,}. Price sheets: {found.sheets:,}. Recomputed total: {charged}, as charged. "
-        f"Answers without reported usage, counted here: {found.missing:,}. Still in the spool: {done.waiting:,}."
+        f"Answers without reported usage, counted here: {found.missing:,}. Not stored yet: {done.waiting:,}."
     )
     if found.implausible:
         shown = ", ".join(found.implausible[:MOST_SHOWN])
