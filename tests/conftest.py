@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (
             starts_gateways
             or "postgres" in getattr(item, "fixturenames", ())
-            or item.name.endswith(("[postgresql]", "-postgresql]"))
+            or "postgresql" in getattr(getattr(item, "callspec", None), "params", {}).values()
         ):
             item.add_marker(pytest.mark.slow)
 

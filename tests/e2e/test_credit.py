@@ -109,6 +109,13 @@ def test_a_prompt_is_counted_before_a_call_is_refused_for_it(served: Served) -> 
     assert f"({tokens + 32 + tokens // 32} input and 2000 output tokens" in body["error"]["message"]
 
 
+def test_what_an_account_has_is_shown_with_every_digit(served: Served) -> None:
+    key = new_key(served, "--credit", "0.000001")
+    status, body = chat(served, key)
+    assert (status, body["error"]["available_usd"]) == (402, "0.000001")
+    assert "the account has 0.000001 USD of credit" in body["error"]["message"]
+
+
 def test_without_a_cap_the_cap_shrinks_to_the_credit(served: Served, upstream: ScriptedUpstream) -> None:
     key = new_key(served, "--credit", "0.001")
     upstream.requests.clear()

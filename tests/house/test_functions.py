@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +18,13 @@ MOST_COMPLEX = 15
 SHARE = 0.005
 
 
-def functions(source: Path) -> Iterator[tuple[str, int]]:
+@cache
+def functions(source: Path) -> dict[str, int]:
     """Each function's name and its lines."""
+    return dict(lines_of(source))
+
+
+def lines_of(source: Path) -> Iterator[tuple[str, int]]:
     for file in sorted(source.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -38,7 +44,7 @@ def complex_functions(source: Path) -> list[str]:
 
 
 def test_few_functions_are_long() -> None:
-    found = dict(functions(SOURCE))
+    found = functions(SOURCE)
     long = [f"{name}: {lines} lines" for name, lines in found.items() if lines > LONGEST_LINES]
     assert len(found) > 1_000
     assert len(long) <= SHARE * len(found), long
@@ -46,12 +52,12 @@ def test_few_functions_are_long() -> None:
 
 def test_few_functions_are_complex() -> None:
     found = complex_functions(SOURCE)
-    assert len(found) <= SHARE * sum(1 for _ in functions(SOURCE)), found
+    assert len(found) <= SHARE * len(functions(SOURCE)), found
 
 
 def test_a_long_and_a_complex_function_are_found(tmp_path: Path) -> None:
     branches = "".join(f"    if x == {at}:\n        return {at}\n" for at in range(MOST_COMPLEX))
     (tmp_path / "m.py").write_text(f"def short(x):\n    return x\ndef many(x):\n{branches}")
-    assert dict(functions(tmp_path)) == {"m.py:short": 2, "m.py:many": 1 + 2 * MOST_COMPLEX}
+    assert functions(tmp_path) == {"m.py:short": 2, "m.py:many": 1 + 2 * MOST_COMPLEX}
     [sentence] = complex_functions(tmp_path)
     assert "`many` is too complex" in sentence

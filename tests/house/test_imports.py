@@ -4,6 +4,7 @@ siblings."""
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "fairlead"
@@ -38,6 +39,7 @@ def part_of(module: str) -> str | None:
     return None if names[0] != "fairlead" or len(names) == 1 else names[1]
 
 
+@cache
 def imports(file: Path) -> set[str]:
     """All of them: those inside functions and those for the type checker alone, too."""
     found: set[str] = set()

@@ -63,10 +63,20 @@ def test_nothing_is_missing_that_an_installed_package_requires(name: str, extras
                 todo += [line for line in lines if line.marker is None or line.marker.evaluate({"extra": extra})]
 
 
+def test_wheels_are_looked_for_of_every_python_that_is_supported() -> None:
+    looked_for = re.search(r"for version in ([\d. ]+);", (ROOT / "script" / "lock").read_text("utf-8"))
+    assert looked_for is not None
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    built = [f"{word[2]}.{word[3:-2]}" for word in project["tool"]["cibuildwheel"]["build"]]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert looked_for[1].split() == built == named
+
+
 def suggested() -> Iterator[tuple[str, str]]:
     """Each package that a message or a page of ours tells people to install beside Fairlead."""
     for file in (ROOT / "src" / "fairlead").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        text = file.read_text("utf-8")
+        for node in ast.walk(ast.parse(text)) if "pip install" in text else ():
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and "pip install" in node.value:
                 yield from ((file.name, word) for word in node.value.partition("pip install")[2].split())
     for file in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:

@@ -193,11 +193,12 @@ def test_packages_that_cannot_be_had_are_tried_again(clone: Path) -> None:
 def start(clone: Path, *command: str) -> subprocess.Popen[str]:
     """In a process group of its own that Ctrl-C reaches, like what is typed into a terminal."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FAIRLEAD_")}
+    # Where the tests run in the background of a shell, SIGINT is ignored, also by what they start.
+    undo = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
     return subprocess.Popen(
-        [f"script/{command[0]}", *command[1:]], cwd=clone, stderr=subprocess.PIPE, text=True, process_group=0,
+        [sys.executable, "-c", undo, f"script/{command[0]}", *command[1:]],
+        cwd=clone, stderr=subprocess.PIPE, text=True, process_group=0,
         env={**clean, "PYTHON": "./fake-python", "CC": "sh"},
-        # Where the tests run in the background of a shell, it is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -202,6 +202,7 @@ def test_a_stream_in_any_pieces_says_the_same(dialect: str, data: st.DataObject)
     agree(gathered(relayed(dialect, blocks)), gathered(relayed(dialect, events(SPOKEN[dialect], case))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dialect", "case"), EVERY)
 def test_a_stream_cut_anywhere_before_its_end_never_looks_complete(dialect: str, case: str) -> None:
     stream = stream_of(dialect, case)

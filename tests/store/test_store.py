@@ -82,6 +82,7 @@ def test_another_process_is_noticed(tmp_path: Path) -> None:
         store.close()
 
 
+@pytest.mark.slow
 def test_several_processes_may_start_first_at_once(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from fairlead.store import open_store; open_store(Path(sys.argv[1])).close()"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}

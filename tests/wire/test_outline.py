@@ -53,6 +53,7 @@ ASKED: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compact", [True, False], ids=["compact", "spaced"])
 @pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "utf8"])
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)

@@ -57,7 +57,7 @@ def verify(since: datetime | None, data: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @data_option
 def explain(generation: str, as_json: bool, data: Path | None) -> None:
-    """Show how a call was routed: candidates, reasons, attempts."""
+    """Show how a call was routed: candidates, reasons, attempts. GENERATION is its x-fairlead-generation-id."""
     from fairlead.admin.books import explain as explained
     from fairlead.routing.explain import sentences
 
@@ -74,7 +74,10 @@ def usage() -> None:
 
 
 @usage.command("export")
-@click.option("--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True)
+@click.option(
+    "--format", "kind", type=click.Choice(["csv", "jsonl", "parquet"]), default="csv", show_default=True,
+    help="Parquet needs --output.",
+)  # fmt: skip
 @click.option("--since", type=day, metavar="DAY", help="First day (UTC).")
 @click.option("--until", type=day, metavar="DAY", help="Last day (UTC).")
 @click.option("--account", "account_id", metavar="ID", help="Only this account.")

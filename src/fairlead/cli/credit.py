@@ -54,7 +54,7 @@ def credit_withdraw(account_id: str, usd: str, note: str, data: Path | None) -> 
 @note_option
 @data_option
 def credit_refund(generation_id: str, amount: str | None, note: str, data: Path | None) -> None:
-    """Refund the charge of a call."""
+    """Refund the charge of a call. GENERATION is its x-fairlead-generation-id."""
     from fairlead.admin.credit import refund
 
     wanted = None if amount is None else amount_of("--amount", amount)
@@ -65,7 +65,7 @@ def credit_refund(generation_id: str, amount: str | None, note: str, data: Path 
 
 @credit.command("codes")
 @click.option("--amount", metavar="USD", required=True, help="Value of each code.")
-@click.option("--count", type=int, default=1, show_default=True)
+@click.option("--count", type=int, default=1, show_default=True, help="How many codes.")
 @data_option
 def credit_codes(amount: str, count: int, data: Path | None) -> None:
     """Create redemption codes, one per line. They are never shown again."""

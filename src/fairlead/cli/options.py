@@ -37,7 +37,9 @@ data_option = click.option(
 
 def serve_options(command: Command) -> Command:
     for option in (
-        click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on."),
+        click.option(
+            "--host", default="127.0.0.1", show_default=True, help="Address to listen on. 0.0.0.0: every one."
+        ),
         click.option(
             "--port",
             type=click.IntRange(0, 65535),
@@ -88,22 +90,35 @@ def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
 
 
 budget_option = click.option(
-    "--budget", "budgets", metavar="PERIOD=USD", multiple=True, help="Budget per day, week, month or in total."
+    "--budget",
+    "budgets",
+    metavar="PERIOD=USD",
+    multiple=True,
+    help="Budget per day, week, month or in total, such as day=0.50. May be given several times.",
 )
 limit_option = click.option(
     "--limit",
     "limits",
     metavar="[MODEL:]NAME=N",
     multiple=True,
-    help="requests_per_minute, requests_per_day, tokens_per_minute, tokens_per_day or concurrent_requests.",
+    help="A number for requests_per_minute, requests_per_day, tokens_per_minute, tokens_per_day or "
+    "concurrent_requests, such as requests_per_minute=60. May be given several times.",
 )
 
 
 def limiting_options(command: Command) -> Command:
     for option in (
-        click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or 30d, or 12h from now."),
-        click.option("--model", "models", metavar="ID", multiple=True, help="Allow only this model."),
-        click.option("--network", "networks", metavar="CIDR", multiple=True, help="Allow only this network."),
+        click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or a time from now (30d, 12h)."),
+        click.option(
+            "--model", "models", metavar="ID", multiple=True, help="Allow only this model. May be given several times."
+        ),
+        click.option(
+            "--network",
+            "networks",
+            metavar="CIDR",
+            multiple=True,
+            help="Allow only this network. May be given several times.",
+        ),
         limit_option,
         budget_option,
     ):
