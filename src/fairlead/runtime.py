@@ -13,7 +13,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import uvloop
@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fairlead import __version__
 from fairlead.accounts.keys import first_start
 from fairlead.compose.service import Parts, Service
+from fairlead.doors.table import DOORS
 from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed, install_engine
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -54,16 +55,16 @@ class CannotListen(ServiceError):
 
 
 def serve(
-    *, settings: Settings, data_dir: Path, host: str, port: int, engine: bool = True, gguf: EngineSpec | None = None
+    *, settings: Settings, data_dir: Path, host: str, port: int, engine: bool = True, ggufs: Sequence[EngineSpec] = ()
 ) -> int:
-    """Serves until SIGTERM or SIGINT; gives the exit code. `gguf` replaces the demonstration model.
+    """Serves until SIGTERM or SIGINT; gives the exit code. `ggufs` replace the demonstration model.
 
     Raises ConfigurationError or CannotListen before anything is served.
     """
     prepare_process(settings)
     store = open_store(data_dir, database_url(settings))
     try:
-        own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
+        own = engines_in(data_dir, ggufs, demo=engine)
         process = Process(Service(settings, store, own))
         return uvloop.run(process.run(host, port, own))
     except (SQLAlchemyError, sqlite3.Error) as error:
@@ -72,10 +73,12 @@ def serve(
         store.close()
 
 
-def engine_in(data_dir: Path, spec: EngineSpec | None) -> Engine | None:
-    """The engine of a data directory, not started yet. Raises ConfigurationError."""
+def engines_in(data_dir: Path, ggufs: Sequence[EngineSpec], *, demo: bool) -> list[Engine]:
+    """The engines of a data directory, not started yet. `demo`: the demonstration model, where no other is named.
+    Raises ConfigurationError."""
+    spec = demo_spec() if demo and not ggufs else None
     try:
-        return None if spec is None else Engine(spec, data_dir)
+        return [Engine(one, data_dir) for one in (ggufs if spec is None else [spec])]
     except OSError as error:
         where = error.filename or data_dir
         raise ConfigurationError(f"The data directory {data_dir} cannot be used: {where}: {error.strerror}.") from None
@@ -92,14 +95,14 @@ def prepare_process(settings: Settings) -> None:
 
 
 class Process:
-    """One process that serves: alone with an engine of its own (`run`), or as a worker among others whose sockets and
-    engine are its parent's (`serve`)."""
+    """One process that serves: alone with engines of its own (`run`), or as a worker among others whose sockets and
+    engines are its parent's (`serve`)."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._stopping = asyncio.Event()
 
-    async def run(self, host: str, port: int, engine: Engine | None) -> int:
+    async def run(self, host: str, port: int, engines: Sequence[Engine]) -> int:
         """Serves alone; returns the exit code. Raises CannotListen."""
 
         async def listen(server: Server) -> None:
@@ -108,12 +111,12 @@ class Process:
             except OSError as error:
                 raise cannot_listen(host, port, error) from None
             first_key = first_start(self._service.store)  # only now: a key that nobody gets to see would be lost
-            if engine is not None:
+            for engine in engines:
                 await engine.start()  # in the background: what goes wrong there is in its state
             greet(self._service, host, address[1], first_key)
 
         code = await self.serve(listen)
-        if engine is not None:
+        for engine in engines:
             await engine.stop()
         return code
 
@@ -154,11 +157,20 @@ class Process:
         return 0
 
 
+# A call to try, by the mode of its model: what stands beside the model.
+TRIED = {
+    "chat": '"messages": [{"role": "user", "content": "Hello!"}]',
+    "embedding": '"input": "Hello!"',
+    "rerank": '"query": "greeting", "documents": ["Hello!", "Goodbye!"]',
+}
+
+
 def greet(service: Service, host: str, port: int, first_key: str | None, workers: int = 1) -> None:
     """Prints where this is, the first key when there is one, and a call to try."""
     shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
     url = f"{'http' if service.tls is None else 'https'}://{shown}:{port}"
-    callable_ = [model for model in service.version.snapshot.models.values() if model.deployments]
+    models = service.version.snapshot.models.values()
+    callable_ = [model for model in models if model.deployments and model.mode in TRIED]
     facts = [f"{workers} workers"] if workers > 1 else []
     if (seconds := seconds_since_start()) is not None:
         facts.append(f"ready after {seconds:.1f} s")
@@ -166,14 +178,15 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
     if first_key is not None:
         lines += ["", f"Your API key, shown this once: {first_key}"]
     if callable_:
-        preferred = next((model for model in callable_ if not model.demonstration), callable_[0])
+        preferred = min(callable_, key=lambda model: (model.mode != "chat", model.demonstration))
+        path = next(row.paths[0] for row in DOORS.values() if preferred.mode in row.operation.modes)
         key = first_key or "$FAIRLEAD_API_KEY"
         lines += [
             "",
             "Try it:",
-            f"  curl {url}/v1/chat/completions \\",
+            f"  curl {url}{path} \\",
             f'    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\',
-            f'    -d \'{{"model": "{preferred.id}", "messages": [{{"role": "user", "content": "Hello!"}}]}}\'',
+            f'    -d \'{{"model": "{preferred.id}", {TRIED[preferred.mode]}}}\'',
         ]
     else:
         lines += [

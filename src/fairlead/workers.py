@@ -11,6 +11,7 @@ import gc
 import mmap
 import signal
 import socket
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +20,13 @@ import uvloop
 from fairlead.accounts.keys import first_start
 from fairlead.compose.service import Service
 from fairlead.engines.shared import STARTING, SharedEngine, keep
-from fairlead.engines.spec import EngineSpec, demo_spec
+from fairlead.engines.spec import EngineSpec
 from fairlead.engines.supervisor import Engine
 from fairlead.http.listening import bind
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import check
 from fairlead.processes import ChildProcess, Supervisor
-from fairlead.runtime import Process, cannot_listen, engine_in, greet, prepare_process
+from fairlead.runtime import Process, cannot_listen, engines_in, greet, prepare_process
 from fairlead.runtime import serve as serve_alone
 from fairlead.settings import Settings, database_url, private_addresses
 from fairlead.store import open_store
@@ -39,15 +40,15 @@ def serve(
     host: str,
     port: int,
     engine: bool = True,
-    gguf: EngineSpec | None = None,
+    ggufs: Sequence[EngineSpec] = (),
 ) -> int:
     """Serves until SIGTERM or SIGINT; gives the exit code. Raises ConfigurationError or CannotListen."""
     if workers == 1:
-        return serve_alone(settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, gguf=gguf)
+        return serve_alone(settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, ggufs=ggufs)
     prepare_process(settings)
-    own = engine_in(data_dir, gguf if gguf is not None else demo_spec() if engine else None)
-    flags = mmap.mmap(-1, 1 + workers)  # the engine's state, and for each worker whether it serves
-    shared = None if own is None else SharedEngine(own, flags)
+    own = engines_in(data_dir, ggufs, demo=engine)
+    flags = mmap.mmap(-1, workers + max(1, len(own)))  # for each worker whether it serves, then each engine's state
+    shared = [SharedEngine(one, flags, workers + at) for at, one in enumerate(own)]
     store = open_store(data_dir, database_url(settings))
     try:
         # What is wrong with the configuration, the address or the database is said once, and before there are many.
@@ -68,14 +69,16 @@ def serve(
         ChildProcess(
             f"worker {at + 1}",
             partial(_work, settings, data_dir, shared, sockets, flags, at),
-            lambda at=at: flags[1 + at] == 1,  # type: ignore[misc]
+            lambda at=at: flags[at] == 1,  # type: ignore[misc]
         )
         for at in range(workers)
     ]
-    first: list[ChildProcess] = []
-    if own is not None:
-        first.append(ChildProcess("engine supervisor", partial(_keep, own, sockets, flags), lambda: True))
-
+    first = [
+        ChildProcess(
+            f"supervisor of {one.spec.model_id}", partial(_keep, one, sockets, flags, workers + at), lambda: True
+        )
+        for at, one in enumerate(own)
+    ]
     on_up = partial(greet, service, host, port, first_key, workers)
     return Supervisor(children, first).run(on_up, partial(_close, sockets))
 
@@ -89,36 +92,36 @@ def _close(sockets: list[list[socket.socket]]) -> None:
 def _work(
     settings: Settings,
     data_dir: Path,
-    engine: SharedEngine | None,
+    engines: Sequence[SharedEngine],
     sockets: list[list[socket.socket]],
     flags: mmap.mmap,
     at: int,
 ) -> int:
     own = sockets[at]
     _close(sockets[:at] + sockets[at + 1 :])  # a process that holds a socket keeps its queue open
-    flags[1 + at] = 0
+    flags[at] = 0
     store = open_store(data_dir, database_url(settings))
     try:
-        process = Process(Service(settings, store, engine, place=at, workers=len(sockets)))
+        process = Process(Service(settings, store, engines, place=at, workers=len(sockets)))
 
         async def listen(server: Server) -> None:
             await server.accept_from(own)
-            flags[1 + at] = 1
+            flags[at] = 1
 
         return uvloop.run(process.serve(listen))
     finally:
         store.close()
 
 
-def _keep(engine: Engine, sockets: list[list[socket.socket]], flags: mmap.mmap) -> int:
+def _keep(engine: Engine, sockets: list[list[socket.socket]], flags: mmap.mmap, place: int) -> int:
     _close(sockets)
-    flags[0] = STARTING
+    flags[place] = STARTING
 
     async def run() -> None:
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        await keep(engine, flags, stopping)
+        await keep(engine, flags, place, stopping)
 
     uvloop.run(run())
     return 0

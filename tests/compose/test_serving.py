@@ -119,7 +119,7 @@ def configuration(price: str, *urls: str, more: str = "") -> str:
 async def running(directory: Path, text: str) -> AsyncIterator[Running]:
     store = open_store(directory / "data")
     key = create_key(store, "test")
-    parts = Parts(Service(load_settings(written(directory, text)), store, None))
+    parts = Parts(Service(load_settings(written(directory, text)), store, []))
     _, port = await parts.server.listen("127.0.0.1", 0)
     parts.begin_background()
     try:

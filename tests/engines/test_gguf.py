@@ -6,6 +6,7 @@ import os
 import struct
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from fairlead.engines.gguf import GgufError, GgufInfo, read_gguf
 from fairlead.engines.memory import available_memory, estimate_memory
 from fairlead.engines.processors import available_processors
-from fairlead.engines.spec import DEMO_GGUF, MISTRAL_SMALL_TEMPLATE, demo_spec, is_mistral_small, spec_for
+from fairlead.engines.spec import DEMO_GGUF, MISTRAL_SMALL_TEMPLATE, demo_spec, is_mistral_small, spec_for, specs_for
 from fairlead.errors import ConfigurationError
 
 MMPROJ = Path(__file__).parents[1] / "fixtures" / "demo-mmproj.gguf"
@@ -259,3 +260,37 @@ def test_there_is_no_demonstration_without_its_file_or_the_engine(monkeypatch: p
     monkeypatch.undo()
     monkeypatch.setattr("fairlead.engines.spec.DEMO_GGUF", Path("/nowhere"))
     assert demo_spec() is None
+
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+ENCODERS = (FIXTURES / "tiny-embedding.gguf", FIXTURES / "tiny-reranker.gguf")
+
+
+def test_the_mode_of_a_model_is_what_its_file_says() -> None:
+    specs = specs_for([DEMO_GGUF, *ENCODERS], model_ids=["a"], slots=2)
+    assert [(one.model_id, one.mode, one.pooling) for one in specs] == [
+        ("a", "chat", -1), ("tiny-embedding", "embedding", 1), ("tiny-reranker", "rerank", 4),
+    ]  # fmt: skip
+    other = spec_for(ENCODERS[1], mode="embedding")
+    assert (other.mode, other.pooling) == ("embedding", 1)
+    assert spec_for(ENCODERS[0], mode="rerank").pooling == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"paths": [DEMO_GGUF, DEMO_GGUF]}, "Two files have the id"),
+        ({"paths": [DEMO_GGUF], "model_ids": ["a", "b"]}, "--as is given 2 times for 1 files"),
+        ({"paths": [DEMO_GGUF], "modes": ["chat", "chat"]}, "--mode is given 2 times"),
+        ({"paths": [*ENCODERS], "mmproj": MMPROJ}, "--mmproj is the vision part of a chat model"),
+    ],
+)
+def test_several_files_that_do_not_fit_together_are_refused(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        specs_for(**given)
+
+
+def test_the_vision_part_and_the_context_are_the_chat_models() -> None:
+    encoder, chat = specs_for([ENCODERS[0], DEMO_GGUF], mmproj=MMPROJ, context=512)
+    assert (chat.images, chat.context_tokens) == (True, 512)
+    assert (encoder.images, encoder.context_tokens) == (False, 256)

@@ -37,20 +37,31 @@ def engine() -> None:
 
 
 @engine.command("run")
-@click.argument("gguf", type=click.Path(path_type=Path))
+@click.argument("gguf", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--mmproj", type=click.Path(path_type=Path), help="Vision projector of the model (mmproj file).")
-@click.option("--as", "model_id", help="Id of the model in the API. Default: the file's name.")
+@click.option(
+    "--as", "model_ids", multiple=True, help="Id of the model in the API; once for each file. Default: the file's name."
+)
+@click.option(
+    "--mode",
+    "modes",
+    multiple=True,
+    type=click.Choice(["chat", "embedding", "rerank"]),
+    help="What the model is for; once for each file. Default: what the file says.",
+)
 @click.option("--context", type=int, help="Tokens of context for each request. Default: as many as fit into memory.")
 @click.option("--slots", type=int, help="Concurrent requests. Default: 4.")
 @serve_options
 def engine_run(
-    gguf: Path, mmproj: Path | None, model_id: str | None, context: int | None, slots: int | None,
+    gguf: tuple[Path, ...], mmproj: Path | None, model_ids: tuple[str, ...], modes: tuple[str, ...],
+    context: int | None, slots: int | None,
     host: str, port: int, data: Path | None, config: Path | None, workers: int,
 ) -> None:  # fmt: skip
-    """Serve a GGUF file with the embedded engine."""
-    from fairlead.engines.spec import spec_for
+    """Serve GGUF files with the embedded engine, each in a process of its own: a chat model, and beside it models for
+    embeddings and reranking. --mmproj and --context are for the chat model."""
+    from fairlead.engines.spec import specs_for
     from fairlead.workers import serve as run
 
     settings = load_settings(configuration_file(config))
-    spec = spec_for(gguf, mmproj, model_id, context, slots)
-    sys.exit(run(workers=workers, settings=settings, data_dir=data_directory(data), host=host, port=port, gguf=spec))
+    specs = specs_for(gguf, mmproj, model_ids, context, slots, modes)
+    sys.exit(run(workers=workers, settings=settings, data_dir=data_directory(data), host=host, port=port, ggufs=specs))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,6 +19,7 @@ from fairlead.prices import FREE, PriceSheet
 from fairlead.settings import ProviderSettings
 
 ENGINE_PROVIDER = "engine"
+ENGINE_PROVIDERS = re.compile(r"engine(-[0-9]+)?")
 ENGINE_CONNECT_SECONDS = 2
 ENGINE_QUEUE = 256
 ENGINE_QUEUE_SECONDS = 60
@@ -24,15 +27,24 @@ ENGINE_WEIGHT = 1.0
 ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator put others behind it
 
 
-def with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
-    """The snapshot with the local engine as a provider, and as the last deployment of its model."""
+def with_engines(snapshot: Snapshot, engines: Sequence[AnyEngine]) -> Snapshot:
+    """The snapshot with the local engines as providers, each as the last deployment of its model."""
+    for reserved in filter(ENGINE_PROVIDERS.fullmatch, snapshot.providers if engines else ()):
+        raise ConfigurationError(f"The provider id {reserved!r} is reserved for the embedded engine; choose another.")
+    for at, engine in enumerate(engines):
+        snapshot = _with_engine(snapshot, engine, engine_provider(at))
+    return snapshot
+
+
+def engine_provider(at: int) -> str:
+    """The id of the provider that the engine at this place is."""
+    return f"{ENGINE_PROVIDER}-{at + 1}" if at else ENGINE_PROVIDER
+
+
+def _with_engine(snapshot: Snapshot, engine: AnyEngine, provider_id: str) -> Snapshot:
     spec = engine.spec
-    if ENGINE_PROVIDER in snapshot.providers:
-        raise ConfigurationError(
-            f"The provider id {ENGINE_PROVIDER!r} is reserved for the embedded engine; choose another."
-        )
     given = ProviderSettings(
-        ENGINE_PROVIDER,
+        provider_id,
         connect_timeout_seconds=ENGINE_CONNECT_SECONDS,
         max_connections=engine.slots,
         max_queue=ENGINE_QUEUE,
@@ -41,9 +53,9 @@ def with_engine(snapshot: Snapshot, engine: AnyEngine) -> Snapshot:
     provider = provider_of(given, engine.base_url, "llamacpp", engine.api_key)
     known = snapshot.models.get(spec.model_id)
     model = known if known is not None else model_of(_facts_of_file(spec))
-    name = f"{ENGINE_PROVIDER}/{spec.gguf.name}"
+    name = f"{provider_id}/{spec.gguf.name}"
     deployment = Deployment(
-        name, ENGINE_PROVIDER, spec.model_id, PriceSheet(name, FREE), ENGINE_WEIGHT, ENGINE_PRIORITY,
+        name, provider_id, spec.model_id, PriceSheet(name, FREE), ENGINE_WEIGHT, ENGINE_PRIORITY,
         # Where others serve it too, these are limits of its own.
         context_length=spec.context_tokens if model.deployments else None,
     )  # fmt: skip
@@ -76,6 +88,6 @@ def _facts_of_file(spec: EngineSpec) -> ModelFacts:
         "input_modalities": ("text", "image") if spec.images else ("text",),
         "output_modalities": ("text",),
         "capability.vision": bool(spec.images),
-        "mode": "chat",
+        "mode": spec.mode,
     }
     return with_statements(ModelFacts(spec.model_id, "unknown", {}, {}), said, stated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -75,15 +76,15 @@ class Service:
     this machine. Raises ConfigurationError."""
 
     def __init__(
-        self, settings: Settings, store: Store, engine: AnyEngine | None, *, place: int = 0, workers: int = 1
+        self, settings: Settings, store: Store, engines: Sequence[AnyEngine], *, place: int = 0, workers: int = 1
     ) -> None:
         self.settings = settings
         self.store = store
-        self.engine = engine
+        self.engines = engines
         self.place = place
         self.workers = workers
         self.tls = tls_context(settings)
-        self.version = version_of(settings, engine)  # the one that it starts with
+        self.version = version_of(settings, engines)  # the one that it starts with
 
 
 class Parts:
@@ -146,7 +147,7 @@ class Parts:
         Calls under way keep the version that they began with. Raises ConfigurationError, or LedgerUnavailable when the
         new prices cannot be stored; then nothing has changed.
         """
-        version = version_of(settings, self._service.engine, self.version)
+        version = version_of(settings, self._service.engines, self.version)
         await self.ledger.add_sheets(version.sheets)
         serving = serving_from(version, self._recorder, self._attempts)
         # From here on nothing is awaited and nothing fails: one version is in force for everything.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fairlead.catalogue.load import Known, build, known_models
 from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
-from fairlead.compose.engine_model import ENGINE_PROVIDER, with_engine
+from fairlead.compose.engine_model import engine_provider, with_engines
 from fairlead.compose.options import routing_options
 from fairlead.compose.upstreams import AnyEngine, Reach, reach, upstream
 from fairlead.prices import PriceSheet
@@ -37,7 +37,7 @@ class Version(NamedTuple):
         return [deployment.sheet for model in self.snapshot.models.values() for deployment in model.deployments]
 
 
-def version_of(settings: Settings, engine: AnyEngine | None, before: Version | None = None) -> Version:
+def version_of(settings: Settings, engines: Sequence[AnyEngine], before: Version | None = None) -> Version:
     """Checks a configuration. Providers that are the same as `before` keep their connections, and the catalogue that
     is bundled is not read again: that takes longer than all the rest, and calls would wait for it.
 
@@ -49,14 +49,14 @@ def version_of(settings: Settings, engine: AnyEngine | None, before: Version | N
     else:
         known = before.known
     snapshot = build(with_presets(settings), DIALECTS, supports_prefill, known=known)
-    if engine is not None:
-        snapshot = with_engine(snapshot, engine)
+    snapshot = with_engines(snapshot, engines)
+    behind = {engine_provider(at): engine for at, engine in enumerate(engines)}
     reaches = {}
     for provider in snapshot.providers.values():
         if before is not None and before.snapshot.providers.get(provider.id) == provider:
             reaches[provider.id] = before.reaches[provider.id]
         else:
-            reaches[provider.id] = reach(provider, settings, engine if provider.id == ENGINE_PROVIDER else None)
+            reaches[provider.id] = reach(provider, settings, behind.get(provider.id))
     return Version(settings, snapshot, reaches, known)
 
 

@@ -84,6 +84,11 @@ def _serve(asked: dict[str, Any]) -> Any:
     params.api_keys = [asked["api_key"]]
     params.n_parallel = slots
     params.n_ctx = slots * asked["context_tokens"]
+    if asked["mode"] != "chat":
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type(asked["pooling"])
+        # An encoder sees an input as a whole: all of it is one batch.
+        params.n_batch = params.n_ubatch = asked["context_tokens"]
     params.kv_unified = False
     params.cpuparams.n_threads = asked["threads"]
     params.cpuparams_batch.n_threads = asked["threads"]

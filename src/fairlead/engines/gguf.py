@@ -47,6 +47,7 @@ OF_ARCHITECTURE = frozenset(
         "attention.head_count_kv",
         "attention.key_length",
         "attention.value_length",
+        "pooling_type",
     }
 )
 KEPT_KEYS = 64
@@ -99,6 +100,7 @@ class GgufInfo:
     vocab_size: int
     chat_template: str
     parts: int
+    pooling: int = -1  # of `ggml`'s numbers: 0 none, 1 mean, 2 first token, 3 last token, 4 rank; -1: not said
 
     @property
     def is_projector(self) -> bool:
@@ -253,11 +255,11 @@ def _check_tensors(cursor: _Cursor, count: int, alignment: int) -> None:
         raise GgufError(f"is truncated: {missing} bytes of its tensors are missing")
 
 
-def _number(fields: dict[str, Any], key: str) -> int:
+def _number(fields: dict[str, Any], key: str, absent: int = 0) -> int:
     value = fields.get(key)
     if type(value) is int:
-        return value if 0 <= value < 2**53 else 0
-    return 0
+        return value if 0 <= value < 2**53 else absent
+    return absent
 
 
 def _text(fields: dict[str, Any], key: str) -> str:
@@ -291,6 +293,7 @@ def _info(size: int, fields: dict[str, Any]) -> GgufInfo:
         vocab_size=tokens.items if isinstance(tokens, _Length) else _number(fields, f"{architecture}.vocab_size"),
         chat_template=_text(fields, "tokenizer.chat_template"),
         parts=_number(fields, "split.count") or 1,
+        pooling=_number(fields, f"{architecture}.pooling_type", absent=-1),
     )
 
 

@@ -13,11 +13,12 @@ POLL_SECONDS = 0.02
 
 
 class SharedEngine:
-    """Looks like an `Engine` to those who call it. `state` is memory that the
-    engine's supervisor writes, shared by a fork."""
+    """Looks like an `Engine` to those who call it. `state` is memory, shared by a fork, whose
+    byte at `place` the engine's supervisor writes."""
 
-    def __init__(self, engine: Engine, state: mmap.mmap) -> None:
+    def __init__(self, engine: Engine, state: mmap.mmap, place: int = 0) -> None:
         self._engine = engine
+        self._place = place
         self._state = state
 
     @property
@@ -38,11 +39,11 @@ class SharedEngine:
 
     @property
     def is_ready(self) -> bool:
-        return self._state[0] == READY
+        return self._state[self._place] == READY
 
     @property
     def gave_up(self) -> bool:
-        return self._state[0] == GAVE_UP
+        return self._state[self._place] == GAVE_UP
 
     async def wait_ready(self, seconds: float) -> bool:
         """As that of `Engine`."""
@@ -55,11 +56,11 @@ class SharedEngine:
         return True
 
 
-async def keep(engine: Engine, state: mmap.mmap, stopping: asyncio.Event) -> None:
+async def keep(engine: Engine, state: mmap.mmap, place: int, stopping: asyncio.Event) -> None:
     """Keeps an engine up for the workers until it is told to stop."""
 
     def note(changed: Engine) -> None:
-        state[0] = READY if changed.is_ready else GAVE_UP if changed.gave_up else STARTING
+        state[place] = READY if changed.is_ready else GAVE_UP if changed.gave_up else STARTING
 
     engine.on_state = note
     await engine.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,17 @@ MOST_THREADS = 16
 # Tried from the largest on, when no context is asked for: the first that the model has and the memory holds.
 CONTEXTS = (32_768, 16_384, 8_192, 4_096, 2_048, 1_024)
 LEAST_CONTEXT_TOKENS = 256
+# Of an input that is not answered but seen as a whole, in one batch: its memory grows with the batch.
+MOST_TOGETHER = 8_192
+
+# What a model is for, and llama.cpp's numbers of how it makes one vector of all tokens.
+MODES = ("chat", "embedding", "rerank")
+UNPOOLED, MEAN, RANK = -1, 1, 4
+# Of these architectures llama.cpp has only encoders.
+ENCODERS = frozenset({
+    "bert", "eurobert", "gemma-embedding", "jina-bert-v2", "jina-bert-v3", "modern-bert", "neo-bert", "nomic-bert",
+    "nomic-bert-moe", "t5encoder",
+})  # fmt: skip
 
 _MISTRAL_VOCABULARY = 131_072
 _MISTRAL_NAME = re.compile(r"mistral[-_ .]?small[-_ .]?3[._]2", re.IGNORECASE)
@@ -49,6 +61,8 @@ class EngineSpec:
     threads: int
     chat_template: Path | None
     images: bool
+    mode: str = "chat"
+    pooling: int = UNPOOLED
 
 
 def demo_spec() -> EngineSpec | None:
@@ -83,11 +97,12 @@ def spec_for(
     model_id: str | None = None,
     context: int | None = None,
     slots: int | None = None,
+    mode: str | None = None,
 ) -> EngineSpec:
     """Checks the files and the memory for the model at `path`.
 
-    `context` is in tokens per slot; without it the largest of `CONTEXTS` that fits. Raises ConfigurationError with
-    what is wrong and what helps.
+    `context` is in tokens per slot; without it the largest of `CONTEXTS` that fits. `mode`: what it is for, where the
+    file does not say so. Raises ConfigurationError with what is wrong and what helps.
     """
     if not engine_is_installed():
         raise ConfigurationError(
@@ -103,6 +118,7 @@ def spec_for(
         raise ConfigurationError(f"{path} does not describe a language model: its architecture or its size is missing.")
     if mmproj is not None and not _read(mmproj, "vision part").is_projector:
         raise ConfigurationError(f"{mmproj} is not the vision part of a model. --mmproj takes an mmproj file.")
+    mode = mode or mode_of(info)
     slots = DEFAULT_SLOTS if slots is None else slots
     if not 1 <= slots <= MOST_SLOTS:
         raise ConfigurationError(f"--slots must be from 1 to {MOST_SLOTS}, not {slots}.")
@@ -121,12 +137,58 @@ def spec_for(
         model_id=model_id,
         gguf=path.absolute(),
         mmproj=None if mmproj is None else mmproj.absolute(),
-        context_tokens=_context(path, info, weight_bytes, slots, context),
+        context_tokens=_context(path, info, weight_bytes, slots, context, MOST_TOGETHER if mode != "chat" else None),
         slots=slots,
         threads=min(MOST_THREADS, available_processors()),
         chat_template=MISTRAL_SMALL_TEMPLATE if is_mistral_small(path, info) else None,
         images=mmproj is not None,
+        mode=mode,
+        pooling=_pooling(info, mode),
     )
+
+
+def specs_for(
+    paths: Sequence[Path],
+    mmproj: Path | None = None,
+    model_ids: Sequence[str] = (),
+    context: int | None = None,
+    slots: int | None = None,
+    modes: Sequence[str] = (),
+) -> list[EngineSpec]:
+    """Several models, each for an engine of its own. `model_ids` and `modes` are in the order of the files; `mmproj`
+    and `context` are the chat model's. Raises ConfigurationError."""
+    for name, given in (("--as", model_ids), ("--mode", modes)):
+        if len(given) > len(paths):
+            raise ConfigurationError(f"{name} is given {len(given)} times for {len(paths)} files.")
+    made: list[EngineSpec] = []
+    for at, path in enumerate(paths):
+        mode = modes[at] if at < len(modes) else mode_of(_read(path, "model"))
+        talks = mode == "chat"
+        spec = spec_for(
+            path, mmproj if talks else None, model_ids[at] if at < len(model_ids) else None, context if talks else None,
+            slots, mode,
+        )  # fmt: skip
+        if any(other.model_id == spec.model_id for other in made):
+            raise ConfigurationError(f"Two files have the id {spec.model_id!r}: name them with --as.")
+        made.append(spec)
+    if mmproj is not None and all(spec.mmproj is None for spec in made):
+        raise ConfigurationError("--mmproj is the vision part of a chat model, and there is none among the files.")
+    return made
+
+
+def mode_of(info: GgufInfo) -> str:
+    """What a model is for, as its file says."""
+    if info.pooling == RANK:
+        return "rerank"
+    return "embedding" if info.pooling > 0 or info.architecture in ENCODERS else "chat"
+
+
+def _pooling(info: GgufInfo, mode: str) -> int:
+    if mode == "chat":
+        return UNPOOLED
+    if mode == "rerank":
+        return RANK
+    return info.pooling if 0 < info.pooling < RANK else MEAN
 
 
 def is_mistral_small(path: Path, info: GgufInfo) -> bool:
@@ -172,8 +234,11 @@ def _parts(path: Path, info: GgufInfo) -> list[Path]:
     return parts
 
 
-def _context(path: Path, info: GgufInfo, weight_bytes: int, slots: int, asked: int | None) -> int:
+def _context(
+    path: Path, info: GgufInfo, weight_bytes: int, slots: int, asked: int | None, limit: int | None = None
+) -> int:
     most = info.context_length or CONTEXTS[0]
+    most = most if limit is None else min(most, limit)
     if asked is not None:
         if not LEAST_CONTEXT_TOKENS <= asked <= most:
             raise ConfigurationError(

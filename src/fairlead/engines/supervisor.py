@@ -246,6 +246,8 @@ class Engine:
             "slots": spec.slots,
             "context_tokens": spec.context_tokens,
             "threads": spec.threads,
+            "mode": spec.mode,
+            "pooling": spec.pooling,
             "http_threads": 2 * spec.slots + SPARE_HTTP_THREADS,
             "prompt_cache_mib": PROMPT_CACHE_MIB,
             "verbosity": WARNINGS,
