@@ -109,9 +109,7 @@ def test_every_endpoint_has_an_example_with_the_members_of_a_real_answer(gateway
             continue
         if route.path.startswith("/v1/responses/"):  # where responses are stored: tests/e2e/test_stored_responses.py
             continue
-        if route.path.startswith(
-            ("/v1/images/", "/v1/audio/")
-        ):  # tests/operations/test_media.py
+        if route.path.startswith(("/v1/images/", "/v1/audio/")):  # tests/operations/test_media.py
             continue
         example = examples()[name]
         target = generation if "receipts" in route.path else "mistral-small-3.2"

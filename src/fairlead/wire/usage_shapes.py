@@ -32,7 +32,8 @@ CLASSES = TokenClasses._fields
 PROMPT_CLASSES = 6  # the first six make up the prompt
 # For readers of the price reference.
 CLASS_MEANINGS: Mapping[str, str] = {
-    "input": "prompt tokens that are in none of the other input classes; also those of files and video; of speech, characters",
+    "input": "prompt tokens that are in none of the other input classes; also those of files and video; of speech: "
+    "characters",
     "cached_input": "prompt tokens read from the cache of the provider",
     "cache_write_5m": "prompt tokens written to a cache that is kept for 5 minutes, or as long as the provider chooses",
     "cache_write_1h": "prompt tokens written to a cache that is kept for an hour",

@@ -22,7 +22,7 @@ Events = Sequence[tuple[str, Any]]
 
 
 @dataclass(slots=True)
-class Said:
+class Turn:
     """What a model has answered. `calls`: (id, name, arguments as JSON text); `turn`: its answer as the next request
     must have it; `is_complete`: with all that its client waits for; `counts`: its usage is there."""
 
@@ -44,10 +44,10 @@ class Api(Protocol):
 
     def body(self, model: str, *, stream: bool, tools: bool) -> dict[str, Any]: ...
 
-    def said(self, events: Events) -> Said:
+    def said(self, events: Events) -> Turn:
         """Of a stream."""
 
-    def continued(self, body: dict[str, Any], said: Said) -> dict[str, Any]:
+    def continued(self, body: dict[str, Any], said: Turn) -> dict[str, Any]:
         """The request with the results of the calls."""
 
 
@@ -71,8 +71,8 @@ class Chat:
             made["tools"] = [{"type": "function", "function": function}]
         return made
 
-    def said(self, events: Events) -> Said:
-        said = Said()
+    def said(self, events: Events) -> Turn:
+        said = Turn()
         calls: dict[int, list[str]] = {}
         for _, chunk in events:
             said.error = said.error or _error(chunk)
@@ -94,7 +94,7 @@ class Chat:
         said.turn = [{"role": "assistant", "content": said.text or None, "tool_calls": made}]
         return said
 
-    def continued(self, body: dict[str, Any], said: Said) -> dict[str, Any]:
+    def continued(self, body: dict[str, Any], said: Turn) -> dict[str, Any]:
         results = [{"role": "tool", "tool_call_id": call[0], "content": RESULT} for call in said.calls]
         return {**body, "messages": [*body["messages"], *said.turn, *results]}
 
@@ -123,8 +123,8 @@ class Messages:
             made["tools"] = [{"name": TOOL, "description": DESCRIPTION, "input_schema": SCHEMA}]
         return made
 
-    def said(self, events: Events) -> Said:
-        said = Said()
+    def said(self, events: Events) -> Turn:
+        said = Turn()
         blocks: dict[int, dict[str, Any]] = {}
         names = []
         for name, event in events:
@@ -152,7 +152,7 @@ class Messages:
         said.turn = [{"role": "assistant", "content": list(blocks.values())}]
         return said
 
-    def continued(self, body: dict[str, Any], said: Said) -> dict[str, Any]:
+    def continued(self, body: dict[str, Any], said: Turn) -> dict[str, Any]:
         results = [{"type": "tool_result", "tool_use_id": call[0], "content": RESULT} for call in said.calls]
         return {**body, "messages": [*body["messages"], *said.turn, {"role": "user", "content": results}]}
 
@@ -177,8 +177,8 @@ class Responses:
             made |= {"tools": [tool], "tool_choice": "auto", "parallel_tool_calls": True}
         return made
 
-    def said(self, events: Events) -> Said:
-        said = Said()
+    def said(self, events: Events) -> Turn:
+        said = Turn()
         for name, event in events:
             said.error = said.error or _error(event)
             if name == "response.output_item.done":
@@ -196,7 +196,7 @@ class Responses:
                 said.error = str(((event.get("response") or {}).get("error") or {}).get("message"))
         return said
 
-    def continued(self, body: dict[str, Any], said: Said) -> dict[str, Any]:
+    def continued(self, body: dict[str, Any], said: Turn) -> dict[str, Any]:
         results = [{"type": "function_call_output", "call_id": call[0], "output": RESULT} for call in said.calls]
         return {**body, "input": [*body["input"], *said.turn, *results]}
 
@@ -222,8 +222,8 @@ class Gemini:
             made["tools"] = [{"functionDeclarations": [declared]}]
         return made
 
-    def said(self, events: Events) -> Said:
-        said = Said()
+    def said(self, events: Events) -> Turn:
+        said = Turn()
         parts: list[Any] = []
         for _, document in events:
             said.error = said.error or _error(document)
@@ -241,7 +241,7 @@ class Gemini:
         said.turn = [{"role": "model", "parts": [part for part in parts if not part.get("thought")]}]
         return said
 
-    def continued(self, body: dict[str, Any], said: Said) -> dict[str, Any]:
+    def continued(self, body: dict[str, Any], said: Turn) -> dict[str, Any]:
         results = [
             {"functionResponse": {"id": call[0], "name": call[1], "response": {"output": RESULT}}}
             for call in said.calls

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from fairlead.admin.doctor.apis import TOOL, Api, Chat, Gemini, Messages, Responses, Said
+from fairlead.admin.doctor.apis import TOOL, Api, Chat, Gemini, Messages, Responses, Turn
 from fairlead.admin.doctor.server import Answer, Server, Unreachable
 
 Verdict = Literal["works", "note", "breaks"]
@@ -117,11 +117,11 @@ def _talk(client: Client, server: Server, model: str) -> Iterator[Finding]:
         yield Finding(client.name, "tools", "breaks" if client.is_agent else "note", seen, _TOOL_CHOICE)
 
 
-def _read(api: Api, answer: Answer) -> Said:
+def _read(api: Api, answer: Answer) -> Turn:
     return api.said([(name, event) for name, event in answer.events if isinstance(event, dict)])
 
 
-def _stream(client: Client, said: Said) -> Finding:
+def _stream(client: Client, said: Turn) -> Finding:
     if said.error:
         return Finding(client.name, "streaming", "breaks", said.error, "fairlead explain ID shows what was tried")
     if not said.is_complete:
