@@ -125,6 +125,22 @@ def test_a_call_becomes_a_span_and_metrics_by_the_conventions(tmp_path: Path, re
     assert {headers["x-key"] for _, headers, _ in receiver.posts} == {"secret"}
 
 
+def test_every_operation_has_its_name_in_the_conventions(tmp_path: Path, receiver: Receiver) -> None:
+    with ScriptedUpstream() as upstream:
+        config = f'[telemetry]\notlp_endpoint = "{receiver.url}"\n' + provider(upstream.url) + model()
+        config += model(name="embeds", upstream="up").replace('id = "embeds"', 'id = "embeds"\nmode = "embedding"')
+        with (
+            serving(tmp_path, config) as served,
+            openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0) as client,
+        ):
+            client.embeddings.create(model="embeds", input="Hello!")
+            client.completions.create(model="mistral-small-3.2", prompt="Hello!")
+    assert sorted(span.name for span in calls(receiver.spans())) == [
+        "embeddings embeds", "text_completion mistral-small-3.2",
+    ]  # fmt: skip
+    assert "embeddings up" in {span.name for span in attempts(receiver.spans())}
+
+
 def test_a_failed_attempt_is_a_span_with_its_error(tmp_path: Path, receiver: Receiver) -> None:
     with ScriptedUpstream() as upstream:
         upstream.default = Reply(status=500)

@@ -23,13 +23,13 @@ class Span(Protocol):
 
 
 class Tracer(Protocol):
-    def call(self, parent: TraceContext | None) -> Span: ...
+    def call(self, parent: TraceContext | None, operation: str, /) -> Span: ...
 
 
 def begin_span(tracer: Tracer, request: Request, demand: Demand) -> Span:
     """Begins the span of a call, below the one that the caller named, if any. Its attempts will be children of it."""
     above = request.header(TRACEPARENT)
-    span = tracer.call(None if above is None else parse_traceparent(above))
+    span = tracer.call(None if above is None else parse_traceparent(above), demand.operation.name)
     demand.payload.trace = span.context
     return span
 

@@ -219,7 +219,8 @@ class Parts:
         address = parts.hostname or parts.path
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
         name = DIALECTS[provider.dialect].telemetry_name or provider.id
-        return sender.traced(series, Subject(model.id, deployment.upstream_model, name, address, port))
+        operation = next((row.operation.name for row in DOORS.values() if model.mode in row.operation.modes), CHAT.name)
+        return sender.traced(series, Subject(model.id, deployment.upstream_model, name, address, port, operation))
 
     def _schedule(self, serving: Serving) -> Schedule | None:
         """One worker probes for all; the others do it when nothing has come of that."""

@@ -23,10 +23,11 @@ async def front(request: Request) -> Response:
         found = select(entries, Query())
         deployed = [entry for entry in found if entry.state != "none"]
         ready = [entry for entry in deployed if entry.callable]
-        example = min(ready, key=lambda entry: (entry.demonstration, entry.price_out or 0), default=None)
+        chats = [entry for entry in ready if entry.mode == "chat"]
+        example = min(chats or ready, key=lambda entry: (entry.demonstration, entry.price_out or 0), default=None)
         return {
             "entries": (deployed or found)[:MOST_ROWS],
-            "curl": curl(api, example.id if example else "fairlead-demo"),
+            "curl": curl(api, example.id, example.mode) if example else curl(api, "fairlead-demo"),
             "total": len(found),
             "ready": len(ready),
             "deployed": len(deployed),

@@ -44,6 +44,7 @@ class Entry:
     obstacle: str | None
     demonstration: bool = False
     price_listed: int | None = None
+    mode: str = "chat"
 
     @property
     def callable(self) -> bool:
@@ -51,7 +52,8 @@ class Entry:
 
     @property
     def haystack(self) -> str:
-        return f"{self.id} {self.name} {self.vendor_name} {self.description}".lower()
+        mode = "" if self.mode == "chat" else self.mode
+        return f"{self.id} {self.name} {self.vendor_name} {self.description} {mode}".lower()
 
     @property
     def free(self) -> bool:
@@ -246,6 +248,7 @@ def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:
         obstacle=state.obstacle,
         demonstration=model.demonstration,
         price_listed=_listed(model),
+        mode=model.mode,
     )
 
 

@@ -52,15 +52,20 @@ DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 
 TOKENS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
 
 
+# The conventions' names of operations, where they are not ours.
+NAMES = {"completions": "text_completion"}
+
+
 class Subject(NamedTuple):
     """What attempts are of. `model` as callers know it, `upstream_model` as the provider does. `provider`: the
-    conventions' name for it, or its own here."""
+    conventions' name for it, or its own here. `operation`: the first that serves its mode."""
 
     model: str
     upstream_model: str
     provider: str
     address: str
     port: int | None
+    operation: str = "chat"
 
 
 class _Ended(NamedTuple):
@@ -77,6 +82,7 @@ class _Ended(NamedTuple):
 class _CallEnded(NamedTuple):
     parent: TraceContext | None
     own: TraceContext
+    operation: str
     model: str
     outcome: str
     began_ns: int
@@ -86,10 +92,11 @@ class _CallEnded(NamedTuple):
 class Call:
     """A call under way. Its ids are drawn now, because its attempts end first and name it as their parent."""
 
-    __slots__ = ("_began_ns", "_parent", "_sender", "context")
+    __slots__ = ("_began_ns", "_operation", "_parent", "_sender", "context")
 
-    def __init__(self, sender: Sender, parent: TraceContext | None) -> None:
+    def __init__(self, sender: Sender, parent: TraceContext | None, operation: str) -> None:
         self._sender = sender
+        self._operation = operation
         self._parent = parent
         self._began_ns = time.time_ns()
         span_id = random.getrandbits(64) or 1
@@ -99,7 +106,9 @@ class Call:
             self.context = parent._replace(span_id=span_id)
 
     def end(self, model: str, outcome: str) -> None:
-        self._sender.put(_CallEnded(self._parent, self.context, model, outcome, self._began_ns, time.time_ns()))
+        self._sender.put(
+            _CallEnded(self._parent, self.context, self._operation, model, outcome, self._began_ns, time.time_ns())
+        )
 
 
 class _Ids(RandomIdGenerator):
@@ -185,9 +194,9 @@ class Sender:
     def traced(self, series: Series, subject: Subject) -> Traced:
         return Traced(series, subject, self)
 
-    def call(self, parent: TraceContext | None) -> Call:
+    def call(self, parent: TraceContext | None, operation: str) -> Call:
         """A call begins, as a part of its caller's trace where there is one."""
-        return Call(self, parent)
+        return Call(self, parent, NAMES.get(operation, operation))
 
     def put(self, ended: _Ended | _CallEnded) -> None:
         if self._queue.qsize() < MOST_WAITING:
@@ -213,7 +222,7 @@ class Sender:
         slot = OUTCOME_SLOTS.get(ended.outcome)
         failed = slot not in OK and slot != CALLER_GONE
         attributes = {
-            "gen_ai.operation.name": "chat",
+            "gen_ai.operation.name": ended.operation,
             "gen_ai.request.model": ended.model,
             "fairlead.model": ended.model,
             "fairlead.outcome": ended.outcome,
@@ -222,7 +231,7 @@ class Sender:
             attributes["error.type"] = ended.outcome if ended.outcome in OUTCOMES else "_OTHER"
         self._ids.trace_id, self._ids.span_id = ended.own.trace_id, ended.own.span_id
         span = self._tracer.start_span(
-            f"chat {ended.model}",
+            f"{ended.operation} {ended.model}",
             _below(ended.parent, remote=True),
             kind=SpanKind.SERVER,
             attributes=attributes,
@@ -236,7 +245,7 @@ class Sender:
     def _tell(self, ended: _Ended) -> None:
         subject = ended.subject
         shared: dict[str, str | int | float | bool] = {
-            "gen_ai.operation.name": "chat",
+            "gen_ai.operation.name": subject.operation,
             "gen_ai.provider.name": subject.provider,
             "gen_ai.request.model": subject.upstream_model,
             "server.address": subject.address,
@@ -257,7 +266,7 @@ class Sender:
                 self._tokens.record(tokens, {**shared, "gen_ai.token.type": kind})
                 attributes[f"gen_ai.usage.{kind}_tokens"] = tokens
         span = self._tracer.start_span(
-            f"chat {subject.upstream_model}",
+            f"{subject.operation} {subject.upstream_model}",
             _below(ended.trace),
             kind=SpanKind.CLIENT,
             attributes=attributes,

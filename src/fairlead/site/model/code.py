@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,18 +15,79 @@ class Snippet:
     text: str
 
 
-def curl(api: str, model: str) -> str:
-    body = msgspec.json.encode({"model": model, "messages": [{"role": "user", "content": "Hello!"}]}).decode()
+class Example(NamedTuple):
+    """A call of a model that is for something else than chat. `members`: of its request, beside the model; `python`:
+    how OpenAI's SDK makes it, with `{model}`, "" where it cannot; `file`: where curl puts an answer that is no JSON."""
+
+    path: str
+    members: Mapping[str, Any]
+    python: str = ""
+    file: str = ""
+
+
+EXAMPLES: Mapping[str, Example] = {
+    "embedding": Example(
+        "/embeddings", {"input": "Hello!"},
+        'answer = client.embeddings.create(model={model}, input="Hello!")\nprint(answer.data[0].embedding)',
+    ),
+    "rerank": Example(
+        "/rerank", {"query": "Which one greets?", "documents": ["Hello!", "A harbour."]},
+    ),
+    "moderation": Example(
+        "/moderations", {"input": "Hello!"},
+        'answer = client.moderations.create(model={model}, input="Hello!")\nprint(answer.results[0].flagged)',
+    ),
+    "image": Example(
+        "/images/generations", {"prompt": "A harbour in the morning"},
+        'answer = client.images.generate(model={model}, prompt="A harbour in the morning")\nprint(answer.data[0])',
+    ),
+    "speech": Example(
+        "/audio/speech", {"input": "Hello!", "voice": "alloy"},
+        'answer = client.audio.speech.create(model={model}, input="Hello!", voice="alloy")\n'
+        'answer.write_to_file("hello.mp3")',
+        "hello.mp3",
+    ),
+}  # fmt: skip
+CHAT = Example("/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]})
+
+
+def curl(api: str, model: str, mode: str = "chat") -> str:
+    if mode == "transcription":
+        return (
+            f"curl {api}/audio/transcriptions \\\n"
+            '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'
+            f"  -F model={model} -F file=@hello.mp3"
+        )
+    example = EXAMPLES.get(mode, CHAT)
+    body = msgspec.json.encode({"model": model, **example.members}).decode()
     body = body.replace("'", "'\\''")  # it stands between quotes of a shell
     return (
-        f"curl {api}/chat/completions \\\n"
+        f"curl {api}{example.path} \\\n"
         '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'
         '  -H "Content-Type: application/json" \\\n'
-        f"  -d '{body}'"
+        f"  -d '{body}'" + (f" -o {example.file}" if example.file else "")
     )
 
 
-def snippets(api: str, model: str) -> tuple[Snippet, ...]:
+def snippets(api: str, model: str, mode: str = "chat") -> tuple[Snippet, ...]:
+    """Those that fit what the model is for."""
+    if mode == "chat":
+        return _chats(api, model)
+    shown = [Snippet("curl", curl(api, model, mode))]
+    example = EXAMPLES.get(mode)
+    if example is not None and example.python:
+        call = example.python.replace("{model}", msgspec.json.encode(model).decode())
+        shown.append(Snippet("Python", f"{_CLIENT.format(base=msgspec.json.encode(api).decode())}\n{call}"))
+    return tuple(shown)
+
+
+_CLIENT = """import os
+from openai import OpenAI
+
+client = OpenAI(base_url={base}, api_key=os.environ["FAIRLEAD_API_KEY"])"""
+
+
+def _chats(api: str, model: str) -> tuple[Snippet, ...]:
     name, base, root = (msgspec.json.encode(text).decode() for text in (model, api, api.removesuffix("/v1")))
     python = f"""import os
 from openai import OpenAI

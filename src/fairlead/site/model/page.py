@@ -126,8 +126,8 @@ def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: 
         "known_parameters": PARAMETERS,
         "plan": plan,
         "sums": sums(model, plan),
-        "curl": curl(visit.api, model.id),
-        "snippets": snippets(visit.api, model.id),
+        "curl": curl(visit.api, model.id, model.mode),
+        "snippets": snippets(visit.api, model.id, model.mode),
         "faq": faq,
         "similar": context.similar(model.facts),
         "by_source": by_source(model.facts),
@@ -151,7 +151,7 @@ def _live(snapshot: Snapshot, visit: Visit, model: Model, window: str, measured:
         "measured": measured,
         "total": measured.chosen.total.traffic if measured.chosen else None,
         "serving": tuple(_serving(model, one, one.id in state.broken, measured) for one in model.deployments),
-        "curl": curl(visit.api, model.id),
+        "curl": curl(visit.api, model.id, model.mode),
         "said": Citations(model.facts, visit.language),
     }
 

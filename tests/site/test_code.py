@@ -1,0 +1,36 @@
+"""The calls that a model's page shows fit what the model is for."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import get_args
+
+import pytest
+
+from fairlead.doors.table import DOORS
+from fairlead.site.model.code import curl, snippets
+from fairlead.wire.vocabulary import Mode
+
+API = "https://models.example/v1"
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_a_call_is_made_where_models_of_the_mode_are_served(mode: str) -> None:
+    shown = snippets(API, "a/b", mode)
+    found = re.match(r"curl https://models\.example(\S+) ", shown[0].text)
+    assert found is not None
+    served = {path: row.operation.modes for row in DOORS.values() for path in row.paths}
+    if found[1] != "/v1/audio/transcriptions":
+        assert mode in served[found[1]]
+    if (body := re.search(r"-d '(.*)'", shown[0].text)) is not None:
+        assert json.loads(body[1])["model"] == "a/b"
+    for one in shown:
+        if one.title == "Python":
+            compile(one.text, one.title, "exec")
+            assert '"a/b"' in one.text
+
+
+def test_a_chat_is_shown_for_every_sdk() -> None:
+    assert [one.title for one in snippets(API, "m")] == ["curl", "Python", "TypeScript", "Anthropic"]
+    assert curl(API, "m") == snippets(API, "m")[0].text
