@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from fairlead.errors import ConfigurationError
-from fairlead.store import open_store
+from fairlead.store import database, open_store
 from fairlead.store.database import HEAD
 from fairlead.store.tables import metadata
 
@@ -43,7 +43,7 @@ def test_a_new_directory_is_private_and_its_database_safe(tmp_path: Path) -> Non
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path, database_url: str | None) -> None:
-    store = open_store(tmp_path, database_url)
+    store = open_store(tmp_path, database_url) if database_url else migrated(tmp_path)
     try:
         with store.read() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -52,6 +52,47 @@ def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path, data
         store.close()
     script = ScriptDirectory(str(SOURCE / "fairlead" / "store" / "migrations"))
     assert script.get_current_head() == HEAD
+
+
+def migrated(directory: Path) -> database.Store:
+    """A SQLite file to which every migration was applied."""
+    store = database._sqlite(directory)
+    database._upgrade(store, None)
+    return store
+
+
+def test_a_new_file_is_what_the_migrations_make(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    found = []
+    for store in (open_store(tmp_path / "new"), migrated(tmp_path / "old")):
+        with contextlib.closing(sqlite3.connect(store.directory / "fairlead.db")) as file:
+            schema = file.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
+            # A column or constraint a line; a migration that copies a table keeps the order of the columns alone.
+            parts = [
+                (*row[:3], sorted(line.replace('"', "").strip(" ,\t") for line in (row[3] or "").splitlines()))
+                for row in schema
+            ]
+            tables = {
+                row[1]: (
+                    file.execute(f"PRAGMA table_info({row[1]})").fetchall(),
+                    file.execute(f"SELECT * FROM {row[1]}").fetchall(),
+                )
+                for row in schema
+                if row[0] == "table"
+            }
+            found.append((parts, tables))
+        store.close()
+    assert found[0] == found[1]
+    assert len(found[0][1]) > 10
+
+
+def test_a_new_file_is_made_without_alembic(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from fairlead.store import open_store; open_store(Path(sys.argv[1])).close(); print([name for name in sys.modules if name.startswith('alembic')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_a_failed_block_leaves_nothing(tmp_path: Path, database_url: str | None) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from fairlead.errors import ConfigurationError
+from fairlead.store.tables import alembic_version, metadata, versions
 
-# The newest migration. Alembic is only loaded (a third of a second) when the database is not there yet.
+# The newest migration. Alembic is only loaded (a third of a second) to upgrade, or to create the tables in PostgreSQL.
 HEAD = "0013"
 BUSY_MILLISECONDS = 10_000
 # Of a database that is made now; others keep theirs. Records come many at a time, and each page of them is a few calls
@@ -221,6 +222,25 @@ def _migrate(store: Store) -> None:
             f"(migration {version}; this version supports up to {HEAD}). "
             "Start that version."
         )
+    if version is None and not store.is_shared:
+        _create(store)
+    else:
+        _upgrade(store, version)
+
+
+def _create(store: Store) -> None:
+    """Makes of a new SQLite file what the migrations would (a test compares the two), without Alembic. PostgreSQL names
+    constraints after the tables that migrations made them in, and later migrations need those names."""
+    with store.write() as connection:
+        # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        metadata.create_all(connection, checkfirst=False)
+        connection.execute(versions.insert().values(name="keys", number=1))
+        alembic_version.create(connection)
+        connection.execute(alembic_version.insert().values(version_num=HEAD))
+
+
+def _upgrade(store: Store, version: str | None) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError
@@ -229,8 +249,7 @@ def _migrate(store: Store) -> None:
     config.set_main_option("script_location", "fairlead.store:migrations")
     with store.write() as connection:
         if connection.dialect.name == "sqlite":
-            # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # see `_create`
         else:
             # Other nodes may start at the same moment.
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATION_LOCK})
