@@ -187,8 +187,8 @@ def _is_presentable(body: bytes) -> bool:
 
 def _unpriced(where: str, what: str) -> UnsupportedContent:
     error = UnsupportedContent(
-        f"{where}: {what[:64]!r} is billed beside the price of this model, so this server does not pass it on. Its "
-        "operator can allow it (allow_parameters).",
+        f"{where}: {what[:64]!r} is billed in addition to the price of this model, so this server does not pass "
+        "it on. Its operator can allow it (allow_parameters).",
         param=where.partition(".")[0],
     )
     error.policy = FailurePolicy(elsewhere=True)
