@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -61,17 +62,19 @@ def migrated(directory: Path) -> database.Store:
     return store
 
 
+def plain(statement: str | None) -> str:
+    """What is within the parentheses of a CREATE TABLE."""
+    return (statement or "").replace('"', "").partition("(")[2].rpartition(")")[0].strip()
+
+
 def test_a_new_file_is_what_the_migrations_make(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     found = []
     for store in (open_store(tmp_path / "new"), migrated(tmp_path / "old")):
         with contextlib.closing(sqlite3.connect(store.directory / "fairlead.db")) as file:
             schema = file.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name").fetchall()
-            # A column or constraint a line; a migration that copies a table keeps the order of the columns alone.
-            parts = [
-                (*row[:3], sorted(line.replace('"', "").strip(" ,\t") for line in (row[3] or "").splitlines()))
-                for row in schema
-            ]
+            # A migration that copies a table, or adds a column to one, keeps the order of the columns alone.
+            parts = [(*row[:3], sorted(re.split(r",\s+(?![^()]*\))", plain(row[3])))) for row in schema]
             tables = {
                 row[1]: (
                     file.execute(f"PRAGMA table_info({row[1]})").fetchall(),
