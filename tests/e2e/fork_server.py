@@ -36,6 +36,8 @@ PRELOADED = (
 # An environment that differs in one of these changes what an interpreter does before it runs its first line.
 OF_THE_INTERPRETER = ("PYTHON", "FAIRLEAD_PURE", "LANG", "LC_", "LD_", "MALLOC_", "GLIBC_", "TZ")
 LARGEST_REQUEST = 1 << 20
+ROOT = Path(__file__).parents[2]
+PYTHON = sys.executable
 RUN_SECONDS = 60
 
 
@@ -145,8 +147,8 @@ _lock = threading.Lock()
 def fork_server(environment: Mapping[str, str]) -> ForkServer | None:
     """This process's, or None where a process with this environment must be started by itself."""
     global _server  # noqa: PLW0603 - one for pytest's process, whichever folders' tests it runs
-    if not hasattr(os, "pidfd_open"):
-        return None
+    if not hasattr(os, "pidfd_open") or Path.cwd() != ROOT or sys.executable != PYTHON:
+        return None  # PYTHONPATH is relative: elsewhere these are not the sources
     with _lock:
         if _server is None:
             _server = ForkServer(environment)

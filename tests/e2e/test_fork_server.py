@@ -129,6 +129,10 @@ def test_a_module_is_run_as_python_runs_it(server: ForkServer, environment: Mapp
     assert answers == [0, 2]
 
 
-def test_what_would_change_the_interpreter_is_not_forked(environment: Mapping[str, str]) -> None:
+def test_what_would_change_the_interpreter_or_its_modules_is_not_forked(
+    environment: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("FAIRLEAD_PURE", "PYTHONWARNINGS", "LC_ALL"):
         assert fork_server({**environment, name: "other"}) is None
+    monkeypatch.chdir(tmp_path)
+    assert fork_server(environment) is None

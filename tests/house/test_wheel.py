@@ -58,7 +58,7 @@ def test_a_gateway_installed_from_the_pure_wheel_answers(tmp_path: Path, monkeyp
         [sys.executable, "-c", "import fairlead; print(fairlead.__file__)"], env={**os.environ, "PYTHONPATH": "src"}
     )
     with (
-        serving(tmp_path, engine=True) as served,
+        serving(tmp_path, engine=True, forked=False) as served,
         openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key) as client,
     ):
         answer = client.chat.completions.create(
