@@ -12,8 +12,8 @@ from msgspec import Raw, Struct
 from fairlead.wire.chat_shapes import Call, Message, PlainMessage
 
 __all__ = [
-    "CountedMessage", "CountedPlainMessage", "Item", "Members", "PartItem", "TooMany", "ToolItem",
-    "counted_documents", "counted_texts",
+    "CountedMessage", "CountedPlainMessage", "Item", "Members", "PartItem", "TextItem", "TooMany",
+    "ToolItem", "counted_texts",
     "decode_counted", "decode_members", "holds_more",
 ]  # fmt: skip
 
@@ -115,31 +115,10 @@ def counted_texts(text: bytes | Raw, most: int) -> list[str]:
     return [one.text for one in _texts.decode(text)]
 
 
-class _Document:
-    """A string or an object in a list, which counts."""
+class TextItem(Item, gc=False):
+    """An object in a list with a text."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-def _document(_type: type, value: Any) -> _Document:
-    if type(value) is not str and type(value) is not dict:
-        raise ValueError("not a document")
-    _countdown.left -= 1
-    if _countdown.left < 0:
-        raise TooMany
-    return _Document(value)
-
-
-_documents: Final = msgspec.json.Decoder(list[_Document], dec_hook=_document)
-
-
-def counted_documents(text: bytes | Raw, most: int) -> list[Any]:
-    """A list of strings and objects. Raises as `counted_texts`."""
-    _countdown.left = most
-    return [one.value for one in _documents.decode(text)]
+    text: str
 
 
 class _Name:

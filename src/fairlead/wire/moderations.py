@@ -12,8 +12,9 @@ from fairlead.errors import InvalidRequest, UpstreamInvalid
 from fairlead.wire import media
 from fairlead.wire.apis import MODERATIONS
 from fairlead.wire.body import members_of
-from fairlead.wire.bounds import MOST_INPUTS
-from fairlead.wire.counting import TooMany, counted_documents
+from fairlead.wire.bounds import MOST_INPUTS, MOST_PARTS
+from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.counting import Item, TooMany, counted_texts, decode_counted
 from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.media import check_media
 from fairlead.wire.operation_request import TEXT, OperationRequest, Rules, required
@@ -28,6 +29,15 @@ _encode: Final = msgspec.json.encode
 _string: Final = msgspec.json.Decoder(str)
 
 
+class _Part(Item, gc=False):
+    type: str = ""
+    text: str | None = None
+    image_url: Raw = NULL
+
+
+_parts: Final = msgspec.json.Decoder(list[_Part])
+
+
 class ModerationRequest(OperationRequest):
     """`inputs`: the texts that have a result each, or one for all parts; `texts`: everything that is text; `media`: as
     bits of `wire/media.py`; `images`: how many."""
@@ -40,30 +50,31 @@ class ModerationRequest(OperationRequest):
             fields.setdefault("model", DEFAULT_MODEL)
         super().__init__(fields, PARAMETERS, body, ("input",))
         found = _inputs(required(fields, "input"))
-        self.input = Raw(_encode(found))
         self.media = 0
         self.images = 0
+        self.texts: list[str] = []
         if isinstance(found, str):
             self.texts, self.results = [found], 1
+            self.input = Raw(_encode(found))
         elif isinstance(found[0], str):
-            if not all(isinstance(one, str) for one in found):
-                raise InvalidRequest(f"input must be {_WANTED}.", param="input")
             self.texts, self.results = found, len(found)
+            self.input = Raw(_encode(found))
         else:
-            self.texts, self.results = [], 1
-            for at, part in enumerate(found):
-                self._add_part(part, at)
+            self.results = 1
+            self.input = Raw(_encode([self._part(part, at) for at, part in enumerate(found)]))
 
-    def _add_part(self, part: Any, at: int) -> None:
+    def _part(self, part: _Part, at: int) -> dict[str, Any]:
+        """As it is sent: nothing but what was looked at."""
         here = f"input[{at}]"
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "text" and isinstance(part.get("text"), str):
-            self.texts.append(part["text"])
-        elif kind == "image_url":
-            self.media |= media.IMAGE | check_media(Raw(_encode(part)), "image_url", "user", here)
-            self.images += 1
-        else:
+        if part.type == "text" and part.text is not None:
+            self.texts.append(part.text)
+            return {"type": "text", "text": part.text}
+        if part.type != "image_url" or part.image_url == NULL:
             raise InvalidRequest(f"{here} must be a part of type text or image_url.", param=here)
+        sent = {"type": "image_url", "image_url": part.image_url}
+        self.media |= media.IMAGE | check_media(Raw(_encode(sent)), "image_url", "user", here)
+        self.images += 1
+        return sent
 
 
 def parse_moderation(body: bytes) -> ModerationRequest:
@@ -72,13 +83,19 @@ def parse_moderation(body: bytes) -> ModerationRequest:
 
 
 def _inputs(raw: Raw) -> Any:
+    """A text, texts, or parts."""
+    start = bytes(memoryview(raw)[:64]).lstrip(b"[ \t\r\n")[:1]
+    most = MOST_PARTS if start == b"{" else MOST_INPUTS
+    found: Any
     try:
-        found: Any = _string.decode(raw) if memoryview(raw)[0] == 0x22 else counted_documents(raw, MOST_INPUTS)
+        if memoryview(raw)[0] == 0x22:
+            return _string.decode(raw)
+        found = decode_counted(_parts, raw, most) if start == b"{" else counted_texts(raw, most)
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequest(f"input must be {_WANTED}.", param="input") from None
     except TooMany:
-        raise InvalidRequest(f"input has more than {MOST_INPUTS:,} inputs.", param="input") from None
-    if not found and not isinstance(found, str):
+        raise InvalidRequest(f"input has more than {most:,} entries.", param="input") from None
+    if not found:
         raise InvalidRequest("input must not be empty.", param="input")
     return found
 

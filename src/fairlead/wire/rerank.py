@@ -11,7 +11,7 @@ from fairlead.errors import InvalidRequest
 from fairlead.wire.apis import RERANK
 from fairlead.wire.body import members_of
 from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_INPUTS
-from fairlead.wire.counting import TooMany, counted_documents
+from fairlead.wire.counting import TextItem, TooMany, counted_texts, decode_counted
 from fairlead.wire.operation_request import FLAG, TEXT, OperationRequest, Rules, required, rule
 
 _Positive = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -30,6 +30,11 @@ CHUNK_TOKENS: Final = 500
 # Of a chunk, where the query takes the rest of it.
 LEAST_CHUNK_TOKENS: Final = 50
 _query: Final = rule(Annotated[str, Meta(min_length=1)], "a string that is not empty", LONGEST_PARAMETER * 16)
+# Of a longer list of documents each is decoded no further than its text.
+MOST_MIXED_BYTES: Final = 262_144
+_mixed: Final = msgspec.json.Decoder(list[str | dict[str, Raw]])
+_objects: Final = msgspec.json.Decoder(list[TextItem])
+_string: Final = msgspec.json.Decoder(str)
 _WANTED: Final = f"a list of up to {MOST_INPUTS:,} texts, or of objects with a text"
 
 
@@ -46,7 +51,7 @@ class RerankRequest(OperationRequest):
         self.query: str = self.values["query"]
         for name in ("query", "top_n", "return_documents", "rank_fields"):
             self.given.pop(name, None)
-        self.originals = _documents(required(fields, "documents"))
+        self.originals = _documents(required(fields, "documents"), with_fields="rank_fields" in self.values)
         fields_ranked: list[str] | None = self.values.get("rank_fields")
         self.documents = [_text(one, at, fields_ranked) for at, one in enumerate(self.originals)]
         self.top: int = min(self.values.get("top_n", len(self.documents)), len(self.documents))
@@ -70,13 +75,24 @@ def parse_rerank(body: bytes) -> RerankRequest:
     return RerankRequest(body)
 
 
-def _documents(raw: Raw) -> list[Any]:
+def _documents(raw: Raw, *, with_fields: bool) -> list[Any]:
+    """Texts, and objects. Of a long list all must be of one kind; its objects are read for their text alone."""
+    if len(raw) > MOST_MIXED_BYTES and with_fields:
+        raise InvalidRequest(f"rank_fields needs documents of at most {MOST_MIXED_BYTES:,} bytes.", param="rank_fields")
+    found: list[Any]
     try:
-        found = counted_documents(raw, MOST_INPUTS)
+        if len(raw) <= MOST_MIXED_BYTES:
+            found = _mixed.decode(raw)
+        elif bytes(memoryview(raw)[1:64]).lstrip(b" \t\r\n")[:1] == b'"':
+            found = counted_texts(raw, MOST_INPUTS)
+        else:
+            found = [{"text": one.text} for one in decode_counted(_objects, raw, MOST_INPUTS)]
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequest(f"documents must be {_WANTED}.", param="documents") from None
     except TooMany:
-        raise InvalidRequest(f"There are more than {MOST_INPUTS:,} documents.", param="documents") from None
+        found = []
+    if len(found) > MOST_INPUTS or (not found and len(raw) > MOST_MIXED_BYTES):
+        raise InvalidRequest(f"There are more than {MOST_INPUTS:,} documents.", param="documents")
     if not found:
         raise InvalidRequest("documents must not be empty.", param="documents")
     return found
@@ -87,9 +103,15 @@ def _text(document: Any, at: int, fields: list[str] | None) -> str:
     if isinstance(document, str):
         return document
     if fields is not None:
-        return "\n".join(f"{name}: {document[name]}" for name in fields if name in document)
+        return "\n".join(f"{name}: {_shown(document[name])}" for name in fields if name in document)
     text = document.get("text")
-    if not isinstance(text, str):
+    try:
+        return text if isinstance(text, str) else _string.decode(text or b"")
+    except msgspec.DecodeError:
         where = f"documents[{at}]"
-        raise InvalidRequest(f"{where} must be a string, or an object with a text.", param=where)
-    return text
+        raise InvalidRequest(f"{where} must be a string, or an object with a text.", param=where) from None
+
+
+def _shown(value: Raw) -> str:
+    """A string as its text, anything else as JSON."""
+    return _string.decode(value) if memoryview(value)[0] == 0x22 else bytes(value).decode()
