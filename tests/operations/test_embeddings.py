@@ -214,20 +214,52 @@ def test_what_one_provider_leaves_out_another_one_serves(tmp_path: Path, upstrea
         served(tmp_path, text, test)
 
 
+COST = 'cost = { input = "1", output = "1", request = "0.1" }\nmax_inputs = 1\n'
+
+
 def test_parts_that_were_answered_before_one_failed_are_the_operators_cost(
     tmp_path: Path, upstream: ScriptedUpstream
 ) -> None:
-    upstream.enqueue(Reply(prompt_tokens=3), Reply(status=400, delay_seconds=0.3))
+    upstream.enqueue(*[Reply(prompt_tokens=3)] * 2, Reply(status=500, delay_seconds=0.5))
 
     async def test(it: Gateway) -> None:
-        answer = await it.post(PATH, {"model": "m", "input": ["a", "b"]})
-        assert answer.status == 400
+        answer = await it.post(PATH, {"model": "m", "input": ["a", "b", "c"]})
+        assert answer.status == 502
         record = await it.last()
-        assert record.price == 0
-        assert record.cost in (None, 0, 3_000_000)
+        assert (record.price, record.cost) == (0, 6 * 1_000_000 + 2 * 10**11)
 
-    extra = 'cost = { input = "1", output = "1" }\nmax_inputs = 1\n'
-    served(tmp_path, provider(upstream.url) + model("embedding", more=extra), test)
+    served(tmp_path, provider(upstream.url) + model("embedding", more=COST), test)
+
+
+def test_who_leaves_a_batch_pays_for_the_parts_that_were_answered(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    upstream.enqueue(*[Reply(prompt_tokens=3)] * 2, Reply(delay_seconds=60))
+
+    async def test(it: Gateway) -> None:
+        await leave(it, upstream, {"model": "m", "input": ["a", "b", "c"]}, requests=3)
+        await until(lambda: upstream.cancelled == 1)
+        await asyncio.sleep(0.1)
+        record = await it.last()
+        assert (record.outcome, record.prompt) == ("caller_gone", 6)
+        assert record.price == 6 * 2_000_000 + 5 * 10**11, "one request"
+        assert record.cost == 6 * 1_000_000 + 2 * 10**11, "two of the provider's"
+
+    served(tmp_path, provider(upstream.url, dialect="vllm") + model("embedding", more=COST), test)
+
+
+async def leave(it: Gateway, upstream: ScriptedUpstream, body: dict[str, Any], requests: int = 1) -> None:
+    """Asks, and disconnects when that many requests have reached the provider and were answered, if they are."""
+    _, writer = await asyncio.open_connection("127.0.0.1", it.it.port)
+    text = json.dumps(body).encode()
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {it.it.key}\r\ncontent-length: {len(text)}\r\n\r\n"
+    )
+    before = len(upstream.requests)
+    writer.write(head.encode() + text)
+    await until(lambda: len(upstream.requests) >= before + requests)
+    await asyncio.sleep(0.3)
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @pytest.mark.parametrize("fault", [Fault.MISSING_USAGE, Fault.ZERO_USAGE])
@@ -371,22 +403,10 @@ def test_an_engine_is_left_and_a_provider_is_read_to_its_end_when_the_caller_lea
 ) -> None:
     upstream.default = Reply(delay_seconds=1.0)
 
-    async def leave(it: Gateway, name: str) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", it.it.port)
-        body = json.dumps({"model": name, "input": "x"}).encode()
-        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {it.it.key}\r\ncontent-length: {len(body)}\r\n\r\n"
-        before = len(upstream.requests)
-        writer.write(head.encode() + body)
-        await until(lambda: len(upstream.requests) > before)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-        del reader
-
     async def test(it: Gateway) -> None:
-        await leave(it, "engine")
+        await leave(it, upstream, {"model": "engine", "input": "x"})
         await until(lambda: upstream.cancelled == 1)
-        await leave(it, "hosted")
+        await leave(it, upstream, {"model": "hosted", "input": "x"})
         await asyncio.sleep(1.2)
         found = {record.model: record for record in await it.records()}
         assert (found["engine"].outcome, found["engine"].price) == ("caller_gone", 0)

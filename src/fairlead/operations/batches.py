@@ -28,10 +28,16 @@ class Parts:
         self.answers: dict[int, Answer] = {}
 
     @property
-    def usage(self) -> Usage | None:
+    def billed(self) -> Usage | None:
+        """By the provider, for each of the calls."""
         found = [answer.usage for answer in self.answers.values()]
         known = [usage for usage in found if usage is not None]
         return total(known) if known else None
+
+    @property
+    def usage(self) -> Usage | None:
+        billed = self.billed
+        return None if billed is None else as_one_request(billed)
 
     def delivered(self) -> str:
         return ""
@@ -102,6 +108,7 @@ class CallsOfABatch:
         if status != 200:
             raise adapter.error(status, exchange.headers, await exchange.read())
         self._parts.answers[at] = adapter.plain(call, await exchange.read())
+        self._attempt.billed = self._parts.billed
 
 
 def total(found: Sequence[Usage]) -> Usage:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from fairlead.errors import UpstreamInvalid
-from fairlead.operations.batches import CallsOfABatch, Parts, as_one_request, total
+from fairlead.operations.batches import CallsOfABatch, Parts
 from fairlead.routing.attempt import Attempt
 from fairlead.routing.demand import Batch, Demand
 from fairlead.routing.needs import BATCH
@@ -111,12 +111,9 @@ class SplitBatch:
         calls: list[Callable[[], Call]] = [partial(_call, to_vendor, whole, part) for part in self._parts]
         found = await CallsOfABatch(attempt, calls, parts).answers()
         attempt.calls = 1
-        usages = [one.usage for one in found]
-        known = [usage for usage in usages if usage is not None]
-        usage = None
-        if len(known) == len(found) and known:
-            attempt.billed = total(known)
-            usage = as_one_request(attempt.billed)
+        usage = parts.usage
+        if any(one.usage is None for one in found):  # what one of them leaves out is counted, of all
+            attempt.billed = usage = None
         answers = [one for one in found if isinstance(one, EmbeddingsAnswer)]
         return joined(answers, usage)
 

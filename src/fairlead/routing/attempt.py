@@ -225,6 +225,8 @@ class Attempt:
         text = answer.delivered() if answer is not None and self.upstream.costs else ""
         if answer is not None and not text and self.upstream.costs and not self.operation.is_empty(text):
             usage = self._reported_so_far(answer)  # by those of several calls that were answered
+            if usage is not None and self.billed is not None:
+                usage = self.billed
         elif answer is not None and text:
             counted = await count(self.upstream, self.prompt, text, self.calls)
             reported = answer.usage
@@ -251,7 +253,7 @@ class Attempt:
                 billed=None if splice is None else counted.usage,
             )  # fmt: skip
         elif not self.operation.is_empty(text) and (reported := self._reported_so_far(self.answer)) is not None:
-            self.bill.settle(self.upstream.deployment.sheet, reported, self.left)
+            self.bill.settle(self.upstream.deployment.sheet, reported, self.left, billed=self.billed)
 
     def _reported_so_far(self, answer: Answer) -> Usage | None:
         reported = answer.usage
