@@ -266,3 +266,45 @@ def test_a_thousand_at_once(tmp_path: Path, upstream: ScriptedUpstream) -> None:
         assert {record.price for record in await it.records()} == {picodollars(4, 6)}
 
     served(tmp_path, everywhere(upstream), test)
+
+
+def test_mistral_fills_a_gap_and_its_answer_of_a_chat_is_a_completion(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    """Its endpoint is `/fim/completions`, and its answers are those of a chat."""
+    usage = {"prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x + 1"}, "finish_reason": "stop"}
+    whole = {"id": "f", "object": "chat.completion", "created": 1, "model": "up-mistral", "choices": [choice]}
+    chunks: list[dict[str, Any]] = [
+        {"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": None}
+        for text in ("", "x +", " 1")
+    ]
+    chunks.append({"index": 0, "delta": {"content": ""}, "finish_reason": "length"})
+    events = [{**whole, "object": "chat.completion.chunk", "choices": [chunk]} for chunk in chunks]
+    events[-1]["usage"] = usage
+    stream = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+
+    async def test(it: Gateway) -> None:
+        upstream.enqueue(Reply(body=json.dumps({**whole, "usage": usage})))
+        upstream.enqueue(Reply(body=stream, headers={"content-type": "text/event-stream"}))
+        async with openai.AsyncOpenAI(base_url=it.url, api_key=it.it.key, max_retries=0) as sdk:
+            asked: Any = {"model": "mistral", "prompt": "def f(x): return ", "suffix": "\n", "seed": 7, "max_tokens": 6}
+            answer = await sdk.completions.create(**asked)
+            assert (answer.choices[0].text, answer.choices[0].finish_reason, answer.model) == (
+                "x + 1",
+                "stop",
+                "mistral",
+            )
+            found = [chunk async for chunk in await sdk.completions.create(**asked, stream=True)]
+            assert "".join(chunk.choices[0].text for chunk in found) == "x + 1"
+            assert found[-1].choices[0].finish_reason == "length"
+            assert {chunk.object for chunk in found} == {"text_completion"}
+            sent = upstream.requests[-1]
+            assert sent.path == "/v1/fim/completions"
+            assert (sent.json["suffix"], sent.json["random_seed"]) == ("\n", 7)
+            for refused in ({"n": 2}, {"prompt": ["a", "b"]}, {"prompt": [1, 2]}, {"echo": True}):
+                with pytest.raises(openai.BadRequestError):
+                    await sdk.completions.create(**{**asked, **refused})
+        assert [record.price for record in (await it.records())[:2]] == [picodollars(4, 6)] * 2
+
+    served(tmp_path, provider(upstream.url, "mistral", "mistral") + model("chat", "mistral", name="mistral"), test)

@@ -19,11 +19,13 @@ Clock = Callable[[], float]
 @dataclass(frozen=True, slots=True)
 class Carried:
     """What a dialect makes of the parameters of an operation other than chat: `renames`; `lacks`: what it is never
-    sent; `knows`: names outside the API that it has words for."""
+    sent; `knows`: names outside the API that it has words for. `as_chat`: its completions are written as answers of a
+    chat, to one prompt."""
 
     renames: Mapping[str, str] = field(default_factory=dict)
     lacks: frozenset[str] = frozenset()
     knows: frozenset[str] = frozenset()
+    as_chat: bool = False
 
 
 USUAL = Carried()

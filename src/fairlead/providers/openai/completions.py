@@ -30,7 +30,7 @@ HARMLESS: Final = frozenset({
     "repetition_penalty", "response_format", "structured_outputs", "top_k",
 })  # fmt: skip
 # Without these an answer would be another one than was asked for.
-ESSENTIAL: Final = ("best_of", "echo", "suffix")
+ESSENTIAL: Final = ("best_of", "echo", "logprobs", "n", "suffix")
 INCLUDE_USAGE: Final = Raw(b'{"include_usage":true}')
 
 
@@ -89,6 +89,8 @@ class OpenAICompletions:
         """Raises NotTranslated for what this upstream has no word for and the answer depends on."""
         dialect = self._binding.dialect
         missing = [name for name in ESSENTIAL if name in self._carried.lacks and name in request.given]
+        if self._carried.as_chat and (request.prompts.texts is None or len(request.prompts) > 1):
+            raise NotTranslated(("prompt",), "This model's provider completes one text at a time.")
         if missing:
             raise NotTranslated(missing, f"This model's provider does not offer {missing[0]} for completions.")
         members, dropped = members_for(request, dialect, COMPLETIONS, HARMLESS)
@@ -103,19 +105,27 @@ class OpenAICompletions:
             members["stream"] = Raw(b"true")
             if dialect.asks_usage:
                 members["stream_options"] = INCLUDE_USAGE
-        body = body_of(self._binding.upstream_model, members, prompt=request.prompts.raw)
+        prompt = request.prompts.raw
+        if self._carried.as_chat and request.prompts.texts is not None:
+            prompt = Raw(_encode(request.prompts.texts[0]))
+        body = body_of(self._binding.upstream_model, members, prompt=prompt)
         return CompletionCall(
             body, stream, dropped, request.include_usage, request.answers, "", self._binding.path, request=request
         )
 
     def relay(self, call: CompletionCall) -> CompletionRelay:
-        return CompletionRelay(self._public, call)
+        return CompletionRelay(self._public, call, self._text_events())
 
     def assembler(self, call: CompletionCall) -> CompletionAssembler:
-        return CompletionAssembler(self._public, call)
+        return CompletionAssembler(self._public, call)  # of engines alone, which write completions as such
+
+    def _text_events(self) -> TextEvents | None:
+        return TextEvents() if self._carried.as_chat else None
 
     def plain(self, call: CompletionCall, body: bytes) -> CompletionAnswer:
         """Raises UpstreamError."""
+        if self._carried.as_chat:
+            body = _as_text(body)
         needle = b'"model":%b' % bytes(self._model)
         whole = plain_answer(body, self._model, needle, self._public, b'"model":%b' % self._public)
         chunk: _Chunk = document(_chunk, body, "completion")
@@ -125,6 +135,60 @@ class OpenAICompletions:
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         return upstream_error(status, headers, body)
+
+
+class _ChatText(Struct):
+    content: str | None = None
+
+
+class _ChatChoice(Struct):
+    index: Index = 0
+    message: _ChatText | None = None
+    delta: _ChatText | None = None
+    finish_reason: str | None = None
+
+
+class _ChatDocument(Struct):
+    id: str = ""
+    created: int = 0
+    model: str = ""
+    choices: list[_ChatChoice] = []
+    usage: Raw = NULL
+    error: Raw = NULL
+
+
+_chat_document: Final = msgspec.json.Decoder(_ChatDocument)
+
+
+def _as_text(body: bytes) -> bytes:
+    """A chat completion, or a chunk of one, as a completion."""
+    found: _ChatDocument = document(_chat_document, body, "completion")
+    if found.error != NULL:
+        return body
+    made: dict[str, Any] = {"id": found.id, "object": "text_completion", "created": found.created, "model": found.model}
+    made["choices"] = [
+        {
+            "index": one.index,
+            "text": ((one.message or one.delta or _ChatText()).content) or "",
+            "logprobs": None,
+            "finish_reason": one.finish_reason,
+        }
+        for one in found.choices
+    ]
+    if found.usage != NULL:
+        made["usage"] = found.usage
+    return _encode(made)
+
+
+class TextEvents:
+    """The events of a chat as those of a completion."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+
+    def feed(self, data: bytes) -> bytes:
+        found = [payload if payload == DONE else _as_text(payload) for payload in self._reader.feed(data)]
+        return b"".join([b"data: %b\n\n" % payload for payload in found])
 
 
 class _Written:
@@ -186,7 +250,8 @@ class CompletionRelay:
 
     error_event: Final = None
 
-    def __init__(self, public: bytes, call: CompletionCall) -> None:
+    def __init__(self, public: bytes, call: CompletionCall, text_events: TextEvents | None = None) -> None:
+        self._text_events = text_events
         self._relay = ChatRelay(public, call)
         self._request: CompletionsRequest = call.request
         self._written = _Written(call.request)
@@ -209,6 +274,8 @@ class CompletionRelay:
         return _choices(self._relay.choices, self._request)
 
     def feed(self, data: bytes) -> bytes:
+        if self._text_events is not None:
+            data = self._text_events.feed(data)
         out = self._relay.feed(data)
         for payload in self._reader.feed(out):
             try:
@@ -221,7 +288,8 @@ class CompletionRelay:
         return self._written.text()
 
     def finish(self) -> bytes:
-        return self._relay.finish()
+        rest = b"" if self._text_events is None or self.done else self.feed(b"\n\n")
+        return rest + self._relay.finish()
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         return self._relay.end(members, counted)

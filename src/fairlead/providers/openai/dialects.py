@@ -53,8 +53,29 @@ ROWS: tuple[Dialect, ...] = (
         short_tool_ids=True,
         incapable=frozenset({"video"}),
         own_parts=True,
-        operations=frozenset({CHAT, EMBEDDINGS, MODERATIONS}),
-        carried={EMBEDDINGS: Carried({"dimensions": "output_dimension"}, frozenset({"user"}))},
+        operations=frozenset({CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS}),
+        # https://docs.mistral.ai/api/#tag/fim: a gap is filled, with or without a suffix
+        paths={COMPLETIONS: "/fim/completions"},
+        carried={
+            COMPLETIONS: Carried(
+                {"seed": "random_seed"},
+                frozenset(
+                    {
+                        "best_of",
+                        "echo",
+                        "frequency_penalty",
+                        "logit_bias",
+                        "logprobs",
+                        "n",
+                        "presence_penalty",
+                        "user",
+                    }
+                ),
+                frozenset({"min_tokens"}),
+                as_chat=True,
+            ),
+            EMBEDDINGS: Carried({"dimensions": "output_dimension"}, frozenset({"user"})),
+        },
     ),
     Dialect(
         "vllm",
