@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from fairlead.doors.door import Door, ModelShape, StoringDoor
 from fairlead.doors.gemini.door import GOOGLE_GEMINI
@@ -25,12 +25,8 @@ from fairlead.operations.moderations import MODERATIONS
 from fairlead.operations.rerank import RERANK
 from fairlead.operations.speech import TEXT_TO_SPEECH
 from fairlead.routing.demand import Operation
-from fairlead.wire import apis
-from fairlead.wire.completions import parse_completions
-from fairlead.wire.embeddings import parse_embeddings
+from fairlead.wire import apis, completions, embeddings, moderations, rerank
 from fairlead.wire.images import parse_images
-from fairlead.wire.moderations import parse_moderation
-from fairlead.wire.rerank import parse_rerank
 from fairlead.wire.speech import parse_speech
 
 
@@ -40,8 +36,8 @@ class DoorRow:
     `/v1beta/models/{model}`, and with an action behind it (`/v1beta/models/{model}:generateContent`).
 
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
-    `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted. `request_id`: another name of the
-    header with the request id, which its clients know. `counted`: the answer to a count. `models`: how its clients list
+    `schemas`, which it brings, or in `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted.
+    `request_id`: another name of the header with the request id, which its clients know. `counted`: the answer to a count. `models`: how its clients list
     models; None: as OpenAI's. `outlines`: its door reads long bodies by their outline, which
     is made first (`wire/outline.py`). `digests`: it promises bodies to the byte, and receipts get digests of them.
     `storing`: the door where answers are stored; None: those of this row never are.
@@ -55,6 +51,7 @@ class DoorRow:
     details: str = ""
     body: str = "Object"
     answer: str = "Object"
+    schemas: Mapping[str, Any] = field(default_factory=dict)
     streams: bool = True
     count_paths: tuple[str, ...] = ()
     counted: bytes = b'{"input_tokens":%d}'
@@ -109,34 +106,34 @@ _ROWS: Final = (
     ),
     DoorRow(
         "openai_completions", ("/v1/completions",), COMPLETIONS,
-        OpenAIDoor(apis.COMPLETIONS, COMPLETIONS, parse_completions),
+        OpenAIDoor(apis.COMPLETIONS, COMPLETIONS, completions.parse_completions),
         "Continue a text, whole or as a stream of server-sent events.",
         "OpenAI's completions, which came before chat: no template is put around the prompt. `max_tokens` is 16 unless "
         "given. Deployments whose provider has no completions are not called. `usage` also has the cost of the call.",
-        "CompletionRequest", "TextCompletion",
+        "CompletionRequest", "TextCompletion", completions.SCHEMAS,
     ),
     DoorRow(
         "openai_embeddings", ("/v1/embeddings",), EMBEDDINGS,
-        OpenAIDoor(apis.EMBEDDINGS, EMBEDDINGS, parse_embeddings),
+        OpenAIDoor(apis.EMBEDDINGS, EMBEDDINGS, embeddings.parse_embeddings),
         "Create embeddings.",
         "OpenAI's embeddings, of models whose mode is `embedding`. More inputs than a deployment takes at once are "
         "split and their vectors joined in order. `usage` also has the cost of the call.",
-        "EmbeddingsRequest", "Embeddings", streams=False,
+        "EmbeddingsRequest", "Embeddings", embeddings.SCHEMAS, streams=False,
     ),
     DoorRow(
         "openai_moderations", ("/v1/moderations",), MODERATIONS,
-        OpenAIDoor(apis.MODERATIONS, MODERATIONS, parse_moderation),
+        OpenAIDoor(apis.MODERATIONS, MODERATIONS, moderations.parse_moderation),
         "Classify texts and images as harmful or not.",
         "OpenAI's moderations, of models whose mode is `moderation`; without `model`, of `omni-moderation-latest`. "
         "`usage` has the tokens and the cost of the call.",
-        "ModerationRequest", "Moderation", streams=False,
+        "ModerationRequest", "Moderation", moderations.SCHEMAS, streams=False,
     ),
     DoorRow(
-        "cohere_rerank", ("/v1/rerank", "/v2/rerank"), RERANK, OpenAIDoor(apis.RERANK, RERANK, parse_rerank),
+        "cohere_rerank", ("/v1/rerank", "/v2/rerank"), RERANK, OpenAIDoor(apis.RERANK, RERANK, rerank.parse_rerank),
         "Rank documents by how well they answer a query.",
         "As Cohere and Jina have it, of models whose mode is `rerank`. `request` of a price is charged for each search "
         "unit (`meta.billed_units`): a query with up to 100 documents. `usage` has the tokens and the cost.",
-        "RerankRequest", "Ranking", streams=False,
+        "RerankRequest", "Ranking", rerank.SCHEMAS, streams=False,
     ),
     DoorRow(
         "openai_images", ("/v1/images/generations",), DRAW, OpenAIDoor(apis.IMAGES, DRAW, parse_images),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw
 
@@ -99,3 +100,56 @@ class CompletionsRequest(OperationRequest):
 def parse_completions(body: bytes) -> CompletionsRequest:
     """Raises InvalidRequest (`param` names what is wrong)."""
     return CompletionsRequest(body)
+
+
+# For /openapi.json.
+SCHEMAS: Final[Mapping[str, Any]] = {
+    "CompletionRequest": {
+        "type": "object",
+        "required": ["model", "prompt"],
+        "properties": {
+            "model": {"type": "string", "description": "The id of a model."},
+            "prompt": {
+                "description": "A text, a list of texts, a list of tokens, or a list of such lists.",
+                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}],
+            },
+            "max_tokens": {"type": "integer", "minimum": 0, "default": 16},
+            "suffix": {"type": "string", "description": "What comes behind the answer."},
+            "echo": {"type": "boolean", "default": False},
+            "n": {"type": "integer", "minimum": 1, "default": 1},
+            "best_of": {"type": "integer", "minimum": 1},
+            "logprobs": {"type": "integer", "minimum": 0},
+            "stop": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+            "temperature": {"type": "number"},
+            "top_p": {"type": "number"},
+            "stream": {"type": "boolean", "default": False},
+            "stream_options": {"type": "object"},
+        },
+        "additionalProperties": True,
+    },
+    "TextCompletion": {
+        "type": "object",
+        "required": ["id", "object", "created", "model", "choices"],
+        "properties": {
+            "id": {"type": "string"},
+            "object": {"const": "text_completion"},
+            "created": {"type": "integer"},
+            "model": {"type": "string"},
+            "choices": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["index", "text", "finish_reason"],
+                    "properties": {
+                        "index": {"type": "integer"},
+                        "text": {"type": "string"},
+                        "logprobs": {"type": ["object", "null"]},
+                        "finish_reason": {"type": ["string", "null"]},
+                    },
+                },
+            },
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
+}

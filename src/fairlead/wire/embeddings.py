@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -42,3 +43,48 @@ class EmbeddingsRequest(OperationRequest):
 def parse_embeddings(body: bytes) -> EmbeddingsRequest:
     """Raises InvalidRequest (`param` names what is wrong)."""
     return EmbeddingsRequest(body)
+
+
+# For /openapi.json.
+SCHEMAS: Final[Mapping[str, Any]] = {
+    "EmbeddingsRequest": {
+        "type": "object",
+        "required": ["model", "input"],
+        "properties": {
+            "model": {"type": "string", "description": "The id of a model."},
+            "input": {
+                "description": "A text, a list of texts, a list of tokens, or a list of such lists.",
+                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}],
+            },
+            "encoding_format": {"enum": ["float", "base64"], "default": "float"},
+            "dimensions": {"type": "integer", "minimum": 1},
+            "user": {"type": "string"},
+        },
+        "additionalProperties": True,
+    },
+    "Embeddings": {
+        "type": "object",
+        "required": ["object", "data", "model", "usage"],
+        "properties": {
+            "object": {"const": "list"},
+            "data": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["object", "index", "embedding"],
+                    "properties": {
+                        "object": {"const": "embedding"},
+                        "index": {"type": "integer"},
+                        "embedding": {
+                            "description": "Numbers, or base64 of little-endian floats of 32 bits.",
+                            "anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}],
+                        },
+                    },
+                },
+            },
+            "model": {"type": "string"},
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
+}

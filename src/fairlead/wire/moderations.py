@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -148,3 +148,42 @@ def checked_verdicts(found: Sequence[Verdict], request: ModerationRequest) -> Se
     if len(found) != request.results:
         raise UpstreamInvalid(f"The provider sent {len(found)} results for {request.results} inputs.")
     return found
+
+
+# For /openapi.json.
+SCHEMAS: Final[Mapping[str, Any]] = {
+    "ModerationRequest": {
+        "type": "object",
+        "required": ["input"],
+        "properties": {
+            "model": {"type": "string", "default": "omni-moderation-latest"},
+            "input": {
+                "description": "A text, a list of texts, or parts of type text and image_url.",
+                "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}],
+            },
+        },
+        "additionalProperties": True,
+    },
+    "Moderation": {
+        "type": "object",
+        "required": ["id", "model", "results"],
+        "properties": {
+            "id": {"type": "string"},
+            "model": {"type": "string"},
+            "results": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["flagged", "categories", "category_scores"],
+                    "properties": {
+                        "flagged": {"type": "boolean"},
+                        "categories": {"type": "object", "additionalProperties": {"type": ["boolean", "null"]}},
+                        "category_scores": {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
+                    },
+                },
+            },
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
+}

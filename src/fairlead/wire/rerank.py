@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -115,3 +116,49 @@ def _text(document: Any, at: int, fields: list[str] | None) -> str:
 def _shown(value: Raw) -> str:
     """A string as its text, anything else as JSON."""
     return _string.decode(value) if memoryview(value)[0] == 0x22 else bytes(value).decode()
+
+
+# For /openapi.json.
+SCHEMAS: Final[Mapping[str, Any]] = {
+    "RerankRequest": {
+        "type": "object",
+        "required": ["model", "query", "documents"],
+        "properties": {
+            "model": {"type": "string", "description": "The id of a model."},
+            "query": {"type": "string", "minLength": 1},
+            "documents": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"anyOf": [{"type": "string"}, {"type": "object", "required": ["text"]}]},
+            },
+            "top_n": {"type": "integer", "minimum": 1},
+            "return_documents": {"type": "boolean", "default": False},
+            "max_tokens_per_doc": {"type": "integer", "minimum": 1},
+        },
+        "additionalProperties": True,
+    },
+    "Ranking": {
+        "type": "object",
+        "required": ["results", "model", "meta", "usage"],
+        "properties": {
+            "id": {"type": "string"},
+            "model": {"type": "string"},
+            "results": {
+                "type": "array",
+                "description": "The best first.",
+                "items": {
+                    "type": "object",
+                    "required": ["index", "relevance_score"],
+                    "properties": {
+                        "index": {"type": "integer"},
+                        "relevance_score": {"type": "number"},
+                        "document": {"type": "object"},
+                    },
+                },
+            },
+            "meta": {"type": "object"},
+            "usage": {"$ref": "#/components/schemas/Usage"},
+        },
+        "additionalProperties": True,
+    },
+}
