@@ -37,9 +37,10 @@ class DoorRow:
 
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
     `schemas`, which it brings, or in `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted.
-    `request_id`: another name of the header with the request id, which its clients know. `counted`: the answer to a count. `models`: how its clients list
-    models; None: as OpenAI's. `outlines`: its door reads long bodies by their outline, which
-    is made first (`wire/outline.py`). `digests`: it promises bodies to the byte, and receipts get digests of them.
+    `request_id`: another name of the header with the request id, which its clients know. `counted`: the answer to a
+    count. `models`: how its clients list models; None: as OpenAI's. `outlines`: its door reads long bodies by their
+    outline, which is made first (`wire/outline.py`). `digests`: it promises bodies to the byte, and receipts get
+    digests of them.
     `storing`: the door where answers are stored; None: those of this row never are.
     """
 
