@@ -22,6 +22,7 @@ import httpcore2
 import pytest
 
 from fairlead import compiled
+from fairlead.store import open_store
 
 ROOT = Path(__file__).parents[1]
 # "compiled" or "source": what script/test says that this run tests. A run of anything else would prove nothing.
@@ -129,6 +130,7 @@ class PostgresServer:
         self.directory = directory
         self.output = directory.parent / f"{directory.name}.out"
         self._data = directory / "data"
+        self._migrated: str | None = None  # the database that others are copies of
         if os.getuid() == 0:
             shutil.chown(directory, SERVANT)
         self._run("initdb", "-D", str(self._data), "-U", "fairlead", "--auth=trust", "-E", "UTF8", "--no-sync")
@@ -143,10 +145,19 @@ class PostgresServer:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 
-    def new_database(self) -> str:
-        """The URL of an empty database."""
-        name = f"t{uuid4().hex}"
-        self._run("createdb", "-h", str(self.directory), "-U", "fairlead", name)
+    def new_database(self, *, empty: bool = False) -> str:
+        """The URL of a database with all migrations and no rows, or of an `empty` one, as an operator creates it."""
+        if empty:
+            return self._create()
+        if self._migrated is None:
+            self._migrated = f"migrated{uuid4().hex}"
+            with tempfile.TemporaryDirectory() as directory:
+                open_store(Path(directory), self._create(self._migrated)).close()
+        return self._create(f"t{uuid4().hex}", "-T", self._migrated)
+
+    def _create(self, name: str = "", *options: str) -> str:
+        name = name or f"t{uuid4().hex}"
+        self._run("createdb", "-h", str(self.directory), "-U", "fairlead", *options, name)
         return f"postgresql://fairlead@/{name}?host={self.directory}"
 
     def _run(self, program: str, *arguments: str) -> None:
@@ -182,7 +193,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str | None:
-    """None for SQLite, or the URL of a new database: for tests that hold on both."""
+    """None for SQLite, or the URL of a new database, migrated: for tests that hold on both."""
     if request.param == "sqlite":
         return None
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -190,5 +201,5 @@ def database_url(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
-def new_database(postgres: PostgresServer) -> Callable[[], str]:
+def new_database(postgres: PostgresServer) -> Callable[..., str]:
     return postgres.new_database

@@ -43,8 +43,14 @@ def test_a_new_directory_is_private_and_its_database_safe(tmp_path: Path) -> Non
         store.close()
 
 
-def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path, database_url: str | None) -> None:
-    store = open_store(tmp_path, database_url) if database_url else migrated(tmp_path)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_migrations_make_the_tables_that_the_code_knows(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    if kind == "sqlite":
+        store = migrated(tmp_path)
+    else:
+        store = open_store(tmp_path, request.getfixturevalue("new_database")(empty=True))
     try:
         with store.read() as connection:
             assert compare_metadata(MigrationContext.configure(connection), metadata) == []
@@ -197,8 +203,8 @@ def test_what_is_no_database_is_one_sentence(tmp_path: Path) -> None:
         open_store(tmp_path / "file" / "data")
 
 
-def test_two_nodes_that_start_at_once_make_one_database(tmp_path: Path, new_database: Callable[[], str]) -> None:
-    url = new_database()
+def test_two_nodes_that_start_at_once_make_one_database(tmp_path: Path, new_database: Callable[..., str]) -> None:
+    url = new_database(empty=True)
     script = (
         "import sys, pathlib; from fairlead.store import open_store; open_store(pathlib.Path(sys.argv[1]), sys.argv[2])"
     )
@@ -213,9 +219,9 @@ def test_two_nodes_that_start_at_once_make_one_database(tmp_path: Path, new_data
 
 
 def test_a_database_elsewhere_is_named_without_its_password_and_never_mistaken(
-    tmp_path: Path, new_database: Callable[[], str]
+    tmp_path: Path, new_database: Callable[..., str]
 ) -> None:
-    store = open_store(tmp_path / "a", new_database())
+    store = open_store(tmp_path / "a", new_database(empty=True))
     version = store.version()
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE versions SET number = number + 1")
@@ -225,7 +231,7 @@ def test_a_database_elsewhere_is_named_without_its_password_and_never_mistaken(
         open_store(tmp_path / "a")
     open_store(tmp_path / "b").close()
     with pytest.raises(ConfigurationError, match="holds a SQLite database already"):
-        open_store(tmp_path / "b", new_database())
+        open_store(tmp_path / "b", new_database(empty=True))
     for number, (url, words) in enumerate(
         {
             "postgresql://me:s3cret@127.0.0.1:1/x": "cannot be used: .*refused",
@@ -238,8 +244,8 @@ def test_a_database_elsewhere_is_named_without_its_password_and_never_mistaken(
         assert "s3cret" not in str(refused.value)
 
 
-def test_a_newer_database_elsewhere_is_refused(tmp_path: Path, new_database: Callable[[], str]) -> None:
-    url = new_database()
+def test_a_newer_database_elsewhere_is_refused(tmp_path: Path, new_database: Callable[..., str]) -> None:
+    url = new_database(empty=True)
     store = open_store(tmp_path / "a", url)
     with store.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
