@@ -15,6 +15,7 @@ from fairlead.doors.door import Door
 from fairlead.errors import InvalidRequest
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.eager import others_first
+from fairlead.http.form import read_form
 from fairlead.http.request import Request, Response
 from fairlead.routing.demand import Demand
 from fairlead.wire.notes import CallNotes
@@ -28,7 +29,7 @@ class CallEndpoint:
     header with the request id, which its clients know; empty: none. `outlines`: the door reads outlines of long
     bodies. `digests`: receipts get those of what came in and what was sent."""
 
-    __slots__ = ("_digests", "_door", "_gateway", "_keys", "_outlines", "_request_id", "_tracer")
+    __slots__ = ("_digests", "_door", "_gateway", "_keys", "_outlines", "_request_id", "_tracer", "_uploads")
 
     def __init__(
         self,
@@ -39,7 +40,9 @@ class CallEndpoint:
         request_id: bytes = b"",
         outlines: bool = False,
         digests: bool = False,
+        uploads: bool = False,
     ) -> None:
+        self._uploads = uploads
         self._digests = digests
         self._request_id = request_id
         self._outlines = outlines
@@ -52,6 +55,8 @@ class CallEndpoint:
         if self._request_id:
             response.extra = with_alias(response.extra, self._request_id)
         identity = identify(request, self._keys, self._door)
+        if self._uploads:
+            return self._form(request, response, identity)
         if len(request.block) > LONG_BODY_BYTES and self._outlines:
             return self._long(request, response, identity)
         return self._call(request, response, identity)
@@ -59,6 +64,11 @@ class CallEndpoint:
     async def _long(self, request: Request, response: Response, identity: RequestIdentity) -> None:
         """A long body is looked through in steps, between which others get their turn."""
         await outline(request)
+        await self._call(request, response, identity)
+
+    async def _form(self, request: Request, response: Response, identity: RequestIdentity) -> None:
+        """A body with files, which are looked through where they lie."""
+        request.outline = await read_form(request)
         await self._call(request, response, identity)
 
     def _call(self, request: Request, response: Response, identity: RequestIdentity) -> Coroutine[Any, Any, None]:

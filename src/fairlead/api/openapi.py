@@ -184,6 +184,8 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
+    "Form": {"type": "object", "description": "multipart/form-data with `model` and a file."},
+    "Transcript": {"type": "object", "properties": {"text": {"type": "string"}}, "additionalProperties": True},
     "Sound": {"type": "string", "format": "binary"},
     "GenerateContentRequest": {
         "type": "object",

@@ -37,6 +37,7 @@ from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
+from fairlead.http.upload import Uploads
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.operations.chat.operation import CHAT
@@ -278,6 +279,11 @@ class Parts:
             on_error=dispatch.answer_error,
             tls=service.tls,
             admit=Admission(with_body(routes), self.keys, doors),
+            uploads=Uploads(
+                service.store.directory,
+                [path for row in DOORS.values() if row.uploads for path in row.paths],
+                settings.server.max_upload_bytes,
+            ),
         )
 
     def _calls(self) -> dict[str, Endpoint]:
@@ -289,7 +295,14 @@ class Parts:
                 )
             else:
                 calls[name] = CallEndpoint(
-                    row.door, self.gateway, self.keys, self._sender, row.request_id, row.outlines, row.digests
+                    row.door,
+                    self.gateway,
+                    self.keys,
+                    self._sender,
+                    row.request_id,
+                    row.outlines,
+                    row.digests,
+                    row.uploads,
                 )
         return calls
 

@@ -12,6 +12,7 @@ from fairlead.doors.gemini.models import GEMINI_MODELS
 from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
 from fairlead.doors.messages.models import ANTHROPIC_MODELS
 from fairlead.doors.openai_api.door import OpenAIDoor
+from fairlead.doors.openai_api.forms import FormDoor
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.operation import RESPONSES_CHAT
@@ -20,12 +21,14 @@ from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.completions import COMPLETIONS
 from fairlead.operations.embeddings import EMBEDDINGS
+from fairlead.operations.forms import EDIT, TRANSCRIBE, TRANSLATE
 from fairlead.operations.images import DRAW
 from fairlead.operations.moderations import MODERATIONS
 from fairlead.operations.rerank import RERANK
 from fairlead.operations.speech import TEXT_TO_SPEECH
 from fairlead.routing.demand import Operation
 from fairlead.wire import apis, completions, embeddings, moderations, rerank
+from fairlead.wire.forms import EditRequest, TranscriptionRequest, TranslationRequest
 from fairlead.wire.images import parse_images
 from fairlead.wire.speech import parse_speech
 
@@ -41,6 +44,7 @@ class DoorRow:
     count. `models`: how its clients list models; None: as OpenAI's. `outlines`: its door reads long bodies by their
     outline, which is made first (`wire/outline.py`). `digests`: it promises bodies to the byte, and receipts get
     digests of them.
+    `uploads`: its bodies are multipart/form-data with files, which go to the disk (`http/upload.py`).
     `storing`: the door where answers are stored; None: those of this row never are.
     """
 
@@ -60,6 +64,7 @@ class DoorRow:
     request_id: bytes = b""
     outlines: bool = False
     digests: bool = False
+    uploads: bool = False
     storing: StoringDoor | None = None
 
 
@@ -149,6 +154,25 @@ _ROWS: Final = (
         "As OpenAI has it, of models whose mode is `speech`. The answer is sound, passed on as it comes. `input` of a "
         "price is charged for each character.",
         "SpeechRequest", "Sound", streams=False,
+    ),
+    DoorRow(
+        "openai_transcriptions", ("/v1/audio/transcriptions",), TRANSCRIBE,
+        FormDoor(apis.TRANSCRIPTIONS, TRANSCRIBE, TranscriptionRequest),
+        "Convert speech to text.",
+        "As OpenAI has it, of models whose mode is `transcription`. The form is sent on as it came, but for the name "
+        "of the model. Where the provider reports no tokens, `audio_input` of a price (or `input`) is charged for each "
+        "second.",
+        "Form", "Transcript", streams=False, uploads=True,
+    ),
+    DoorRow(
+        "openai_translations", ("/v1/audio/translations",), TRANSLATE,
+        FormDoor(apis.TRANSLATIONS, TRANSLATE, TranslationRequest),
+        "Convert speech to English text.", "As a transcription.", "Form", "Transcript", streams=False, uploads=True,
+    ),
+    DoorRow(
+        "openai_image_edits", ("/v1/images/edits",), EDIT, FormDoor(apis.IMAGE_EDITS, EDIT, EditRequest),
+        "Make images of a text and other images.", "Charged as images that are made of a text.",
+        "Form", "Images", streams=False, uploads=True,
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

@@ -14,6 +14,7 @@ from fairlead.http.eager import Signal
 from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.http.outbox import Outbox
 from fairlead.http.request import JOIN_BYTES
+from fairlead.http.upload import has_files, pump
 
 NEVER: Final = math.inf
 
@@ -259,7 +260,17 @@ class Exchange:
         if self.length <= JOIN_BYTES:
             self.pool.outbox.write(connection.transport, b"".join((self.start, *self._body)))
         else:
-            self.pool.outbox.write_large(connection.transport, (self.start, *self._body), self.length)
+            parts = (self.start, *self._body)
+            if has_files(parts):
+                self.connecting = connection.loop.create_task(pump(connection.transport, parts, self))
+            else:
+                self.pool.outbox.write_large(connection.transport, parts, self.length)
+
+    def sending(self) -> None:
+        """Some more of a long body was sent: the answer is waited for from now on."""
+        connection = self._connection
+        if connection is not None and not self._got_head:
+            self.deadline = connection.loop.time() + self.pool.first_byte_seconds
 
     def cut(self, connection: Carrier, error: FairleadError) -> None:
         """The connection ended before the answer was complete."""

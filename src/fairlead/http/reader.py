@@ -11,12 +11,14 @@ from fairlead.http.authority import is_authority, is_target
 from fairlead.http.body import BodyBuffer
 from fairlead.http.request import KnownHead, Request, Response
 from fairlead.http.state import NEVER, SMALL_BODY_BYTES, Peer, ServerState
+from fairlead.http.upload import Upload
 
 MOST_HEADERS: Final = 128
 # A body that nobody wants is read and dropped up to here, to keep the connection; before a longer one it is closed.
 DISCARDED_BYTES: Final = 65_536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 NO_ROOM: Final = "The memory for request bodies (max_buffered_bytes) is in use. Try again in a moment."
+NO_UPLOAD: Final = "There is no room for another upload at the moment. Try again soon."
 # Stands for a refusal that the handler has worded: nothing more is read, and nothing more is answered.
 ANSWERED: Final = (0, "", "")
 
@@ -51,6 +53,7 @@ class RequestReader(Peer):
         "_taken",
         "_target",
         "_upgrading",
+        "_upload",
         "_work",
         "_writing_paused",
         "server",
@@ -85,6 +88,7 @@ class RequestReader(Peer):
         self._lingering = False
         self._peer: tuple[str, int] | None = None
         self._upgrading = False
+        self._upload: Upload | None = None  # where the body is written that is arriving
         self.deadline = NEVER
 
     def _take(self, request: Request, keep_alive: bool) -> None:
@@ -208,7 +212,7 @@ class RequestReader(Peer):
         if self._fed > limits.head_bytes and self._head_size() > limits.head_bytes:
             self._give_up(431, "headers_too_large", f"The head is over {limits.head_bytes} bytes.")
         if length > limits.body_bytes:
-            self._give_up(413, "request_too_large", f"The body is over {limits.body_bytes} bytes.")
+            self._refuse_length(length)
         self._in_head = False
         self._fed = 0
         self._chunked = chunked
@@ -217,6 +221,15 @@ class RequestReader(Peer):
         if length or chunked:
             self._body_comes(length, expecting)
 
+    def _refuse_length(self, length: int) -> None:
+        """Unless it is an upload, which has a limit of its own."""
+        uploads = self.server.uploads
+        most = self.server.limits.body_bytes
+        if uploads is not None and uploads.takes(self._target):
+            most = uploads.most_bytes
+        if length > most:
+            self._give_up(413, "request_too_large", f"The body is over {most} bytes.")
+
     def _body_comes(self, length: int, expecting: bool) -> None:
         """A head with a body is complete: is the body wanted, and is there room for it?"""
         server = self.server
@@ -224,7 +237,12 @@ class RequestReader(Peer):
         if server.admit is not None and not server.admit(request):
             self._answer_without_body(request, not expecting and not self._chunked and length <= DISCARDED_BYTES)
             return
-        if server.buffered + length > (server.room if length <= SMALL_BODY_BYTES else server.room_for_large):
+        uploads = server.uploads
+        if uploads is not None and uploads.takes(self._target):
+            self._upload = uploads.begin(length)
+            if self._upload is None:
+                self._give_up(503, "overloaded", NO_UPLOAD)
+        elif server.buffered + length > (server.room if length <= SMALL_BODY_BYTES else server.room_for_large):
             self._give_up(503, "overloaded", NO_ROOM)
         if self._response is None:
             self.deadline = self._loop.time() + server.limits.body_seconds
@@ -267,6 +285,9 @@ class RequestReader(Peer):
         self._body_left -= size
         if self._discarding:
             return
+        if self._upload is not None:
+            self._store(self._upload, data)
+            return
         server = self.server
         before = self._body_bytes
         total = self._body_bytes = before + size
@@ -286,7 +307,23 @@ class RequestReader(Peer):
         if server.buffered > (server.room if total <= SMALL_BODY_BYTES else server.room_for_large):
             self._give_up(503, "overloaded", NO_ROOM)
 
+    def _store(self, upload: Upload, data: bytes) -> None:
+        stored = True
+        try:
+            upload.write(data)
+        except OSError:
+            stored = False
+        uploads = self.server.uploads
+        assert uploads is not None
+        if not stored:
+            self._give_up(503, "overloaded", NO_UPLOAD)
+        if upload.size > uploads.most_bytes:
+            self._give_up(413, "request_too_large", f"The body is over {uploads.most_bytes} bytes.")
+
     def _drop_body(self) -> None:
+        if self._upload is not None:
+            self._upload.close()
+            self._upload = None
         self.server.buffered -= self._body_bytes
         self._body_bytes = 0
         self._body, self._buffer, self._request = b"", None, None
@@ -307,6 +344,8 @@ class RequestReader(Peer):
         request = self._request
         if request is None:
             request = self._new_request()
+        elif self._upload is not None:
+            request.outline, self._upload = self._upload, None
         elif self._body_bytes:
             request.block = self._body if self._buffer is None else self._buffer.getvalue()
             self._drop_body()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fairlead.http.connection import Connection
 from fairlead.http.state import Admit, Handler, OnError, Peer, Refusal, ServerLimits, ServerState, date_line
+from fairlead.http.upload import Uploads
 
 # How often deadlines are looked at: one timer for all connections instead of one per request.
 SWEEP_SECONDS: Final = 0.5
@@ -33,8 +34,11 @@ class Server(ServerState):
         on_error: OnError,
         tls: ssl.SSLContext | None = None,
         admit: Admit | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
-        super().__init__(handler, limits=limits, refuse=refuse, on_error=on_error, tls=tls, admit=admit)
+        super().__init__(
+            handler, limits=limits, refuse=refuse, on_error=on_error, tls=tls, admit=admit, uploads=uploads
+        )
         self._listeners: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._drained: asyncio.Future[None] | None = None

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from fairlead.http.outbox import Outbox
 from fairlead.http.request import Channel, Request, Response
+from fairlead.http.upload import Uploads
 
 Handler = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Refusal = Callable[[int, str, str], tuple[bytes, bytes]]
@@ -77,7 +78,9 @@ class ServerState:
         on_error: OnError,
         tls: ssl.SSLContext | None = None,
         admit: Admit | None = None,
+        uploads: Uploads | None = None,
     ) -> None:
+        self.uploads = uploads
         self.handler = handler
         self.admit = admit
         self.limits = limits

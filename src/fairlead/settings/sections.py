@@ -81,6 +81,11 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Annotated[
         int, Meta(ge=1024, le=1_073_741_824), Doc("bytes of a request body; a longer one gets 413")
     ] = 33_554_432
+    max_upload_bytes: Annotated[
+        int,
+        Meta(ge=1024, le=1_073_741_824),
+        Doc("bytes of a body with files (transcriptions, edits of images), kept on the disk; a longer one gets 413"),
+    ] = 134_217_728
     head_timeout_seconds: Annotated[Seconds, Doc("time to send the complete head, else 408")] = 10
     body_timeout_seconds: Annotated[Seconds, Doc("time to send the complete body, else 408")] = 60
     idle_timeout_seconds: Annotated[Seconds, Doc("a connection without a request is closed after this time")] = 75

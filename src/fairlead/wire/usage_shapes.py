@@ -38,7 +38,7 @@ CLASS_MEANINGS: Mapping[str, str] = {
     "cache_write_5m": "prompt tokens written to a cache that is kept for 5 minutes, or as long as the provider chooses",
     "cache_write_1h": "prompt tokens written to a cache that is kept for an hour",
     "image": "prompt tokens of images, where the provider counts them",
-    "audio_input": "prompt tokens of audio, where the provider counts them",
+    "audio_input": "prompt tokens of audio, where the provider counts them; of transcriptions, else the seconds",
     "output": "completion tokens that are in neither of the other output classes",
     "reasoning": "completion tokens of reasoning",
     "audio_output": "completion tokens of audio",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
-from fairlead.providers.openai import completions, embeddings, images, moderations, rerank, speech
+from fairlead.providers.openai import completions, embeddings, forms, images, moderations, rerank, speech
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
 from fairlead.providers.openai.foreign import ForeignCallers
@@ -48,6 +48,7 @@ OPERATIONS: dict[str, OperationAPI] = {
     MODERATIONS: moderations.API,
     RERANK: rerank.API,
     IMAGES: images.API,
+    **forms.APIS,
     SPEECH: speech.API,
 }
 OPENAI = VendorAPI("openai", ROWS, OPERATIONS, translated=_translated)
