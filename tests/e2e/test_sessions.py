@@ -197,3 +197,20 @@ def test_digests_are_those_of_the_attempt_that_answered(tmp_path: Path) -> None:
             _, name, _ = post(served, *asked(CLAUDE))
             digests = receipt_of(served, name)["digests"]
         assert digests["sent_sha256"] == hashlib.sha256(two.requests[-1].body).hexdigest()
+
+
+def test_an_operator_may_have_them_sent_on(tmp_path: Path) -> None:
+    with ScriptedUpstream() as upstream:
+        config = AT_ONCE + provider(upstream.url, name="a", extra="forward_sessions = true")
+        config += (
+            '[[models]]\nid = "open-x"\n[[models.deployments]]\nprovider = "a"\nupstream_model = "x"\nprice = "free"\n'
+        )
+        with serving(tmp_path, config) as served:
+            body = chat(user="J\u00fcrgen\u00a0\u2028 x", session_id="s 1")
+            assert post(served, "/v1/chat/completions", body)[0] == 200
+            assert post(served, "/v1/chat/completions", chat())[0] == 200
+        told, silent = upstream.requests
+    assert told.headers["x-session-id"] == "s 1"
+    assert told.headers["x-user-id"].startswith("sha256:"), "what cannot be printed"
+    assert "session_id" not in told.json
+    assert not {"x-session-id", "x-user-id"} & silent.headers.keys()

@@ -65,3 +65,8 @@ def test_notes_are_members_of_a_record() -> None:
     record = decode(text + notes.members() + b"}")
     assert (record.session, record.user, record.received, record.sent) == ('a"b\\', "ü", "00", "")
     assert msgspec.json.decode(msgspec.json.encode(record))["user"] == "ü"
+
+
+def test_notes_as_header_lines_hold_nothing_but_printable_ascii() -> None:
+    assert CallNotes("a b:c/1", "Jürgen").lines() == b"x-session-id: a b:c/1\r\nx-user-id: J%C3%BCrgen\r\n"
+    assert CallNotes().lines() == b""

@@ -78,6 +78,10 @@ RESPONSE_HEADERS: Final = (
     Header("etag", "The version of the data.", exposed=False),
     Header("x-accel-buffering", "`no`, on streams: nginx passes every event on at once.", exposed=False),
 )
-PROVIDER_HEADERS: Final = (Header("x-fairlead-probe", "`1`, on requests that test whether a deployment works again."),)
+PROVIDER_HEADERS: Final = (
+    Header("x-fairlead-probe", "`1`, on requests that test whether a deployment works again."),
+    Header("x-session-id", "The session that the caller names, where the provider has `forward_sessions = true`."),
+    Header("x-user-id", "The user, likewise. Characters other than printable ASCII are percent-encoded."),
+)
 ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
 EXPOSED_HEADERS: Final = ", ".join(one.name for one in RESPONSE_HEADERS if one.exposed).encode()

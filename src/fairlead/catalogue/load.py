@@ -184,6 +184,7 @@ def provider_of(
         connections=given.max_connections,
         queue=given.max_queue,
         queue_seconds=given.queue_timeout_seconds,
+        forward_sessions=given.forward_sessions,
         bills_cut=None if given.disconnect is None else given.disconnect == "drain",
         probe=given.probe,
     )

@@ -28,6 +28,7 @@ class Provider:
     queue_seconds: float
     api_key: str = field(repr=False, default="")
     bills_cut: bool | None = None
+    forward_sessions: bool = False
     region: str = ""
     api_version: str = ""
     aws_keys: tuple[str, str, str] | None = field(repr=False, default=None)

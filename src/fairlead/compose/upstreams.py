@@ -98,6 +98,7 @@ def upstream(
         bare_headers=reach.headers,
         answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
         costs=costs,
+        forward_sessions=provider.forward_sessions,
         bills_cut=costs and (_bills_cut(dialect, model) if provider.bills_cut is None else provider.bills_cut),
         family=family_of(deployment.upstream_model) or family_of(model.id),
         gate=reach.engine,

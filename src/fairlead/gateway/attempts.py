@@ -28,7 +28,7 @@ from fairlead.routing.own_limits import cap_there
 from fairlead.routing.parameters import header, parameters, shown
 from fairlead.routing.protocols import Call, MadeAnswer
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Upstream, is_stream, send
+from fairlead.routing.upstream import Upstream, is_stream, send, session_lines
 
 
 class Attempts:
@@ -177,14 +177,14 @@ class Attempts:
         """Sends the call, and delivers and settles what is answered."""
         upstream, streamed = attempt.upstream, call_state.demand.stream
         made: MadeAnswer | None = None
+        notes = call_state.bill.notes
         if entry is not None:
             exchange = entry.exchange
         elif upstream.gate is None:
-            exchange = send(upstream, call)
+            exchange = send(upstream, call, b"" if notes is None else session_lines(upstream, notes))
         else:
             exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
-        notes = call_state.bill.notes
         if notes is not None and notes.received:
             notes.digest(call.body)
         waiting = exchange.until_head()

@@ -14,6 +14,7 @@ from fairlead.routing.demand import Operation
 from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
 from fairlead.routing.needs import BATCH, HARD, MEDIA
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
+from fairlead.wire.notes import CallNotes
 
 # Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
 MOST_CONTEXT_TOKENS = 16_777_216
@@ -40,6 +41,8 @@ class Upstream:
     `list_path`), or "off": nothing.
 
     `served_at`: the path of this API where calls of its model's mode are made, "" where none is.
+
+    `forward_sessions`: it is sent the session and the user that callers name.
 
     `most_inputs`: how many inputs it takes at once, 0: as many as there are.
 
@@ -74,6 +77,7 @@ class Upstream:
     most_output: int = MOST_CONTEXT_TOKENS
     served_at: str = ""
     most_inputs: int = 0
+    forward_sessions: bool = False
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
@@ -81,6 +85,11 @@ def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
     path = upstream.path if call.path is None else call.path
     headers = upstream.bare_headers if call.bare else upstream.headers
     return upstream.pool.request(b"POST", path, headers + call.headers + more_headers, call.body)
+
+
+def session_lines(upstream: Upstream, notes: CallNotes) -> bytes:
+    """What a provider is told of a call's session and user, as ready lines: nothing, unless the operator says so."""
+    return notes.lines() if upstream.forward_sessions else b""
 
 
 def is_stream(adapter: Adapter, exchange: Exchange) -> bool:

@@ -368,6 +368,12 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
             default="as its preset, else its dialect",
         ),
     ] = None
+    forward_sessions: Annotated[
+        bool,
+        Doc(
+            "whether it is sent the session and the user that callers name, as `x-session-id` and `x-user-id`; calls that may be hedged go without"
+        ),
+    ] = False
     probe: Annotated[
         Probe | None,
         Doc(
@@ -397,7 +403,9 @@ class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     audio_input: Annotated[Decimal | None, Doc("audio tokens in the prompt", default="`input`")] = None
     reasoning: Annotated[Decimal | None, Doc("reasoning tokens", default="`output`")] = None
     audio_output: Annotated[Decimal | None, Doc("audio tokens in the answer", default="`output`")] = None
-    request: Annotated[Decimal | None, Doc("each call, or search unit of a rerank, in dollars", default='"0"')] = None
+    request: Annotated[
+        Decimal | None, Doc("each call, search unit of a rerank or unit of an image, in dollars", default='"0"')
+    ] = None
 
 
 class TierSettings(RateSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 Clients name the session and the user of a call in headers (Claude Code, Codex, opencode, Open WebUI) or in the body
 (`session_id`, `prompt_cache_key`, `user`). Both are claims: they are recorded and used to return to a cache, never to
-decide what a caller may do or pays. Headers are never sent on.
+decide what a caller may do or pays. Headers are not sent on, unless the operator says so of a
+provider (`forward_sessions`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 from msgspec import Raw
@@ -28,6 +29,8 @@ SESSION_MEMBERS: Final = ("session_id", "prompt_cache_key")
 USER_MEMBERS: Final = ("user", "safety_identifier")
 MEMBERS: Final = frozenset({*SESSION_MEMBERS, *USER_MEMBERS})
 _HEADERS: Final = frozenset({*SESSION_HEADERS, *USER_HEADERS})
+# What of ASCII may stand in a header as it is.
+_PLAIN: Final = " !#$&'()*+,/:;=?@[]-._~|"
 _string: Final = msgspec.json.Decoder(str)
 _encode: Final = msgspec.json.encode
 
@@ -64,6 +67,14 @@ class CallNotes:
             value: str = getattr(self, name)
             if value:
                 text += b',"%b":%b' % (name.encode(), _encode(value))
+        return text
+
+    def lines(self) -> bytes:
+        """As ready header lines, for a provider that is to know them."""
+        text = b""
+        for name, value in ((b"x-session-id", self.session), (b"x-user-id", self.user)):
+            if value:
+                text += b"%b: %b\r\n" % (name, quote(value, safe=_PLAIN).encode())
         return text
 
     def digest(self, body: Iterable[bytes | memoryview]) -> None:
