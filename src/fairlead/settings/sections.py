@@ -371,7 +371,8 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     forward_sessions: Annotated[
         bool,
         Doc(
-            "whether it is sent the session and the user that callers name, as `x-session-id` and `x-user-id`; calls that may be hedged go without"
+            "whether it is sent the session and the user that callers name, as `x-session-id` and `x-user-id`; calls "
+            "that may be hedged go without"
         ),
     ] = False
     probe: Annotated[
