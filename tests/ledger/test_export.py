@@ -117,3 +117,15 @@ def test_memory_does_not_grow_with_the_records(tmp_path: Path) -> None:
         tracemalloc.stop()
     store.close()
     assert peak < 4_000_000  # 20,000 records are over 10 MB
+
+
+def test_an_export_of_a_session(store: Store, tmp_path: Path) -> None:
+    """Its records are found by the table beside them, whatever database that is in; twice the same is once."""
+    named = [record(number)[:-1] + b',"session":"s-%d","user":"u"}' % (number % 2) for number in range(300, 306)]
+    for _ in range(2):
+        with store.write() as connection:
+            post(connection, named, "p")
+    found = exported(store, "jsonl", tmp_path, session="s-1")
+    assert [row["id"] for row in found] == ["gen_000305", "gen_000301", "gen_000303"]
+    assert {(row["session"], row["user"]) for row in found} == {("s-1", "u")}
+    assert exported(store, "jsonl", tmp_path, session="nobody") == []
