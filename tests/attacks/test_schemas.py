@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from tests.e2e.conftest import IN_ORDER, Served, eventually, fairlead, provider, serving
 
+from fairlead.accounts.keys import ASK_SECONDS
 from fairlead.testing import Reply, ScriptedUpstream
 from fairlead.testing.connection import Received, Wire
 
@@ -102,6 +104,7 @@ def served(upstream: CountingUpstream, tmp_path_factory: pytest.TempPathFactory)
 def key_of(served: Served, name: str, *options: str) -> str:
     made = fairlead("keys", "create", "--name", name, *options, data=served.data)
     assert made.returncode == 0, made.stderr
+    time.sleep(2 * ASK_SECONDS)  # the gateway may just have asked for another new key
     return next(word for word in made.stdout.split() if word.startswith("sk-fl-"))
 
 
