@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
+from fairlead.catalogue.facts import ModelFacts
+from fairlead.catalogue.load import model_of
 from fairlead.doors.table import DOORS
+from fairlead.site.language import ENGLISH
 from fairlead.site.model.code import curl, snippets
+from fairlead.site.model.faq import questions
 from fairlead.wire.vocabulary import Mode
 
 API = "https://models.example/v1"
@@ -34,3 +39,13 @@ def test_a_call_is_made_where_models_of_the_mode_are_served(mode: str) -> None:
 def test_a_chat_is_shown_for_every_sdk() -> None:
     assert [one.title for one in snippets(API, "m")] == ["curl", "Python", "TypeScript", "Anthropic"]
     assert curl(API, "m") == snippets(API, "m")[0].text
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_the_answer_to_how_a_model_is_called_names_an_endpoint_of_its_mode(mode: Mode) -> None:
+    model = replace(model_of(ModelFacts("m", "acme", {}, {})), mode=mode, context_length=8_192)
+    answers = [one.answer for one in questions(model, [], API, ENGLISH)]
+    found = re.search(r"Send requests to https://models\.example(\S+) with", " ".join(answers))
+    assert found is not None
+    assert found[1] in {path for row in DOORS.values() if mode in row.operation.modes for path in row.paths}
+    assert any("tokens for each input" in one for one in answers) == (mode != "chat")

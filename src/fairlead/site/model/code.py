@@ -48,13 +48,19 @@ EXAMPLES: Mapping[str, Example] = {
         "hello.mp3",
     ),
 }  # fmt: skip
+TRANSCRIPTIONS = "/audio/transcriptions"
 CHAT = Example("/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]})
+
+
+def path_of(mode: str) -> str:
+    """Where models of this mode are called, behind the base URL."""
+    return TRANSCRIPTIONS if mode == "transcription" else EXAMPLES.get(mode, CHAT).path
 
 
 def curl(api: str, model: str, mode: str = "chat") -> str:
     if mode == "transcription":
         return (
-            f"curl {api}/audio/transcriptions \\\n"
+            f"curl {api}{TRANSCRIPTIONS} \\\n"
             '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'
             f"  -F model={model} -F file=@hello.mp3"
         )

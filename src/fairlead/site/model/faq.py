@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fairlead.catalogue.snapshot import Model
 from fairlead.catalogue.views import PriceRange
 from fairlead.site.language import Language
+from fairlead.site.model.code import path_of
 from fairlead.site.shown import price, tokens
 
 
@@ -23,11 +24,7 @@ def questions(model: Model, ranges: list[PriceRange], api: str, language: Langua
         Question(_("What does %(name)s cost?") % {"name": model.name}, _cost(ranges, language)),
         Question(
             _("How do I call %(name)s?") % {"name": model.name},
-            _(
-                "Send requests to %(api)s/chat/completions with model set to %(id)s and a key of this server. "
-                "Any client of OpenAI's API works."
-            )
-            % {"api": api, "id": model.id},
+            _calling(model, api, language),
         ),
         Question(_("What is its context window?"), _context(model, language)),
     ]
@@ -44,6 +41,16 @@ def questions(model: Model, ranges: list[PriceRange], api: str, language: Langua
     found.append(Question(_("What is its knowledge cutoff?"),
                           _("Until %(date)s.") % {"date": cutoff} if cutoff else _("Not known.")))  # fmt: skip
     return tuple(found)
+
+
+def _calling(model: Model, api: str, language: Language) -> str:
+    _ = language.gettext
+    text = _("Send requests to %(address)s with model set to %(id)s and a key of this server.") % {
+        "address": api + path_of(model.mode),
+        "id": model.id,
+    }
+    # OpenAI has no rerank.
+    return text if model.mode == "rerank" else text + " " + _("Any client of OpenAI's API works.")
 
 
 def _cost(ranges: list[PriceRange], language: Language) -> str:
@@ -72,7 +79,10 @@ def _context(model: Model, language: Language) -> str:
     _ = language.gettext
     if model.context_length is None:
         return _("Not known.")
-    text = _("%(count)s tokens for prompt and answer together.") % {"count": tokens(model.context_length, language)}
+    count = {"count": tokens(model.context_length, language)}
+    if model.mode != "chat":
+        return _("%(count)s tokens for each input.") % count
+    text = _("%(count)s tokens for prompt and answer together.") % count
     if model.max_output_tokens is not None:
         text += " " + _("An answer has at most %(count)s tokens.") % {
             "count": tokens(model.max_output_tokens, language)
