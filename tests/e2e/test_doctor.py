@@ -81,7 +81,7 @@ def test_a_line_for_each_finding_and_what_to_set(served: Served) -> None:
     done = run("doctor", "--url", served.url, "--key", served.key, "--client", "claude-code", "--model", "m-vllm")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
-    assert "ok    claude-code  tools: m-vllm called get_weather and took its result" in lines
+    assert "ok    claude-code  tools: m-vllm called get_weather and used its result" in lines
     assert lines[-1] == (
         f"      claude-code: set ANTHROPIC_BASE_URL={served.url}, ANTHROPIC_AUTH_TOKEN, ANTHROPIC_MODEL"
     )
@@ -130,8 +130,8 @@ def test_keys_models_and_budgets(served: Served) -> None:
 def test_what_is_no_server(tmp_path: Path) -> None:
     for url, said in (
         ("http://127.0.0.1:9", "does not answer"),
-        ("ftp://x", "must be such as"),
-        ("", "must be such as"),
+        ("ftp://x", "must be an address such as"),
+        ("", "must be an address such as"),
     ):
         done = run("doctor", "--url", url, "--key", "k")
         assert done.returncode in (1, 2)

@@ -66,10 +66,10 @@ def _first_model(server: Server) -> str:
         raise click.ClickException(f"{server.url} answers {answer.status}: {answer.message}")
     listed = answer.json.get("data") if isinstance(answer.json, dict) else None
     if not isinstance(listed, list):
-        raise click.ClickException(f"{server.url} is no server of this kind: GET /v1/models lists nothing.")
+        raise click.ClickException(f"{server.url} is not a Fairlead server: GET /v1/models returned no list of models.")
     models = [
         one["id"] for one in listed if isinstance(one, dict) and one.get("mode") in (None, "chat") and "id" in one
     ]
     if not models:
-        raise click.ClickException("No model can be called yet: GET /readyz says why.")
+        raise click.ClickException("The server has no chat model that can be called yet; GET /readyz shows why.")
     return str(models[0])

@@ -63,7 +63,7 @@ def diagnosed(client: Client, server: Server, model: str) -> Iterator[Finding]:
         if client.counts:
             yield _count(client, server, model)
     except Unreachable as error:
-        yield Finding(client.name, "connection", "breaks", str(error), "look into the server's log")
+        yield Finding(client.name, "connection", "breaks", str(error), "look in the server's log")
 
 
 def _list(client: Client, server: Server) -> Finding:
@@ -75,7 +75,7 @@ def _list(client: Client, server: Server) -> Finding:
         return _refused(client, "models", answer)
     if seconds > LIST_SECONDS:
         return Finding(
-            client.name, "models", "breaks", f"listed after {seconds:.1f} s; it waits {LIST_SECONDS:g} s",
+            client.name, "models", "breaks", f"listed after {seconds:.1f} s; the client waits {LIST_SECONDS:g} s",
             "name the model in the client's settings",
         )  # fmt: skip
     return Finding(client.name, "models", "works", f"{len(listed)} listed")
@@ -93,8 +93,8 @@ def _talk(client: Client, server: Server, model: str) -> Iterator[Finding]:
     yield _stream(client, said)
     if dropped := answer.headers.get("x-fairlead-dropped"):
         yield Finding(
-            client.name, "parameters", "note", f"left out, because the provider has none: {dropped}",
-            "none is needed; a provider that speaks the client's API gets everything",
+            client.name, "parameters", "note", f"left out, because the provider does not support them: {dropped}",
+            "nothing needs to change; a provider that speaks the client's API gets everything",
         )  # fmt: skip
     if not said.is_complete:
         return
@@ -111,9 +111,9 @@ def _talk(client: Client, server: Server, model: str) -> Iterator[Finding]:
         return
     last = _read(api, again)
     if last.is_complete and (last.text or last.calls):
-        yield Finding(client.name, "tools", "works", f"{model} called {TOOL} and took its result")
+        yield Finding(client.name, "tools", "works", f"{model} called {TOOL} and used its result")
     else:
-        seen = last.error or f"{model} had no answer to the result"
+        seen = last.error or f"{model} did not answer after the result"
         yield Finding(client.name, "tools", "breaks" if client.is_agent else "note", seen, _TOOL_CHOICE)
 
 
@@ -126,13 +126,13 @@ def _stream(client: Client, said: Turn) -> Finding:
         return Finding(client.name, "streaming", "breaks", said.error, "fairlead explain ID shows what was tried")
     if not said.is_complete:
         return Finding(
-            client.name, "streaming", "breaks", f"the stream lacks what it waits for: {client.api.needs}",
-            "look for a proxy between that buffers or cuts streams (nginx: proxy_buffering off)",
+            client.name, "streaming", "breaks", f"the stream lacks what the client waits for: {client.api.needs}",
+            "look for a proxy in between that buffers or cuts streams (nginx: proxy_buffering off)",
         )  # fmt: skip
     if not said.counts:
         return Finding(
-            client.name, "streaming", "note", "complete, without usage: it shows a cost of 0",
-            "the receipt has the tokens that were counted",
+            client.name, "streaming", "note", "complete, without usage: the client shows a cost of 0",
+            "the receipt has the tokens that Fairlead counted",
         )  # fmt: skip
     return Finding(client.name, "streaming", "works", "complete, with usage" + (" and cost" if said.cost else ""))
 
@@ -154,15 +154,15 @@ def _refused(client: Client, check: str, answer: Answer) -> Finding:
     """An error, with what fixes it."""
     fixes: Mapping[int, str] = {
         401: f"set a valid key: {client.setup}",
-        402: "raise the key's budget or the account's credit (fairlead keys set, fairlead accounts grant)",
+        402: "raise the key's budget or the account's credit (fairlead keys set, fairlead credit grant)",
         403: "allow the model for this key (fairlead keys set --model)",
         404: "name a model of this server (--model; GET /v1/models lists them)",
         405: "update the server: it has no such endpoint",
         429: "raise the key's limits (fairlead keys set --limit), or wait",
-        502: "look into the provider's settings: fairlead explain ID shows what was tried",
-        503: "configure a provider, or wait for it: GET /readyz says what is missing",
+        502: "check the provider's settings; fairlead explain ID shows what was tried",
+        503: "configure a provider, or wait for it: GET /readyz shows what is missing",
     }
-    fix = fixes.get(answer.status, "choose another model (--model): this one cannot be sent what the client sends")
+    fix = fixes.get(answer.status, "choose another model (--model): this one cannot serve the client's requests")
     return Finding(client.name, check, "breaks", f"{answer.status}: {answer.message[:300]}", fix)
 
 
@@ -176,7 +176,9 @@ def _is_object(arguments: str) -> bool:
 def _begins_without_key(client: Client, server: Server) -> Finding:
     answer = server.ask("HEAD", "/")
     if answer.status >= 500:
-        return Finding(client.name, "start", "breaks", f"HEAD / is answered with {answer.status}", "look into the log")
+        return Finding(
+            client.name, "start", "breaks", f"HEAD / is answered with {answer.status}", "look in the server's log"
+        )
     return Finding(client.name, "start", "works", f"HEAD / is answered with {answer.status}")
 
 
@@ -188,12 +190,12 @@ def _refuses_websockets(client: Client, server: Server) -> Finding:
     answer = server.ask("GET", client.api.path("", stream=True), headers)
     if answer.status == 426:
         return Finding(
-            client.name, "websocket", "works", "refused at once, so that it goes on over HTTP",
+            client.name, "websocket", "works", "refused at once, so the client falls back to HTTP",
             "supports_websockets = false saves the attempt",
         )  # fmt: skip
     return Finding(
         client.name, "websocket", "note", f"an upgrade is answered with {answer.status}",
-        "set supports_websockets = false in its provider's settings",
+        "set supports_websockets = false in the client's settings",
     )  # fmt: skip
 
 

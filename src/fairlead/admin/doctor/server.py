@@ -70,7 +70,7 @@ class Server:
     def __init__(self, url: str, key: str, seconds: float = SECONDS) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError(f"--url must be such as http://localhost:8080, not {url!r}.")
+            raise ConfigurationError(f"--url must be an address such as http://localhost:8080, not {url!r}.")
         self.url = f"{parts.scheme}://{parts.netloc}"
         self.key = key
         self._host, self._port, self._seconds = parts.hostname, parts.port, seconds
