@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +88,11 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
             for one in parameters
         ]
         parts.append(table(("parameter", "in", "meaning"), rows))
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    content = operation.get("requestBody", {}).get("content", {})
+    body = content.get("application/json", {})
     answer = operation["responses"]["200"]["content"].get("application/json", {})
-    parts.append(_curl(path, operation, body.get("example")))
+    form = content.get("multipart/form-data", {}).get("example", {})
+    parts.append(_curl(path, operation, body.get("example"), form))
     if "example" in answer:
         parts.append(f"```json\n{_pretty(answer['example'])}\n```")
     failures = sorted(status for status in operation["responses"] if status != "200")
@@ -97,7 +101,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _curl(path: str, operation: Mapping[str, Any], body: Any) -> str:
+def _curl(path: str, operation: Mapping[str, Any], body: Any, form: Mapping[str, str]) -> str:
     is_call = path.startswith(("/v1/receipts", "/v1/generation"))
     if "/responses/" in path:
         path = path.replace("{id}", "resp_0b8f7d2c")
@@ -110,6 +114,8 @@ def _curl(path: str, operation: Mapping[str, Any], body: Any) -> str:
         line += ' \\\n  -H "Authorization: Bearer $FAIRLEAD_API_KEY"'
     if body is not None:
         line += f" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{json.dumps(body)}'"
+    for name, value in form.items():
+        line += f" \\\n  -F {shlex.quote(f'{name}={value}')}"
     return f"```sh\n{line}\n```"
 
 
@@ -243,7 +249,7 @@ def commands() -> str:
 
 def command_table() -> str:
     rows = [
-        (f"[`{name}`](#{name.replace(' ', '-')})", (one.help or "").partition("\n\n")[0].replace("\n", " "))
+        (f"[`{name}`](#{name.replace(' ', '-')})", cleandoc(one.help or "").partition("\n\n")[0].replace("\n", " "))
         for name, one in _commands(cli, "fairlead")
     ]
     return table(("command", "what it does"), rows)
@@ -260,7 +266,7 @@ def _commands(group: click.Group, prefix: str) -> Iterator[tuple[str, click.Comm
 def _command(name: str, one: click.Command) -> str:
     context = click.Context(one, info_name=name, max_content_width=1_000, terminal_width=1_000)
     usage = one.get_usage(context).removeprefix("Usage: ")
-    parts = [f"### {name}", (one.help or "").replace("\b\n", "").strip(), f"```text\n{usage}\n```"]
+    parts = [f"### {name}", cleandoc(one.help or "").replace("\b\n", "").strip(), f"```text\n{usage}\n```"]
     rows = [
         (
             f"`{', '.join(record[0] for record in [option.get_help_record(context)] if record)}`",

@@ -390,7 +390,9 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     ),
     "request_timeout": Explanation("The head or the body did not arrive in time.", "Send it faster."),
     "request_too_large": Explanation(
-        "The body exceeds `max_body_bytes`, or 32 MiB once it is decompressed.", "Send a smaller body."
+        "The body exceeds `max_body_bytes`, or 32 MiB once it is decompressed; a form with files exceeds "
+        "`max_upload_bytes`.",
+        "Send a smaller body.",
     ),
     "unsupported_encoding": Explanation(
         "The body is compressed in a way that is not supported.", "Send `gzip`, `zstd` or no `Content-Encoding`."

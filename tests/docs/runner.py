@@ -36,6 +36,8 @@ METRICS_PORT = "9464"
 GREETING = " is at http"
 KEY = re.compile(r"sk-fl-[A-Za-z0-9_-]{20,}")
 # Addresses of providers as guides write them; a scripted upstream answers there.
+# Files that examples of the reference upload.
+UPLOADED = ("speech.mp3", "harbour.png")
 PROVIDERS = re.compile(r"http://(?:gpu\d+(?::\d+)?|(?:localhost|127\.0\.0\.1):(?:8000|8081|30000))(?=[/\"'\s]|$)")
 LOCAL = r"(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])"
 KEY_ID, ACCOUNT_ID, GENERATION_ID = PLACEHOLDERS = "key_0123456789ab", "acc_0123456789ab", "gen_0123456789abcdef"
@@ -266,6 +268,8 @@ class Session:
 @contextlib.contextmanager
 def session(document: Document, place: Place, work: Path) -> Iterator[Session]:
     running = Session(document, place, work, environment_of(document, place, work))
+    for name in UPLOADED:
+        (work / name).write_bytes(b"a file that an example uploads")
     try:
         yield running
     finally:

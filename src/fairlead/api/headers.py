@@ -15,8 +15,8 @@ class Header(NamedTuple):
 
 REQUEST_HEADERS: Final = (
     Header("authorization", "`Bearer` and an API key."),
-    Header("x-api-key", "An API key, where Anthropic's Messages are spoken."),
-    Header("x-goog-api-key", "An API key, where Gemini's API is spoken."),
+    Header("x-api-key", "An API key, for Anthropic's Messages."),
+    Header("x-goog-api-key", "An API key, for Gemini's API."),
     Header("content-type", "`application/json`. It is not checked."),
     Header("content-encoding", "`gzip` or `zstd`, for `/v1/messages` and Gemini's API."),
     Header("anthropic-version", "Sent on to a provider that speaks Messages, as are all that begin with `anthropic-`."),
@@ -32,18 +32,19 @@ REQUEST_HEADERS: Final = (
     ),
     Header(
         "x-claude-code-session-id",
-        "The session of a call, recorded and never sent on; so are `session-id`, `session_id`, `x-session-id`, "
-        "`conversation_id`, `thread-id` and `x-openwebui-chat-id`.",
+        "The session of a call, recorded in its receipt and sent on only with `forward_sessions = true`; so are "
+        "`session-id`, `session_id`, `x-session-id`, `conversation_id`, `thread-id` and `x-openwebui-chat-id`.",
     ),
     Header(
         "x-openwebui-user-id",
-        "The user of a call, recorded and never sent on; so are `x-openwebui-user-email` and `x-openwebui-user-name`.",
+        "The user of a call, recorded in its receipt and sent on only with `forward_sessions = true`; so are "
+        "`x-openwebui-user-email` and `x-openwebui-user-name`.",
     ),
     Header("if-none-match", "The `etag` of an earlier response: unchanged data is answered with 304."),
 )
 RESPONSE_HEADERS: Final = (
     Header("x-request-id", "On every response. Quote it when you report a problem; the log has it."),
-    Header("request-id", "The same id, where Anthropic's Messages are spoken."),
+    Header("request-id", "The same id, on answers of Anthropic's Messages."),
     Header("x-fairlead-generation-id", "The id of the call, for its receipt."),
     Header(
         "x-fairlead-cost", "The cost of a call in dollars, exact. Not on streams: their last chunk has it in `usage`."

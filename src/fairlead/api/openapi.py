@@ -18,6 +18,7 @@ from fairlead.http.request import Request, Response
 from fairlead.wire.chat import PARAMETERS
 from fairlead.wire.models import ModelEntry, ModelList
 
+FORMS = frozenset({"AudioForm", "ImageForm"})
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-cache\r\n"
 REFERENCE = "#/components/schemas/{name}"
 _OBJECT: dict[str, Any] = {"type": "object"}
@@ -184,7 +185,22 @@ SCHEMAS: Mapping[str, Any] = {
         },
         "additionalProperties": True,
     },
-    "Form": {"type": "object", "description": "multipart/form-data with `model` and a file."},
+    "AudioForm": {
+        "type": "object",
+        "required": ["model", "file"],
+        "properties": {"model": {"type": "string"}, "file": {"type": "string", "format": "binary"}},
+        "additionalProperties": True,
+    },
+    "ImageForm": {
+        "type": "object",
+        "required": ["model", "prompt", "image"],
+        "properties": {
+            "model": {"type": "string"},
+            "prompt": {"type": "string"},
+            "image": {"type": "string", "format": "binary", "description": "A file; for several, `image[]`."},
+        },
+        "additionalProperties": True,
+    },
     "Transcript": {"type": "object", "properties": {"text": {"type": "string"}}, "additionalProperties": True},
     "Sound": {"type": "string", "format": "binary"},
     "GenerateContentRequest": {
@@ -337,7 +353,12 @@ def _operation(row: Route) -> dict[str, Any]:
     if row.body:
         found["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _reference(row.body), **_example(example, "request")}},
+            "content": {
+                "multipart/form-data" if row.body in FORMS else "application/json": {
+                    "schema": _reference(row.body),
+                    **_example(example, "request"),
+                }
+            },
         }
     return found
 

@@ -125,7 +125,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/v1/responses/{id}/cancel", lambda to: to.stored.cancel, "key", "Chat", "Cancel a response.",
-        "Ends the work on a response in the background (`background: true`); the provider is disconnected. One that "
+        "Cancels a background response (`background: true`) and disconnects its provider. One that "
         "has ended is returned as it is.",
         answer="Response", statuses=(400, 404),
     ),
@@ -181,7 +181,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/v1/key", lambda to: to.credit.key, "key", "Billing",
-        "Retrieve what the key has used and its limits.",
+        "Retrieve the usage and the limits of the key.",
         "limit, limit_remaining and limit_reset describe the budget, or the credit, with the least left.",
     ),
     Route(
@@ -241,12 +241,13 @@ def model_routes() -> Iterator[Route]:
         if row.models is not None and row.models.path:
             lists, one = partial(_list, row.name), partial(_one, row.name)
             yield Route(
-                "GET", row.models.path, lists, "anyone", "Models", "List the models, as clients of this API read them.",
-                query={"pageSize": "How many: 50, at most 1,000.", "pageToken": "The page."}, optional=True,
+                "GET", row.models.path, lists, "anyone", "Models", "List the models, in the format of this API.",
+                query={"pageSize": "How many to list, from 1 to 1,000. Default: 50.", "pageToken": "The page."},
+                optional=True,
             )  # fmt: skip
             yield Route(
                 "GET", f"{row.models.path}/{{id}}", one, "anyone", "Models",
-                "Retrieve a model, as clients of this API read it.", statuses=(404,),
+                "Retrieve a model, in the format of this API.", statuses=(404,),
             )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ data_option = click.option(
 def serve_options(command: Command) -> Command:
     for option in (
         click.option(
-            "--host", default="127.0.0.1", show_default=True, help="Address to listen on. 0.0.0.0: every one."
+            "--host", default="127.0.0.1", show_default=True, help="Address to listen on. 0.0.0.0: all addresses."
         ),
         click.option(
             "--port",

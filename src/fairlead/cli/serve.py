@@ -40,14 +40,17 @@ def engine() -> None:
 @click.argument("gguf", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--mmproj", type=click.Path(path_type=Path), help="Vision projector of the model (mmproj file).")
 @click.option(
-    "--as", "model_ids", multiple=True, help="Id of the model in the API; once for each file. Default: the file's name."
+    "--as",
+    "model_ids",
+    multiple=True,
+    help="Id of the model in the API. Give it once for each file. Default: the file's name.",
 )
 @click.option(
     "--mode",
     "modes",
     multiple=True,
     type=click.Choice(["chat", "embedding", "rerank"]),
-    help="What the model is for; once for each file. Default: what the file says.",
+    help="What the model is for. Give it once for each file. Default: read from the file.",
 )
 @click.option("--context", type=int, help="Tokens of context for each request. Default: as many as fit into memory.")
 @click.option("--slots", type=int, help="Concurrent requests. Default: 4.")
@@ -57,8 +60,11 @@ def engine_run(
     context: int | None, slots: int | None,
     host: str, port: int, data: Path | None, config: Path | None, workers: int,
 ) -> None:  # fmt: skip
-    """Serve GGUF files with the embedded engine, each in a process of its own: a chat model, and beside it models for
-    embeddings and reranking. --mmproj and --context are for the chat model."""
+    """Serve GGUF files with the embedded engine.
+
+    Each file has a process of its own, so an embedding model and a reranker can run beside a chat model. --mmproj and
+    --context apply to the chat model.
+    """
     from fairlead.engines.spec import specs_for
     from fairlead.workers import serve as run
 

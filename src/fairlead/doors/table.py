@@ -80,15 +80,15 @@ _ROWS: Final = (
         "openai_responses", ("/v1/responses",), RESPONSES_CHAT, RESPONSES_DOOR,
         "Create a response, whole or as a stream of server-sent events.",
         "OpenAI's Responses. A provider that speaks the Responses API gets the request unchanged; for others it is "
-        "translated: what they cannot be sent is named in `x-fairlead-dropped`, or rejected. `usage` also has the cost "
-        "of the call.",
+        "translated: what cannot be translated is named in `x-fairlead-dropped`, or rejected. `usage` also has the "
+        "cost of the call.",
         "ResponsesRequest", "Response", digests=True, storing=RESPONSES_DOOR,
     ),
     DoorRow(
         "anthropic_messages", ("/v1/messages", "/api/v1/messages", "/api/messages"), MESSAGES_CHAT, ANTHROPIC_MESSAGES,
         "Create a message, whole or as a stream of server-sent events.",
-        "Anthropic's Messages. A provider that speaks the same API gets the request as it was sent, but for the key "
-        "and the model's name; for others it is translated. `usage` also has the cost of the call.",
+        "Anthropic's Messages. A provider that speaks the same API gets the request as it was sent, except for the "
+        "key and the model's name; for others it is translated. `usage` also has the cost of the call.",
         "MessagesRequest", "AnthropicMessage",
         count_paths=(
             "/v1/messages/count_tokens", "/api/v1/messages/count_tokens", "/api/messages/count_tokens",
@@ -103,7 +103,7 @@ _ROWS: Final = (
         ),
         GEMINI_CHAT, GOOGLE_GEMINI,
         "Generate content, whole or as a stream.",
-        "Gemini's generateContent. A provider that speaks the same API gets the request as it was sent, but for the "
+        "Gemini's generateContent. A provider that speaks the same API gets the request as it was sent, except for the "
         "key and the model's name; for others it is translated. A stream is server-sent events with `?alt=sse`, else "
         "one JSON array. `usageMetadata` also has the cost of the call.",
         "GenerateContentRequest", "GenerateContentResponse",
@@ -114,7 +114,7 @@ _ROWS: Final = (
         "openai_completions", ("/v1/completions",), COMPLETIONS,
         OpenAIDoor(apis.COMPLETIONS, COMPLETIONS, completions.parse_completions),
         "Continue a text, whole or as a stream of server-sent events.",
-        "OpenAI's completions, which came before chat: no template is put around the prompt. `max_tokens` is 16 unless "
+        "OpenAI's completions: the prompt is continued as it is, without a chat template. `max_tokens` is 16 unless "
         "given. Deployments whose provider has no completions are not called. `usage` also has the cost of the call.",
         "CompletionRequest", "TextCompletion", completions.SCHEMAS,
     ),
@@ -122,7 +122,7 @@ _ROWS: Final = (
         "openai_embeddings", ("/v1/embeddings",), EMBEDDINGS,
         OpenAIDoor(apis.EMBEDDINGS, EMBEDDINGS, embeddings.parse_embeddings),
         "Create embeddings.",
-        "OpenAI's embeddings, of models whose mode is `embedding`. More inputs than a deployment takes at once are "
+        "OpenAI's embeddings, for models whose mode is `embedding`. More inputs than a deployment takes at once are "
         "split and their vectors joined in order. `usage` also has the cost of the call.",
         "EmbeddingsRequest", "Embeddings", embeddings.SCHEMAS, streams=False,
     ),
@@ -130,49 +130,50 @@ _ROWS: Final = (
         "openai_moderations", ("/v1/moderations",), MODERATIONS,
         OpenAIDoor(apis.MODERATIONS, MODERATIONS, moderations.parse_moderation),
         "Classify texts and images as harmful or not.",
-        "OpenAI's moderations, of models whose mode is `moderation`; without `model`, of `omni-moderation-latest`. "
+        "OpenAI's moderations, for models whose mode is `moderation`. Without `model`: `omni-moderation-latest`. "
         "`usage` has the tokens and the cost of the call.",
         "ModerationRequest", "Moderation", moderations.SCHEMAS, streams=False,
     ),
     DoorRow(
         "cohere_rerank", ("/v1/rerank", "/v2/rerank"), RERANK, OpenAIDoor(apis.RERANK, RERANK, rerank.parse_rerank),
         "Rank documents by how well they answer a query.",
-        "As Cohere and Jina have it, of models whose mode is `rerank`. `request` of a price is charged for each search "
-        "unit (`meta.billed_units`): a query with up to 100 documents. `usage` has the tokens and the cost.",
+        "Cohere's and Jina's rerank, for models whose mode is `rerank`. `request` of a price is charged for each "
+        "search unit (`meta.billed_units`): a query with up to 100 documents. `usage` has the tokens and the cost.",
         "RerankRequest", "Ranking", rerank.SCHEMAS, streams=False,
     ),
     DoorRow(
         "openai_images", ("/v1/images/generations",), DRAW, OpenAIDoor(apis.IMAGES, DRAW, parse_images),
-        "Make images of a text.",
-        "As OpenAI has it, of models whose mode is `image`. Where the provider reports no tokens, `request` of a price "
-        "is charged for each 1,048,576 pixels of an image or part of them, twice for quality `hd`.",
+        "Create images from a text.",
+        "OpenAI's images, for models whose mode is `image`. Where the provider reports no tokens, `request` of a price "
+        "is charged for each 1,048,576 pixels of an image, rounded up, and twice for quality `hd`.",
         "ImageRequest", "Images", streams=False,
     ),
     DoorRow(
         "openai_speech", ("/v1/audio/speech",), TEXT_TO_SPEECH, OpenAIDoor(apis.SPEECH, TEXT_TO_SPEECH, parse_speech),
         "Convert text to speech.",
-        "As OpenAI has it, of models whose mode is `speech`. The answer is sound, passed on as it comes. `input` of a "
-        "price is charged for each character.",
+        "OpenAI's speech, for models whose mode is `speech`. The answer is audio, passed on as it arrives. `input` of "
+        "a price is charged for each character.",
         "SpeechRequest", "Sound", streams=False,
     ),
     DoorRow(
         "openai_transcriptions", ("/v1/audio/transcriptions",), TRANSCRIBE,
         FormDoor(apis.TRANSCRIPTIONS, TRANSCRIBE, TranscriptionRequest),
         "Convert speech to text.",
-        "As OpenAI has it, of models whose mode is `transcription`. The form is sent on as it came, but for the name "
-        "of the model. Where the provider reports no tokens, `audio_input` of a price (or `input`) is charged for each "
-        "second.",
-        "Form", "Transcript", streams=False, uploads=True,
+        "OpenAI's transcriptions, for models whose mode is `transcription`. The form is sent on as received, except "
+        "for the model's name. Where the provider reports no tokens, `audio_input` of a price (or `input`) is charged "
+        "for each second.",
+        "AudioForm", "Transcript", streams=False, uploads=True,
     ),
     DoorRow(
         "openai_translations", ("/v1/audio/translations",), TRANSLATE,
         FormDoor(apis.TRANSLATIONS, TRANSLATE, TranslationRequest),
-        "Convert speech to English text.", "As a transcription.", "Form", "Transcript", streams=False, uploads=True,
+        "Convert speech to English text.", "Works and is charged like a transcription.",
+        "AudioForm", "Transcript", streams=False, uploads=True,
     ),
     DoorRow(
         "openai_image_edits", ("/v1/images/edits",), EDIT, FormDoor(apis.IMAGE_EDITS, EDIT, EditRequest),
-        "Make images of a text and other images.", "Charged as images that are made of a text.",
-        "Form", "Images", streams=False, uploads=True,
+        "Edit or combine images.", "Charged like images that are created from a text.",
+        "ImageForm", "Images", streams=False, uploads=True,
     ),
 )  # fmt: skip
 DOORS: Final[Mapping[str, DoorRow]] = {row.name: row for row in _ROWS}

@@ -169,10 +169,10 @@ def specs_for(
             slots, mode,
         )  # fmt: skip
         if any(other.model_id == spec.model_id for other in made):
-            raise ConfigurationError(f"Two files have the id {spec.model_id!r}: name them with --as.")
+            raise ConfigurationError(f"Two files have the id {spec.model_id!r}: give each its own with --as.")
         made.append(spec)
     if mmproj is not None and all(spec.mmproj is None for spec in made):
-        raise ConfigurationError("--mmproj is the vision part of a chat model, and there is none among the files.")
+        raise ConfigurationError("--mmproj is the vision part of a chat model, and none of the files is one.")
     return made
 
 

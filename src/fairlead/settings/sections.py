@@ -84,7 +84,9 @@ class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     max_upload_bytes: Annotated[
         int,
         Meta(ge=1024, le=1_073_741_824),
-        Doc("bytes of a body with files (transcriptions, edits of images), kept on the disk; a longer one gets 413"),
+        Doc(
+            "bytes of a form with files (transcriptions, edits of images), which is kept on disk; a longer one gets 413"
+        ),
     ] = 134_217_728
     head_timeout_seconds: Annotated[Seconds, Doc("time to send the complete head, else 408")] = 10
     body_timeout_seconds: Annotated[Seconds, Doc("time to send the complete body, else 408")] = 60
@@ -371,8 +373,8 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     forward_sessions: Annotated[
         bool,
         Doc(
-            "whether it is sent the session and the user that callers name, as `x-session-id` and `x-user-id`; calls "
-            "that may be hedged go without"
+            "whether the provider gets the session and the user that callers name, as `x-session-id` and `x-user-id`; "
+            "calls that may be hedged do not carry them"
         ),
     ] = False
     probe: Annotated[
@@ -405,7 +407,7 @@ class RateSettings(Struct, frozen=True, forbid_unknown_fields=True):
     reasoning: Annotated[Decimal | None, Doc("reasoning tokens", default="`output`")] = None
     audio_output: Annotated[Decimal | None, Doc("audio tokens in the answer", default="`output`")] = None
     request: Annotated[
-        Decimal | None, Doc("each call, search unit of a rerank or unit of an image, in dollars", default='"0"')
+        Decimal | None, Doc("each call, search unit of a rerank, or unit of an image, in dollars", default='"0"')
     ] = None
 
 

@@ -70,7 +70,9 @@ class CompletionsRequest(OperationRequest):
             raise InvalidRequest("best_of cannot be more than n in a stream.", param="best_of")
         self.choices = len(self.prompts) * self.made
         if self.choices > MOST_CHOICES:
-            raise InvalidRequest(f"There are more than {MOST_CHOICES} answers to all prompts together.", param="prompt")
+            raise InvalidRequest(
+                f"More than {MOST_CHOICES} answers are requested, for all prompts together.", param="prompt"
+            )
         cap: int = self.values.get("max_tokens", DEFAULT_CAP)
         if "max_tokens" not in self.given:
             self.given["max_tokens"] = Raw(b"%d" % cap)
@@ -114,7 +116,7 @@ SCHEMAS: Final[Mapping[str, Any]] = {
                 "anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}],
             },
             "max_tokens": {"type": "integer", "minimum": 0, "default": 16},
-            "suffix": {"type": "string", "description": "What comes behind the answer."},
+            "suffix": {"type": "string", "description": "The text that follows the answer."},
             "echo": {"type": "boolean", "default": False},
             "n": {"type": "integer", "minimum": 1, "default": 1},
             "best_of": {"type": "integer", "minimum": 1},

@@ -32,17 +32,19 @@ CLASSES = TokenClasses._fields
 PROMPT_CLASSES = 6  # the first six make up the prompt
 # For readers of the price reference.
 CLASS_MEANINGS: Mapping[str, str] = {
-    "input": "prompt tokens that are in none of the other input classes; also those of files and video; of speech: "
+    "input": "prompt tokens that are in none of the other input classes; also those of files and video. For speech: "
     "characters",
     "cached_input": "prompt tokens read from the cache of the provider",
     "cache_write_5m": "prompt tokens written to a cache that is kept for 5 minutes, or as long as the provider chooses",
     "cache_write_1h": "prompt tokens written to a cache that is kept for an hour",
     "image": "prompt tokens of images, where the provider counts them",
-    "audio_input": "prompt tokens of audio, where the provider counts them; of transcriptions, else the seconds",
+    "audio_input": "prompt tokens of audio, where the provider counts them. For transcriptions without token counts: "
+    "seconds",
     "output": "completion tokens that are in neither of the other output classes",
     "reasoning": "completion tokens of reasoning",
     "audio_output": "completion tokens of audio",
-    "request": "1 for each call; of a rerank, 1 for each search unit; of images, 1 for each 1,048,576 pixels of one",
+    "request": "1 for each call. For rerank: 1 for each search unit. For images: 1 for each 1,048,576 pixels of an "
+    "image",
 }
 
 
