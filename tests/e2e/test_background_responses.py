@@ -168,7 +168,7 @@ def test_what_cannot_be_is_refused(client: openai.OpenAI, upstream: Held, served
             client.responses.create(model="chat", input="x", background=True, **more)  # type: ignore[call-overload]
     upstream.enqueue(Reply("x"))
     whole = client.responses.create(model="chat", input="x")
-    with pytest.raises(openai.BadRequestError, match="Only a response in the background"):
+    with pytest.raises(openai.BadRequestError, match="Only background responses"):
         client.responses.cancel(whole.id)
     with caller(served, new_key(served, "--credit", "5")) as other:
         made = begin(client, "chat")

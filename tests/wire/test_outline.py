@@ -134,7 +134,7 @@ def test_a_long_body_of_anything_but_long_strings_is_refused_before_it_is_decode
         with pytest.raises(InvalidRequest, match="2,097,152 bytes of members, numbers and white space"):
             parse_chat(body)
     strings = b",".join([b'"' + b"s" * 1_500 + b'"'] * 9_000)
-    with pytest.raises(InvalidRequest, match="8,388,608 bytes beside its long strings"):
+    with pytest.raises(InvalidRequest, match="8,388,608 bytes besides its long strings"):
         parse_chat(b'{"model":"m","messages":[{"role":"user","content":"x"}],"x":[%b]}' % strings)
 
 

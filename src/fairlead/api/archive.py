@@ -58,12 +58,12 @@ class ResponseArchive:
         back for it."""
         if len(response.items) + len(response.body) > LONGEST_STORED:
             raise InvalidRequest(
-                f"A response in the background is stored, which takes at most {LONGEST_STORED:,} bytes of input.",
+                f"A background response is stored, so its input may have at most {LONGEST_STORED:,} bytes.",
                 param="input",
             )
         working = response._replace(heard_at=_now_ms())
         if not await asyncio.get_running_loop().run_in_executor(self._store.threads, self._write, account_id, working):
-            raise Overloaded("The response cannot be stored now, so nothing can run in the background.")
+            raise Overloaded("The response cannot be stored at the moment, so it cannot run in the background.")
 
     async def still_wanted(self, places: Sequence[tuple[str, str]], *, say: bool) -> set[tuple[str, str]]:
         """Which of the responses that are worked on here were neither cancelled nor deleted; all of them while the
@@ -91,7 +91,7 @@ class ResponseArchive:
         try:
             return self._end(account_id, response.id, response.body)
         except SQLAlchemyError as error:
-            log.warning("response not stored: id=%s database said: %s", response.id, reason(error))
+            log.warning("response not stored: id=%s error=%s", response.id, reason(error))
             return False
 
     def _soon(self, account_id: str, response: StoredResponse, write: Callable[[str, StoredResponse], bool]) -> None:
@@ -115,7 +115,7 @@ class ResponseArchive:
             with self._store.write() as connection:
                 keep_response(connection, account_id, response)
         except SQLAlchemyError as error:
-            log.warning("response not stored: id=%s database said: %s", response.id, reason(error))
+            log.warning("response not stored: id=%s error=%s", response.id, reason(error))
             return False
         return True
 

@@ -103,10 +103,10 @@ class BackgroundResponses:
             raise ShuttingDown("This server is stopping.")
         if self._of_account[account_id] >= MOST_OF_ACCOUNT:
             raise RateLimited(
-                f"{MOST_OF_ACCOUNT} responses of your account are worked on in the background here. Wait for one."
+                f"Your account already has {MOST_OF_ACCOUNT} background responses in progress. Wait for one to finish."
             )
         if len(self._working) >= MOST_RUNNING or self._bytes + size > MOST_RUNNING_BYTES:
-            raise Overloaded("This server works on as many responses in the background as it can.")
+            raise Overloaded("This server has no room for another background response at the moment. Try again later.")
 
     def _give_back(self, account_id: str, size: int) -> None:
         self._bytes -= size
@@ -117,8 +117,8 @@ class BackgroundResponses:
     def _said(self, error: BaseException) -> FairleadError:
         if isinstance(error, FairleadError):
             return error
-        self._failures.error("a response in the background failed", error)
-        return InternalError("Something went wrong here. The id of the response finds it in the log.")
+        self._failures.error("background response failed", error)
+        return InternalError("An internal error occurred. Report it with the id of this response.")
 
     def stop(self, account_id: str, response_id: str) -> None:
         """Nobody wants this response any more. Does nothing when it is not worked on here."""

@@ -92,7 +92,7 @@ class StoredResponses:
             await self._list(account_id, response_id.removesuffix(_ITEMS), response)
             return
         if parse_qs(request.query).get("stream") == ["true"]:
-            raise InvalidRequest("A stored response is not streamed again: read it without stream.", param="stream")
+            raise InvalidRequest("A stored response cannot be streamed: retrieve it without stream.", param="stream")
         found = await self._opened().one(account_id, response_id)
         response.send(200, JSON_HEAD, _public(found))
 
@@ -113,7 +113,7 @@ class StoredResponses:
         response_id, archive = response_id.removesuffix(_CANCEL), self._opened()
         found = await archive.one(account_id, response_id)
         if not _is_in_background(found.body):
-            raise InvalidRequest("Only a response in the background can be cancelled.")
+            raise InvalidRequest("Only background responses can be cancelled.")
         if found.heard_at and await archive.cancel(account_id, response_id, _with_status(found.body, b'"cancelled"')):
             assert self._background is not None
             self._background.stop(account_id, response_id)

@@ -90,7 +90,7 @@ def _part(source: Upload | MemoryUpload, head: bytes, begin: int, head_at: int, 
     name = _NAME.search(lines)
     start = head_at + length + 4
     if not lines.startswith(b"\r\n") or length < 0 or name is None or start > end:
-        raise InvalidRequest("A part of the body has no head with a name.")
+        raise InvalidRequest("A part of the body has no name in its Content-Disposition header.")
     shown = name[1].decode("utf-8", "replace")[:256]
     if _FILENAME.search(lines) is not None:
         return FormPart(shown, True, begin, start, end, "")

@@ -93,4 +93,4 @@ def document(decoder: msgspec.json.Decoder[Any], body: bytes, what: str) -> Any:
             body.decode()
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise UpstreamInvalid(f"The provider's answer is no {what}.") from None
+        raise UpstreamInvalid(f"The provider's answer is not a {what}.") from None

@@ -91,7 +91,7 @@ def _homes(name: str, kind: inspect.Type, path: str) -> Iterator[str]:
 def parse(source: Source, text: str) -> dict[str, Any]:
     """The file's tables. Raises ConfigurationError with file and line for what is no TOML."""
     if text.count(".") > _MANY_DOTS and (line := Scanner(text).line_of_long_key()):
-        raise ConfigurationError(f"{source.name}:{line}: this is nested too deep.")
+        raise ConfigurationError(f"{source.name}:{line}: this is nested too deeply.")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -100,7 +100,7 @@ def parse(source: Source, text: str) -> dict[str, Any]:
         sentence = str(error)[: found.start()] if found else str(error)
         raise ConfigurationError(f"{source.name}:{line}: this is not valid TOML: {cut(sentence, 200)}.") from None
     except RecursionError:
-        raise ConfigurationError(f"{source.name}:{deepest_line(text)}: this is nested too deep.") from None
+        raise ConfigurationError(f"{source.name}:{deepest_line(text)}: this is nested too deeply.") from None
     except ValueError:  # Python converts no decimal number of more than 4,300 digits
         found = re.search(r"[0-9_]{4000}", text)
         line = text.count("\n", 0, found.start()) + 1 if found else 1

@@ -99,7 +99,7 @@ def written(vectors: Sequence[Raw], encoding: str, dimensions: int | None) -> li
         raise UpstreamInvalid("The provider's vectors are empty or differ in length.")
     if dimensions is not None and lengths and lengths != {dimensions}:
         raise UpstreamInvalid(
-            f"The provider's vectors have {lengths.pop()} dimensions, not the {dimensions} that were asked for."
+            f"The provider's vectors have {lengths.pop()} dimensions, not the {dimensions} that were requested."
         )
     return found
 
@@ -115,7 +115,7 @@ def _written(raw: Raw, encoding: str, lengths: set[int]) -> bytes:
     try:
         numbers = _numbers.decode(raw)
     except (msgspec.DecodeError, RecursionError):
-        raise UpstreamInvalid("The provider sent a vector that is no list of numbers.") from None
+        raise UpstreamInvalid("The provider sent a vector that is not a list of numbers.") from None
     lengths.add(len(numbers))
     if encoding != "base64":
         return bytes(raw)
@@ -134,7 +134,7 @@ def _floats(raw: Raw) -> array[float]:
         if len(packed) % FLOAT_BYTES:
             raise ValueError
     except (msgspec.DecodeError, binascii.Error, ValueError):
-        raise UpstreamInvalid("The provider sent a vector that is no base64 of 32-bit floats.") from None
+        raise UpstreamInvalid("The provider sent a vector that is not 32-bit floats in base64.") from None
     floats = array("f")
     floats.frombytes(packed)
     return _little(floats)

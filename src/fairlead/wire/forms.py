@@ -102,7 +102,7 @@ class FormRequest(OperationRequest):
         if not any(part.name in (file, f"{file}[]") for part in files):
             raise InvalidRequest(f"{file} is missing: send it as a file.", param=file)
         if self.values.get("stream"):
-            raise InvalidRequest("stream: the answer comes in one piece here.", param="stream")
+            raise InvalidRequest("stream: this endpoint does not stream.", param="stream")
         self.files = sum(part.end - part.start for part in files)
         self.first = next(part for part in files if part.name in (file, f"{file}[]"))
 
@@ -243,7 +243,7 @@ def transcript(head: bytes, body: bytes) -> Transcript:
         given = _usage.decode(found.usage) if found.usage != NULL else _Usage()
         duration = float(found.duration)
     except (msgspec.DecodeError, RecursionError, ValueError):
-        raise UpstreamInvalid("The provider's answer is no transcript.") from None
+        raise UpstreamInvalid("The provider's answer is not a transcript.") from None
     if found.text is None or found.error != NULL:
         raise UpstreamInvalid("The provider's answer has no text.")
     return Transcript(head, body, found.usage, _usage_of(given, duration))

@@ -97,7 +97,7 @@ def units_of(size: str | None, quality: str | None) -> int:
     if size is not None and size != "auto":
         found = _SIZE.fullmatch(size)
         if found is None or not 0 < max(int(found[1]), int(found[2])) <= LONGEST_SIDE:
-            raise InvalidRequest("size must be such as '1024x1024', or 'auto'.", param="size")
+            raise InvalidRequest("size must be 'auto' or a size such as '1024x1024'.", param="size")
         units = max(1, -(-int(found[1]) * int(found[2]) // UNIT_PIXELS))
     elif size is None:
         units = 1
@@ -138,7 +138,7 @@ def image_answer(body: bytes, units: int) -> ImageAnswer:
         answer = _answer.decode(body)
         given = _usage.decode(answer.usage) if answer.usage != NULL else _Usage()
     except (msgspec.DecodeError, RecursionError):
-        raise UpstreamInvalid("The provider's answer is no list of images.") from None
+        raise UpstreamInvalid("The provider's answer is not a list of images.") from None
     if not answer.data or answer.error != NULL:
         raise UpstreamInvalid("The provider's answer has no images.")
     seen = given.input_tokens_details.image_tokens if given.input_tokens_details is not None else 0

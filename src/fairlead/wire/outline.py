@@ -155,7 +155,7 @@ class Outline:
             _string.decode(b'"%b"' % piece)
         except msgspec.DecodeError as error:
             sentence = str(error).partition(" (byte ")[0].rstrip(".")
-            raise InvalidRequest(f"The body is not valid JSON: {sentence} (in a string behind byte {at}).") from None
+            raise InvalidRequest(f"The body is not valid JSON: {sentence} (in a string after byte {at}).") from None
         self._checked = at + len(piece)
         if self._checked >= end:
             self._cut_to = -1
@@ -192,7 +192,7 @@ class Outline:
 
 
 def too_many() -> InvalidRequest:
-    return InvalidRequest(f"The body has more than {MOST_OUTLINE_BYTES:,} bytes beside its long strings.")
+    return InvalidRequest(f"The body has more than {MOST_OUTLINE_BYTES:,} bytes besides its long strings.")
 
 
 def _index(text: bytes, at: int) -> int:

@@ -67,7 +67,7 @@ def best_first(found: Sequence[Ranked], request: RerankRequest) -> list[Ranked]:
     sent, and for a score that is no number."""
     count = len(request.documents)
     if len(found) < request.top:
-        raise UpstreamInvalid(f"The provider ranked {len(found)} documents of the {request.top} that were asked for.")
+        raise UpstreamInvalid(f"The provider ranked {len(found)} documents, not the {request.top} that were requested.")
     seen: set[int] = set()
     for one in found:
         if not 0 <= one.place < count or one.place in seen:

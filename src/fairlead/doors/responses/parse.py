@@ -134,10 +134,12 @@ def _refuse_background(given: dict[str, Raw], *, is_stored: bool) -> None:
             param="background",
         )
     if given.get("store") == FALSE:
-        raise InvalidRequest("background needs store: true, or nobody could read the response.", param="store")
+        raise InvalidRequest(
+            "background needs store: true: a response that is not stored could not be read later.", param="store"
+        )
     if given.get("stream") == TRUE:
         raise InvalidRequest(
-            "A response in the background is not streamed: read it until it is complete.", param="stream"
+            "A background response cannot be streamed: retrieve it until it is complete.", param="stream"
         )
 
 

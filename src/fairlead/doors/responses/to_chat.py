@@ -257,7 +257,7 @@ class _Conversation:
         group = self._calls.get(item.call_id or "")
         if group is None:
             raise InvalidRequest(
-                f"{where} answers the call {(item.call_id or '')[:64]!r}, which is not in the input.",
+                f"{where} is the output of the call {(item.call_id or '')[:64]!r}, which is not in the input.",
                 param=f"{where}.call_id",
             )
         content: Any
@@ -333,7 +333,7 @@ def _image(part: Part, where: str) -> dict[str, Any]:
     if not part.image_url:
         raise NotTranslated(
             ["input.input_image.file_id"],
-            f"{where}: an image that is known by a file_id needs a provider that speaks the Responses API.",
+            f"{where}: an image given by file_id needs a provider that speaks the Responses API.",
         )
     image: dict[str, Any] = {"url": part.image_url}
     if part.detail in _DETAILS:

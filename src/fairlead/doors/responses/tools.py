@@ -99,7 +99,7 @@ class ToolSet:
                 }
         raise NotTranslated(
             [f"tool_choice.{given.type[:64]}"],
-            f"This model's provider cannot be made to use a tool of type {given.type[:64]!r}.",
+            f"tool_choice: this model's provider cannot be required to use a tool of type {given.type[:64]!r}.",
         )
 
     def _known(self, choice: Choice) -> str:

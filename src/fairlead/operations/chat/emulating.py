@@ -242,5 +242,5 @@ def _sentence(wrong: Verdict, *, repaired: bool) -> str:
         return "The model's answer takes too long to check against the JSON schema, so it is not delivered."
     if wrong.broken:
         return "The JSON schema cannot be evaluated for the model's answer, so it is not delivered."
-    also = ", and a repair did not" if repaired else ""
+    also = ", and neither does the repaired one" if repaired else ""
     return f"The model's answer does not conform to the JSON schema at {wrong.where}{also}."

@@ -130,7 +130,7 @@ class OpenAICompletions:
         whole = plain_answer(body, self._model, needle, self._public, b'"model":%b' % self._public)
         chunk: _Chunk = document(_chunk, body, "completion")
         if any(choice.text is None for choice in chunk.choices):
-            raise UpstreamInvalid("The provider's answer is no completion.")
+            raise UpstreamInvalid("The provider's answer is not a completion.")
         return CompletionAnswer(call.request, whole, chunk)
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
@@ -281,7 +281,7 @@ class CompletionRelay:
             try:
                 self._written.add(_chunk.decode(payload).choices)
             except (msgspec.DecodeError, RecursionError):
-                raise UpstreamInvalid("The provider sent an event that is no part of a completion.") from None
+                raise UpstreamInvalid("The provider sent an event that is not part of a completion.") from None
         return out
 
     def delivered(self) -> str:
@@ -343,7 +343,7 @@ class CompletionAssembler:
             if payload == DONE:
                 self.done = True
                 return
-            self._take(document(_full_chunk, payload, "event of a completion"))
+            self._take(document(_full_chunk, payload, "completion"))
 
     def _take(self, chunk: _FullChunk) -> None:
         if chunk.error != NULL:

@@ -38,7 +38,7 @@ class Moderations(Unstreamed):
 
     def plain(self, call: WholeCall, body: bytes) -> ModerationAnswer:
         """Raises UpstreamError for an answer without a result for each input."""
-        answer: _Answer = document(_answer, body, "list of verdicts")
+        answer: _Answer = document(_answer, body, "list of moderation results")
         if answer.error != NULL:
             raise event_error(answer.error)
         verdicts = checked_verdicts(answer.results, call.request)

@@ -158,7 +158,7 @@ class Turns:
                 del self._open[at]
                 return call_id
         raise InvalidRequest(
-            f"{where}.functionResponse answers a call of {result.name[:64]!r}, which is not in the contents.",
+            f"{where}.functionResponse is the result of a call of {result.name[:64]!r}, which is not in the contents.",
             param="contents",
         )
 
@@ -249,7 +249,9 @@ def _blob(blob: Blob, where: str) -> Written:
     mime, data = blob.mime, standard_base64(blob.data)
     kind, _, subtype = mime.partition("/")
     if not subtype:
-        raise InvalidRequest(f"{where}.inlineData.mimeType: must be such as 'image/png'.", param="contents")
+        raise InvalidRequest(
+            f"{where}.inlineData.mimeType: must be a media type such as 'image/png'.", param="contents"
+        )
     address = f"data:{mime.partition(';')[0]};base64,{data}"
     if kind == "image":
         return {"type": "image_url", "image_url": {"url": address}}

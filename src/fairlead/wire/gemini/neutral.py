@@ -69,7 +69,7 @@ def to_chat(model: str, members: Mapping[str, Raw], config: Mapping[str, Raw], *
     """`members`, `config`: those of the body and of its `generationConfig`, spelled `likeThis`. `cap`: of the answer,
     0: none. Raises InvalidRequest, and UnsupportedContent for what only a provider of the same API could serve."""
     if given(members, "cachedContent"):
-        raise only_gemini("cachedContent", "content that Google has cached")
+        raise only_gemini("cachedContent", "cached content")
     names: dict[str, str] = {}
     lost = [name[:64] for name, raw in members.items() if name not in _KNOWN and raw != NULL]
     lost += [f"generationConfig.{name[:64]}" for name in config if name not in _CONFIG_KNOWN and given(config, name)]
@@ -89,7 +89,7 @@ def to_chat(model: str, members: Mapping[str, Raw], config: Mapping[str, Raw], *
         _write_tools(members, body, names, lost)
     _write_config(config, body, lost)
     if not body["messages"]:
-        raise InvalidRequest("contents: there is nothing in them.", param="contents")
+        raise InvalidRequest("contents: must have at least one part with content.", param="contents")
     request = parse_chat(_encode(body))
     return Chat(request, tuple(dict.fromkeys([*lost, *turns.lost])), {short: name for name, short in names.items()})
 
@@ -228,7 +228,7 @@ def _write_config(config: Mapping[str, Raw], body: dict[str, Any], lost: list[st
     if given(config, "responseModalities"):
         for modality in decoded(_strings, config["responseModalities"], "generationConfig.responseModalities"):
             if modality.upper() not in ("TEXT", "MODALITY_UNSPECIFIED"):
-                raise only_gemini("generationConfig.responseModalities", f"a wish for {modality[:32]!r}")
+                raise only_gemini("generationConfig.responseModalities", f"the modality {modality[:32]!r}")
     _write_shape(config, body, lost)
     _write_thinking(config, body)
 

@@ -289,7 +289,7 @@ def _read_contents(members: dict[str, Raw], found: Contents) -> None:
     contents = contents_in(raw)
     found.contents = len(contents)
     if not contents or found.contents > MOST_NATIVE_MESSAGES:
-        raise InvalidRequest(f"contents: must be from 1 to {MOST_NATIVE_MESSAGES:,}.", param="contents")
+        raise InvalidRequest(f"contents: must have 1 to {MOST_NATIVE_MESSAGES:,} entries.", param="contents")
     for at, content in enumerate(contents):
         if found.opening is NULL and content.role != "model":
             found.opening = content.parts
@@ -307,7 +307,7 @@ def _refuse_crowds(raw: Raw, name: str) -> None:
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequest(f"{name}: must be a list of objects.", param=name) from None
     if crowded:
-        raise InvalidRequest(f"{name}: more than {MOST_NATIVE_MESSAGES:,} of them.", param=name)
+        raise InvalidRequest(f"{name}: must have at most {MOST_NATIVE_MESSAGES:,} entries.", param=name)
 
 
 def _read_parts(raw: Raw, found: Contents, where: str, depth: int) -> None:
@@ -325,7 +325,7 @@ def _read_parts(raw: Raw, found: Contents, where: str, depth: int) -> None:
         found.parts += MOST_BLOCKS + 1 if crowded else 0
     found.parts += len(kinds)
     if found.parts > MOST_BLOCKS:
-        raise InvalidRequest(f"contents: more than {MOST_BLOCKS:,} parts.", param="contents")
+        raise InvalidRequest(f"contents: must have at most {MOST_BLOCKS:,} parts.", param="contents")
     for kind in kinds:
         if kind.blob is not None:
             _note(kind.blob, found)

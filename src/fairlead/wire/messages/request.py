@@ -272,7 +272,7 @@ def _read_messages(fields: dict[str, Raw], found: Contents) -> None:
     messages: list[Message] = decoded(_messages, fields["messages"], "messages")
     found.messages = len(messages)
     if found.messages > MOST_NATIVE_MESSAGES:
-        raise InvalidRequest(f"messages: more than {MOST_NATIVE_MESSAGES:,} of them.", param="messages")
+        raise InvalidRequest(f"messages: must have at most {MOST_NATIVE_MESSAGES:,} entries.", param="messages")
     for at, message in enumerate(messages):
         content = message.content
         first = first_byte(content)
@@ -296,7 +296,7 @@ def _refuse_crowds(raw: Raw, most: int, name: str) -> None:
     except (msgspec.DecodeError, RecursionError) as error:
         raise refusal(error, name) from None
     if crowded:
-        raise InvalidRequest(f"{name}: more than {most:,} of them.", param=name)
+        raise InvalidRequest(f"{name}: must have at most {most:,} entries.", param=name)
 
 
 def _read_blocks(content: Raw, found: Contents, at: int, depth: int) -> None:
@@ -308,7 +308,7 @@ def _read_blocks(content: Raw, found: Contents, at: int, depth: int) -> None:
         raise refusal(error, f"messages.{at}.content") from None
     found.blocks += len(kinds)
     if crowded or found.blocks > MOST_BLOCKS:
-        raise InvalidRequest(f"messages: more than {MOST_BLOCKS:,} content blocks.", param="messages")
+        raise InvalidRequest(f"messages: must have at most {MOST_BLOCKS:,} content blocks.", param="messages")
     for kind in kinds:
         if kind.type == "text":
             continue
