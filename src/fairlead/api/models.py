@@ -160,7 +160,7 @@ def _found(bodies: Mapping[str, bytes], model_id: str, below: str) -> bytes:
     if body is None:
         listed = below.removesuffix("/")
         raise ModelNotFound(
-            f"The model '{model_id}' does not exist here. GET {listed} lists what there is.", param="model"
+            f"The model '{model_id}' does not exist here. GET {listed} lists the models.", param="model"
         )
     return body
 

@@ -83,7 +83,7 @@ class Performances:
         model = self._servings.now.snapshot.models.get(model_id)
         if model is None:
             raise ModelNotFound(
-                f"The model '{model_id}' does not exist here. GET /v1/models lists what there is.", param="model"
+                f"The model '{model_id}' does not exist here. GET /v1/models lists the models.", param="model"
             )
         return model
 

@@ -96,9 +96,7 @@ def _other_mode(offer: Servable, demand: Demand) -> str:
 def _offer(serving: Serving, name: str, caller: Caller) -> Servable:
     servable = serving.servables.get(name)
     if servable is None:
-        raise ModelNotFound(
-            f"The model '{name}' does not exist here. GET /v1/models lists what there is.", param="model"
-        )
+        raise ModelNotFound(f"The model '{name}' does not exist here. GET /v1/models lists the models.", param="model")
     if caller.models is not None and not caller.may_use(name):
         raise Forbidden(f"This API key may not use '{name}'.", param="model")
     return servable

@@ -27,8 +27,8 @@ DATA = Variable(
 DATABASE_URL = Variable("FAIRLEAD_DATABASE_URL", "the database, before `url` of `[database]`")
 PROXIES = Variable(
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
-    "proxies for providers; lower case counts first. `NO_PROXY` has names, domains, addresses and ranges such as "
-    "`10.0.0.0/8`; names are not looked up for it",
+    "proxies for providers; lower-case names take precedence. `NO_PROXY` has names, domains, addresses and ranges such "
+    "as `10.0.0.0/8`; names are not looked up for it",
 )
 SOURCES_ONLY = Variable(PURE, "set to anything: the sources run, although they have been compiled ([compiled])")
 VARIABLES = (CONFIG, DATA, DATABASE_URL, PROXIES, SOURCES_ONLY)

@@ -50,7 +50,7 @@ class FrameReader:
             if zlib.crc32(rest[:8]) != checksum:
                 raise UpstreamInvalid("The provider sent a frame whose head is damaged.")
             if not LEAST_BYTES + headers <= total <= MAX_FRAME_BYTES:
-                raise UpstreamInvalid("The provider sent a frame of a size that no frame has.")
+                raise UpstreamInvalid("The provider sent a frame of an invalid size.")
             if len(rest) < total:
                 break
             frame = bytes(rest[:total])

@@ -57,7 +57,7 @@ class SoundRelay:
     def finish(self) -> bytes:
         """Raises UpstreamInvalid when nothing has come."""
         if not self.choices:
-            raise UpstreamInvalid("The provider sent no sound.")
+            raise UpstreamInvalid("The provider sent no audio.")
         return b""
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
