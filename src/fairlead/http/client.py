@@ -21,6 +21,7 @@ from fairlead.http.connect import Address, Proxy, connect
 from fairlead.http.exchange import Exchange
 from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.http.outbox import Outbox
+from fairlead.http.trust import machine_trust
 from fairlead.http.upstream_connection import Connection, Home
 
 SWEEP_SECONDS: Final = 0.1
@@ -53,7 +54,7 @@ class Pool(Home):
             if parts.scheme not in ("http", "https") or not parts.hostname:
                 raise ValueError(f"{base_url} is not an http://, https:// or unix: URL")
             if secure and tls is None:
-                tls = ssl.create_default_context()
+                tls = machine_trust()
             self.address = Address(parts.hostname, parts.port or (443 if secure else 80), tls=tls if secure else None)
             prefix, host = parts.path.rstrip("/"), parts.netloc.rpartition("@")[2]
         if proxy is not None and self.address.tls is None and self.address.unix_path is None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
+from fairlead.http.trust import machine_trust
 from fairlead.wire.media import is_public
 
 FETCH_SECONDS: Final = 10.0
@@ -86,7 +87,7 @@ class Fetcher:
             raise FetchError("its name cannot be resolved") from None
         if not addresses or not all(self._allowed(address) for address in addresses):
             raise FetchError("its name resolves to a private address")
-        tls = (self._tls or ssl.create_default_context()) if secure else None
+        tls = (self._tls or machine_trust()) if secure else None
         reader, writer = await asyncio.open_connection(
             addresses[0], port, ssl=tls, server_hostname=host if secure else None, limit=BLOCK_BYTES
         )
