@@ -69,7 +69,7 @@ def test_a_good_key_gets_its_continue(served: Served) -> None:
 @pytest.mark.parametrize(
     ("line", "status"),
     [
-        (b"POST /v1/embeddings", b"404"),
+        (b"POST /v1/fine_tuning/jobs", b"404"),
         (b"PUT /v1/chat/completions", b"405"),
         (b"GET /v1/models", b"200"),
         (b"GET /", b"200"),

@@ -51,6 +51,8 @@ def test_a_chat_with_a_model_of_another_mode_is_refused_with_the_endpoint_that_s
 ) -> None:
     echo = Echo()
     echo.modes = frozenset({"transcription"})
+    for name in [name for name, row in DOORS.items() if row.operation.modes & echo.modes]:
+        monkeypatch.delitem(DOORS, name)  # type: ignore[attr-defined]
     row = DoorRow("echo", ("/v1/echoes", "/v1/other"), echo, EchoDoor(echo), "Echoes.", streams=False)
     monkeypatch.setitem(DOORS, "echo", row)  # type: ignore[arg-type]
     monkeypatch.setitem(VENDORS["openai"].operations, "echo", OperationAPI("echoes", EchoAdapter, path="/echoes"))  # type: ignore[arg-type]

@@ -122,12 +122,12 @@ async def running(directory: Path, text: str) -> AsyncIterator[Running]:
     parts = Parts(Service(load_settings(written(directory, text)), store, []))
     _, port = await parts.server.listen("127.0.0.1", 0)
     parts.begin_background()
+    served = Running(parts, store, port, key, directory, [])
     try:
-        served = Running(parts, store, port, key, directory, [])
         yield served
+    finally:
         for caller in served.callers:
             await caller.close()
-    finally:
         await parts.server.drain(10)
         for reach in parts.version.reaches.values():
             await reach.pool.close()
