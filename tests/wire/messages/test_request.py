@@ -83,8 +83,8 @@ def test_models_to_fall_back_on() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b'{"model":"m","messages":[' + b'{"role":"user","content":""},' * 400_000 + b'{"role":"user","content":""}]}', "messages: more"),
-        (b'{"model":"m","messages":[{"role":"user","content":"a"}],"tools":[' + b"{}," * 400_000 + b"{}]}", "tools: more"),
+        (b'{"model":"m","messages":[' + b'{"role":"user","content":""},' * 400_000 + b'{"role":"user","content":""}]}', "messages: must have at most"),
+        (b'{"model":"m","messages":[{"role":"user","content":"a"}],"tools":[' + b"{}," * 400_000 + b"{}]}", "tools: must have at most"),
     ],
 )  # fmt: skip
 def test_long_lists_are_counted_before_they_are_decoded(text: bytes, words: str) -> None:
