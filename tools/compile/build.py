@@ -72,6 +72,7 @@ MODULES = (
     "wire/chat_request",
     "wire/duplicates",
     "wire/fast_parse",
+    "wire/notes",
     "wire/outline",
     "wire/usage",
 )

@@ -112,7 +112,7 @@ usage_records = Table(
     CheckConstraint("price >= 0", name="usage_records_price"),
 )
 
-# Of records whose callers named a session or a user ("": none); what the record itself says counts.
+# Of records whose callers named a session, with the user ("": none); what the record itself says counts.
 call_sessions = Table(
     "call_sessions",
     metadata,

@@ -63,10 +63,14 @@ class CallNotes:
     def members(self) -> bytes:
         """As ready JSON members of a record, each with a comma before it."""
         text = b""
-        for name in self.__slots__:
-            value: str = getattr(self, name)
-            if value:
-                text += b',"%b":%b' % (name.encode(), _encode(value))
+        if self.received:
+            text += b',"received":%b' % _encode(self.received)
+        if self.sent:
+            text += b',"sent":%b' % _encode(self.sent)
+        if self.session:
+            text += b',"session":%b' % _encode(self.session)
+        if self.user:
+            text += b',"user":%b' % _encode(self.user)
         return text
 
     def lines(self) -> bytes:
@@ -103,8 +107,11 @@ def notes_in_head(headers: Iterable[tuple[bytes, bytes]]) -> CallNotes | None:
 
 
 def _first(found: Mapping[bytes, bytes], names: Iterable[bytes]) -> str:
-    value = next((found[name] for name in names if name in found), b"")
-    return bounded(unquote(value.decode("utf-8", "backslashreplace")))  # Open WebUI encodes names with percents
+    for name in names:
+        if name in found:
+            # Open WebUI encodes names with percents.
+            return bounded(unquote(found[name].decode("utf-8", "backslashreplace")))
+    return ""
 
 
 def notes_in_members(members: Mapping[str, Raw], session: str = "", user: str = "") -> CallNotes | None:

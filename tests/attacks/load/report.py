@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tests.attacks.load.honest import DASHBOARD, KINDS, MEASURED, Done
@@ -88,9 +88,15 @@ UNCHARGED: Final = "costs None"
 
 
 def added_ms(rows: dict[str, dict[str, Latency | None]], row: str) -> float | None:
-    """By how much the attack raised the p99 of a row."""
-    alone, attacked = rows.get(row, {}).get("alone"), rows.get(row, {}).get("attacked")
-    return attacked.p99 - alone.p99 if alone and attacked else None
+    """By how much the attack raised the p99 of a row: over the lower one of before and after it, because other work on
+    the machine only ever raises them."""
+    quiet, attacked = quieter(rows.get(row, {})), rows.get(row, {}).get("attacked")
+    return attacked.p99 - quiet if quiet is not None and attacked else None
+
+
+def quieter(by_phase: Mapping[str, Latency | None]) -> float | None:
+    """The p99 without an attack."""
+    return min((found.p99 for phase in ("alone", "after") if (found := by_phase.get(phase))), default=None)
 
 
 def bars(outcome: Outcome, *, with_latency: bool) -> list[Bar]:
@@ -182,7 +188,8 @@ def table(outcome: Outcome) -> str:
     for row in [*order, "/healthz", *CONTROLS, *HELD]:
         by_phase = rows.get(row, {})
         alone, attacked, after = (by_phase.get(phase) for phase in ("alone", "attacked", "after"))
-        added = f"{attacked.p99 - alone.p99:+.1f}" if alone and attacked else "-"
+        quiet = quieter(by_phase)
+        added = f"{attacked.p99 - quiet:+.1f}" if quiet is not None and attacked else "-"
         cells = [
             f"{alone.p50:10.1f}{alone.p99:8.1f}" if alone else f"{'-':>10}{'-':>8}",
             f"{attacked.p50:14.1f}{attacked.p99:8.1f}{attacked.most:8.1f}" if attacked else f"{'-':>14}{'-':>8}{'-':>8}",
