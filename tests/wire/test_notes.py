@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 
 from fairlead.ledger.record import decode
+from fairlead.wire import notes
 from fairlead.wire.notes import LONGEST_NAME, CallNotes, bounded, notes_in_head, notes_in_members
 
 
@@ -70,3 +71,31 @@ def test_notes_are_members_of_a_record() -> None:
 def test_notes_as_header_lines_hold_nothing_but_printable_ascii() -> None:
     assert CallNotes("a b:c/1", "Jürgen").lines() == b"x-session-id: a b:c/1\r\nx-user-id: J%C3%BCrgen\r\n"
     assert CallNotes().lines() == b""
+
+
+def test_a_user_who_is_named_alone_is_read_once_and_digests_are_each_calls_own() -> None:
+    members = {"user": Raw(b'"u-\\u00e9"'), "temperature": Raw(b"1")}
+    first = notes_in_members(members)
+    assert first is not None
+    assert (first.session, first.user) == ("", "u-é")
+    assert notes_in_members({"user": Raw(b'"u-\\u00e9"')}) is first
+    own = first.over(None)
+    own.received = "abc"
+    assert first.received == ""
+    with_session = notes_in_members({**members, "session_id": Raw(b'"s"')})
+    assert with_session is not None
+    assert (with_session.session, with_session.user) == ("s", "u-é")
+    assert notes_in_members({"user": Raw(b"5")}) is None
+    assert notes_in_members({"user": Raw(b'"  "')}) is not None
+
+
+def test_users_that_are_remembered_are_bounded() -> None:
+    for at in range(3 * notes.MOST_KNOWN):
+        made = notes_in_members({"user": Raw(b'"u%d"' % at)})
+        assert made is not None
+        assert made.user == f"u{at}"
+    assert len(notes._known) <= notes.MOST_KNOWN
+    long = notes_in_members({"user": Raw(b'"%b"' % (b"x" * 5_000))})
+    assert long is not None
+    assert long.user.startswith("sha256:")
+    assert max(map(len, notes._known)) <= notes.LONGEST_NAME

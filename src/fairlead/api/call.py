@@ -91,7 +91,7 @@ def note(demand: Demand, identity: RequestIdentity, request: Request, *, digests
     if identity.notes is not None:
         notes = identity.notes.over(notes)
     if digests:
-        notes = notes or CallNotes()
+        notes = CallNotes() if notes is None else notes.over(None)
         notes.received = hashlib.sha256(request.body, usedforsecurity=False).hexdigest()
     demand.notes = notes
 

@@ -31,13 +31,18 @@ MEMBERS: Final = frozenset({*SESSION_MEMBERS, *USER_MEMBERS})
 _HEADERS: Final = frozenset({*SESSION_HEADERS, *USER_HEADERS})
 # What of ASCII may stand in a header as it is.
 _PLAIN: Final = " !#$&'()*+,/:;=?@[]-._~|"
+# Users who were named alone, by the JSON of their names.
+MOST_KNOWN: Final = 1_000
+_known: Final[dict[bytes, CallNotes]] = {}
+_OTHERS: Final = MEMBERS - {"user"}
 _string: Final = msgspec.json.Decoder(str)
 _encode: Final = msgspec.json.encode
 
 
 class CallNotes:
     """`session`, `user`: names that the caller gives them, "": none. `received`, `sent`: SHA-256 of the body as it came
-    in, decompressed, and as it was sent to the provider that answered, "": not taken."""
+    in, decompressed, and as it was sent to the provider that answered, "": not taken. Calls may share one that has no
+    digests."""
 
     __slots__ = ("received", "sent", "session", "user")
 
@@ -117,8 +122,22 @@ def _first(found: Mapping[bytes, bytes], names: Iterable[bytes]) -> str:
 def notes_in_members(members: Mapping[str, Raw], session: str = "", user: str = "") -> CallNotes | None:
     """What members of a body say that are strings; None: nothing. `session`, `user`: where the API has names of its
     own for them."""
-    session = session or _member(members, SESSION_MEMBERS)
-    user = user or _member(members, USER_MEMBERS)
+    raw = members.get("user")
+    if raw is None or session or user or len(raw) > LONGEST_NAME or not _OTHERS.isdisjoint(members):
+        return _notes(session or _member(members, SESSION_MEMBERS), user or _member(members, USER_MEMBERS))
+    # Many programs name the same few users in all of their calls, and nothing else.
+    key = bytes(raw)
+    found = _known.get(key)
+    if found is None:
+        found = _notes("", _member(members, USER_MEMBERS))
+        if found is not None:
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            _known[key] = found
+    return found
+
+
+def _notes(session: str, user: str) -> CallNotes | None:
     return CallNotes(bounded(session), bounded(user)) if session or user else None
 
 
