@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from tests.e2e.conftest import Served, model, provider, serving
 from tests.e2e.test_chat import raw
 
+from fairlead.api.openapi import SCHEMAS
 from fairlead.api.routes import all_routes
 from fairlead.wire.chat import PARAMETERS
 
@@ -70,3 +71,9 @@ def test_asked_again_with_its_tag_it_is_not_sent_again(served: Served) -> None:
     tag = raw(served, "GET", "/openapi.json")[1]["etag"]
     status, _, body = raw(served, "GET", "/openapi.json", **{"If-None-Match": tag})
     assert (status, body) == (304, b"")
+
+
+def test_a_response_may_have_every_status_that_one_in_the_background_has() -> None:
+    assert {"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"} == set(
+        SCHEMAS["Response"]["properties"]["status"]["enum"]
+    )

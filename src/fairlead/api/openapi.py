@@ -242,7 +242,7 @@ SCHEMAS: Mapping[str, Any] = {
             "id": {"type": "string"},
             "object": {"const": "response"},
             "created_at": {"type": "integer"},
-            "status": {"enum": ["completed", "incomplete", "in_progress", "failed"]},
+            "status": {"enum": ["completed", "incomplete", "queued", "in_progress", "failed", "cancelled"]},
             "model": {"type": "string"},
             "output": {"type": "array", "items": _OBJECT},
             "usage": {

@@ -75,4 +75,4 @@ class StoringDoor(Door, Protocol):
         """Whether the caller will come back for the answer. Such a demand has been `recalled`."""
 
     def pending(self, demand: Demand) -> Pending:
-        """The response that such a caller is told of at once."""
+        """The response that such a caller gets at once."""

@@ -88,7 +88,7 @@ def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
 
 
 def session_lines(upstream: Upstream, notes: CallNotes) -> bytes:
-    """What a provider is told of a call's session and user, as ready lines: nothing, unless the operator says so."""
+    """Header lines with a call's session and user, for a provider to which the operator forwards them; else none."""
     return notes.lines() if upstream.forward_sessions else b""
 
 

@@ -22,8 +22,8 @@ class StoredResponse(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A response that its caller will come back for. `stored`: as the caller is told of it now; `document`: the same
-    with another status, and with an error when it has failed."""
+    """A response that its caller will come back for. `stored`: what the caller gets now; `document`: the same with
+    another status, and with an error when it has failed."""
 
     stored: StoredResponse
     document: Callable[[str, FairleadError | None], bytes]

@@ -102,7 +102,7 @@ class _Candidate:
         return "SAFETY" if self.refused else REASONS[finish.reason]
 
     def facts(self) -> dict[str, Any]:
-        """What is told of it behind its content."""
+        """The members of a candidate that follow its content."""
         found: dict[str, Any] = {}
         if self.citations:
             chunks = [{"web": {"uri": one.url, "title": one.title}} for one in self.citations]
@@ -217,7 +217,7 @@ class GeminiWriter:
         return [event.data] if isinstance(event, Extension) and event.api == GENERATE_CONTENT else []
 
     def _note(self, event: Event, candidate: _Candidate) -> None:
-        """What is told of a candidate later."""
+        """Keeps what the last document is made of."""
         if isinstance(event, ToolCall):
             candidate.calls[event.call] = _Call(event, event.signature or candidate.sign())
         elif isinstance(event, ToolArguments):
