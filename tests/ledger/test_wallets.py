@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from fairlead.accounts.accounts import add_account
 from fairlead.ledger.funds import credit_scope, grant
-from fairlead.ledger.wallets import Scope, Wallets
+from fairlead.ledger.wallets import Scope, Shortage, Wallets
 from fairlead.store import Store, open_store
 
 CREDIT = 1_000
@@ -68,5 +68,48 @@ def test_credit_on_its_way_back_is_there_for_a_call_that_comes_meanwhile(store: 
         slow.go_on.set()
         await tick
         return (await hold).amount
+
+    assert asyncio.run(main()) == CREDIT
+
+
+def test_credit_that_came_through_this_process_is_there_for_the_next_call(store: Store) -> None:
+    with store.write() as connection:
+        account = add_account(connection, "one", prepaid=True)
+        grant(connection, account, 1, "")
+    scopes = [Scope(credit_scope(account))]
+
+    async def main() -> None:
+        wallets = Wallets(store, "process", lambda: 0.0)  # no time passes
+        (await wallets.hold(scopes, 1, 1)).settle(1)
+        for _ in range(2):
+            with pytest.raises(Shortage):
+                await wallets.hold(scopes, CREDIT, CREDIT)
+        with store.write() as connection:
+            grant(connection, account, CREDIT, "")
+        with pytest.raises(Shortage):  # of what others add it hears a moment later
+            await wallets.hold(scopes, CREDIT, CREDIT)
+        wallets.credited(scopes[0].name)
+        assert (await wallets.hold(scopes, CREDIT, CREDIT)).amount == CREDIT
+
+    asyncio.run(main())
+
+
+def test_a_call_that_gives_up_while_credit_is_leased_leaves_it_to_the_others(store: Store) -> None:
+    with store.write() as connection:
+        account = add_account(connection, "one", prepaid=True)
+        grant(connection, account, CREDIT, "")
+    scopes = [Scope(credit_scope(account))]
+    slow = SlowStore(store)
+
+    async def main() -> int:
+        wallets = Wallets(slow, "process")  # type: ignore[arg-type]
+        slow.held = True
+        first, second = (asyncio.create_task(wallets.hold(scopes, CREDIT, CREDIT)) for _ in range(2))
+        await asyncio.to_thread(slow.began.wait, 60)
+        first.cancel()
+        slow.go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return (await second).amount
 
     assert asyncio.run(main()) == CREDIT

@@ -19,7 +19,7 @@ from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
 from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
-from fairlead.ledger.funds import Balance, balance, reclaim, release
+from fairlead.ledger.funds import Balance, balance, credit_scope, reclaim, release
 from fairlead.ledger.orphans import Orphan, orphans
 from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.settled import Settled
@@ -365,7 +365,9 @@ class Ledger:
 
     async def redeem(self, code: str, account: str) -> int:
         """Grants an account what a code is worth, in picodollars. Raises NotFound."""
-        return await self._in_thread(self._store.write, lambda connection: redeem(connection, code, account))
+        amount = await self._in_thread(self._store.write, lambda connection: redeem(connection, code, account))
+        self.wallets.credited(credit_scope(account))
+        return amount
 
     async def add_sheets(self, sheets: Sequence[PriceSheet]) -> None:
         """Stores price sheets that calls will be charged by. Raises LedgerUnavailable."""

@@ -191,7 +191,7 @@ class Wallets:
             if missing <= 0 or (fresh and wallet.left == 0):
                 return True
             wallet.flight = asyncio.get_running_loop().create_task(self._lease(wallet, scope, missing, need))
-        await wallet.flight
+        await asyncio.shield(wallet.flight)  # others wait for it too, and what it brings belongs to all
         return True
 
     async def _lease(self, wallet: Wallet, scope: Scope, missing: int, call: int) -> None:
@@ -220,6 +220,12 @@ class Wallets:
         wallet.free += taken.amount
         wallet.left, wallet.others = taken.left, taken.others
         wallet.asked_at = wallet.used_at = self._clock()
+
+    def credited(self, scope: str) -> None:
+        """Credit was added through this process: the next call asks for it, whatever the database said before."""
+        wallet = self._wallets.get(scope)
+        if wallet is not None:
+            wallet.asked_at = float("-inf")
 
     async def tick(self) -> None:
         """Gives back what is idle or wanted elsewhere, and renews the lease. Trouble with the database is left for
