@@ -15,6 +15,7 @@ from fairlead.cli.catalogue import catalogue
 from fairlead.cli.credit import credit
 from fairlead.cli.doctor import doctor
 from fairlead.cli.keys import keys
+from fairlead.cli.management_keys import management_keys
 from fairlead.cli.serve import engine, serve
 from fairlead.errors import ConfigurationError, FairleadError
 
@@ -31,7 +32,9 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, engine, keys, accounts, credit, verify, explain, usage, catalogue, doctor, version):
+for command in (
+    serve, engine, keys, accounts, credit, management_keys, verify, explain, usage, catalogue, doctor, version,
+):  # fmt: skip
     cli.add_command(command)
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     ForeignKey,
     Index,
     Integer,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
 metadata = MetaData()
@@ -280,3 +282,53 @@ responses = Table(
     Column("heard_at", BigInteger, nullable=False, server_default="0"),
     Index("responses_at", "at"),
 )
+
+# Keys of the management API, which can make no call: they are never among `api_keys`.
+management_keys = Table(
+    "management_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(128), nullable=False),
+    Column("shown", String(32), nullable=False),  # its beginning
+    Column("digest", LargeBinary(32), nullable=False, unique=True),  # SHA-256 of the whole key
+    Column("scopes", String(128), nullable=False),  # names, separated by spaces
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=True),  # the only one that it may touch
+    Column("created_at", BigInteger, nullable=False),  # seconds since 1970, as the other two
+    Column("expires_at", BigInteger, nullable=True),
+    Column("revoked_at", BigInteger, nullable=True),
+)
+
+# Every change that somebody made, by the order of `id`. Rows are added and never changed or removed: the database
+# itself refuses it.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970
+    Column("actor_kind", String(32), nullable=False),
+    Column("actor", String(128), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(256), nullable=False),
+    Column("account_id", String(32), nullable=True),  # whose it is, where it is an account's
+    Column("before", Text, nullable=True),  # JSON, as the next
+    Column("after", Text, nullable=True),
+    Index("audit_log_account", "account_id", "id"),
+)
+
+# SQLite's; PostgreSQL gets its own from the migration.
+APPEND_ONLY = (
+    ("audit_log_no_update", "BEFORE UPDATE ON audit_log"),
+    ("audit_log_no_delete", "BEFORE DELETE ON audit_log"),
+    # INSERT OR REPLACE removes a row without the trigger above.
+    ("audit_log_no_replace", "BEFORE INSERT ON audit_log WHEN EXISTS (SELECT 1 FROM audit_log WHERE id = NEW.id)"),
+)
+
+
+@event.listens_for(audit_log, "after_create")
+def _refuse_changes(_table: Table, connection: Connection, **_given: object) -> None:
+    if connection.dialect.name == "sqlite":
+        for name, when in APPEND_ONLY:
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END"
+            )
