@@ -11,6 +11,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,9 @@ import pytest
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 
 from .conftest import IN_ORDER, Served, eventually, fairlead, provider, serving
+from .speaking import WAYS, Way
+from .speaking import Answer as DoorAnswer
+from .speaking import ask as ask_door
 
 PAGE = Path(__file__).parents[2] / "docs" / "internals" / "routing.md"
 HELLO = [{"role": "user", "content": "Count, please."}]
@@ -49,7 +53,8 @@ class Case(NamedTuple):
 
 
 def cut(fault: Fault) -> Reply:
-    return Reply(text=TEXT, fault=fault, after_chunks=4, chunk_delay_seconds=0.02)
+    """After two words at least, whatever events an API sends before them."""
+    return Reply(text=TEXT, fault=fault, after_chunks=6, chunk_delay_seconds=0.02)
 
 
 def date_in(seconds: int) -> str:
@@ -83,6 +88,8 @@ CASES = (
     Case("CR LF", Reply(text=TEXT, fault=Fault.CRLF), "a", "a"),
     Case("keep-alive comments", Reply(text=TEXT, fault=Fault.COMMENTS), "a", "a"),
 )
+# Of a lone deployment.
+ALONE = (Fault.EOF, Fault.RESET, Fault.ERROR_EVENT, Fault.MALFORMED_JSON)
 CUTS = (Fault.EOF, Fault.RESET, Fault.MALFORMED_JSON)
 PIECES = len(re.findall(r"\S+\s*", TEXT))
 # A deployment that has just failed is tried last: each cut is made at a deployment of its own.
@@ -136,7 +143,16 @@ def ask(
     return found
 
 
-def receipt(served: Served, answer: Answer) -> Any:
+def ask_everywhere(served: Served, name: str, *, stream: bool) -> list[tuple[Way, DoorAnswer]]:
+    """The answer of each way's model of this name, asked for at the same time: what hangs does so once."""
+    with ThreadPoolExecutor(len(WAYS)) as pool:
+        asked = [
+            pool.submit(ask_door, served.port, served.key, way, f"{name}-{way.name}", stream=stream) for way in WAYS
+        ]
+    return [(way, pending.result()) for way, pending in zip(WAYS, asked, strict=True)]
+
+
+def receipt(served: Served, answer: Answer | DoorAnswer) -> Any:
     return get(served, "/v1/receipts/" + answer.headers["x-fairlead-generation-id"])
 
 
@@ -159,11 +175,11 @@ def upstreams() -> Iterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
         yield a, b
 
 
-def deployments(name: str, *providers: str) -> str:
+def deployments(name: str, *providers: str, upstream: str = "x") -> str:
     text = f'[[models]]\nid = "{name}"\n'
     for one in providers:
         text += (
-            f'[[models.deployments]]\nprovider = "{one}"\nupstream_model = "x"\n'
+            f'[[models.deployments]]\nprovider = "{one}"\nupstream_model = "{upstream}"\n'
             'price = { input = "1", output = "2" }\ncost = { input = "0.5", output = "1" }\n'
         )
     return text
@@ -182,15 +198,23 @@ def served(
     config = IN_ORDER + provider(b.url, name="b")
     for at, case in enumerate(CASES):
         for kind in ("plain", "stream"):
-            url = places[case.reply] if isinstance(case.reply, str) else a.url
-            extra = QUICK if case.times_out else PATIENT
-            config += provider(url, name=f"a{at}{kind}", extra=extra) + deployments(f"{kind}{at}", f"a{at}{kind}", "b")
+            for way in WAYS:
+                url = places[case.reply] if isinstance(case.reply, str) else a.url
+                extra = QUICK if case.times_out else PATIENT
+                name = f"a-{kind}{at}-{way.name}"
+                config += provider(url, name=name, dialect=way.dialect, extra=extra)
+                # Retries of a deployment are bounded: each door has its own at B.
+                config += deployments(f"{kind}{at}-{way.name}", name, "b", upstream=way.name)
     for name in ("lone", "slow", "bad", "tools", "json", "capped", "explained", "fallen", "stopped", *SPLICED):
         config += provider(a.url, name=f"a-{name}", extra=PATIENT)
     config += deployments("lone", "a-lone") + deployments("slow", "a-slow") + deployments("bad", "a-bad", "b")
     config += deployments("tools", "a-tools", "b") + deployments("json", "a-json", "b")
     config += deployments("capped", "a-capped", "b") + deployments("explained", "a-explained", "a-lone", "b")
     config += deployments("stopped", "a-stopped", "b")
+    for way in WAYS:
+        for name in ("empty", *(f"alone-{fault.value}" for fault in ALONE)):
+            config += provider(a.url, name=f"a-{name}-{way.name}", dialect=way.dialect, extra=PATIENT)
+            config += deployments(f"{name}-{way.name}", f"a-{name}-{way.name}")
     config += deployments("fallen", "a-fallen") + deployments("other", "b")
     for name in SPLICED:
         config += deployments(name, f"a-{name}", "b")
@@ -205,42 +229,73 @@ def test_the_table_of_the_page_is_what_is_tested_here() -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
-def test_no_fault_of_a_is_seen_while_b_is_healthy(
+def test_no_fault_of_a_is_seen_through_any_door_while_b_is_healthy(
     served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream], case: Case, stream: bool
 ) -> None:
     a, b = upstreams
     if isinstance(case.reply, Reply):
         a.default = case.reply
     before = len(a.requests), len(b.requests)
-    kind = "stream" if stream else "plain"
-    options = {"stream_options": {"include_usage": True}} if stream else {}
-    answer = ask(served, f"{kind}{BY_NAME[case.name]}", stream=stream, **options)
-    assert answer.status == 200, answer.body
+    kind = f"{'stream' if stream else 'plain'}{BY_NAME[case.name]}"
+    answers = ask_everywhere(served, kind, stream=stream)
     wanted = case.stream if stream else case.plain
-    expected = TEXT * (len(answer.text) // len(TEXT)) if case.name == "a frame of 1 MB" else TEXT
-    assert answer.text == expected
-    assert answer.finish_reason == "stop"
-    assert answer.body.count(b"[DONE]") == (1 if stream else 0)
-    assert b'"error"' not in answer.body
-    if stream:
-        assert len({chunk["id"] for chunk in answer.chunks}) == 1, "one answer, whoever wrote it"
-    asked = len(a.requests) - before[0], len(b.requests) - before[1]
-    assert asked[1] == (0 if wanted == "a" else 1)
-    assert asked[0] <= 1
-    bill = receipt(served, answer)
-    assert bill["outcome"] == "served"
-    assert [one["outcome"] for one in bill["attempts"]][-1:] == ["served"]
-    assert len(bill["attempts"]) == (1 if wanted == "a" else 2)
-    assert float(bill["charged_usd"]) > 0
-    assert bill["deployment"].startswith("a" if wanted == "a" else "b/")
+    both = [[received.path for received in one.requests[at:]] for one, at in zip(upstreams, before, strict=True)]
+    for way, answer in answers:
+        seen = wanted if wanted != "joined" or way.joins else "error"
+        bill = receipt(served, answer)
+        outcomes = [one["outcome"] for one in bill["attempts"]]
+        assert answer.status == 200, (way, answer.body)
+        if seen == "error":
+            assert (len(answer.errors), answer.ends, answer.text in TEXT) == (1, 0, True), (way, answer.body)
+            assert outcomes == [bill["outcome"]], way
+            assert float(bill["charged_usd"]) == 0, way
+            continue
+        text = TEXT * (len(answer.text) // len(TEXT)) if case.name == "a frame of 1 MB" else TEXT
+        assert (answer.text == text, answer.finish) == (True, "stop"), (way, answer.body)
+        assert (answer.errors, b'"error":{' in answer.body) == ([], False), way
+        assert answer.ends == (1 if stream else 0), (way, answer.body)
+        assert answer.identities <= 1, (way, "one answer, whoever wrote it")
+        assert (bill["outcome"], outcomes[-1:], len(outcomes)) == ("served", ["served"], 1 if seen == "a" else 2), way
+        assert float(bill["charged_usd"]) > 0, way
+        assert bill["usage"]["completion_tokens"] > 0, way
+        assert bill["deployment"].startswith(f"a-{kind}" if seen == "a" else "b"), way
+    assert len(both[1]) == {"a": 0, "b": len(WAYS), "joined": sum(way.joins for way in WAYS)}[wanted]
+    assert len(both[0]) <= len(WAYS)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_an_answer_without_a_word_costs_nothing_at_any_door(
+    served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream], stream: bool
+) -> None:
+    upstreams[0].default = Reply(text="", prompt_tokens=12, completion_tokens=0)
+    for way, answer in ask_everywhere(served, "empty", stream=stream):
+        assert (answer.status, answer.text) == (200, ""), (way, answer.body)
+        bill = receipt(served, answer)
+        assert (bill["outcome"], float(bill["charged_usd"])) == ("empty", 0), (way, bill)
+        assert len(bill["attempts"]) == 1, way
+
+
+@pytest.mark.parametrize("fault", ALONE)
+def test_a_stream_that_cannot_continue_ends_with_the_error_event_of_its_door(
+    served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream], fault: Fault
+) -> None:
+    upstreams[0].default = cut(fault)
+    for way, answer in ask_everywhere(served, f"alone-{fault.value}", stream=True):
+        assert (answer.status, len(answer.errors), answer.ends) == (200, 1, 0), (way, answer.body)
+        assert answer.text, way
+        assert TEXT.startswith(answer.text), way
+        bill = receipt(served, answer)
+        assert bill["outcome"] in ("upstream_cut", "upstream_failed", "upstream_invalid"), (way, bill["outcome"])
+        assert (len(bill["attempts"]), float(bill["charged_usd"])) == (1, 0), way
 
 
 def test_exactly_one_bill_for_each_call_and_every_charge_can_be_made_again(served: Served) -> None:
+    time.sleep(0.6)  # records enter the books a quarter of a second later
     before = count(served)
-    ask(served, f"plain{BY_NAME['status 500']}")
-    eventually(lambda: count(served) == before + 1)
+    ask_everywhere(served, f"plain{BY_NAME['status 500']}", stream=False)
+    eventually(lambda: count(served) >= before + len(WAYS))
     time.sleep(0.6)
-    assert count(served) == before + 1
+    assert count(served) == before + len(WAYS)
     checked = fairlead("verify", data=served.data)
     assert checked.returncode == 0, checked.stderr
 

@@ -246,12 +246,23 @@ def test_a_whole_answer_is_passed_on_but_for_the_model_and_the_cost() -> None:
     assert got == body.replace(b'"up-1"', b'"public"')[:-2] + COST + b"}}"
     assert answer.delivered() == 'Hm, well.Hello, é🎈 world.get{"a":1}'
     assert answer.usage is not None
-    assert native_answer(b'{"type": "message", "model": "up-1", "content": []}', b'"public"').end(COST) == (
-        b'{"type":"message","model":"public","content":[],"usage":{"cost":0.5,"cost_usd":"0.5"}}'
+    empty = b'{"type": "message", "model": "up-1", "content": [], "stop_reason": "end_turn"}'
+    assert native_answer(empty, b'"public"').end(COST) == (
+        b'{"type":"message","model":"public","content":[],"stop_reason":"end_turn","usage":{"cost":0.5,"cost_usd":"0.5"}}'
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"type":"completion"}', b'{"type":"message","content":7}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'{"type":"completion"}',
+        b'{"type":"message","content":7}',
+        b'{"type":"message","content":[]}',
+    ],
+)
 def test_what_is_no_message_is_refused(body: bytes) -> None:
     with pytest.raises(UpstreamInvalid):
         native_answer(body, b'"public"')

@@ -62,6 +62,7 @@ class _Document(Struct):
     type: str = ""
     model: Raw = NULL
     content: list[_Block] = []
+    stop_reason: str | None = None
     usage: Raw = NULL
     error: ErrorBody | None = None
 
@@ -220,7 +221,7 @@ class NativeRelay:
     def finish(self) -> bytes:
         """Raises UpstreamCut when the answer is not complete."""
         out = b"" if self.done else self.feed(b"\n\n")
-        if not self.done:
+        if not self.done or not (self.finished or self._words):  # no word, and no reason why there is none
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         held, self._held = self._held, b""
         return out + held
@@ -286,6 +287,8 @@ def native_answer(body: bytes, public: bytes) -> NativeAnswer:
         raise _failed(document.error, body)
     if document.type != "message":
         raise UpstreamInvalid("The provider's answer is not a message.")
+    if not document.content and document.stop_reason is None:
+        raise UpstreamInvalid("The provider's answer has neither content nor a stop reason.")
     return NativeAnswer(_with_model(body, document.model, public), document)
 
 

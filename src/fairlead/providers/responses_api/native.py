@@ -271,6 +271,8 @@ class NativeRelay:
         raw = bytes(event.response)
         response: Response = inside(RESPONSE, event.response, "a response")
         if event.type in _LAST:
+            if self._held is not None and event.type == "response.completed" and not response.output:
+                raise UpstreamInvalid("The provider's response has no output.")
             self._usage = Raw(bytes(response.usage))
             self._last = (frame, raw, _changed(raw, response, self._changes))
             return b""

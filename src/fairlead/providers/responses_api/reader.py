@@ -72,6 +72,10 @@ class _Items:
         self._told: set[tuple[int, str, int]] = set()
         self.has_calls = False
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._parts
+
     def begin(self, index: int, item: Item) -> list[AnswerEvent]:
         if item.type not in _CALLS or index in self._calls:
             return []
@@ -215,6 +219,8 @@ class ResponsesReader:
             if response.usage != NULL:
                 self._usage = Raw(bytes(response.usage))
             response.status = response.status or event.type.partition(".")[2]
+            if response.status == "completed" and not response.output and self._items.is_empty:
+                raise UpstreamInvalid("The provider's response has no output.")
             events.append(_finish(response, self._items.has_calls))
             self.done = True
         elif event.type == "response.failed":
@@ -249,3 +255,5 @@ def check_complete(response: Response) -> None:
         raise failure_of(response.error)
     if response.status not in ("completed", "incomplete"):
         raise UpstreamInvalid("The provider's answer is not a complete response.")
+    if response.status == "completed" and not response.output:
+        raise UpstreamInvalid("The provider's response has no output.")
