@@ -15,6 +15,7 @@ import pytest
 from tests.operations.served import Gateway, model, provider
 from tests.operations.test_embeddings import served
 
+from fairlead.admin.audit import Actor
 from fairlead.admin.keys import create_key
 from fairlead.testing import ScriptedUpstream
 
@@ -70,7 +71,7 @@ def test_anthropics_sdk_lists_the_models_that_its_api_can_call_page_by_page(
 
 def test_a_key_sees_only_what_it_may_call_in_every_format(tmp_path: Path, upstream: ScriptedUpstream) -> None:
     async def test(it: Gateway) -> None:
-        key = create_key(it.it.store, "some", columns={"models": json.dumps(["claude-02", "embeds"])})
+        key = create_key(it.it.store, Actor("server"), "some", columns={"models": json.dumps(["claude-02", "embeds"])})
         bearer = {"authorization": f"Bearer {key}"}
         for path, name in (("/v1/models", "id"), ("/v1/model/info", "model_name")):
             for below in ("", "/api"):

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, insert, select, update
 
+from fairlead.accounts.limits import OwnLimits
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.store.tables import accounts, versions
@@ -49,6 +51,7 @@ class AccountInfo:
     prepaid: bool
     budgets: tuple[Budget, ...]
     created_at: int
+    limits: OwnLimits | None = None
 
 
 def check_name(name: str) -> None:
@@ -78,18 +81,19 @@ def account_info(connection: Connection, account_id: str) -> AccountInfo:
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).first()
     if row is None:
         raise ConfigurationError(f"There is no account {account_id!r}. `fairlead accounts list` shows the ids.")
-    return AccountInfo(
-        row.id, row.name, row.prepaid, budgets_from_json(f"account/{row.id}", row.budgets), row.created_at
-    )
+    return _info(row)
 
 
 def list_accounts(connection: Connection) -> list[AccountInfo]:
     """All accounts, oldest first."""
     rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id))
-    return [
-        AccountInfo(row.id, row.name, row.prepaid, budgets_from_json(f"account/{row.id}", row.budgets), row.created_at)
-        for row in rows
-    ]
+    return [_info(row) for row in rows]
+
+
+def _info(row: Any) -> AccountInfo:
+    budgets = budgets_from_json(f"account/{row.id}", row.budgets)
+    limits = None if row.limits is None else msgspec.json.decode(row.limits, type=OwnLimits)
+    return AccountInfo(row.id, row.name, row.prepaid, budgets, row.created_at, limits)
 
 
 def change_account(connection: Connection, account_id: str, columns: Mapping[str, Any]) -> None:

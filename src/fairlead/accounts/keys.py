@@ -72,6 +72,8 @@ class KeyInfo:
     limits: OwnLimits | None = None
     models: list[str] | None = None
     networks: list[str] | None = None
+    hash: str = ""  # SHA-256 of the key, in hexadecimal digits
+    disabled_at: int | None = None  # it is refused until it is enabled again
 
 
 def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
@@ -121,43 +123,66 @@ def list_keys(store: Store) -> list[KeyInfo]:
     """All keys, oldest first."""
     with store.read() as connection:
         rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
-    return [
-        KeyInfo(
-            row.id,
-            row.name,
-            KEY_START + row.prefix,
-            row.account_id,
-            row.created_at,
-            row.revoked_at,
-            row.expires_at,
-            budgets_from_json(f"key/{row.id}", row.budgets),
-            read_limits(row.limits),
-            read_list(row.models),
-            read_list(row.networks),
-        )
-        for row in rows
-    ]
+    return [_info(row) for row in rows]
 
 
-def revoke_key(store: Store, key_id: str) -> bool:
+def key_info(connection: Connection, key_id: str) -> KeyInfo | None:
+    """The key with this id; None when there is none."""
+    row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).first()
+    return None if row is None else _info(row)
+
+
+def key_by_hash(connection: Connection, hash_: str) -> KeyInfo | None:
+    """The key whose SHA-256 has these hexadecimal digits; None when there is none."""
+    try:
+        digest = bytes.fromhex(hash_)
+    except ValueError:
+        return None
+    row = connection.execute(select(api_keys).where(api_keys.c.digest == digest)).first()
+    return None if row is None else _info(row)
+
+
+def columns_of(connection: Connection, key_id: str) -> dict[str, Any]:
+    """What a key is limited to, as `add_key` takes it."""
+    kept = (api_keys.c.expires_at, api_keys.c.models, api_keys.c.networks, api_keys.c.budgets, api_keys.c.limits)
+    return dict(connection.execute(select(*kept).where(api_keys.c.id == key_id)).mappings().one())
+
+
+def _info(row: Any) -> KeyInfo:
+    return KeyInfo(
+        row.id,
+        row.name,
+        KEY_START + row.prefix,
+        row.account_id,
+        row.created_at,
+        row.revoked_at,
+        row.expires_at,
+        budgets_from_json(f"key/{row.id}", row.budgets),
+        read_limits(row.limits),
+        read_list(row.models),
+        read_list(row.networks),
+        row.digest.hex(),
+        row.disabled_at,
+    )
+
+
+def revoke_key(connection: Connection, key_id: str) -> bool:
     """False when there is no such key. A key that was revoked before stays so."""
-    with store.write() as connection:
-        if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
-            return False
-        connection.execute(
-            update(api_keys)
-            .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-            .values(revoked_at=int(time.time()))
-        )
-        changed(connection)
+    if connection.execute(select(api_keys.c.id).where(api_keys.c.id == key_id)).first() is None:
+        return False
+    connection.execute(
+        update(api_keys)
+        .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=int(time.time()))
+    )
+    changed(connection)
     return True
 
 
-def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> bool:
+def change_key(connection: Connection, key_id: str, columns: Mapping[str, Any]) -> bool:
     """Changes what a key may do, within a second; False when there is no such key."""
-    with store.write() as connection:
-        found = connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**columns)).rowcount
-        changed(connection)
+    found = connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(**columns)).rowcount
+    changed(connection)
     return bool(found)
 
 
@@ -250,7 +275,7 @@ class KeyRing:
                     accounts.c.limits.label("account_limits"),
                 )
                 .join(accounts, accounts.c.id == api_keys.c.account_id)
-                .where(api_keys.c.revoked_at.is_(None))
+                .where(api_keys.c.revoked_at.is_(None), api_keys.c.disabled_at.is_(None))
             ).all()
         self.active = {row.prefix.encode(): (row.digest, _caller(row)) for row in rows}
         self._version, self._number = version, number

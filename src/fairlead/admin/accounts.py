@@ -8,25 +8,45 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fairlead.accounts import accounts
-from fairlead.accounts.accounts import AccountInfo, account_info, add_account
+from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name
+from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError
 from fairlead.ledger.funds import grant
 from fairlead.money import Picodollars
 from fairlead.store import Store
 
 
-def create_account(store: Store, name: str, credit: Picodollars) -> str:
-    """Creates a prepaid account and returns its id. Raises ConfigurationError."""
+def create_account(
+    store: Store, actor: Actor, name: str, credit: Picodollars, columns: Mapping[str, Any] | None = None
+) -> str:
+    """Creates a prepaid account and returns its id. `columns`: its budgets and limits, from
+    `accounts.options.as_columns`. Raises ConfigurationError."""
     with store.write() as connection:
         account_id = add_account(connection, name, prepaid=True)
         grant(connection, account_id, credit.value, "credit of a new account")
+        if columns:
+            accounts.change_account(connection, account_id, columns)
+        after = _audited(account_info(connection, account_id)) | {"credit_usd": credit.dollars()}
+        record(connection, actor, "account.create", account_id, None, after, account_id=account_id)
     return account_id
 
 
-def change_account(store: Store, account_id: str, columns: Mapping[str, Any]) -> None:
-    """Replaces the budgets and limits that `columns` names. Raises ConfigurationError."""
+def change_account(store: Store, actor: Actor, account_id: str, columns: Mapping[str, Any]) -> None:
+    """Replaces the budgets and limits that `columns` names, or the name. Raises ConfigurationError."""
     with store.write() as connection:
+        if "name" in columns:
+            check_name(columns["name"])
+        before = account_info(connection, account_id)
         accounts.change_account(connection, account_id, columns)
+        was, became = changed_members(_audited(before), _audited(account_info(connection, account_id)))
+        if was != became:
+            record(connection, actor, "account.change", account_id, was, became, account_id=account_id)
+
+
+def changed_members(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Those that differ, as they were and as they are."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}
 
 
 def list_accounts(store: Store) -> list[AccountInfo]:
@@ -42,8 +62,13 @@ def account_entry(account: AccountInfo) -> dict[str, Any]:
         "name": account.name,
         "prepaid": account.prepaid,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in account.budgets},
+        "limits": {} if account.limits is None else account.limits.by_name(),
         "created_at": account.created_at,
     }
+
+
+def _audited(account: AccountInfo) -> dict[str, Any]:
+    return {name: value for name, value in account_entry(account).items() if name not in ("id", "created_at")}
 
 
 def check_prepaid(connection: Connection, account_id: str) -> None:

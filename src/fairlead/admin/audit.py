@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
+import io
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Final, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Select, insert, select
 
+from fairlead.errors import InvalidRequest
+from fairlead.store import Store
 from fairlead.store.tables import audit_log
 
 ActorKind = Literal["management key", "key", "command line", "file", "server"]
 
 # What begins like one of our keys and codes and is longer than what lists show of them.
 _SECRET: Final = re.compile(r"(?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-)[A-Za-z0-9_-]{16,}")
+
+FORMATS: Final = ("jsonl", "csv")
+READ_ROWS: Final = 1_000
+_COLUMNS: Final = (
+    "id", "at", "actor_kind", "actor", "address", "action", "subject", "account", "before", "after",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +63,11 @@ def record(
 
     `action`: what was done, such as "key.create"; `subject`: the id of what was changed; `before` and `after`: the
     members that changed, as JSON values, None where there was nothing; `account_id`: whose it is. Never a secret:
-    ValueError for a text that holds one of our own.
+    raises InvalidRequest for a name or a note that holds one of our own.
     """
     shown = [None if one is None else msgspec.json.encode(one, order="sorted").decode() for one in (before, after)]
     if any(_SECRET.search(text) for text in (subject, *filter(None, shown))):
-        raise ValueError(f"a secret in the audit log: {action}")
+        raise InvalidRequest("A name or a note must not contain a key or a code: it would be stored in the audit log.")
     connection.execute(
         insert(audit_log).values(
             at=int(time.time() * 1000),
@@ -70,3 +81,90 @@ def record(
             after=shown[1],
         )
     )
+
+
+class AuditFilter(NamedTuple):
+    """Which rows. None: all. Times in milliseconds since 1970; `until` is not included. `action` may be a beginning,
+    such as "key."."""
+
+    account_id: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    actor: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+    def of(self, statement: Select[Any]) -> Select[Any]:
+        for column, value in (
+            (audit_log.c.account_id, self.account_id), (audit_log.c.subject, self.subject),
+            (audit_log.c.actor, self.actor),
+        ):  # fmt: skip
+            if value is not None:
+                statement = statement.where(column == value)
+        if self.action is not None:
+            statement = statement.where(audit_log.c.action.startswith(self.action, autoescape=True))
+        if self.since is not None:
+            statement = statement.where(audit_log.c.at >= self.since)
+        return statement if self.until is None else statement.where(audit_log.c.at < self.until)
+
+
+def list_audit(store: Store, wanted: AuditFilter, limit: int, before_id: int | None = None) -> list[dict[str, Any]]:
+    """The newest rows, newest first; `before_id`: those that are older than this one."""
+    statement = wanted.of(select(audit_log)).order_by(audit_log.c.id.desc()).limit(limit)
+    if before_id is not None:
+        statement = statement.where(audit_log.c.id < before_id)
+    with store.read() as connection:
+        return [_entry(row) for row in connection.execute(statement)]
+
+
+def export_audit(store: Store, wanted: AuditFilter, kind: str, out: BinaryIO) -> int:
+    """Writes all rows, oldest first, in one of FORMATS; returns how many. In CSV `before` and `after` are JSON."""
+    count = 0
+    with store.snapshot() as connection:
+        statement = wanted.of(select(audit_log)).order_by(audit_log.c.id).execution_options(yield_per=READ_ROWS)
+        with connection.execute(statement) as rows:
+            for line in _lines(map(_entry, rows), kind):
+                out.write(line)
+                count += 1
+    return count - (kind == "csv")
+
+
+def _lines(entries: Iterator[dict[str, Any]], kind: str) -> Iterator[bytes]:
+    if kind == "jsonl":
+        for entry in entries:
+            yield msgspec.json.encode(entry) + b"\n"
+        return
+    yield _csv_line(_COLUMNS)
+    for entry in entries:
+        yield _csv_line(
+            [
+                _cell(msgspec.json.encode(value).decode() if name in ("before", "after") and value else value)
+                for name, value in entry.items()
+            ]
+        )
+
+
+def _csv_line(cells: Any) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _cell(value: Any) -> Any:
+    # What begins like a formula is one to a spreadsheet.
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _entry(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "at": datetime.fromtimestamp(row.at / 1000, UTC).isoformat(timespec="milliseconds"),
+        "actor_kind": row.actor_kind,
+        "actor": row.actor,
+        "address": row.address,
+        "action": row.action,
+        "subject": row.subject,
+        "account": row.account_id,
+        "before": None if row.before is None else msgspec.json.decode(row.before),
+        "after": None if row.after is None else msgspec.json.decode(row.after),
+    }

@@ -1,15 +1,19 @@
-"""Keys: create, change, revoke, list."""
+"""Keys: create, change, disable, revoke, rotate, list."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from sqlalchemy import Connection
+
 from fairlead.accounts import keys
-from fairlead.accounts.accounts import AccountInfo, account_info, add_account, first_account
+from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name, first_account
 from fairlead.accounts.keys import KeyInfo
-from fairlead.admin.accounts import check_prepaid
+from fairlead.admin.accounts import changed_members, check_prepaid
+from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError, NotFound
 from fairlead.ledger.funds import grant
 from fairlead.money import Picodollars
@@ -18,6 +22,7 @@ from fairlead.store import Store
 
 def create_key(
     store: Store,
+    actor: Actor,
     name: str,
     *,
     account_id: str | None = None,
@@ -43,7 +48,17 @@ def create_key(
         if credit is not None:
             check_prepaid(connection, account_id)
             grant(connection, account_id, credit.value, "credit of a new key")
-        return keys.add_key(connection, name, account_id, columns)
+        key = keys.add_key(connection, name, account_id, columns)
+        made = keys.key_by_hash(connection, hash_of(key))
+        assert made is not None
+        after = _audited(made) | ({} if credit is None else {"credit_usd": credit.dollars()})
+        record(connection, actor, "key.create", made.id, None, after, account_id=account_id)
+        return key
+
+
+def hash_of(key: str) -> str:
+    """SHA-256 of a key, in hexadecimal digits: what it is named by where its id is not known."""
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def account_of(store: Store, key: str) -> AccountInfo:
@@ -52,16 +67,87 @@ def account_of(store: Store, key: str) -> AccountInfo:
         return account_info(connection, keys.account_id_of(connection, key))
 
 
-def change_key(store: Store, key_id: str, columns: Mapping[str, Any]) -> None:
-    """Replaces the limits that `columns` names. Raises NotFound."""
-    if not keys.change_key(store, key_id, columns):
-        raise _no_such(key_id)
+def change_key(store: Store, actor: Actor, key_id: str, columns: Mapping[str, Any], *, name: str | None = None) -> None:
+    """Replaces the limits that `columns` names, and the name. Raises NotFound or ConfigurationError."""
+    if name is not None:
+        check_name(name)
+        columns = {**columns, "name": name}
+    _change(store, actor, "key.change", key_id, columns)
 
 
-def revoke_key(store: Store, key_id: str) -> None:
+def disable_key(store: Store, actor: Actor, key_id: str, *, disabled: bool) -> None:
+    """A disabled key is refused until it is enabled again. Raises NotFound."""
+    _change(store, actor, "key.disable" if disabled else "key.enable", key_id,
+            {"disabled_at": int(time.time()) if disabled else None})  # fmt: skip
+
+
+def revoke_key(store: Store, actor: Actor, key_id: str) -> None:
     """Revokes a key; one that was revoked before stays so. Raises NotFound."""
-    if not keys.revoke_key(store, key_id):
+    with store.write() as connection:
+        before = keys.key_info(connection, key_id)
+        if before is None:
+            raise _no_such(key_id)
+        if before.revoked_at is None:
+            keys.revoke_key(connection, key_id)
+            _record_change(connection, actor, "key.revoke", before)
+
+
+def rotate_key(store: Store, actor: Actor, key_id: str) -> str:
+    """Revokes a key and returns a new one with the same name, account and restrictions; it cannot be shown again.
+
+    What its own budgets have spent stays with the old key. Raises NotFound, also for a key that was revoked."""
+    with store.write() as connection:
+        before = keys.key_info(connection, key_id)
+        if before is None or before.revoked_at is not None:
+            raise _no_such(key_id)
+        key = keys.add_key(connection, before.name, before.account_id, keys.columns_of(connection, key_id))
+        keys.revoke_key(connection, key_id)
+        made = keys.key_by_hash(connection, hash_of(key))
+        assert made is not None
+        record(
+            connection, actor, "key.rotate", key_id, {"id": key_id}, {"id": made.id}, account_id=before.account_id
+        )  # fmt: skip
+        return key
+
+
+def key_by_hash(store: Store, hash_: str) -> KeyInfo:
+    """Raises NotFound."""
+    with store.read() as connection:
+        found = keys.key_by_hash(connection, hash_)
+    if found is None:
+        raise NotFound("There is no key with this hash.", param="hash")
+    return found
+
+
+def key_info(store: Store, key_id: str) -> KeyInfo:
+    """Raises NotFound."""
+    with store.read() as connection:
+        found = keys.key_info(connection, key_id)
+    if found is None:
         raise _no_such(key_id)
+    return found
+
+
+def _change(store: Store, actor: Actor, action: str, key_id: str, columns: Mapping[str, Any]) -> None:
+    with store.write() as connection:
+        before = keys.key_info(connection, key_id)
+        if before is None:
+            raise _no_such(key_id)
+        keys.change_key(connection, key_id, columns)
+        _record_change(connection, actor, action, before)
+
+
+def _record_change(connection: Connection, actor: Actor, action: str, before: KeyInfo) -> None:
+    after = keys.key_info(connection, before.id)
+    assert after is not None
+    was, became = changed_members(_audited(before), _audited(after))
+    if was != became:
+        record(connection, actor, action, before.id, was, became, account_id=before.account_id)
+
+
+def _audited(key: KeyInfo) -> dict[str, Any]:
+    """What the audit log shows of a key: nothing that it could be found by."""
+    return {name: value for name, value in key_entry(key).items() if name not in ("id", "key", "hash", "created_at")}
 
 
 def list_keys(store: Store) -> list[KeyInfo]:
@@ -74,11 +160,13 @@ def key_entry(key: KeyInfo) -> dict[str, Any]:
     return {
         "id": key.id,
         "key": key.shown,
+        "hash": key.hash,
         "name": key.name,
         "account": key.account_id,
         "created_at": key.created_at,
         "revoked_at": key.revoked_at,
         "expires_at": key.expires_at,
+        "disabled_at": key.disabled_at,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in key.budgets},
         "limits": {} if key.limits is None else key.limits.by_name(),
         "models": key.models,

@@ -6,14 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
 from fairlead.accounts.keys import KeyRing
+from fairlead.admin.audit import Actor
+from fairlead.admin.credit import record_redeemed
 from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest
 from fairlead.http.request import Request, Response
 from fairlead.ledger.funds import Balance, credit_scope
 from fairlead.ledger.ledger import Ledger
-from fairlead.money import dollars
+from fairlead.money import Picodollars, dollars
 from fairlead.routing.holding import scopes_of
 
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
@@ -107,7 +110,12 @@ class Credit:
             raise InvalidRequest('Send a JSON object such as {"code": "fl-code-..."}.', param="code") from None
         if not caller.prepaid:
             raise InvalidRequest("This account needs no credit: its paid calls are not limited.", param="code")
-        amount = await self._ledger.redeem(code, caller.account_id)
+        actor = Actor("key", caller.key_id, "" if request.peer is None else request.peer[0])
+
+        def also(connection: Connection, amount: int) -> None:
+            record_redeemed(connection, actor, code, caller.account_id, Picodollars(amount))
+
+        amount = await self._ledger.redeem(code, caller.account_id, also)
         _send(response, {"data": {"credited_usd": dollars(amount)}})
 
 

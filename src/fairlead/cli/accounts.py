@@ -34,10 +34,11 @@ def accounts() -> None:
 def accounts_create(name: str, credit: str, data: Path | None) -> None:
     """Create a prepaid account. Its id is the last line printed."""
     from fairlead.admin.accounts import create_account
+    from fairlead.admin.audit import command_line
 
     amount = amount_of("--credit", credit)
     with opened(data) as store:
-        account_id = create_account(store, name, amount)
+        account_id = create_account(store, command_line(), name, amount)
     click.echo(account_id)
 
 
@@ -69,10 +70,11 @@ def accounts_list(as_json: bool, data: Path | None) -> None:
 def accounts_set(account_id: str, data: Path | None, **given: Any) -> None:
     """Change the budgets and limits of an account. A given option replaces the current value; "" removes it."""
     from fairlead.admin.accounts import change_account
+    from fairlead.admin.audit import command_line
 
     columns = columns_of(**given)
     if not columns:
         raise click.UsageError("Nothing to change: give --budget or --limit.")
     with opened(data) as store:
-        change_account(store, account_id, columns)
+        change_account(store, command_line(), account_id, columns)
     click.echo(f"{account_id} was changed.")

@@ -25,11 +25,12 @@ note_option = click.option("--note", default="", help="Reason, stored with the e
 @data_option
 def credit_grant(account_id: str, usd: str, note: str, data: Path | None) -> None:
     """Add credit to an account."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.credit import grant
 
     amount = amount_of("USD", usd)
     with opened(data) as store:
-        grant(store, account_id, amount, note)
+        grant(store, command_line(), account_id, amount, note)
     click.echo(f"{account_id} was granted {amount.dollars()} USD.")
 
 
@@ -40,11 +41,12 @@ def credit_grant(account_id: str, usd: str, note: str, data: Path | None) -> Non
 @data_option
 def credit_withdraw(account_id: str, usd: str, note: str, data: Path | None) -> None:
     """Withdraw unused credit from an account."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.credit import withdraw
 
     amount = amount_of("USD", usd)
     with opened(data) as store:
-        withdraw(store, account_id, amount, note)
+        withdraw(store, command_line(), account_id, amount, note)
     click.echo(f"{amount.dollars()} USD were withdrawn from {account_id}.")
 
 
@@ -55,11 +57,12 @@ def credit_withdraw(account_id: str, usd: str, note: str, data: Path | None) -> 
 @data_option
 def credit_refund(generation_id: str, amount: str | None, note: str, data: Path | None) -> None:
     """Refund the charge of a call. GENERATION is its x-fairlead-generation-id."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.credit import refund
 
     wanted = None if amount is None else amount_of("--amount", amount)
     with opened(data) as store:
-        done = refund(store, generation_id, wanted, note)
+        done = refund(store, command_line(), generation_id, wanted, note)
     click.echo(f"{Picodollars(done.picodollars).dollars()} USD were refunded to {done.account_id}.")
 
 
@@ -69,11 +72,12 @@ def credit_refund(generation_id: str, amount: str | None, note: str, data: Path 
 @data_option
 def credit_codes(amount: str, count: int, data: Path | None) -> None:
     """Create redemption codes, one per line. They are never shown again."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.credit import make_codes
 
     worth = amount_of("--amount", amount)
     with opened(data) as store:
-        made = make_codes(store, worth, count)
+        made = make_codes(store, command_line(), worth, count)
     click.echo("\n".join(made))
 
 
@@ -83,10 +87,11 @@ def credit_codes(amount: str, count: int, data: Path | None) -> None:
 @data_option
 def credit_redeem(code: str, account_id: str, data: Path | None) -> None:
     """Redeem a code for an account. Callers can use POST /v1/credits/redeem."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.credit import redeem
 
     with opened(data) as store:
-        amount = redeem(store, code, account_id)
+        amount = redeem(store, command_line(), code, account_id)
     click.echo(f"{account_id} was granted {amount.dollars()} USD.")
 
 

@@ -42,12 +42,13 @@ def keys() -> None:
 @data_option
 def keys_create(name: str, account_id: str | None, credit: str | None, data: Path | None, **given: Any) -> None:
     """Create a key. It is printed once, on the last line."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.keys import account_of, create_key
 
     amount = None if credit is None else amount_of("--credit", credit)
     columns = columns_of(**given)
     with opened(data, may_be_new=True) as store:
-        key = create_key(store, name, account_id=account_id, credit=amount, columns=columns)
+        key = create_key(store, command_line(), name, account_id=account_id, credit=amount, columns=columns)
         account = account_of(store, key)
     if account.prepaid:
         click.echo(f"The key belongs to the prepaid account {account.id} ({account.name}).", err=True)
@@ -66,13 +67,14 @@ def keys_create(name: str, account_id: str | None, credit: str | None, data: Pat
 @data_option
 def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
     """Change what a key may do. A given option replaces the current value; an empty one ("") removes it."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.keys import change_key
 
     columns = columns_of(**given)
     if not columns:
         raise click.UsageError("Nothing to change: give --expires, --model, --network, --limit or --budget.")
     with opened(data) as store:
-        change_key(store, key_id, columns)
+        change_key(store, command_line(), key_id, columns)
     click.echo(f"{key_id} was changed.")
 
 
@@ -112,10 +114,11 @@ def keys_list(as_json: bool, data: Path | None) -> None:
 @data_option
 def keys_revoke(key_id: str, data: Path | None) -> None:
     """Revoke the key with this id (see `keys list`)."""
+    from fairlead.admin.audit import command_line
     from fairlead.admin.keys import revoke_key
 
     with opened(data) as store:
-        revoke_key(store, key_id)
+        revoke_key(store, command_line(), key_id)
     click.echo(f"{key_id} was revoked.")
 
 

@@ -10,6 +10,7 @@ import click
 
 from fairlead import __version__
 from fairlead.cli.accounts import accounts
+from fairlead.cli.audit import audit
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
 from fairlead.cli.credit import credit
@@ -33,7 +34,7 @@ def version() -> None:
 
 
 for command in (
-    serve, engine, keys, accounts, credit, management_keys, verify, explain, usage, catalogue, doctor, version,
+    serve, engine, keys, accounts, credit, management_keys, audit, verify, explain, usage, catalogue, doctor, version,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -111,7 +111,7 @@ def make_codes(connection: Connection, picodollars: int, count: int) -> list[str
         [
             {
                 "digest": _digest(code),
-                "shown": code[: len(CODE_START) + 6],
+                "shown": shown_of(code),
                 "amount": picodollars,
                 "created_at": int(time.time()),
             }
@@ -135,6 +135,11 @@ def redeem(connection: Connection, code: str, account_id: str) -> int:
     row = connection.execute(select(credit_codes).where(credit_codes.c.digest == digest)).one()
     grant(connection, account_id, row.amount, f"code {row.shown}")
     return int(row.amount)
+
+
+def shown_of(code: str) -> str:
+    """The beginning of a code, by which lists name it."""
+    return code[: len(CODE_START) + 6]
 
 
 def _one_at_a_time(connection: Connection) -> None:

@@ -363,9 +363,18 @@ class Ledger:
 
         return await self._in_thread(self._store.read, read)
 
-    async def redeem(self, code: str, account: str) -> int:
-        """Grants an account what a code is worth, in picodollars. Raises NotFound."""
-        amount = await self._in_thread(self._store.write, lambda connection: redeem(connection, code, account))
+    async def redeem(
+        self, code: str, account: str, also: Callable[[Connection, int], None] = lambda _connection, _amount: None
+    ) -> int:
+        """Grants an account what a code is worth, in picodollars. `also`: done in the same transaction. Raises
+        NotFound."""
+
+        def run(connection: Connection) -> int:
+            amount = redeem(connection, code, account)
+            also(connection, amount)
+            return amount
+
+        amount = await self._in_thread(self._store.write, run)
         self.wallets.credited(credit_scope(account))
         return amount
 

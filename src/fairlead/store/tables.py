@@ -57,6 +57,7 @@ api_keys = Table(
     Column("networks", Text, nullable=True),  # JSON list of CIDR ranges; None: from everywhere
     Column("budgets", Text, nullable=True),  # as those of accounts
     Column("limits", Text, nullable=True),
+    Column("disabled_at", BigInteger, nullable=True),  # refused, until it is enabled again
     Index("api_keys_account", "account_id"),
 )
 
@@ -296,6 +297,53 @@ management_keys = Table(
     Column("created_at", BigInteger, nullable=False),  # seconds since 1970, as the other two
     Column("expires_at", BigInteger, nullable=True),
     Column("revoked_at", BigInteger, nullable=True),
+)
+
+# What a POST of the management API answered, for a repetition with the same Idempotency-Key. `answer` is encrypted with
+# the management key, which is not stored.
+idempotent_answers = Table(
+    "idempotent_answers",
+    metadata,
+    Column("owner", String(64), primary_key=True),  # the id of the management key
+    Column("name", LargeBinary(32), primary_key=True),  # SHA-256 of the Idempotency-Key
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970
+    Column("request", LargeBinary(32), nullable=False),  # SHA-256 of method, path and body
+    Column("status", Integer, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Index("idempotent_answers_at", "at"),
+)
+
+# Codes that are exchanged for a key once (OAuth PKCE).
+authorization_codes = Table(
+    "authorization_codes",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),  # SHA-256 of the code
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("challenge", String(256), nullable=False),
+    Column("method", String(8), nullable=False),  # "S256" or "plain"
+    Column("made_by", String(64), nullable=False),  # the id of the key that made it
+    Column("name", String(128), nullable=False),  # of the key that it is exchanged for, as the rest
+    Column("restrictions", Text, nullable=False),  # JSON: columns of the key
+    Column("expires_at", BigInteger, nullable=False),  # milliseconds since 1970
+    Index("authorization_codes_expires_at", "expires_at"),
+)
+
+# Usage by day (UTC), added up of records in the order of their numbers; the number of the last one that was is the
+# version "usage_days".
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("day", String(10), primary_key=True),
+    Column("account_id", String(32), primary_key=True),
+    Column("key_id", String(32), primary_key=True),
+    Column("model", String(256), primary_key=True),
+    Column("deployment", String(512), primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("charged", BigInteger, nullable=False),  # picodollars
+    Index("usage_days_key", "key_id", "day"),
 )
 
 # Every change that somebody made, by the order of `id`. Rows are added and never changed or removed: the database
