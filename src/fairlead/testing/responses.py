@@ -22,7 +22,7 @@ def usage(reply: Reply) -> dict[str, Any] | None:
         return counted
     return {
         "input_tokens": counted["prompt_tokens"],
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": counted["completion_tokens"],
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": counted["total_tokens"],
@@ -91,8 +91,11 @@ def _item_events(reply: Reply, index: int, item: dict[str, Any]) -> Iterator[dic
         yield {"type": "response.content_part.done", **place, "part": item["content"][0]}
     elif item["type"] == "reasoning":
         for at, part in enumerate(item["summary"]):
-            delta = {"type": "response.reasoning_summary_text.delta", **place, "summary_index": at}
-            yield {**delta, "delta": part["text"]}
+            where = {**place, "summary_index": at}
+            yield {"type": "response.reasoning_summary_part.added", **where, "part": {**part, "text": ""}}
+            yield {"type": "response.reasoning_summary_text.delta", **where, "delta": part["text"]}
+            yield {"type": "response.reasoning_summary_text.done", **where, "text": part["text"]}
+            yield {"type": "response.reasoning_summary_part.done", **where, "part": part}
     else:
         kind, name = (
             ("custom_tool_call_input", "input")
