@@ -264,7 +264,8 @@ def _configured(
                 supports_prefill=wanted.supports_prefill,
             )
         )
-    model = replace(model, deployments=tuple(deployments))
+    defaults: dict[str, Raw] = {name: Raw(msgspec.json.encode(value)) for name, value in given.defaults.items()}
+    model = replace(model, deployments=tuple(deployments), defaults={**model.defaults, **defaults})
     if model.context_length and model.max_output_tokens and model.max_output_tokens > model.context_length:
         raise _error(source, path, "max_output_tokens is larger than context_length.")
     return model

@@ -15,6 +15,7 @@ from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
 from fairlead.cli.credit import credit
 from fairlead.cli.doctor import doctor
+from fairlead.cli.importers import import_
 from fairlead.cli.keys import keys
 from fairlead.cli.management_keys import management_keys
 from fairlead.cli.serve import engine, serve
@@ -34,7 +35,8 @@ def version() -> None:
 
 
 for command in (
-    serve, engine, keys, accounts, credit, management_keys, audit, verify, explain, usage, catalogue, doctor, version,
+    serve, engine, keys, accounts, credit, management_keys, audit, verify, explain, usage, catalogue, import_, doctor,
+    version,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -8,7 +8,7 @@ from fairlead.settings.environment import (
     database_url,
 )
 from fairlead.settings.exposure import PUBLIC, exposure, private_addresses
-from fairlead.settings.load import load_settings
+from fairlead.settings.load import load_settings, parse_settings
 from fairlead.settings.proxy import ProxySettings
 from fairlead.settings.secrets import api_key, aws_credentials_file, aws_keys, otlp_headers
 from fairlead.settings.sections import (
@@ -70,5 +70,6 @@ __all__ = [
     "exposure",
     "load_settings",
     "otlp_headers",
+    "parse_settings",
     "private_addresses",
 ]

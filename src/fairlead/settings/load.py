@@ -20,11 +20,15 @@ BODIES_BUFFERED = 2
 def load_settings(path: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Reads a configuration file (None: only the environment). Raises ConfigurationError with file and line."""
     environment = os.environ if environment is None else environment
-    proxy = proxy_settings(environment)
     if path is None:
-        return Settings(proxy=proxy)
-    text = read_text(path)
-    source = Source(str(path), text)
+        return Settings(proxy=proxy_settings(environment))
+    return parse_settings(read_text(path), str(path), environment)
+
+
+def parse_settings(text: str, name: str, environment: Mapping[str, str]) -> Settings:
+    """A configuration that is no file yet. `name` stands in errors. Raises ConfigurationError with name and line."""
+    proxy = proxy_settings(environment)
+    source = Source(name, text)
     file = read(source, text, File, RENAMED)
     _check_server(file.server, source)
     for at, provider in enumerate(file.providers):

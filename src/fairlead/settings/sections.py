@@ -65,6 +65,9 @@ HeaderName = Annotated[
 ]
 HeaderValue = Annotated[str, Meta(pattern=r"^[\x20-\x7e]*\Z", description="printable ASCII characters in quotes")]
 Probe = Literal["call", "list", "off"]
+Sampling = Literal[
+    "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed"
+]
 Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
 
 
@@ -553,6 +556,15 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
             default='the catalogue\'s, else "chat"',
         ),
     ] = None
+    defaults: Annotated[
+        dict[Sampling, int | float],
+        Doc(
+            "values that are sent where a caller leaves the parameter out: `{ temperature = 0.2 }`",
+            default="the catalogue's",
+            takes="a table of numbers: `temperature`, `top_p`, `top_k`, `min_p`, `frequency_penalty`, "
+            "`presence_penalty`, `repetition_penalty`, `seed`",
+        ),
+    ] = {}
     markup: Annotated[Decimal, Doc("factor by which `cost` is multiplied where there is no `price`")] = "1"
     limits: Annotated[
         LimitSettings,
