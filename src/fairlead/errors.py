@@ -15,6 +15,7 @@ FairleadError
 │   │   └── ModelNotFound      404  model_not_found
 │   ├── NoCandidate            404  no_candidate: no deployment is what the request wants; says why of each
 │   ├── MethodNotAllowed       405  method_not_allowed
+│   ├── VersionConflict        412  version_conflict: another version was added since the one that was planned for
 │   ├── RequestTooLarge        413  request_too_large: once it is decoded
 │   ├── UnsupportedEncoding    415  unsupported_encoding
 │   ├── WebSocketRefused       426  websocket_not_supported: the same endpoint answers over HTTP
@@ -185,6 +186,11 @@ class NoCandidate(CallerError):
 class MethodNotAllowed(CallerError):
     status = 405
     code = "method_not_allowed"
+
+
+class VersionConflict(CallerError):
+    status = 412
+    code = "version_conflict"
 
 
 class RequestTooLarge(CallerError):
@@ -389,6 +395,10 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Nothing; or turn WebSockets off in the client (`supports_websockets = false`).",
     ),
     "request_timeout": Explanation("The head or the body did not arrive in time.", "Send it faster."),
+    "version_conflict": Explanation(
+        "Another version of the configuration was applied since the one that this request was made for.",
+        "Plan again, and apply with the number of the newest version.",
+    ),
     "request_too_large": Explanation(
         "The body exceeds `max_body_bytes`, or 32 MiB once it is decompressed; a form with files exceeds "
         "`max_upload_bytes`.",

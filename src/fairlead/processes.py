@@ -17,7 +17,7 @@ from fairlead.errors import FairleadError
 
 log = logging.getLogger("fairlead")
 
-SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD})
+SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP})
 PR_SET_PDEATHSIG = 1
 FIRST_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 5.0
@@ -76,6 +76,9 @@ class Supervisor:
             found = signal.sigtimedwait(SIGNALS, 1.0 if told and not waiting else TICK_SECONDS)
             if found is None:
                 continue
+            if found.si_signo == signal.SIGHUP:
+                self._tell(self._workers, signal.SIGHUP)
+                continue
             if found.si_signo == signal.SIGCHLD:
                 code = self._reap() or code
                 if not code or self._stopping:
@@ -86,7 +89,7 @@ class Supervisor:
             self._tell(self._workers)
         self._tell(self._first)
         while any(child.pid for child in self._first):
-            if signal.sigwait(SIGNALS) != signal.SIGCHLD:
+            if signal.sigwait(SIGNALS) in (signal.SIGTERM, signal.SIGINT):
                 self._tell(self._first)
             self._reap()
         return code
@@ -108,6 +111,8 @@ class Supervisor:
                 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(1)
+            # Ends no child: until one has a handler for it, there is nothing that it would read once more.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             code = child.run()
         except FairleadError as error:
@@ -148,8 +153,8 @@ class Supervisor:
         child.again_at = now + wait
         return 0
 
-    def _tell(self, children: list[ChildProcess]) -> None:
+    def _tell(self, children: list[ChildProcess], what: signal.Signals = signal.SIGTERM) -> None:
         for child in children:
             if child.pid:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(child.pid, signal.SIGTERM)
+                    os.kill(child.pid, what)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
 from fairlead.accounts.keys import first_start
+from fairlead.compose.following import at_start
 from fairlead.compose.service import Parts, Service
 from fairlead.doors.table import DOORS
 from fairlead.engines.spec import EngineSpec, demo_spec, engine_is_installed, install_engine
@@ -55,9 +56,17 @@ class CannotListen(ServiceError):
 
 
 def serve(
-    *, settings: Settings, data_dir: Path, host: str, port: int, engine: bool = True, ggufs: Sequence[EngineSpec] = ()
+    *,
+    settings: Settings,
+    data_dir: Path,
+    host: str,
+    port: int,
+    engine: bool = True,
+    ggufs: Sequence[EngineSpec] = (),
+    file: Path | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT; gives the exit code. `ggufs` replace the demonstration model.
+    """Serves until SIGTERM or SIGINT; gives the exit code. `ggufs` replace the demonstration model; `file`: that of
+    `settings`.
 
     Raises ConfigurationError or CannotListen before anything is served.
     """
@@ -65,7 +74,8 @@ def serve(
     store = open_store(data_dir, database_url(settings))
     try:
         own = engines_in(data_dir, ggufs, demo=engine)
-        process = Process(Service(settings, store, own))
+        in_force, origin = at_start(store, settings, file)
+        process = Process(Service(in_force, store, own, origin=origin))
         return uvloop.run(process.run(host, port, own))
     except (SQLAlchemyError, sqlite3.Error) as error:
         raise ConfigurationError(f"The database {store.shown} cannot be used: {reason(error)}.") from None
@@ -135,6 +145,7 @@ class Process:
         parts.keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, parts.following.reload)
         parts.begin_background()
         # What lives as long as the process is not looked at again.
         gc.collect()

@@ -12,16 +12,19 @@ import mmap
 import signal
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import uvloop
 
 from fairlead.accounts.keys import first_start
+from fairlead.compose.following import Origin, at_start, once_more
 from fairlead.compose.service import Service
 from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec
 from fairlead.engines.supervisor import Engine
+from fairlead.errors import ConfigurationError
 from fairlead.http.listening import bind
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import check
@@ -29,7 +32,7 @@ from fairlead.processes import ChildProcess, Supervisor
 from fairlead.runtime import Process, cannot_listen, engines_in, greet, prepare_process
 from fairlead.runtime import serve as serve_alone
 from fairlead.settings import Settings, database_url, private_addresses
-from fairlead.store import open_store
+from fairlead.store import Store, open_store
 
 
 def serve(
@@ -41,18 +44,24 @@ def serve(
     port: int,
     engine: bool = True,
     ggufs: Sequence[EngineSpec] = (),
+    file: Path | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT; gives the exit code. Raises ConfigurationError or CannotListen."""
+    """Serves until SIGTERM or SIGINT; gives the exit code. `file`: the one that `settings` are from. Raises
+    ConfigurationError or CannotListen."""
     if workers == 1:
-        return serve_alone(settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, ggufs=ggufs)
+        return serve_alone(
+            settings=settings, data_dir=data_dir, host=host, port=port, engine=engine, ggufs=ggufs, file=file
+        )
     prepare_process(settings)
+    url = database_url(settings)
     own = engines_in(data_dir, ggufs, demo=engine)
     flags = mmap.mmap(-1, workers + max(1, len(own)))  # for each worker whether it serves, then each engine's state
     shared = [SharedEngine(one, flags, workers + at) for at, one in enumerate(own)]
-    store = open_store(data_dir, database_url(settings))
+    store = open_store(data_dir, url)
     try:
         # What is wrong with the configuration, the address or the database is said once, and before there are many.
-        service = Service(settings, store, shared)
+        settings, origin = at_start(store, settings, file)
+        service = Service(settings, store, shared, origin=origin)
         check(store)
         sockets = [_bound(host, port)]
         port = sockets[0][0].getsockname()[1]
@@ -68,7 +77,7 @@ def serve(
     children = [
         ChildProcess(
             f"worker {at + 1}",
-            partial(_work, settings, data_dir, shared, sockets, flags, at),
+            partial(_work, (settings, origin), (data_dir, url), shared, sockets, flags, at),
             lambda at=at: flags[at] == 1,  # type: ignore[misc]
         )
         for at in range(workers)
@@ -90,8 +99,8 @@ def _close(sockets: list[list[socket.socket]]) -> None:
 
 
 def _work(
-    settings: Settings,
-    data_dir: Path,
+    given: tuple[Settings, Origin],
+    data: tuple[Path, str | None],
     engines: Sequence[SharedEngine],
     sockets: list[list[socket.socket]],
     flags: mmap.mmap,
@@ -100,9 +109,9 @@ def _work(
     own = sockets[at]
     _close(sockets[:at] + sockets[at + 1 :])  # a process that holds a socket keeps its queue open
     flags[at] = 0
-    store = open_store(data_dir, database_url(settings))
+    store = open_store(*data)
     try:
-        process = Process(Service(settings, store, engines, place=at, workers=len(sockets)))
+        process = Process(_service(given, store, engines, at, len(sockets)))
 
         async def listen(server: Server) -> None:
             await server.accept_from(own)
@@ -111,6 +120,21 @@ def _work(
         return uvloop.run(process.serve(listen))
     finally:
         store.close()
+
+
+def _service(
+    given: tuple[Settings, Origin], store: Store, engines: Sequence[SharedEngine], at: int, workers: int
+) -> Service:
+    """With what is in force now, which need not be what the parent was started with; what was refused by the others is
+    refused here too."""
+    refused = ""
+    for settings, origin in once_more(store, given):
+        try:
+            known = origin if origin.refused or not refused else replace(origin, refused=refused)
+            return Service(settings, store, engines, place=at, workers=workers, origin=known)
+        except ConfigurationError as error:
+            refused = refused or error.message
+    raise ConfigurationError(refused)
 
 
 def _keep(engine: Engine, sockets: list[list[socket.socket]], flags: mmap.mmap, place: int) -> int:

@@ -13,13 +13,19 @@ JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\
 
 class HealthChecks:
     """`obstacles` gives the reasons why no call can be served now: an empty list means ready. `warnings` gives what
-    somebody should look at although calls are served."""
+    somebody should look at although calls are served, `configuration` which one this process runs."""
 
-    __slots__ = ("_obstacles", "_warnings")
+    __slots__ = ("_configuration", "_obstacles", "_warnings")
 
-    def __init__(self, obstacles: Callable[[], list[str]], warnings: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        obstacles: Callable[[], list[str]],
+        warnings: Callable[[], list[str]],
+        configuration: Callable[[], dict[str, object]],
+    ) -> None:
         self._obstacles = obstacles
         self._warnings = warnings
+        self._configuration = configuration
 
     def process(self, _request: Request, response: Response) -> None:
         response.send(200, JSON_HEAD, b'{"status":"ok"}')
@@ -27,5 +33,10 @@ class HealthChecks:
     def ready(self, _request: Request, response: Response) -> None:
         obstacles = self._obstacles()
         status = 503 if obstacles else 200
-        body = {"status": "not_ready" if obstacles else "ready", "reasons": obstacles, "warnings": self._warnings()}
+        body = {
+            "status": "not_ready" if obstacles else "ready",
+            "reasons": obstacles,
+            "warnings": self._warnings(),
+            "configuration": self._configuration(),
+        }
         response.send(status, JSON_HEAD, msgspec.json.encode(body))

@@ -13,6 +13,7 @@ from fairlead.cli.accounts import accounts
 from fairlead.cli.audit import audit
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
+from fairlead.cli.configuration import config
 from fairlead.cli.credit import credit
 from fairlead.cli.doctor import doctor
 from fairlead.cli.importers import import_
@@ -35,8 +36,8 @@ def version() -> None:
 
 
 for command in (
-    serve, engine, keys, accounts, credit, management_keys, audit, verify, explain, usage, catalogue, import_, doctor,
-    version,
+    serve, engine, config, keys, accounts, credit, management_keys, audit, verify, explain, usage, catalogue, import_,
+    doctor, version,
 ):  # fmt: skip
     cli.add_command(command)
 

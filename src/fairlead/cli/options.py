@@ -15,6 +15,7 @@ from fairlead.money import Picodollars
 from fairlead.settings import CONFIG, DATA, configuration_file, data_directory, database_url, load_settings
 
 if TYPE_CHECKING:
+    from fairlead.settings import Settings
     from fairlead.store import Store
 
 Command = Callable[..., Any]
@@ -65,14 +66,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 @contextlib.contextmanager
-def opened(data: Path | None, *, may_be_new: bool = False) -> Iterator[Store]:
+def opened(data: Path | None, *, may_be_new: bool = False, settings: Settings | None = None) -> Iterator[Store]:
     """The database for one command. A locked, damaged or missing one is reported in one sentence: a typo in
-    its name must not look like one that is empty."""
+    its name must not look like one that is empty. `settings`: where the database is; None: the configuration file's."""
     from sqlalchemy.exc import DatabaseError
 
     from fairlead.store import is_there, open_store, reason
 
-    directory, url = data_directory(data), database_url(load_settings(configuration_file(None)))
+    if settings is None:
+        settings = load_settings(configuration_file(None))
+    directory, url = data_directory(data), database_url(settings)
     if url is None and not is_there(directory):
         if not may_be_new:
             raise ConfigurationError(

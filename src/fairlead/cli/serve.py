@@ -18,15 +18,16 @@ def serve(host: str, port: int, data: Path | None, config: Path | None, workers:
     """Serve the API and the web pages."""
     from fairlead.workers import serve as run
 
-    settings = load_settings(configuration_file(config))
+    file = configuration_file(config)
     sys.exit(
         run(
             workers=workers,
-            settings=settings,
+            settings=load_settings(file),
             data_dir=data_directory(data),
             host=host,
             port=port,
             engine=not no_engine,
+            file=file,
         )
     )
 
@@ -68,6 +69,17 @@ def engine_run(
     from fairlead.engines.spec import specs_for
     from fairlead.workers import serve as run
 
-    settings = load_settings(configuration_file(config))
+    file = configuration_file(config)
+    settings = load_settings(file)
     specs = specs_for(gguf, mmproj, model_ids, context, slots, modes)
-    sys.exit(run(workers=workers, settings=settings, data_dir=data_directory(data), host=host, port=port, ggufs=specs))
+    sys.exit(
+        run(
+            workers=workers,
+            settings=settings,
+            data_dir=data_directory(data),
+            host=host,
+            port=port,
+            ggufs=specs,
+            file=file,
+        )
+    )

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from fairlead.api.metrics import Gauge
 from fairlead.background import BackgroundTasks
+from fairlead.compose.following import Following
 from fairlead.compose.readiness import Readiness
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
@@ -17,6 +18,7 @@ class Measured(Protocol):
     """The parts of a service, as far as gauges read them."""
 
     background: BackgroundTasks
+    following: Following
     ledger: Ledger
     readiness: Readiness
     server: Server
@@ -50,5 +52,15 @@ def gauges(parts: Measured) -> tuple[Gauge, ...]:
         ),
         Gauge("fairlead_telemetry_lost_cells", "Telemetry minutes dropped.", lambda: parts.telemetry.lost),
         Gauge("fairlead_chore_failures", "Unexpected failures of background tasks.", lambda: parts.background.failures),
+        Gauge(
+            "fairlead_configuration_version",
+            "The version of the configuration in force; 0: a file is.",
+            lambda: parts.following.number,
+        ),
+        Gauge(
+            "fairlead_configuration_refused",
+            "1: a newer configuration was refused, the one before stays in force.",
+            lambda: bool(parts.following.error),
+        ),
         Gauge("fairlead_ready", "1: calls can be served.", lambda: not parts.readiness.obstacles()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead.compose.following import Following
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.unreadable import UNREADABLE
 from fairlead.serving import Servings
@@ -9,10 +10,11 @@ from fairlead.store import Store
 
 
 class Readiness:
-    def __init__(self, servings: Servings, ledger: Ledger, store: Store) -> None:
+    def __init__(self, servings: Servings, ledger: Ledger, store: Store, following: Following) -> None:
         self._servings = servings
         self._ledger = ledger
         self._store = store
+        self._following = following
 
     def obstacle(self, model_id: str) -> str | None:
         """Why a model cannot be called now, in a few words; None when it can."""
@@ -28,7 +30,7 @@ class Readiness:
 
     def warnings(self) -> list[str]:
         """What the operator should look at although calls are served."""
-        found = []
+        found = self._following.warnings()
         if self._ledger.trouble is not None:
             waiting = self._ledger.waiting_bytes
             found.append(f"usage records cannot be stored ({self._ledger.trouble}); {waiting} bytes wait in the spool")

@@ -27,6 +27,7 @@ from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.api.stored import StoredResponses, StoringEndpoint
 from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import LazySite, Recorded, broken, no_page
@@ -77,9 +78,17 @@ class Service:
     this machine. Raises ConfigurationError."""
 
     def __init__(
-        self, settings: Settings, store: Store, engines: Sequence[AnyEngine], *, place: int = 0, workers: int = 1
+        self,
+        settings: Settings,
+        store: Store,
+        engines: Sequence[AnyEngine],
+        *,
+        place: int = 0,
+        workers: int = 1,
+        origin: Origin = NOWHERE,
     ) -> None:
         self.settings = settings
+        self.origin = origin
         self.store = store
         self.engines = engines
         self.place = place
@@ -138,7 +147,10 @@ class Parts:
         kept_days = settings.responses.keep_days
         self._archive = ResponseArchive(store, kept_days) if settings.responses.store else None
         self._responding = None if self._archive is None else BackgroundResponses(self.gateway, self._archive)
-        self.readiness = Readiness(self.servings, self.ledger, store)
+        self.following = Following(
+            store, settings, service.origin, self.apply, self._in_flight, name=self.ledger.name, place=service.place
+        )
+        self.readiness = Readiness(self.servings, self.ledger, store, self.following)
         self.server = self._make_server()
 
     async def apply(self, settings: Settings) -> None:
@@ -158,6 +170,9 @@ class Parts:
         self.servings.replace(serving)
         self.health.forget_others(self.servings.deployments())
 
+    def _in_flight(self) -> dict[str, int]:
+        return {name: one.in_flight for name, one in self.health.by_deployment.items()}
+
     async def close_retired(self) -> None:
         """Closes the connections of providers that are not configured any more, once no call needs them."""
         while True:
@@ -169,6 +184,7 @@ class Parts:
         """Starts what runs beside the calls until `close`."""
         server, begin = self.server, self.background.begin
         begin("key watcher", self.keys.watch)
+        begin("configuration watcher", self.following.run)
         begin("usage writer", self.ledger.run)
         begin("telemetry writer", self.telemetry.run)
         begin("routing writer", self.routing.run)
@@ -191,6 +207,7 @@ class Parts:
         """Stores what is not stored yet, in the order in which one part hands it to the next."""
         loop = asyncio.get_running_loop()
         await self.background.end()
+        await self.following.close()
         await loop.run_in_executor(self._service.store.threads, self.routing.close)
         await self.telemetry.close()
         await self._schemas.close()
@@ -258,7 +275,7 @@ class Parts:
                 self.ledger, self.keys, self.routing.routed, show_cost=settings.ledger.receipts_show_cost
             ),
             credit=Credit(self.ledger, self.keys),
-            checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings),
+            checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings, self.following.shown),
             openapi=OpenApi(routes),
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
             stored=StoredResponses(self._archive, self._responding, self.keys),

@@ -10,11 +10,13 @@ from fairlead.settings.environment import (
 from fairlead.settings.exposure import PUBLIC, exposure, private_addresses
 from fairlead.settings.load import load_settings, parse_settings
 from fairlead.settings.proxy import ProxySettings
-from fairlead.settings.secrets import api_key, aws_credentials_file, aws_keys, otlp_headers
+from fairlead.settings.restart import restart_needed
+from fairlead.settings.secrets import api_key, aws_credentials_file, aws_keys, otlp_headers, secret_settings
 from fairlead.settings.sections import (
     MODEL_ID,
     RENAMED,
     CatalogueSettings,
+    ConfigurationSettings,
     DatabaseSettings,
     DefaultLimitSettings,
     DeploymentSettings,
@@ -42,6 +44,7 @@ __all__ = [
     "PUBLIC",
     "RENAMED",
     "CatalogueSettings",
+    "ConfigurationSettings",
     "DatabaseSettings",
     "DefaultLimitSettings",
     "DeploymentSettings",
@@ -72,4 +75,6 @@ __all__ = [
     "otlp_headers",
     "parse_settings",
     "private_addresses",
+    "restart_needed",
+    "secret_settings",
 ]

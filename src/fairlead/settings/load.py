@@ -25,9 +25,10 @@ def load_settings(path: Path | None, environment: Mapping[str, str] | None = Non
     return parse_settings(read_text(path), str(path), environment)
 
 
-def parse_settings(text: str, name: str, environment: Mapping[str, str]) -> Settings:
-    """A configuration that is no file yet. `name` stands in errors. Raises ConfigurationError with name and line."""
-    proxy = proxy_settings(environment)
+def parse_settings(text: str, name: str, environment: Mapping[str, str] | None = None) -> Settings:
+    """A configuration that need not be a file. `name` stands in errors, and is where relative paths begin. Raises
+    ConfigurationError with name and line."""
+    proxy = proxy_settings(os.environ if environment is None else environment)
     source = Source(name, text)
     file = read(source, text, File, RENAMED)
     _check_server(file.server, source)

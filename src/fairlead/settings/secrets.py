@@ -6,10 +6,24 @@ import configparser
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
 
 from fairlead.errors import ConfigurationError
-from fairlead.settings.sections import EnvironmentKey, ProviderSettings, TelemetrySettings
+from fairlead.settings.sections import Doc, EnvironmentKey, File, ProviderSettings, TelemetrySettings
+
+
+@cache
+def secret_settings() -> frozenset[tuple[str, str]]:
+    """The settings whose values are never shown, as (section, name)."""
+    found = set()
+    for section, hint in get_type_hints(File).items():
+        shape = get_args(hint)[0] if get_origin(hint) is tuple else hint
+        for name, kind in get_type_hints(shape, include_extras=True).items():
+            if any(isinstance(given, Doc) and given.secret for given in getattr(kind, "__metadata__", ())):
+                found.add((section, name))
+    return frozenset(found)
 
 
 def api_key(provider: ProviderSettings, environment: Mapping[str, str] | None = None) -> str:

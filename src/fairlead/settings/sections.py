@@ -18,11 +18,12 @@ from fairlead.wire.vocabulary import Mode, Need
 
 class Doc(NamedTuple):
     """What the reference says of a setting. `default` and `takes` are for what its type and value do not show; in
-    `[word]` stands a page of the documentation."""
+    `[word]` stands a page of the documentation. `secret`: its value is never shown."""
 
     meaning: str
     default: str = ""
     takes: str = ""
+    secret: bool = False
 
 
 # Old names of settings. They are read like the new ones, with a warning at the start.
@@ -169,11 +170,23 @@ class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "a PostgreSQL server ([store]). `FAIRLEAD_DATABASE_URL` takes precedence, and commands read it too",
             default="SQLite in the data directory",
             takes='`postgresql://user:password@host/name`, or `{ env = "NAME" }`',
+            secret=True,
         ),
     ] = None
 
     def __repr__(self) -> str:  # it may hold a password
         return "DatabaseSettings()"
+
+
+class ConfigurationSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    store: Annotated[
+        Literal["file", "database"],
+        Doc(
+            'where the configuration is kept: "file", this file is watched, and in force until the first `fairlead '
+            'config apply`; "database", this file becomes the first version, and later ones are made by '
+            "`fairlead config apply` ([change-configuration])"
+        ),
+    ] = "file"
 
 
 class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -232,7 +245,11 @@ class TelemetrySettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     otlp_headers: Annotated[
         dict[HeaderName, HeaderValue | EnvironmentKey],
-        Doc("headers sent to the receiver, such as a key", takes='a table of strings, or `{ env = "NAME" }` each'),
+        Doc(
+            "headers sent to the receiver, such as a key",
+            takes='a table of strings, or `{ env = "NAME" }` each',
+            secret=True,
+        ),
     ] = {}
     otlp_service_name: Annotated[str, Meta(min_length=1, max_length=128), Doc("`service.name` of the traces")] = (
         "fairlead"
@@ -312,6 +329,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "key of the provider, sent as the dialect requires, mostly as a bearer token; never logged",
             default="the preset's variable, or none",
             takes=SECRET,
+            secret=True,
         ),
     ] = None
     region: Annotated[
@@ -333,11 +351,17 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "for bedrock only: requests are signed with it (Signature Version 4)",
             default="`AWS_ACCESS_KEY_ID` for the preset bedrock without an API key",
             takes=SECRET,
+            secret=True,
         ),
     ] = None
     secret_access_key: Annotated[
         str | EnvironmentKey | None,
-        Doc("its secret; never sent, never logged", default="likewise `AWS_SECRET_ACCESS_KEY`", takes=SECRET),
+        Doc(
+            "its secret; never sent, never logged",
+            default="likewise `AWS_SECRET_ACCESS_KEY`",
+            takes=SECRET,
+            secret=True,
+        ),
     ] = None
     session_token: Annotated[
         str | EnvironmentKey | None,
@@ -345,6 +369,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "of temporary credentials, which are not renewed while the gateway runs",
             default="likewise `AWS_SESSION_TOKEN` where it is set",
             takes=SECRET,
+            secret=True,
         ),
     ] = None
     profile: Annotated[
@@ -582,6 +607,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
     limits: DefaultLimitSettings = DefaultLimitSettings()
     database: DatabaseSettings = DatabaseSettings()
+    configuration: ConfigurationSettings = ConfigurationSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     site: SiteSettings = SiteSettings()
     ledger: LedgerSettings = LedgerSettings()

@@ -69,6 +69,42 @@ versions = Table(
     Column("number", BigInteger, nullable=False),
 )
 
+# Never changed and never removed. The newest is in force: its number is that of "configuration" in `versions`.
+configuration_versions = Table(
+    "configuration_versions",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970
+    Column("author", String(128), nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("digest", String(64), nullable=False),  # SHA-256 of the document; "": none
+    Column("restored", BigInteger, nullable=True),  # the version that it repeats
+    Column("document", Text, nullable=True),  # TOML; None: the files of the nodes are in force
+)
+
+# What each process runs. Times in milliseconds since 1970.
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", String(32), primary_key=True),  # as in leases
+    Column("node", String(255), nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False),  # among the workers of its machine
+    Column("release", String(32), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("heard_at", BigInteger, nullable=False),
+    Column("source", String(16), nullable=False),  # of its configuration: "file", "database" or "none"
+    Column("version", BigInteger, nullable=False),  # 0: not one of the database
+    Column("digest", String(64), nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("answered", BigInteger, nullable=False),  # the newest version that it has taken or refused
+    Column("error", Text, nullable=False),  # why a newer configuration was refused
+    Column("note", Text, nullable=False),
+    Column("restart", Text, nullable=False),  # settings that are in force after a restart
+    Column("in_flight", Text, nullable=False),  # JSON: calls under way by deployment
+)
+
 # Never changed and never removed: every record names the sheet that it was charged by.
 price_sheets = Table(
     "price_sheets",

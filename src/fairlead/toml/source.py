@@ -35,6 +35,10 @@ class Source:
         self._renamed[(*table, one.new)] = one.old
 
     @property
+    def text(self) -> str:
+        return self._text
+
+    @property
     def warning(self) -> str:
         """One sentence for all settings under old names, "" when there are none."""
         if not self._renamed:

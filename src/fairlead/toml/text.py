@@ -26,6 +26,10 @@ class Scanner:
     def __init__(self, text: str) -> None:
         self._tokens = self._split(text)
         self._counts: dict[Path_, int] = {}
+        self._span = (0, 0)  # of the last token
+        # Where values and comments stand in the text that was scanned.
+        self.values: list[tuple[Path_, tuple[int, int]]] = []
+        self.comments: list[tuple[int, int]] = []
 
     def _split(self, text: str) -> Iterator[tuple[str, str, int]]:
         """(kind, text, line) of each token that is no space and no comment; at the end one line feed."""
@@ -33,7 +37,10 @@ class Scanner:
         for token in self._TOKEN.finditer(text):
             kind, found = token.lastgroup or "", token[0]
             if kind != "skip":
+                self._span = token.span()
                 yield kind, found, line
+            elif found[0] == "#":
+                self.comments.append(token.span())
             line += found.count("\n")
         yield "mark", "\n", line
 
@@ -125,6 +132,8 @@ class Scanner:
             if is_mark and text in "[{":
                 open_.append((path, 0 if text == "[" else None))
                 begins = True
+            elif not is_mark:
+                self.values.append((path, self._span))
 
     @staticmethod
     def _name(kind: str, text: str) -> str:

@@ -1,0 +1,343 @@
+"""Versions of the configuration: plan, apply, roll back, compare, and what each process runs.
+
+Versions live in the database and never change; the newest is in force. Before the first one, and after `release`, each
+node's own file is in force, of which its data directory has a copy (`IN_FORCE`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from fairlead.accounts.naming import keys_naming
+from fairlead.admin import audit
+from fairlead.admin.audit import Actor
+from fairlead.admin.masking import is_masked, masked
+from fairlead.admin.planning import Change, Described, Known, changes, gone_models
+from fairlead.catalogue.load import build
+from fairlead.errors import ConfigurationError, FairleadError, InvalidRequest, NotFound, VersionConflict
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import supports_prefill
+from fairlead.providers.presets import with_presets
+from fairlead.providers.scrub import holds_secret
+from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, parse_settings
+from fairlead.store import Store
+from fairlead.store.configuration import (
+    ProcessState,
+    StoredVersion,
+    add_version,
+    list_processes,
+    list_versions,
+    number_in_force,
+    read_version,
+)
+from fairlead.toml import read_text
+
+# A copy of the file that a node runs, in its data directory: what is in force when the file itself is not good.
+IN_FORCE: Final = "in-force.toml"
+LONGEST_COMMENT: Final = 1_000
+LONGEST_AUTHOR: Final = 128
+LARGEST_DOCUMENT: Final = 4 * 1024 * 1024
+MOST_LISTED: Final = 1_000
+# What stands for the value of a variable that is not set where a plan is made.
+UNSET: Final = "unset"
+
+Source = Literal["database", "file", "none"]
+
+
+class Current(NamedTuple):
+    """What is in force. `number`: the newest version, 0 when there is none, also while a file is in force; `name`: what
+    errors call it."""
+
+    source: Source
+    number: int
+    digest: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`missing`: variables that the document names and that are not set here; processes that serve need them."""
+
+    current: Current
+    digest: str
+    changes: tuple[Change, ...]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def changes_anything(self) -> bool:
+        return bool(self.changes)
+
+
+class Status(NamedTuple):
+    current: Current
+    processes: list[ProcessState]
+
+    @property
+    def behind(self) -> list[ProcessState]:
+        """Processes that have refused what is in force, or do not run it yet."""
+        return [one for one in self.processes if one.error or one.answered != self.current.number]
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def current(store: Store, file: Path | None = None) -> Current:
+    """What is in force on this node. `file`: its configuration file, where it has one."""
+    with store.read() as connection:
+        number = number_in_force(connection)
+        version = read_version(connection, number) if number else None
+    if version is not None and version.document is not None:
+        return Current("database", number, version.digest, f"version {number}", version.document)
+    kept = store.directory / IN_FORCE
+    for path in (kept, file):
+        if path is not None and path.is_file():
+            text = read_text(path)
+            return Current("file", number, digest_of(text), str(file or path), text)
+    return Current("none", number, "", "no file", "")
+
+
+def document_of(store: Store, number: int) -> StoredVersion:
+    """A version with its document, secrets included. Raises NotFound."""
+    with store.read() as connection:
+        found = read_version(connection, number)
+    if found is None:
+        raise NotFound(f"There is no version {number} of the configuration. `fairlead config history` lists them.")
+    return found
+
+
+def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
+    """What would change if this document were applied. `name`: what errors call it. Raises ConfigurationError."""
+    base = current(store, file)
+    after, missing = described(text, name)
+    before, notes = _base(base)
+    with store.read() as connection:
+        known = Known(
+            in_flight(list_processes(connection)),
+            keys_naming(connection, gone_models(before.snapshot, after.snapshot)),
+        )
+    return Plan(base, digest_of(text), (*notes, *changes(before, after, known)), missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """Who adds a version, and why. `author`: the name that the history shows, "": the actor's; `expected`: the number
+    of the newest version, which the plan was made for, None: whichever is the newest now."""
+
+    actor: Actor
+    author: str = ""
+    comment: str = ""
+    expected: int | None = None
+
+
+def apply(store: Store, text: str, name: str, by: Submission) -> StoredVersion:
+    """Adds a version and puts it in force, in one transaction. Raises ConfigurationError, or VersionConflict when
+    another version was added meanwhile."""
+    _check(text, name)
+    return _add(store, "configuration.apply", text, by)
+
+
+def rollback(store: Store, number: int, by: Submission) -> StoredVersion:
+    """Adds a version with the document of an earlier one; 0: each node's own file is in force again. Raises NotFound,
+    ConfigurationError or VersionConflict."""
+    text = None if number == 0 else document_of(store, number).document
+    if text is not None:
+        _check(text, f"version {number}")
+    return _add(store, "configuration.rollback", text, by, number)
+
+
+def rollback_plan(store: Store, number: int, file: Path | None = None) -> Plan:
+    """What `rollback` would change. Version 0 is this node's file."""
+    if number == 0 or (found := document_of(store, number)).document is None:
+        text = read_text(file) if file is not None else ""
+        return plan(store, text, str(file or "no file"), file)
+    return plan(store, found.document, f"version {number}", file)
+
+
+def take_in(store: Store, text: str, name: str) -> None:
+    """Makes a file the first version, where versions are to live in the database and none is in force. Of several
+    processes that start at once one does it. Raises ConfigurationError."""
+    base = current(store)
+    if base.source == "database":
+        return
+    _check(text, name)
+    with contextlib.suppress(VersionConflict):
+        by = Submission(Actor("file", name), "file", f"Taken from {name} at a start", base.number)
+        _add(store, "configuration.apply", text, by)
+
+
+def history(store: Store, most: int = MOST_LISTED) -> list[StoredVersion]:
+    """The newest versions first, without their documents."""
+    with store.read() as connection:
+        return list_versions(connection, most)
+
+
+def compare(store: Store, one: int, other: int) -> tuple[Change, ...]:
+    """What differs between two versions, as a plan words it. Raises NotFound or ConfigurationError."""
+    before, after = (
+        described(document_of(store, number).document or "", f"version {number}")[0] for number in (one, other)
+    )
+    return tuple(changes(before, after, Known()))
+
+
+def compare_texts(store: Store, one: int, other: int) -> str:
+    """The same as lines of a unified diff, secrets and suspicious comments hidden."""
+    before, after = (
+        masked(document_of(store, number).document or "").splitlines(keepends=True) for number in (one, other)
+    )
+    found = difflib.unified_diff(before, after, f"version {one}", f"version {other}")
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in found)
+
+
+def status(store: Store, file: Path | None = None) -> Status:
+    """What is in force, and what each process on each node runs."""
+    found = current(store, file)
+    with store.read() as connection:
+        return Status(found, list_processes(connection))
+
+
+def in_flight(running: Iterable[ProcessState]) -> dict[str, int]:
+    """Calls under way by deployment, as the processes last reported them."""
+    found: Counter[str] = Counter()
+    for one in running:
+        found.update(json.loads(one.in_flight))
+    return dict(found)
+
+
+def described(text: str, name: str) -> tuple[Described, tuple[str, ...]]:
+    """A document, checked as a start does, and the variables that it names and that are not set here. Raises
+    ConfigurationError with the line."""
+    settings, environment, missing = _completed(parse_settings(text, name))
+    snapshot = build(settings, DIALECTS, supports_prefill, environment)
+    return Described(settings, snapshot), missing
+
+
+# --- as JSON
+
+
+def version_entry(version: StoredVersion) -> dict[str, Any]:
+    """A version as JSON documents show it, without its document. `at`: milliseconds since 1970."""
+    shown = version._asdict()
+    del shown["document"]
+    return shown
+
+
+def current_entry(found: Current) -> dict[str, Any]:
+    """What is in force, without its document."""
+    return {"source": found.source, "version": found.number, "digest": found.digest, "name": found.name}
+
+
+def plan_entry(found: Plan) -> dict[str, Any]:
+    return {
+        "current": current_entry(found.current),
+        "digest": found.digest,
+        "changes_anything": found.changes_anything,
+        "changes": [change_entry(one) for one in found.changes],
+        "missing_variables": list(found.missing),
+    }
+
+
+def change_entry(one: Change) -> dict[str, Any]:
+    """`effect`: "now", "restart", or "warning" for what does not change by itself."""
+    return {name: getattr(one, name) for name in ("kind", "subject", "effect", "words", "before", "after")}
+
+
+def process_entry(one: ProcessState) -> dict[str, Any]:
+    """What a process runs. Times in milliseconds since 1970."""
+    shown = one._asdict()
+    shown["restart"] = list(filter(None, one.restart.split(", ")))
+    shown["in_flight"] = json.loads(one.in_flight)
+    return shown
+
+
+# --- inside
+
+
+def _base(base: Current) -> tuple[Described, list[Change]]:
+    """What is in force; one that this release cannot read counts as empty, so that it can be replaced."""
+    try:
+        return described(base.text, base.name)[0], []
+    except FairleadError as error:
+        words = f"what is in force cannot be read here, so everything is shown as new: {error.message}"
+        return described("", "nothing")[0], [Change("current.unreadable", base.name, words, "warning")]
+
+
+def _check(text: str, name: str) -> None:
+    """Raises ConfigurationError for what no process could take, or what is not complete."""
+    if len(text.encode()) > LARGEST_DOCUMENT:
+        raise ConfigurationError(f"{name} is larger than {LARGEST_DOCUMENT} bytes.")
+    settings = parse_settings(text, name)
+    if is_masked(text):
+        raise ConfigurationError(
+            f"{name} has hidden values: it was printed by `fairlead config show`. "
+            'Write { env = "NAME" } in their place.'
+        )
+    directory = settings.catalogue.directory
+    if directory is not None and not Path(directory).expanduser().is_absolute():
+        raise settings.error(
+            "catalogue.directory",
+            "in the database the path must be absolute: there is no file that it would be relative to.",
+        )
+    described(text, name)
+
+
+def _completed(settings: Settings) -> tuple[Settings, dict[str, str], tuple[str, ...]]:
+    """With presets, and an environment that has every variable that providers name: where a plan is made need not be
+    where calls are served."""
+    settings = with_presets(settings)
+    environment = dict(os.environ)
+    missing = []
+    for provider in settings.providers:
+        for one in msgspec.structs.fields(ProviderSettings):
+            value = getattr(provider, one.name)
+            if isinstance(value, EnvironmentKey) and not environment.get(value.env):
+                environment[value.env] = UNSET
+                missing.append(value.env)
+    return settings, environment, tuple(dict.fromkeys(missing))
+
+
+def _add(store: Store, action: str, text: str | None, by: Submission, restored: int | None = None) -> StoredVersion:
+    author, comment = by.author.strip() or by.actor.id or by.actor.kind, by.comment.strip()
+    if len(author) > LONGEST_AUTHOR or not author.isprintable():
+        raise InvalidRequest(f"The author must have 1 to {LONGEST_AUTHOR} printable characters.")
+    if len(comment) > LONGEST_COMMENT or not comment.replace("\n", " ").isprintable():
+        raise InvalidRequest(f"The comment must have at most {LONGEST_COMMENT} printable characters.")
+    if any(map(holds_secret, (author, comment))):
+        raise InvalidRequest("The author or the comment has something like a key in it, and everybody reads them.")
+    with store.read() as connection:
+        newest = number_in_force(connection)
+        before = read_version(connection, newest)
+    if by.expected not in (None, newest):
+        raise _conflict(newest)
+    digest = "" if text is None else digest_of(text)
+    version = StoredVersion(newest + 1, int(time.time() * 1000), author, comment, digest, restored, text)
+    with store.write() as connection:
+        if not add_version(connection, newest, version):
+            raise _conflict(number_in_force(connection))
+        audit.record(
+            connection, by.actor, action, f"version {version.number}",
+            None if before is None else version_entry(before), version_entry(version),
+        )  # fmt: skip
+    return without_document(version)
+
+
+def _conflict(newest: int) -> VersionConflict:
+    return VersionConflict(f"Version {newest} was applied meanwhile; plan again.")
+
+
+def without_document(version: StoredVersion) -> StoredVersion:
+    """What is handed on may be printed."""
+    return version._replace(document=None)
