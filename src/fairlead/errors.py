@@ -28,6 +28,7 @@ FairleadError
 │   ├── DeadlineExceeded       504  deadline_exceeded: the time that the caller gave has passed
 │   ├── EngineStarting         503  engine_starting
 │   ├── Overloaded             503  overloaded
+│   ├── KeysUnavailable        503  keys_unavailable: the key is not in memory and the database cannot be read
 │   ├── LedgerUnavailable      503  ledger_unavailable: usage cannot be recorded, so nothing paid is served
 │   └── ShuttingDown           503  shutting_down
 ├── UpstreamError                   one attempt failed: another candidate may help
@@ -265,6 +266,10 @@ class Overloaded(ServiceError):
     code = "overloaded"
 
 
+class KeysUnavailable(ServiceError):
+    code = "keys_unavailable"
+
+
 class LedgerUnavailable(ServiceError):
     code = "ledger_unavailable"
 
@@ -435,6 +440,10 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     "engine_starting": Explanation(
         "The local engine is not ready yet, or was given up after crashes; the message says which.",
         "Retry in a few seconds. After crashes: the operator restarts Fairlead.",
+    ),
+    "keys_unavailable": Explanation(
+        "The key has not been used lately and the database cannot be read, so it cannot be checked.",
+        "Retry after `Retry-After`.",
     ),
     "ledger_unavailable": Explanation(
         "Usage cannot be recorded, so no paid call is accepted.",

@@ -142,7 +142,6 @@ class Process:
             except OSError as error:
                 raise cannot_listen(own_host, own_port, error, how="in the configuration") from None
         await listen(parts.server)
-        parts.keys.reload()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, parts.following.reload)

@@ -39,7 +39,8 @@ class _Turns:
                 sys.setswitchinterval(self._usual)
 
 
-_TURNS = _Turns()
+# For long work in Python in threads that are not `Threads`.
+SHORT_TURNS: Final = _Turns()
 
 
 class Threads(ThreadPoolExecutor):
@@ -51,5 +52,5 @@ class Threads(ThreadPoolExecutor):
 
 
 def _in_short_turns(fn: Callable[..., Made], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Made:
-    with _TURNS:
+    with SHORT_TURNS:
         return fn(*args, **kwargs)

@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import select
 
 from fairlead.accounts.accounts import add_account, first_account
-from fairlead.accounts.keys import KeyRing, create_key, first_start, list_keys, revoke_key
+from fairlead.accounts.key_ring import KeyRing
+from fairlead.accounts.keys import create_key, first_start, import_key, key_digest, list_keys, revoke_key
 from fairlead.errors import ConfigurationError
 from fairlead.store import Store, open_store
 from fairlead.store.tables import api_keys
@@ -50,13 +51,13 @@ def test_the_first_start_makes_one_key_and_no_other_start_does(store: Store) -> 
     key = first_start(store)
     assert key is not None
     assert first_start(store) is None
-    assert KeyRing(store).find(key.encode()) is not None
+    assert KeyRing(store).read(key.encode()) is not None
 
 
 def test_only_the_whole_key_is_found(store: Store) -> None:
     key = create_key(store, "k").encode()
     ring = KeyRing(store)
-    caller = ring.find(key)
+    caller = ring.read(key)
     assert caller is not None
     assert caller.key_id == list_keys(store)[0].id
     for wrong in (
@@ -71,14 +72,32 @@ def test_only_the_whole_key_is_found(store: Store) -> None:
         key[14:],
     ):
         assert ring.find(wrong) is None
+        assert ring.read(wrong) is None
+
+
+def test_a_key_of_another_system_goes_on_working_as_it_is(store: Store) -> None:
+    ring = KeyRing(store)
+    for key in ("sk-Ab3dEf6h", "sk-or-v1-" + "0f" * 32, "x", "sk-fl-short", "sk-" + "z" * 253):
+        assert ring.read(key.encode()) is None
+        with store.write() as connection:
+            key_id = import_key(connection, "old", first_account(connection), key_digest(key.encode()), key[:7])
+        ring.follow()
+        caller = ring.read(key.encode())
+        assert caller is not None
+        assert caller.key_id == key_id
+        assert ring.read(key.encode() + b"x") is None
+    assert {info.shown for info in list_keys(store)} == {"sk-Ab3d", "sk-or-v", "x", "sk-fl-s", "sk-zzzz"}
+    with pytest.raises(ConfigurationError, match="already"), store.write() as connection:
+        import_key(connection, "again", first_account(connection), key_digest(b"sk-Ab3dEf6h"), "sk-Ab3d")
 
 
 def test_a_revoked_key_is_gone_and_stays_listed(store: Store) -> None:
     key = create_key(store, "k").encode()
     ring = KeyRing(store)
+    assert ring.read(key) is not None
     key_id = list_keys(store)[0].id
     assert revoked(store, key_id)
-    ring.reload()
+    ring.follow()
     assert ring.find(key) is None
     revoked_at = list_keys(store)[0].revoked_at
     assert revoked_at is not None
@@ -97,7 +116,8 @@ def test_a_ring_that_watches_follows_changes(store: Store, database_url: str | N
         began = time.monotonic()
         while ring.find(key) is None:
             assert time.monotonic() - began < 60
-            await asyncio.sleep(0.01)
+            pending = ring.look_up(key).pending
+            await (asyncio.sleep(0.01) if pending is None else pending)
         revoked(other, list_keys(other)[0].id)
         began = time.monotonic()
         while ring.find(key) is not None:
@@ -114,6 +134,7 @@ def test_what_is_known_stays_in_force_while_the_database_cannot_be_read(
 ) -> None:
     key = create_key(store, "k").encode()
     ring = KeyRing(store)
+    assert ring.read(key) is not None
     asked: list[int] = []
     failed = asyncio.Event()
     version = store.version()

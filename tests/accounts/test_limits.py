@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead.accounts.limit_book import LimitBook
+from fairlead.accounts import limit_book
+from fairlead.accounts.limit_book import LOOKED_AT_METERS, LimitBook
 from fairlead.accounts.limits import Limited, Limits, OwnLimits
 from fairlead.accounts.meters import Admission, Meter, admit
 from fairlead.errors import RateLimited
@@ -472,3 +473,30 @@ def test_a_model_without_limits_moves_to_one_that_has_some() -> None:
         else:
             with pytest.raises(RateLimited, match="cost nothing"):
                 book.move(one, "free", START, free=True)
+
+
+def test_however_many_keys_come_the_book_is_bounded_and_no_call_looks_at_many_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limit_book, "MOST_METERS", 2_000)
+    looked_at = 0
+    is_full_again = Meter.is_full_again
+
+    def counted(meter: Meter, now_ns: int) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return is_full_again(meter, now_ns)
+
+    monkeypatch.setattr(Meter, "is_full_again", counted)
+    book = LimitBook()
+    own = OwnLimits(Limits(requests_per_day=1, concurrent_requests=9))
+    most = 0
+    for number in range(6_000):  # none of them is full again for a day
+        before = looked_at
+        assert book.admit(Limited(f"k{number}", "acct", own, None), "m", 1, START, free=False) is not None
+        most = max(most, looked_at - before)
+        assert len(book._meters) <= 2_000
+    assert 0 < most <= LOOKED_AT_METERS
+    assert looked_at <= 6_000 * 10, "it pays for itself over many calls"
+    with pytest.raises(RateLimited):
+        book.admit(Limited("k5999", "acct", own, None), "m", 1, START, free=False)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 from tests.e2e.conftest import IN_ORDER, Served, eventually, fairlead, provider, serving
 
-from fairlead.accounts.keys import ASK_SECONDS
+from fairlead.accounts.key_ring import ASK_SECONDS
 from fairlead.testing import Reply, ScriptedUpstream
 from fairlead.testing.connection import Received, Wire
 

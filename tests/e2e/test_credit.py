@@ -18,7 +18,7 @@ import httpx2
 import openai
 import pytest
 
-from fairlead.accounts.keys import ASK_SECONDS
+from fairlead.accounts.key_ring import ASK_SECONDS
 from fairlead.money import Picodollars
 from fairlead.testing import Fault, Reply, ScriptedUpstream
 from fairlead.tokens import count_chat

@@ -325,10 +325,10 @@ def test_the_command_line_stays_quiet_about_tracebacks(tmp_path: Path) -> None:
 
 
 FAILING = """
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.cli import main
 
-follow = KeyRing._follow
+follow = KeyRing.follow
 failures = []
 
 def fail_once(ring):
@@ -337,7 +337,7 @@ def fail_once(ring):
         raise RuntimeError("on purpose")
     follow(ring)
 
-KeyRing._follow = fail_once
+KeyRing.follow = fail_once
 main()
 """
 

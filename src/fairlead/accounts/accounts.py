@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, insert, select, update
 
+from fairlead.accounts.changes import changed
 from fairlead.accounts.limits import OwnLimits
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
-from fairlead.store.tables import accounts, versions
+from fairlead.store.tables import accounts
 from fairlead.toml import unknown
 
 LONGEST_NAME = 128
@@ -100,12 +101,7 @@ def change_account(connection: Connection, account_id: str, columns: Mapping[str
     """Changes budgets and limits of an account, as `options.as_columns` gives them. Raises ConfigurationError."""
     account_info(connection, account_id)
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**columns))
-    changed(connection)
-
-
-def changed(connection: Connection) -> None:
-    """Tells every running server, in the transaction of the change."""
-    connection.execute(update(versions).where(versions.c.name == "keys").values(number=versions.c.number + 1))
+    changed(connection, account_id=account_id)
 
 
 def budgets_as_json(budgets: Mapping[str, Picodollars] | None) -> str | None:

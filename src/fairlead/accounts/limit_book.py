@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import islice
 
 from fairlead.accounts.limits import NO_LIMITS, Limited, Limits, OwnLimits
 from fairlead.accounts.meters import SECOND_NS, Admission, Meter, admit
 
 # Scopes that are remembered; about 1 KB each.
 MOST_METERS = 50_000
+# How many are looked at when there are as many, and how many of those go at least: few enough for an event loop.
+LOOKED_AT_METERS = 512
+FORGOTTEN_METERS = 64
 
 
 class LimitBook:
@@ -73,8 +77,15 @@ class LimitBook:
         return meter
 
     def _forget_idle(self) -> None:
-        """A meter that is full again says nothing. When all are in use, the oldest go: better than no memory."""
+        """A meter that is full again says nothing. When too few are, the oldest go: better than no memory. Those that
+        stay are looked at last the next time."""
         now_ns = time.monotonic_ns()
-        idle = [name for name, meter in self._meters.items() if meter.is_full_again(now_ns)]
-        for name in idle or list(self._meters)[: MOST_METERS // 2]:
-            del self._meters[name]
+        meters = self._meters
+        busy = []
+        oldest = list(islice(meters, LOOKED_AT_METERS))
+        for name in oldest:
+            meter = meters.pop(name)
+            if not meter.is_full_again(now_ns):
+                busy.append((name, meter))
+        gone = len(oldest) - len(busy)
+        meters.update(busy[max(0, FORGOTTEN_METERS - gone) :])

@@ -1,11 +1,14 @@
-"""Limits as an operator gives them: of a scope, of a key or an account, and of models."""
+"""Limits as an operator gives them: of a scope, of a key or an account, and of models.
+
+There may be tens of thousands in memory, which the garbage collector need not look at: nothing in them refers back.
+"""
 
 from __future__ import annotations
 
 import msgspec
 
 
-class Limits(msgspec.Struct, frozen=True):
+class Limits(msgspec.Struct, frozen=True, gc=False):
     """The limits of one scope as an operator gives them; None: no limit.
 
     Raises ValueError for a limit below 1 (msgspec.ValidationError when decoded).
@@ -27,7 +30,7 @@ class Limits(msgspec.Struct, frozen=True):
 NO_LIMITS = Limits()
 
 
-class OwnLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+class OwnLimits(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What an operator gave a key or an account: for everything together, and for models by their id."""
 
     limits: Limits = Limits()
@@ -43,7 +46,7 @@ class OwnLimits(msgspec.Struct, frozen=True, omit_defaults=True):
         }
 
 
-class Limited(msgspec.Struct, frozen=True):
+class Limited(msgspec.Struct, frozen=True, gc=False):
     """Whose limits a call falls under, and what they are."""
 
     key_id: str

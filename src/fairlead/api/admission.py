@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import UnknownKey, identify, refuse_key
 from fairlead.doors.table import DoorFinder
 from fairlead.errors import FairleadError
@@ -17,8 +17,9 @@ UNKNOWN_BODY_BYTES: Final = 65_536
 
 class Admission:
     """True for a POST to one of `paths` with a key that is in force: only such a body is worth its memory, or a
-    `100 Continue`. A short one is read while its key is looked up in a database across the network. Any other request
-    is answered without its body. `paths` may end with a member in braces."""
+    `100 Continue`. So is one with a key that is in the database as far as this process can say, while it is looked up,
+    and a short one with a key that may be new. Any other request is answered without its body. `paths` may end with a
+    member in braces."""
 
     __slots__ = ("_doors", "_keys", "_paths", "_prefixes")
 
@@ -36,7 +37,7 @@ class Admission:
         try:
             identify(request, self._keys, self._doors.at(path))
         except UnknownKey as error:
-            if error.pending is not None and _is_short(request):
+            if error.pending is not None and (error.is_known or _is_short(request)):
                 return True
             refuse_key(request)
             return False

@@ -1,4 +1,4 @@
-"""Who calls: the key that a door finds in the head, looked up in memory."""
+"""Who calls: the key that a door finds in the head, looked up in memory, and once in the database."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import asyncio
 from typing import Final
 
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import REFUSED, KeyLookup, KeyRing
 from fairlead.doors.door import Door
 from fairlead.doors.table import DEFAULT_DOOR
-from fairlead.errors import Unauthenticated
+from fairlead.errors import KeysUnavailable, Unauthenticated
 from fairlead.http.request import Request
 from fairlead.wire.notes import CallNotes, notes_in_head
 
 __all__ = [
-    "KeyLookup",
     "RequestIdentity",
     "UnknownKey",
     "authenticate",
@@ -39,28 +38,20 @@ class RequestIdentity:
         self.timeout = timeout
 
 
-class KeyLookup:
-    """A key that is unknown here has been looked up in the database, once for a request. `pending`: until it has."""
-
-    __slots__ = ("pending",)
-
-    def __init__(self, pending: asyncio.Future[None] | None) -> None:
-        self.pending = pending
-
-
 class UnknownKey(Unauthenticated):
-    """`pending`: the request may try again when that is done."""
+    """`pending`: the request may try again when that is done. `is_known`: as of a `KeyLookup`."""
 
-    def __init__(self, pending: asyncio.Future[None] | None) -> None:
+    def __init__(self, pending: asyncio.Future[bool] | None, is_known: bool = False) -> None:
         super().__init__("This API key is unknown or was revoked.")
         self.pending = pending
+        self.is_known = is_known
 
 
 def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
-    """`door`: that of the request's path. Raises UnknownKey, Unauthenticated, or Forbidden for a caller from another
-    network."""
+    """`door`: that of the request's path. Raises UnknownKey, Unauthenticated, Forbidden for a caller from another
+    network, or KeysUnavailable when a key that is not in memory cannot be read."""
     known = request.known
-    now = keys.active  # before the look-up: keys that change meanwhile make what is remembered worthless
+    now = keys.epoch  # before the look-up: keys that change meanwhile make what is remembered worthless
     memo = request.memo if known is None else known.memo
     if isinstance(memo, RequestIdentity) and memo.keys is now:
         identity = memo
@@ -89,10 +80,10 @@ def authenticate_if_sent(request: Request, keys: KeyRing) -> Caller | None:
 
 def refuse_key(request: Request) -> None:
     """Whatever the database has: the request is answered at once."""
-    _remember(request, KeyLookup(None))
+    _remember(request, REFUSED)
 
 
-def _remember(request: Request, lookup: KeyLookup) -> None:
+def _remember(request: Request, lookup: KeyLookup | None) -> None:
     if request.known is None:
         request.memo = lookup
     else:
@@ -103,11 +94,17 @@ def _look_up(request: Request, keys: KeyRing, door: Door, memo: object) -> Calle
     key = door.credential(request)
     if key is None:
         raise Unauthenticated(f"No API key was sent. Send one as '{door.key_example}'.")
-    caller = keys.find(key)
+    lookup = memo if isinstance(memo, KeyLookup) else None
+    caller = None if lookup is REFUSED else keys.find(key)
     if caller is None:
-        lookup = memo if isinstance(memo, KeyLookup) else KeyLookup(keys.look_up(key))
-        _remember(request, lookup)
+        if lookup is None:
+            lookup = keys.look_up(key)
         pending = lookup.pending
-        # Not in a variable here: the error would hold the frame that holds it.
-        raise UnknownKey(pending if pending is not None and not pending.done() else None)
+        if pending is not None and not pending.done():
+            _remember(request, lookup)
+            raise UnknownKey(pending, lookup.is_known)
+        _remember(request, None)  # the next request with this head is looked up again
+        if lookup.has_failed:
+            raise KeysUnavailable("This API key cannot be checked at the moment. Try again soon.")
+        raise UnknownKey(None)
     return caller

@@ -7,7 +7,7 @@ import math
 from collections.abc import Coroutine
 from typing import Any
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import RequestIdentity, identify
 from fairlead.api.ids import with_alias
 from fairlead.api.traced import Tracer, begin_span, traced

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, Protocol, runtime_checkable
 
 from fairlead.accounts.caller import Caller
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import identify
 from fairlead.api.ids import with_alias
 from fairlead.doors.door import Door

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.admin.audit import Actor
 from fairlead.admin.credit import record_redeemed
 from fairlead.api.auth import authenticate

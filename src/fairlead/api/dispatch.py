@@ -76,7 +76,7 @@ class Dispatch:
             if request.header(b"sec-websocket-version") is not None:
                 raise WebSocketRefused(f"There are no WebSockets here: send {path} a request over HTTP.")
             raise MethodNotAllowed(f"{path} takes {', '.join(sorted(methods))}, not {method}.")
-        pending: asyncio.Future[None] | None = None
+        pending: asyncio.Future[bool] | None = None
         try:
             return endpoint(request, response)
         except UnknownKey as error:
@@ -149,7 +149,7 @@ class Dispatch:
         response.send(error.status, head, body)
 
 
-async def _after(pending: asyncio.Future[None], endpoint: Endpoint, request: Request, response: Response) -> None:
+async def _after(pending: asyncio.Future[bool], endpoint: Endpoint, request: Request, response: Response) -> None:
     """Again, when the key has been looked up."""
     await pending
     running = endpoint(request, response)

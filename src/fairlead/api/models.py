@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import identify
 from fairlead.api.litellm import litellm_info
 from fairlead.catalogue.snapshot import Model, Snapshot

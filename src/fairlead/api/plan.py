@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import identify
 from fairlead.api.call import outline
 from fairlead.doors.door import Door

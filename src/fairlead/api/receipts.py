@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import authenticate
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.http.request import Request, Response

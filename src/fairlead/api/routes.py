@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import authenticate, authenticate_if_sent
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes

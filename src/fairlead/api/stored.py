@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 import msgspec
 from msgspec import Raw, Struct
 
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.archive import UNHEARD_MS, ResponseArchive
 from fairlead.api.auth import RequestIdentity, authenticate, identify
 from fairlead.api.background_responses import BackgroundResponses

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fairlead import __version__
-from fairlead.accounts.keys import KeyRing
+from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.admission import Admission, admit_no_body
 from fairlead.api.archive import ResponseArchive
 from fairlead.api.background_responses import BackgroundResponses

@@ -48,7 +48,7 @@ api_keys = Table(
     Column("id", String(32), primary_key=True),
     Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
     Column("name", String(128), nullable=False),
-    Column("prefix", String(32), nullable=False, unique=True),
+    Column("prefix", String(32), nullable=False, unique=True),  # of a key of another system: of its digest
     Column("digest", LargeBinary(32), nullable=False),  # SHA-256 of the whole key
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
@@ -58,7 +58,18 @@ api_keys = Table(
     Column("budgets", Text, nullable=True),  # as those of accounts
     Column("limits", Text, nullable=True),
     Column("disabled_at", BigInteger, nullable=True),  # refused, until it is enabled again
+    Column("shown", String(32), nullable=True),  # what lists show of a key of another system
     Index("api_keys_account", "account_id"),
+    Index("api_keys_digest", "digest", unique=True),
+)
+
+# What has changed about keys, by the number that "keys" of `versions` had then. Pruned (accounts/changes.py).
+key_changes = Table(
+    "key_changes",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", LargeBinary(32), nullable=True),  # of a key
+    Column("account_id", String(32), nullable=True),  # all keys of an account
 )
 
 # A number by name that changes with what it stands for, so that other processes notice.

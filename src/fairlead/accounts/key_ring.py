@@ -1,0 +1,387 @@
+"""The keys that a process has in memory: those that are in use, each read from the database when it is first used.
+
+Threads read the database and publish; the event loop only looks into dictionaries. Each read is published before the
+next one begins, so what is in memory is never replaced by something older.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+from sqlalchemy import bindparam, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.accounts.accounts import Budget, budgets_from_json
+from fairlead.accounts.caller import Caller
+from fairlead.accounts.changes import Changes, changes_since, current_number
+from fairlead.accounts.keys import LONGEST_KEY, key_digest
+from fairlead.accounts.known_digests import KnownDigests
+from fairlead.accounts.limits import Limited, OwnLimits
+from fairlead.accounts.options import Network, read_limits, read_list
+from fairlead.store import Store
+from fairlead.store.tables import accounts, api_keys
+from fairlead.threads import SHORT_TURNS
+
+log = logging.getLogger("fairlead.accounts")
+
+# Keys in memory, about 1 KB each. Those that were read first make room; who uses one again has it read again.
+MOST_CACHED_KEYS = 50_000
+# The part of them that makes room at once.
+EVICTED_PART = 8
+# Digests that are remembered because the database has no key in force for them.
+MOST_ABSENT_KEYS = 10_000
+# Where there are no more keys than this, all are read at the start, and stay in force without the database.
+PRELOADED_KEYS = 1_000
+# Keys that are read by one statement.
+KEYS_AT_ONCE = 100
+# Digests that are read by one statement at the start.
+DIGESTS_AT_ONCE = 2_000
+# A change is in force within a second: this is how often the database is asked for changes.
+WATCH_SECONDS = 0.25
+# A key that this process has not heard of may have been made a moment ago. The database is asked for one at most this
+# often, for all callers together: it costs strangers nothing, so it must cost little.
+ASK_SECONDS = 0.02
+# The same for a database across the network.
+SHARED_ASK_SECONDS = 0.05
+# How long a request waits for its key to be read.
+LONGEST_LOOKUP_SECONDS = 2.0
+
+_IN_FORCE = (
+    select(
+        *(api_keys.c[name] for name in ("digest", "id", "account_id", "name", "expires_at")),
+        *(api_keys.c[name] for name in ("budgets", "limits", "models", "networks")),
+        *(accounts.c[name] for name in ("prepaid", "budgets", "limits")),
+    )
+    .join(accounts, accounts.c.id == api_keys.c.account_id)
+    .where(api_keys.c.revoked_at.is_(None), api_keys.c.disabled_at.is_(None))
+    .where(api_keys.c.digest.in_(bindparam("digests", expanding=True)))
+)
+_DIGESTS = (
+    select(api_keys.c.digest)
+    .where(api_keys.c.digest > bindparam("after"))
+    .order_by(api_keys.c.digest)
+    .limit(DIGESTS_AT_ONCE)
+)
+
+
+class CachedKey(msgspec.Struct, frozen=True, gc=False):
+    """What `Caller` has, in its order. Not one of thousands of keys is looked at by the garbage collector, which would
+    stop the event loop for as long as that takes; nothing here can refer to what refers to it."""
+
+    account_id: str
+    key_id: str
+    name: str
+    prepaid: bool
+    budgets: tuple[Budget, ...]
+    limited: Limited | None
+    models: frozenset[str] | None
+    restricted: bool
+    expires_at: int | None
+    networks: tuple[Network, ...] | None
+
+
+class KeyLookup:
+    """A key that is not in memory, once for a request. `pending`: until it has been looked up; its result tells whether
+    the database could be read. None: it is refused without. `is_known`: the database seems to have this key, so a body
+    that comes with it is worth its memory."""
+
+    __slots__ = ("is_known", "pending")
+
+    def __init__(self, pending: asyncio.Future[bool] | None, *, is_known: bool = False) -> None:
+        self.pending = pending
+        self.is_known = is_known
+
+    @property
+    def has_failed(self) -> bool:
+        return self.pending is not None and self.pending.done() and not self.pending.result()
+
+
+REFUSED = KeyLookup(None)
+
+
+class KeyRing:
+    """The keys in force, as far as they are in use. `watch` follows the database.
+
+    `epoch`: another object after each change of keys; callers that were found before may not be in force any more."""
+
+    __slots__ = (
+        "_absent", "_ask_at", "_asking", "_cached", "_following", "_known", "_loading", "_number", "_publishing",
+        "_store", "_version", "_waiting", "epoch",
+    )  # fmt: skip
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.epoch = object()
+        self._cached: dict[bytes, CachedKey] = {}  # by digest, those that were read first at the beginning
+        self._absent: dict[bytes, None] = {}
+        self._known: KnownDigests | None = None  # until all digests have been read
+        self._following = threading.Lock()  # held while changes are read
+        self._publishing = threading.Lock()  # and while keys are read and what was read is published
+        self._waiting: dict[bytes, list[asyncio.Future[bool]]] = {}  # requests by the digest of their key
+        self._loading = False
+        self._asking = False
+        self._ask_at = 0.0
+        self._version = -1
+        with store.read() as connection:
+            self._number = current_number(connection)
+
+    def __len__(self) -> int:
+        """How many keys are in memory."""
+        return len(self._cached)
+
+    def find(self, key: bytes) -> Caller | None:
+        """Who holds this key, if it is in memory. Keys that begin alike take the same time: digests are compared, which
+        nobody can choose."""
+        found = self._cached.get(key_digest(key)) if len(key) <= LONGEST_KEY else None
+        return None if found is None else Caller(*astuple(found))
+
+    def read(self, key: bytes) -> Caller | None:
+        """Who holds this key, in memory or in the database. For a thread."""
+        if self.find(key) is None and len(key) <= LONGEST_KEY:
+            self._load([key_digest(key)])
+        return self.find(key)
+
+    def look_up(self, key: bytes) -> KeyLookup:
+        """Begins to look up a key that is not in memory. When that is done, `find` can tell. For an event loop.
+
+        A key whose digest is not known is a stranger's, or new: of those, one is looked up in ASK_SECONDS; the others
+        are refused at once.
+        """
+        digest = key_digest(key)
+        if len(key) > LONGEST_KEY or digest in self._absent:
+            return REFUSED
+        if self._may_be_known(digest):
+            return KeyLookup(self._wait_for(digest), is_known=True)
+        now = time.monotonic()
+        if now < self._ask_at or self._asking:
+            return REFUSED
+        self._ask_at = now + (SHARED_ASK_SECONDS if self._store.is_shared else ASK_SECONDS)
+        self._asking = True
+        loop = asyncio.get_running_loop()
+        waiting = _waiting(loop)
+        loop.run_in_executor(self._store.threads, self._load, [digest]).add_done_callback(partial(self._asked, waiting))
+        return KeyLookup(waiting)
+
+    def _may_be_known(self, digest: bytes) -> bool:
+        known = self._known
+        return known is None or digest in known
+
+    def _wait_for(self, digest: bytes) -> asyncio.Future[bool]:
+        """Requests that come while keys are being read are served by the next statement, all together."""
+        waiting = _waiting(asyncio.get_running_loop())
+        self._waiting.setdefault(digest, []).append(waiting)
+        if not self._loading:
+            self._begin_loading()
+        return waiting
+
+    def _begin_loading(self) -> None:
+        self._loading = True
+        digests = list(islice(self._waiting, KEYS_AT_ONCE))
+        waiting = [request for digest in digests for request in self._waiting.pop(digest)]
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._store.threads, self._load, digests).add_done_callback(partial(self._loaded, waiting))
+
+    def _loaded(self, waiting: Iterable[asyncio.Future[bool]], done: asyncio.Future[None]) -> None:
+        self._loading = False
+        _tell(waiting, done)
+        if self._waiting:
+            self._begin_loading()
+
+    def _asked(self, waiting: asyncio.Future[bool], done: asyncio.Future[None]) -> None:
+        self._asking = False
+        _tell((waiting,), done)
+
+    async def watch(self) -> None:
+        """Follows changes. While the database cannot be read, what is in memory stays in force."""
+        in_trouble = False  # said once, not four times a second
+        while True:
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._store.threads, self.follow)
+            except (sqlite3.Error, SQLAlchemyError) as error:
+                if not in_trouble:
+                    log.warning(
+                        "Key changes cannot be read, the last known keys stay in force; retrying: %s",
+                        getattr(error, "orig", None) or error,
+                    )
+                in_trouble = True
+            else:
+                in_trouble = False
+            await asyncio.sleep(WATCH_SECONDS)
+
+    def follow(self) -> None:
+        """Puts in force what has changed in the database. For a thread."""
+        with self._following:
+            version = self._store.version()
+            if version != self._version:
+                self._follow_changes()
+                self._version = version
+            if self._known is None:
+                with SHORT_TURNS:
+                    self._known = self._read_digests()
+
+    def _follow_changes(self) -> None:
+        with self._store.read() as connection:
+            last = current_number(connection)
+            if last == self._number:  # the database has changed, the keys have not: usage is stored all the time
+                return
+            changes = changes_since(connection, self._number, last)
+        if changes is None:
+            self._follow_everything()
+        else:
+            self._apply(changes)
+        self._number = last
+
+    def _apply(self, changes: Changes) -> None:
+        digests = changes.digests
+        if self._known is not None:
+            self._known.add(digests)
+        with self._publishing:
+            for digest in digests:
+                self._absent.pop(digest, None)
+        self._renew([digest for digest in digests if digest in self._cached])
+        if changes.accounts:
+            self._renew([digest for digest, one in self._entries() if one.account_id in changes.accounts])
+
+    def _follow_everything(self) -> None:
+        self._known = None  # first: new keys are not strangers' meanwhile
+        with self._publishing:
+            self._absent.clear()
+        self._renew([digest for digest, _ in self._entries()])
+
+    def _entries(self) -> list[tuple[bytes, CachedKey]]:
+        with self._publishing:
+            return list(self._cached.items())
+
+    def _renew(self, digests: Sequence[bytes]) -> None:
+        """Reads keys in memory again. Those that are not in force any more go."""
+        with SHORT_TURNS:
+            for chunk in _chunks(digests):
+                with self._publishing:
+                    found = self._in_force(chunk)
+                    for digest in chunk:
+                        if digest not in found:
+                            self._cached.pop(digest, None)
+                            self._add_absent(digest)
+                        elif digest in self._cached:
+                            self._cached[digest] = found[digest]
+                # Only now may a caller be remembered who was found from here on.
+                self.epoch = object()
+        self.epoch = object()  # also of keys that made room, but whose callers are remembered
+
+    def _load(self, digests: Sequence[bytes]) -> None:
+        with SHORT_TURNS, self._publishing:
+            found = self._in_force(digests)
+            for digest in digests:
+                if digest not in found:
+                    self._add_absent(digest)
+            if len(self._cached) + len(found) > MOST_CACHED_KEYS:
+                _drop_oldest(self._cached, max(len(found), MOST_CACHED_KEYS // EVICTED_PART))
+            self._cached.update(found)
+
+    def _add_absent(self, digest: bytes) -> None:
+        if len(self._absent) >= MOST_ABSENT_KEYS:
+            _drop_oldest(self._absent, MOST_ABSENT_KEYS // EVICTED_PART)
+        self._absent[digest] = None
+
+    def _in_force(self, digests: Sequence[bytes]) -> dict[bytes, CachedKey]:
+        with self._store.read() as connection:
+            rows = connection.execute(_IN_FORCE, {"digests": digests}).all()
+        return {row[0]: _cached_key(*row[1:]) for row in rows}
+
+    def _read_digests(self) -> KnownDigests:
+        """All of them, those of revoked keys included: the index has them in order."""
+        known, after = KnownDigests(), b""
+        first: list[bytes] = []
+        while True:
+            with self._store.read() as connection:
+                found = connection.execute(_DIGESTS, {"after": after}).scalars().all()
+            known.extend(found)
+            if len(known) <= PRELOADED_KEYS:
+                first += found
+            if len(found) < DIGESTS_AT_ONCE:
+                break
+            after = found[-1]
+        if len(known) <= PRELOADED_KEYS:
+            for chunk in _chunks(first):
+                self._load(chunk)
+        return known
+
+
+def _chunks(digests: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    return (digests[at : at + KEYS_AT_ONCE] for at in range(0, len(digests), KEYS_AT_ONCE))
+
+
+def _drop_oldest(entries: dict[bytes, Any], count: int) -> None:
+    for digest in list(islice(entries, count)):
+        del entries[digest]
+
+
+def _waiting(loop: asyncio.AbstractEventLoop) -> asyncio.Future[bool]:
+    """Of one request, which does not wait longer than it may."""
+    waiting: asyncio.Future[bool] = loop.create_future()
+    timer = loop.call_later(LONGEST_LOOKUP_SECONDS, _set, waiting, False)
+    waiting.add_done_callback(lambda _: timer.cancel())
+    return waiting
+
+
+def _tell(waiting: Iterable[asyncio.Future[bool]], done: asyncio.Future[None]) -> None:
+    """Where the database cannot be read, `watch` says so."""
+    error = None if done.cancelled() else done.exception()
+    if error is not None and not isinstance(error, (sqlite3.Error, SQLAlchemyError)):
+        log.error("A key cannot be looked up. Please report the traceback.", exc_info=error)
+    was_read = error is None and not done.cancelled()
+    for request in waiting:
+        _set(request, was_read)
+
+
+def _set(waiting: asyncio.Future[bool], was_read: bool) -> None:
+    if not waiting.done():
+        waiting.set_result(was_read)
+
+
+def _cached_key(
+    key_id: str,
+    account_id: str,
+    name: str,
+    expires_at: int | None,
+    budgets: str | None,
+    limits: str | None,
+    models: str | None,
+    networks: str | None,
+    prepaid: bool,
+    *of_account: str | None,
+) -> CachedKey:
+    account_budgets, account = _account_part(account_id, *of_account)
+    own = read_limits(limits)
+    return CachedKey(
+        sys.intern(account_id),
+        key_id,
+        name,
+        bool(prepaid),
+        budgets_from_json(f"key/{key_id}", budgets) + account_budgets if budgets else account_budgets,
+        Limited(key_id, account_id, own, account) if own is not None or account is not None else None,
+        None if models is None else frozenset(read_list(models) or ()),
+        expires_at is not None or networks is not None,
+        expires_at,
+        None if networks is None else tuple(map(ipaddress.ip_network, read_list(networks) or ())),
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _account_part(
+    account_id: str, budgets: str | None, limits: str | None
+) -> tuple[tuple[Budget, ...], OwnLimits | None]:
+    """Decoded once for many keys, which share it."""
+    return budgets_from_json(f"account/{account_id}", budgets), read_limits(limits)
