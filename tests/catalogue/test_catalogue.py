@@ -12,7 +12,7 @@ from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
-from fairlead.settings import Settings, load_settings
+from fairlead.settings import Secrets, Settings, load_settings
 from fairlead.wire.chat import PARAMETERS
 
 GOOD = """\
@@ -34,7 +34,7 @@ context_length = 100
 def made(tmp_path: Path, text: str) -> Snapshot:
     file = tmp_path / "c.toml"
     file.write_text(text)
-    return build(load_settings(file, {}), DIALECTS, supports_prefill, {})
+    return build(load_settings(file, {}), DIALECTS, supports_prefill, Secrets({}))
 
 
 def test_the_models_that_come_along_are_ready_for_calls() -> None:
@@ -123,7 +123,7 @@ def test_a_provider_or_a_deployment_that_is_there_twice_is_refused(tmp_path: Pat
 
 def test_the_key_of_a_provider_is_not_in_its_repr(tmp_path: Path) -> None:
     snapshot = made(tmp_path, GOOD.replace('id = "a"', 'id = "a"\napi_key = "sk-secret"'))
-    assert snapshot.providers["a"].api_key == "sk-secret"
+    assert [key.value for key in snapshot.providers["a"].keys] == ["sk-secret"]
     assert "sk-secret" not in repr(snapshot)
 
 

@@ -27,7 +27,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import PRESETS, with_presets
-from fairlead.settings import load_settings
+from fairlead.settings import Secrets, load_settings
 
 START_SECONDS, COMMAND_SECONDS = 100, 60
 GATEWAY_PORT = "8080"
@@ -170,7 +170,7 @@ class Session:
             (file.parent / name).mkdir(exist_ok=True)
         try:
             settings = with_presets(load_settings(file, self.environment), self.environment)
-            build(settings, DIALECTS, supports_prefill, self.environment)
+            build(settings, DIALECTS, supports_prefill, Secrets(self.environment, "sealed-{}".format))
         except ConfigurationError as error:
             raise Failed(f"it is no configuration: {error.message}") from None
 

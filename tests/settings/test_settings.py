@@ -16,18 +16,19 @@ from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.settings import (
     RENAMED,
-    EnvironmentKey,
     PriceSettings,
     ProviderSettings,
+    Secrets,
+    SecretSource,
     ServerSettings,
     Settings,
     TierSettings,
-    api_key,
     configuration_file,
     data_directory,
     exposure,
     load_settings,
     private_addresses,
+    provider_keys,
 )
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
@@ -71,7 +72,7 @@ def test_the_file_of_the_documentation_is_read(tmp_path: Path) -> None:
     settings = load_settings(file, {})
     assert settings.server == ServerSettings()
     assert settings.providers[0].connect_timeout_seconds == 2
-    assert settings.providers[0].api_key == EnvironmentKey("MOCK_KEY")
+    assert settings.providers[0].api_key == SecretSource(env="MOCK_KEY")
     assert settings.models[0].deployments[0].upstream_model == "x"
     assert load_settings(None, {}).providers == ()
 
@@ -92,14 +93,14 @@ def test_the_complete_example_of_the_page_holds_every_setting_and_no_default(tmp
     for field in msgspec.structs.fields(ProviderSettings):
         assert any(getattr(provider, field.name) != field.default for provider in settings.providers), field.name
     assert settings.server.cors_origins == ("https://chat.example.org",)
-    assert settings.providers[0].api_key == EnvironmentKey("BIG_API_KEY")
+    assert settings.providers[0].api_key == SecretSource(env="BIG_API_KEY")
     assert model.deployments[0].price == PriceSettings(
         "0.10", "0.30", cached_input="0.025", tiers=(TierSettings("0.20", "0.60", above_prompt_tokens=200_000),)
     )
     keys = dict.fromkeys(
         ("BIG_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_API_KEY"), "k"
     )
-    snapshot = build(with_presets(settings, keys), DIALECTS, supports_prefill, keys)
+    snapshot = build(with_presets(settings, keys), DIALECTS, supports_prefill, Secrets(keys))
     assert [one.id for one in snapshot.models[model.id].deployments] == ["big/big-model-v1", "local/big-model"]
 
 
@@ -165,16 +166,75 @@ def test_the_public_address_is_a_scheme_and_a_host(tmp_path: Path, url: str) -> 
 
 def test_keys_come_from_the_file_or_the_environment_and_are_never_shown() -> None:
     given = ProviderSettings(id="p", base_url="http://x", api_key="sk-secret")
-    assert api_key(given, {}) == "sk-secret"
+    assert Secrets({}).value(given.api_key, "it") == "sk-secret"
     assert "sk-secret" not in repr(given)
-    named = ProviderSettings(id="p", base_url="http://x", api_key=EnvironmentKey("K"))
-    assert api_key(named, {"K": "v"}) == "v"
+    named = ProviderSettings(id="p", base_url="http://x", api_key=SecretSource(env="K"))
+    assert [key.value for key in provider_keys(named, Secrets({"K": "v"}))] == ["v"]
     with pytest.raises(ConfigurationError, match="K is not set"):
-        api_key(named, {})
+        provider_keys(named, Secrets({}))
     with pytest.raises(ConfigurationError) as caught:
-        api_key(named, {"K": "two\r\nlines"})
+        provider_keys(named, Secrets({"K": "two\r\nlines"}))
     assert "two" not in caught.value.message
-    assert api_key(ProviderSettings(id="p", base_url="http://x"), {}) == ""
+    assert provider_keys(ProviderSettings(id="p", base_url="http://x"), Secrets({})) == ()
+
+
+def test_a_key_is_in_a_file_printed_by_a_command_or_sealed(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-file\n")
+    count = tmp_path / "count"
+    command = ("/bin/sh", "-c", f"echo run >> {count}; echo sk-printed; echo more")
+    given = ProviderSettings(
+        id="p",
+        base_url="http://x",
+        api_keys=(
+            SecretSource(file=str(file)),
+            SecretSource(command=command, refresh_seconds=60),
+            SecretSource(sealed="main"),
+            "sk-literal",
+        ),
+    )
+    now = [0.0]
+    secrets = Secrets({}, {"main": "sk-sealed"}.__getitem__, lambda: now[0])
+    for _ in range(2):
+        found = provider_keys(given, secrets)
+        assert [key.value for key in found] == ["sk-file", "sk-printed", "sk-sealed", "sk-literal"]
+    assert count.read_text().split() == ["run"]
+    now[0] = 61.0
+    provider_keys(given, secrets)
+    assert count.read_text().split() == ["run", "run"]
+    assert [key.label for key in found] == [f"file {file}", "command /bin/sh", "sealed main", "in the configuration"]
+    assert "sk-" not in repr(found).replace("sk-fl", "")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (SecretSource(file="/nowhere/key"), "/nowhere/key"),
+        (SecretSource(command=("/nowhere/program",)), "cannot be run"),
+        (SecretSource(command=("/bin/sh", "-c", "echo sk-leak >&2; echo sk-leak; exit 3")), "failed with status 3"),
+        (SecretSource(command=("/bin/sh", "-c", "")), "first line is empty"),
+        (SecretSource(command=("/bin/sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x")), "too long"),
+        (SecretSource(sealed="main"), "not open here"),
+    ],
+)
+def test_a_key_that_cannot_be_read_is_told_without_what_was_read(source: SecretSource, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
+        provider_keys(ProviderSettings(id="p", base_url="http://x", api_key=source), Secrets({}))
+    assert "sk-leak" not in caught.value.message
+    assert "xxx" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('api_key = { env = "A", file = "b" }', "must name one source"),
+        ("api_key = {}", "must name one source"),
+        ('api_keys = ["a", { sealed = "x", env = "B" }]', "must name one source"),
+        ('api_key = "a"\napi_keys = ["b"]', "not both"),
+    ],
+)
+def test_a_key_has_one_source(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, f'[[providers]]\nid = "p"\nbase_url = "http://x"\n{text}\n')
 
 
 def test_proxies_and_their_exceptions() -> None:

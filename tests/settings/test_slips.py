@@ -26,7 +26,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
-from fairlead.settings import File, load_settings
+from fairlead.settings import File, Secrets, load_settings
 from fairlead.toml import Source, problems, read
 
 ROOT = Path(__file__).parents[2]
@@ -455,7 +455,7 @@ def test_a_wrong_catalogue_is_one_sentence_with_its_line(tmp_path: Path, text: s
     file = tmp_path / "c.toml"
     file.write_text(f"[catalogue]\n{text}\n")
     with pytest.raises(ConfigurationError) as caught:
-        build(load_settings(file, {}), DIALECTS, supports_prefill, {})
+        build(load_settings(file, {}), DIALECTS, supports_prefill, Secrets({}))
     assert caught.value.message.startswith(f"{file}:2: "), caught.value.message
 
 
@@ -468,14 +468,14 @@ def test_a_catalogue_with_pipes_loops_and_garbage_is_one_sentence(tmp_path: Path
     (models / "two").symlink_to(models)
     (models / "..data").mkdir()
     (models / "..data" / "a.toml").write_text("what a mounted secret has")
-    build(load_settings(file, {}), DIALECTS, supports_prefill, {})
+    build(load_settings(file, {}), DIALECTS, supports_prefill, Secrets({}))
     (models / "bad.toml").write_bytes(b"id = '\xff'")
     with pytest.raises(ConfigurationError, match=r"bad\.toml:1: this is not UTF-8"):
-        build(load_settings(file, {}), DIALECTS, supports_prefill, {})
+        build(load_settings(file, {}), DIALECTS, supports_prefill, Secrets({}))
     (models / "bad.toml").unlink()
     os.mkfifo(models / "bad.toml")
     with pytest.raises(ConfigurationError, match="a named pipe"):
-        build(load_settings(file, {}), DIALECTS, supports_prefill, {})
+        build(load_settings(file, {}), DIALECTS, supports_prefill, Secrets({}))
 
 
 @pytest.mark.parametrize(

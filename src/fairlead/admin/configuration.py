@@ -31,7 +31,7 @@ from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.providers.scrub import holds_secret
-from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, parse_settings
+from fairlead.settings import ProviderSettings, SecretSource, Settings, Unread, parse_settings
 from fairlead.store import Store
 from fairlead.store.configuration import (
     ProcessState,
@@ -51,7 +51,6 @@ LONGEST_AUTHOR: Final = 128
 LARGEST_DOCUMENT: Final = 4 * 1024 * 1024
 MOST_LISTED: Final = 1_000
 # What stands for the value of a variable that is not set where a plan is made.
-UNSET: Final = "unset"
 
 Source = Literal["database", "file", "none"]
 
@@ -220,9 +219,10 @@ def in_flight(running: Iterable[ProcessState]) -> dict[str, int]:
 def described(text: str, name: str) -> tuple[Described, tuple[str, ...]]:
     """A document, checked as a start does, and the variables that it names and that are not set here. Raises
     ConfigurationError with the line."""
-    settings, environment, missing = _completed(parse_settings(text, name))
-    snapshot = build(settings, DIALECTS, supports_prefill, environment)
-    return Described(settings, snapshot), missing
+    settings = with_presets(parse_settings(text, name))
+    # Secrets are not read: where a plan is made need not be where calls are served.
+    snapshot = build(settings, DIALECTS, supports_prefill, Unread())
+    return Described(settings, snapshot), _missing(settings)
 
 
 # --- as JSON
@@ -294,19 +294,14 @@ def _check(text: str, name: str) -> None:
     described(text, name)
 
 
-def _completed(settings: Settings) -> tuple[Settings, dict[str, str], tuple[str, ...]]:
-    """With presets, and an environment that has every variable that providers name: where a plan is made need not be
-    where calls are served."""
-    settings = with_presets(settings)
-    environment = dict(os.environ)
-    missing = []
+def _missing(settings: Settings) -> tuple[str, ...]:
+    """Variables that providers name and that are not set here."""
+    named = []
     for provider in settings.providers:
-        for one in msgspec.structs.fields(ProviderSettings):
-            value = getattr(provider, one.name)
-            if isinstance(value, EnvironmentKey) and not environment.get(value.env):
-                environment[value.env] = UNSET
-                missing.append(value.env)
-    return settings, environment, tuple(dict.fromkeys(missing))
+        given = (getattr(provider, one.name) for one in msgspec.structs.fields(ProviderSettings))
+        sources = [one for value in given for one in (value if isinstance(value, tuple) else (value,))]
+        named += [one.env for one in sources if isinstance(one, SecretSource) and one.env]
+    return tuple(dict.fromkeys(name for name in named if not os.environ.get(name)))
 
 
 def _add(store: Store, action: str, text: str | None, by: Submission, restored: int | None = None) -> StoredVersion:

@@ -51,12 +51,12 @@ def _replacements(text: str) -> Iterator[tuple[tuple[int, int], str]]:
 
 
 def _is_secret(path: Path_) -> bool:
-    """Whether a value may be a secret by its place. The name of a variable or file that holds one is none."""
+    """Whether a value may be a secret by its place. What names the place of one is none."""
     names = [step for step in path if isinstance(step, str)]
     if tuple(names[:2]) not in secret_settings():
         return False
     depth = 3 if names[:2] == ["telemetry", "otlp_headers"] else 2  # headers are a table of them
-    return not (len(names) == depth + 1 and names[-1] in ("env", "file"))
+    return not (len(names) == depth + 1 and names[-1] in ("env", "file", "sealed", "refresh_seconds"))
 
 
 def _value(token: str) -> str:

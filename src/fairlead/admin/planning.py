@@ -14,7 +14,7 @@ from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.money import Picodollars
 from fairlead.prices import PriceSheet, Schedule
 from fairlead.prices.sheet import FALLBACKS
-from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, restart_needed, secret_settings
+from fairlead.settings import EnvironmentKey, ProviderSettings, SecretSource, Settings, restart_needed, secret_settings
 from fairlead.wire.usage import CLASSES
 
 # When a change counts: for calls that begin after it, at the next start, or it is only something to know.
@@ -303,6 +303,11 @@ def shown_value(value: Any, *, secret: bool = False) -> Any:
     """A value of a setting as JSON. Of a secret only where it comes from."""
     if isinstance(value, EnvironmentKey):
         return {"env": value.env}
+    if isinstance(value, SecretSource):  # the arguments of a command may hold a secret
+        kind = value.kinds[0]
+        return {kind: value.command[0] if value.command is not None else getattr(value, kind)}
+    if secret and isinstance(value, tuple):
+        return [shown_value(one, secret=True) for one in value]
     if isinstance(value, dict):
         return {name: shown_value(one, secret=secret) for name, one in value.items()}
     if secret and value is not None:

@@ -19,7 +19,7 @@ from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.routing.demand import Demand
 from fairlead.routing.protocols import Call, Headers
-from fairlead.routing.upstream import Upstream, send
+from fairlead.routing.upstream import Upstream, hide_keys, send
 from fairlead.wire.heads import JSON_HEAD
 
 # Anthropic's for an image of the usual size; what others count is between 85 and 5,000.
@@ -86,6 +86,7 @@ async def _ask(upstream: Upstream, adapter: CountsTokens, call: Call) -> bytes |
     finally:
         exchange.cancel()
     if isinstance(refused, CallerError) and refused.status != 404:
+        hide_keys(upstream, refused)
         raise refused
     return None
 

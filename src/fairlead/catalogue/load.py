@@ -26,11 +26,13 @@ from fairlead.settings import (
     DeploymentSettings,
     ModelSettings,
     PriceSettings,
+    ProviderKey,
     ProviderSettings,
     RateSettings,
+    Secrets,
     Settings,
-    api_key,
     aws_keys,
+    provider_keys,
 )
 from fairlead.toml import Source
 from fairlead.wire.usage import CLASSES, TokenClasses
@@ -62,17 +64,19 @@ def build(
     settings: Settings,
     dialects: Mapping[str, Dialect],
     supports_prefill: GoesOn[Dialect],
-    environment: Mapping[str, str] | None = None,
+    secrets: Secrets | None = None,
     known: Known | None = None,
 ) -> Snapshot:
     """Checks providers and models against each other. Raises ConfigurationError with file and line.
 
-    `supports_prefill`: whether an upstream's model continues a prefill; None: nobody knows. `known`: the models of
+    `secrets`: what reads the keys of providers; None: only environment and files. `supports_prefill`: whether an
+    upstream's model continues a prefill; None: nobody knows. `known`: the models of
     the catalogue, where they have been read already."""
     source = settings.source
+    secrets = Secrets() if secrets is None else secrets
     providers: dict[str, Provider] = {}
     for at, provider in enumerate(settings.providers):
-        providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, environment)
+        providers[provider.id] = _provider(provider, f"providers[{at}]", providers, dialects, source, secrets)
     known = known_models(settings) if known is None else known
     models = dict(known.models)
     seen: set[str] = set()
@@ -143,7 +147,7 @@ def _provider(
     others: Mapping[str, Provider],
     dialects: Mapping[str, Spoken],
     source: Source | None,
-    environment: Mapping[str, str] | None,
+    secrets: Secrets,
 ) -> Provider:
     if given.id in others:
         raise _error(source, f"{path}.id", f"the provider {given.id!r} is defined twice.")
@@ -154,24 +158,28 @@ def _provider(
         raise _error(source, f"{path}.dialect", f"there is no dialect {dialect!r}; {help_}")
     _check_url(base_url, f"{path}.base_url", source)
     try:
-        key = api_key(given, environment)
-        aws = aws_keys(given, environment)
+        keys = provider_keys(given, secrets)
+        aws = aws_keys(given, secrets)
     except ConfigurationError as error:
         raise _error(source, f"{path}.api_key", error.message) from None
     if aws is not None and not given.region:
         raise _error(source, path, 'requests signed with access_key_id need a region, such as "us-east-1".')
-    return provider_of(given, base_url.rstrip("/"), dialect, key, aws)
+    return provider_of(given, base_url.rstrip("/"), dialect, keys, aws)
 
 
 def provider_of(
-    given: ProviderSettings, base_url: str, dialect: str, key: str, aws: tuple[str, str, str] | None = None
+    given: ProviderSettings,
+    base_url: str,
+    dialect: str,
+    keys: tuple[ProviderKey, ...],
+    aws: tuple[str, str, str] | None = None,
 ) -> Provider:
     """A provider by its settings. What may come from elsewhere, such as a preset, is given besides."""
     return Provider(
         id=given.id,
         base_url=base_url,
         dialect=dialect,
-        api_key=key,
+        keys=keys,
         region=given.region or "",
         api_version=given.api_version or "",
         aws_keys=aws,

@@ -10,6 +10,7 @@ from msgspec import Raw
 from fairlead.catalogue.facts import ModelFacts, Vendor
 from fairlead.http.limits import Timeouts
 from fairlead.prices import PriceSheet
+from fairlead.settings import ProviderKey
 
 NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
 
@@ -17,7 +18,8 @@ NO_FACTS = ModelFacts(id="", vendor="unknown", sources={}, facts={})
 @dataclass(frozen=True, slots=True)
 class Provider:
     """Who serves models, and how it is reached. Times in seconds. `bills_cut`: see `Dialect`; None: as its dialect.
-    `aws_keys`: what its requests are signed with, where they are. `probe`: see `Upstream`."""
+    `keys`: what its calls are sent with, in turns; `aws_keys`: what its requests are signed with, where they are.
+    `probe`: see `Upstream`."""
 
     id: str
     base_url: str
@@ -26,7 +28,7 @@ class Provider:
     connections: int
     queue: int
     queue_seconds: float
-    api_key: str = field(repr=False, default="")
+    keys: tuple[ProviderKey, ...] = field(repr=False, default=())
     bills_cut: bool | None = None
     forward_sessions: bool = False
     region: str = ""

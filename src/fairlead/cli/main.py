@@ -14,6 +14,7 @@ from fairlead.cli.audit import audit
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
 from fairlead.cli.configuration import config
+from fairlead.cli.credentials import credentials
 from fairlead.cli.credit import credit
 from fairlead.cli.doctor import doctor
 from fairlead.cli.importers import import_
@@ -36,9 +37,23 @@ def version() -> None:
 
 
 for command in (
-    serve, engine, config, keys, accounts, credit, management_keys, audit, verify, explain, usage, catalogue, import_,
-    doctor, version,
-):  # fmt: skip
+    serve,
+    engine,
+    config,
+    keys,
+    accounts,
+    credit,
+    credentials,
+    management_keys,
+    audit,
+    verify,
+    explain,
+    usage,
+    catalogue,
+    import_,
+    doctor,
+    version,
+):
     cli.add_command(command)
 
 

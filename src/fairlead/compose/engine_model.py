@@ -16,7 +16,7 @@ from fairlead.errors import (
     ConfigurationError,
 )
 from fairlead.prices import FREE, PriceSheet
-from fairlead.settings import ProviderSettings
+from fairlead.settings import ProviderKey, ProviderSettings
 
 ENGINE_PROVIDER = "engine"
 ENGINE_PROVIDERS = re.compile(r"engine(-[0-9]+)?")
@@ -50,7 +50,7 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine, provider_id: str) -> Sna
         max_queue=ENGINE_QUEUE,
         queue_timeout_seconds=ENGINE_QUEUE_SECONDS,
     )
-    provider = provider_of(given, engine.base_url, "llamacpp", engine.api_key)
+    provider = provider_of(given, engine.base_url, "llamacpp", (ProviderKey("own engine", engine.api_key),))
     known = snapshot.models.get(spec.model_id)
     model = known if known is not None else model_of(_facts_of_file(spec))
     name = f"{provider_id}/{spec.gguf.name}"

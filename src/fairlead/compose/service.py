@@ -27,6 +27,7 @@ from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.api.stored import StoredResponses, StoringEndpoint
 from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
+from fairlead.compose.credential_watch import CredentialWatch
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
@@ -45,6 +46,7 @@ from fairlead.operations.chat.operation import CHAT
 from fairlead.operations.chat.recovery import ChatRecovery
 from fairlead.operations.embeddings import EMBEDDINGS, EmbeddingsRecovery
 from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.sealed import Reader as SealedReader
 from fairlead.routing.attempt import DisconnectPolicy
 from fairlead.routing.health import Health
 from fairlead.routing.health_store import HealthStore
@@ -53,7 +55,7 @@ from fairlead.routing.protocols import Measured
 from fairlead.routing.schedule import Schedule
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
-from fairlead.settings import PUBLIC, ServerSettings, Settings, exposure, otlp_headers, private_addresses
+from fairlead.settings import PUBLIC, Secrets, ServerSettings, Settings, exposure, otlp_headers, private_addresses
 from fairlead.store import Store
 from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.exposition import families
@@ -94,7 +96,8 @@ class Service:
         self.place = place
         self.workers = workers
         self.tls = tls_context(settings)
-        self.version = version_of(settings, engines)  # the one that it starts with
+        self.secrets = Secrets(sealed=SealedReader(store))
+        self.version = version_of(settings, engines, secrets=self.secrets)  # the one that it starts with
 
 
 class Parts:
@@ -151,6 +154,9 @@ class Parts:
             store, settings, service.origin, self.apply, self._in_flight, name=self.ledger.name, place=service.place
         )
         self.readiness = Readiness(self.servings, self.ledger, store, self.following)
+        self._credential_watch = CredentialWatch(
+            service.secrets, store, lambda: self.version, self._another_key
+        )  # fmt: skip
         self.server = self._make_server()
 
     async def apply(self, settings: Settings) -> None:
@@ -160,7 +166,8 @@ class Parts:
         Calls under way keep the version that they began with. Raises ConfigurationError, or LedgerUnavailable when the
         new prices cannot be stored; then nothing has changed.
         """
-        version = version_of(settings, self._service.engines, self.version)
+        secrets = await asyncio.get_running_loop().run_in_executor(None, self._service.secrets.held, settings)
+        version = version_of(settings, self._service.engines, self.version, secrets)
         await self.ledger.add_sheets(version.sheets)
         serving = serving_from(version, self._recorder, self._attempts)
         # From here on nothing is awaited and nothing fails: one version is in force for everything.
@@ -194,6 +201,7 @@ class Parts:
         if self._responding is not None:
             begin("responses in the background", self._responding.watch)
         begin("retired connections", self.close_retired)
+        begin("provider keys", self._credential_watch.run)
         begin("heap trimming", lambda: trim_heap_when_idle(lambda: server.requests, lambda: server.in_flight))
 
     async def drain(self, seconds: float) -> None:
@@ -214,6 +222,11 @@ class Parts:
         if self._sender is not None:
             await loop.run_in_executor(None, self._sender.close)
         await self.ledger.close()
+
+    def _another_key(self, provider: str) -> None:
+        for deployment in self.servings.deployments().values():
+            if deployment.provider == provider:
+                self.health.forgive(deployment)
 
     def _make_sender(self) -> Sender | None:
         """What exports attempts to an OpenTelemetry collector, where one is configured."""

@@ -28,6 +28,7 @@ from fairlead.providers.billed_parameters import priced
 from fairlead.providers.dialect import Binding, Dialect
 from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.providers.prefill import supports_prefill
+from fairlead.routing.credentials import Credentials
 from fairlead.routing.needs import BATCH, CAPABILITY_BITS, PREFILL, lacks_of
 from fairlead.routing.prompt import TEMPLATE_TOKENS
 from fairlead.routing.protocols import Adapter, Measured
@@ -43,11 +44,13 @@ AnyEngine = Engine | SharedEngine
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How a provider is reached: its pool, and the engine behind it when it is one of ours. `headers`: those of every
-    call; the type of the body and the constant lines of the API are not among them."""
+    call; the type of the body and the constant lines of the API are not among them, and the key is not where there are
+    `credentials`: several keys, or one that may be replaced."""
 
     pool: Pool
     headers: bytes
     engine: AnyEngine | None = None
+    credentials: Credentials | None = None
 
 
 def reach(provider: Provider, settings: Settings, engine: AnyEngine | None) -> Reach:
@@ -72,9 +75,19 @@ def reach(provider: Provider, settings: Settings, engine: AnyEngine | None) -> R
     )
     headers = b"user-agent: fairlead/%b\r\n" % __version__.encode()
     dialect = DIALECTS[provider.dialect]
-    if provider.api_key:
-        headers += dialect.key_header.format(key=provider.api_key).encode() + b"\r\n"
+    keys = provider.keys
+    if len(keys) > 1 or any(key.source is not None for key in keys):
+        return Reach(
+            pool, headers, engine, Credentials((key.label, key.value, key_line(dialect, key.value)) for key in keys)
+        )
+    for key in keys:
+        headers += key_line(dialect, key.value)
     return Reach(pool, headers, engine)
+
+
+def key_line(dialect: Dialect, key: str) -> bytes:
+    """The header line in which a provider's key stands."""
+    return dialect.key_header.format(key=key).encode() + b"\r\n"
 
 
 def upstream(
@@ -96,6 +109,8 @@ def upstream(
         path=dialect.path_of(deployment.upstream_model, provider.api_version),
         headers=JSON_BODY + reach.headers + dialect.headers,
         bare_headers=reach.headers,
+        credentials=reach.credentials,
+        secrets=_secrets(provider),
         answer_headers=b"x-fairlead-deployment: %b\r\n" % quote(deployment.id, safe="/:@._-").encode(),
         costs=costs,
         forward_sessions=provider.forward_sessions,
@@ -133,6 +148,11 @@ def adapters(rows: Iterable[DoorRow], dialect: Dialect, binding: Binding, api_ve
         if adapter is not None:
             found[door.api] = adapter
     return found
+
+
+def _secrets(provider: Provider) -> tuple[str, ...]:
+    """The keys of a provider that stay as they are: they are taken out of what it says."""
+    return (*(key.value for key in provider.keys if key.source is None), *(provider.aws_keys or ()))
 
 
 def _binding(dialect: Dialect, model: Model, deployment: Deployment, provider: Provider) -> Binding:

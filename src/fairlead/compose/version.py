@@ -17,7 +17,7 @@ from fairlead.providers.presets import with_presets
 from fairlead.routing.protocols import Measured
 from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.serving import Serving
-from fairlead.settings import Settings
+from fairlead.settings import Secrets, Settings
 from fairlead.telemetry.cells import PROBE, TRAFFIC
 from fairlead.telemetry.recorder import Recorder
 
@@ -37,18 +37,20 @@ class Version(NamedTuple):
         return [deployment.sheet for model in self.snapshot.models.values() for deployment in model.deployments]
 
 
-def version_of(settings: Settings, engines: Sequence[AnyEngine], before: Version | None = None) -> Version:
+def version_of(
+    settings: Settings, engines: Sequence[AnyEngine], before: Version | None = None, secrets: Secrets | None = None
+) -> Version:
     """Checks a configuration. Providers that are the same as `before` keep their connections, and the catalogue that
     is bundled is not read again: that takes longer than all the rest, and calls would wait for it.
 
-    Raises ConfigurationError.
+    `secrets`: what reads the keys of providers. Raises ConfigurationError.
     """
     own = settings.catalogue.directory is not None
     if before is None or own or before.settings.catalogue.directory is not None:
         known = known_models(settings)
     else:
         known = before.known
-    snapshot = build(with_presets(settings), DIALECTS, supports_prefill, known=known)
+    snapshot = build(with_presets(settings), DIALECTS, supports_prefill, secrets, known)
     snapshot = with_engines(snapshot, engines)
     behind = {engine_provider(at): engine for at, engine in enumerate(engines)}
     reaches = {}

@@ -28,7 +28,7 @@ from fairlead.routing.own_limits import cap_there
 from fairlead.routing.parameters import header, parameters, shown
 from fairlead.routing.protocols import Call, MadeAnswer
 from fairlead.routing.retries import Tries
-from fairlead.routing.upstream import Upstream, is_stream, send, session_lines
+from fairlead.routing.upstream import Upstream, hide_keys, is_stream, key_rest, send, session_lines
 
 
 class Attempts:
@@ -145,6 +145,7 @@ class Attempts:
         host = upstream.pool.address.host
         if host:
             error.message = without_host(error.message, host)
+        hide_keys(upstream, error)
         if isinstance(error, CallerGone):
             attempt.outcome = attempt.left
             attempt.cancel()
@@ -162,7 +163,7 @@ class Attempts:
                     shown.__cause__ = error
             attempt.outcome = attempt.left if response.disconnected else shown.code
             if shown.policy.verdict != "slow" and not response.disconnected:
-                health.failed(target, shown, self._clock())
+                health.failed(target, shown, self._clock(), key_rest(upstream, attempt.exchange, shown))
             elif not attempt.first_at:
                 # Not known to be broken, but known to be this slow.
                 health.first_token(target, self._clock() - began, self._clock())

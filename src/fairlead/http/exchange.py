@@ -89,6 +89,7 @@ class Exchange:
         "head_at",
         "head_only",
         "headers",
+        "key",
         "length",
         "over",
         "phase",
@@ -98,6 +99,8 @@ class Exchange:
         "start",
         "status",
     )
+
+    key: object  # which of several keys it was sent with; set only where there are several
 
     def __init__(
         self, pool: Owner, start: bytes, body: Sequence[bytes | memoryview], length: int, head_only: bool

@@ -17,7 +17,7 @@ from typing import Literal
 import msgspec
 
 from fairlead.providers.dialects import DIALECTS
-from fairlead.settings import EnvironmentKey, ProviderSettings, Settings, aws_credentials_file
+from fairlead.settings import ProviderSettings, SecretSource, Settings, aws_credentials_file
 
 MODELS_DEV = "https://models.dev"
 
@@ -204,16 +204,16 @@ def _completed(
         raise settings.error(path, f"'base_url' is missing here: {preset.note}.")
     api_key, access, secret, session = given.api_key, given.access_key_id, given.secret_access_key, given.session_token
     profile = given.profile
-    nothing_said = api_key is None and access is None and profile is None
+    nothing_said = api_key is None and not given.api_keys and access is None and profile is None
     if DIALECTS[preset.dialect].signs and nothing_said and not environment.get(preset.key_variable):
         # In the order of Amazon's own tools: variables, then the shared file.
         if not environment.get("AWS_ACCESS_KEY_ID") and aws_credentials_file(environment).is_file():
             profile = environment.get("AWS_PROFILE") or "default"
         else:
-            access, secret = EnvironmentKey("AWS_ACCESS_KEY_ID"), EnvironmentKey("AWS_SECRET_ACCESS_KEY")
-            session = EnvironmentKey("AWS_SESSION_TOKEN") if environment.get("AWS_SESSION_TOKEN") else None
+            access, secret = SecretSource(env="AWS_ACCESS_KEY_ID"), SecretSource(env="AWS_SECRET_ACCESS_KEY")
+            session = SecretSource(env="AWS_SESSION_TOKEN") if environment.get("AWS_SESSION_TOKEN") else None
     elif nothing_said:
-        api_key = EnvironmentKey(preset.key_variable)
+        api_key = SecretSource(env=preset.key_variable)
     return msgspec.structs.replace(
         given, base_url=base_url, disconnect=given.disconnect or preset.disconnect,
         dialect=given.dialect or preset.dialect, api_key=api_key, region=region or None,

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from fairlead.errors import FairleadError, UpstreamRateLimited
+from fairlead.errors import FairleadError, UpstreamDenied, UpstreamRateLimited
 from fairlead.store.health import HealthEvent, KeptHealth
 
 CLOSED, HALF, OPEN = "closed", "half_open", "open"
@@ -43,6 +43,7 @@ RETRY_SHARE, RETRIES_PER_SECOND, RETRY_BURST = 0.2, 2.0, 100.0
 STICKY_KEYS, STICKY_SECONDS = 20_000, 600.0
 MOST_EVENTS: Final = 10_000
 # Verdicts that are held against a deployment.
+OF_A_KEY: Final = (UpstreamRateLimited.code, UpstreamDenied.code)
 BLAMED: Final = ("failed", "unreachable", "limited", "denied")
 
 
@@ -183,12 +184,17 @@ class Health:
             if provider.trial and provider.state is not CLOSED:
                 self._close(provider, now)
 
-    def failed(self, target: DeploymentHealth, error: FairleadError, now: float) -> None:
-        """An attempt failed. What that says about the deployment stands in the error's policy."""
+    def failed(self, target: DeploymentHealth, error: FairleadError, now: float, key_rest: float | None = None) -> None:
+        """An attempt failed. What that says about the deployment stands in the error's policy. `key_rest`: it was one
+        of several keys that failed, and another one can be used after so many seconds."""
         verdict = error.policy.verdict
         if verdict not in BLAMED:
             return
         target.last_error = error.code
+        if key_rest is not None:
+            if key_rest:
+                self._rest(target, now, key_rest, error.code)
+            return
         if verdict == "limited":
             rest = RATE_REST_SECONDS if error.retry_after_seconds is None else float(error.retry_after_seconds)
             self._rest(target, now, min(rest, LONGEST_REST_SECONDS), error.code)
@@ -196,11 +202,19 @@ class Health:
         if verdict == "denied":
             # The credential is the provider's: nobody there is served with it.
             whole = target.provider or target
+            whole.last_error = error.code
             self._rest(whole, now, DENIED_REST_SECONDS, error.code)
             return
         self._count(target, now, error.code)
         if verdict == "unreachable" and target.provider is not None:
             self._count(target.provider, now, error.code)
+
+    def forgive(self, deployment: Named) -> None:
+        """Its provider has another key: what it rests for was the old one's."""
+        target = self.of(deployment)
+        for one in (target, target.provider):
+            if one is not None and one.state is CLOSED and one.last_error in OF_A_KEY:
+                one.blocked_until = 0.0
 
     def _count(self, target: DeploymentHealth, now: float, code: str) -> None:
         target.roll(now)

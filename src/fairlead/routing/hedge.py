@@ -20,7 +20,7 @@ from fairlead.routing.needs import MAY_BE_EMULATED
 from fairlead.routing.own_limits import cap_there
 from fairlead.routing.plan import Plan
 from fairlead.routing.protocols import Adapter, Call, Health
-from fairlead.routing.upstream import Upstream, is_stream, send
+from fairlead.routing.upstream import Upstream, is_stream, key_rest, send
 from fairlead.wire.usage import TokenClasses, Usage
 
 # How the receipt calls the try that came second.
@@ -181,7 +181,8 @@ async def hedged(plan: Plan, demand: Demand, bill: Bill, health: Health, clock: 
     if loser is not None:
         _lost(loser, bill, demand, HEDGED if loser.error is None else type(loser.error).code)
         if loser.error is not None:
-            health.failed(health.of(loser.upstream.deployment), loser.error, clock())
+            rest = key_rest(loser.upstream, loser.exchange, loser.error)
+            health.failed(health.of(loser.upstream.deployment), loser.error, clock(), rest)
         elif loser.upstream is first:
             health.first_token(target, clock() - began, clock())
     return raced.winner

@@ -20,7 +20,7 @@ from fairlead.routing.health import Health
 from fairlead.routing.prompt import Prompt
 from fairlead.routing.protocols import Answer
 from fairlead.routing.schedule import Idle, Schedule
-from fairlead.routing.upstream import Upstream, is_stream, send
+from fairlead.routing.upstream import Upstream, is_stream, key_rest, send
 
 LOOK_SECONDS = 0.5
 # A deployment that needs longer than this for one word is not well.
@@ -113,7 +113,10 @@ async def probe(upstream: Upstream, books: Books | None = None) -> None:
     try:
         status = await exchange.head()
         if status != 200:
-            raise adapter.error(status, exchange.headers, await exchange.read())
+            refused = adapter.error(status, exchange.headers, await exchange.read())
+            if key_rest(upstream, exchange, refused) == 0:
+                return  # another key is tried the next time
+            raise refused
         answer: Answer
         if call.stream and is_stream(adapter, exchange):
             assembler = adapter.assembler(call)
@@ -141,11 +144,19 @@ async def _note_cost(upstream: Upstream, prompt: Prompt, answer: Answer, books: 
 async def look(upstream: Upstream) -> None:
     """Asks for the provider's list of models. Raises when the provider cannot be reached, is out of order or does not
     know our credential; what else it answers is an answer."""
-    exchange = upstream.pool.request(b"GET", upstream.list_path, upstream.headers + MARK)
+    headers, key = upstream.headers, None
+    if upstream.credentials is not None:
+        key = upstream.credentials.next(upstream.deployment.id)
+        headers += key.line
+    exchange = upstream.pool.request(b"GET", upstream.list_path, headers + MARK)
+    exchange.key = key
     try:
         status = await exchange.head()
         if status == 401:
-            raise UpstreamDenied("The provider refused this gateway's credential (status 401).")
+            denied = UpstreamDenied("The provider refused this gateway's credential (status 401).")
+            if key_rest(upstream, exchange, denied) == 0:
+                return  # another key is tried the next time
+            raise denied
         if status >= 500 and status != 501:
             raise UpstreamFailed(f"The provider failed (status {status}).")
         await exchange.read()

@@ -137,7 +137,9 @@ class Health(Protocol):
     def recall(self, key: int, now: float, /) -> str | None:
         """The deployment that served this conversation before; None: not known any more."""
 
-    def failed(self, target: DeploymentHealth, error: FairleadError, now: float, /) -> None: ...
+    def failed(
+        self, target: DeploymentHealth, error: FairleadError, now: float, key_rest: float | None = None, /
+    ) -> None: ...
 
     def first_token(self, target: DeploymentHealth, seconds: float, now: float, /) -> None: ...
 

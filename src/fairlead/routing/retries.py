@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from fairlead.errors import FairleadError, RateLimited
+from fairlead.routing.credentials import OF_THE_KEY
 from fairlead.routing.plan import Plan
 from fairlead.routing.protocols import Health
 from fairlead.routing.upstream import Upstream
@@ -32,7 +33,7 @@ class Tried(NamedTuple):
 class Tries:
     """What is left to try for one call. Made when its first attempt fails."""
 
-    __slots__ = ("_again", "_chance", "_health", "_most", "_queue", "_round", "tried")
+    __slots__ = ("_again", "_chance", "_health", "_keys", "_most", "_queue", "_round", "tried")
 
     def __init__(self, plan: Plan, health: Health, retries: int, chance: Callable[[], float]) -> None:
         self._queue = list(plan.candidates[1:])
@@ -40,6 +41,7 @@ class Tries:
         self._health = health
         self._most = retries
         self._round = 0
+        self._keys = 0  # further ones that were tried
         self._chance = chance
         self.tried: list[Tried] = []
 
@@ -50,6 +52,8 @@ class Tries:
         the answer, so that only who can continue it comes into question. `until`: nothing may begin after that."""
         self.tried.append(Tried(upstream.deployment.id, type(error).code, now - began))
         policy = error.policy
+        if self._has_another_key(upstream, error) and not started and now < until:
+            return Step(upstream, 0.0)
         if policy.again and not started:
             self._again.append((upstream, error))
         if not policy.elsewhere and not started:  # a continuation that is refused is no fault of the caller's
@@ -69,6 +73,20 @@ class Tries:
             if isinstance(error, RateLimited) or self._health.take_retry(target, now):
                 return Step(candidate, 0.0)
         return self._once_more(now, until)
+
+    def _has_another_key(self, upstream: Upstream, error: FairleadError) -> bool:
+        """Whether the failure was that of one key, and another one may serve; as often for one call as there are."""
+        credentials = upstream.credentials
+        if (
+            credentials is None
+            or len(credentials.keys) == 1
+            or error.policy.verdict not in OF_THE_KEY
+            or self._keys >= len(credentials.keys)
+            or not credentials.free(upstream.deployment.id)
+        ):
+            return False
+        self._keys += 1
+        return True
 
     def _once_more(self, now: float, until: float) -> Step | None:
         if not self._again or self._round >= self._most:

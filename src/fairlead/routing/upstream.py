@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.errors import FairleadError
 from fairlead.http.client import Pool
 from fairlead.http.exchange import Exchange
 from fairlead.prices import PriceSheet
+from fairlead.providers.scrub import HIDDEN
+from fairlead.routing.credentials import OF_THE_KEY, Credentials
 from fairlead.routing.demand import Operation
 from fairlead.routing.media_tokens import MOST_IMAGE_TOKENS, most_image_tokens
 from fairlead.routing.needs import BATCH, HARD, MEDIA
 from fairlead.routing.protocols import Adapter, Call, Gate, Measured
 from fairlead.wire.notes import CallNotes
 
+# A key of fewer characters is not looked for in what a provider says.
+LEAST_HIDDEN = 6
 # Where the context of a model is not known: a little more than the longest that there is (Llama 4 Scout, 10 million).
 MOST_CONTEXT_TOKENS = 16_777_216
 
@@ -45,6 +49,9 @@ class Upstream:
     `forward_sessions`: it is sent the session and the user that callers name.
 
     `most_inputs`: how many inputs it takes at once, 0: as many as there are.
+
+    `credentials`: its provider's keys, where they are several or may be replaced; else the key is in `headers`.
+    `secrets`: keys as they are, to be taken out of what the provider says.
 
     `most_prompt`, `most_output`: the tokens that a prompt, and an answer without a cap, can have at all.
     """
@@ -78,13 +85,47 @@ class Upstream:
     served_at: str = ""
     most_inputs: int = 0
     forward_sessions: bool = False
+    credentials: Credentials | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def send(upstream: Upstream, call: Call, more_headers: bytes = b"") -> Exchange:
     """Begins a call; `more_headers` are ready lines."""
     path = upstream.path if call.path is None else call.path
     headers = upstream.bare_headers if call.bare else upstream.headers
-    return upstream.pool.request(b"POST", path, headers + call.headers + more_headers, call.body)
+    if upstream.credentials is None:
+        return upstream.pool.request(b"POST", path, headers + call.headers + more_headers, call.body)
+    key = upstream.credentials.next(upstream.deployment.id)
+    exchange = upstream.pool.request(b"POST", path, headers + key.line + call.headers + more_headers, call.body)
+    exchange.key = key
+    return exchange
+
+
+def key_rest(upstream: Upstream, exchange: Exchange | None, error: FairleadError) -> float | None:
+    """Where an error is of the key alone that a call was sent with: makes that key rest, and gives the seconds until
+    another one can be used; 0: at once. None: it is of the deployment, or of its provider's only key."""
+    credentials = upstream.credentials
+    if credentials is None or len(credentials.keys) == 1 or exchange is None or error.policy.verdict not in OF_THE_KEY:
+        return None
+    return credentials.rest(upstream.deployment.id, getattr(exchange, "key", None), error)
+
+
+def hide_keys(upstream: Upstream, error: FairleadError) -> None:
+    """Takes the provider's keys out of what it has written about an error, whatever they look like."""
+    keys = upstream.secrets
+    if upstream.credentials is not None:
+        keys = (*keys, *(key.value for key in upstream.credentials.keys))
+    for key in keys:
+        if len(key) < LEAST_HIDDEN:
+            continue  # a word like any other
+        if key in error.message:
+            error.message = error.message.replace(key, HIDDEN)
+        if error.param is not None and key in error.param:
+            error.param = None
+        if error.native_body and key.encode() in error.native_body:
+            error.native_body = error.native_body.replace(key.encode(), HIDDEN.encode())
+        if error.details is not None and key in str(error.details):
+            error.details = None
 
 
 def session_lines(upstream: Upstream, notes: CallNotes) -> bytes:

@@ -11,7 +11,16 @@ from fairlead.settings.exposure import PUBLIC, exposure, private_addresses
 from fairlead.settings.load import load_settings, parse_settings
 from fairlead.settings.proxy import ProxySettings
 from fairlead.settings.restart import restart_needed
-from fairlead.settings.secrets import api_key, aws_credentials_file, aws_keys, otlp_headers, secret_settings
+from fairlead.settings.secrets import (
+    ProviderKey,
+    Secrets,
+    Unread,
+    aws_credentials_file,
+    aws_keys,
+    otlp_headers,
+    provider_keys,
+    secret_settings,
+)
 from fairlead.settings.sections import (
     MODEL_ID,
     RENAMED,
@@ -31,6 +40,8 @@ from fairlead.settings.sections import (
     RateSettings,
     ResponsesSettings,
     RoutingSettings,
+    Secret,
+    SecretSource,
     ServerSettings,
     Settings,
     TelemetrySettings,
@@ -55,16 +66,20 @@ __all__ = [
     "ModelId",
     "ModelSettings",
     "PriceSettings",
+    "ProviderKey",
     "ProviderSettings",
     "ProxySettings",
     "RateSettings",
     "ResponsesSettings",
     "RoutingSettings",
+    "Secret",
+    "SecretSource",
+    "Secrets",
     "ServerSettings",
     "Settings",
     "TelemetrySettings",
     "TierSettings",
-    "api_key",
+    "Unread",
     "aws_credentials_file",
     "aws_keys",
     "configuration_file",
@@ -75,6 +90,7 @@ __all__ = [
     "otlp_headers",
     "parse_settings",
     "private_addresses",
+    "provider_keys",
     "restart_needed",
     "secret_settings",
 ]

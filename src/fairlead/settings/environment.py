@@ -25,13 +25,18 @@ DATA = Variable(
     "the data directory, when there is no `--data`; else `$XDG_DATA_HOME/fairlead` or `~/.local/share/fairlead`",
 )
 DATABASE_URL = Variable("FAIRLEAD_DATABASE_URL", "the database, before `url` of `[database]`")
+SEAL_KEY = Variable(
+    "FAIRLEAD_SEAL_KEY",
+    "the key that provider credentials are sealed with ([credentials]), 32 bytes in base64; else the file `seal.key` "
+    "in the data directory",
+)
 PROXIES = Variable(
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
     "proxies for providers; lower-case names take precedence. `NO_PROXY` has names, domains, addresses and ranges such "
     "as `10.0.0.0/8`; names are not looked up for it",
 )
 SOURCES_ONLY = Variable(PURE, "set to anything: the sources run, although they have been compiled ([compiled])")
-VARIABLES = (CONFIG, DATA, DATABASE_URL, PROXIES, SOURCES_ONLY)
+VARIABLES = (CONFIG, DATA, DATABASE_URL, SEAL_KEY, PROXIES, SOURCES_ONLY)
 
 
 def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:

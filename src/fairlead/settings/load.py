@@ -9,7 +9,8 @@ from pathlib import Path
 
 from fairlead.settings.exposure import exposure
 from fairlead.settings.proxy import proxy_settings
-from fairlead.settings.sections import RENAMED, File, ServerSettings, Settings
+from fairlead.settings.secrets import AWS_SECRETS
+from fairlead.settings.sections import RENAMED, File, ProviderSettings, SecretSource, ServerSettings, Settings
 from fairlead.toml import Source, read, read_text
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
@@ -35,8 +36,23 @@ def parse_settings(text: str, name: str, environment: Mapping[str, str] | None =
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing (or a preset, which has one).")
+        _check_secrets(provider, at, source)
     given = {name: getattr(file, name) for name in File.__struct_fields__}
     return Settings(**given, proxy=proxy, source=source, warning=source.warning)
+
+
+def _check_secrets(provider: ProviderSettings, at: int, source: Source) -> None:
+    if provider.api_key is not None and provider.api_keys:
+        raise source.error(f"providers[{at}].api_keys", "give either 'api_key' or 'api_keys', not both.")
+    named = [(name, getattr(provider, name)) for name in ("api_key", *AWS_SECRETS)]
+    named += [(f"api_keys[{number}]", one) for number, one in enumerate(provider.api_keys)]
+    for name, secret in named:
+        if isinstance(secret, SecretSource) and len(secret.kinds) != 1:
+            raise source.error(
+                f"providers[{at}].{name}",
+                f"'{name}' must name one source: {{ env = ... }}, {{ file = ... }}, {{ command = [...] }} or "
+                "{ sealed = ... }.",
+            )
 
 
 def _check_server(server: ServerSettings, source: Source) -> None:

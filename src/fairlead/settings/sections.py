@@ -34,7 +34,9 @@ RENAMED = (
     Renamed("models.deployments", "continues", "supports_prefill"),
 )
 
-SECRET = 'string, or `{ env = "NAME" }`'  # noqa: S105 - how one is written
+SECRET = (
+    'string, or `{ env = "NAME" }`, `{ file = "PATH" }`, `{ command = [...] }`, `{ sealed = "NAME" }` ([credentials])'  # noqa: S105 - how one is written
+)
 RATES = 'a table of rates, or "free"'
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -46,6 +48,8 @@ Id = Annotated[
         description="up to 64 letters, digits and . _ - without spaces, a letter or digit first",
     ),
 ]
+# Keys of one provider.
+MOST_KEYS = 1_000
 Limit = Annotated[int, Meta(ge=1, le=10**15)]
 MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._:/\-]{0,127}\Z"
 ModelId = Annotated[
@@ -76,6 +80,30 @@ class EnvironmentKey(Struct, frozen=True, forbid_unknown_fields=True):
     """`{ env = "NAME" }`: the value is in that environment variable."""
 
     env: Annotated[str, Meta(min_length=1)]
+
+
+class SecretSource(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a secret is, one of: an environment variable, a file, a command that prints it (`argv`, run without a
+    shell), or the database, sealed, by its name there."""
+
+    env: Annotated[str, Meta(min_length=1)] | None = None
+    file: Annotated[str, Meta(min_length=1)] | None = None
+    command: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    sealed: Id | None = None
+    refresh_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 300
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds that are given; a valid source has one."""
+        return [kind for kind in ("env", "file", "command", "sealed") if getattr(self, kind) is not None]
+
+    @property
+    def changes(self) -> bool:
+        """Whether what is there may become another one while this process runs."""
+        return self.env is None
+
+
+Secret = str | SecretSource
 
 
 class ServerSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -324,7 +352,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Doc("how its API differs from OpenAI's", default='the preset\'s, or "generic"', takes="see [providers]"),
     ] = None
     api_key: Annotated[
-        str | EnvironmentKey | None,
+        Secret | None,
         Doc(
             "key of the provider, sent as the dialect requires, mostly as a bearer token; never logged",
             default="the preset's variable, or none",
@@ -332,6 +360,15 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
             secret=True,
         ),
     ] = None
+    api_keys: Annotated[
+        Annotated[tuple[Secret, ...], Meta(max_length=MOST_KEYS)],
+        Doc(
+            "several keys instead of one: calls take turns, and one that is refused or rate-limited rests alone",
+            default="none",
+            takes=f"list of at most {MOST_KEYS} of the same",
+            secret=True,
+        ),
+    ] = ()
     region: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9\-]{1,32}\Z", description="up to 32 lower-case letters, digits and -")]
         | None,
@@ -346,7 +383,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
         Doc("Azure's `api-version`", default='"2024-10-21" for azure'),
     ] = None
     access_key_id: Annotated[
-        str | EnvironmentKey | None,
+        Secret | None,
         Doc(
             "for bedrock only: requests are signed with it (Signature Version 4)",
             default="`AWS_ACCESS_KEY_ID` for the preset bedrock without an API key",
@@ -355,7 +392,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     secret_access_key: Annotated[
-        str | EnvironmentKey | None,
+        Secret | None,
         Doc(
             "its secret; never sent, never logged",
             default="likewise `AWS_SECRET_ACCESS_KEY`",
@@ -364,7 +401,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     session_token: Annotated[
-        str | EnvironmentKey | None,
+        Secret | None,
         Doc(
             "of temporary credentials, which are not renewed while the gateway runs",
             default="likewise `AWS_SESSION_TOKEN` where it is set",

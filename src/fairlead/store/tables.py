@@ -427,3 +427,16 @@ def _refuse_changes(_table: Table, connection: Connection, **_given: object) -> 
             connection.exec_driver_sql(
                 f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'audit_log is append-only'); END"
             )
+
+
+# Provider credentials, sealed by AES-GCM with a key that is not in the database.
+sealed_secrets = Table(
+    "sealed_secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("key_id", String(16), nullable=False),  # which key it was sealed with
+    Column("nonce", LargeBinary(12), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),  # seconds since 1970, UTC
+    Column("changed_at", BigInteger, nullable=False),
+)

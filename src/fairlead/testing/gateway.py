@@ -66,8 +66,8 @@ class SteadyHealth:
         del now
         self.reports.append((target.id, "served"))
 
-    def failed(self, target: DeploymentHealth, error: FairleadError, now: float) -> None:
-        del now
+    def failed(self, target: DeploymentHealth, error: FairleadError, now: float, key_rest: float | None = None) -> None:
+        del now, key_rest
         self.reports.append((target.id, error.code))
 
     def first_token(self, target: DeploymentHealth, seconds: float, now: float) -> None:

@@ -20,7 +20,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import PRESETS, with_presets
-from fairlead.settings import EnvironmentKey, ProviderSettings, parse_settings
+from fairlead.settings import Unread, parse_settings
 from fairlead.settings.sections import MODEL_ID
 
 Table = dict[str, Any]
@@ -144,7 +144,6 @@ def checked(text: str, name: str = "the imported configuration") -> Snapshot:
     """Reads and builds the document as a server would, with placeholders for all secrets. Raises ConfigurationError."""
     settings = parse_settings(text, name, {})
     environment = {preset.key_variable: PLACEHOLDER for preset in PRESETS.values()}
-    environment |= {one.env: PLACEHOLDER for given in settings.providers for one in _keys(given)}
     # A profile is in a file of the machine that will serve.
     providers = tuple(
         msgspec.structs.replace(one, profile=None, access_key_id=PLACEHOLDER, secret_access_key=PLACEHOLDER)
@@ -153,13 +152,7 @@ def checked(text: str, name: str = "the imported configuration") -> Snapshot:
         for one in settings.providers
     )
     settings = msgspec.structs.replace(settings, providers=providers)
-    return build(with_presets(settings, environment), DIALECTS, supports_prefill, environment)
-
-
-def _keys(given: ProviderSettings) -> Iterator[EnvironmentKey]:
-    for value in (given.api_key, given.access_key_id, given.secret_access_key, given.session_token):
-        if isinstance(value, EnvironmentKey):
-            yield value
+    return build(with_presets(settings, environment), DIALECTS, supports_prefill, Unread())
 
 
 def as_id(text: str, longest: int = LONGEST_MODEL_ID) -> str:
@@ -239,7 +232,7 @@ def check_base_url(url: str) -> str | None:
         return "this is no address such as https://host/v1"
     text = f'[[providers]]\nid = "x"\nbase_url = {shown(url)}\n'
     try:
-        build(parse_settings(text, "x", {}), DIALECTS, supports_prefill, {}, Known({}, {}))
+        build(parse_settings(text, "x", {}), DIALECTS, supports_prefill, Unread(), Known({}, {}))
     except ConfigurationError:
         return "this is no address such as https://host/v1"
     return None
