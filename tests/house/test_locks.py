@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 RUN, BUILD, DEV = "requirements.lock", "requirements-build.lock", "requirements-dev.lock"
+LANGCHAIN = "tests/e2e/langchain.lock"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
@@ -32,7 +33,7 @@ def test_all_agree() -> None:
     )
 
 
-@pytest.mark.parametrize("name", [RUN, BUILD, DEV])
+@pytest.mark.parametrize("name", [RUN, BUILD, DEV, LANGCHAIN])
 def test_every_package_has_hashes(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
