@@ -7,8 +7,10 @@ import json
 import pytest
 
 from fairlead.admin.configuration import change_entry, described
-from fairlead.admin.planning import Change, Known, changes
+from fairlead.admin.planning import LIVE_SECTIONS, MODEL_FIELDS, Change, Known, changes
 from fairlead.errors import ConfigurationError
+from fairlead.settings import File, ModelSettings
+from fairlead.settings.restart import SECTIONS
 
 PROVIDERS = """
 [[providers]]
@@ -112,6 +114,17 @@ def test_limits_routing_and_deployments_are_compared_setting_by_setting() -> Non
         "[routing] strategy: balanced -> price",
     ]
     assert "weight of deployment gpu1/x of model mistral-small-3.2: 1 -> 2" in words(BASE, after)
+
+
+def test_every_setting_of_a_model_is_compared() -> None:
+    """Deployments, prices and limits have sentences of their own; providers and sections are compared as a whole."""
+    elsewhere = {"id", "deployments", "markup", "limits"}
+    assert set(ModelSettings.__struct_fields__) == set(MODEL_FIELDS) | elsewhere
+    assert set(File.__struct_fields__) == {*LIVE_SECTIONS, *SECTIONS, "limits", "providers", "models"}
+    with_defaults = BASE.replace('id = "mistral-small-3.2"\n', 'id = "mistral-small-3.2"\ndefaults = { top_k = 7 }\n')
+    (change,) = planned(BASE, with_defaults)
+    assert change.words.startswith("defaults of model mistral-small-3.2: ")
+    assert change.after["top_k"] == 7
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,11 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Held, Served, eventually, fairlead, serving
 
+from fairlead.admin.audit import Actor
+from fairlead.admin.configuration import Submission, apply
+from fairlead.admin.configuration import status as find_status
+from fairlead.store import Store, open_store
+from fairlead.store.configuration import ProcessState
 from fairlead.testing import ScriptedUpstream
 
 SECRET = "sk-up-s3cr3t-0123456789"
@@ -299,3 +304,44 @@ def test_a_plan_counts_the_calls_under_way(tmp_path: Path) -> None:
             assert config(served, "apply", other, "--yes").returncode == 0
             upstream.held = False
             assert connection.getresponse().status == 200
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_in_the_middle_of_an_apply_come_back_with_the_newest_version(
+    tmp_path: Path, upstream: ScriptedUpstream, database_url: str | None
+) -> None:
+    """At moments before, while and after a worker takes the version. No process runs anything but a whole version, and
+    the books are right."""
+    with serving(tmp_path, configuration(upstream.url, "1"), workers=2, database=database_url) as served:
+        eventually(lambda: running(served) == [("file", 0)] * 2)
+        store = open_store(tmp_path / "operator" if database_url else served.data, database_url)
+        for number in range(1, 7):
+            pids = [one.pid for one in current_processes(store)]
+            text = configuration(upstream.url, str(number + 1))
+            apply(store, text, "next.toml", Submission(Actor("command line", "test")))
+            time.sleep(0.06 * (number - 1))
+            os.kill(pids[number % 2], signal.SIGKILL)
+
+            def all_follow(number: int = number, killed: int = pids[number % 2]) -> bool:
+                found = [one for one in current_processes(store) if one.pid != killed]
+                return len(found) == 2 and all((one.version, one.error) == (number, "") for one in found)
+
+            eventually(all_follow)
+            assert price(served) == number + 1
+        store.close()
+        assert config(served, "history").returncode == 0
+    done = fairlead("verify", data=served.data, database=database_url)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def current_processes(store: Store) -> list[ProcessState]:
+    """Without those that were killed before: they are not heard of again, and are shown for 20 seconds."""
+    newest: dict[int, ProcessState] = {}
+    for one in list_running(store):
+        if one.place not in newest or newest[one.place].started_at < one.started_at:
+            newest[one.place] = one
+    return [newest[place] for place in sorted(newest)]
+
+
+def list_running(store: Store) -> list[ProcessState]:
+    return find_status(store).processes

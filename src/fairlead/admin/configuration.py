@@ -39,6 +39,7 @@ from fairlead.store.configuration import (
     add_version,
     list_processes,
     list_versions,
+    node_name,
     number_in_force,
     read_version,
 )
@@ -92,6 +93,13 @@ class Status(NamedTuple):
 
 def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_of_node(store: Store) -> Path | None:
+    """The file that the processes of this machine were started with, where all read the same one."""
+    with store.read() as connection:
+        found = {one.file for one in list_processes(connection) if one.node == node_name()}
+    return Path(found.pop()) if len(found) == 1 and "" not in found else None
 
 
 def current(store: Store, file: Path | None = None) -> Current:

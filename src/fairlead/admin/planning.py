@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.money import Picodollars
@@ -23,7 +24,7 @@ HIDDEN: Final = "(hidden)"
 # Sections whose settings are compared one by one and count for the next call.
 LIVE_SECTIONS: Final = ("routing", "catalogue")
 MODEL_FIELDS: Final = (
-    "name", "vendor", "description", "mode", "context_length", "max_output_tokens", "input_modalities",
+    "name", "vendor", "description", "mode", "context_length", "max_output_tokens", "input_modalities", "defaults",
 )  # fmt: skip
 # The class of a deployment compares its prices by themselves, and names are its identity.
 NOT_COMPARED: Final = frozenset({"id", "provider", "upstream_model", "sheet"})
@@ -308,7 +309,9 @@ def shown_value(value: Any, *, secret: bool = False) -> Any:
         return {kind: value.command[0] if value.command is not None else getattr(value, kind)}
     if secret and isinstance(value, tuple):
         return [shown_value(one, secret=True) for one in value]
-    if isinstance(value, dict):
+    if isinstance(value, Raw):
+        return msgspec.json.decode(value)
+    if isinstance(value, Mapping):
         return {name: shown_value(one, secret=secret) for name, one in value.items()}
     if secret and value is not None:
         return HIDDEN

@@ -226,7 +226,7 @@ def config_status(as_json: bool, data: Path | None) -> None:
 def _opened(data: Path | None, named: Path | None = None) -> Iterator[tuple[Store, Path | None]]:
     """The database, and the configuration file of this node's processes. A file that is wrong must not keep anybody
     from seeing so: then the copy of what is in force says where the database is."""
-    from fairlead.admin.configuration import IN_FORCE
+    from fairlead.admin.configuration import IN_FORCE, file_of_node
 
     file = configuration_file(None)
     where = file or named
@@ -238,16 +238,7 @@ def _opened(data: Path | None, named: Path | None = None) -> Iterator[tuple[Stor
             raise
         settings = load_settings(kept)
     with opened(data, settings=settings) as store:
-        yield store, file or _file_of_processes(store)
-
-
-def _file_of_processes(store: Store) -> Path | None:
-    """The file that the processes of this machine read, where all read the same one."""
-    from fairlead.store.configuration import list_processes, node_name
-
-    with store.read() as connection:
-        found = {one.file for one in list_processes(connection) if one.node == node_name()}
-    return Path(found.pop()) if len(found) == 1 and "" not in found else None
+        yield store, file or file_of_node(store)
 
 
 def _read(file: Path | None) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from fairlead.store.tables import configuration_versions, processes, versions
 
 CONFIGURATION = "configuration"
 # A process that was heard of so long ago is not shown as running; its row is removed after a day.
-SILENT_MS = 30_000
+SILENT_MS = 20_000
 KEPT_PROCESSES_MS = 86_400_000
 
 
@@ -112,7 +112,7 @@ def forget_process(connection: Connection, process_id: str) -> None:
 
 
 def list_processes(connection: Connection) -> list[ProcessState]:
-    """Those that were heard of in the last half minute, by node and place."""
+    """Those that were heard of in the last 20 seconds, by node and place."""
     now = int(time.time() * 1000)
     rows = connection.execute(
         select(processes)
