@@ -262,7 +262,7 @@ class Following:
     async def _take(self, found: Current) -> None:
         """Puts a configuration in force, or says why not."""
         try:
-            settings = _settings_of(found)
+            settings = await asyncio.get_running_loop().run_in_executor(None, _settings_of, found)
             await self._apply(settings)
         except FairleadError as error:
             self._refuse(error)

@@ -166,16 +166,20 @@ class Parts:
         Calls under way keep the version that they began with. Raises ConfigurationError, or LedgerUnavailable when the
         new prices cannot be stored; then nothing has changed.
         """
-        secrets = await asyncio.get_running_loop().run_in_executor(None, self._service.secrets.held, settings)
-        version = version_of(settings, self._service.engines, self.version, secrets)
+        # In a thread that shares the interpreter in short turns: many models take long, and calls continue.
+        version, serving = await asyncio.get_running_loop().run_in_executor(None, self._built, settings)
         await self.ledger.add_sheets(version.sheets)
-        serving = serving_from(version, self._recorder, self._attempts)
         # From here on nothing is awaited and nothing fails: one version is in force for everything.
         self.version = version
         self._limits.replace(*limits_of(settings))
         self.probes.replace_schedule(self._schedule(serving))
         self.servings.replace(serving)
         self.health.forget_others(self.servings.deployments())
+
+    def _built(self, settings: Settings) -> tuple[Version, Serving]:
+        secrets = self._service.secrets.held(settings)
+        version = version_of(settings, self._service.engines, self.version, secrets)
+        return version, serving_from(version, self._recorder, self._attempts)
 
     def _in_flight(self) -> dict[str, int]:
         return {name: one.in_flight for name, one in self.health.by_deployment.items()}
