@@ -26,6 +26,16 @@ HEALTHY_SECONDS = 10.0
 TICK_SECONDS = 0.02
 
 
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal that is still there. SIGHUP means that it was closed, or comes
+    from an operator who wants the configuration read again."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class ChildProcess:
     """`run` gives the exit code, in the child; `is_up` says, in the parent, whether it works."""
@@ -47,6 +57,7 @@ class Supervisor:
         self._workers = workers
         self._first = first
         self._stopping = False
+        self._has_terminal = has_terminal()
 
     def run(self, on_up: Callable[[], None], on_stop: Callable[[], None]) -> int:
         """Calls `on_up` once every worker works, `on_stop` before the workers are told to end. Gives the exit code:
@@ -76,7 +87,7 @@ class Supervisor:
             found = signal.sigtimedwait(SIGNALS, 1.0 if told and not waiting else TICK_SECONDS)
             if found is None:
                 continue
-            if found.si_signo == signal.SIGHUP:
+            if found.si_signo == signal.SIGHUP and self._has_terminal == has_terminal():
                 self._tell(self._workers, signal.SIGHUP)
                 continue
             if found.si_signo == signal.SIGCHLD:

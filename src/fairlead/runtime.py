@@ -34,6 +34,7 @@ from fairlead.http.failure_log import FailureLog
 from fairlead.http.listening import bind
 from fairlead.http.memory import release_file_pages, tune_allocator
 from fairlead.http.server import Server
+from fairlead.processes import has_terminal
 from fairlead.settings import Settings, database_url
 from fairlead.store import open_store, reason
 from fairlead.threads import Threads
@@ -136,6 +137,7 @@ class Process:
         loop.set_exception_handler(FailureLog(log).loop_failed)
         loop.set_default_executor(Threads(OTHER_THREADS, "other"))
         parts = Parts(self._service)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up, has_terminal(), parts)
         for (own_host, own_port), private in parts.private.items():
             try:
                 await private.accept_from(bind(own_host, own_port, shared=self._service.workers > 1))
@@ -144,7 +146,6 @@ class Process:
         await listen(parts.server)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, parts.following.reload)
         parts.begin_background()
         # What lives as long as the process is not looked at again.
         gc.collect()
@@ -165,6 +166,13 @@ class Process:
             await asyncio.sleep(0.01)
         await parts.close()
         return 0
+
+    def _hang_up(self, had_terminal: bool, parts: Parts) -> None:
+        """Reads the configuration again, or stops when the terminal was closed that this was started in."""
+        if had_terminal and not has_terminal():
+            self._stopping.set()
+        else:
+            parts.following.reload()
 
 
 # A call to try, by the mode of its model: what stands beside the model.

@@ -6,7 +6,9 @@ import contextlib
 import http.client
 import json
 import os
+import pty
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.conftest import Held, Served, eventually, fairlead, serving
+from tests.e2e.fork_server import environment_of
 
 from fairlead.admin.audit import Actor
 from fairlead.admin.configuration import Submission, apply
@@ -278,6 +281,28 @@ def test_sighup_reads_everything_again(tmp_path: Path, upstream: ScriptedUpstrea
         served.process.send_signal(signal.SIGHUP)
         eventually(lambda: served.output.count("is not a directory") == 2)
         assert price(served) == 1
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_ends_when_its_terminal_is_closed(tmp_path: Path, workers: str) -> None:
+    """SIGHUP means that, too."""
+    command = [sys.executable, "-m", "fairlead", "serve", "--no-engine", "--port", "0", "--data", str(tmp_path / "d")]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execve(sys.executable, [*command, "--workers", workers], environment_of())
+    output = b""
+    while b"How:" not in output or not output.endswith(b"\n"):
+        output += os.read(terminal, 65_536)
+    os.close(terminal)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        found, code = os.waitpid(pid, os.WNOHANG)
+        ended.append(code)
+        return found == pid
+
+    eventually(has_ended)
+    assert os.waitstatus_to_exitcode(ended[-1]) == 0
 
 
 def test_what_needs_a_restart_is_told_by_plan_and_status(tmp_path: Path, upstream: ScriptedUpstream) -> None:
