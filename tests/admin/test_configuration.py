@@ -34,7 +34,7 @@ from fairlead.admin.configuration import (
     take_in,
 )
 from fairlead.admin.keys import change_key, revoke_key
-from fairlead.errors import ConfigurationError, InvalidRequest, NotFound, VersionConflict
+from fairlead.errors import ConfigurationError, Forbidden, InvalidRequest, NotFound, VersionConflict
 from fairlead.store import Store, open_store
 from fairlead.store.configuration import number_in_force, read_version
 from fairlead.store.tables import audit_log, configuration_versions
@@ -206,6 +206,21 @@ def test_each_version_is_in_the_audit_log_without_its_document(store: Store) -> 
     after = json.loads(rows[2].after)
     assert (after["number"], after["restored"], after["digest"]) == (3, 1, digest_of(document("1")))
     assert not [row for row in rows if SECRET in str(row)]
+
+
+@pytest.mark.parametrize("source", ['{ command = ["vault", "read", "one"] }', '{ file = "/run/secrets/one" }'])
+def test_only_somebody_on_the_server_has_files_read_and_commands_run_there(store: Store, source: str) -> None:
+    text = document("1").replace(f'"{SECRET}"', source)
+    by = Submission(ACTOR, on_server=False)
+    with pytest.raises(Forbidden, match="added on the server"):
+        apply(store, text, "f.toml", by)
+    apply(store, text, "f.toml", Submission(ACTOR))
+    assert apply(store, text.replace('output = "1"', 'output = "2"'), "f.toml", by).number == 2
+    with pytest.raises(Forbidden):
+        apply(store, text.replace("one", "two"), "f.toml", by)
+    assert apply(store, document("3"), "f.toml", by).number == 3
+    with pytest.raises(Forbidden):
+        apply(store, text, "f.toml", by)
 
 
 def test_a_file_becomes_the_first_version_once(store: Store) -> None:

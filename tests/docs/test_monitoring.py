@@ -85,6 +85,7 @@ def test_every_gauge_that_an_operator_must_act_on_has_a_rule() -> None:
     text = " ".join(rule["expr"] for rule in rules())
     for name in (
         "fairlead_ready",
+        "fairlead_configuration_refused",
         "fairlead_spool_full",
         "fairlead_spool_set_aside",
         "fairlead_spools_closed",

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -26,7 +26,14 @@ from fairlead.admin.audit import Actor
 from fairlead.admin.masking import is_masked, masked
 from fairlead.admin.planning import Change, Described, Known, changes, gone_models
 from fairlead.catalogue.load import build
-from fairlead.errors import ConfigurationError, FairleadError, InvalidRequest, NotFound, VersionConflict
+from fairlead.errors import (
+    ConfigurationError,
+    FairleadError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    VersionConflict,
+)
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
@@ -142,18 +149,26 @@ def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
 @dataclass(frozen=True, slots=True)
 class Submission:
     """Who adds a version, and why. `author`: the name that the history shows, "": the actor's; `expected`: the number
-    of the newest version, which the plan was made for, None: whichever is the newest now."""
+    of the newest version, which the plan was made for, None: whichever is the newest now. `on_server`: whether
+    it comes from somebody on the server, who may have files read and commands run there for credentials; others only
+    keep those that are in force."""
 
     actor: Actor
     author: str = ""
     comment: str = ""
     expected: int | None = None
+    on_server: bool = True
 
 
 def apply(store: Store, text: str, name: str, by: Submission) -> StoredVersion:
     """Adds a version and puts it in force, in one transaction. Raises ConfigurationError, or VersionConflict when
-    another version was added meanwhile."""
+    another version was added meanwhile, or Forbidden for what only somebody on the server may add."""
     _check(text, name)
+    if not by.on_server and _local_sources(text, name) - _local_sources_in_force(store):
+        raise Forbidden(
+            "The document adds a credential that is read from a file, or printed by a command. Those are added on the "
+            "server, by `fairlead config apply`."
+        )
     return _add(store, "configuration.apply", text, by)
 
 
@@ -302,13 +317,33 @@ def _check(text: str, name: str) -> None:
     described(text, name)
 
 
+def _sources(settings: Settings) -> Iterator[SecretSource]:
+    """Where the secrets of providers come from."""
+    for provider in settings.providers:
+        for one in msgspec.structs.fields(ProviderSettings):
+            value = getattr(provider, one.name)
+            yield from (
+                each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, SecretSource)
+            )
+
+
+def _local_sources(text: str, name: str) -> set[SecretSource]:
+    """Files and commands that credentials come from."""
+    found = _sources(parse_settings(text, name))
+    return {one for one in found if one.command is not None or one.file is not None}
+
+
+def _local_sources_in_force(store: Store) -> set[SecretSource]:
+    found = current(store, file_of_node(store))
+    try:
+        return _local_sources(found.text, found.name)
+    except ConfigurationError:  # of another release
+        return set()
+
+
 def _missing(settings: Settings) -> tuple[str, ...]:
     """Variables that providers name and that are not set here."""
-    named = []
-    for provider in settings.providers:
-        given = (getattr(provider, one.name) for one in msgspec.structs.fields(ProviderSettings))
-        sources = [one for value in given for one in (value if isinstance(value, tuple) else (value,))]
-        named += [one.env for one in sources if isinstance(one, SecretSource) and one.env]
+    named = [one.env for one in _sources(settings) if one.env]
     return tuple(dict.fromkeys(name for name in named if not os.environ.get(name)))
 
 
