@@ -91,7 +91,7 @@ class Messages:
         return {"model": model, "messages": messages, "max_tokens": 100, "stream": stream}
 
     def text(self, whole: Any) -> str:
-        return "".join(block["text"] for block in whole["content"])
+        return "".join(block["text"] for block in whole["content"] if block["type"] == "text")
 
     def finish(self, whole: Any) -> str:
         return {"end_turn": "stop", "tool_use": "tool_calls", "max_tokens": "length"}[whole["stop_reason"]]
@@ -130,7 +130,7 @@ class Responses:
 
     def streamed_finish(self, events: list[Any]) -> str:
         last = events[-1]
-        return self.finish(last["response"]) if last["type"] == "response.completed" else ""
+        return self.finish(last["response"]) if last["type"] in ("response.completed", "response.incomplete") else ""
 
     def errors(self, events: list[Any]) -> list[str]:
         failed = [event["response"]["error"]["message"] for event in events if event["type"] == "response.failed"]
@@ -149,9 +149,10 @@ class Gemini:
 
     def text(self, whole: Any) -> str:
         return "".join(
-            part["text"]
+            part.get("text", "")
             for candidate in whole.get("candidates") or ()
             for part in candidate.get("content", {}).get("parts", ())
+            if not part.get("thought")
         )
 
     def finish(self, whole: Any) -> str:
