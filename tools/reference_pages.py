@@ -62,7 +62,7 @@ def endpoints() -> str:
 
 
 def _key_of(who: str) -> str:
-    return "yes" if who == "key" else "no"
+    return {"key": "yes", "either": "yes, or management", "management": "management"}.get(who, "no")
 
 
 def _anchor(method: str, path: str) -> str:
@@ -90,28 +90,44 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
         parts.append(table(("parameter", "in", "meaning"), rows))
     content = operation.get("requestBody", {}).get("content", {})
     body = content.get("application/json", {})
-    answer = operation["responses"]["200"]["content"].get("application/json", {})
+    success = next(status for status in operation["responses"] if status.startswith("2"))
+    answer = operation["responses"][success]["content"].get("application/json", {})
     form = content.get("multipart/form-data", {}).get("example", {})
-    parts.append(_curl(path, operation, body.get("example"), form))
+    parts.append(_curl(method, path, operation, body.get("example"), form))
     if "example" in answer:
         parts.append(f"```json\n{_pretty(answer['example'])}\n```")
-    failures = sorted(status for status in operation["responses"] if status != "200")
+    failures = sorted(status for status in operation["responses"] if status != success)
     if failures:
         parts.append(f"Errors: {', '.join(failures)} ([error reference](errors.md)).")
     return "\n\n".join(parts)
 
 
-def _curl(path: str, operation: Mapping[str, Any], body: Any, form: Mapping[str, str]) -> str:
+# What stands for an id, by what the path is about.
+IDS = {
+    "/keys/": "key_0123456789ab", "/accounts/": "acc_0123456789ab", "/explain/": "gen_0123456789abcdef",
+    "/management-keys/": "mkey_0123456789ab",
+}  # fmt: skip
+KEYS = {"key": "FAIRLEAD_API_KEY", "managementKey": "FAIRLEAD_MANAGEMENT_KEY"}
+
+
+def _curl(method: str, path: str, operation: Mapping[str, Any], body: Any, form: Mapping[str, str]) -> str:
     is_call = path.startswith(("/v1/receipts", "/v1/generation"))
     if "/responses/" in path:
         path = path.replace("{id}", "resp_0b8f7d2c")
+    for about, shown in IDS.items():
+        if path.startswith("/v1/admin" + about):
+            path = path.replace("{id}", shown)
+    path = path.replace("{hash}", "0" * 64)
     path = path.replace("{id}", "gen_0123456789abcdef" if is_call else "mistral-small-3.2")
     needed = [one for one in operation.get("parameters", ()) if one["in"] == "query" and one.get("required")]
     query = "&".join(f"{one['name']}=gen_0123456789abcdef" for one in needed)
     target = f"http://localhost:8080{path}{'?' + query if query else ''}"
     line = f'curl -s "{target}"' if query else f"curl -s {target}"
-    if operation["security"] == [{"key": []}]:
-        line += ' \\\n  -H "Authorization: Bearer $FAIRLEAD_API_KEY"'
+    if method not in ("GET", "POST") or (method == "POST" and body is None and not form):
+        line = line.replace("curl -s", f"curl -s -X {method}")
+    if operation["security"] and operation["security"][0]:
+        variable = KEYS[next(iter(operation["security"][0]))]
+        line += f' \\\n  -H "Authorization: Bearer ${variable}"'
     if body is not None:
         line += f" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{json.dumps(body)}'"
     for name, value in form.items():

@@ -194,6 +194,17 @@ class VersionConflict(CallerError):
     code = "version_conflict"
 
 
+class IdempotencyConflict(CallerError):
+    """409: the first request with this Idempotency-Key is still in progress; 422: it was another request."""
+
+    status = 409
+    code = "idempotency_conflict"
+
+    def __init__(self, message: str, *, status: int = 409) -> None:
+        super().__init__(message, retry_after_seconds=1 if status == 409 else None)
+        self.status = status
+
+
 class RequestTooLarge(CallerError):
     status = 413
     code = "request_too_large"
@@ -394,6 +405,10 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     ),
     "method_not_allowed": Explanation(
         "The path does not support this method; `Allow` lists those it supports.", "Use a listed method."
+    ),
+    "idempotency_conflict": Explanation(
+        "409: the first request with this `Idempotency-Key` is still in progress. 422: it was another request.",
+        "409: retry after `Retry-After`. 422: use a new key for each request.",
     ),
     "websocket_not_supported": Explanation(
         "The request asks for a WebSocket. Clients that try one first (Codex) fall back to HTTP.",

@@ -52,7 +52,7 @@ def echoing(ring: KeyRing) -> Iterator[Running]:
         return None
 
     dispatch = Dispatch({"/v1/echo": {"POST": echo}}, {}, echo)
-    admit = Admission(["/v1/echo"], ring, DoorFinder())
+    admit = Admission(["/v1/echo"], ring, DoorFinder(), lambda _request: False)
     with running(dispatch, on_error=dispatch.answer_error, admit=admit) as server:
         yield server
 

@@ -286,6 +286,7 @@ def environment_of(document: Document, place: Place, work: Path) -> dict[str, st
         "PYTHONPATH": str(ROOT / "src"),
         "FAIRLEAD_PURE": os.environ.get("FAIRLEAD_PURE", ""),
         "FAIRLEAD_API_KEY": key,
+        "FAIRLEAD_MANAGEMENT_KEY": "fl-mgmt-none",
         "FAIRLEAD_DATA": str(data),
         "OPENAI_API_KEY": key,
         "OPENAI_BASE_URL": f"{url}/v1",

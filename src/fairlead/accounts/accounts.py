@@ -91,6 +91,16 @@ def list_accounts(connection: Connection) -> list[AccountInfo]:
     return [_info(row) for row in rows]
 
 
+def page_of_accounts(connection: Connection, limit: int, after: str | None, only: str | None) -> list[AccountInfo]:
+    """So many accounts in the order of their ids; `after`: those behind this one; `only`: this one alone."""
+    statement = select(accounts).order_by(accounts.c.id).limit(limit)
+    if after is not None:
+        statement = statement.where(accounts.c.id > after)
+    if only is not None:
+        statement = statement.where(accounts.c.id == only)
+    return [_info(row) for row in connection.execute(statement)]
+
+
 def _info(row: Any) -> AccountInfo:
     budgets = budgets_from_json(f"account/{row.id}", row.budgets)
     limits = None if row.limits is None else msgspec.json.decode(row.limits, type=OwnLimits)

@@ -136,6 +136,32 @@ def list_keys(store: Store) -> list[KeyInfo]:
     return [_info(row) for row in rows]
 
 
+def page_of_keys(
+    connection: Connection,
+    limit: int,
+    after: str | None,
+    account_id: str | None,
+    *,
+    offset: int,
+    disabled: bool,
+    revoked: bool,
+    expired: bool,
+) -> list[KeyInfo]:
+    """See `admin.keys.page_of_keys`."""
+    statement = select(api_keys).order_by(api_keys.c.id).limit(limit).offset(offset)
+    if after is not None:
+        statement = statement.where(api_keys.c.id > after)
+    if account_id is not None:
+        statement = statement.where(api_keys.c.account_id == account_id)
+    if not disabled:
+        statement = statement.where(api_keys.c.disabled_at.is_(None))
+    if not revoked:
+        statement = statement.where(api_keys.c.revoked_at.is_(None))
+    if not expired:
+        statement = statement.where(api_keys.c.expires_at.is_(None) | (api_keys.c.expires_at > int(time.time())))
+    return [_info(row) for row in connection.execute(statement)]
+
+
 def key_info(connection: Connection, key_id: str) -> KeyInfo | None:
     """The key with this id; None when there is none."""
     row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).first()

@@ -55,6 +55,12 @@ def list_accounts(store: Store) -> list[AccountInfo]:
         return accounts.list_accounts(connection)
 
 
+def page_of_accounts(store: Store, limit: int, after: str | None = None, only: str | None = None) -> list[AccountInfo]:
+    """So many accounts, by their ids; `after`: those behind this one; `only`: this one alone."""
+    with store.read() as connection:
+        return accounts.page_of_accounts(connection, limit, after, only)
+
+
 def account_entry(account: AccountInfo) -> dict[str, Any]:
     """An account as JSON documents show it. Times in seconds since 1970, amounts as decimal dollars."""
     return {

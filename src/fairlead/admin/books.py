@@ -44,6 +44,21 @@ def explain(store: Store, generation_id: str) -> dict[str, Any] | None:
         return explained(None if body is None else decode(body), decision(connection, generation_id))
 
 
+def account_of_call(store: Store, generation_id: str) -> str | None:
+    """Whose call it was; None when there is no record of it."""
+    with store.read() as connection:
+        body = bodies_of(connection, [generation_id]).get(generation_id)
+    return None if body is None else decode(body).account
+
+
+def page_of_usage(
+    store: Store, limit: int, after: int, account_id: str | None = None, session: str | None = None
+) -> list[tuple[int, dict[str, Any]]]:
+    """So many usage records behind this number, with theirs, in the order in which they were stored."""
+    with store.read() as connection:
+        return export.page(connection, limit, after, account_id, session)
+
+
 class UsageRange(NamedTuple):
     """Milliseconds since 1970; `until` is not included, None: no end. `account_id`, `session`: None for all."""
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from fairlead.accounts.accounts import AccountInfo, account_info, list_accounts
-from fairlead.admin.accounts import check_prepaid
+from fairlead.admin.accounts import check_prepaid, page_of_accounts
 from fairlead.admin.audit import Actor, record
 from fairlead.ledger import credit, funds
 from fairlead.ledger.credit import Refunded
@@ -90,6 +90,16 @@ def balances(store: Store, account_id: str | None = None) -> list[AccountBalance
     """Of one account or of all. Raises ConfigurationError when there is no such account."""
     with store.read() as connection:
         found = [account_info(connection, account_id)] if account_id else list_accounts(connection)
-        return [
-            AccountBalance(one, funds.balance(connection, credit_scope(one.id)) or Balance(0, 0, 0)) for one in found
-        ]
+        return _balances(connection, found)
+
+
+def page_of_balances(
+    store: Store, limit: int, after: str | None = None, account_id: str | None = None
+) -> list[AccountBalance]:
+    """So many accounts, by their ids; `after`: those behind this one; `account_id`: this one alone."""
+    with store.read() as connection:
+        return _balances(connection, page_of_accounts(store, limit, after, account_id))
+
+
+def _balances(connection: Connection, found: list[AccountInfo]) -> list[AccountBalance]:
+    return [AccountBalance(one, funds.balance(connection, credit_scope(one.id)) or Balance(0, 0, 0)) for one in found]

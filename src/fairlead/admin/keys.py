@@ -155,6 +155,25 @@ def list_keys(store: Store) -> list[KeyInfo]:
     return keys.list_keys(store)
 
 
+def page_of_keys(
+    store: Store,
+    limit: int,
+    after: str | None = None,
+    account_id: str | None = None,
+    *,
+    offset: int = 0,
+    disabled: bool = True,
+    revoked: bool = True,
+    expired: bool = True,
+) -> list[KeyInfo]:
+    """So many keys, by their ids; `after`: those behind this one; `offset`: without the first ones. Those that are
+    disabled, revoked or expired only where the caller wants them."""
+    with store.read() as connection:
+        return keys.page_of_keys(
+            connection, limit, after, account_id, offset=offset, disabled=disabled, revoked=revoked, expired=expired
+        )
+
+
 def key_entry(key: KeyInfo) -> dict[str, Any]:
     """A key as JSON documents show it. Times in seconds since 1970, amounts as decimal dollars."""
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from fairlead.accounts.key_ring import KeyRing
@@ -18,22 +18,26 @@ UNKNOWN_BODY_BYTES: Final = 65_536
 class Admission:
     """True for a POST to one of `paths` with a key that is in force: only such a body is worth its memory, or a
     `100 Continue`. So is one with a key that is in the database as far as this process can say, while it is looked up,
-    and a short one with a key that may be new. Any other request is answered without its body. `paths` may end with a
+    and a short one with a key that may be new. Any other request is answered without its body,
+    unless `others` says so. `paths` may end with a
     member in braces."""
 
-    __slots__ = ("_doors", "_keys", "_paths", "_prefixes")
+    __slots__ = ("_doors", "_keys", "_others", "_paths", "_prefixes")
 
-    def __init__(self, paths: Iterable[str], keys: KeyRing, doors: DoorFinder) -> None:
+    def __init__(
+        self, paths: Iterable[str], keys: KeyRing, doors: DoorFinder, others: Callable[[Request], bool]
+    ) -> None:
         listed = tuple(paths)
         self._paths = frozenset(path for path in listed if "{" not in path)
         self._prefixes = tuple(path.partition("{")[0] for path in listed if "{" in path)
         self._keys = keys
         self._doors = doors
+        self._others = others
 
     def __call__(self, request: Request) -> bool:
         path = request.path
         if request.method != "POST" or (path not in self._paths and not path.startswith(self._prefixes)):
-            return False
+            return self._others(request)
         try:
             identify(request, self._keys, self._doors.at(path))
         except UnknownKey as error:

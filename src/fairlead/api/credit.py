@@ -26,6 +26,19 @@ JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\
 _RESETS = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
+# Members of OpenRouter's that say the same of every key here.
+_OPENROUTER: dict[str, Any] = {
+    "byok_usage": 0, "byok_usage_daily": 0, "byok_usage_weekly": 0, "byok_usage_monthly": 0,
+    "include_byok_in_limit": False, "creator_user_id": None, "organization_id": None,
+    "allowed_data_regions": ["global"], "effective_budget": None,
+    "free_model_daily_requests": {"limit": 0, "remaining": 0, "used": 0},
+    "rate_limit": {"requests": -1, "interval": "10s", "note": "Deprecated: see rate_limits."},
+}  # fmt: skip
+
+
+_BUDGET: dict[str, Any] = {"guardrail_id": None, "include_byok": False, "resets_at": None}
+
+
 class _Redeem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: str
 
@@ -77,19 +90,31 @@ class Credit:
                         "limit_usd": dollars(most),
                         "used_usd": dollars(held.spent),
                         "remaining_usd": dollars(most - held.spent),
+                        "spend_usd": dollars(held.spent),
+                        "reset_interval": _RESETS.get(scope.name.split("/")[2]),
+                        "budget_id": scope.name,
+                        **_BUDGET,
                     }
                 )
+        used = await self._ledger.key_usage(caller.key_id)
         limited = caller.limited
         remaining, limit, name = least or (None, None, "")
         data: dict[str, Any] = {
             "label": caller.name,
             "usage": charged / 1e12,
             "usage_usd": dollars(charged),
+            "usage_daily": used.day / 1e12,
+            "usage_weekly": used.week / 1e12,
+            "usage_monthly": used.month / 1e12,
             "limit": None if limit is None else limit / 1e12,
             "limit_reset": _RESETS.get(name.split("/")[2] if name.count("/") > 1 else ""),
             "limit_remaining": None if remaining is None else remaining / 1e12,
             "limit_remaining_usd": None if remaining is None else dollars(remaining),
             "is_free_tier": False,
+            "is_management_key": False,
+            "is_provisioning_key": False,
+            "workspace_id": caller.account_id,
+            **_OPENROUTER,
             "account": caller.account_id,
             "key": caller.key_id,
             "budgets": budgets,

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fairlead.accounts.key_ring import KeyRing
+from fairlead.accounts.management_keys import is_management_key
 from fairlead.api.auth import identify
 from fairlead.api.litellm import litellm_info
 from fairlead.catalogue.snapshot import Model, Snapshot
@@ -91,7 +92,10 @@ class Models:
 
     def allowed(self, request: Request, door: Door) -> frozenset[str] | None:
         """The models of the key that came with the request; None: all. Raises Unauthenticated or Forbidden."""
-        return None if door.credential(request) is None else identify(request, self._keys, door).caller.models
+        key = door.credential(request)
+        if key is None or is_management_key(key):
+            return None
+        return identify(request, self._keys, door).caller.models
 
     def _listed(self, request: Request) -> bytes:
         allowed = self.allowed(request, DEFAULT_DOOR)

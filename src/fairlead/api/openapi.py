@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fairlead import __version__
+from fairlead.api.management.table import ACTIONS
 from fairlead.api.routes import Route
 from fairlead.doors.table import DOORS
 from fairlead.http.request import Request, Response
@@ -299,7 +300,12 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "An API key of this gateway."}
+                "key": {"type": "http", "scheme": "bearer", "description": "An API key of this gateway."},
+                "managementKey": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A management key of this gateway: `fairlead management-keys create`.",
+                },
             },
         },
     }
@@ -313,7 +319,9 @@ def _operation(row: Route) -> dict[str, Any]:
             "in": "path",
             "required": True,
             "schema": {"type": "string"},
-            "description": "The id of a model (it may contain slashes), of a call or of a response.",
+            "description": "The SHA-256 of a key, in hexadecimal digits."
+            if name == "hash"
+            else "The id of a model (it may contain slashes), of a call, a response, a key or an account.",
         }
         for name in members
     ] + [
@@ -331,9 +339,9 @@ def _operation(row: Route) -> dict[str, Any]:
     content[row.media_type] |= _example(example, "response")
     if row.streams:
         content["text/event-stream"] = {"schema": {"type": "string"}}
-    responses: dict[str, Any] = {"200": {"description": "Success.", "content": content}}
+    responses: dict[str, Any] = {str(row.status): {"description": "Success.", "content": content}}
     for status in sorted(
-        {*((401,) if row.who == "key" else ()), *((401, 403) if row.takes_key else ()), *row.statuses}
+        {*(() if row.who == "anyone" else (401,)), *((401, 403) if row.takes_key else ()), *row.statuses}
     ):
         responses[str(status)] = {
             "description": "An error: what went wrong, and the next step.",
@@ -344,10 +352,13 @@ def _operation(row: Route) -> dict[str, Any]:
         "summary": row.summary,
         "tags": [row.tag],
         "responses": responses,
-        "security": [{"key": []}] if row.who == "key" else [{}, {"key": []}] if row.takes_key else [],
+        "security": _security(row),
     }
-    if row.details:
-        found["description"] = row.details
+    details = row.details
+    if row.scope and row.who != "anyone":
+        details = f"{details} A management key needs the scope `{row.scope}`.".strip()
+    if details:
+        found["description"] = details
     if parameters:
         found["parameters"] = parameters
     if row.body:
@@ -376,6 +387,14 @@ def examples() -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
+def _security(row: Route) -> list[dict[str, list[str]]]:
+    keys: list[dict[str, list[str]]] = [{"key": []}]
+    if row.who in ("management", "either"):
+        own: list[dict[str, list[str]]] = [{"managementKey": []}]
+        return own if row.who == "management" else [*keys, *own]
+    return keys if row.who == "key" else [{}, *keys] if row.takes_key else []
+
+
 def _example(example: Mapping[str, Any], side: str) -> dict[str, Any]:
     return {"example": example[side]} if side in example else {}
 
@@ -387,7 +406,8 @@ def _reference(name: str) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     names = list(PARAMETERS)
     types = [PARAMETERS[name].decoder.type for name in names]
-    found, parts = msgspec.json.schema_components([*types, ModelList, ModelEntry], ref_template=REFERENCE)
+    bodies = [action.body for action in ACTIONS if action.body is not None]
+    found, parts = msgspec.json.schema_components([*types, ModelList, ModelEntry, *bodies], ref_template=REFERENCE)
     properties: dict[str, Any] = {
         "model": {
             "type": "string",

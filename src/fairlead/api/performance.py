@@ -5,7 +5,7 @@ Public like the catalogue, and cheap to ask for: the cache computes each figure 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -79,6 +79,21 @@ class Performances:
         body = msgspec.json.encode({"data": self._endpoints(model, half_hour, day)})
         _send(request, response, b'"%b"' % blake2b(body, digest_size=12).hexdigest().encode(), body)
 
+    async def zero_retention(self, request: Request, response: Response) -> None:
+        """The deployments whose provider keeps nothing, as the operator's configuration says."""
+        found = []
+        try:
+            for model in self._servings.now.snapshot.models.values():
+                kept = [one for one in model.deployments if one.keeps_data is False]
+                if kept:
+                    half_hour = (await self._cache.performance(model.id, "30m")).value
+                    day = (await self._cache.performance(model.id, "24h")).value
+                    found += _all_endpoints(model, kept, half_hour, day)
+        except SQLAlchemyError as error:
+            raise _unreadable() from error
+        body = msgspec.json.encode({"data": found})
+        _send(request, response, b'"%b"' % blake2b(body, digest_size=12).hexdigest().encode(), body)
+
     def _model(self, model_id: str) -> Model:
         model = self._servings.now.snapshot.models.get(model_id)
         if model is None:
@@ -89,8 +104,6 @@ class Performances:
 
     def _endpoints(self, model: Model, half_hour: Performance, day: Performance) -> dict[str, Any]:
         obstacle = self._obstacle(model.id)
-        recent = {one.deployment: one.traffic for one in half_hour.deployments}
-        daily = {one.deployment: one.traffic for one in day.deployments}
         return {
             "id": model.id,
             "name": model.name,
@@ -102,16 +115,22 @@ class Performances:
                 "output_modalities": model.output_modalities,
             },
             "status": "available" if obstacle is None else "unavailable",
-            "endpoints": [
-                _endpoint(model, deployment, recent.get(deployment.id), daily.get(deployment.id))
-                for deployment in model.deployments
-            ],
+            "endpoints": _all_endpoints(model, model.deployments, half_hour, day),
         }
+
+
+def _all_endpoints(
+    model: Model, deployments: Iterable[Deployment], half_hour: Performance, day: Performance
+) -> list[dict[str, Any]]:
+    recent = {one.deployment: one.traffic for one in half_hour.deployments}
+    daily = {one.deployment: one.traffic for one in day.deployments}
+    return [_endpoint(model, one, recent.get(one.id), daily.get(one.id)) for one in deployments]
 
 
 def _endpoint(model: Model, deployment: Deployment, recent: Figures | None, daily: Figures | None) -> dict[str, Any]:
     rates = deployment.sheet.price.rates
     context, output = limits(model, deployment)
+    parameters = [name for name in model.parameters if deployment.parameters is None or name in deployment.parameters]
     return {
         "name": f"{deployment.provider} | {model.name}",
         "model_id": model.id,
@@ -127,9 +146,14 @@ def _endpoint(model: Model, deployment: Deployment, recent: Figures | None, dail
             "request": Picodollars(rates.request).per_token(),
             "input_cache_read": Picodollars(rates.cached_input).per_token(),
         },
-        "supported_parameters": [
-            name for name in model.parameters if deployment.parameters is None or name in deployment.parameters
-        ],
+        "supported_parameters": parameters,
+        "max_prompt_tokens": None,
+        "native_tools": {},
+        "service_tier": None,
+        "supports_diarization": False,
+        "supports_implicit_caching": model.facts.get("capability.prompt_caching").value is True,
+        "supports_tool_choice": dict.fromkeys(("auto", "function", "none", "required"), "tool_choice" in parameters),
+        "uptime_last_5m": None,
         "uptime_last_30m": _percent(recent),
         "uptime_last_1d": _percent(daily),
         "latency_last_30m": _first_token(recent),

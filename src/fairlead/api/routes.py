@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fairlead.accounts.key_ring import KeyRing
+from fairlead.accounts.management_keys import is_management_key
 from fairlead.api.auth import authenticate, authenticate_if_sent
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes
 from fairlead.api.health import HealthChecks
+from fairlead.api.management.endpoint import Management, credential_of
+from fairlead.api.management.table import ACTIONS
 from fairlead.api.models import DoorModels, Models
+from fairlead.api.openrouter import OpenRouterLists
 from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
 from fairlead.api.stored import StoredResponses
@@ -45,6 +49,8 @@ class Endpoints:
     openapi: Endpoint
     metrics: Endpoint | None
     stored: StoredResponses
+    management: Management
+    openrouter: OpenRouterLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Route:
     """A method of a path. A path ends with at most one member in braces, whose value may hold slashes; routes that go
     on behind it share its endpoint.
 
+    `who`: anyone, a caller with a key, a management key with `scope`, or either of the two.
     `summary`: one sentence, `details`: what else a caller should know; both are Markdown in the documentation.
     `body` and `answer`: the name of a schema in `openapi.SCHEMAS`, or ""; `query`: names with what they mean,
     `optional` when none of them is needed; `streams`: it may answer with server-sent events; `statuses`: besides 200,
@@ -61,7 +68,7 @@ class Route:
     method: str
     path: str
     endpoint: Callable[[Endpoints], Endpoint | None]
-    who: Literal["anyone", "key"]
+    who: Literal["anyone", "key", "management", "either"]
     tag: str
     summary: str
     details: str = ""
@@ -72,6 +79,8 @@ class Route:
     optional: bool = False
     streams: bool = False
     statuses: tuple[int, ...] = ()
+    scope: str = ""  # of a management key
+    status: int = 200  # of success
 
     @property
     def takes_key(self) -> bool:
@@ -83,7 +92,9 @@ def unless_bad_key(endpoint: Endpoint, keys: KeyRing) -> Endpoint:
     """Refuses a key that is unknown, has ended, or may not be used from the caller's network."""
 
     def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
-        authenticate_if_sent(request, keys)
+        key = credential_of(request)
+        if key is None or not is_management_key(key):  # its owner sees here what anyone sees
+            authenticate_if_sent(request, keys)
         return endpoint(request, response)
 
     return answer
@@ -95,6 +106,17 @@ def known_first(endpoint: Endpoint, keys: KeyRing) -> Endpoint:
     def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
         authenticate(request, keys)
         return endpoint(request, response)
+
+    return answer
+
+
+def either(endpoint: Endpoint, management: Management) -> Endpoint:
+    """What a key for calls and a management key may both ask for."""
+
+    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
+        key = credential_of(request)
+        found = management if key is not None and is_management_key(key) else endpoint
+        return found(request, response)
 
     return answer
 
@@ -150,6 +172,23 @@ ROUTES: tuple[Route, ...] = (
         "Limits, capabilities and prices per token, for clients that were made for LiteLLM.",
     ),
     Route(
+        "GET", "/v1/models/count", lambda to: to.openrouter.count, "anyone", "Models", "Count the models.",
+        "In OpenRouter's format. A key that is restricted to certain models counts only those.",
+    ),
+    Route(
+        "GET", "/v1/models/user", lambda to: to.models.list, "key", "Models", "List the models that the key may call.",
+        "The same entries as `GET /v1/models`.", answer="ModelList",
+    ),
+    Route(
+        "GET", "/v1/endpoints/zdr", lambda to: to.performance.zero_retention, "anyone", "Models",
+        "List the deployments whose provider keeps nothing.",
+        "Those of providers with `keeps_data = false`, in OpenRouter's format.", statuses=(503,),
+    ),
+    Route(
+        "GET", "/v1/providers", lambda to: to.openrouter.providers, "anyone", "Models",
+        "List the providers that serve models here.", "In OpenRouter's format.",
+    ),
+    Route(
         "GET", "/v1/models/{id}", _model, "anyone", "Models", "Retrieve a model.", answer="ModelEntry", statuses=(404,)
     ),
     Route(
@@ -180,13 +219,15 @@ ROUTES: tuple[Route, ...] = (
         statuses=(404,),
     ),
     Route(
-        "GET", "/v1/key", lambda to: to.credit.key, "key", "Billing",
+        "GET", "/v1/key", lambda to: to.credit.key, "either", "Billing",
         "Retrieve the usage and the limits of the key.",
-        "limit, limit_remaining and limit_reset describe the budget, or the credit, with the least left.",
+        "limit, limit_remaining and limit_reset describe the budget, or the credit, with the least left. A management "
+        "key has neither.", scope="read",
     ),
     Route(
-        "GET", "/v1/credits", lambda to: to.credit.credits, "key", "Billing",
+        "GET", "/v1/credits", lambda to: to.credit.credits, "either", "Billing",
         "Retrieve the credit of the account: granted, used and remaining.",
+        "With a management key: of all prepaid accounts, or of the one that it is confined to.", scope="read",
     ),
     Route(
         "POST", "/v1/credits/redeem", lambda to: to.credit.redeem, "key", "Billing",
@@ -267,8 +308,29 @@ def _call(name: str, endpoints: Endpoints) -> Endpoint:
     return endpoints.calls[name]
 
 
+def management_routes() -> Iterator[Route]:
+    """The routes of the management API, from the table of actions."""
+    for action in ACTIONS:
+        if action.listed:
+            yield Route(
+                action.method, action.path, _management, _WHO[action.open_to], action.tag, action.summary,
+                action.details, body="" if action.body is None else action.body.__name__, query=action.query,
+                optional=True, statuses=(400, 403, 404) if action.method == "GET" else (400, 403, 404, 409, 413, 422),
+                scope=action.scope, status=action.status,
+            )  # fmt: skip
+
+
+_WHO: Final[Mapping[str, Literal["anyone", "management", "either"]]] = {
+    "": "management", "caller": "either", "anyone": "anyone",
+}  # fmt: skip
+
+
+def _management(endpoints: Endpoints) -> Endpoint:
+    return endpoints.management
+
+
 def all_routes() -> list[Route]:
-    return [*call_routes(), *count_routes(), *model_routes(), *ROUTES]
+    return [*call_routes(), *count_routes(), *model_routes(), *ROUTES, *management_routes()]
 
 
 def served(endpoints: Endpoints) -> list[Route]:
@@ -277,9 +339,10 @@ def served(endpoints: Endpoints) -> list[Route]:
 
 
 def with_body(routes: Iterable[Route]) -> Iterator[str]:
-    """The paths that take a body. All of them need a key: a body is read only for a caller who is known."""
+    """The paths that take a body, without those of management, which decides for itself. All of them need a key: a body
+    is read only for a caller who is known."""
     for route in routes:
-        if route.method == "POST" and route.body:
+        if route.method == "POST" and route.body and route.endpoint is not _management:
             assert route.who == "key", f"{route.path} would read the bodies of strangers"
             yield route.path
             if route.path.startswith(DATA_PLANE_PREFIX):
@@ -327,7 +390,11 @@ def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tupl
     for route in routes:
         endpoint = route.endpoint(endpoints)
         assert endpoint is not None
-        if route.takes_key:
+        if route.endpoint is _management:
+            pass  # finds out by itself who calls
+        elif route.who == "either":
+            endpoint = either(known_first(endpoint, keys), endpoints.management)
+        elif route.takes_key:
             endpoint = unless_bad_key(endpoint, keys)
         elif route.who == "key" and route in ROUTES:
             endpoint = known_first(endpoint, keys)

@@ -17,9 +17,12 @@ from fairlead.api.count_tokens import CountTokens
 from fairlead.api.credit import Credit
 from fairlead.api.dispatch import Dispatch, Endpoint, Routes
 from fairlead.api.health import HealthChecks
+from fairlead.api.management.endpoint import Management
+from fairlead.api.management.table import ACTIONS
 from fairlead.api.metrics import Metrics
 from fairlead.api.models import DoorModels, Models
 from fairlead.api.openapi import OpenApi
+from fairlead.api.openrouter import OpenRouterLists
 from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
@@ -30,6 +33,7 @@ from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.compose.credential_watch import CredentialWatch
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
+from fairlead.compose.live import LiveDeployments
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import LazySite, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
@@ -281,6 +285,8 @@ class Parts:
         models = Models(servings, self.keys)
         lists = {name: DoorModels(models, row) for name, row in DOORS.items() if row.models is not None}
         routes: list[Route] = []
+        live = LiveDeployments(servings, health)
+        management = Management(ACTIONS, service.store, self.keys, self.ledger, live)
         endpoints = Endpoints(
             calls=self._calls(),
             counts=self._counts(),
@@ -296,6 +302,8 @@ class Parts:
             openapi=OpenApi(routes),
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
             stored=StoredResponses(self._archive, self._responding, self.keys),
+            management=management,
+            openrouter=OpenRouterLists(servings, models),
         )
         routes += served(endpoints)
         doors = DoorFinder(DOORS.values())
@@ -312,7 +320,7 @@ class Parts:
             refuse=dispatch.refusal,
             on_error=dispatch.answer_error,
             tls=service.tls,
-            admit=Admission(with_body(routes), self.keys, doors),
+            admit=Admission(with_body(routes), self.keys, doors, management.admits),
             uploads=Uploads(
                 service.store.directory,
                 [path for row in DOORS.values() if row.uploads for path in row.paths],

@@ -55,6 +55,20 @@ def rows(
             yield _row(decode(row.body))
 
 
+def page(
+    connection: Connection, limit: int, after: int, account_id: str | None = None, session: str | None = None
+) -> list[tuple[int, dict[str, Any]]]:
+    """So many records behind this number, with theirs, in the order in which they were stored."""
+    wanted = select(usage_records.c.number, usage_records.c.body).where(usage_records.c.number > after)
+    if account_id is not None:
+        wanted = wanted.where(usage_records.c.account_id == account_id)
+    if session is not None:
+        named = select(call_sessions.c.record_id).where(call_sessions.c.session == session)
+        wanted = wanted.where(usage_records.c.id.in_(named))
+    rows = connection.execute(wanted.order_by(usage_records.c.number).limit(limit))
+    return [(row.number, _row(decode(row.body))) for row in rows]
+
+
 def _row(record: UsageRecord) -> dict[str, Any]:
     amounts = {"charged": record.price, "waived": record.shortfall, "cost": record.cost, "hold": record.hold}
     row: dict[str, Any] = {

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +26,7 @@ from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.settled import Settled
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Position, Reader, Spool
 from fairlead.ledger.unreadable import Unreadable
+from fairlead.ledger.usage_days import KeyUsage, add_up, usage_of_keys
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
@@ -45,6 +47,8 @@ UNSAFE_SECONDS = 5.0
 ADOPT_TURNS = 8
 # How long somebody who asks for a record waits for another worker to store it.
 FIND_SECONDS = 1.0
+# Usage by day is added up at most this often for callers: one who asks again and again must not delay charges.
+USAGE_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 # What may keep records out of the database; they stay in the spool.
 TROUBLE = (SQLAlchemyError, OSError)
@@ -99,6 +103,7 @@ class Ledger:
         self._trouble: str | None = None
         self._closed: dict[str, str] = {}
         self._probe_at = 0.0
+        self._usage_at = 0.0
         self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
 
@@ -360,6 +365,17 @@ class Ledger:
         def read(connection: Connection) -> tuple[int, dict[str, Balance]]:
             found = {scope: balance(connection, scope) for scope in scopes}
             return charged(connection, account, key), {name: held for name, held in found.items() if held is not None}
+
+        return await self._in_thread(self._store.read, read)
+
+    async def key_usage(self, key_id: str) -> KeyUsage:
+        """What a key has used today, this week and this month; up to USAGE_SECONDS old. Raises LedgerUnavailable."""
+
+        def read(connection: Connection) -> KeyUsage:
+            if time.monotonic() > self._usage_at:
+                add_up(self._store)
+                self._usage_at = time.monotonic() + USAGE_SECONDS
+            return usage_of_keys(connection, [key_id], datetime.now(UTC).date()).get(key_id, KeyUsage())
 
         return await self._in_thread(self._store.read, read)
 

@@ -90,6 +90,15 @@ def _lines(schedule: Schedule, record: UsageRecord) -> list[dict[str, Any]]:
     ]
 
 
+# Members of OpenRouter's that are not kept here, or have no meaning here.
+_NOT_KEPT = (
+    "api_type", "app_id", "http_referer", "moderation_latency", "native_tokens_completion_images", "num_fetches",
+    "num_input_audio_prompt", "num_media_completion", "num_media_prompt", "num_search_results", "preset_id",
+    "request_id", "response_cache_source_id", "router", "service_tier", "user_agent", "web_search_engine",
+    "workspace_id",
+)  # fmt: skip
+
+
 def generation(record: UsageRecord) -> dict[str, Any]:
     """OpenRouter's shape of `GET /generation`. Source: its API reference."""
     tokens = record.tokens
@@ -122,4 +131,18 @@ def generation(record: UsageRecord) -> dict[str, Any]:
         "usage_state": record.state,
         "session_id": record.session or None,
         "external_user": record.user or None,
+        "provider_responses": [
+            {
+                "provider_name": attempt.deployment.partition("/")[0] or None,
+                "endpoint_id": attempt.deployment,
+                "status": 200 if attempt.outcome == "served" else None,
+                "outcome": attempt.outcome,
+                "latency": attempt.milliseconds,
+                "is_byok": False,
+            }
+            for attempt in record.attempts
+        ],
+        "data_region": "global",
+        "origin": "",
+        **dict.fromkeys(_NOT_KEPT),
     }

@@ -390,6 +390,7 @@ usage_days = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("charged", BigInteger, nullable=False),  # picodollars
+    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
     Index("usage_days_key", "key_id", "day"),
 )
 

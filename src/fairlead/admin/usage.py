@@ -1,0 +1,77 @@
+"""What keys and accounts have used: for lists of keys, and by day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+
+from fairlead.accounts.accounts import Budget
+from fairlead.accounts.keys import KeyInfo
+from fairlead.ledger.usage_days import KeyUsage, usage_of_keys
+from fairlead.store import Store
+from fairlead.store.tables import accounts, charges, funds
+
+
+class KeyState(NamedTuple):
+    """A key and what it has used, in picodollars. `budget`: that with the least left, and `remaining` of it."""
+
+    key: KeyInfo
+    charged: int
+    usage: KeyUsage
+    budget: Budget | None
+    remaining: int
+
+
+def key_states(store: Store, found: Sequence[KeyInfo]) -> list[KeyState]:
+    """In the same order. Usage by day is as fresh as `ledger.usage_days.add_up` has made it."""
+    today = datetime.now(UTC).date()
+    ids = [key.id for key in found]
+    with store.read() as connection:
+        charged = dict(
+            connection.execute(
+                select(charges.c.key_id, func.sum(charges.c.charged))
+                .where(charges.c.key_id.in_(ids), charges.c.account_id.in_([key.account_id for key in found]))
+                .group_by(charges.c.key_id)
+            )
+            .tuples()
+            .all()
+        )
+        spent = _spent(connection, [budget.scope(today) for key in found for budget in key.budgets])
+        usage = usage_of_keys(connection, ids, today)
+    states = []
+    for key in found:
+        left = [(one.picodollars - spent.get(one.scope(today), 0), one) for one in key.budgets]
+        remaining, budget = min(left, key=lambda pair: pair[0]) if left else (0, None)
+        states.append(KeyState(key, int(charged.get(key.id, 0)), usage.get(key.id, KeyUsage()), budget, remaining))
+    return states
+
+
+class Credits(NamedTuple):
+    """Picodollars."""
+
+    granted: int
+    charged: int
+
+
+def credits_of(store: Store, account_id: str | None = None) -> Credits:
+    """What prepaid accounts were granted, and what all accounts were charged; or of one account."""
+    granted = select(func.coalesce(func.sum(funds.c.granted), 0)).select_from(
+        funds.join(accounts, funds.c.scope == "account/" + accounts.c.id)
+    )
+    charged = select(func.coalesce(func.sum(charges.c.charged), 0))
+    if account_id is not None:
+        granted = granted.where(accounts.c.id == account_id)
+        charged = charged.where(charges.c.account_id == account_id)
+    with store.read() as connection:
+        return Credits(
+            int(connection.execute(granted.where(accounts.c.prepaid)).scalar_one()),
+            int(connection.execute(charged).scalar_one()),
+        )
+
+
+def _spent(connection: Connection, scopes: list[str]) -> dict[str, int]:
+    rows = connection.execute(select(funds.c.scope, funds.c.spent).where(funds.c.scope.in_(scopes)))
+    return {scope: int(spent) for scope, spent in rows.tuples()}

@@ -1,0 +1,63 @@
+"""Everything that the command line can do, the API can do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairlead.api.routes import all_routes
+from fairlead.cli.main import cli
+
+# The command and the route that does the same.
+SAME: Final = {
+    "accounts create": "POST /v1/admin/accounts",
+    "accounts list": "GET /v1/admin/accounts",
+    "accounts set": "PATCH /v1/admin/accounts/{id}",
+    "audit export": "GET /v1/admin/audit",
+    "audit list": "GET /v1/admin/audit",
+    "credit balance": "GET /v1/admin/balances",
+    "credit codes": "POST /v1/admin/codes",
+    "credit grant": "POST /v1/admin/grants",
+    "credit redeem": "POST /v1/admin/codes/redeem",
+    "credit refund": "POST /v1/admin/refunds",
+    "credit withdraw": "POST /v1/admin/withdrawals",
+    "explain": "GET /v1/admin/explain/{id}",
+    "keys create": "POST /v1/admin/keys",
+    "keys list": "GET /v1/admin/keys",
+    "keys revoke": "DELETE /v1/admin/keys/{id}",
+    "keys set": "PATCH /v1/admin/keys/{id}",
+    "management-keys create": "POST /v1/admin/management-keys",
+    "management-keys list": "GET /v1/admin/management-keys",
+    "management-keys revoke": "DELETE /v1/admin/management-keys/{id}",
+    "usage export": "GET /v1/admin/usage",
+    "version": "GET /openapi.json",
+}
+# What is done on the machine itself, and why.
+EXCEPTIONS: Final = {
+    "serve": "starts the server",
+    "engine run": "starts the server",
+    "doctor": "is a client of a server",
+    "verify": "recomputes the whole history, for minutes",
+    "catalogue build": "is for developers",
+    "catalogue import": "reads and writes files",
+    "catalogue lint": "reads files",
+    "catalogue show": "reads files",
+    "import litellm": "reads files",
+    **dict.fromkeys(
+        (
+            "config apply", "config diff", "config history", "config plan", "config rollback", "config show",
+            "config status", "credentials list", "credentials remove", "credentials reseal", "credentials set",
+        ),
+        "is not there over HTTP yet",
+    ),
+}  # fmt: skip
+
+
+def test_each_command_has_a_route_or_a_reason() -> None:
+    commands = {
+        f"{name} {one}".strip()
+        for name, command in cli.commands.items()
+        for one in getattr(command, "commands", {"": command})
+    }
+    assert commands == set(SAME) | set(EXCEPTIONS)
+    assert not set(SAME) & set(EXCEPTIONS)
+    assert set(SAME.values()) <= {f"{route.method} {route.path}" for route in all_routes()}

@@ -1,0 +1,114 @@
+"""Each endpoint of the management API once, in an order in which each finds what it needs. What they answer is also what
+the reference shows: `python -m tests.management.tour` writes it to examples.json."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.conftest import eventually
+
+from .conftest import Api, gateway
+
+EXAMPLES = Path(__file__).parents[2] / "src" / "fairlead" / "api" / "examples.json"
+VERIFIER = "a-verifier-of-forty-three-characters-at-least-0"
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+
+
+def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
+    """The route, the body of the request (None: none) and that of the answer."""
+
+    def call(method: str, path: str, body: Any = None, shown: str = "", **given: Any) -> Any:
+        answered = api(method, path, body, **given)
+        assert answered.status in (200, 201), (method, path, answered)
+        seen.append((f"{method} {shown or path.partition('?')[0]}", body, answered.body))
+        return answered.body
+
+    seen: list[tuple[str, Any, Any]] = []
+    account = call("POST", "/v1/admin/accounts", {"name": "Harbour Ltd", "credit_usd": "25.00"})["data"]["id"]
+    one = "/v1/admin/accounts/{id}"
+    call("GET", f"/v1/admin/accounts/{account}", shown=one)
+    call("PATCH", f"/v1/admin/accounts/{account}", {"budgets_usd": {"month": "100.00"}}, shown=one)
+    call("GET", "/v1/admin/accounts?limit=10")
+    body = {"name": "laptop", "account": account, "budgets_usd": {"day": "5.00"}, "models": ["mistral-small-3.2"]}
+    made = call("POST", "/v1/admin/keys", body)
+    key = made["key"]
+    path, shown = f"/v1/admin/keys/{made['data']['id']}", "/v1/admin/keys/{id}"
+    call("GET", path, shown=shown)
+    call("PATCH", path, {"disabled": False, "limits": {"requests_per_minute": 60}}, shown=shown)
+    call("GET", f"/v1/admin/keys?account={account}")
+    status, headers, _ = api.chat(key)
+    assert status == 200
+    generation = headers["x-fairlead-generation-id"]
+    eventually(lambda: api("GET", f"/v1/admin/explain/{generation}").status == 200)
+    call("GET", f"/v1/admin/explain/{generation}", shown="/v1/admin/explain/{id}")
+    call("GET", f"/v1/admin/usage?account={account}")
+    call("POST", f"{path}/rotate", shown="/v1/admin/keys/{id}/rotate")
+    spare = api("POST", "/v1/admin/keys", {"name": "spare", "account": account}).data["id"]
+    call("DELETE", f"/v1/admin/keys/{spare}", shown=shown)
+    management = call("POST", "/v1/admin/management-keys", {"name": "terraform", "scopes": ["read", "keys"]})
+    call("GET", "/v1/admin/management-keys")
+    call("DELETE", f"/v1/admin/management-keys/{management['data']['id']}", shown="/v1/admin/management-keys/{id}")
+    move = {"account": account, "amount_usd": "10.00", "note": "invoice 17"}
+    call("POST", "/v1/admin/grants", move)
+    eventually(lambda: api("POST", "/v1/admin/withdrawals", {**move, "amount_usd": "1.00"}).status == 201)
+    call("POST", "/v1/admin/withdrawals", {**move, "amount_usd": "1.00", "note": "granted by mistake"})
+    call("POST", "/v1/admin/refunds", {"generation": generation, "note": "outage"})
+    codes = call("POST", "/v1/admin/codes", {"amount_usd": "5.00", "count": 2})
+    call("POST", "/v1/admin/codes/redeem", {"code": codes["data"]["codes"][0], "account": account})
+    call("GET", f"/v1/admin/balances?account={account}")
+    call("GET", "/v1/admin/deployments")
+    call("GET", f"/v1/admin/audit?account={account}&action=account.create")
+    body = {"name": "laptop", "limit": 20, "limit_reset": "monthly", "workspace_id": account}
+    theirs = call("POST", "/v1/keys", body)
+    api.chat(theirs["key"])
+    one = f"/v1/keys/{theirs['data']['hash']}"
+    eventually(lambda: api("GET", one).data["usage"] > 0)
+    call("GET", one, shown="/v1/keys/{hash}")
+    call("GET", f"/v1/keys?workspace_id={account}")
+    call("PATCH", one, {"disabled": True}, shown="/v1/keys/{hash}")
+    call("DELETE", one, shown="/v1/keys/{hash}")
+    call("GET", f"/v1/activity?user_id={account}")
+    body = {"callback_url": "https://app.example/callback", "code_challenge": CHALLENGE, "workspace_id": account}
+    code = call("POST", "/v1/auth/keys/code", body)["data"]["id"]
+    call("POST", "/v1/auth/keys", {"code": code, "code_verifier": VERIFIER}, key="")
+    yield from seen
+
+
+def _scrubbed(value: Any) -> Any:
+    """Keys and codes are shortened, so that nobody takes one for a real one."""
+    text = json.dumps(value)
+    text = re.sub(r"((?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-)[A-Za-z0-9_-]{6})[A-Za-z0-9_-]+", r"\1...", text)
+    return json.loads(text)
+
+
+def main() -> None:
+    known = json.loads(EXAMPLES.read_text("utf-8"))
+    with contextlib.contextmanager(gateway)(Path(tempfile.mkdtemp())) as api:
+        for name, request, response in tour(api):
+            known[name] = {"response": _scrubbed(response)}
+            if request is not None:
+                known[name] = {"request": _scrubbed(request), **known[name]}
+        for path in ("/v1/providers", "/v1/models/count", "/v1/endpoints/zdr"):
+            known[f"GET {path}"] = {"response": api("GET", path, key="").body}
+        key = api("POST", "/v1/admin/keys", {"name": "laptop", "credit_usd": "5", "budgets_usd": {"day": "0.5"}}).body[
+            "key"
+        ]
+        known["GET /v1/models/user"] = {"response": api("GET", "/v1/models/user", key=key).body}
+        generation = api.chat(key)[1]["x-fairlead-generation-id"]
+        known["GET /v1/generation"] = {"response": api("GET", f"/v1/generation?id={generation}", key=key).body}
+        known["GET /v1/key"] = {"response": api("GET", "/v1/key", key=key).body}
+        path = "/v1/models/mistral-small-3.2/endpoints"
+        known["GET /v1/models/{id}/endpoints"] = {"response": api("GET", path, key="").body}
+    EXAMPLES.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
