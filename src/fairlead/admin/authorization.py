@@ -41,8 +41,8 @@ class Exchanged(NamedTuple):
 def make_authorization_code(
     store: Store, actor: Actor, account_id: str, name: str, challenge: str, method: str, columns: Mapping[str, Any]
 ) -> str:
-    """A code that can be exchanged once within LIFE_SECONDS, by the holder of the verifier of `challenge`, for a key with
-    this name and these restrictions. Raises InvalidRequest or ConfigurationError."""
+    """A code that can be exchanged once within LIFE_SECONDS, by the holder of the verifier of `challenge`, for a key
+    with this name and these restrictions. Raises InvalidRequest or ConfigurationError."""
     check_name(name)
     if method not in METHODS:
         raise InvalidRequest("code_challenge_method must be S256 or plain.", param="code_challenge_method")
