@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.options import json_option
+from fairlead.cli.options import data_option, json_option, opened
 
 if TYPE_CHECKING:
     from fairlead.admin.importing.report import Report
@@ -21,7 +21,7 @@ output_option = click.option(
 
 @click.group("import")
 def import_() -> None:
-    """Move from LiteLLM: propose a configuration, and report what cannot be moved."""
+    """Move from LiteLLM or new-api: propose a configuration, and report what cannot be moved."""
 
 
 @import_.command("litellm")
@@ -35,6 +35,75 @@ def litellm(file: Path, output: Path | None, as_json: bool) -> None:
 
     found = import_litellm(read_text(file), str(file), os.environ)
     _give(found.text, found.report, found.variables, output, as_json)
+
+
+@import_.command("new-api")
+@click.argument("source", required=False, metavar="FILE.db|DATABASE_URL")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("new-api-import"),
+    show_default=True,
+    help="A new directory: the configuration, secrets.env with the keys of providers, the plan of accounts and keys.",
+)
+@click.option(
+    "--apply",
+    "plan",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PLAN",
+    help="Create the accounts, keys and credit of this plan. What is there already stays as it is.",
+)
+@data_option
+@json_option
+def new_api(source: str | None, output: Path, plan: Path | None, data: Path | None, as_json: bool) -> None:
+    """Read a database of new-api or one-api and write a plan; with --apply, create its accounts and keys.
+
+    The database is read in one transaction that cannot write."""
+    if (source is None) == (plan is None):
+        raise click.UsageError("Give either a database to read, or --apply PLAN.")
+    if plan is not None:
+        _apply(plan, data, as_json)
+    elif source is not None:
+        _read_new_api(source, output, as_json)
+
+
+def _read_new_api(place: str, output: Path, as_json: bool) -> None:
+    from fairlead.admin.importing.new_api.importer import import_new_api
+    from fairlead.admin.importing.new_api.plan import as_text
+    from fairlead.admin.importing.new_api.source import read_source
+    from fairlead.admin.importing.output import PRIVATE, new_directory, write_new
+
+    found = import_new_api(read_source(place))
+    new_directory(output)
+    document, secrets, plan = (output / name for name in ("fairlead.toml", "secrets.env", "plan.json"))
+    write_new(document, found.text)
+    write_new(secrets, found.secrets, PRIVATE)
+    write_new(plan, as_text(found.plan), PRIVATE)
+    if as_json:
+        files = {"document": str(document), "secrets": str(secrets), "plan": str(plan)}
+        _print_json({**files, **found.report.entry(), "variables": found.variables})
+        return
+    _print_report(found.report, found.variables, document, to_stderr=False)
+    click.echo(f"Keys of providers: {secrets}. Load it into the environment of the server, and keep it private.")
+    click.echo(f"Accounts, keys and credit: fairlead import new-api --apply {plan}")
+
+
+def _apply(file: Path, data: Path | None, as_json: bool) -> None:
+    from fairlead.admin.audit import command_line
+    from fairlead.admin.importing.new_api.plan import LARGEST_BYTES, apply_plan, read_plan
+    from fairlead.toml import read_text
+
+    plan = read_plan(read_text(file, LARGEST_BYTES), str(file))
+    with opened(data, may_be_new=True) as store:
+        done = apply_plan(store, command_line(), plan)
+    if as_json:
+        _print_json({**done._asdict(), "credit": done.credit.dollars()})
+        return
+    click.echo(
+        f"Created {done.accounts} accounts with {done.credit.dollars()} USD of credit, and {done.keys} keys. "
+        f"{done.unchanged} were there already."
+    )
 
 
 def _give(text: str, report: Report, variables: list[str], output: Path | None, as_json: bool) -> None:

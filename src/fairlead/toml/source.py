@@ -64,7 +64,7 @@ class Source:
         return ConfigurationError(f"{self.name}:{line}: {sentence}" if line else f"{self.name}: {sentence}")
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest: int = LARGEST_FILE_BYTES) -> str:
     """The text of a file, with or without a byte order mark. Raises ConfigurationError with one sentence.
 
     Only regular files: opening a pipe that nobody writes to would wait forever."""
@@ -74,14 +74,14 @@ def read_text(path: Path) -> str:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
                 raise ConfigurationError(f"{path} is not a file but {_KINDS.get(stat.S_IFMT(mode), 'a device')}.")
-            content = file.read(LARGEST_FILE_BYTES + 1)
+            content = file.read(largest + 1)
     except FileNotFoundError:
         raise ConfigurationError(f"{path} does not exist.") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(f"{path} cannot be read: {reason}.") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise ConfigurationError(f"{path} is larger than {LARGEST_FILE_BYTES} bytes.")
+    if len(content) > largest:
+        raise ConfigurationError(f"{path} is larger than {largest} bytes.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -24,3 +24,15 @@ def write_new(path: Path, text: str, mode: int = READABLE) -> None:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(f"{path} cannot be written: {reason}.") from None
+
+
+def new_directory(path: Path) -> None:
+    """Creates a directory that only its owner may enter. Raises ConfigurationError when something of that name is
+    there, a link included."""
+    try:
+        path.mkdir(0o700)
+    except FileExistsError:
+        raise ConfigurationError(f"{path} exists already; name a new directory with --output.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"{path} cannot be created: {reason}.") from None
