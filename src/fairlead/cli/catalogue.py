@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from fairlead.cli.options import body_and_day
 from fairlead.errors import ConfigurationError
 from fairlead.settings import CONFIG, configuration_file, data_directory, load_settings
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from fairlead.catalogue.importers.reading import Reading
 
 FORMATS = ("models.dev", "openrouter", "models")
-LARGEST_BYTES = 64 * 1024 * 1024
 
 
 @click.group()
@@ -66,7 +66,7 @@ def import_(
     from fairlead.catalogue.update import entries, problems, updates
     from fairlead.catalogue.update import write as write_files
 
-    body, day = _body(place)
+    body, day = body_and_day(place)
     day = read_on.date() if read_on else day
     reading = _reading(body, form, place, day, key)
     directory = directory or _directory(config, data)
@@ -146,30 +146,6 @@ def build() -> None:
 
 def _shown(value: object) -> str:
     return "unknown" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _body(place: str) -> tuple[bytes, date]:
-    """What is read, and the day that it is of."""
-    if place.startswith(("http://", "https://")):
-        from urllib.error import URLError
-        from urllib.request import Request, urlopen
-
-        try:
-            with urlopen(Request(place, headers={"user-agent": "fairlead"}), timeout=60) as answer:  # noqa: S310
-                body: bytes = answer.read(LARGEST_BYTES + 1)
-        except (URLError, TimeoutError) as error:
-            raise ConfigurationError(f"{place} cannot be read: {error}.") from None
-        day = datetime.now(UTC).date()
-    else:
-        file = Path(place)
-        try:
-            body = file.read_bytes()
-            day = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
-        except OSError as error:
-            raise ConfigurationError(f"{place} cannot be read: {error.strerror}.") from None
-    if len(body) > LARGEST_BYTES:
-        raise ConfigurationError(f"{place} is larger than {LARGEST_BYTES} bytes.")
-    return body, day
 
 
 def _reading(body: bytes, form: str, place: str, day: date, key: str | None) -> Reading:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.options import data_option, json_option, opened
+from fairlead.cli.options import body_and_day, data_option, json_option, opened
 
 if TYPE_CHECKING:
+    from fairlead.admin.importing.openrouter import Compared
     from fairlead.admin.importing.report import Report
+
+OPENROUTER_MODELS = "https://openrouter.ai/api/v1/models"
 
 output_option = click.option(
     "--output", "-o", type=click.Path(path_type=Path, dir_okay=False),
@@ -21,7 +24,7 @@ output_option = click.option(
 
 @click.group("import")
 def import_() -> None:
-    """Move from LiteLLM or new-api: propose a configuration, and report what cannot be moved."""
+    """Move from LiteLLM, new-api or OpenRouter: propose a configuration, and report what cannot be moved."""
 
 
 @import_.command("litellm")
@@ -104,6 +107,49 @@ def _apply(file: Path, data: Path | None, as_json: bool) -> None:
         f"Created {done.accounts} accounts with {done.credit.dollars()} USD of credit, and {done.keys} keys. "
         f"{done.unchanged} were there already."
     )
+
+
+@import_.command("openrouter")
+@click.argument("models", metavar="[FILE|URL]", default=OPENROUTER_MODELS)
+@click.option(
+    "--activity",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What you spent: the export of the activity page (CSV), or the answer of /api/v1/activity (JSON).",
+)
+@click.option("--model", "wanted", metavar="ID", multiple=True, help="Also this model. May be given several times.")
+@output_option
+@json_option
+def openrouter(models: str, activity: Path | None, wanted: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Propose a configuration with the models that you used at OpenRouter, and compare what they cost.
+
+    The list of models is OpenRouter's public one, unless a file or an address is given. Without --activity and --model
+    every model of the list is taken."""
+    from fairlead.admin.importing.openrouter import import_openrouter
+    from fairlead.admin.importing.output import write_new
+
+    body, day = body_and_day(models)
+    spent = None if activity is None else body_and_day(str(activity))[0]
+    found = import_openrouter(body, day, spent, wanted, models)
+    if not as_json:
+        _give(found.text, found.report, found.variables, output, as_json=False)
+        _print_compared(found.compared, to_stderr=output is None)
+        return
+    if output is not None:
+        write_new(output, found.text)
+    document = {"document": None if output else found.text, **found.report.entry(), "variables": found.variables}
+    _print_json({**document, "compared": [one.entry() for one in found.compared]})
+
+
+def _print_compared(compared: list[Compared], *, to_stderr: bool) -> None:
+    from fairlead.toml.names import quoted
+
+    if not compared:
+        return
+    click.echo("Spent, in US dollars: at OpenRouter, and by this configuration", err=to_stderr)
+    for one in compared:
+        entry = one.entry()
+        ours = "not in it" if entry["ours_usd"] is None else entry["ours_usd"]
+        click.echo(f"  {quoted(one.model)}: {entry['openrouter_usd']}, {ours}", err=to_stderr)
 
 
 def _give(text: str, report: Report, variables: list[str], output: Path | None, as_json: bool) -> None:

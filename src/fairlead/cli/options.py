@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fairlead.store import Store
 
 Command = Callable[..., Any]
+LARGEST_BYTES = 64 * 1024 * 1024
 
 
 class DataDirectory(click.Path):
@@ -185,3 +186,27 @@ def day(text: str) -> datetime:
 def as_day(seconds: int) -> str:
     """The day of a time in seconds since 1970, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def body_and_day(place: str) -> tuple[bytes, date]:
+    """What a file or an address holds, and the day that it is of. Raises ConfigurationError."""
+    if place.startswith(("http://", "https://")):
+        from urllib.error import URLError
+        from urllib.request import Request, urlopen
+
+        try:
+            with urlopen(Request(place, headers={"user-agent": "fairlead"}), timeout=60) as answer:  # noqa: S310
+                body: bytes = answer.read(LARGEST_BYTES + 1)
+        except (URLError, TimeoutError) as error:
+            raise ConfigurationError(f"{place} cannot be read: {error}.") from None
+        day = datetime.now(UTC).date()
+    else:
+        file = Path(place)
+        try:
+            body = file.read_bytes()
+            day = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
+        except OSError as error:
+            raise ConfigurationError(f"{place} cannot be read: {error.strerror}.") from None
+    if len(body) > LARGEST_BYTES:
+        raise ConfigurationError(f"{place} is larger than {LARGEST_BYTES} bytes.")
+    return body, day

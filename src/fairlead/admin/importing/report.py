@@ -26,7 +26,8 @@ class Report:
     of its leaves that have none yet; the first claim on a leaf counts. Notes never hold values of the file, because a
     value may be a secret."""
 
-    def __init__(self, tree: object) -> None:
+    def __init__(self, tree: dict[str, Any] | None) -> None:
+        """`tree` None: only lines that are added."""
         self._tree = tree
         self._claims: dict[Path, tuple[Kind, str]] = {}
         self._more: dict[Kind, list[Line]] = {"mapped": [], "not_mapped": [], "never_effective": []}
@@ -54,7 +55,7 @@ class Report:
         """The leaves in one list, in the order of the file."""
         found = [
             Line(shown(path), note)
-            for path, _ in leaves(self._tree)
+            for path, _ in (leaves(self._tree) if self._tree is not None else ())
             for claimed, note in (self._claims.get(path, ("not_mapped", UNKNOWN_HERE)),)
             if claimed == kind
         ]
