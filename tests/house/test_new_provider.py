@@ -30,7 +30,11 @@ ALSO = {
     "llamacpp": {"compose/engine_model.py"},  # the dialect of our own engine
     "openai": {"providers/responses_api/dialects.py"},  # how OpenTelemetry calls whoever speaks it
     "responses_api": {"providers/responses_api/dialects.py"},
-    "openrouter": {"catalogue/importers/openrouter.py", "cli/catalogue.py", "cli/importers.py"},  # a source of the catalogue
+    "openrouter": {
+        "catalogue/importers/openrouter.py",
+        "cli/catalogue.py",
+        "cli/importers.py",
+    },  # a source of the catalogue
 }
 # Values of a dialect's row that are named after the engine that needs them.
 ENGINES = {"llamacpp", "sglang"}

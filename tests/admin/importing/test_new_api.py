@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+from tests.compose.test_serving import Caller, running
+from tests.compose.test_serving import run as serve
 from tests.e2e.fork_server import run
 
 from fairlead.accounts.keys import list_keys
@@ -28,6 +30,7 @@ from fairlead.admin.importing.new_api.source import read_source
 from fairlead.errors import ConfigurationError
 from fairlead.ledger.verify import verify
 from fairlead.store import Store, open_store
+from fairlead.testing import ScriptedUpstream
 
 # As GORM writes the tables of new-api (SQLite); other columns do not matter here.
 SCHEMA = (
@@ -142,9 +145,11 @@ def test_channels_become_providers_and_keys_become_variables(imported: Imported)
         "base_url": "http://gpu1:8000/v1",
         "api_key": {"env": "CHANNEL_1_KEY"},
     }
-    assert providers["channel-2"] == {"id": "channel-2", "preset": "anthropic", "api_key": {"env": "CHANNEL_2_KEY"}}
-    assert providers["channel-2-2"]["api_key"] == {"env": "CHANNEL_2_KEY_2"}
-    assert "channel-2-3" not in providers, "this key is disabled"
+    assert providers["channel-2"] == {
+        "id": "channel-2",
+        "preset": "anthropic",
+        "api_keys": [{"env": "CHANNEL_2_KEY"}, {"env": "CHANNEL_2_KEY_2"}],  # the third one is disabled
+    }
     assert providers["aws"] == {
         "id": "aws",
         "preset": "bedrock",
@@ -169,7 +174,7 @@ def test_models_keep_their_mapping_priority_weight_and_price(imported: Imported)
         ("azure", 2),
     ]
     assert models["gpt-4o"]["deployments"][0]["upstream_model"] == "gpt-4o-2024-11-20"
-    assert models["claude-sonnet-4-5"]["deployments"][1]["price"] == {
+    assert models["claude-sonnet-4-5"]["deployments"][0]["price"] == {
         "input": "3",
         "output": "15",
         "cached_input": "0.3",
@@ -393,6 +398,51 @@ def test_a_plan_that_was_tampered_with_creates_nothing(
         with pytest.raises(ConfigurationError, match=words):
             apply_plan(store, ME, read_plan(json.dumps(raw), "plan"))
         assert everything(store) == before
+
+
+# --- an old key
+
+
+@pytest.mark.parametrize("model", ["mistral-small-3.2", "gpt-4o"])
+def test_an_old_token_calls_at_once_and_its_quota_is_its_credit_to_the_last_unit(tmp_path: Path, model: str) -> None:
+    with ScriptedUpstream() as upstream:
+        given = [(one, {**values}) for one, values in rows(upstream.url.removesuffix("/v1"))]
+        given = [
+            (one, values)
+            for one, values in given
+            if values.get("name") not in ("azure", "aws") and values.get("id") != 2
+        ]
+        found = import_new_api(read_source(str(database(tmp_path / "a.db", given))))
+        secrets = dict(line.split("=", 1) for line in found.secrets.splitlines())
+        text = found.text
+        for name, value in secrets.items():
+            text = text.replace(f'{{ env = "{name}" }}', json.dumps(value.strip("'")))
+
+        async def test() -> None:
+            async with running(tmp_path, text) as it:
+                apply_plan(it.store, ME, found.plan)
+                caller = Caller(it.port, f"sk-{TOKEN}")
+                it.callers.append(caller)
+                answer = await caller.call(model, max_tokens=5)
+                if model == "gpt-4o":  # it is not one of the models that the token is limited to
+                    assert answer.status in (403, 404)
+                    return
+                assert answer.status == 200, answer.body
+                assert upstream.requests[0].headers["authorization"] == "Bearer sk-secret-channel-1"
+                stranger = Caller(it.port, TOKEN)
+                it.callers.append(stranger)
+                assert (await stranger.call(model)).status == 401, "without sk- it is another key"
+
+        serve(test)
+    if model != "gpt-4o":
+        with closing(open_store(tmp_path / "data")) as store:
+            held = {one.account.name: one.held for one in balances(store)}["root"]
+            assert held.granted == 123_456_789 * 2_000_000
+            [key] = [one for one in list_keys(store) if one.name == "laptop"]
+            assert [(one.period, one.picodollars) for one in key.budgets] == [("total", 12_345 * 2_000_000)]
+            with store.snapshot() as connection:
+                charged = verify(connection, 0, lambda _: lambda _: None)
+            assert charged.discrepancy is None
 
 
 # --- the command

@@ -90,16 +90,16 @@ class Document:
     def variables(self) -> list[str]:
         """The environment variables that providers read, each once."""
         named = [
-            value["env"]
+            secret["env"]
             for one in self.providers.values()
             for value in one.settings.values()
-            if isinstance(value, dict) and "env" in value
+            for secret in (value if isinstance(value, list) else [value])
+            if isinstance(secret, dict) and "env" in secret
         ]
         implied = [
             preset.key_variable
             for one in self.providers.values()
-            if "api_key" not in one.settings
-            and not {"access_key_id", "profile"} & set(one.settings)
+            if not {"api_key", "api_keys", "access_key_id", "profile"} & set(one.settings)
             and (preset := PRESETS.get(one.settings.get("preset", "")))
         ]
         return list(dict.fromkeys([*named, *implied]))
@@ -141,8 +141,9 @@ def _written_key(name: str) -> str:
 
 
 def checked(text: str, name: str = "the imported configuration") -> Snapshot:
-    """Reads and builds the document as a server would, with placeholders for all secrets. Raises ConfigurationError."""
+    """Reads and builds the document as a server would, without reading any secret. Raises ConfigurationError."""
     settings = parse_settings(text, name, {})
+    # Without a variable of Amazon's, a preset would look for its shared file on this machine.
     environment = {preset.key_variable: PLACEHOLDER for preset in PRESETS.values()}
     # A profile is in a file of the machine that will serve.
     providers = tuple(
@@ -152,7 +153,7 @@ def checked(text: str, name: str = "the imported configuration") -> Snapshot:
         for one in settings.providers
     )
     settings = msgspec.structs.replace(settings, providers=providers)
-    return build(with_presets(settings, environment), DIALECTS, supports_prefill, Unread())
+    return build(with_presets(settings, environment), DIALECTS, supports_prefill, Unread(environment))
 
 
 def as_id(text: str, longest: int = LONGEST_MODEL_ID) -> str:

@@ -244,8 +244,8 @@ class EntryReader:
         entry.provider["base_url"] = f"https://{host}/v1/projects/{project}/locations/{location}/endpoints/openapi"
         entry.upstream = entry.upstream if "/" in entry.upstream else f"google/{entry.upstream}"
         self.report.note(
-            "Vertex AI is called with an access token from VERTEX_ACCESS_TOKEN, which lasts an hour "
-            '(`gcloud auth print-access-token`). Gemini\'s own API (`preset = "gemini"`) takes a key that stays.'
+            "Vertex AI is called with an access token from VERTEX_ACCESS_TOKEN, which lasts an hour: write "
+            '`api_key = { command = ["gcloud", "auth", "print-access-token"] }` to renew it.'
         )
 
     def _public_text(self, value: object, place: Path, to: str, placeholder: str) -> str | None:

@@ -118,15 +118,15 @@ class Channels:
             report.not_mapped(place, "the channel has no address, or none such as https://host")
             return
         keys = list(self._keys(row))
-        providers = [one for at, key in enumerate(keys) if (one := self._provider(known, row, settings, key, at))]
+        providers = list(self._providers(known, row, settings, keys))
         if not providers:
             report.not_mapped(place, "its key is not in the form that this type of channel needs")
             return
-        self._claims(row, place, len(providers), report)
+        self._claims(row, place, len(keys), report)
         self._models(row, place, providers, report)
 
     def _claims(self, row: Row, place: Path, keys: int, report: Report) -> None:
-        shares = "a provider" if keys == 1 else f"{keys} providers, one for each key that is enabled"
+        shares = "a provider" if keys == 1 else f"a provider with its {keys} keys that are enabled"
         for name, to in (
             ("id", shares), ("name", shares), ("type", "preset or dialect of the provider"),
             ("status", "it is enabled"),
@@ -184,25 +184,41 @@ class Channels:
             if str(at) not in disabled and len(key) <= LONGEST_SECRET:
                 yield key
 
-    def _provider(self, known: ChannelType, row: Row, settings: Table, key: str, at: int) -> str | None:
-        """The id of the provider with this key; None when the key cannot be one."""
-        number, more = _whole(row.get("id")), f"_{at + 1}" if at else ""
-        wanted = f"CHANNEL_{number}_KEY{more}"
-        own = dict(settings)
+    def _providers(self, known: ChannelType, row: Row, settings: Table, keys: list[str]) -> Iterator[str]:
+        """The ids of the providers with these keys, none when they cannot be keys: one, which takes them in turn, or
+        one for each key that is made of parts."""
         if known.key == "parts":
-            *secrets, region = key.split("|")
-            if len(secrets) not in (1, 2) or not all(map(_is_key, secrets)) or not region.replace("-", "").isalnum():
-                return None
-            own["region"] = region
-            words = ("api_key",) if len(secrets) == 1 else ("access_key_id", "secret_access_key")
-            for word, secret in zip(words, secrets, strict=True):
-                own[word] = as_env(self._vault.name_for(secret, wanted if len(words) == 1 else f"{wanted}_{word}"))
-        elif _is_key(key):
-            own["api_key"] = as_env(self._vault.name_for(key, wanted))
-        elif key:
+            for at, key in enumerate(keys):
+                if (own := self._parts(row, key, at)) is not None:
+                    yield self._named(row, {**settings, **own})
+            return
+        if not all(map(_is_key, filter(None, keys))):
+            return
+        secrets = [self._secret(row, key, at) for at, key in enumerate(keys) if key]
+        given = {"api_key": secrets[0]} if len(secrets) == 1 else {"api_keys": secrets} if secrets else {}
+        yield self._named(row, {**settings, **given})
+
+    def _parts(self, row: Row, key: str, at: int) -> Table | None:
+        """KEY|SECRET|REGION or KEY|REGION."""
+        *secrets, region = key.split("|")
+        if len(secrets) not in (1, 2) or not all(map(_is_key, secrets)) or not region.replace("-", "").isalnum():
             return None
+        if len(secrets) == 1:
+            return {"region": region, "api_key": self._secret(row, secrets[0], at)}
+        words = ("access_key_id", "secret_access_key")
+        return {
+            "region": region,
+            **{name: self._secret(row, one, at, f"_{name}") for name, one in zip(words, secrets, strict=True)},
+        }
+
+    def _secret(self, row: Row, secret: str, at: int, more: str = "") -> Table:
+        number = f"_{at + 1}" if at else ""
+        return as_env(self._vault.name_for(secret, f"CHANNEL_{_whole(row.get('id'))}_KEY{number}{more}"))
+
+    def _named(self, row: Row, settings: Table) -> str:
         name = as_id(str(row.get("name") or ""), LONGEST_ID - 6)
-        return self._document.provider(name if name != as_id("") else f"channel-{number}", own).id
+        wanted = name if name != as_id("") else f"channel-{_whole(row.get('id'))}"
+        return self._document.provider(wanted, settings).id
 
     # --- its models
 

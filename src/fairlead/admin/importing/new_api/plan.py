@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
 from sqlalchemy import Connection, insert, select
 
-from fairlead.accounts.accounts import budgets_as_json, changed, check_name
+from fairlead.accounts import keys
+from fairlead.accounts.accounts import budgets_as_json, check_name
 from fairlead.accounts.options import MOST_ENTRIES, as_columns
 from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError
@@ -125,21 +125,12 @@ def _add_key(connection: Connection, actor: Actor, key: PlannedKey) -> None:
     if key.budget_usd is not None:
         columns["budgets"] = budgets_as_json({"total": _amount(key.budget_usd)})
     digest = bytes.fromhex(key.digest)
-    id_ = _insert(connection, key, digest, columns)
+    id_ = keys.import_key(connection, key.name, key.account, digest, key.shown, columns)
     after = {
         "name": key.name, "account": key.account, "models": key.models, "networks": key.networks,
         "expires_at": key.expires_at, "budgets_usd": {} if key.budget_usd is None else {"total": key.budget_usd},
     }  # fmt: skip
     record(connection, actor, "key.import", id_, None, after, account_id=key.account)
-
-
-def _insert(connection: Connection, key: PlannedKey, digest: bytes, columns: Mapping[str, Any]) -> str:
-    check_name(key.name)
-    id_ = "key_" + key.digest[:12]
-    row = {"id": id_, "account_id": key.account, "name": key.name, "prefix": key.digest[:32], "digest": digest}
-    connection.execute(insert(api_keys).values({**row, "created_at": int(time.time()), **columns}))
-    changed(connection)
-    return id_
 
 
 def _amount(text: str) -> Picodollars:
