@@ -120,3 +120,24 @@ def test_what_was_shown_with_hidden_values_cannot_be_applied(tmp_path: Path, dat
     done = fairlead("config", "apply", str(file), "--yes", data=data)
     assert done.returncode == 2
     assert "has hidden values" in done.stderr
+
+
+def test_a_wrong_file_does_not_keep_its_mistake_from_being_seen(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy of what is in force says where the database is, and what a plan is compared with."""
+    good = Path(written(tmp_path, "1"))
+    (data / "in-force.toml").write_text(good.read_text())
+    bad = tmp_path / "fairlead.toml"
+    bad.write_text("[server\n")
+    monkeypatch.setenv("FAIRLEAD_CONFIG", str(bad))
+    assert fairlead("config", "status", data=data).returncode == 0
+    done = fairlead("config", "plan", data=data)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"fairlead: {bad}:1: this is not valid TOML: Expected ']' at the end of a table declaration.\n",
+    )
+    bad.write_text(good.read_text().replace('output = "1"', 'output = "4"'))
+    done = fairlead("config", "plan", data=data)
+    assert done.returncode == 2
+    assert "price of m output 1.00 -> 4.00 from now on" in done.stdout

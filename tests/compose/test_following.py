@@ -186,6 +186,15 @@ def test_a_changed_file_is_taken_by_all_workers(tmp_path: Path, upstream: Script
         assert running(served) == [("file", 0)] * 2
         assert served.output.count(f"The configuration of {file} is in force") == 2
 
+        def audited() -> Any:
+            command = ("audit", "list", "--json", "--action", "configuration.")
+            return json.loads(fairlead(*command, data=served.data).stdout)
+
+        eventually(audited)
+        (row,) = audited()
+        assert (row["action"], row["actor_kind"], row["actor"]) == ("configuration.file", "file", str(file))
+        assert row["after"]["digest"] == status(served)["current"]["digest"] != row["before"]["digest"]
+
 
 def test_a_bad_file_is_refused_with_line_and_reason_while_the_old_one_goes_on(
     tmp_path: Path, upstream: ScriptedUpstream

@@ -18,6 +18,8 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
+from fairlead.admin import audit
+from fairlead.admin.audit import Actor
 from fairlead.admin.configuration import IN_FORCE, Current, digest_of, take_in
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.settings import Settings, load_settings, parse_settings, restart_needed
@@ -267,6 +269,7 @@ class Following:
         except FairleadError as error:
             self._refuse(error)
             return
+        before, changed = self.current, self.current.digest != found.digest
         restart = ", ".join(f"[{section}] {name}" for section, name in restart_needed(self._started, settings))
         self.current = found
         self._process = self._process._replace(
@@ -278,6 +281,17 @@ class Following:
         late = f" After a restart: {restart}." if restart else ""
         log.info("The configuration of %s is in force (digest %s).%s", found.name, found.digest[:12] or "none", late)
         _keep_copy(self._store, found)
+        if found.source == "file" and changed and not self._process.place:  # once per machine
+            await asyncio.get_running_loop().run_in_executor(self._store.threads, self._audit, before, found)
+
+    def _audit(self, before: Current, found: Current) -> None:
+        """Versions of the database are in the audit log already."""
+        entries = [{"source": one.source, "version": one.number, "digest": one.digest} for one in (before, found)]
+        try:
+            with self._store.write() as connection:
+                audit.record(connection, Actor("file", found.name), "configuration.file", self._process.node, *entries)
+        except SQLAlchemyError as error:
+            self._tell_trouble(error)
 
     def _refuse(self, error: FairleadError) -> None:
         if error.message != self._process.error:
