@@ -14,6 +14,13 @@ SAME: Final = {
     "accounts set": "PATCH /v1/admin/accounts/{id}",
     "audit export": "GET /v1/admin/audit",
     "audit list": "GET /v1/admin/audit",
+    "config apply": "POST /v1/admin/configuration/apply",
+    "config diff": "GET /v1/admin/configuration/diff",
+    "config history": "GET /v1/admin/configuration/versions",
+    "config plan": "POST /v1/admin/configuration/plan",
+    "config rollback": "POST /v1/admin/configuration/rollback",
+    "config show": "GET /v1/admin/configuration",
+    "config status": "GET /v1/admin/configuration/status",
     "credit balance": "GET /v1/admin/balances",
     "credit codes": "POST /v1/admin/codes",
     "credit grant": "POST /v1/admin/grants",
@@ -44,8 +51,7 @@ EXCEPTIONS: Final = {
     "import litellm": "reads files",
     **dict.fromkeys(
         (
-            "config apply", "config diff", "config history", "config plan", "config rollback", "config show",
-            "config status", "credentials list", "credentials remove", "credentials reseal", "credentials set",
+            "credentials list", "credentials remove", "credentials reseal", "credentials set",
         ),
         "is not there over HTTP yet",
     ),

@@ -113,6 +113,9 @@ WHOLE = {
     "POST /v1/admin/refunds": {"generation": "gen_x"},
     "POST /v1/admin/codes": {"amount_usd": "1"},
     "POST /v1/admin/codes/redeem": {"code": "x", "account": "acc_x"},
+    "POST /v1/admin/configuration/plan": {"document": ""},
+    "POST /v1/admin/configuration/apply": {"document": ""},
+    "POST /v1/admin/configuration/rollback": {"version": 0},
     "POST /v1/keys": {"name": "x"},
     "POST /v1/auth/keys/code": {"callback_url": "https://x", "code_challenge": "x" * 43},
 }

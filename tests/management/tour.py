@@ -15,10 +15,25 @@ from typing import Any
 
 from tests.e2e.conftest import eventually
 
+from fairlead.store.configuration import node_name
+
 from .conftest import Api, gateway
 
 EXAMPLES = Path(__file__).parents[2] / "src" / "fairlead" / "api" / "examples.json"
 VERIFIER = "a-verifier-of-forty-three-characters-at-least-0"
+DOCUMENT = """[[providers]]
+id = "gpu1"
+base_url = "http://gpu1:8000/v1"
+dialect = "vllm"
+
+[[models]]
+id = "mistral-small-3.2"
+
+[[models.deployments]]
+provider = "gpu1"
+upstream_model = "mistralai/Mistral-Small-3.2-24B-Instruct-2506"
+price = { input = "0.10", output = "0.30" }
+"""
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
@@ -79,23 +94,39 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     body = {"callback_url": "https://app.example/callback", "code_challenge": CHALLENGE, "workspace_id": account}
     code = call("POST", "/v1/auth/keys/code", body)["data"]["id"]
     call("POST", "/v1/auth/keys", {"code": code, "code_verifier": VERIFIER}, key="")
+    base = "/v1/admin/configuration"
+    call("GET", base)
+    call("POST", f"{base}/plan", {"document": DOCUMENT})
+    first = {"document": DOCUMENT, "comment": "the new GPU server", "author": "alice", "expect": 0}
+    call("POST", f"{base}/apply", first)
+    eventually(lambda: not api("GET", f"{base}/status").data["behind"])
+    call("GET", f"{base}/status")
+    cheaper = DOCUMENT.replace('output = "0.30"', 'output = "0.25"')
+    assert api("POST", f"{base}/apply", {"document": cheaper, "comment": "cheaper"}).status == 201
+    call("GET", f"{base}/versions")
+    call("GET", f"{base}/versions/1", shown=f"{base}/versions/{{id}}")
+    call("GET", f"{base}/diff?from=1&to=2")
+    call("POST", f"{base}/rollback", {"version": 1, "comment": "complaints", "expect": 2})
+    assert api("POST", f"{base}/rollback", {"version": 0}).status == 201
     yield from seen
 
 
-def _scrubbed(value: Any) -> Any:
-    """Keys and codes are shortened, so that nobody takes one for a real one."""
-    text = json.dumps(value)
+def _scrubbed(value: Any, directory: Path) -> Any:
+    """Keys and codes are shortened, so that nobody takes one for a real one; names of this machine are replaced."""
+    text = json.dumps(value).replace(str(directory), "/etc/fairlead").replace(f'"{node_name()}"', '"gateway-1"')
+    text = re.sub(r"http://127\.0\.0\.1:[0-9]+", "http://gpu1:8000", text)
     text = re.sub(r"((?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-)[A-Za-z0-9_-]{6})[A-Za-z0-9_-]+", r"\1...", text)
     return json.loads(text)
 
 
 def main() -> None:
     known = json.loads(EXAMPLES.read_text("utf-8"))
-    with contextlib.contextmanager(gateway)(Path(tempfile.mkdtemp())) as api:
+    directory = Path(tempfile.mkdtemp())
+    with contextlib.contextmanager(gateway)(directory) as api:
         for name, request, response in tour(api):
-            known[name] = {"response": _scrubbed(response)}
+            known[name] = {"response": _scrubbed(response, directory)}
             if request is not None:
-                known[name] = {"request": _scrubbed(request), **known[name]}
+                known[name] = {"request": _scrubbed(request, directory), **known[name]}
         for path in ("/v1/providers", "/v1/models/count", "/v1/endpoints/zdr"):
             known[f"GET {path}"] = {"response": api("GET", path, key="").body}
         key = api("POST", "/v1/admin/keys", {"name": "laptop", "credit_usd": "5", "budgets_usd": {"day": "0.5"}}).body[

@@ -24,17 +24,18 @@ class Live(Protocol):
 
 
 class Answer(NamedTuple):
-    """`body`: of the answer, as JSON; `credited`: the account whose credit has grown."""
+    """`body`: of the answer, as JSON; `credited`: the account whose credit has grown; `etag`: of what was answered."""
 
     body: Any
     status: int = 200
     credited: str = ""
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ManagementCall:
     """A call that may be made: by whom, and with what. `store`: its blocks are one transaction; `id`: the member of the
-    path; `body`: an instance of the action's `body`."""
+    path; `body`: an instance of the action's `body`; `if_match`: the header, "": none."""
 
     store: Store
     key: ManagementKey
@@ -43,6 +44,7 @@ class ManagementCall:
     id: str
     query: Mapping[str, str]
     body: Any
+    if_match: str = ""
 
     def require(self, scope: Scope) -> None:
         """For a part of what an action does. Raises Forbidden."""

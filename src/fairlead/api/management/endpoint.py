@@ -47,6 +47,7 @@ from fairlead.store import Store
 
 JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
 IDEMPOTENCY_KEY: Final = b"idempotency-key"
+IF_MATCH: Final = b"if-match"
 REPLAYED: Final = b"idempotent-replayed: true\r\n"
 # Of a body: a management call is small.
 MOST_BODY_BYTES: Final = 1_048_576
@@ -146,12 +147,13 @@ class Management:
         name = request.header(IDEMPOTENCY_KEY) if action.method == "POST" else None
         if action.usage and self._is_known(caller):
             await self._ledger.flush()  # what is in the spool is usage, too
-        status, out, replayed, credited = await self._in_turn(
+        status, out, replayed, credited, etag = await self._in_turn(
             caller, lambda: self._run(request, action, caller, member, name), name
         )
         if credited:
             self._ledger.wallets.credited(credit_scope(credited))
-        response.send(status, JSON_HEAD + (REPLAYED if replayed else b""), out)
+        more = (b"etag: %b\r\n" % etag.encode() if etag else b"") + (REPLAYED if replayed else b"")
+        response.send(status, JSON_HEAD + more, out)
 
     def _is_known(self, caller: Caller | bytes | None) -> bool:
         return isinstance(caller, Caller) or (isinstance(caller, bytes) and digest_of(caller) in self._known)
@@ -191,7 +193,7 @@ class Management:
 
     def _run(
         self, request: Request, action: Action, caller: Caller | bytes | None, member: str, name: bytes | None
-    ) -> tuple[int, bytes, bool, str]:
+    ) -> tuple[int, bytes, bool, str, str]:
         """In a thread. Whether the caller may is found out first: others learn nothing, and cause no more work."""
         try:
             with self._store.read() as connection:
@@ -211,15 +213,16 @@ class Management:
                     repeatable = Repeatable(allowed.owner, allowed.secret, name, asked.digest())
                     stored = claim(connection, repeatable)
                     if stored is not None:
-                        return (*stored, True, "")
+                        return (*stored, True, "", "")
                 joined = self._store.joined(connection)
-                call = ManagementCall(joined, allowed.key, allowed.actor, self._live, member, query, body)
+                if_match = (request.header(IF_MATCH) or b"").decode("latin-1")
+                call = ManagementCall(joined, allowed.key, allowed.actor, self._live, member, query, body, if_match)
                 answer = action.run(call)
                 status = answer.status if answer.status != 200 else action.status
                 out = msgspec.json.encode(answer.body)
                 if repeatable is not None:
                     keep(connection, repeatable, status, out)
-            return status, out, False, answer.credited
+            return status, out, False, answer.credited, answer.etag
         except ConfigurationError as error:
             raise InvalidRequest(error.message, param=error.param) from None
         except (DataError, UnicodeEncodeError):
