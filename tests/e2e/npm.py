@@ -30,3 +30,21 @@ def client(name: str, variable: str, package: str, program: str, folder: Path) -
         pytest.skip(f"{name} could not be installed ({type(error).__name__}); what it sent is replayed by other tests")
     [path] = folder.glob(f"node_modules/{program}")
     return str(path)
+
+
+def packages(variable: str, wanted: tuple[str, ...], folder: Path) -> Path:
+    """A folder whose node_modules has packages that a script imports: named by an environment variable, or in CI
+    installed into `folder`. Skips where they cannot be had."""
+    if found := os.environ.get(variable):
+        return Path(found)
+    npm = shutil.which("npm")
+    if os.environ.get("CI") != "true" or npm is None or shutil.which("node") is None:
+        pytest.skip(f"{variable} names no folder with {', '.join(wanted)}")
+    try:
+        subprocess.run(
+            [npm, "install", "--prefix", str(folder), "--no-fund", "--no-audit", *wanted],
+            check=True, capture_output=True, timeout=INSTALL_SECONDS,
+        )  # fmt: skip
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"{', '.join(wanted)} could not be installed ({type(error).__name__})")
+    return folder

@@ -59,7 +59,7 @@ class Chat:
         return next((one["finish_reason"] for one in self._choices(events) if one.get("finish_reason")), "")
 
     def errors(self, events: list[Any]) -> list[str]:
-        return [event["error"]["message"] for event in events if "error" in event]
+        return [event["error"]["message"] for event in events if "error" in event and "choices" not in event]
 
     def ends(self, events: list[Any], done: int) -> int:
         return done

@@ -69,8 +69,8 @@ def test_nothing_leaves_before_the_first_word_nor_the_end_before_the_bill() -> N
     events = RESPONSES.events(REPLY, ASKED, 1)
     relay = NativeRelay(PUBLIC, None)
     out = [relay.feed(event) for event in events]
-    assert out[:3] == [b"", b"", b""], "created, in progress, an item that begins"
-    assert out[3].count(b"event: ") == 4
+    assert out[:4] == [b""] * 4, "created, in progress, an item that begins, and a part of it"
+    assert out[4].count(b"event: ") == 5
     assert out[-1] == b""
     assert b"response.completed" in relay.end(COST)
 

@@ -11,5 +11,8 @@ _LAST_CHOICE: Final = b',"choices":[{"index":0,"delta":{},"finish_reason":"error
 
 
 def error_event(error: FairleadError) -> bytes:
-    """The same as the last event of a stream that has begun, which ends for this reason; no `[DONE]` follows it."""
-    return b"data: %b%b\n\n" % (error_body(error)[:-1], _LAST_CHOICE)
+    """The end of a stream that has begun, and ends for this reason; no `[DONE]` follows. Twice: with a choice, as
+    OpenRouter writes it, for clients that look for a finish reason; and bare, as OpenAI does, because the AI SDK
+    (`@ai-sdk/openai`) takes whatever has choices for a chunk and never sees the error in it."""
+    body = error_body(error)
+    return b"data: %b%b\n\ndata: %b\n\n" % (body[:-1], _LAST_CHOICE, body)
