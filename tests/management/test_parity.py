@@ -49,6 +49,8 @@ EXCEPTIONS: Final = {
     "catalogue lint": "reads files",
     "catalogue show": "reads files",
     "import litellm": "reads files",
+    "import new-api": "reads another database",
+    "import openrouter": "reads files",
     **dict.fromkeys(
         (
             "credentials list", "credentials remove", "credentials reseal", "credentials set",
