@@ -117,6 +117,11 @@ WHOLE = {
     "POST /v1/admin/configuration/apply": {"document": ""},
     "POST /v1/admin/configuration/rollback": {"version": 0},
     "POST /v1/keys": {"name": "x"},
+    "POST /key/generate": {},
+    "POST /key/update": {"key": "x"},
+    "POST /key/delete": {"keys": ["x"]},
+    "POST /team/new": {"team_alias": "x"},
+    "POST /user/new": {},
     "POST /v1/auth/keys/code": {"callback_url": "https://x", "code_challenge": "x" * 43},
 }
 
@@ -156,6 +161,10 @@ def test_a_confined_key_sees_and_changes_nothing_of_other_accounts(api: Api, key
         ("GET", f"/v1/admin/audit?account={keys.other}", None), ("GET", f"/v1/activity?user_id={keys.other}", None),
         ("GET", f"/v1/activity?api_key_hash={hash_}", None),
         ("DELETE", f"/v1/admin/management-keys/{outside}", None),
+        ("GET", f"/key/info?key={hash_}", None), ("POST", "/key/update", {"key": hash_, "key_alias": "taken"}),
+        ("POST", "/key/delete", {"keys": [hash_]}), ("POST", "/key/generate", {"team_id": keys.other}),
+        ("GET", f"/key/list?team_id={keys.other}", None), ("GET", f"/spend/logs?user_id={keys.other}", None),
+        ("GET", f"/spend/logs?api_key={hash_}", None),
         ("POST", "/v1/admin/codes/redeem", {"code": code, "account": keys.other}),
         ("POST", "/v1/admin/management-keys", {"name": "x", "scopes": ["read"], "account": keys.other}),
         ("POST", "/v1/auth/keys/code", {
@@ -166,7 +175,7 @@ def test_a_confined_key_sees_and_changes_nothing_of_other_accounts(api: Api, key
         assert api(method, path, body, key=mine).status == 404, (method, path)
     assert api("GET", "/v1/admin/audit?limit=1").data[0]["id"] == before, "nothing was changed"
     for path in ("/v1/admin/accounts", "/v1/admin/keys", "/v1/keys", "/v1/admin/balances", "/v1/admin/audit?limit=1000",
-                 "/v1/admin/usage", "/v1/activity", "/v1/admin/management-keys"):  # fmt: skip
+                 "/v1/admin/usage", "/v1/activity", "/key/list", "/spend/logs", "/v1/admin/management-keys"):  # fmt: skip
         answered = api("GET", path, key=mine)
         assert answered.status == 200
         assert keys.other not in str(answered.body)

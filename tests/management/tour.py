@@ -94,6 +94,17 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     body = {"callback_url": "https://app.example/callback", "code_challenge": CHALLENGE, "workspace_id": account}
     code = call("POST", "/v1/auth/keys/code", body)["data"]["id"]
     call("POST", "/v1/auth/keys", {"code": code, "code_verifier": VERIFIER}, key="")
+    team = call("POST", "/team/new", {"team_alias": "research", "max_budget": 500, "budget_duration": "30d"})["team_id"]
+    body = {"key_alias": "notebook", "team_id": team, "max_budget": 10, "budget_duration": "1d", "duration": "90d"}
+    theirs = call("POST", "/key/generate", body)["key"]
+    call("GET", f"/key/info?key={hashlib.sha256(theirs.encode()).hexdigest()}")
+    call("POST", "/key/update", {"key": theirs, "max_budget": 20, "rpm_limit": 60})
+    call("GET", f"/key/list?team_id={team}&return_full_object=true")
+    assert api.chat(theirs)[0] == 200
+    eventually(lambda: api("GET", f"/spend/logs?user_id={team}").body)
+    call("GET", f"/spend/logs?user_id={team}")
+    call("POST", "/key/delete", {"keys": [theirs]})
+    call("POST", "/user/new", {"user_email": "alice@example.org", "max_budget": 50})
     base = "/v1/admin/configuration"
     call("GET", base)
     call("POST", f"{base}/plan", {"document": DOCUMENT})
@@ -128,6 +139,8 @@ def main() -> None:
             if request is not None:
                 known[name] = {"request": _scrubbed(request, directory), **known[name]}
         for path in ("/v1/providers", "/v1/models/count", "/v1/endpoints/zdr"):
+            known[f"GET {path}"] = {"response": api("GET", path, key="").body}
+        for path in ("/health/liveliness", "/health/readiness", "/model/info"):
             known[f"GET {path}"] = {"response": api("GET", path, key="").body}
         key = api("POST", "/v1/admin/keys", {"name": "laptop", "credit_usd": "5", "budgets_usd": {"day": "0.5"}}).body[
             "key"

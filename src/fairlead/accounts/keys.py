@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from fairlead.accounts.accounts import Budget, budgets_from_json, check_name, first_account
 from fairlead.accounts.changes import changed
@@ -160,6 +160,14 @@ def page_of_keys(
     if not expired:
         statement = statement.where(api_keys.c.expires_at.is_(None) | (api_keys.c.expires_at > int(time.time())))
     return [_info(row) for row in connection.execute(statement)]
+
+
+def count_keys(connection: Connection, account_id: str | None) -> int:
+    """Keys that were not revoked, of one account or of all."""
+    statement = select(func.count()).select_from(api_keys).where(api_keys.c.revoked_at.is_(None))
+    if account_id is not None:
+        statement = statement.where(api_keys.c.account_id == account_id)
+    return int(connection.execute(statement).scalar_one())
 
 
 def key_info(connection: Connection, key_id: str) -> KeyInfo | None:

@@ -10,20 +10,27 @@ from sqlalchemy import Connection
 from fairlead.accounts import accounts
 from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name
 from fairlead.admin.audit import Actor, record
-from fairlead.errors import ConfigurationError
+from fairlead.errors import ConfigurationError, NotFound
 from fairlead.ledger.funds import grant
 from fairlead.money import Picodollars
 from fairlead.store import Store
 
 
 def create_account(
-    store: Store, actor: Actor, name: str, credit: Picodollars, columns: Mapping[str, Any] | None = None
+    store: Store,
+    actor: Actor,
+    name: str,
+    credit: Picodollars,
+    columns: Mapping[str, Any] | None = None,
+    *,
+    prepaid: bool = True,
 ) -> str:
-    """Creates a prepaid account and returns its id. `columns`: its budgets and limits, from
-    `accounts.options.as_columns`. Raises ConfigurationError."""
+    """Creates an account and returns its id. `prepaid`: its paid calls need credit. `columns`: its budgets and limits,
+    from `accounts.options.as_columns`. Raises ConfigurationError."""
     with store.write() as connection:
-        account_id = add_account(connection, name, prepaid=True)
-        grant(connection, account_id, credit.value, "credit of a new account")
+        account_id = add_account(connection, name, prepaid=prepaid)
+        if prepaid:
+            grant(connection, account_id, credit.value, "credit of a new account")
         if columns:
             accounts.change_account(connection, account_id, columns)
         after = _audited(account_info(connection, account_id)) | {"credit_usd": credit.dollars()}
@@ -53,6 +60,15 @@ def list_accounts(store: Store) -> list[AccountInfo]:
     """All accounts, oldest first."""
     with store.read() as connection:
         return accounts.list_accounts(connection)
+
+
+def one_account(store: Store, account_id: str) -> AccountInfo:
+    """Raises NotFound."""
+    with store.read() as connection:
+        (found,) = accounts.page_of_accounts(connection, 1, None, account_id) or (None,)
+    if found is None:
+        raise NotFound(f"There is no account {account_id[:64]!r}.", param="account")
+    return found
 
 
 def page_of_accounts(store: Store, limit: int, after: str | None = None, only: str | None = None) -> list[AccountInfo]:

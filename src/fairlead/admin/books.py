@@ -51,6 +51,13 @@ def account_of_call(store: Store, generation_id: str) -> str | None:
     return None if body is None else decode(body).account
 
 
+def one_call(store: Store, generation_id: str) -> dict[str, Any] | None:
+    """The usage record of a call as `page_of_usage` shows it; None when there is none."""
+    with store.read() as connection:
+        body = bodies_of(connection, [generation_id]).get(generation_id)
+    return None if body is None else export.row_of(decode(body))
+
+
 def page_of_usage(
     store: Store, limit: int, after: int, account_id: str | None = None, session: str | None = None
 ) -> list[tuple[int, dict[str, Any]]]:

@@ -174,6 +174,12 @@ def page_of_keys(
         )
 
 
+def count_keys(store: Store, account_id: str | None = None) -> int:
+    """Keys that were not revoked, of one account or of all."""
+    with store.read() as connection:
+        return keys.count_keys(connection, account_id)
+
+
 def key_entry(key: KeyInfo) -> dict[str, Any]:
     """A key as JSON documents show it. Times in seconds since 1970, amounts as decimal dollars."""
     return {

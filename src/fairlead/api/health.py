@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from fairlead import __version__
 from fairlead.http.request import Request, Response
 
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"
@@ -40,3 +41,16 @@ class HealthChecks:
             "configuration": self._configuration(),
         }
         response.send(status, JSON_HEAD, msgspec.json.encode(body))
+
+    def alive(self, _request: Request, response: Response) -> None:
+        """As LiteLLM says it."""
+        response.send(200, JSON_HEAD, b'"I\'m alive!"')
+
+    def readiness(self, _request: Request, response: Response) -> None:
+        """As LiteLLM says it; what is in the way is said by /readyz."""
+        ready = not self._obstacles()
+        body: dict[str, object] = {
+            "status": "healthy" if ready else "unhealthy", "db": "connected" if ready else "unknown", "cache": None,
+            "litellm_version": f"fairlead {__version__}", "success_callbacks": [], "last_updated": None,
+        }  # fmt: skip
+        response.send(200 if ready else 503, JSON_HEAD, msgspec.json.encode(body))

@@ -242,6 +242,18 @@ ROUTES: tuple[Route, ...] = (
         "Check that calls can be served.", "503 lists the reasons; warnings are for the operator.", statuses=(503,),
     ),
     Route(
+        "GET", "/health/liveliness", lambda to: to.checks.alive, "anyone", "LiteLLM",
+        "Check that the process is alive, as LiteLLM does.", answer="Text",
+    ),
+    Route(
+        "GET", "/health/readiness", lambda to: to.checks.readiness, "anyone", "LiteLLM",
+        "Check that calls can be served, as LiteLLM does.", statuses=(503,),
+    ),
+    Route(
+        "GET", "/model/info", lambda to: to.models.info, "anyone", "LiteLLM", "List the models in LiteLLM's format.",
+        "The same as `GET /v1/model/info`.",
+    ),
+    Route(
         "GET", "/openapi.json", lambda to: to.openapi, "anyone", "Operations", "Retrieve this API as OpenAPI 3.1.",
     ),
     Route(

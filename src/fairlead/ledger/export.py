@@ -52,7 +52,7 @@ def rows(
     ordered = wanted.order_by(usage_records.c.at, usage_records.c.id).execution_options(yield_per=READ_ROWS)
     with connection.execute(ordered) as result:
         for row in result:
-            yield _row(decode(row.body))
+            yield row_of(decode(row.body))
 
 
 def page(
@@ -66,10 +66,11 @@ def page(
         named = select(call_sessions.c.record_id).where(call_sessions.c.session == session)
         wanted = wanted.where(usage_records.c.id.in_(named))
     rows = connection.execute(wanted.order_by(usage_records.c.number).limit(limit))
-    return [(row.number, _row(decode(row.body))) for row in rows]
+    return [(row.number, row_of(decode(row.body))) for row in rows]
 
 
-def _row(record: UsageRecord) -> dict[str, Any]:
+def row_of(record: UsageRecord) -> dict[str, Any]:
+    """A record as a row of an export."""
     amounts = {"charged": record.price, "waived": record.shortfall, "cost": record.cost, "hold": record.hold}
     row: dict[str, Any] = {
         "id": record.id,
@@ -179,4 +180,4 @@ def _write_parquet(found: Iterator[dict[str, Any]], out: BinaryIO) -> int:
     return count
 
 
-COLUMNS = tuple(_row(UsageRecord("", 0, 0, "", "", "", "", False, "none")))
+COLUMNS = tuple(row_of(UsageRecord("", 0, 0, "", "", "", "", False, "none")))

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from fairlead.accounts.accounts import account_info
 from fairlead.accounts.keys import KeyInfo
 from fairlead.admin import accounts, audit, books, credit, keys, management_keys
 from fairlead.admin.audit import AuditFilter
 from fairlead.admin.management_keys import management_key_entry
-from fairlead.api.management.action import Action, Answer, ManagementCall, listed, no_account
+from fairlead.api.management.action import Action, Answer, ManagementCall, listed
 from fairlead.api.management.bodies import amount_of, restrictions, seconds_of
-from fairlead.errors import ConfigurationError, Forbidden, InvalidRequest, NotFound
+from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.money import Picodollars
 
 PAGE: Final = {"limit": "How many, from 1 to 1,000. Default: 100.", "cursor": "`next_cursor` of the page before."}
@@ -124,11 +123,7 @@ def _change_account(call: ManagementCall) -> Answer:
 
 
 def _account(call: ManagementCall, account_id: str) -> Answer:
-    try:
-        with call.store.read() as connection:
-            return Answer({"data": accounts.account_entry(account_info(connection, account_id))})
-    except ConfigurationError:
-        raise no_account(account_id) from None
+    return Answer({"data": accounts.account_entry(accounts.one_account(call.store, account_id))})
 
 
 def _list_keys(call: ManagementCall) -> Answer:

@@ -7,6 +7,7 @@ from typing import Final
 from fairlead.api.management.action import Action
 from fairlead.api.management.admin import ADMIN
 from fairlead.api.management.configuration import CONFIGURATION
+from fairlead.api.management.litellm import LITELLM
 from fairlead.api.management.openrouter import OPENROUTER
 
-ACTIONS: Final[tuple[Action, ...]] = (*OPENROUTER, *ADMIN, *CONFIGURATION)
+ACTIONS: Final[tuple[Action, ...]] = (*OPENROUTER, *ADMIN, *CONFIGURATION, *LITELLM)
