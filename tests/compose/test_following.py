@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -10,7 +11,7 @@ import pty
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from tests.e2e.conftest import Held, Served, eventually, fairlead, serving
 from tests.e2e.fork_server import environment_of
 
 from fairlead.admin.audit import Actor
-from fairlead.admin.configuration import Submission, apply
+from fairlead.admin.configuration import Current, Submission, apply
 from fairlead.admin.configuration import status as find_status
+from fairlead.compose.following import Following, Origin
+from fairlead.settings import Settings
 from fairlead.store import Store, open_store
 from fairlead.store.configuration import ProcessState
 from fairlead.testing import ScriptedUpstream
@@ -338,6 +341,56 @@ def test_a_plan_counts_the_calls_under_way(tmp_path: Path) -> None:
             assert config(served, "apply", other, "--yes").returncode == 0
             upstream.held = False
             assert connection.getresponse().status == 200
+
+
+def test_machines_that_share_a_database_follow_it_together(
+    tmp_path: Path, upstream: ScriptedUpstream, new_database: Callable[..., str]
+) -> None:
+    """Each has a data directory and a file of its own."""
+    database = new_database()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with (
+        serving(tmp_path / "a", configuration(upstream.url, "1"), workers=2, database=database) as one,
+        serving(tmp_path / "b", configuration(upstream.url, "5"), database=database) as other,
+    ):
+        other.key = one.key
+        assert (price(one), price(other)) == (1, 5)
+        eventually(lambda: len(running(one)) == 3)
+        file = written(tmp_path, "next.toml", configuration(upstream.url, "2"))
+        assert "3 of 3 processes use it." in config(one, "apply", file, "--yes").stdout
+        assert running(other) == [("database", 1)] * 3
+        assert (price(one), price(other)) == (2, 2)
+        assert config(other, "rollback", "0", "--yes").returncode == 0
+        assert (price(one), price(other)) == (1, 5)
+
+
+async def broken(_settings: Settings) -> None:
+    raise RuntimeError("a mistake of ours")
+
+
+def test_an_unexpected_error_is_shown_and_not_repeated_for_ever(tmp_path: Path, upstream: ScriptedUpstream) -> None:
+    async def test() -> None:
+        store = open_store(tmp_path / "data")
+        origin = Origin(Current("none", 0, "", "no file", ""))
+        following = Following(store, Settings(), origin, broken, dict, name="p", place=0)
+        apply(store, configuration(upstream.url, "1"), "f.toml", Submission(Actor("command line", "test")))
+        with pytest.raises(RuntimeError, match="a mistake of ours"):
+            await following.run()
+        assert following.warnings()
+        assert "an unexpected error" in following.error
+        task = asyncio.create_task(following.run())  # as `BackgroundTasks` does
+        while not any(one.error for one in find_status(store).behind):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        (process,) = find_status(store).processes
+        assert (process.answered, process.version, process.error) == (1, 0, following.error)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await following.close()
+        assert find_status(store).processes == []
+        store.close()
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 @pytest.mark.slow

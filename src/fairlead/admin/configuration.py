@@ -95,7 +95,12 @@ class Status(NamedTuple):
     @property
     def behind(self) -> list[ProcessState]:
         """Processes that have refused what is in force, or do not run it yet."""
-        return [one for one in self.processes if one.error or one.answered != self.current.number]
+        here = self.current
+        return [
+            one
+            for one in self.processes
+            if one.error or one.answered != here.number or (here.source == "database" and one.version != here.number)
+        ]
 
 
 def digest_of(text: str) -> str:

@@ -45,6 +45,7 @@ HEARTBEAT_SECONDS: Final = 5.0
 # A worker that is started again and cannot take the newest version goes back at most so far.
 MOST_VERSIONS_BACK: Final = 20
 
+UNEXPECTED: Final = "an unexpected error, whose traceback is in the log"
 # Of a file: device, inode, size, times of the last changes; None: it is not there.
 Signature = tuple[int, ...] | None
 
@@ -192,7 +193,7 @@ class Following:
 
     async def run(self) -> None:
         """Follows until it is cancelled."""
-        if self.error:
+        if self.error not in ("", UNEXPECTED):
             log.error("What is in force cannot be used here, an earlier one is: %s", self.error)
         await self._report(at_once=True)
         while True:
@@ -263,12 +264,18 @@ class Following:
 
     async def _take(self, found: Current) -> None:
         """Puts a configuration in force, or says why not."""
+        unexpected = True
         try:
             settings = await asyncio.get_running_loop().run_in_executor(None, _settings_of, found)
             await self._apply(settings)
+            unexpected = False
         except FairleadError as error:
+            unexpected = False
             self._refuse(error)
             return
+        finally:
+            if unexpected:  # the log gets the traceback where it ends
+                self._process = self._process._replace(error=UNEXPECTED)
         before, changed = self.current, self.current.digest != found.digest
         restart = ", ".join(f"[{section}] {name}" for section, name in restart_needed(self._started, settings))
         self.current = found
