@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,20 +37,27 @@ from fairlead.admin.configuration import (
 )
 from fairlead.admin.keys import change_key, revoke_key
 from fairlead.errors import ConfigurationError, Forbidden, InvalidRequest, NotFound, VersionConflict
+from fairlead.providers.sealed import Reader
+from fairlead.settings import parse_settings
 from fairlead.store import Store, open_store
 from fairlead.store.configuration import number_in_force, read_version
-from fairlead.store.tables import audit_log, configuration_versions
+from fairlead.store.tables import audit_log, configuration_versions, metadata
 
 SECRET = "s3cr3t-of-the-provider"
 ACTOR = Actor("command line", "alice")
 
 
-def document(price: str = "1", more: str = "") -> str:
+def document(price: str = "1", more: str = "", key: str = '{ env = "P_KEY" }') -> str:
     return (
-        f'# of the operator\n[[providers]]\nid = "p"\nbase_url = "http://p/v1"\napi_key = "{SECRET}"\n'
+        f'# of the operator\n[[providers]]\nid = "p"\nbase_url = "http://p/v1"\napi_key = {key}\n'
         '[[models]]\nid = "m"\n[[models.deployments]]\nprovider = "p"\nupstream_model = "x"\n'
         f'price = {{ input = "0", output = "{price}" }}\n{more}'
     )
+
+
+@pytest.fixture(autouse=True)
+def _seal_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAIRLEAD_SEAL_KEY", base64.b64encode(bytes(32)).decode())
 
 
 @pytest.fixture
@@ -142,7 +151,7 @@ def test_a_document_that_no_process_could_take_is_refused_with_its_line(store: S
     for text, said in (
         (document("1").replace('provider = "p"', 'provider = "q"'), "f.toml:9: there is no provider 'q'"),
         ("[server\n", "f.toml:1: this is not valid TOML"),
-        (document("1").replace(SECRET, "(hidden)"), "has hidden values"),
+        (document("1", key='"(hidden)"'), "has hidden values"),
         ('[catalogue]\ndirectory = "models"\n', "f.toml:2: in the database the path must be absolute"),
     ):
         with pytest.raises(ConfigurationError) as refused:
@@ -176,18 +185,42 @@ def test_what_is_in_force_can_be_replaced_although_it_cannot_be_read(store: Stor
 
 
 def test_differences_of_versions_hide_secrets(store: Store) -> None:
-    applied(store, "1")
-    other = document("2", "[server]\nmax_body_bytes = 2048\n").replace(SECRET, "an0ther-s3cr3t")
-    apply(store, other, "f.toml", Submission(ACTOR))
-    assert [one.words for one in compare(store, 1, 2)] == [
-        "api_key of provider p: another secret value",
+    other = "an0ther-s3cr3t"
+    apply(store, document(key=f'"{SECRET}"'), "f.toml", Submission(ACTOR))
+    apply(store, document("2", "[server]\nmax_body_bytes = 2048\n", f'"{other}"'), "f.toml", Submission(ACTOR))
+    first, *rest = [one.words for one in compare(store, 1, 2)]
+    assert re.fullmatch("api_key of provider p: sealed: p-[0-9a-f]{10} -> sealed: p-[0-9a-f]{10}", first)
+    assert rest == [
         "price of m output 1.00 -> 2.00 from now on",
         "[server] max_body_bytes: 33554432 -> 2048: needs a restart",
     ]
     text = compare_texts(store, 1, 2)
     assert '-price = { input = "0", output = "1" }' in text
     assert "+max_body_bytes = 2048" in text
-    assert not [secret for secret in (SECRET, "an0ther-s3cr3t") if secret in text]
+    assert SECRET not in text
+    assert other not in text
+
+
+def test_a_key_that_stands_in_a_document_is_sealed(store: Store) -> None:
+    literal = (
+        document(key=f'"{SECRET}"')
+        + f'[[providers]]\nid = "q"\nbase_url = "http://q/v1"\napi_keys = ["{SECRET}", "b"]\n'
+    )
+    for number in (1, 2):  # the second time nothing has changed
+        assert apply(store, literal, "f.toml", Submission(ACTOR)).number == number
+        stored = document_of(store, number)
+        assert stored.document is not None
+        assert (SECRET in stored.document, digest_of(stored.document)) == (False, stored.digest)
+    assert [one.words for one in plan(store, literal, "f.toml").changes] == []
+    assert compare(store, 1, 2) == ()
+    settings = parse_settings(stored.document, "stored")
+    names = [one.sealed for one in (settings.providers[0].api_key, *settings.providers[1].api_keys)]  # type: ignore[union-attr]
+    assert [Reader(store)(name) for name in names] == [SECRET, SECRET, "b"]  # type: ignore[arg-type]
+    with store.read() as connection:
+        actions = [row.action for row in connection.execute(select(audit_log).order_by(audit_log.c.id))]
+        everything = [str(connection.execute(select(table)).all()) for table in metadata.sorted_tables]
+    assert actions == ["credential.set"] * 3 + ["configuration.apply"] * 2
+    assert SECRET not in "".join(everything)
 
 
 def test_each_version_is_in_the_audit_log_without_its_document(store: Store) -> None:
@@ -210,7 +243,7 @@ def test_each_version_is_in_the_audit_log_without_its_document(store: Store) -> 
 
 @pytest.mark.parametrize("source", ['{ command = ["vault", "read", "one"] }', '{ file = "/run/secrets/one" }'])
 def test_only_somebody_on_the_server_has_files_read_and_commands_run_there(store: Store, source: str) -> None:
-    text = document("1").replace(f'"{SECRET}"', source)
+    text = document("1", key=source)
     by = Submission(ACTOR, on_server=False)
     with pytest.raises(Forbidden, match="added on the server"):
         apply(store, text, "f.toml", by)

@@ -83,7 +83,7 @@ def test_the_key_of_the_environment_comes_first(store: Store, monkeypatch: pytes
 
 def test_all_are_sealed_with_another_key_or_none(store: Store) -> None:
     set_credential(store, ME, "one", SECRET)
-    old, new = seal_key(store.directory), SealKey(os.urandom(32))
+    old, new = seal_key(store), SealKey(os.urandom(32))
     with store.write() as connection:
         connection.execute(
             sealed_secrets.insert().values(
@@ -109,3 +109,21 @@ def test_a_name_is_a_plain_word(store: Store, name: str) -> None:
 def test_a_credential_is_one_printable_line(store: Store, secret: str) -> None:
     with pytest.raises(InvalidRequest, match="one line"):
         set_credential(store, ME, "main", secret)
+
+
+def test_machines_that_share_a_database_are_told_to_share_the_key(
+    tmp_path: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(tmp_path / "node", database_url)
+    try:
+        if database_url is not None:
+            with pytest.raises(ConfigurationError, match="set FAIRLEAD_SEAL_KEY to it on each"):
+                set_credential(store, ME, "main", SECRET)
+            assert not (store.directory / "seal.key").exists()
+            monkeypatch.setenv("FAIRLEAD_SEAL_KEY", base64.b64encode(os.urandom(32)).decode())
+        set_credential(store, ME, "main", SECRET)
+        other = open_store(tmp_path / ("other" if database_url else "node"), database_url)
+        assert Reader(other)("main") == SECRET
+        other.close()
+    finally:
+        store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import http.client
 import json
@@ -38,6 +39,12 @@ def configuration(url: str, price: str, more: str = "") -> str:
         '[[models]]\nid = "m"\n[[models.deployments]]\nprovider = "p"\nupstream_model = "x"\n'
         f'price = {{ input = "0", output = "{price}" }}\n{more}'
     )
+
+
+@pytest.fixture(autouse=True)
+def _seal_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in documents are sealed, and all nodes with one database need the same key for that."""
+    monkeypatch.setenv("FAIRLEAD_SEAL_KEY", base64.b64encode(bytes(32)).decode())
 
 
 @pytest.fixture

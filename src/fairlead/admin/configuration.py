@@ -25,6 +25,7 @@ from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.masking import is_masked, masked
 from fairlead.admin.planning import Change, Described, Known, changes, gone_models
+from fairlead.admin.sealing import sealed_document
 from fairlead.catalogue.load import build
 from fairlead.errors import (
     ConfigurationError,
@@ -38,6 +39,7 @@ from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.providers.scrub import holds_secret
+from fairlead.providers.sealed import listed, put
 from fairlead.settings import ProviderSettings, SecretSource, Settings, Unread, parse_settings
 from fairlead.store import Store
 from fairlead.store.configuration import (
@@ -58,7 +60,6 @@ LONGEST_COMMENT: Final = 1_000
 LONGEST_AUTHOR: Final = 128
 LARGEST_DOCUMENT: Final = 4 * 1024 * 1024
 MOST_LISTED: Final = 1_000
-# What stands for the value of a variable that is not set where a plan is made.
 
 Source = Literal["database", "file", "none"]
 
@@ -141,6 +142,8 @@ def document_of(store: Store, number: int) -> StoredVersion:
 def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
     """What would change if this document were applied. `name`: what errors call it. Raises ConfigurationError."""
     base = current(store, file)
+    if base.source == "database":  # as it would be stored
+        text = sealed_document(text, store).text
     after, missing = described(text, name)
     before, notes = _base(base)
     with store.read() as connection:
@@ -365,11 +368,19 @@ def _add(store: Store, action: str, text: str | None, by: Submission, restored: 
         before = read_version(connection, newest)
     if by.expected not in (None, newest):
         raise _conflict(newest)
-    digest = "" if text is None else digest_of(text)
-    version = StoredVersion(newest + 1, int(time.time() * 1000), author, comment, digest, restored, text)
+    sealed = None if text is None else sealed_document(text, store, make=True)
+    document, digest = (None, "") if sealed is None else (sealed.text, digest_of(sealed.text))
+    version = StoredVersion(newest + 1, int(time.time() * 1000), author, comment, digest, restored, document)
     with store.write() as connection:
         if not add_version(connection, newest, version):
             raise _conflict(number_in_force(connection))
+        if sealed is not None and sealed.key is not None:
+            known = {one.name for one in listed(connection)}
+            for credential, secret in sealed.secrets.items():
+                if credential in known:  # the same one under its name
+                    continue
+                put(connection, sealed.key, credential, secret)
+                audit.record(connection, by.actor, "credential.set", credential, None, {"sealed_with": sealed.key.id})
         audit.record(
             connection, by.actor, action, f"version {version.number}",
             None if before is None else version_entry(before), version_entry(version),

@@ -25,7 +25,7 @@ def set_credential(store: Store, actor: Actor, name: str, secret: str) -> bool:
         raise InvalidRequest(
             f"A credential is one line of 1 to {LONGEST_SECRET} printable ASCII characters without spaces."
         )
-    key = sealed.seal_key(store.directory, make=True)
+    key = sealed.seal_key(store, make=True)
     with store.write() as connection:
         replaced = sealed.put(connection, key, name, secret)
         record(connection, actor, "credential.set", name, None, {"sealed_with": key.id, "replaced": replaced})

@@ -81,7 +81,7 @@ def credentials_reseal(new_key: Path, data: Path | None) -> None:
 
     new = key_in(new_key)
     with opened(data) as store:
-        moved = reseal(store, command_line(), seal_key(store.directory), new)
+        moved = reseal(store, command_line(), seal_key(store), new)
         directory = store.directory
     click.echo(
         f"{moved} credentials are sealed with the new key now. Put it into {SEAL_KEY.name} or {directory / 'seal.key'} "

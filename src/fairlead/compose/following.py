@@ -21,6 +21,7 @@ from fairlead import __version__
 from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.configuration import IN_FORCE, Current, digest_of, take_in
+from fairlead.admin.sealing import sealed_document
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.settings import Settings, load_settings, parse_settings, restart_needed
 from fairlead.store import Store
@@ -310,7 +311,7 @@ class Following:
     def _compare_file(self, number: int) -> None:
         """A file that is changed while the database is in force is not taken, which its editor must learn."""
         digest = _digest_of_file(self._watched.path)
-        if digest in ("", self._first_digest, self.current.digest):
+        if digest in ("", self._first_digest, self.current.digest) or self._was_applied():
             self.note = ""
             return
         path = self._watched.path
@@ -321,6 +322,16 @@ class Following:
         if note != self.note:
             log.warning("%s.", note[0].upper() + note[1:])
         self.note = note
+
+    def _was_applied(self) -> bool:
+        """Whether the file is what is in force, but for the keys in it, which are sealed there."""
+        path = self._watched.path
+        if path is None:
+            return False
+        try:
+            return digest_of(sealed_document(read_text(path), self._store).text) == self.current.digest
+        except ConfigurationError:
+            return False
 
     def _tell_trouble(self, error: Exception) -> None:
         if not self._trouble:  # said once, not four times a second

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 import time
 from collections.abc import Mapping
@@ -45,6 +46,10 @@ class SealKey:
         nonce = os.urandom(NONCE_BYTES)
         return nonce, AESGCM(self._key).encrypt(nonce, secret.encode(), name.encode())
 
+    def name_of(self, secret: str) -> str:
+        """A name for a secret that does not tell it, the same each time."""
+        return hmac.digest(self._key, b"name" + secret.encode(), "sha256").hex()[:10]
+
     def open(self, name: str, nonce: bytes, body: bytes) -> str:
         """Raises ConfigurationError when it was not sealed with this key under this name."""
         from cryptography.exceptions import InvalidTag
@@ -65,14 +70,19 @@ class SealedSecret(NamedTuple):
     changed_at: int
 
 
-def seal_key(directory: Path, environment: Mapping[str, str] | None = None, *, make: bool = False) -> SealKey:
+def seal_key(store: Store, environment: Mapping[str, str] | None = None, *, make: bool = False) -> SealKey:
     """The key in FAIRLEAD_SEAL_KEY (32 bytes in base64), else that in the file `seal.key` of the data directory, which
-    is made (mode 0600) when `make` is set. Raises ConfigurationError."""
+    is made (mode 0600) when `make` is set and no other machine uses the database. Raises ConfigurationError."""
     environment = os.environ if environment is None else environment
     if given := environment.get(SEAL_KEY.name):
         return _key_of(given, f"The environment variable {SEAL_KEY.name}")
-    file = directory / FILE
+    file = store.directory / FILE
     if make and not file.exists():
+        if store.is_shared:
+            raise ConfigurationError(
+                f"Credentials are sealed with a key that every machine with this database needs: set {SEAL_KEY.name} "
+                f"to it on each of them. `openssl rand -base64 {KEY_BYTES}` prints one."
+            )
         try:
             handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -174,7 +184,7 @@ class Reader:
 
     def __call__(self, name: str) -> str:
         """Raises ConfigurationError."""
-        key = seal_key(self._store.directory)
+        key = seal_key(self._store)
         with self._store.read() as connection:
             return get(connection, key, name)
 
