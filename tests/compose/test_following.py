@@ -23,7 +23,7 @@ from tests.e2e.fork_server import environment_of
 from fairlead.admin.audit import Actor
 from fairlead.admin.configuration import Current, Submission, apply
 from fairlead.admin.configuration import status as find_status
-from fairlead.compose.following import Following, Origin
+from fairlead.compose.following import Following, Origin, Watched
 from fairlead.settings import Settings
 from fairlead.store import Store, open_store
 from fairlead.store.configuration import ProcessState
@@ -204,6 +204,24 @@ def test_a_changed_file_is_taken_by_all_workers(tmp_path: Path, upstream: Script
         (row,) = audited()
         assert (row["action"], row["actor_kind"], row["actor"]) == ("configuration.file", "file", str(file))
         assert row["after"]["digest"] == status(served)["current"]["digest"] != row["before"]["digest"]
+
+
+def test_a_file_that_is_being_written_is_not_read_half(tmp_path: Path) -> None:
+    """It counts as changed when two looks in a row see the same."""
+    file = tmp_path / "f.toml"
+    file.write_text("[server]\n")
+    watched = Watched(file)
+    assert [watched.changed(at_once=False) for _ in range(3)] == [False, True, False]
+    with file.open("a") as open_file:
+        for _ in range(3):
+            open_file.write("# one more line\n")
+            open_file.flush()
+            assert not watched.changed(at_once=False)
+    assert [watched.changed(at_once=False) for _ in range(2)] == [True, False]
+    file.unlink()
+    assert [watched.changed(at_once=False) for _ in range(3)] == [False, True, False]
+    file.write_text("[server]\n")
+    assert watched.changed(at_once=True), "SIGHUP does not wait"
 
 
 def test_a_bad_file_is_refused_with_line_and_reason_while_the_old_one_goes_on(

@@ -131,7 +131,7 @@ class Following:
         self._started = started
         self._apply = apply
         self._in_flight = in_flight
-        self._watched = _Watched(origin.file)
+        self._watched = Watched(origin.file)
         self._first_digest = _digest_of_file(origin.file)
         self._hurry = asyncio.Event()
         self._forced = False
@@ -362,7 +362,7 @@ class Following:
 
 
 @dataclass(slots=True)
-class _Watched:
+class Watched:
     """A file whose changes are noticed however they are made: in place, by renaming another file over it, or by
     changing a link on its path. A change counts when two looks in a row see the same, so that a file which is being
     written is not read half."""
