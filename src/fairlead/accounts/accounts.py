@@ -53,6 +53,8 @@ class AccountInfo:
     budgets: tuple[Budget, ...]
     created_at: int
     limits: OwnLimits | None = None
+    models: list[str] | None = None
+    each_user: str | None = None  # as it is stored
 
 
 def check_name(name: str) -> None:
@@ -104,7 +106,8 @@ def page_of_accounts(connection: Connection, limit: int, after: str | None, only
 def _info(row: Any) -> AccountInfo:
     budgets = budgets_from_json(f"account/{row.id}", row.budgets)
     limits = None if row.limits is None else msgspec.json.decode(row.limits, type=OwnLimits)
-    return AccountInfo(row.id, row.name, row.prepaid, budgets, row.created_at, limits)
+    models = None if row.models is None else msgspec.json.decode(row.models, type=list[str])
+    return AccountInfo(row.id, row.name, row.prepaid, budgets, row.created_at, limits, models, row.each_user)
 
 
 def change_account(connection: Connection, account_id: str, columns: Mapping[str, Any]) -> None:

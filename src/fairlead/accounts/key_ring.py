@@ -7,7 +7,6 @@ next one begins, so what is in memory is never replaced by something older.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import sqlite3
 import sys
@@ -15,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -23,21 +22,23 @@ from msgspec.structs import astuple
 from sqlalchemy import bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from fairlead.accounts.accounts import Budget, budgets_from_json
+from fairlead.accounts.accounts import Budget
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.changes import Changes, changes_since, current_number
 from fairlead.accounts.keys import LONGEST_KEY, key_digest
 from fairlead.accounts.known_digests import KnownDigests
-from fairlead.accounts.limits import Limited, OwnLimits
-from fairlead.accounts.options import Network, read_limits, read_list
+from fairlead.accounts.levels import NO_LEVEL, common_models, level
+from fairlead.accounts.limits import Limited, LimitGroup, UserCap
+from fairlead.accounts.options import Network, read_list, read_networks
 from fairlead.store import Store
-from fairlead.store.tables import accounts, api_keys
+from fairlead.store.tables import accounts, api_keys, members, projects
 from fairlead.threads import SHORT_TURNS
 
 log = logging.getLogger("fairlead.accounts")
 
-# Keys in memory, about 1 KB each. Those that were read first make room; who uses one again has it read again.
-MOST_CACHED_KEYS = 50_000
+# Keys in memory, about 600 bytes each. Those that were read first make room, and are read again when they are used. All
+# of one account are read again when that changes, which must take less than a second.
+MOST_CACHED_KEYS = 25_000
 # The part of them that makes room at once.
 EVICTED_PART = 8
 # Digests that are remembered because the database has no key in force for them.
@@ -50,21 +51,28 @@ KEYS_AT_ONCE = 100
 DIGESTS_AT_ONCE = 2_000
 # A change is in force within a second: this is how often the database is asked for changes.
 WATCH_SECONDS = 0.25
-# A key that this process has not heard of may have been made a moment ago. The database is asked for one at most this
-# often, for all callers together: it costs strangers nothing, so it must cost little.
+# A key that this process has not heard of may have been made a moment ago. The database is asked for such keys at most
+# this often, for all callers together: it costs strangers nothing, so it must cost little.
 ASK_SECONDS = 0.02
 # The same for a database across the network.
 SHARED_ASK_SECONDS = 0.05
 # How long a request waits for its key to be read.
 LONGEST_LOOKUP_SECONDS = 2.0
 
+_LEVEL = ("budgets", "limits", "models", "each_user")
 _IN_FORCE = (
     select(
-        *(api_keys.c[name] for name in ("digest", "id", "account_id", "name", "expires_at")),
-        *(api_keys.c[name] for name in ("budgets", "limits", "models", "networks")),
-        *(accounts.c[name] for name in ("prepaid", "budgets", "limits")),
+        *(api_keys.c[name] for name in ("digest", "id", "account_id", "name", "expires_at", "networks")),
+        accounts.c.prepaid,
+        *(api_keys.c[name] for name in _LEVEL),
+        *(members.c[name] for name in ("id", *_LEVEL)),
+        *(projects.c[name] for name in ("id", *_LEVEL)),
+        *(accounts.c[name] for name in _LEVEL),
     )
+    .select_from(api_keys)
     .join(accounts, accounts.c.id == api_keys.c.account_id)
+    .outerjoin(members, members.c.id == api_keys.c.member_id)
+    .outerjoin(projects, projects.c.id == api_keys.c.project_id)
     .where(api_keys.c.revoked_at.is_(None), api_keys.c.disabled_at.is_(None))
     .where(api_keys.c.digest.in_(bindparam("digests", expanding=True)))
 )
@@ -90,6 +98,7 @@ class CachedKey(msgspec.Struct, frozen=True, gc=False):
     restricted: bool
     expires_at: int | None
     networks: tuple[Network, ...] | None
+    user_caps: tuple[UserCap, ...] | None
 
 
 class KeyLookup:
@@ -118,7 +127,7 @@ class KeyRing:
 
     __slots__ = (
         "_absent", "_ask_at", "_asking", "_cached", "_following", "_known", "_loading", "_number", "_publishing",
-        "_store", "_version", "_waiting", "epoch",
+        "_store", "_strangers", "_version", "_waiting", "epoch",
     )  # fmt: skip
 
     def __init__(self, store: Store) -> None:
@@ -130,6 +139,7 @@ class KeyRing:
         self._following = threading.Lock()  # held while changes are read
         self._publishing = threading.Lock()  # and while keys are read and what was read is published
         self._waiting: dict[bytes, list[asyncio.Future[bool]]] = {}  # requests by the digest of their key
+        self._strangers: dict[bytes, list[asyncio.Future[bool]]] = {}  # those whose digests are not known
         self._loading = False
         self._asking = False
         self._ask_at = 0.0
@@ -156,23 +166,33 @@ class KeyRing:
     def look_up(self, key: bytes) -> KeyLookup:
         """Begins to look up a key that is not in memory. When that is done, `find` can tell. For an event loop.
 
-        A key whose digest is not known is a stranger's, or new: of those, one is looked up in ASK_SECONDS; the others
-        are refused at once.
+        A key whose digest is not known is a stranger's, or new. Up to KEYS_AT_ONCE of those are looked up together, at
+        most once in ASK_SECONDS; the others are refused at once.
         """
         digest = key_digest(key)
         if len(key) > LONGEST_KEY or digest in self._absent:
             return REFUSED
         if self._may_be_known(digest):
             return KeyLookup(self._wait_for(digest), is_known=True)
-        now = time.monotonic()
-        if now < self._ask_at or self._asking:
+        if len(self._strangers) >= KEYS_AT_ONCE and digest not in self._strangers:
             return REFUSED
-        self._ask_at = now + (SHARED_ASK_SECONDS if self._store.is_shared else ASK_SECONDS)
-        self._asking = True
         loop = asyncio.get_running_loop()
         waiting = _waiting(loop)
-        loop.run_in_executor(self._store.threads, self._load, [digest]).add_done_callback(partial(self._asked, waiting))
+        self._strangers.setdefault(digest, []).append(waiting)
+        if not self._asking:
+            self._asking = True
+            loop.call_later(max(0.0, self._ask_at - time.monotonic()), self._ask)
         return KeyLookup(waiting)
+
+    def _ask(self) -> None:
+        """Looks up the strangers that have come since the last time."""
+        self._ask_at = time.monotonic() + (SHARED_ASK_SECONDS if self._store.is_shared else ASK_SECONDS)
+        strangers, self._strangers = self._strangers, {}
+        waiting = [request for requests in strangers.values() for request in requests]
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._store.threads, self._load, list(strangers)).add_done_callback(
+            partial(self._asked, waiting)
+        )
 
     def _may_be_known(self, digest: bytes) -> bool:
         known = self._known
@@ -199,9 +219,12 @@ class KeyRing:
         if self._waiting:
             self._begin_loading()
 
-    def _asked(self, waiting: asyncio.Future[bool], done: asyncio.Future[None]) -> None:
-        self._asking = False
-        _tell((waiting,), done)
+    def _asked(self, waiting: Iterable[asyncio.Future[bool]], done: asyncio.Future[None]) -> None:
+        _tell(waiting, done)
+        self._asking = bool(self._strangers)
+        if self._asking:
+            loop = asyncio.get_running_loop()
+            loop.call_later(max(0.0, self._ask_at - time.monotonic()), self._ask)
 
     async def watch(self) -> None:
         """Follows changes. While the database cannot be read, what is in memory stays in force."""
@@ -356,32 +379,39 @@ def _cached_key(
     account_id: str,
     name: str,
     expires_at: int | None,
-    budgets: str | None,
-    limits: str | None,
-    models: str | None,
     networks: str | None,
     prepaid: bool,
-    *of_account: str | None,
+    *given: str | None,
 ) -> CachedKey:
-    account_budgets, account = _account_part(account_id, *of_account)
-    own = read_limits(limits)
+    """`given`: the values of `_LEVEL` of the key, of its member and its project with their ids, and of its account."""
+    own = level(f"key/{key_id}", *given[:4]) if any(given[:4]) else NO_LEVEL
+    groups = [_shared_level(f"{noun}/{row[0]}", *row[1:]) for noun, row in _groups(given) if any(row[1:])]
+    account = _shared_level(f"account/{account_id}", *given[14:])
+    levels = (own, *groups, account) if groups else (own, account)
+    shared = tuple(
+        LimitGroup(one.owner, one.owner.partition("/")[0], one.limits) for one in groups if one.limits is not None
+    )
+    limited = None
+    if own.limits is not None or account.limits is not None or shared:
+        limited = Limited(key_id, account_id, own.limits, account.limits, shared)
     return CachedKey(
         sys.intern(account_id),
         key_id,
         name,
         bool(prepaid),
-        budgets_from_json(f"key/{key_id}", budgets) + account_budgets if budgets else account_budgets,
-        Limited(key_id, account_id, own, account) if own is not None or account is not None else None,
-        None if models is None else frozenset(read_list(models) or ()),
+        tuple(chain.from_iterable(one.budgets for one in levels)),
+        limited,
+        common_models(levels),
         expires_at is not None or networks is not None,
         expires_at,
-        None if networks is None else tuple(map(ipaddress.ip_network, read_list(networks) or ())),
+        None if networks is None else read_networks(read_list(networks) or ()),
+        tuple(one.user_cap for one in levels if one.user_cap is not None) or None,
     )
 
 
-@lru_cache(maxsize=1_024)
-def _account_part(
-    account_id: str, budgets: str | None, limits: str | None
-) -> tuple[tuple[Budget, ...], OwnLimits | None]:
-    """Decoded once for many keys, which share it."""
-    return budgets_from_json(f"account/{account_id}", budgets), read_limits(limits)
+def _groups(given: Sequence[str | None]) -> tuple[tuple[str, Sequence[str | None]], ...]:
+    return ("member", given[4:9]), ("project", given[9:14])
+
+
+# Decoded once for many keys, which share it.
+_shared_level = lru_cache(maxsize=4_096)(level)

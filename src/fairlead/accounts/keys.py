@@ -18,6 +18,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from fairlead.accounts.accounts import Budget, budgets_from_json, check_name, first_account
 from fairlead.accounts.changes import changed
+from fairlead.accounts.end_users import EachUser, read_each_user
 from fairlead.accounts.limits import OwnLimits
 from fairlead.accounts.options import read_limits, read_list
 from fairlead.errors import ConfigurationError
@@ -51,6 +52,9 @@ class KeyInfo:
     networks: list[str] | None = None
     hash: str = ""  # SHA-256 of the key, in hexadecimal digits
     disabled_at: int | None = None  # it is refused until it is enabled again
+    project_id: str | None = None
+    member_id: str | None = None
+    each_user: EachUser | None = None
 
 
 def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
@@ -188,7 +192,10 @@ def key_by_hash(connection: Connection, hash_: str) -> KeyInfo | None:
 
 def columns_of(connection: Connection, key_id: str) -> dict[str, Any]:
     """What a key is limited to, as `add_key` takes it."""
-    kept = (api_keys.c.expires_at, api_keys.c.models, api_keys.c.networks, api_keys.c.budgets, api_keys.c.limits)
+    names = (
+        "expires_at", "models", "networks", "budgets", "limits", "project_id", "member_id", "each_user",
+    )  # fmt: skip
+    kept = [api_keys.c[name] for name in names]
     return dict(connection.execute(select(*kept).where(api_keys.c.id == key_id)).mappings().one())
 
 
@@ -207,6 +214,9 @@ def _info(row: Any) -> KeyInfo:
         read_list(row.networks),
         row.digest.hex(),
         row.disabled_at,
+        row.project_id,
+        row.member_id,
+        read_each_user(row.each_user),
     )
 
 

@@ -59,6 +59,11 @@ class LimitBook:
             if model in account.models:
                 name = f"account/{whose.account_id}/{model}"
                 meters.append(self._meter(name, f"model {model} of this account", account.models[model]))
+        for group in whose.groups:
+            meters.append(self._meter(group.scope, group.noun, group.limits.limits))
+            if model in group.limits.models:
+                name = f"{group.scope}/{model}"
+                meters.append(self._meter(name, f"model {model} of this {group.noun}", group.limits.models[model]))
         if free and self._free != NO_LIMITS:
             name = f"free/{whose.account_id}"
             meters.append(self._meter(name, "account, on models that cost nothing,", self._free))

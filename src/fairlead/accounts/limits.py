@@ -46,6 +46,24 @@ class OwnLimits(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         }
 
 
+class LimitGroup(msgspec.Struct, frozen=True, gc=False):
+    """Limits that a key shares with others: those of its project, its member, or the end user of a call. `scope` names
+    its meters, `noun` it in messages."""
+
+    scope: str
+    noun: str
+    limits: OwnLimits
+
+
+class UserCap(msgspec.Struct, frozen=True, gc=False):
+    """What each end user of a key, a member, a project or an account may use at most. `owner`: "key/ID"; `budgets`:
+    picodollars by period."""
+
+    owner: str
+    budgets: dict[str, int]
+    limits: OwnLimits
+
+
 class Limited(msgspec.Struct, frozen=True, gc=False):
     """Whose limits a call falls under, and what they are."""
 
@@ -53,3 +71,4 @@ class Limited(msgspec.Struct, frozen=True, gc=False):
     account_id: str
     key: OwnLimits | None
     account: OwnLimits | None
+    groups: tuple[LimitGroup, ...] = ()

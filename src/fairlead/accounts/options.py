@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from fairlead.accounts.accounts import budgets_as_json
+from fairlead.accounts.accounts import PERIODS, budgets_as_json
 from fairlead.accounts.limits import Limits, OwnLimits
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
@@ -49,7 +49,7 @@ def network(text: str) -> str:
         ) from None
 
 
-def limits(given: Sequence[str]) -> OwnLimits:
+def limits(given: Sequence[str], option: str = "--limit") -> OwnLimits:
     """From entries such as "requests_per_minute=60" and "MODEL:tokens_per_day=1000000"."""
     own: dict[str, int] = {}
     models: dict[str, dict[str, int]] = {}
@@ -59,13 +59,13 @@ def limits(given: Sequence[str]) -> OwnLimits:
         model, _, name = name.rpartition(":")
         if not equals:
             raise ConfigurationError(
-                f"--limit must be NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; "
+                f"{option} must be NAME=NUMBER or MODEL:NAME=NUMBER, with a NAME of {', '.join(known)}; "
                 f"not {entry[:200]!r}."
             )
         if name not in known:
-            raise ConfigurationError(f"--limit: {unknown('limit', name, known)} There are {', '.join(known)}.")
+            raise ConfigurationError(f"{option}: {unknown('limit', name, known)} There are {', '.join(known)}.")
         if not re.fullmatch(r"[1-9][0-9]{0,14}", number):
-            raise ConfigurationError(f"--limit: {name} must be a whole number from 1 to {MOST}, not {number[:40]!r}.")
+            raise ConfigurationError(f"{option}: {name} must be a whole number from 1 to {MOST}, not {number[:40]!r}.")
         (models.setdefault(model, {}) if model else own)[name] = int(number)
     return OwnLimits(Limits(**own), {model: Limits(**numbers) for model, numbers in models.items()})
 
@@ -77,8 +77,10 @@ def as_columns(
     networks: Sequence[str] | None = None,
     budgets: Mapping[str, Picodollars] | None = None,
     given_limits: Sequence[str] | None = None,
+    each_user: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Values for the columns of a key or an account. None leaves one as it is, an empty value takes it away.
+    """Values for the columns of a key, a member, a project or an account. None leaves one as it is, an empty value
+    removes it.
 
     Raises ConfigurationError.
     """
@@ -96,7 +98,31 @@ def as_columns(
     if given_limits is not None:
         kept_limits = [entry for entry in given_limits if entry]
         columns["limits"] = msgspec.json.encode(limits(kept_limits)).decode() if kept_limits else None
+    if each_user is not None:
+        columns["each_user"] = _each_user([entry for entry in each_user if entry])
     return columns
+
+
+def _each_user(given: Sequence[str]) -> str | None:
+    """From entries such as "day=0.50" and "requests_per_minute=20", as JSON."""
+    budgets: dict[str, Picodollars] = {}
+    numbers = []
+    for entry in given:
+        name, equals, amount = entry.partition("=")
+        if not equals or name not in PERIODS:
+            numbers.append(entry)
+            continue
+        try:
+            budgets[name] = Picodollars.parse(amount)
+        except ValueError as error:
+            raise ConfigurationError(f"--each-user: {error}.") from None
+    if not given:
+        return None
+    kept = {
+        "budgets": {period: amount.value for period, amount in budgets.items()},
+        "limits": limits(numbers, "--each-user"),
+    }
+    return msgspec.json.encode(kept).decode()
 
 
 def read_limits(text: str | None) -> OwnLimits | None:
@@ -105,6 +131,10 @@ def read_limits(text: str | None) -> OwnLimits | None:
 
 def read_list(text: str | None) -> list[str] | None:
     return None if text is None else msgspec.json.decode(text, type=list[str])
+
+
+def read_networks(listed: Sequence[str]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(one) for one in listed)
 
 
 def is_inside(address: str, networks: Sequence[Network]) -> bool:

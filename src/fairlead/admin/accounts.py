@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from fairlead.accounts import accounts
 from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name
+from fairlead.accounts.end_users import EachUser, read_each_user
 from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError, NotFound
 from fairlead.ledger.funds import grant
@@ -85,7 +86,19 @@ def account_entry(account: AccountInfo) -> dict[str, Any]:
         "prepaid": account.prepaid,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in account.budgets},
         "limits": {} if account.limits is None else account.limits.by_name(),
+        "models": account.models,
+        "each_user": each_user_entry(read_each_user(account.each_user)),
         "created_at": account.created_at,
+    }
+
+
+def each_user_entry(cap: EachUser | None) -> dict[str, Any] | None:
+    """The cap of each end user as JSON documents show it."""
+    if cap is None:
+        return None
+    return {
+        "budgets_usd": {period: Picodollars(amount).dollars() for period, amount in cap.budgets.items()},
+        "limits": cap.limits.by_name(),
     }
 
 

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from fairlead.accounts import keys
 from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name, first_account
+from fairlead.accounts.groups import TABLES, check_groups, group_info
 from fairlead.accounts.keys import KeyInfo
-from fairlead.admin.accounts import changed_members, check_prepaid
+from fairlead.admin.accounts import changed_members, check_prepaid, each_user_entry
 from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError, NotFound
 from fairlead.ledger.funds import grant
@@ -31,7 +32,8 @@ def create_key(
 ) -> str:
     """Creates a key and returns it; it cannot be shown again.
 
-    Without `account_id` the key gets a prepaid account of its own when there is `credit`, else the operator's account.
+    A key of a project or a member (`project_id`, `member_id` in `columns`) belongs to its account. Without any of them
+    and without `account_id` it gets a prepaid account of its own when there is `credit`, else the operator's account.
     `columns`: what the key is limited to, from `accounts.options.as_columns`. Raises ConfigurationError.
     """
     columns = columns or {}
@@ -39,6 +41,8 @@ def create_key(
     if expires_at is not None and expires_at <= time.time():
         raise ConfigurationError("--expires is in the past.")
     with store.write() as connection:
+        if account_id is None and credit is None:
+            account_id = _account_of_groups(connection, columns)
         if account_id is not None:
             account_id = account_info(connection, account_id).id
         elif credit is not None:
@@ -48,12 +52,21 @@ def create_key(
         if credit is not None:
             check_prepaid(connection, account_id)
             grant(connection, account_id, credit.value, "credit of a new key")
+        check_groups(connection, account_id, columns)
         key = keys.add_key(connection, name, account_id, columns)
         made = keys.key_by_hash(connection, hash_of(key))
         assert made is not None
         after = _audited(made) | ({} if credit is None else {"credit_usd": credit.dollars()})
         record(connection, actor, "key.create", made.id, None, after, account_id=account_id)
         return key
+
+
+def _account_of_groups(connection: Connection, columns: Mapping[str, Any]) -> str | None:
+    """The account of the project or the member that a key is to belong to; None for a key of neither."""
+    for kind in TABLES:
+        if columns.get(f"{kind}_id") is not None:
+            return group_info(connection, kind, columns[f"{kind}_id"]).account_id
+    return None
 
 
 def hash_of(key: str) -> str:
@@ -133,6 +146,7 @@ def _change(store: Store, actor: Actor, action: str, key_id: str, columns: Mappi
         before = keys.key_info(connection, key_id)
         if before is None:
             raise _no_such(key_id)
+        check_groups(connection, before.account_id, columns)
         keys.change_key(connection, key_id, columns)
         _record_change(connection, actor, action, before)
 
@@ -196,6 +210,9 @@ def key_entry(key: KeyInfo) -> dict[str, Any]:
         "limits": {} if key.limits is None else key.limits.by_name(),
         "models": key.models,
         "networks": key.networks,
+        "project": key.project_id,
+        "member": key.member_id,
+        "each_user": each_user_entry(key.each_user),
     }
 
 

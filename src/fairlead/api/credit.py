@@ -120,6 +120,9 @@ class Credit:
             "budgets": budgets,
             "rate_limits": limited.key.by_name() if limited is not None and limited.key is not None else {},
             "account_rate_limits": limited.account.by_name() if limited is not None and limited.account else {},
+            "shared_rate_limits": {
+                group.scope: group.limits.by_name() for group in (limited.groups if limited is not None else ())
+            },
             "models": None if caller.models is None else sorted(caller.models),
             "networks": None if caller.networks is None else [str(one) for one in caller.networks],
             "expires_at": None if caller.expires_at is None else _iso(caller.expires_at),

@@ -45,6 +45,7 @@ class Endpoints:
     performance: Performances
     receipts: Receipts
     credit: Credit
+    access: Endpoint
     checks: HealthChecks
     openapi: Endpoint
     metrics: Endpoint | None
@@ -223,6 +224,15 @@ ROUTES: tuple[Route, ...] = (
         "Retrieve the usage and the limits of the key.",
         "limit, limit_remaining and limit_reset describe the budget, or the credit, with the least left. A management "
         "key has neither.", scope="read",
+    ),
+    Route(
+        "GET", "/v1/access", lambda to: to.access, "key", "Billing",
+        "Show what the key may call, and which rule says so.",
+        "Every rule of the key, its member, its project and its account: state, expiry, network, models, credit, "
+        "budgets, limits, caps of each end user. `refused_by` is the first one that refuses. Nothing is called or "
+        "charged.",
+        query={"model": "The model to ask about. Default: none; then `models` lists those that may be called."},
+        optional=True,
     ),
     Route(
         "GET", "/v1/credits", lambda to: to.credit.credits, "either", "Billing",

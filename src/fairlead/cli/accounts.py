@@ -11,12 +11,11 @@ import click
 from fairlead.cli.options import (
     amount_of,
     as_day,
-    budget_option,
     columns_of,
     data_option,
     json_option,
-    limit_option,
     opened,
+    sharing_options,
     table,
 )
 from fairlead.money import Picodollars
@@ -64,17 +63,16 @@ def accounts_list(as_json: bool, data: Path | None) -> None:
 
 @accounts.command("set")
 @click.argument("account_id", metavar="ID")
-@budget_option
-@limit_option
+@sharing_options
 @data_option
 def accounts_set(account_id: str, data: Path | None, **given: Any) -> None:
-    """Change the budgets and limits of an account. A given option replaces the current value; "" removes it."""
+    """Change what all keys of an account share. A given option replaces the current value; "" removes it."""
     from fairlead.admin.accounts import change_account
     from fairlead.admin.audit import command_line
 
     columns = columns_of(**given)
     if not columns:
-        raise click.UsageError("Nothing to change: give --budget or --limit.")
+        raise click.UsageError("Nothing to change: give --budget, --limit, --model or --each-user.")
     with opened(data) as store:
         change_account(store, command_line(), account_id, columns)
     click.echo(f"{account_id} was changed.")

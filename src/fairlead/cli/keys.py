@@ -72,7 +72,10 @@ def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
 
     columns = columns_of(**given)
     if not columns:
-        raise click.UsageError("Nothing to change: give --expires, --model, --network, --limit or --budget.")
+        raise click.UsageError(
+            "Nothing to change: give --expires, --project, --member, --model, --network, --limit, --budget or "
+            "--each-user."
+        )
     with opened(data) as store:
         change_key(store, command_line(), key_id, columns)
     click.echo(f"{key_id} was changed.")

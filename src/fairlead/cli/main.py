@@ -9,6 +9,7 @@ import sys
 import click
 
 from fairlead import __version__
+from fairlead.cli.access import access
 from fairlead.cli.accounts import accounts
 from fairlead.cli.audit import audit
 from fairlead.cli.books import explain, usage, verify
@@ -17,6 +18,7 @@ from fairlead.cli.configuration import config
 from fairlead.cli.credentials import credentials
 from fairlead.cli.credit import credit
 from fairlead.cli.doctor import doctor
+from fairlead.cli.groups import members, projects
 from fairlead.cli.importers import import_
 from fairlead.cli.keys import keys
 from fairlead.cli.management_keys import management_keys
@@ -42,6 +44,9 @@ for command in (
     config,
     keys,
     accounts,
+    projects,
+    members,
+    access,
     credit,
     credentials,
     management_keys,

@@ -110,12 +110,33 @@ limit_option = click.option(
 )
 
 
+model_option = click.option(
+    "--model", "models", metavar="ID", multiple=True, help="Allow only this model. May be given several times."
+)
+each_user_option = click.option(
+    "--each-user",
+    "each_user",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="Cap for each end user that calls name (`user`): a budget such as day=0.50, or a limit such as "
+    "requests_per_minute=20. May be given several times.",
+)
+
+
+def sharing_options(command: Command) -> Command:
+    """What keys of a project, a member or an account share."""
+    for option in (each_user_option, model_option, limit_option, budget_option):
+        command = option(command)
+    return command
+
+
 def limiting_options(command: Command) -> Command:
     for option in (
         click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or a time from now (30d, 12h)."),
-        click.option(
-            "--model", "models", metavar="ID", multiple=True, help="Allow only this model. May be given several times."
-        ),
+        click.option("--project", "project_id", metavar="ID", help="The project of the account that it belongs to."),
+        click.option("--member", "member_id", metavar="ID", help="The member of the account whose key it is."),
+        each_user_option,
+        model_option,
         click.option(
             "--network",
             "networks",
@@ -137,16 +158,21 @@ def columns_of(
     expires: str | None = None,
     models: tuple[str, ...] = (),
     networks: tuple[str, ...] = (),
+    each_user: tuple[str, ...] = (),
+    **groups: str | None,
 ) -> dict[str, Any]:
-    """What the limiting options say, as the columns of a key or an account; those that were not given are left out."""
+    """What the limiting options say, as the columns of a key, a project, a member or an account; those that were not
+    given are left out. `groups`: `project_id` and `member_id`, "" for none."""
     from fairlead.accounts.options import as_columns
 
-    return as_columns(
+    given = {name: group_id or None for name, group_id in groups.items() if group_id is not None}
+    return given | as_columns(
         expires=expires,
         models=models or None,
         networks=networks or None,
         budgets=budgets_of(budgets) if budgets else None,
         given_limits=limits or None,
+        each_user=each_user or None,
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fairlead import __version__
 from fairlead.accounts.key_ring import KeyRing
+from fairlead.api.access import AccessEndpoint
 from fairlead.api.admission import Admission, admit_no_body
 from fairlead.api.archive import ResponseArchive
 from fairlead.api.background_responses import BackgroundResponses
@@ -298,6 +299,7 @@ class Parts:
                 self.ledger, self.keys, self.routing.routed, show_cost=settings.ledger.receipts_show_cost
             ),
             credit=Credit(self.ledger, self.keys),
+            access=AccessEndpoint(service.store, self.keys, servings),
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings, self.following.shown),
             openapi=OpenApi(routes),
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from fairlead.accounts.caller import Caller
+from fairlead.accounts.end_users import of_user
 from fairlead.accounts.limit_book import LimitBook
 from fairlead.errors import CallerGone, DeadlineExceeded, FairleadError
 from fairlead.gateway.admission import admit, called, let_in, meter, named, nobody_fetches, offered
@@ -94,6 +95,8 @@ class Gateway:
         Raises a FairleadError when there is no (complete) answer; `response.started` then tells whether the caller has
         already seen a part of one. A caller's disconnect is raised here as `CallerGone`; the upstream is closed.
         """
+        if caller.user_caps is not None:
+            caller = of_user(caller, "" if demand.notes is None else demand.notes.user)
         serving = self._servings.now
         offers: Sequence[Servable] | None = serving.offers.get(demand.model)
         if (

@@ -40,7 +40,30 @@ accounts = Table(
     Column("prepaid", Boolean, nullable=False),  # paid calls need credit
     Column("budgets", Text, nullable=True),  # JSON: picodollars by "day", "week", "month", "total"
     Column("limits", Text, nullable=True),  # JSON: numbers by limit
+    Column("models", Text, nullable=True),  # as those of keys
+    Column("each_user", Text, nullable=True),  # JSON: budgets and limits of each end user
 )
+
+
+def _group(name: str) -> Table:
+    """What keys of an account share: a project's, or a member's."""
+    return Table(
+        name,
+        metadata,
+        Column("id", String(32), primary_key=True),
+        Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+        Column("name", String(128), nullable=False),
+        Column("created_at", BigInteger, nullable=False),
+        Column("budgets", Text, nullable=True),  # as those of accounts
+        Column("limits", Text, nullable=True),
+        Column("models", Text, nullable=True),
+        Column("each_user", Text, nullable=True),
+        Index(f"{name}_account", "account_id"),
+    )
+
+
+projects = _group("projects")
+members = _group("members")
 
 api_keys = Table(
     "api_keys",
@@ -59,6 +82,9 @@ api_keys = Table(
     Column("limits", Text, nullable=True),
     Column("disabled_at", BigInteger, nullable=True),  # refused, until it is enabled again
     Column("shown", String(32), nullable=True),  # what lists show of a key of another system
+    Column("project_id", String(32), nullable=True),
+    Column("member_id", String(32), nullable=True),
+    Column("each_user", Text, nullable=True),
     Index("api_keys_account", "account_id"),
     Index("api_keys_digest", "digest", unique=True),
 )

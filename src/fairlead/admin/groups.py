@@ -1,0 +1,66 @@
+"""Projects and members of accounts: create, change, list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlead.accounts import groups
+from fairlead.accounts.accounts import first_account
+from fairlead.accounts.groups import GroupInfo, GroupKind
+from fairlead.admin.accounts import changed_members, each_user_entry
+from fairlead.admin.audit import Actor, record
+from fairlead.money import Picodollars
+from fairlead.store import Store
+
+
+def create_group(
+    store: Store,
+    actor: Actor,
+    kind: GroupKind,
+    name: str,
+    account_id: str | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> str:
+    """Creates a project or a member and returns its id. Without an account: of the operator's own. `columns`: what its
+    keys share, from `accounts.options.as_columns`. Raises ConfigurationError."""
+    with store.write() as connection:
+        account_id = account_id or first_account(connection)
+        group_id = groups.add_group(connection, kind, name, account_id, columns)
+        after = _audited(groups.group_info(connection, kind, group_id))
+        record(connection, actor, f"{kind}.create", group_id, None, after, account_id=account_id)
+        return group_id
+
+
+def change_group(store: Store, actor: Actor, kind: GroupKind, group_id: str, columns: Mapping[str, Any]) -> None:
+    """Replaces the budgets, limits, models and caps that `columns` names. Raises ConfigurationError."""
+    with store.write() as connection:
+        before = groups.group_info(connection, kind, group_id)
+        groups.change_group(connection, kind, group_id, columns)
+        was, became = changed_members(_audited(before), _audited(groups.group_info(connection, kind, group_id)))
+        if was != became:
+            record(connection, actor, f"{kind}.change", group_id, was, became, account_id=before.account_id)
+
+
+def list_groups(store: Store, kind: GroupKind, account_id: str | None = None) -> list[GroupInfo]:
+    """Those of one account, or all, oldest first."""
+    with store.read() as connection:
+        return groups.list_groups(connection, kind, account_id)
+
+
+def group_entry(group: GroupInfo) -> dict[str, Any]:
+    """A project or a member as JSON documents show it. Times in seconds since 1970, amounts as decimal dollars."""
+    return {
+        "id": group.id,
+        "name": group.name,
+        "account": group.account_id,
+        "created_at": group.created_at,
+        "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in group.budgets},
+        "limits": {} if group.limits is None else group.limits.by_name(),
+        "models": group.models,
+        "each_user": each_user_entry(group.each_user),
+    }
+
+
+def _audited(group: GroupInfo) -> dict[str, Any]:
+    return {name: value for name, value in group_entry(group).items() if name not in ("id", "created_at")}
