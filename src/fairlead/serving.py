@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from fairlead.catalogue.snapshot import Deployment, Snapshot
 from fairlead.http.client import Pool
 from fairlead.routing.options import Options
+from fairlead.routing.shadow import Shadow
 from fairlead.routing.upstream import Servable, Upstream
 
 
@@ -18,12 +19,14 @@ class Serving:
     """Nothing in it changes once it is made, but `calls`: how many calls that began with it have not ended yet.
 
     `offers`: what a call for just one model is offered, made once for all calls; `upstreams`: by deployment id;
-    `aliases`: other names of models.
+    `aliases`: other names of models; `shadow`: None where no call is mirrored.
     """
 
-    __slots__ = ("aliases", "calls", "offers", "options", "servables", "snapshot", "upstreams")
+    __slots__ = ("aliases", "calls", "offers", "options", "servables", "shadow", "snapshot", "upstreams")
 
-    def __init__(self, snapshot: Snapshot, servables: Iterable[Servable], options: Options) -> None:
+    def __init__(
+        self, snapshot: Snapshot, servables: Iterable[Servable], options: Options, shadow: Shadow | None = None
+    ) -> None:
         self.snapshot = snapshot
         self.servables: Mapping[str, Servable] = {one.model.id: one for one in servables}
         self.options = options
@@ -32,11 +35,13 @@ class Serving:
             upstream.deployment.id: upstream for one in self.servables.values() for upstream in one.upstreams
         }
         self.aliases = snapshot.aliases
+        self.shadow = shadow
         self.calls = 0
 
     @property
     def pools(self) -> frozenset[Pool]:
-        return frozenset(upstream.pool for upstream in self.upstreams.values())
+        mirrored = () if self.shadow is None else self.shadow.upstreams
+        return frozenset(upstream.pool for upstream in (*self.upstreams.values(), *mirrored))
 
 
 class Servings:

@@ -81,6 +81,7 @@ RESPONSE_HEADERS: Final = (
 )
 PROVIDER_HEADERS: Final = (
     Header("x-fairlead-probe", "`1`, on requests that test whether a deployment works again."),
+    Header("x-fairlead-shadow", "`1`, on calls that are mirrored there (`[shadow]`)."),
     Header("x-session-id", "The session that the caller names, where the provider has `forward_sessions = true`."),
     Header("x-user-id", "The user, likewise. Characters other than printable ASCII are percent-encoded."),
 )

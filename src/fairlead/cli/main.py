@@ -23,6 +23,7 @@ from fairlead.cli.importers import import_
 from fairlead.cli.keys import keys
 from fairlead.cli.management_keys import management_keys
 from fairlead.cli.serve import engine, serve
+from fairlead.cli.shadow import shadow
 from fairlead.errors import ConfigurationError, FairleadError
 
 
@@ -56,6 +57,7 @@ for command in (
     usage,
     catalogue,
     import_,
+    shadow,
     doctor,
     version,
 ):

@@ -58,6 +58,7 @@ from fairlead.routing.health_store import HealthStore
 from fairlead.routing.probes import Probes
 from fairlead.routing.protocols import Measured
 from fairlead.routing.schedule import Schedule
+from fairlead.routing.shadow import Mirrors
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
 from fairlead.settings import PUBLIC, Secrets, ServerSettings, Settings, exposure, otlp_headers, private_addresses
@@ -117,6 +118,7 @@ class Parts:
         self.keys = KeyRing(store)
         self.ledger = Ledger(store, service.version.sheets, power=settings.ledger.durability == "power")
         self._recorder = Recorder()
+        self._mirrors = Mirrors()
         kept = settings.telemetry
         self.telemetry = TelemetryWriter(
             store,
@@ -126,7 +128,7 @@ class Parts:
         )
         self._sender = self._make_sender()
         self.health = Health(probed=settings.routing.probes)
-        serving = serving_from(self.version, self._recorder, self._attempts)
+        serving = serving_from(self.version, self._recorder, self._attempts, self._mirrors)
         self.servings = Servings(serving)
         self._limits = limit_book(settings)
         self._schemas = SchemaChecker()
@@ -184,7 +186,7 @@ class Parts:
     def _built(self, settings: Settings) -> tuple[Version, Serving]:
         secrets = self._service.secrets.held(settings)
         version = version_of(settings, self._service.engines, self.version, secrets)
-        return version, serving_from(version, self._recorder, self._attempts)
+        return version, serving_from(version, self._recorder, self._attempts, self._mirrors)
 
     def _in_flight(self) -> dict[str, int]:
         return {name: one.in_flight for name, one in self.health.by_deployment.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,16 +11,23 @@ from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.compose.engine_model import engine_provider, with_engines
 from fairlead.compose.options import routing_options
 from fairlead.compose.upstreams import AnyEngine, Reach, reach, upstream
+from fairlead.money import Picodollars
 from fairlead.prices import PriceSheet
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.routing.protocols import Measured
+from fairlead.routing.shadow import Mirrors, Shadow, Target
 from fairlead.routing.upstream import Servable, Upstream, servable
 from fairlead.serving import Serving
 from fairlead.settings import Secrets, Settings
-from fairlead.telemetry.cells import PROBE, TRAFFIC
+from fairlead.telemetry.cells import (
+    PROBE,
+    SHADOWS,
+    TRAFFIC,
+)
 from fairlead.telemetry.recorder import Recorder
+from fairlead.toml import unknown
 
 Attempts = Callable[["Version", Model, Deployment], Measured]
 
@@ -52,6 +60,7 @@ def version_of(
         known = before.known
     snapshot = build(with_presets(settings), DIALECTS, supports_prefill, secrets, known)
     snapshot = with_engines(snapshot, engines)
+    check_shadow(settings, snapshot)
     behind = {engine_provider(at): engine for at, engine in enumerate(engines)}
     reaches = {}
     for provider in snapshot.providers.values():
@@ -62,8 +71,9 @@ def version_of(
     return Version(settings, snapshot, reaches, known)
 
 
-def serving_from(version: Version, recorder: Recorder, attempts: Attempts) -> Serving:
-    """What this version makes callable. `attempts`: where a deployment's attempts are counted."""
+def serving_from(version: Version, recorder: Recorder, attempts: Attempts, mirrors: Mirrors | None = None) -> Serving:
+    """What this version makes callable. `attempts`: where a deployment's attempts are counted; `mirrors`: of this
+    process, None: nothing is mirrored."""
     snapshot = version.snapshot
 
     def bound(model: Model, deployment: Deployment) -> Upstream:
@@ -80,4 +90,47 @@ def serving_from(version: Version, recorder: Recorder, attempts: Attempts) -> Se
         upstreams = [bound(model, deployment) for deployment in model.deployments]
         return servable(model, upstreams, recorder.series(TRAFFIC, model.id))
 
-    return Serving(snapshot, map(offered, snapshot.models.values()), routing_options(version.settings.routing))
+    servables = [offered(model) for model in snapshot.models.values()]
+    shadow = None if mirrors is None else _shadow(version, servables, recorder, mirrors)
+    return Serving(snapshot, servables, routing_options(version.settings.routing), shadow)
+
+
+def _shadow(version: Version, servables: Sequence[Servable], recorder: Recorder, mirrors: Mirrors) -> Shadow | None:
+    """What mirrors calls by `[shadow]`; None where it is off. `to` was checked by `check_shadow`."""
+    given = version.settings.shadow
+    if given.to is None or not given.share:
+        return None
+    provider, _, name = given.to.partition("/")
+    known = {at.deployment.id: at.deployment for one in servables for at in one.upstreams}
+    targets = {}
+    for one in servables:
+        model = one.model
+        if not one.upstreams or (given.models and model.id not in given.models):
+            continue
+        id_ = f"{provider}/{name or model.id}"
+        # A deployment that nobody else is sent to costs what the model costs.
+        sheet = one.upstreams[0].deployment.sheet
+        deployment = known.get(id_) or Deployment(id_, provider, name or model.id, sheet, weight=1, priority=0)
+        series = [recorder.series(kind, model.id, id_) for kind in SHADOWS]
+        bound = upstream(
+            model, deployment, version.snapshot.providers[provider], version.reaches[provider], measured=series[0],
+            probed=series[0],
+        )  # fmt: skip
+        targets[model.id] = Target(bound, *series)
+    budget = Picodollars.parse(given.budget_usd).value
+    return Shadow(targets, given.share, given.max_concurrent, budget, mirrors, random.random)
+
+
+def check_shadow(settings: Settings, snapshot: Snapshot) -> None:
+    """Whether what `[shadow]` names is there. Raises ConfigurationError with file and line."""
+    given = settings.shadow
+    if given.to is None:
+        if given.share:
+            raise settings.error("shadow.share", "'to' is missing: name the provider that gets the mirrored calls.")
+        return
+    provider = given.to.partition("/")[0]
+    if provider not in snapshot.providers:
+        raise settings.error("shadow.to", unknown("provider", provider, snapshot.providers))
+    for at, name in enumerate(given.models):
+        if name not in snapshot.models or not snapshot.models[name].deployments:
+            raise settings.error(f"shadow.models[{at}]", f"there is no model {name!r} with a deployment.")

@@ -17,6 +17,7 @@ from fairlead.routing.parameters import Parameters
 from fairlead.routing.plan import Plan
 from fairlead.routing.protocols import Measured
 from fairlead.routing.retries import Tries
+from fairlead.routing.shadow import Mirrored
 from fairlead.routing.upstream import Servable
 from fairlead.serving import Serving
 
@@ -40,6 +41,7 @@ class CallState:
         "demand",
         "expired",
         "lines",
+        "mirrored",
         "offers",
         "outcome",
         "own_deadline",
@@ -92,6 +94,7 @@ class CallState:
         self.cut: FairleadError | None = None  # what ended the stream that others are to continue
         self.timer: asyncio.TimerHandle | None = None
         self.clamped: tuple[str, ...] = ()
+        self.mirrored: Mirrored | None = None
         self.parameters: Parameters | None = None  # what became of them, where that is worth telling
 
     def measure(self, measured: Measured) -> None:

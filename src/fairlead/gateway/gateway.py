@@ -150,6 +150,8 @@ class Gateway:
                 if held is None:
                     held = await hold(self._ledger, whole, demand, call_state.caller)
             self._open(call_state, held)
+            if serving.shadow is not None:
+                call_state.mirrored = serving.shadow.take(call_state.demand)
             demand = call_state.demand  # drops the uncapped payload when the cap was lowered
             try:
                 upstream = found.candidates[0]
@@ -264,6 +266,9 @@ class Gateway:
         measured = call_state.offers[0].measured
         if measured is not None:
             call_state.measure(measured)
+        if call_state.mirrored is not None:
+            call_state.measure(call_state.mirrored.target.original)
+            call_state.mirrored.original_ended(bill.price)
         if found.rejected or call_state.tries is not None or call_state.parameters is not None:
             self._decided.append(
                 decided(bill.id, found, call_state.tries, call_state.continued_at, call_state.parameters)

@@ -328,6 +328,23 @@ class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 60
 
 
+class ShadowSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A share of the calls that is also sent elsewhere, to compare."""
+
+    share: Annotated[float, Meta(ge=0, le=1), Doc("the share of the calls that is mirrored, such as 0.05; 0: none")] = 0
+    to: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=320)] | None,
+        Doc(
+            "where they go: a provider, which is asked for the same model, such as another gateway; or a provider's "
+            "deployment. Answers are counted and discarded",
+            takes='`"PROVIDER"` or `"PROVIDER/UPSTREAM_MODEL"`',
+        ),
+    ] = None
+    models: Annotated[tuple[str, ...], Doc("only calls of these models", default="all", takes="list of ids")] = ()
+    max_concurrent: Annotated[Count, Doc("mirrored calls in flight, per process; others are not mirrored")] = 4
+    budget_usd: Annotated[Decimal, Doc("US dollars that each process may spend on them per day (UTC)")] = "1"
+
+
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a `preset` gives can be left out; a provider without one needs `base_url`."""
 
@@ -651,6 +668,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     telemetry: TelemetrySettings = TelemetrySettings()
     responses: ResponsesSettings = ResponsesSettings()
     routing: RoutingSettings = RoutingSettings()
+    shadow: ShadowSettings = ShadowSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 

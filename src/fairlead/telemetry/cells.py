@@ -27,6 +27,14 @@ HOUR = 3600
 DAY = 86_400
 TRAFFIC = "traffic"
 PROBE = "probe"
+# Calls that are mirrored, and their originals, by model and target; and what they cost, which is counted as output
+# tokens: so many picodollars each.
+SHADOW = "shadow"
+SHADOW_ORIGINAL = "shadow_original"
+SHADOW_COST = "shadow_cost"
+SHADOW_ORIGINAL_COST = "shadow_original_cost"
+SHADOWS = (SHADOW, SHADOW_ORIGINAL, SHADOW_COST, SHADOW_ORIGINAL_COST)
+COST_UNIT = 1_000
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Counts).decode

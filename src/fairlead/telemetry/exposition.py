@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from fairlead.telemetry.cells import TRAFFIC, SeriesName
+from fairlead.money import PICODOLLARS_PER_DOLLAR
+from fairlead.telemetry.cells import (
+    COST_UNIT,
+    SHADOW,
+    SHADOW_COST,
+    SHADOW_ORIGINAL,
+    SHADOW_ORIGINAL_COST,
+    TRAFFIC,
+    SeriesName,
+)
 from fairlead.telemetry.layout import (
     BUCKETS,
     FIRST_TOKEN,
@@ -37,6 +46,11 @@ _KINDS = (
 )
 
 
+_SIDES = {
+    SHADOW: "mirrored", SHADOW_COST: "mirrored", SHADOW_ORIGINAL: "original", SHADOW_ORIGINAL_COST: "original",
+}  # fmt: skip
+
+
 def families(totals: Totals) -> Iterable[Metric]:
     """Traffic only: counters of outcomes and tokens, histograms with a bucket per doubling."""
     from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
@@ -63,6 +77,41 @@ def families(totals: Totals) -> Iterable[Metric]:
         tokens.add_metric((*values, "input"), counts.get(PROMPT_TOKENS, 0))
         tokens.add_metric((*values, "output"), counts.get(OUTPUT_TOKENS, 0))
     yield tokens
+    yield from _mirrored(totals)
+
+
+def _mirrored(totals: Totals) -> Iterable[Metric]:
+    """Calls that were mirrored, and their originals."""
+    from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+    labels = ("process", "model", "target", "side")
+    calls = CounterMetricFamily(
+        "fairlead_shadow_calls", "Outcomes of mirrored calls and of their originals.", labels=(*labels, "outcome")
+    )
+    tokens = CounterMetricFamily(
+        "fairlead_shadow_output_tokens", "Output tokens of mirrored calls and of their originals.", labels=labels
+    )
+    cost = CounterMetricFamily(
+        "fairlead_shadow_cost_usd", "Price of mirrored calls at their target, and of their originals.", labels=labels
+    )
+    times = HistogramMetricFamily(
+        "fairlead_shadow_duration_seconds", "Duration of mirrored answers and of their originals.", labels=labels
+    )
+    for process, series in totals.items():
+        for name, counts in series.items():
+            if (side := _SIDES.get(name.kind)) is None:
+                continue
+            values = (process, name.model, name.deployment, side)
+            if name.kind in (SHADOW_COST, SHADOW_ORIGINAL_COST):
+                cost.add_metric(values, counts.get(OUTPUT_TOKENS, 0) * COST_UNIT / PICODOLLARS_PER_DOLLAR)
+                continue
+            tokens.add_metric(values, counts.get(OUTPUT_TOKENS, 0))
+            seconds = counts.get(LATENCY.sum_slot, 0) / 1_000_000
+            times.add_metric(values, _buckets(counts, LATENCY, 0.001), sum_value=seconds)
+            for slot, code in enumerate(OUTCOMES):
+                if counts.get(slot):
+                    calls.add_metric((*values, code), counts[slot])
+    yield from (calls, tokens, cost, times)
 
 
 def _rows(totals: Totals, kind: str) -> Iterable[tuple[tuple[str, ...], Counts]]:

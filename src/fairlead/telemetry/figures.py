@@ -105,6 +105,18 @@ class Served(Struct, frozen=True):
     series: tuple[Point, ...]
 
 
+class Mirrored(Struct, frozen=True):
+    """Calls of a model that were mirrored to `target`, and their originals. Costs in picodollars: what a caller would
+    pay there, and what the callers were charged."""
+
+    model: str
+    target: str
+    mirrored: Figures
+    original: Figures
+    mirrored_cost: int
+    original_cost: int
+
+
 class Performance(Struct, frozen=True):
     """`start` to `end` in seconds since 1970, `step_seconds` between the points of each series."""
 

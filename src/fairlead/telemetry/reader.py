@@ -11,10 +11,16 @@ from sqlalchemy import Connection
 
 from fairlead.store import Store
 from fairlead.telemetry.cells import (
+    COST_UNIT,
     DAY,
     HOUR,
     MINUTE,
     PROBE,
+    SHADOW,
+    SHADOW_COST,
+    SHADOW_ORIGINAL,
+    SHADOW_ORIGINAL_COST,
+    SHADOWS,
     TRAFFIC,
     Read,
     SeriesName,
@@ -23,7 +29,17 @@ from fairlead.telemetry.cells import (
     read_minutes,
     series_of,
 )
-from fairlead.telemetry.figures import DayBar, ModelDay, ModelShare, Performance, Served, figures, point, success
+from fairlead.telemetry.figures import (
+    DayBar,
+    Mirrored,
+    ModelDay,
+    ModelShare,
+    Performance,
+    Served,
+    figures,
+    point,
+    success,
+)
 from fairlead.telemetry.layout import FAULTS, MOST_OUTCOMES, OK, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
 
 
@@ -61,7 +77,8 @@ class Reader:
         steps = range(start, end, chosen.step)
         by_name: dict[SeriesName, dict[int, Counts]] = {}
         with self._store.read() as connection:
-            names = series_of(connection, model)
+            known = series_of(connection, model)
+            names = {number: name for number, name in known.items() if name.kind in (TRAFFIC, PROBE)}
             for since, until in _parts(start, end, PART_STEPS * chosen.step if names else 0):
                 for (series, at), counts in chosen.read(connection, names, since, until).items():
                     step = start + (at - start) // chosen.step * chosen.step
@@ -127,6 +144,31 @@ class Reader:
             add(totals.setdefault(names[series], {}), counts)
         return tuple(
             ModelShare(model, success(sum_of(counts, OK), sum_of(counts, FAULTS))) for model, counts in totals.items()
+        )
+
+    def mirrored(self, window: str) -> tuple[Mirrored, ...]:
+        """What calls that were mirrored and their originals came to; `window`: one of WINDOWS."""
+        chosen = WINDOWS[window]
+        end = int(self._clock()) // chosen.step * chosen.step + chosen.step
+        totals: dict[SeriesName, Counts] = {}
+        with self._store.read() as connection:
+            names = {number: name for number, name in series_of(connection).items() if name.kind in SHADOWS}
+            for since, until in _parts(end - chosen.seconds, end, PART_STEPS * chosen.step if names else 0):
+                for (series, _), counts in chosen.read(connection, names, since, until).items():
+                    add(totals.setdefault(names[series], {}), counts)
+
+        def of(kind: str, pair: tuple[str, str]) -> Counts:
+            return totals.get(SeriesName(kind, *pair), {})
+
+        return tuple(
+            Mirrored(
+                *pair,
+                figures(of(SHADOW, pair), True),
+                figures(of(SHADOW_ORIGINAL, pair), True),
+                of(SHADOW_COST, pair).get(OUTPUT_TOKENS, 0) * COST_UNIT,
+                of(SHADOW_ORIGINAL_COST, pair).get(OUTPUT_TOKENS, 0) * COST_UNIT,
+            )
+            for pair in sorted({(name.model, name.deployment) for name in totals})
         )
 
     def _days(self, days: int) -> tuple[int, int]:
