@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import pytest
 from tests.e2e.published import CHECKS
 from tests.e2e.speaking import DOORS
-from tests.providers.recorded import events, whole
+from tests.providers.recorded import events, frame, whole
 
+from fairlead.doors.gemini.door import GOOGLE_GEMINI
 from fairlead.doors.gemini.writer import GeminiWriter
+from fairlead.doors.messages.door import ANTHROPIC_MESSAGES
 from fairlead.doors.messages.writer import MessagesWriter
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
+from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.parse import read_responses
 from fairlead.doors.responses.writer import ResponsesWriter
 from fairlead.errors import NotCarried
@@ -23,6 +26,8 @@ from fairlead.http.request import Request
 from fairlead.providers.dialect import Binding
 from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.testing import Reply, ToolCall
+from fairlead.testing.gemini import GEMINI as SPOKEN_GEMINI
+from fairlead.testing.messages import MESSAGES as SPOKEN_MESSAGES
 from fairlead.testing.responses import RESPONSES as SPOKEN_RESPONSES
 from fairlead.wire.apis import CHAT, GENERATE_CONTENT, MESSAGES, RESPONSES
 from fairlead.wire.chat import parse_chat
@@ -483,3 +488,94 @@ def thought_in(door: str, stream: list[Any]) -> str:
             return thought_of(door, stream[-1]["response"])
         case _:
             return "".join(thought_of(door, document) for document in stream)
+
+
+def chunk(delta: dict[str, str], finish: str | None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    made = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [choice]}
+    return b"data: %b\n\n" % json.dumps(made).encode()
+
+
+BLOCKED: dict[str, tuple[Any, list[bytes]]] = {
+    "openai": (
+        {"id": "c", "object": "chat.completion", "created": 1, "model": "up", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "No"}, "finish_reason": "content_filter"},
+        ]},
+        [chunk({"role": "assistant", "content": "No"}, None), chunk({}, "content_filter"), b"data: [DONE]\n\n"],
+    ),
+    "anthropic": (
+        json.loads(SPOKEN_MESSAGES.whole(Reply("No", finish_reason="refusal"), {"model": "up"}, 1)),
+        SPOKEN_MESSAGES.events(Reply("No", finish_reason="refusal"), {"model": "up"}, 1),
+    ),
+    "gemini": (
+        json.loads(SPOKEN_GEMINI.whole(Reply("No", finish_reason="content_filter"), {}, 1)),
+        SPOKEN_GEMINI.events(Reply("No", finish_reason="content_filter"), {}, 1),
+    ),
+    "bedrock": (
+        {"output": {"message": {"role": "assistant", "content": [{"text": "No"}]}}, "stopReason": "guardrail_intervened",
+         "usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}, "metrics": {"latencyMs": 1}},
+        [frame("messageStart", {"role": "assistant"}),
+         frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "No"}}),
+         frame("contentBlockStop", {"contentBlockIndex": 0}), frame("messageStop", {"stopReason": "guardrail_intervened"}),
+         frame("metadata", {"usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4}, "metrics": {"latencyMs": 1}})],
+    ),
+}  # fmt: skip
+# How each door says that an answer was blocked.
+BLOCKED_AS = {
+    "chat": '"content_filter"', "messages": '"refusal"', "responses": '{"reason":"content_filter"}', "gemini": '"SAFETY"',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", BLOCKED)
+@pytest.mark.parametrize("door", SPEAKS)
+def test_a_blocked_answer_is_no_complete_one_at_any_door(door: str, dialect: str) -> None:
+    document, blocks = BLOCKED[dialect]
+    one = adapter(door, dialect)
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door)).encode(), False))
+    written = one.plain(call, json.dumps(document).encode()).end(b"")
+    assert BLOCKED_AS[door] in written.decode().replace(": ", ":")
+    assert DOORS[door].text(json.loads(written)) == "No"
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door, stream=True)).encode(), True))
+    relay = one.relay(call)
+    out = b"".join([relay.feed(block) for block in blocks]) + relay.finish() + relay.end(b"")
+    assert BLOCKED_AS[door] in out.decode().replace(": ", ":")
+
+
+def vendor_error(dialect: str, status: int, message: str) -> bytes:
+    match dialect:
+        case "anthropic":
+            return SPOKEN_MESSAGES.error_body(status, message)
+        case "gemini":
+            return SPOKEN_GEMINI.error_body(status, message)
+        case "bedrock":
+            return json.dumps({"message": message}).encode()
+        case _:
+            return SPOKEN_RESPONSES.error_body(status, message)
+
+
+WRITES_ERRORS: dict[str, Any] = {
+    "chat": OPENAI_CHAT, "messages": ANTHROPIC_MESSAGES, "responses": RESPONSES_DOOR, "gemini": GOOGLE_GEMINI,
+}  # fmt: skip
+ERRORS: dict[int, dict[str, str]] = {
+    400: {"chat": "invalid_request_error", "messages": "invalid_request_error", "gemini": "INVALID_ARGUMENT"},
+    429: {"chat": "rate_limit_error", "messages": "rate_limit_error", "gemini": "RESOURCE_EXHAUSTED"},
+    500: {"chat": "upstream_error", "messages": "api_error", "gemini": "UNAVAILABLE"},
+    401: {"chat": "upstream_error", "messages": "api_error", "gemini": "UNAVAILABLE"},
+}
+
+
+@pytest.mark.parametrize("status", ERRORS)
+@pytest.mark.parametrize(("door", "dialect"), EVERYWHERE)
+def test_errors_come_back_in_the_doors_words(door: str, dialect: str, status: int) -> None:
+    error = adapter(door, dialect).error(status, (), vendor_error(dialect, status, "not with key sk-123"))
+    body = json.loads(WRITES_ERRORS[door].error(error)[1])
+    found = body["error"]
+    kind = found["status"] if door == "gemini" else found["type"]
+    wanted = ERRORS[status].get(door, ERRORS[status]["chat"])
+    if (door, dialect) not in SAME or status == 401:  # what the same API says is passed on
+        assert kind == wanted, body
+    assert found["message"]
+    if status == 401:
+        assert "sk-123" not in json.dumps(body), "what is said of the operator's key is not the caller's"
+    if status == 400:
+        assert "not with key" in found["message"]

@@ -1,5 +1,5 @@
-// Vercel's AI SDK at our doors: each case with each provider package. Prints one JSON object: case and door, "ok" or what
-// went wrong. Started by test_ai_sdk.py in the folder where the packages are installed.
+// Vercel's AI SDK at our doors: each case with each provider package, at each API of providers. Prints one JSON object: case,
+// door and API, "ok" or what went wrong. Started by test_ai_sdk.py in the folder where the packages are installed.
 import assert from "node:assert/strict";
 import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
@@ -11,6 +11,7 @@ import {
 } from "ai";
 import { z } from "zod";
 
+const dialects = process.env.FAIRLEAD_TEST_DIALECTS.split(",");
 const url = process.env.FAIRLEAD_TEST_URL;
 const apiKey = process.env.FAIRLEAD_TEST_KEY;
 const openai = createOpenAI({ baseURL: `${url}/v1`, apiKey });
@@ -152,7 +153,11 @@ const others = {
 
 const jobs = Object.entries(others).map(([name, run]) => [name, run]);
 for (const [name, run] of Object.entries(cases)) {
-  for (const [door, model] of Object.entries(doors)) jobs.push([`${name} ${door}`, () => run(model)]);
+  for (const [door, model] of Object.entries(doors)) {
+    for (const dialect of dialects) {
+      jobs.push([`${name} ${door} ${dialect}`, () => run((role) => model(`${role}-${dialect}`))]);
+    }
+  }
 }
 const results = {};
 await Promise.all(jobs.map(async ([name, run]) => {

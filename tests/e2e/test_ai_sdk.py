@@ -33,6 +33,11 @@ MEDIA = {
     "/audio/speech": Reply(body=b"ID3 sound", headers={"content-type": "audio/mpeg"}),
     "/audio/transcriptions": Reply(body=json.dumps({"text": "Hello.", "usage": {"type": "duration", "seconds": 1}})),
 }
+MODES = {"embeds": "embedding", "draws": "image", "says": "speech", "hears": "transcription"}
+DIALECTS = ("openai", "anthropic", "gemini", "openai-responses")
+BROKEN = Reply(
+    text="one two three four five six seven eight", fault=Fault.EOF, after_chunks=7, chunk_delay_seconds=0.01
+)
 SECONDS = 120
 
 
@@ -43,8 +48,8 @@ class Everything(Responder):
         for path, reply in MEDIA.items():
             if request.path.endswith(path):
                 self.enqueue(reply)
-        if request.path.endswith("/chat/completions") and request.json["model"] == "breaks":
-            self.default = Reply(text="one two three four", fault=Fault.EOF, after_chunks=4, chunk_delay_seconds=0.01)
+        if b"breaks" in request.body or "breaks" in request.path:
+            self.enqueue(BROKEN)
             return await super(Responder, self).answer(request, wire)
         return await super().answer(request, wire)
 
@@ -63,12 +68,15 @@ def upstream() -> Iterator[Everything]:
 
 @pytest.fixture(scope="module")
 def served(upstream: Everything, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    config = AT_ONCE + provider(upstream.url, name="openai", dialect="openai")
-    modes = {"follows": "chat", "breaks": "chat", "embeds": "embedding", "draws": "image", "says": "speech"}
-    for name, mode in {**modes, "hears": "transcription"}.items():
+    config = AT_ONCE
+    models = {name: (mode, "openai") for name, mode in MODES.items()}
+    for dialect in DIALECTS:
+        config += provider(upstream.url, name=dialect, dialect=dialect)
+        models |= {f"{role}-{dialect}": ("chat", dialect) for role in ("follows", "breaks")}
+    for name, (mode, dialect) in models.items():
         config += (
             f'[[models]]\nid = "{name}"\nmode = "{mode}"\ninput_modalities = ["text", "image", "audio", "file"]\n'
-            f'[[models.deployments]]\nprovider = "openai"\nupstream_model = "{name}"\n'
+            f'[[models.deployments]]\nprovider = "{dialect}"\nupstream_model = "{name}"\n'
             'price = { input = "1", output = "2", request = "0.01" }\n'
         )
     with serving(tmp_path_factory.mktemp("gateway"), config) as running:
@@ -79,13 +87,14 @@ def test_every_case_of_the_ai_sdk_works_at_every_door(folder: Path, served: Serv
     script = folder / SCRIPT.name
     shutil.copyfile(SCRIPT, script)
     environment = {"PATH": os.environ["PATH"], "FAIRLEAD_TEST_URL": served.url, "FAIRLEAD_TEST_KEY": served.key}
+    environment["FAIRLEAD_TEST_DIALECTS"] = ",".join(DIALECTS)
     ran = subprocess.run(
         ["node", str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-4000:]
     found = json.loads(ran.stdout[ran.stdout.rindex("\n", 0, -1) + 1 :])
     assert {name: said for name, said in found.items() if said != "ok"} == {}
-    assert len(found) == 61
+    assert len(found) == 6 + 11 * 5 * len(DIALECTS)
     pictures = [one for one in upstream.requests if PNG.encode() in one.body]
     files = [one for one in upstream.requests if base64.b64encode(b"%PDF-1.4") in one.body]
-    assert (len(pictures), len(files)) == (5, 5), "each door's image and file arrive"
+    assert (len(pictures), len(files)) == (5 * len(DIALECTS),) * 2, "each door's image and file arrive"
