@@ -241,7 +241,14 @@ def test_each_version_is_in_the_audit_log_without_its_document(store: Store) -> 
     assert not [row for row in rows if SECRET in str(row)]
 
 
-@pytest.mark.parametrize("source", ['{ command = ["vault", "read", "one"] }', '{ file = "/run/secrets/one" }'])
+@pytest.mark.parametrize(
+    "source",
+    [
+        '{ command = ["vault", "read", "one"] }',
+        '{ file = "/run/secrets/one" }',
+        '{ env = "FAIRLEAD_one" }',
+    ],
+)
 def test_only_somebody_on_the_server_has_files_read_and_commands_run_there(store: Store, source: str) -> None:
     text = document("1", key=source)
     by = Submission(ACTOR, on_server=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,13 +53,23 @@ class Api:
         status, got, text = raw(self.served, method, path, data, **sent)
         return Answered(status, got, json.loads(text) if text else None)
 
-    def chat(self, key: str | None = None) -> tuple[int, dict[str, str], Any]:
-        body = {"model": "mistral-small-3.2", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+    def chat(self, key: str | None = None, model_id: str = "mistral-small-3.2") -> tuple[int, dict[str, str], Any]:
+        body = {"model": model_id, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
         return post(self.served, body, key)
 
 
+@contextlib.contextmanager
+def patched_environment(**variables: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
 def gateway(tmp: Path, database: str | None = None, workers: int = 1) -> Iterator[Api]:
+    seal_key = base64.b64encode(bytes(32)).decode()  # nodes with one database need one
     with (
+        patched_environment(FAIRLEAD_SEAL_KEY=seal_key),
         ScriptedUpstream() as upstream,
         serving(tmp, AT_ONCE + provider(upstream.url) + model(), database=database, workers=workers) as served,
     ):

@@ -27,6 +27,9 @@ SAME: Final = {
     "credit redeem": "POST /v1/admin/codes/redeem",
     "credit refund": "POST /v1/admin/refunds",
     "credit withdraw": "POST /v1/admin/withdrawals",
+    "credentials list": "GET /v1/admin/credentials",
+    "credentials remove": "DELETE /v1/admin/credentials/{id}",
+    "credentials set": "POST /v1/admin/credentials",
     "explain": "GET /v1/admin/explain/{id}",
     "keys create": "POST /v1/admin/keys",
     "keys list": "GET /v1/admin/keys",
@@ -51,12 +54,7 @@ EXCEPTIONS: Final = {
     "import litellm": "reads files",
     "import new-api": "reads another database",
     "import openrouter": "reads files",
-    **dict.fromkeys(
-        (
-            "credentials list", "credentials remove", "credentials reseal", "credentials set",
-        ),
-        "is not there over HTTP yet",
-    ),
+    "credentials reseal": "needs the key that they are sealed with",
 }  # fmt: skip
 
 

@@ -116,6 +116,7 @@ WHOLE = {
     "POST /v1/admin/configuration/plan": {"document": ""},
     "POST /v1/admin/configuration/apply": {"document": ""},
     "POST /v1/admin/configuration/rollback": {"version": 0},
+    "POST /v1/admin/credentials": {"name": "x", "secret": "y"},
     "POST /v1/keys": {"name": "x"},
     "POST /key/generate": {},
     "POST /key/update": {"key": "x"},

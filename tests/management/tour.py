@@ -105,6 +105,9 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("GET", f"/spend/logs?user_id={team}")
     call("POST", "/key/delete", {"keys": [theirs]})
     call("POST", "/user/new", {"user_email": "alice@example.org", "max_budget": 50})
+    call("POST", "/v1/admin/credentials", {"name": "openai", "secret": "sk-proj-an-openai-key"})
+    call("GET", "/v1/admin/credentials")
+    call("DELETE", "/v1/admin/credentials/openai", shown="/v1/admin/credentials/{id}")
     base = "/v1/admin/configuration"
     call("GET", base)
     call("POST", f"{base}/plan", {"document": DOCUMENT})

@@ -60,6 +60,8 @@ LONGEST_COMMENT: Final = 1_000
 LONGEST_AUTHOR: Final = 128
 LARGEST_DOCUMENT: Final = 4 * 1024 * 1024
 MOST_LISTED: Final = 1_000
+# Somebody who had these sent to an address of their own would have the database, or all sealed credentials.
+OWN_VARIABLES: Final = "FAIRLEAD_"
 
 Source = Literal["database", "file", "none"]
 
@@ -174,8 +176,8 @@ def apply(store: Store, text: str, name: str, by: Submission) -> StoredVersion:
     _check(text, name)
     if not by.on_server and _local_sources(text, name) - _local_sources_in_force(store):
         raise Forbidden(
-            "The document adds a credential that is read from a file, or printed by a command. Those are added on the "
-            "server, by `fairlead config apply`."
+            "The document adds a credential that is read from a file, printed by a command, or in a variable of "
+            "Fairlead's own. Those are added on the server, by `fairlead config apply`."
         )
     return _add(store, "configuration.apply", text, by)
 
@@ -336,9 +338,9 @@ def _sources(settings: Settings) -> Iterator[SecretSource]:
 
 
 def _local_sources(text: str, name: str) -> set[SecretSource]:
-    """Files and commands that credentials come from."""
+    """Files and commands that credentials come from, and variables that hold what is more than a provider's key."""
     found = _sources(parse_settings(text, name))
-    return {one for one in found if one.command is not None or one.file is not None}
+    return {one for one in found if one.command or one.file or (one.env or "").startswith(OWN_VARIABLES)}
 
 
 def _local_sources_in_force(store: Store) -> set[SecretSource]:
