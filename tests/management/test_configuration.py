@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,12 @@ from tests.e2e.conftest import eventually, model, provider
 from .conftest import Api, gateway
 
 SECRET = "sk-up-s3cr3t-0123456789"
+
+
+@pytest.fixture(autouse=True)
+def _seal_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in documents are sealed; machines that share a database share this."""
+    monkeypatch.setenv("FAIRLEAD_SEAL_KEY", base64.b64encode(bytes(range(32))).decode())
 
 
 @pytest.fixture
