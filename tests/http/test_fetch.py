@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from fairlead.http.fetch import Fetched, Fetcher, FetchError, public
+from fairlead.http.fetch import Fetched, Fetcher, FetchError
+from fairlead.http.guard import Guard, Network, public
 
 IMAGE = b"HTTP/1.1 200 OK\r\ncontent-type: image/PNG; x=y\r\ncontent-length: 4\r\n\r\n\x89PNG"
 
 
+HERE = ipaddress.ip_network("127.0.0.0/8")
+
+
 def fetched(
-    answer: bytes, *, path: str = "/a.png", most_bytes: int = 1000, seconds: float = 20, hangs: bool = False, **how: Any
+    answer: bytes,
+    *,
+    path: str = "/a.png",
+    most_bytes: int = 1000,
+    seconds: float = 20,
+    hangs: bool = False,
+    resolve: Any = None,
+    networks: tuple[Network, ...] = (HERE,),
 ) -> tuple[Fetched, list[bytes]]:
     """What a server on this machine that answers so gives a fetcher which takes this machine for public."""
     asked: list[bytes] = []
@@ -44,7 +56,7 @@ def fetched(
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            fetcher = Fetcher(**{"resolve": here, "allowed": lambda _: True, "seconds": seconds, **how})
+            fetcher = Fetcher(Guard(networks, resolve or here), seconds=seconds)
             try:
                 return await fetcher.fetch(f"http://example.com:{port}{path}", most_bytes)
             finally:
@@ -101,7 +113,7 @@ def names(*addresses: str) -> Callable[[str, int], Awaitable[list[str]]]:
 )  # fmt: skip
 def test_a_name_that_leads_to_a_private_address_is_not_asked(addresses: tuple[str, ...]) -> None:
     with pytest.raises(FetchError, match="private address"):
-        fetched(IMAGE, resolve=names(*addresses), allowed=public)
+        fetched(IMAGE, resolve=names(*addresses), networks=())
 
 
 def test_a_name_that_nobody_knows_is_said_to_be_one() -> None:

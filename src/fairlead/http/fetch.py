@@ -1,33 +1,21 @@
-"""One GET of an address that a caller named, guarded: only the public internet, no redirect, bounded in size and time.
-
-Every address that the name resolves to must be public, and the connection goes to one of those that were checked: a
-name that resolves differently a moment later changes nothing.
-"""
+"""One GET of an address that a caller named, guarded (`http.guard`), bounded in size and time; no redirect."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 import httptools
 
-from fairlead.http.trust import machine_trust
-from fairlead.wire.media import is_public
+from fairlead.http.guard import BLOCK_BYTES, Guard, RefusedAddress
 
 FETCH_SECONDS: Final = 10.0
 HEAD_BYTES: Final = 65_536
-BLOCK_BYTES: Final = 65_536
 REQUEST: Final = (
     b"GET %b HTTP/1.1\r\nhost: %b\r\nuser-agent: fairlead\r\naccept: */*\r\naccept-encoding: identity\r\n"
     b"connection: close\r\n\r\n"
 )
-
-Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class FetchError(Exception):
@@ -41,28 +29,13 @@ class Fetched(NamedTuple):
     data: bytes
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """The IP addresses of a name. Raises OSError."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def public(address: str) -> bool:
-    return is_public(ipaddress.ip_address(address.partition("%")[0]))
-
-
 class Fetcher:
-    """`resolve` and `allowed` are replaced in tests, which have no public address."""
+    """`guard` allows no private network, except in tests, which have no public address."""
 
     def __init__(
-        self,
-        resolve: Resolve = resolve,
-        allowed: Callable[[str], bool] = public,
-        tls: ssl.SSLContext | None = None,
-        seconds: float = FETCH_SECONDS,
+        self, guard: Guard | None = None, tls: ssl.SSLContext | None = None, seconds: float = FETCH_SECONDS
     ) -> None:
-        self._resolve = resolve
-        self._allowed = allowed
+        self._guard = guard or Guard()
         self._tls = tls
         self._seconds = seconds
 
@@ -77,23 +50,13 @@ class Fetcher:
             raise FetchError("no connection") from None
 
     async def _get(self, url: str, most_bytes: int) -> Fetched:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        secure = parts.scheme == "https"
-        port = parts.port or (443 if secure else 80)
         try:
-            addresses = await self._resolve(host, port)
-        except OSError:
-            raise FetchError("its name cannot be resolved") from None
-        if not addresses or not all(self._allowed(address) for address in addresses):
-            raise FetchError("its name resolves to a private address")
-        tls = (self._tls or machine_trust()) if secure else None
-        reader, writer = await asyncio.open_connection(
-            addresses[0], port, ssl=tls, server_hostname=host if secure else None, limit=BLOCK_BYTES
-        )
+            target = self._guard.target(url)
+            reader, writer = await self._guard.open(target, self._tls)
+        except RefusedAddress as error:
+            raise FetchError(str(error)) from None
         try:
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            writer.write(REQUEST % (quoted(target), parts.netloc.encode("ascii")))
+            writer.write(REQUEST % (quoted(target.path), target.netloc.encode("ascii")))
             return await _answer(reader, most_bytes)
         finally:
             writer.transport.abort()  # it was asked to close, and may not

@@ -6,9 +6,7 @@ address in `file_data`). A part's own members are each there once: what is check
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fairlead.errors import InvalidRequest, UnsupportedContent
+from fairlead.wire.addresses import WEB_ADDRESS, is_private
 from fairlead.wire.bounds import LONGEST_URL, MOST_MESSAGE_MEMBERS, SKELETON_BYTES
 from fairlead.wire.chat_shapes import File, ImageUrl, InputAudio, VideoUrl
 from fairlead.wire.counting import TooMany, decode_members
@@ -38,12 +37,6 @@ IMAGE_DATA: Final = re.compile(r"data:image/(?:png|jpeg|jpg|webp|gif)" + _BASE64
 VIDEO_DATA: Final = re.compile(r"data:video/[a-z0-9.+-]{1,32}" + _BASE64)
 FILE_DATA: Final = re.compile(r"data:[a-z]{1,16}/[A-Za-z0-9.+-]{1,96}" + _BASE64)
 _AUDIO_DATA: Final = re.compile(r"[A-Za-z0-9+/]{2}")
-# Stricter than RFC 3986: what parsers of URLs disagree about (user names, backslashes, other letters) is no host here.
-_ADDRESS: Final = re.compile(
-    r"https?://(?P<host>[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{1,5})?(?:[/?#][^\x00-\x20\x7f\\]*)?",
-    re.IGNORECASE,
-)
-_PRIVATE_NAMES: Final = (".localhost", ".local", ".internal", ".lan", ".home", ".home.arpa", ".corp", ".intranet")
 
 
 class Kind(NamedTuple):
@@ -126,7 +119,7 @@ def _source(url: str, data: re.Pattern[str], where: str, wanted: str) -> int:
         raise UnsupportedContent(f"{where} must be a data: URL of {wanted}, or an https:// address.", param=where)
     if len(url) > LONGEST_URL:
         raise InvalidRequest(f"{where} is longer than {LONGEST_URL:,} characters.", param=where)
-    found = _ADDRESS.fullmatch(url)
+    found = WEB_ADDRESS.fullmatch(url)
     if found is None:
         raise InvalidRequest(f"{where} must be a data: URL of {wanted}, or an https:// address.", param=where)
     if is_private(found["host"]):
@@ -134,40 +127,6 @@ def _source(url: str, data: re.Pattern[str], where: str, wanted: str) -> int:
     return ADDRESS
 
 
-def is_private(host: str) -> bool:
-    """Whether a URL's host is not of the public internet, as far as its text says: nothing is resolved. Addresses in
-    all the ways that C libraries read them (`0x7f.1`, `2130706433`), names that only a local network has."""
-    name = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
-    if ":" in name:
-        try:
-            return not is_public(ipaddress.ip_address(name))
-        except ValueError:
-            return True
-    try:
-        return not is_public(ipaddress.IPv4Address(socket.inet_aton(name)))
-    except OSError:
-        return "." not in name or name.endswith(_PRIVATE_NAMES)
-
-
-def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether it is of the public internet; an IPv4 address inside an IPv6 one must be, too."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inside = address.ipv4_mapped or address.sixtofour or _translated(address)
-        if address.teredo is not None:
-            return False
-        if inside is not None:
-            return is_public(inside)
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address behind a NAT64 (RFC 6052) or an IPv4-compatible one."""
-    if address in _NAT64 or int(address) >> 32 == 0:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
-
-
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
