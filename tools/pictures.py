@@ -19,7 +19,7 @@ HOUSE: tuple[tuple[str, str], ...] = (
     ("api site admin", "endpoints, web pages, management"),
     ("gateway doors", "one call from beginning to end; what callers speak"),
     ("serving operations routing", "who serves a call; what can be asked for"),
-    ("catalogue providers ledger accounts telemetry engines", "models, vendors, money, keys, measurements"),
+    ("catalogue providers ledger accounts telemetry engines alerts", "models, vendors, money, keys, measurements"),
     ("store http prices schemas processes settings tokens", "database, network, prices: no part knows a model call"),
     ("wire money toml errors background threads compiled", "values and shapes that all share"),
 )

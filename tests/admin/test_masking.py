@@ -71,9 +71,15 @@ def test_every_setting_that_may_hold_a_secret_is_declared_as_one() -> None:
     assert secret_settings() == {
         ("database", "url"),
         ("telemetry", "otlp_headers"),
+        ("alerts", "webhook"),
         ("providers", "api_key"),
         ("providers", "api_keys"),
         ("providers", "access_key_id"),
         ("providers", "secret_access_key"),
         ("providers", "session_token"),
     }
+
+
+def test_the_url_of_a_webhook_is_hidden_and_where_its_secret_is_shown() -> None:
+    text = "[alerts]\nwebhook = { url = 'https://hooks.example.org/T0KEN', secret = { env = 'HOOK' } }\n"
+    assert masked(text) == text.replace("'https://hooks.example.org/T0KEN'", '"(hidden)"')

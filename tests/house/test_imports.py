@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"serving"}),
     frozenset({"operations"}),
     frozenset({"routing"}),
-    frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines"}),
+    frozenset({"catalogue", "providers", "ledger", "accounts", "telemetry", "engines", "alerts"}),
     frozenset({"store", "http", "prices", "schemas", "processes", "settings", "tokens"}),
     frozenset({"wire"}),
     frozenset({"money"}),

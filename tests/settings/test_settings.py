@@ -372,3 +372,30 @@ def test_the_warning_about_old_names_is_one_line_of_the_log(
     runtime.prepare_process(load(tmp_path, OLD_NAMES))
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "hang_up is now disconnect" in caplog.text
+
+
+WEBHOOK = "webhook = { url = 'https://hooks.example.org/x', secret = { env = 'HOOK' } }"
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("webhook = { url = 'http://10.0.0.1/x', secret = { env = 'HOOK' } }", "private address"),
+        ("webhook = { url = 'http://0x7f.1/x', secret = { env = 'HOOK' } }", "private address"),
+        ("webhook = { url = 'http://a@example.org/x', secret = { env = 'HOOK' } }", "without a user name"),
+        ("webhook = { url = 'ftp://example.org/x', secret = { env = 'HOOK' } }", "http"),
+        ("webhook = { url = 'https://example.org/x', secret = 'in the file' }", "secret"),
+        ("webhook = { url = 'https://example.org/x', secret = {} }", "must name one source"),
+        (WEBHOOK + "\nallow_networks = ['10.0.0.1/8']", "not a range"),
+        (WEBHOOK + "\nthresholds = [1.5]", "thresholds"),
+        ("email = { to = [], smtp = { host = 'mail' } }", "to"),
+        ("email = { to = ['a@b.c\\nBcc: x@y.z'], smtp = { host = 'mail' } }", "mail"),
+        ("email = { to = ['a@b.c'], smtp = { host = 'mail', username = 'u' } }", "given together"),
+    ],
+)
+def test_what_is_wrong_with_alerts_is_said(tmp_path: Path, lines: str, words: str) -> None:
+    file = tmp_path / "f.toml"
+    file.write_text("[alerts]\n" + lines)
+    with pytest.raises(ConfigurationError, match=words) as refused:
+        load_settings(file)
+    assert "f.toml" in refused.value.message

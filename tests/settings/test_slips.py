@@ -41,6 +41,8 @@ SAMPLES = {
     "a list": "[[]]",
     "a table": "{ zzz = 1 }",
 }
+# Values that must look like something.
+SHAPED = {"url": '"https://example.org/"', "to": '["ops@example.org"]'}
 
 
 class Table(NamedTuple):
@@ -61,6 +63,8 @@ def choices(kind: inspect.Type) -> list[inspect.Type]:
 
 def sample(kind: inspect.Type, name: str) -> str:
     """A right value as TOML."""
+    if name in SHAPED:
+        return SHAPED[name]
     for one in choices(kind):
         match one:
             case inspect.StrType():

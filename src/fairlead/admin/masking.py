@@ -12,6 +12,8 @@ from fairlead.settings import secret_settings
 from fairlead.toml.text import Path_, Scanner
 
 MASK: Final = '"(hidden)"'
+# Secrets that are tables: what is secret is one level below.
+_TABLES: Final = (["telemetry", "otlp_headers"], ["alerts", "webhook"])
 MASKED_COMMENT: Final = "# (hidden: a comment that may hold a secret)"
 # What a comment may hold that was a setting once, or stands beside one.
 _ASSIGNED = re.compile(
@@ -55,7 +57,7 @@ def _is_secret(path: Path_) -> bool:
     names = [step for step in path if isinstance(step, str)]
     if tuple(names[:2]) not in secret_settings():
         return False
-    depth = 3 if names[:2] == ["telemetry", "otlp_headers"] else 2  # headers are a table of them
+    depth = 3 if names[:2] in _TABLES else 2
     return not (len(names) == depth + 1 and names[-1] in ("env", "file", "sealed", "refresh_seconds"))
 
 

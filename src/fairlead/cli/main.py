@@ -11,6 +11,7 @@ import click
 from fairlead import __version__
 from fairlead.cli.access import access
 from fairlead.cli.accounts import accounts
+from fairlead.cli.alerts import alerts
 from fairlead.cli.audit import audit
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
@@ -52,6 +53,7 @@ for command in (
     credentials,
     management_keys,
     audit,
+    alerts,
     verify,
     explain,
     usage,

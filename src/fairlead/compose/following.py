@@ -25,6 +25,7 @@ from fairlead.admin.sealing import sealed_document
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.settings import Settings, load_settings, parse_settings, restart_needed
 from fairlead.store import Store
+from fairlead.store.alerts import AlertRules, announce_refused
 from fairlead.store.configuration import (
     ProcessState,
     StoredVersion,
@@ -126,7 +127,10 @@ class Following:
         *,
         name: str,
         place: int,
+        alerts: AlertRules | None = None,
     ) -> None:
+        self._alerts = alerts or AlertRules()
+        self._told = ""
         self._store = store
         self._started = started
         self._apply = apply
@@ -355,6 +359,9 @@ class Following:
     def _keep(self, state: ProcessState) -> None:
         with self._store.write() as connection:
             keep_process(connection, state)
+            if state.error and state.error != self._told:
+                announce_refused(connection, self._alerts, state.node, state.error)
+        self._told = state.error
 
     def _forget(self) -> None:
         with self._store.write() as connection:

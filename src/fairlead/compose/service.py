@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fairlead import __version__
 from fairlead.accounts.key_ring import KeyRing
+from fairlead.alerts.delivery import AlertDelivery, Channels, set_rules
 from fairlead.api.access import AccessEndpoint
 from fairlead.api.admission import Admission, admit_no_body
 from fairlead.api.archive import ResponseArchive
@@ -63,6 +64,7 @@ from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
 from fairlead.settings import PUBLIC, Secrets, ServerSettings, Settings, exposure, otlp_headers, private_addresses
 from fairlead.store import Store
+from fairlead.store.alerts import AlertRules
 from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.exposition import families
 from fairlead.telemetry.performance_cache import PerformanceCache
@@ -116,7 +118,12 @@ class Parts:
         self._clock = asyncio.get_running_loop().time
         self.background = BackgroundTasks()
         self.keys = KeyRing(store)
-        self.ledger = Ledger(store, service.version.sheets, power=settings.ledger.durability == "power")
+        self._alerts = AlertRules()
+        set_rules(self._alerts, settings.alerts)
+        self._delivery = AlertDelivery(store, Channels(settings.alerts, service.secrets))
+        self.ledger = Ledger(
+            store, service.version.sheets, power=settings.ledger.durability == "power", alerts=self._alerts
+        )
         self._recorder = Recorder()
         self._mirrors = Mirrors()
         kept = settings.telemetry
@@ -147,7 +154,7 @@ class Parts:
         )
         self.routing = HealthStore(
             store, self.health, self.gateway.take_decisions, self._clock, self.servings.deployments,
-            shared=service.workers > 1 or store.is_shared,
+            shared=service.workers > 1 or store.is_shared, alerts=self._alerts,
         )  # fmt: skip
         self.routing.restore()
         self.probes = Probes(
@@ -158,7 +165,14 @@ class Parts:
         self._archive = ResponseArchive(store, kept_days) if settings.responses.store else None
         self._responding = None if self._archive is None else BackgroundResponses(self.gateway, self._archive)
         self.following = Following(
-            store, settings, service.origin, self.apply, self._in_flight, name=self.ledger.name, place=service.place
+            store,
+            settings,
+            service.origin,
+            self.apply,
+            self._in_flight,
+            name=self.ledger.name,
+            place=service.place,
+            alerts=self._alerts,
         )
         self.readiness = Readiness(self.servings, self.ledger, store, self.following)
         self._credential_watch = CredentialWatch(
@@ -178,6 +192,8 @@ class Parts:
         await self.ledger.add_sheets(version.sheets)
         # From here on nothing is awaited and nothing fails: one version is in force for everything.
         self.version = version
+        set_rules(self._alerts, settings.alerts)
+        self._delivery.channels = Channels(settings.alerts, self._service.secrets)
         self._limits.replace(*limits_of(settings))
         self.probes.replace_schedule(self._schedule(serving))
         self.servings.replace(serving)
@@ -207,6 +223,7 @@ class Parts:
         begin("telemetry writer", self.telemetry.run)
         begin("routing writer", self.routing.run)
         begin("deployment probes", self.probes.run)
+        begin("alerts", self._delivery.run)
         if self._archive is not None:
             begin("stored responses", self._archive.forget)
         if self._responding is not None:

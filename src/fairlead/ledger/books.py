@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, literal, select, text, update
@@ -19,8 +19,10 @@ from fairlead.ledger.funds import spend
 from fairlead.ledger.record import PostingFields, UsageRecord, decode
 from fairlead.ledger.settled import Settled, settled_of
 from fairlead.ledger.sums import rows, sums
+from fairlead.ledger.thresholds import announce_crossings
 from fairlead.money import MOST_PICODOLLARS, MoneyOverflow
 from fairlead.prices import PriceSheet
+from fairlead.store.alerts import AlertRules
 from fairlead.store.tables import (
     accounts,
     charges,
@@ -34,6 +36,7 @@ from fairlead.store.tables import (
 )
 
 READ_ROWS = 1_000
+NOBODY: Final = AlertRules()
 
 
 class Unusable(Exception):
@@ -74,10 +77,14 @@ _CHARGE = text(
 
 
 def post(
-    connection: Connection, batch: Sequence[bytes], process_id: str, settled: Sequence[Settled] | None = None
+    connection: Connection,
+    batch: Sequence[bytes],
+    process_id: str,
+    settled: Sequence[Settled] | None = None,
+    alerts: AlertRules = NOBODY,
 ) -> int:
     """Puts records of a process into the books, once each however often they come; gives how many were new.
-    `settled`: the same, where they are known already.
+    `settled`: the same, where they are known already; `alerts`: who is told of thresholds that they cross.
 
     One entry for the batch, its postings summed by book: the records are the detail behind it.
     """
@@ -107,6 +114,7 @@ def post(
         if not found.rowcount:
             raise MoneyOverflow(f"{key} has been charged more than a sum holds")
     spend(connection, process_id, spent)
+    announce_crossings(connection, alerts, spent)
     return new
 
 

@@ -137,14 +137,14 @@ def _locked(connection: Connection, scope: str, granted: int | None) -> Any:
     return connection.execute(select(funds).where(funds.c.scope == scope)).one()
 
 
-def _lock(connection: Connection, scope: str) -> None:
+def lock(connection: Connection, scope: str) -> None:
     """Every transaction takes the row of a scope before its leases, so that no two wait for each other."""
     connection.execute(_LOCK, {"of": scope})
 
 
 def give_back(connection: Connection, process_id: str, scope: str, amount: int) -> None:
     """Returns a part of a lease. Does nothing when the lease is not there any more."""
-    _lock(connection, scope)
+    lock(connection, scope)
     mine = (leases.c.process_id == process_id) & (leases.c.scope == scope)
     if not connection.execute(
         update(leases).where(mine, leases.c.remaining >= amount).values(remaining=leases.c.remaining - amount)
@@ -157,7 +157,7 @@ def give_back(connection: Connection, process_id: str, scope: str, amount: int) 
 def spend(connection: Connection, process_id: str, charged: Mapping[str, int]) -> None:
     """What a process has charged, by scope, is spent now and no longer leased."""
     for scope, amount in sorted(charged.items()):  # in one order everywhere, so that no two wait for each other
-        _lock(connection, scope)
+        lock(connection, scope)
         mine = {"of": scope, "by": process_id}
         leased = connection.execute(_USE_LEASE, {**mine, "amount": amount}).rowcount
         # A lease that ran out was given back already.
@@ -177,7 +177,7 @@ def reclaim(connection: Connection) -> None:
 
 def _end(connection: Connection, which: ColumnElement[bool]) -> None:
     for row in connection.execute(select(leases).where(which).order_by(leases.c.scope)).all():
-        _lock(connection, row.scope)
+        lock(connection, row.scope)
         ended = connection.execute(
             delete(leases).where(
                 leases.c.process_id == row.process_id, leases.c.scope == row.scope, leases.c.remaining == row.remaining

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -18,18 +19,20 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
-from fairlead.ledger.books import charged, keep_sheets, post, stored_record, stored_sheet
+from fairlead.ledger.books import NOBODY, charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, credit_scope, reclaim, release
 from fairlead.ledger.orphans import Orphan, orphans
 from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.settled import Settled
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Position, Reader, Spool
+from fairlead.ledger.thresholds import announce_exhausted
 from fairlead.ledger.unreadable import Unreadable
 from fairlead.ledger.usage_days import KeyUsage, add_up, usage_of_keys
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
+from fairlead.store.alerts import AlertRules
 
 __all__ = ["Bill", "Found", "Ledger", "check"]
 
@@ -80,8 +83,10 @@ class Ledger:
         clock: Callable[[], float] = time.monotonic,
         *,
         power: bool = False,
+        alerts: AlertRules = NOBODY,
     ) -> None:
         self._store = store
+        self._alerts = alerts
         self._root = store.directory / SPOOL
         name = os.urandom(8).hex()
         self._unreadable = Unreadable(store.directory)
@@ -179,8 +184,13 @@ class Ledger:
             await self.tick()
 
     async def tick(self) -> None:
-        """Gives back credit that is idle or wanted elsewhere."""
+        """Gives back credit that is idle or wanted elsewhere, and tells of budgets that are used up."""
         await self.wallets.tick()
+        if refused := self.wallets.take_refused():
+            with contextlib.suppress(LedgerUnavailable):
+                await self._in_thread(
+                    self._store.write, lambda connection: announce_exhausted(connection, self._alerts, refused)
+                )
 
     async def flush(self) -> None:
         """Everything that is in the spool now goes into the database. Trouble is noted, not raised."""
@@ -252,7 +262,7 @@ class Ledger:
         """What cannot be a record is set aside; to find it, a batch that has one is halved until it is alone."""
         try:
             with self._store.write() as connection:
-                post(connection, batch, process_id, settled)
+                post(connection, batch, process_id, settled, self._alerts)
         except Exception as error:
             if not _is_its_own_fault(error):
                 raise
@@ -275,7 +285,7 @@ class Ledger:
         def accepts(process_id: str, records: list[bytes]) -> bool:
             try:
                 with self._store.write() as connection:
-                    post(connection, records, process_id)
+                    post(connection, records, process_id, alerts=self._alerts)
             except Exception as error:
                 if not _is_its_own_fault(error):
                     raise

@@ -38,6 +38,8 @@ LEASE_SECONDS: Final = 3600.0
 RENEW_SECONDS: Final = 60.0
 # Names that are kept, not to be made again at each call.
 MOST_CREDITS: Final = 10_000
+# Scopes that refused a call and are not told of yet.
+MOST_REFUSED: Final = 1_000
 T = TypeVar("T")
 
 
@@ -126,6 +128,7 @@ class Wallets:
         self._valid_until = float("-inf")
         self._renewed_at = float("-inf")
         self._trouble: str | None = None
+        self._refused: set[str] = set()
 
     @property
     def trouble(self) -> str | None:
@@ -179,7 +182,14 @@ class Wallets:
             part = min(wallet.free for wallet in wallets)
             if part >= least and (found := self.try_hold(scopes, part)) is not None:
                 return found
+            if len(self._refused) < MOST_REFUSED:
+                self._refused.add(poorest.scope.name)
             raise Shortage(poorest.scope, max(0, poorest.free + poorest.left))
+        return found
+
+    def take_refused(self) -> set[str]:
+        """The scopes that had too little for a call since this was asked last."""
+        found, self._refused = self._refused, set()
         return found
 
     async def _ask(self, scope: Scope, need: int) -> bool:

@@ -14,6 +14,7 @@ from fairlead.catalogue.snapshot import Deployment
 from fairlead.routing.decision import Decided, body
 from fairlead.routing.health import Health
 from fairlead.store import Store
+from fairlead.store.alerts import AlertRules, announce_health
 from fairlead.store.health import (
     Decision,
     HealthEvent,
@@ -40,7 +41,8 @@ LATE_EVENTS = 20
 class HealthStore:
     """`run` stores until it is cancelled. What the database does not take is lost: it is no money.
 
-    `known()`: deployments by id; `shared`: there are other processes, to be learned from."""
+    `known()`: deployments by id; `shared`: there are other processes, to be learned from;
+    `alerts`: who is told of deployments that go down."""
 
     def __init__(
         self,
@@ -51,7 +53,9 @@ class HealthStore:
         known: Callable[[], Mapping[str, Deployment]],
         *,
         shared: bool = False,
+        alerts: AlertRules | None = None,
     ) -> None:
+        self._alerts = alerts or AlertRules()
         self._store = store
         self._health = health
         self._decisions = decisions
@@ -139,6 +143,7 @@ class HealthStore:
         try:
             with self._store.write() as connection:
                 numbers = keep_events(connection, events)
+                announce_health(connection, self._alerts, events)
                 keep_health(connection, {(one.deployment, one.provider) for one in events}, kept)
                 keep_decisions(connection, (Decision(one.id, body(one)) for one in decided))
         except SQLAlchemyError as error:

@@ -24,11 +24,13 @@ from fairlead.settings.secrets import (
 from fairlead.settings.sections import (
     MODEL_ID,
     RENAMED,
+    AlertSettings,
     CatalogueSettings,
     ConfigurationSettings,
     DatabaseSettings,
     DefaultLimitSettings,
     DeploymentSettings,
+    EmailSettings,
     EnvironmentKey,
     File,
     LedgerSettings,
@@ -46,6 +48,7 @@ from fairlead.settings.sections import (
     Settings,
     TelemetrySettings,
     TierSettings,
+    WebhookSettings,
 )
 
 __all__ = [
@@ -54,11 +57,13 @@ __all__ = [
     "MODEL_ID",
     "PUBLIC",
     "RENAMED",
+    "AlertSettings",
     "CatalogueSettings",
     "ConfigurationSettings",
     "DatabaseSettings",
     "DefaultLimitSettings",
     "DeploymentSettings",
+    "EmailSettings",
     "EnvironmentKey",
     "File",
     "LedgerSettings",
@@ -80,6 +85,7 @@ __all__ = [
     "TelemetrySettings",
     "TierSettings",
     "Unread",
+    "WebhookSettings",
     "aws_credentials_file",
     "aws_keys",
     "configuration_file",

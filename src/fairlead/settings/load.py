@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 
 from fairlead.settings.exposure import exposure
 from fairlead.settings.proxy import proxy_settings
 from fairlead.settings.secrets import AWS_SECRETS
-from fairlead.settings.sections import RENAMED, File, ProviderSettings, SecretSource, ServerSettings, Settings
+from fairlead.settings.sections import (
+    RENAMED,
+    AlertSettings,
+    File,
+    ProviderSettings,
+    SecretSource,
+    ServerSettings,
+    Settings,
+)
 from fairlead.toml import Source, read, read_text
+from fairlead.wire.addresses import WEB_ADDRESS, is_private
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 # Bodies of the largest size that must fit into `max_buffered_bytes`.
@@ -37,6 +47,7 @@ def parse_settings(text: str, name: str, environment: Mapping[str, str] | None =
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing (or a preset, which has one).")
         _check_secrets(provider, at, source)
+    _check_alerts(file.alerts, source)
     given = {name: getattr(file, name) for name in File.__struct_fields__}
     return Settings(**given, proxy=proxy, source=source, warning=source.warning)
 
@@ -52,6 +63,42 @@ def _check_secrets(provider: ProviderSettings, at: int, source: Source) -> None:
                 f"providers[{at}].{name}",
                 f"'{name}' must name one source: {{ env = ... }}, {{ file = ... }}, {{ command = [...] }} or "
                 "{ sealed = ... }.",
+            )
+
+
+def _check_alerts(alerts: AlertSettings, source: Source) -> None:
+    networks = []
+    for at, text in enumerate(alerts.allow_networks):
+        try:
+            networks.append(ip_network(text))
+        except ValueError:
+            raise source.error(
+                f"alerts.allow_networks[{at}]", f"{text!r} is not a range of addresses, such as 10.0.0.0/8."
+            ) from None
+    secrets = []
+    if alerts.webhook is not None:
+        secrets.append(("alerts.webhook.secret", alerts.webhook.secret))
+        found = WEB_ADDRESS.fullmatch(alerts.webhook.url)
+        if found is None:
+            raise source.error(
+                "alerts.webhook.url",
+                "'url' must be http:// or https:// with a host of ASCII letters and digits, without a user name.",
+            )
+        if not networks and is_private(found["host"]):
+            raise source.error(
+                "alerts.webhook.url", "'url' names a private address: allow its network with 'allow_networks'."
+            )
+    if alerts.email is not None:
+        smtp = alerts.email.smtp
+        if (smtp.username is None) != (smtp.password is None):
+            raise source.error("alerts.email.smtp", "'username' and 'password' must be given together.")
+        if smtp.password is not None:
+            secrets.append(("alerts.email.smtp.password", smtp.password))
+    for place, secret in secrets:
+        if len(secret.kinds) != 1:
+            raise source.error(
+                place,
+                "it must name one source: { env = ... }, { file = ... }, { command = [...] } or { sealed = ... }.",
             )
 
 

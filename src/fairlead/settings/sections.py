@@ -345,6 +345,100 @@ class ShadowSettings(Struct, frozen=True, forbid_unknown_fields=True):
     budget_usd: Annotated[Decimal, Doc("US dollars that each process may spend on them per day (UTC)")] = "1"
 
 
+class WebhookSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """`url`: of the receiver; `secret`: what deliveries are signed with."""
+
+    url: Annotated[
+        Annotated[
+            str,
+            Meta(pattern=r"^https?://[^\s/]+\S*\Z", description="an address, http://... or https://..."),
+        ],
+        Doc("where alerts are posted to as JSON"),
+    ]
+    secret: Annotated[
+        SecretSource,
+        Doc(
+            "what they are signed with ([alerts])",
+            takes='`{ env = "NAME" }`, `{ file = "PATH" }`, `{ command = [...] }` or `{ sealed = "NAME" }`',
+        ),
+    ]
+
+
+class SmtpSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A mail server. `security`: TLS after a greeting in the clear ("starttls"), from the first byte ("tls"), or none
+    ("none")."""
+
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:\-]{1,255}\Z", description="the name of a host")]
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    password: SecretSource | None = None
+
+
+MailAddress = Annotated[
+    str,
+    Meta(pattern=r"^[^\s@<>,;\"]{1,64}@[A-Za-z0-9.\-]{1,255}\Z", description="a mail address, such as ops@example.org"),
+]
+
+
+class EmailSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Mail to each of `to`, from `sender`."""
+
+    to: Annotated[
+        Annotated[tuple[MailAddress, ...], Meta(min_length=1, max_length=20)],
+        Doc("who gets them", takes="list of 1 to 20 mail addresses"),
+    ]
+    smtp: Annotated[
+        SmtpSettings,
+        Doc(
+            "the mail server",
+            takes='a table of `host`, `port` (587), `security` ("starttls", "tls" or "none"), `username` and '
+            "`password` (written as `secret` of a webhook)",
+        ),
+    ]
+    sender: Annotated[
+        MailAddress | None, Doc("the address that they are from", default="the first of `to`", takes="a mail address")
+    ] = None
+
+
+Threshold = Annotated[float, Meta(gt=0, le=1)]
+
+
+class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is told of budgets, credit, deployments and configurations, and whom."""
+
+    thresholds: Annotated[
+        tuple[Threshold, ...],
+        Doc(
+            "parts of a budget, or of an account's credit, at which an alert is sent, each once per period",
+            default="0.5, 0.8, 0.95 and 1",
+            takes="list of numbers above 0, up to 1",
+        ),
+    ] = (0.5, 0.8, 0.95, 1.0)
+    webhook: Annotated[
+        WebhookSettings | None,
+        Doc(
+            "the receiver of a webhook",
+            takes='`{ url = "https://...", secret = { env = "NAME" } }`',
+            secret=True,
+        ),
+    ] = None
+    email: Annotated[
+        EmailSettings | None,
+        Doc(
+            "who gets mail, and by which server",
+            takes='`{ to = ["ops@example.org"], smtp = { host = "mail.example.org" } }`',
+        ),
+    ] = None
+    allow_networks: Annotated[
+        tuple[str, ...],
+        Doc(
+            "private networks that a webhook may be in: without them only the public internet is connected to",
+            takes='list of ranges, such as `["10.0.0.0/8"]`',
+        ),
+    ] = ()
+
+
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What a `preset` gives can be left out; a provider without one needs `base_url`."""
 
@@ -669,6 +763,8 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     responses: ResponsesSettings = ResponsesSettings()
     routing: RoutingSettings = RoutingSettings()
     shadow: ShadowSettings = ShadowSettings()
+
+    alerts: AlertSettings = AlertSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
 

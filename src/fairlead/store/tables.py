@@ -467,3 +467,32 @@ sealed_secrets = Table(
     Column("created_at", BigInteger, nullable=False),  # seconds since 1970, UTC
     Column("changed_at", BigInteger, nullable=False),
 )
+
+# How far alerts about something have gone, so that each is sent once: of a budget or credit (its scope in `funds`) the
+# highest threshold that was reached, in millionths, of `granted` beyond `base`; of a deployment 1 while it is down.
+alert_levels = Table(
+    "alert_levels",
+    metadata,
+    Column("scope", String(640), primary_key=True),
+    Column("granted", BigInteger, nullable=False),
+    Column("base", BigInteger, nullable=False),
+    Column("reached", BigInteger, nullable=False),
+)
+
+# Alerts on their way: one row for each channel ("webhook", "email"). A process that sends one claims it for a while.
+alert_outbox = Table(
+    "alert_outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("event", String(40), nullable=False),  # the id of the event, the same in every channel and retry
+    Column("kind", String(40), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970, as all times here
+    Column("body", Text, nullable=False),  # JSON, as it is sent
+    Column("state", String(16), nullable=False),  # "waiting", "delivered" or "dead"
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("claimed_until", BigInteger, nullable=False),
+    Column("error", String(256), nullable=False),  # of the last attempt
+    Index("alert_outbox_state", "state", "next_at"),
+)

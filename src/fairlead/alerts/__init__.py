@@ -1,0 +1,1 @@
+"""Delivers alerts from the outbox: webhooks and e-mail."""

@@ -1,0 +1,116 @@
+"""Which thresholds of budgets and credit a batch of records has crossed; told in the transaction that posts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, select, text
+
+from fairlead.ledger.funds import lock
+from fairlead.money import dollars
+from fairlead.store.alerts import MILLION, AlertRules, announce
+from fairlead.store.tables import alert_levels, funds
+
+SCOPES_PER_STATEMENT: Final = 500
+# A budget is told to be exhausted when a call was refused for it and so much of it is spent, in millionths: the rest
+# is less than calls may cost, and is never spent.
+NEARLY: Final = 900_000
+
+_KEEP = text(
+    "INSERT INTO alert_levels (scope, granted, base, reached) VALUES (:scope, :granted, :base, :reached) "
+    "ON CONFLICT (scope) DO UPDATE SET granted = excluded.granted, base = excluded.base, reached = excluded.reached"
+)
+_FUNDS = select(
+    funds.c.scope, funds.c.granted, funds.c.spent, alert_levels.c.granted.label("told_of"), alert_levels.c.base,
+    alert_levels.c.reached,
+).outerjoin(alert_levels, alert_levels.c.scope == funds.c.scope)  # fmt: skip
+
+
+class _State(NamedTuple):
+    """A row of `funds`, and what was told of it; the last three are None when nothing was."""
+
+    scope: str
+    granted: int
+    spent: int
+    told_of: int | None
+    base: int
+    reached: int
+
+
+def announce_crossings(connection: Connection, rules: AlertRules, spent: Mapping[str, int]) -> None:
+    """`spent`: picodollars that were just taken, by scope; their rows are locked by this transaction."""
+    if not rules.channels or not rules.thresholds:
+        return
+    scopes = sorted(spent)
+    for start in range(0, len(scopes), SCOPES_PER_STATEMENT):
+        some = scopes[start : start + SCOPES_PER_STATEMENT]
+        for found in connection.execute(_FUNDS.where(funds.c.scope.in_(some))).all():
+            row = _State(*found)
+            _look(connection, rules, row, row.spent - spent[row.scope])
+
+
+def announce_exhausted(connection: Connection, rules: AlertRules, scopes: Iterable[str]) -> None:
+    """Scopes for which a call was refused: told as exhausted when nearly all of them is spent."""
+    if not rules.channels or MILLION not in rules.thresholds:
+        return
+    for scope in sorted(scopes):
+        lock(connection, scope)
+        for found in connection.execute(_FUNDS.where(funds.c.scope == scope)).all():
+            row = _State(*found)
+            base, reached = _level(row, row.spent)
+            if reached < MILLION and _part(row, base) >= NEARLY:
+                _keep(connection, row, base, MILLION)
+                _tell(connection, rules, row, base, MILLION)
+
+
+def _look(connection: Connection, rules: AlertRules, row: _State, before: int) -> None:
+    base, reached = _level(row, before)
+    part = _part(row, base)
+    crossed = [one for one in rules.thresholds if reached < one <= part]
+    if crossed or row.told_of not in (row.granted, None) or (row.told_of is None and not _is_budget(row.scope)):
+        _keep(connection, row, base, max([reached, *crossed]))
+    for one in crossed:
+        _tell(connection, rules, row, base, one)
+
+
+def _level(row: _State, before: int) -> tuple[int, int]:
+    """What was spent when its credit was granted, and the highest part that was told. `before`: what was spent before
+    this batch."""
+    if row.told_of == row.granted:
+        return row.base, row.reached
+    if not _is_budget(row.scope):
+        # Credit counts from the last grant on, and not from the first one years ago.
+        return (row.base, row.reached) if row.told_of is not None and row.granted < row.told_of else (before, 0)
+    if row.told_of is None:
+        return 0, 0
+    # Of a budget that was raised, what is passed already is not told again; of one that was lowered, what was not is.
+    return 0, min(before * MILLION // row.granted, MILLION) if row.granted > row.told_of else row.reached
+
+
+def _part(row: _State, base: int) -> int:
+    """How much of it is spent, in millionths."""
+    there = row.granted - base
+    return MILLION if there <= 0 else min(max(0, row.spent - base) * MILLION // there, MILLION)
+
+
+def _keep(connection: Connection, row: _State, base: int, reached: int) -> None:
+    connection.execute(_KEEP, {"scope": row.scope, "granted": row.granted, "base": base, "reached": reached})
+
+
+def _tell(connection: Connection, rules: AlertRules, row: _State, base: int, threshold: int) -> None:
+    full = threshold >= MILLION
+    owner, identity, *period = row.scope.split("/")
+    data: dict[str, Any] = {owner: identity, "threshold": threshold / MILLION}
+    if period:
+        data |= {"period": period[0], "budget_usd": dollars(row.granted), "spent_usd": dollars(row.spent)}
+        if len(period) > 1:
+            data["date"] = period[1]
+        announce(connection, rules, "budget.exhausted" if full else "budget.threshold", data)
+        return
+    data |= {"credit_usd": dollars(max(0, row.granted - row.spent)), "of_usd": dollars(max(0, row.granted - base))}
+    announce(connection, rules, "credit.exhausted" if full else "credit.low", data)
+
+
+def _is_budget(scope: str) -> bool:
+    return scope.count("/") > 1
