@@ -40,9 +40,9 @@ def access(key: str, model: str | None, address: str | None, data: Path | None, 
     if as_json:
         click.echo(json.dumps(access_entry(found), indent=2))
     else:
-        what = "a call" if found.model is None else found.model
+        what = "make calls" if found.model is None else f"call {found.model}"
         why = "" if refused is None else f": {refused.rule} of {refused.of}: {refused.detail}"
-        click.echo(f"{found.key.id} may {'' if refused is None else 'not '}call {what}{why}.")
+        click.echo(f"{found.key.id} may {'' if refused is None else 'not '}{what}{why}.")
         table([("RULE", "OF", "VERDICT", "DETAIL"), *found.rules])
         if found.model is None:
             click.echo(f"Models: {', '.join(found.models) or 'none that the configuration has'}")
