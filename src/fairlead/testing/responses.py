@@ -12,6 +12,14 @@ from fairlead.testing.rendering import Speech, argument_pieces, dumps, text_of, 
 from fairlead.testing.rendering import usage as chat_usage
 from fairlead.testing.replies import Fault, Reply, ToolCall
 
+# What a response repeats of its request, with what stands there when the request says nothing.
+REPEATED: dict[str, Any] = {
+    "background": False, "frequency_penalty": 0.0, "instructions": None, "max_output_tokens": None,
+    "max_tool_calls": None, "parallel_tool_calls": True, "presence_penalty": 0.0, "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None}, "safety_identifier": None, "service_tier": "default",
+    "store": False, "temperature": 1.0, "text": {"format": {"type": "text"}}, "tool_choice": "auto",
+    "top_logprobs": 0, "top_p": 1.0, "truncation": "disabled",
+}  # fmt: skip
 ENCRYPTED = "Z0FBQUFBQm"
 
 
@@ -115,6 +123,8 @@ def _complete(reply: Reply, request: dict[str, Any], number: int) -> dict[str, A
     response["status"] = "incomplete" if reply.finish_reason == "length" else "completed"
     if reply.finish_reason == "length":
         response["incomplete_details"] = {"reason": "max_output_tokens"}
+    else:
+        response["completed_at"] = response["created_at"]
     response["usage"] = usage(reply)
     return response
 
@@ -162,10 +172,13 @@ def _frame(request: dict[str, Any], number: int) -> dict[str, Any]:
         "incomplete_details": None,
         "model": request.get("model"),
         "output": [],
+        "completed_at": None,
         "previous_response_id": None,
-        "parallel_tool_calls": True,
-        "tool_choice": request.get("tool_choice", "auto"),
-        "tools": request.get("tools", []),
+        **{name: request.get(name, usual) for name, usual in REPEATED.items()},
+        "tools": [
+            {"description": None, "strict": None, **tool} if tool.get("type") == "function" else tool
+            for tool in request.get("tools") or ()
+        ],
         "usage": None,
         "metadata": json.loads(dumps(request.get("metadata") or {})),
     }
