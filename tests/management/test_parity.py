@@ -9,6 +9,7 @@ from fairlead.cli.main import cli
 
 # The command and the route that does the same.
 SAME: Final = {
+    "access": "GET /v1/admin/keys/{id}/access",
     "accounts create": "POST /v1/admin/accounts",
     "accounts list": "GET /v1/admin/accounts",
     "accounts set": "PATCH /v1/admin/accounts/{id}",
@@ -35,6 +36,12 @@ SAME: Final = {
     "keys list": "GET /v1/admin/keys",
     "keys revoke": "DELETE /v1/admin/keys/{id}",
     "keys set": "PATCH /v1/admin/keys/{id}",
+    "members create": "POST /v1/admin/members",
+    "members list": "GET /v1/admin/members",
+    "members set": "PATCH /v1/admin/members/{id}",
+    "projects create": "POST /v1/admin/projects",
+    "projects list": "GET /v1/admin/projects",
+    "projects set": "PATCH /v1/admin/projects/{id}",
     "management-keys create": "POST /v1/admin/management-keys",
     "management-keys list": "GET /v1/admin/management-keys",
     "management-keys revoke": "DELETE /v1/admin/management-keys/{id}",

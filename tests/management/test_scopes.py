@@ -107,6 +107,8 @@ def test_a_route_answers_each_kind_of_key_as_its_row_says(api: Api, keys: Keys, 
 WHOLE = {
     "POST /v1/admin/accounts": {"name": "x"},
     "POST /v1/admin/keys": {"name": "x"},
+    "POST /v1/admin/projects": {"name": "x"},
+    "POST /v1/admin/members": {"name": "x"},
     "POST /v1/admin/management-keys": {"name": "x", "scopes": ["read"]},
     "POST /v1/admin/grants": {"account": "acc_x", "amount_usd": "1"},
     "POST /v1/admin/withdrawals": {"account": "acc_x", "amount_usd": "1"},

@@ -52,11 +52,20 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("GET", f"/v1/admin/accounts/{account}", shown=one)
     call("PATCH", f"/v1/admin/accounts/{account}", {"budgets_usd": {"month": "100.00"}}, shown=one)
     call("GET", "/v1/admin/accounts?limit=10")
+    for kind, name in (("project", "search"), ("member", "Ada")):
+        base = f"/v1/admin/{kind}s"
+        body = {"name": name, "account": account, "budgets_usd": {"month": "50.00"}}
+        group = call("POST", base, body)["data"]["id"]
+        cap = {"each_user": {"budgets_usd": {"day": "0.50"}, "limits": {"requests_per_minute": 20}}}
+        call("PATCH", f"{base}/{group}", cap, shown=f"{base}/{{id}}")
+        call("GET", f"{base}/{group}", shown=f"{base}/{{id}}")
+        call("GET", f"{base}?account={account}")
     body = {"name": "laptop", "account": account, "budgets_usd": {"day": "5.00"}, "models": ["mistral-small-3.2"]}
     made = call("POST", "/v1/admin/keys", body)
     key = made["key"]
     path, shown = f"/v1/admin/keys/{made['data']['id']}", "/v1/admin/keys/{id}"
     call("GET", path, shown=shown)
+    call("GET", f"{path}/access?model=mistral-small-3.2", shown=f"{shown}/access")
     call("PATCH", path, {"disabled": False, "limits": {"requests_per_minute": 60}}, shown=shown)
     call("GET", f"/v1/admin/keys?account={account}")
     status, headers, _ = api.chat(key)

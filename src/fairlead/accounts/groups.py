@@ -68,6 +68,19 @@ def list_groups(connection: Connection, kind: GroupKind, account_id: str | None 
     return [_info(kind, row) for row in connection.execute(statement)]
 
 
+def page_of_groups(
+    connection: Connection, kind: GroupKind, limit: int, after: str | None, account_id: str | None
+) -> list[GroupInfo]:
+    """So many in the order of their ids; `after`: those behind this one."""
+    table = TABLES[kind]
+    statement = select(table).order_by(table.c.id).limit(limit)
+    if after is not None:
+        statement = statement.where(table.c.id > after)
+    if account_id is not None:
+        statement = statement.where(table.c.account_id == account_id)
+    return [_info(kind, row) for row in connection.execute(statement)]
+
+
 def change_group(connection: Connection, kind: GroupKind, group_id: str, columns: Mapping[str, Any]) -> None:
     """Changes what a project or a member may use, for all its keys. Raises ConfigurationError."""
     found = group_info(connection, kind, group_id)

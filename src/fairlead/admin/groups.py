@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead.accounts import groups
-from fairlead.accounts.accounts import first_account
+from fairlead.accounts.accounts import check_name, first_account
 from fairlead.accounts.groups import GroupInfo, GroupKind
 from fairlead.admin.accounts import changed_members, each_user_entry
 from fairlead.admin.audit import Actor, record
+from fairlead.errors import ConfigurationError, NotFound
 from fairlead.money import Picodollars
 from fairlead.store import Store
 
@@ -35,6 +36,8 @@ def create_group(
 def change_group(store: Store, actor: Actor, kind: GroupKind, group_id: str, columns: Mapping[str, Any]) -> None:
     """Replaces the budgets, limits, models and caps that `columns` names. Raises ConfigurationError."""
     with store.write() as connection:
+        if "name" in columns:
+            check_name(columns["name"])
         before = groups.group_info(connection, kind, group_id)
         groups.change_group(connection, kind, group_id, columns)
         was, became = changed_members(_audited(before), _audited(groups.group_info(connection, kind, group_id)))
@@ -46,6 +49,23 @@ def list_groups(store: Store, kind: GroupKind, account_id: str | None = None) ->
     """Those of one account, or all, oldest first."""
     with store.read() as connection:
         return groups.list_groups(connection, kind, account_id)
+
+
+def page_of_groups(
+    store: Store, kind: GroupKind, limit: int, after: str | None = None, account_id: str | None = None
+) -> list[GroupInfo]:
+    """So many, in the order of their ids; `after`: those behind this one."""
+    with store.read() as connection:
+        return groups.page_of_groups(connection, kind, limit, after, account_id)
+
+
+def group_info(store: Store, kind: GroupKind, group_id: str) -> GroupInfo:
+    """Raises NotFound when there is none."""
+    with store.read() as connection:
+        try:
+            return groups.group_info(connection, kind, group_id)
+        except ConfigurationError:
+            raise NotFound(f"There is no {kind} {group_id[:64]!r}.") from None
 
 
 def group_entry(group: GroupInfo) -> dict[str, Any]:

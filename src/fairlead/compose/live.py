@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fairlead.money import Picodollars
@@ -36,3 +37,7 @@ class LiveDeployments:
                     }
                 )
         return found
+
+    def models(self) -> tuple[Mapping[str, bool], Mapping[str, str]]:
+        serving = self._servings.now
+        return {name: one.paid for name, one in serving.servables.items() if one.upstreams}, serving.aliases

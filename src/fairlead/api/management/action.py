@@ -22,6 +22,9 @@ class Live(Protocol):
     def deployments(self) -> list[dict[str, Any]]:
         """The deployments that are configured, with their health."""
 
+    def models(self) -> tuple[Mapping[str, bool], Mapping[str, str]]:
+        """The models with a deployment, and whether calls cost anything; and other names of models."""
+
 
 class Answer(NamedTuple):
     """`body`: of the answer, as JSON; `credited`: the account whose credit has grown; `etag`: of what was answered."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from fairlead.accounts.groups import GroupKind
 from fairlead.accounts.keys import KeyInfo
-from fairlead.admin import accounts, audit, books, credit, keys, management_keys
+from fairlead.admin import accounts, audit, books, credit, groups, keys, management_keys
+from fairlead.admin.access import access, access_entry
 from fairlead.admin.audit import AuditFilter
 from fairlead.admin.management_keys import management_key_entry
 from fairlead.api.management.action import Action, Answer, ManagementCall, listed
-from fairlead.api.management.bodies import amount_of, restrictions, seconds_of
+from fairlead.api.management.bodies import EachUserBody, amount_of, restrictions, seconds_of
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.money import Picodollars
 
@@ -30,12 +33,25 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     credit_usd: str = "0"
     budgets_usd: dict[str, str] | UnsetType | None = UNSET
     limits: dict[str, int] | UnsetType | None = UNSET
+    models: list[str] | UnsetType | None = UNSET
+    each_user: EachUserBody | UnsetType | None = UNSET
 
 
 class AccountChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str | UnsetType = UNSET
     budgets_usd: dict[str, str] | UnsetType | None = UNSET
     limits: dict[str, int] | UnsetType | None = UNSET
+    models: list[str] | UnsetType | None = UNSET
+    each_user: EachUserBody | UnsetType | None = UNSET
+
+
+class NewGroup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    name: str
+    account: Id | None = None
+    budgets_usd: dict[str, str] | None = None
+    limits: dict[str, int] | None = None
+    models: list[str] | None = None
+    each_user: EachUserBody | None = None
 
 
 class NewKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -47,6 +63,9 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     networks: list[str] | None = None
     budgets_usd: dict[str, str] | None = None
     limits: dict[str, int] | None = None
+    project: Id | None = None
+    member: Id | None = None
+    each_user: EachUserBody | None = None
 
 
 class KeyChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -57,6 +76,9 @@ class KeyChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     networks: list[str] | UnsetType | None = UNSET
     budgets_usd: dict[str, str] | UnsetType | None = UNSET
     limits: dict[str, int] | UnsetType | None = UNSET
+    project: Id | UnsetType | None = UNSET
+    member: Id | UnsetType | None = UNSET
+    each_user: EachUserBody | UnsetType | None = UNSET
 
 
 class NewManagementKeyBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -100,7 +122,9 @@ def _create_account(call: ManagementCall) -> Answer:
     amount = amount_of("credit_usd", body.credit_usd)
     if amount.value:
         call.require("money")
-    columns = restrictions(budgets_usd=body.budgets_usd, limits=body.limits)
+    columns = restrictions(
+        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+    )
     made = accounts.create_account(call.store, call.actor, body.name, amount, columns)
     return _account(call, made)
 
@@ -112,11 +136,13 @@ def _one_account(call: ManagementCall) -> Answer:
 
 def _change_account(call: ManagementCall) -> Answer:
     body: AccountChange = call.body
-    columns = restrictions(budgets_usd=body.budgets_usd, limits=body.limits)
+    columns = restrictions(
+        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+    )
     if body.name is not UNSET:
         columns["name"] = body.name
     if not columns:
-        raise InvalidRequest("Nothing to change: give name, budgets_usd or limits.")
+        raise InvalidRequest("Nothing to change: give name, budgets_usd, limits, models or each_user.")
     _account(call, call.id)
     accounts.change_account(call.store, call.actor, call.id, columns)
     return _account(call, call.id)
@@ -147,7 +173,10 @@ def _create_key(call: ManagementCall) -> Answer:
         networks=body.networks,
         budgets_usd=body.budgets_usd,
         limits=body.limits,
+        each_user=body.each_user,
     )
+    columns |= {"project_id": _own_group(call, "project", body.project),
+                "member_id": _own_group(call, "member", body.member)}  # fmt: skip
     key = keys.create_key(
         call.store, call.actor, body.name, account_id=account, credit=amount,
         columns={name: value for name, value in columns.items() if value is not None},
@@ -176,7 +205,12 @@ def _change_key(call: ManagementCall) -> Answer:
         networks=body.networks,
         budgets_usd=body.budgets_usd,
         limits=body.limits,
+        each_user=body.each_user,
     )
+    if body.project is not UNSET:
+        columns["project_id"] = _own_group(call, "project", body.project)
+    if body.member is not UNSET:
+        columns["member_id"] = _own_group(call, "member", body.member)
     if columns or body.name is not UNSET:
         keys.change_key(call.store, call.actor, call.id, columns, name=None if body.name is UNSET else body.name)
     elif body.disabled is UNSET:
@@ -184,6 +218,75 @@ def _change_key(call: ManagementCall) -> Answer:
     if body.disabled is not UNSET:
         keys.disable_key(call.store, call.actor, call.id, disabled=body.disabled)
     return _one_key(call)
+
+
+def _own_group(call: ManagementCall, kind: GroupKind, group_id: str | None) -> str | None:
+    """Raises NotFound, also for a project or a member of another account than the caller may touch."""
+    if group_id is not None:
+        refusal = NotFound(f"There is no {kind} {group_id[:64]!r}.", param=kind)
+        call.check_account(groups.group_info(call.store, kind, group_id).account_id, refusal)
+    return group_id
+
+
+def _list_groups(kind: GroupKind, call: ManagementCall) -> Answer:
+    limit = call.count()
+    account = call.account(call.query.get("account"))
+    found = groups.page_of_groups(call.store, kind, limit + 1, call.query.get("cursor"), account)
+    return Answer(listed([groups.group_entry(one) for one in found], limit, lambda one: one["id"]))
+
+
+def _create_group(kind: GroupKind, call: ManagementCall) -> Answer:
+    body: NewGroup = call.body
+    account = call.account(body.account)
+    if account is not None:
+        _account(call, account)
+    columns = restrictions(
+        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+    )
+    return _group(kind, call, groups.create_group(call.store, call.actor, kind, body.name, account, columns))
+
+
+def _one_group(kind: GroupKind, call: ManagementCall) -> Answer:
+    _own_group(call, kind, call.id)
+    return _group(kind, call, call.id)
+
+
+def _change_group(kind: GroupKind, call: ManagementCall) -> Answer:
+    body: AccountChange = call.body
+    _own_group(call, kind, call.id)
+    columns = restrictions(
+        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+    )
+    if body.name is not UNSET:
+        columns["name"] = body.name
+    if not columns:
+        raise InvalidRequest("Nothing to change: give name, budgets_usd, limits, models or each_user.")
+    groups.change_group(call.store, call.actor, kind, call.id, columns)
+    return _group(kind, call, call.id)
+
+
+def _group(kind: GroupKind, call: ManagementCall, group_id: str) -> Answer:
+    return Answer({"data": groups.group_entry(groups.group_info(call.store, kind, group_id))})
+
+
+def _access(call: ManagementCall) -> Answer:
+    own_key(call, call.id)
+    models, aliases = call.live.models()
+    return Answer({"data": access_entry(access(call.store, call.id, models, aliases, call.query.get("model")))})
+
+
+def _group_actions(kind: GroupKind) -> Sequence[Action]:
+    path, tag, one = f"/v1/admin/{kind}s", f"{kind.capitalize()}s", f"/v1/admin/{kind}s/{{id}}"
+    return (
+        Action("GET", path, "read", partial(_list_groups, kind), tag, f"List the {kind}s, oldest first.", CONFINED,
+               query=PAGE | ACCOUNT),
+        Action("POST", path, "keys", partial(_create_group, kind), tag, f"Create a {kind}.",
+               "Without `account` of the operator's own.", body=NewGroup, status=201),
+        Action("GET", one, "read", partial(_one_group, kind), tag, f"Retrieve a {kind}."),
+        Action("PATCH", one, "keys", partial(_change_group, kind), tag,
+               f"Change what the keys of a {kind} share, or its name.",
+               "A given member replaces the current value; null removes it.", body=AccountChange),
+    )  # fmt: skip
 
 
 def _revoke_key(call: ManagementCall) -> Answer:
@@ -352,6 +455,11 @@ CONFINED: Final = "A key that is confined to an account sees only its own."
 ONCE: Final = "`key` is shown once: only its SHA-256 is stored."
 
 ADMIN: Sequence[Action] = (
+    *_group_actions("project"),
+    *_group_actions("member"),
+    Action("GET", "/v1/admin/keys/{id}/access", "read", _access, "Keys",
+           "Show what a key may call, and which rule says so.", "As `GET /v1/access` shows it to the key itself.",
+           query={"model": "The model to ask about. Default: none; then `models` lists those that may be called."}),
     Action("GET", "/v1/admin/accounts", "read", _list_accounts, "Accounts", "List the accounts, oldest first.",
            CONFINED, query=PAGE),
     Action("POST", "/v1/admin/accounts", "keys", _create_account, "Accounts", "Create a prepaid account.",

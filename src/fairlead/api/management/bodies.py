@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from fairlead.accounts.options import as_columns
@@ -32,6 +33,19 @@ def amount_of_number(name: str, number: Decimal) -> Picodollars:
     return amount_of(name, f"{number:f}")
 
 
+class EachUserBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The cap of each end user."""
+
+    budgets_usd: dict[str, str] = {}
+    limits: dict[str, int] = {}
+
+
+def _caps(each_user: EachUserBody | None) -> list[str]:
+    if each_user is None:
+        return []
+    return [f"{name}={value}" for name, value in (*each_user.budgets_usd.items(), *each_user.limits.items())]
+
+
 def restrictions(
     *,
     expires_at: str | int | UnsetType | None = UNSET,
@@ -39,8 +53,10 @@ def restrictions(
     networks: Sequence[str] | UnsetType | None = UNSET,
     budgets_usd: Mapping[str, str] | UnsetType | None = UNSET,
     limits: Mapping[str, int] | UnsetType | None = UNSET,
+    each_user: EachUserBody | UnsetType | None = UNSET,
 ) -> dict[str, Any]:
-    """Values for the columns of a key or an account. UNSET leaves one as it is, None or an empty value takes it away.
+    """Values for the columns of a key, a member, a project or an account. UNSET leaves one as it is, None or an
+    empty value removes it.
 
     Raises InvalidRequest.
     """
@@ -52,10 +68,12 @@ def restrictions(
             if budgets_usd is UNSET
             else {period: amount_of("budgets_usd", text) for period, text in (budgets_usd or {}).items()},
             given_limits=None if limits is UNSET else [f"{name}={number}" for name, number in (limits or {}).items()],
+            each_user=None if each_user is UNSET else _caps(each_user),
         )
     except ConfigurationError as error:
         message = error.message
-        for option, member in (("--budget", "budgets_usd"), ("--limit", "limits"), ("--network", "networks")):
+        for option, member in (("--budget", "budgets_usd"), ("--limit", "limits"), ("--network", "networks"),
+                               ("--each-user", "each_user")):  # fmt: skip
             message = message.replace(option, member)
         raise InvalidRequest(message) from None
     if expires_at is not UNSET:
