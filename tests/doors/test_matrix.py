@@ -21,7 +21,7 @@ from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.parse import read_responses
 from fairlead.doors.responses.writer import ResponsesWriter
-from fairlead.errors import NotCarried
+from fairlead.errors import NotCarried, UpstreamCut
 from fairlead.http.request import Request
 from fairlead.providers.dialect import Binding
 from fairlead.providers.dialects import DIALECTS, VENDORS
@@ -579,3 +579,25 @@ def test_errors_come_back_in_the_doors_words(door: str, dialect: str, status: in
         assert "sk-123" not in json.dumps(body), "what is said of the operator's key is not the caller's"
     if status == 400:
         assert "not with key" in found["message"]
+
+
+@pytest.mark.parametrize(("door", "dialect"), [one for one in EVERYWHERE if one not in SAME])
+def test_a_cut_stream_ends_with_the_error_of_the_door_wherever_it_is_cut(door: str, dialect: str) -> None:
+    blocks = (
+        SPOKEN_RESPONSES.events(SCRIPTED["tools"], {}, 1) if dialect == "openai-responses" else events(dialect, "tools")
+    )
+    for after in range(1, len(blocks)):
+        one = adapter(door, dialect)
+        relay = one.relay(one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door, stream=True)).encode(), True)))
+        out = b"".join([relay.feed(block) for block in blocks[:after]])
+        if not out:
+            continue  # nothing has left: the caller gets a status, or another candidate's answer
+        try:
+            relay.finish()
+        except UpstreamCut as error:
+            out += (relay.error_event or WRITES_ERRORS[door].error_event)(error)
+        else:
+            assert after > len(blocks) - 4, "what comes behind the finish reason takes nothing away"
+            continue
+        lines = [line[6:] for line in out.split(b"\n") if line.startswith(b"data: ")]
+        CHECKS[door]([json.loads(line) for line in lines if line != b"[DONE]"], lines.count(b"[DONE]"), "error")
