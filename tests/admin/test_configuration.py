@@ -41,7 +41,7 @@ from fairlead.providers.sealed import Reader
 from fairlead.settings import parse_settings
 from fairlead.store import Store, open_store
 from fairlead.store.configuration import number_in_force, read_version
-from fairlead.store.tables import audit_log, configuration_versions, metadata
+from fairlead.store.tables import accounts, audit_log, configuration_versions, metadata
 
 SECRET = "s3cr3t-of-the-provider"
 ACTOR = Actor("command line", "alice")
@@ -172,6 +172,10 @@ def test_a_plan_counts_the_keys_that_name_a_model_which_goes_away(store: Store) 
     revoke_key(store, ACTOR, list_keys(store)[3].id)
     found = plan(store, '[[providers]]\nid = "p"\nbase_url = "http://p/v1"\n', "f.toml")
     assert "2 keys name model m, which goes away" in [one.words for one in found.changes]
+    with store.write() as connection:
+        connection.execute(accounts.update().values(models='["m"]'))
+    found = plan(store, '[[providers]]\nid = "p"\nbase_url = "http://p/v1"\n', "f.toml")
+    assert "2 keys and 1 account name model m, which goes away" in [one.words for one in found.changes]
     assert SECRET not in json.dumps(plan_entry(found))
 
 

@@ -86,13 +86,22 @@ def test_a_price_per_request_tiers_and_a_cost_are_named() -> None:
 
 def test_keys_that_name_a_model_which_goes_away_are_counted() -> None:
     before = BASE + model("other", deployment("gpu1").replace('"x"', '"y"'))
-    known = Known(in_flight={"gpu1/y": 1}, keys={"other": 2})
+    known = Known(in_flight={"gpu1/y": 1}, named={"other": {"key": 2}})
     found = planned(before, BASE, known)
     assert [one.words for one in found] == [
         "model other goes away: further calls of it are refused with 404; 1 call is under way, which end as they began",
         "2 keys name model other, which goes away",
     ]
     assert [one.effect for one in found] == ["now", "warning"]
+    for counts, said in (
+        ({"key": 1}, "1 key names model other, which goes away"),
+        ({"key": 2, "project": 1}, "2 keys and 1 project name model other, which goes away"),
+        (
+            {"project": 2, "member": 1, "account": 1},
+            "2 projects, 1 member and 1 account name model other, which goes away",
+        ),
+    ):
+        assert words(before, BASE, Known(named={"other": counts}))[1] == said
 
 
 def test_limits_routing_and_deployments_are_compared_setting_by_setting() -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from fairlead.accounts.naming import keys_naming
+from fairlead.accounts.naming import naming
 from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.masking import is_masked, masked
@@ -151,7 +151,7 @@ def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
     with store.read() as connection:
         known = Known(
             in_flight(list_processes(connection)),
-            keys_naming(connection, gone_models(before.snapshot, after.snapshot)),
+            naming(connection, gone_models(before.snapshot, after.snapshot)),
         )
     return Plan(base, digest_of(text), (*notes, *changes(before, after, known)), missing)
 

@@ -22,7 +22,7 @@ from fairlead.wire.usage import CLASSES
 Effect = Literal["now", "restart", "warning"]
 HIDDEN: Final = "(hidden)"
 # Sections whose settings are compared one by one and count for the next call.
-LIVE_SECTIONS: Final = ("routing", "catalogue")
+LIVE_SECTIONS: Final = ("routing", "catalogue", "shadow")
 MODEL_FIELDS: Final = (
     "name", "vendor", "description", "mode", "context_length", "max_output_tokens", "input_modalities", "defaults",
 )  # fmt: skip
@@ -40,10 +40,11 @@ class Described(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known besides. `in_flight`: calls under way by deployment; `keys`: by model, how many keys name it."""
+    """What is known besides. `in_flight`: calls under way by deployment; `named`: by model, how many lists of allowed
+    models name it, by whose they are ("key", "project", "member", "account")."""
 
     in_flight: Mapping[str, int] = field(default_factory=dict)
-    keys: Mapping[str, int] = field(default_factory=dict)
+    named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,8 @@ def _models(before: Snapshot, after: Snapshot, known: Known) -> Iterator[Change]
         calls = sum(known.in_flight.get(one.id, 0) for one in old[name].deployments)
         words = f"model {name} goes away: further calls of it are refused with 404; {_under_way(calls)}"
         yield Change("model.removed", name, words, before=[one.id for one in old[name].deployments])
-        if keys := known.keys.get(name, 0):
-            words = f"{keys} {'key names' if keys == 1 else 'keys name'} model {name}, which goes away"
-            yield Change("keys.model_removed", name, words, "warning", before=keys)
+        if counts := known.named.get(name):
+            yield Change("keys.model_removed", name, _naming(name, counts), "warning", before=dict(counts))
     for name, model in new.items():
         if name not in old:
             served = ", ".join(f"{one.id} ({_price_of(one.sheet)})" for one in model.deployments)
@@ -145,6 +145,12 @@ def _models(before: Snapshot, after: Snapshot, known: Known) -> Iterator[Change]
             yield Change("model.added", name, words, after=[one.id for one in model.deployments])
         else:
             yield from _model(before, after, name, known)
+
+
+def _naming(model: str, counts: Mapping[str, int]) -> str:
+    *first, last = [f"{count} {kind if count == 1 else kind + 's'}" for kind, count in counts.items()]
+    who = f"{', '.join(first)} and {last}" if first else last
+    return f"{who} {'names' if sum(counts.values()) == 1 else 'name'} model {model}, which goes away"
 
 
 def _model(before: Snapshot, after: Snapshot, name: str, known: Known) -> Iterator[Change]:
