@@ -265,6 +265,11 @@ def test_only_somebody_on_the_server_has_files_read_and_commands_run_there(store
     assert apply(store, document("3"), "f.toml", by).number == 3
     with pytest.raises(Forbidden):
         apply(store, text, "f.toml", by)
+    mail = f'[alerts]\nemail = {{ to = ["a@b.example"], smtp = {{ host = "mail.example", username = "u", password = {source} }} }}\n'
+    hook = f'[alerts]\nwebhook = {{ url = "https://hook.example", secret = {source} }}\n'
+    for more in (mail, hook):
+        with pytest.raises(Forbidden):
+            apply(store, more + document("4"), "f.toml", by)
 
 
 def test_a_file_becomes_the_first_version_once(store: Store) -> None:

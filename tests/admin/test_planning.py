@@ -186,6 +186,19 @@ def test_a_plan_has_no_secret_in_it_and_still_says_that_one_changes(before: str,
         assert "[database] url: another secret value: needs a restart" in [one.words for one in found]
 
 
+def test_alerts_are_compared_without_the_address_of_a_webhook() -> None:
+    hook = '[alerts]\nwebhook = { url = "https://hook.example/T0KEN", secret = { env = "HOOK" } }\n'
+    mail = '[alerts]\nemail = { to = ["a@b.example"], smtp = { host = "m.example", username = "u", password = { env = "P" } } }\n'
+    assert words(BASE, hook + BASE) == ["[alerts] webhook: none -> (hidden)"]
+    assert words(hook + BASE, hook.replace("T0KEN", "0THER") + BASE) == ["[alerts] webhook: another secret value"]
+    (change,) = planned(BASE, mail + BASE)
+    assert change.after == {
+        "to": ["a@b.example"],
+        "smtp": {"host": "m.example", "username": "u", "password": {"env": "P"}},
+    }
+    assert change.words == "[alerts] email: none -> to: a@b.example, smtp: host: m.example, username: u, password: $P"
+
+
 def test_a_variable_in_place_of_a_secret_is_named() -> None:
     literal = WITH_SECRETS.format(SECRET)
     named = literal.replace(f'api_key = "{SECRET}"', 'api_key = { env = "P_KEY" }')

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -40,7 +40,7 @@ from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.providers.scrub import holds_secret
 from fairlead.providers.sealed import listed, put
-from fairlead.settings import ProviderSettings, SecretSource, Settings, Unread, parse_settings
+from fairlead.settings import SecretSource, Settings, Unread, parse_settings
 from fairlead.store import Store
 from fairlead.store.configuration import (
     ProcessState,
@@ -327,14 +327,17 @@ def _check(text: str, name: str) -> None:
     described(text, name)
 
 
-def _sources(settings: Settings) -> Iterator[SecretSource]:
-    """Where the secrets of providers come from."""
-    for provider in settings.providers:
-        for one in msgspec.structs.fields(ProviderSettings):
-            value = getattr(provider, one.name)
-            yield from (
-                each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, SecretSource)
-            )
+def _sources(value: object) -> Iterator[SecretSource]:
+    """Where the secrets of a configuration come from, in whatever setting they are."""
+    if isinstance(value, SecretSource):
+        yield value
+    elif isinstance(value, msgspec.Struct):
+        for one in msgspec.structs.fields(value):
+            yield from _sources(getattr(value, one.name))
+    elif isinstance(value, Mapping):
+        yield from (found for one in value.values() for found in _sources(one))
+    elif isinstance(value, tuple):
+        yield from (found for one in value for found in _sources(one))
 
 
 def _local_sources(text: str, name: str) -> set[SecretSource]:

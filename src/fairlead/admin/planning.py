@@ -22,7 +22,7 @@ from fairlead.wire.usage import CLASSES
 Effect = Literal["now", "restart", "warning"]
 HIDDEN: Final = "(hidden)"
 # Sections whose settings are compared one by one and count for the next call.
-LIVE_SECTIONS: Final = ("routing", "catalogue", "shadow")
+LIVE_SECTIONS: Final = ("routing", "catalogue", "shadow", "alerts")
 MODEL_FIELDS: Final = (
     "name", "vendor", "description", "mode", "context_length", "max_output_tokens", "input_modalities", "defaults",
 )  # fmt: skip
@@ -288,10 +288,10 @@ def _sections(before: Settings, after: Settings) -> Iterator[Change]:
         for one in msgspec.structs.fields(type(old)):
             was, becomes = getattr(old, one.name), getattr(new, one.name)
             if was != becomes and (section, one.name) not in late:
-                words = f"[{section}] {one.name}: {_arrow(shown_value(was), shown_value(becomes))}"
-                yield Change(
-                    "setting.changed", f"{section}.{one.name}", words, "now", shown_value(was), shown_value(becomes)
-                )
+                secret = (section, one.name) in secret_settings()
+                was, becomes = shown_value(was, secret=secret), shown_value(becomes, secret=secret)
+                words = f"[{section}] {one.name}: {_arrow(was, becomes)}"
+                yield Change("setting.changed", f"{section}.{one.name}", words, "now", was, becomes)
 
 
 def _restarts(before: Settings, after: Settings) -> Iterator[Change]:
@@ -321,6 +321,9 @@ def shown_value(value: Any, *, secret: bool = False) -> Any:
         return {name: shown_value(one, secret=secret) for name, one in value.items()}
     if secret and value is not None:
         return HIDDEN
+    if isinstance(value, msgspec.Struct):
+        shown = ((one, getattr(value, one.name)) for one in msgspec.structs.fields(value))
+        return {one.name: shown_value(found) for one, found in shown if found != one.default}
     if isinstance(value, frozenset):
         return sorted(value)
     return list(value) if isinstance(value, tuple) else value
