@@ -89,6 +89,8 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("POST", "/v1/admin/codes/redeem", {"code": codes["data"]["codes"][0], "account": account})
     call("GET", f"/v1/admin/balances?account={account}")
     call("GET", "/v1/admin/deployments")
+    call("GET", "/v1/admin/events?limit=10")
+    call("GET", "/v1/admin/verify")
     call("GET", f"/v1/admin/audit?account={account}&action=account.create")
     body = {"name": "laptop", "limit": 20, "limit_reset": "monthly", "workspace_id": account}
     theirs = call("POST", "/v1/keys", body)

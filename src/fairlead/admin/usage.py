@@ -35,9 +35,7 @@ def key_states(store: Store, found: Sequence[KeyInfo]) -> list[KeyState]:
                 select(charges.c.key_id, func.sum(charges.c.charged))
                 .where(charges.c.key_id.in_(ids), charges.c.account_id.in_([key.account_id for key in found]))
                 .group_by(charges.c.key_id)
-            )
-            .tuples()
-            .all()
+            ).all()
         )
         spent = _spent(connection, [budget.scope(today) for key in found for budget in key.budgets])
         usage = usage_of_keys(connection, ids, today)
@@ -74,4 +72,4 @@ def credits_of(store: Store, account_id: str | None = None) -> Credits:
 
 def _spent(connection: Connection, scopes: list[str]) -> dict[str, int]:
     rows = connection.execute(select(funds.c.scope, funds.c.spent).where(funds.c.scope.in_(scopes)))
-    return {scope: int(spent) for scope, spent in rows.tuples()}
+    return {scope: int(spent) for scope, spent in rows}

@@ -110,7 +110,7 @@ def usage_of_keys(connection: Connection, key_ids: list[str], today: date) -> di
         .where(usage_days.c.key_id.in_(key_ids))
         .group_by(usage_days.c.key_id)
     )
-    for key_id, day in last.tuples():
+    for key_id, day in last:
         found[key_id] = found.get(key_id, KeyUsage())._replace(last_day=day)
     return found
 

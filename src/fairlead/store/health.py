@@ -84,6 +84,15 @@ def events_since(
     return [HealthEvent(row.deployment, row.provider, row.event, row.reason, row.at) for row in rows]
 
 
+def page_of_events(connection: Connection, limit: int, before: int | None) -> list[tuple[int, HealthEvent]]:
+    """So many events with their numbers, the newest first; `before`: those that are older than this one."""
+    statement = select(health_events).order_by(health_events.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(health_events.c.id < before)
+    rows = connection.execute(statement)
+    return [(row.id, HealthEvent(row.deployment, row.provider, row.event, row.reason, row.at)) for row in rows]
+
+
 def keep_health(connection: Connection, subjects: Iterable[Subject], kept: Iterable[KeptHealth]) -> None:
     """Replaces what was kept of these: other processes keep what they know of others."""
     now = int(time.time() * 1000)

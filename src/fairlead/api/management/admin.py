@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -16,10 +17,12 @@ from fairlead.admin.access import access, access_entry
 from fairlead.admin.audit import AuditFilter
 from fairlead.admin.management_keys import management_key_entry
 from fairlead.api.management.action import Action, Answer, ManagementCall, listed
-from fairlead.api.management.bodies import EachUserBody, amount_of, restrictions, seconds_of
+from fairlead.api.management.bodies import EachUserBody, amount_of, day_of, iso, restrictions, seconds_of
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.money import Picodollars
+from fairlead.store.health import page_of_events
 
+MOST_NAMED: Final = 100
 PAGE: Final = {"limit": "How many, from 1 to 1,000. Default: 100.", "cursor": "`next_cursor` of the page before."}
 ACCOUNT: Final = {"account": "Only of this account."}
 
@@ -436,6 +439,32 @@ def _deployments(call: ManagementCall) -> Answer:
     return Answer({"data": call.live.deployments()})
 
 
+def _events(call: ManagementCall) -> Answer:
+    limit = call.count()
+    before = call.number("cursor", 0, 0, 2**62) or None
+    with call.store.read() as connection:
+        found = page_of_events(connection, limit + 1, before)
+    entries = [
+        {"id": number, "at": iso(one.at / 1000), "provider": one.provider, "deployment": one.deployment or None,
+         "event": one.event, "reason": one.reason or None}
+        for number, one in found
+    ]  # fmt: skip
+    return Answer(listed(entries, limit, lambda one: str(one["id"])))
+
+
+def _verify(call: ManagementCall) -> Answer:
+    day = day_of("since", call.query.get("since", datetime.now(UTC).date().isoformat()))
+    since = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
+    done = books.verify_books(call.store, since, lambda _total: lambda _more: None)
+    found = done.found
+    entry = {
+        "since": day, "discrepancy": done.discrepancy, "records": found.records, "price_sheets": found.sheets,
+        "charged_usd": _usd(found.charged), "without_reported_usage": found.missing,
+        "implausible": list(found.implausible[:MOST_NAMED]), "not_stored_yet": done.waiting,
+    }  # fmt: skip
+    return Answer({"data": entry})
+
+
 def _audit(call: ManagementCall) -> Answer:
     limit = call.count()
     since = call.query.get("since")
@@ -507,6 +536,13 @@ ADMIN: Sequence[Action] = (
            "By its generation id: candidates, reasons, attempts."),
     Action("GET", "/v1/admin/deployments", "read", _deployments, "Deployments",
            "List the deployments with their health.", "As the process sees them that answers.", confined=False),
+    Action("GET", "/v1/admin/events", "read", _events, "Deployments",
+           "List what has happened to deployments and providers, newest first.",
+           "Breakers that opened and closed, rests, probes.", query=PAGE, confined=False),
+    Action("GET", "/v1/admin/verify", "read", _verify, "Books",
+           "Recompute every charge since a day, and check the sums of the books.",
+           "It takes a second for some ten thousand records. `discrepancy` is the first one, or null.",
+           query={"since": "First day (2027-01-31, UTC). Default: today."}, confined=False),
     Action("GET", "/v1/admin/audit", "read", _audit, "Audit", "List the audit log, newest first.", CONFINED,
            query=PAGE | ACCOUNT | {
                "action": "Only these, such as key.create; key. for all of keys.",
