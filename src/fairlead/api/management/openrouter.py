@@ -215,7 +215,9 @@ def _make_code(call: ManagementCall) -> Answer:
 
 
 def _is_restricted(key: KeyInfo) -> bool:
-    bounds = (key.expires_at, key.limits, key.models, key.networks)
+    bounds = (
+        key.expires_at, key.limits, key.models, key.networks, key.project_id, key.member_id, key.each_user,
+    )  # fmt: skip
     return bool(key.budgets) or any(bound is not None for bound in bounds)
 
 
