@@ -75,7 +75,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
             config += provider(upstream.url, name=dialect, dialect=dialect)
         for name, (mode, dialect) in models.items():
             config += (
-                f'[[models]]\nid = "{name}"\nmode = "{mode}"\ninput_modalities = ["text", "image", "file"]\n'
+                f'[[models]]\nid = "{name}"\nmode = "{mode}"\ninput_modalities = ["text", "image", "file", "audio"]\n'
                 f'[[models.deployments]]\nprovider = "{dialect}"\nupstream_model = "up"\n'
                 'price = { input = "1", output = "2", request = "0.01" }\n'
             )
@@ -288,11 +288,51 @@ def gemini_files(it: Scene, model: str) -> None:
         assert text in body or text.replace(b"+", b"-").replace(b"/", b"_") in body
 
 
+# What only some APIs of providers have.
+
+
+def chat_audio(it: Scene, model: str) -> None:
+    sound: Any = {
+        "type": "input_audio",
+        "input_audio": {"data": base64.b64encode(b"RIFF...").decode(), "format": "wav"},
+    }
+    messages: Any = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, sound]}]
+    if model == "anthropic":
+        with pytest.raises(openai.NotFoundError, match=r"capability \(audio\)"):
+            it.openai.chat.completions.create(model=model, messages=messages)
+        return
+    found = it.openai.chat.completions.create(model=model, messages=messages)
+    assert found.choices[0].message.content == HELLO
+    assert base64.b64encode(b"RIFF...") in it.upstream.requests[-1].body
+
+
+def what_is_left_out_is_named(it: Scene, model: str) -> None:
+    """`seed` and `top_k`: with the answer, or instead of it where the caller is strict."""
+    strict = {"fairlead": {"strict": True}}
+    hello: Any = [{"role": "user", "content": "Hi"}]
+    if model not in ("openai", "gemini"):
+        chat = it.openai.chat.completions.with_raw_response.create
+        assert chat(model=model, messages=hello, seed=3).headers["x-fairlead-dropped"] == "seed"
+        with pytest.raises(openai.BadRequestError, match="seed"):
+            chat(model=model, messages=hello, seed=3, extra_body=strict)
+    if model not in ("anthropic", "gemini"):
+        asked: Any = {"model": model, "max_tokens": 99, "messages": hello}
+        messages = it.anthropic.messages.with_raw_response.create
+        shown = messages(**asked, extra_body={"top_k": 5, "fairlead": {"parameters": True}}).headers
+        assert shown["x-fairlead-dropped"] == "top_k"
+        assert "dropped=top_k" in shown["x-fairlead-parameters"]
+        with pytest.raises(anthropic.BadRequestError, match="top_k"):
+            messages(**asked, extra_body={"top_k": 5, **strict})
+        config = google.GenerateContentConfig(top_k=5)
+        answer: Any = it.google.models.generate_content(model=model, contents="Hi", config=config)
+        assert "topK" in answer.sdk_http_response.headers["x-fairlead-dropped"]
+
+
 CASES: tuple[Case, ...] = (
     chat_text, chat_async_stream, chat_parse, chat_tools_with_an_image, responses_parse, responses_stream,
     responses_async_tools, responses_stored, responses_files, messages_text, messages_async_stream, messages_parse,
     messages_tool_runner, messages_count, messages_files, gemini_text, gemini_async_stream, gemini_schema,
-    gemini_functions, gemini_files,
+    gemini_functions, gemini_files, chat_audio, what_is_left_out_is_named,
 )  # fmt: skip
 
 
