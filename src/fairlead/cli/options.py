@@ -228,8 +228,11 @@ def body_and_day(place: str) -> tuple[bytes, date]:
         day = datetime.now(UTC).date()
     else:
         file = Path(place)
+        if file.exists() and not file.is_file():  # a pipe would be waited for
+            raise ConfigurationError(f"{place} is not a file.")
         try:
-            body = file.read_bytes()
+            with file.open("rb") as opened_file:
+                body = opened_file.read(LARGEST_BYTES + 1)
             day = datetime.fromtimestamp(file.stat().st_mtime, UTC).date()
         except OSError as error:
             raise ConfigurationError(f"{place} cannot be read: {error.strerror}.") from None

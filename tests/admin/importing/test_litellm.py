@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tomllib
 from decimal import Decimal
 from pathlib import Path
@@ -265,6 +266,40 @@ def test_aliases_credentials_and_general_settings() -> None:
     assert "no model" in said["never_effective"]["router_settings.model_group_alias.broken"]
     assert model(found, "fast-model")["deployments"]
     assert any("fast-model" in note for note in found.report.notes)
+
+
+def test_an_alias_has_the_fallbacks_of_its_model() -> None:
+    text = (Path(__file__).parent / "litellm" / "10-fallbacks.yaml").read_text()
+    found = imported(
+        text.replace("  fallbacks:\n    - small", "  model_group_alias: {tiny: small}\n  fallbacks:\n    - small")
+    )
+    assert [one["provider"] for one in model(found, "tiny")["deployments"]] == ["openai", "anthropic"]
+
+
+def test_a_file_of_thousands_of_models_is_read_in_steps_that_grow_with_it() -> None:
+    """Each compares nothing with all others: twice the entries are twice the steps."""
+
+    def steps(count: int) -> int:
+        entries = "".join(
+            f"- {{model_name: m{at}, litellm_params: {{model: openai/g{at}, api_key: os.environ/K{at}, "
+            f"input_cost_per_token: 0}}}}\n"
+            for at in range(count)
+        )
+        done = 0
+
+        def step(_frame: object, event: str, _argument: object) -> None:
+            nonlocal done
+            done += event == "call"
+
+        sys.setprofile(step)
+        try:
+            imported(f"model_list:\n{entries}")
+        finally:
+            sys.setprofile(None)
+        return done
+
+    imported("model_list: []")
+    assert steps(200) < 2.2 * steps(100)
 
 
 def test_modes_and_prices_are_exact() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from datetime import date
 from pathlib import Path
@@ -139,4 +140,6 @@ def test_the_command_compares_and_writes_a_new_file(tmp_path: Path) -> None:
     assert found["compared"][0]["ours_usd"] == "0.00035"
     assert tomllib.loads(found["document"])
     assert run("import", "openrouter", str(tmp_path / "nothing")).returncode == 2
+    os.mkfifo(tmp_path / "pipe")
+    assert run("import", "openrouter", str(tmp_path / "pipe")).returncode == 2, "it is not waited for"
     assert run("import", "openrouter", "http://127.0.0.1:1/models").returncode == 2

@@ -62,21 +62,22 @@ class Document:
     tables: dict[str, Table] = field(default_factory=dict)
     providers: dict[str, Provider] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
+    _by_settings: dict[bytes, Provider] = field(default_factory=dict, repr=False)
+    _names: dict[str, int] = field(default_factory=dict, repr=False)  # how often each was wanted
 
     def set(self, table: str, name: str, value: object) -> None:
         self.tables.setdefault(table, {})[name] = value
 
     def provider(self, wanted: str, settings: Table) -> Provider:
         """The provider with these settings; a new one is named `wanted`, or `wanted-2` and so on."""
-        for known in self.providers.values():
-            if known.settings == settings:
-                return known
-        id_, at = as_id(wanted, LONGEST_ID - 6), 1
-        name = id_
+        same = msgspec.json.encode(settings, order="deterministic")
+        if (known := self._by_settings.get(same)) is not None:
+            return known
+        id_ = name = as_id(wanted, LONGEST_ID - 8)
         while name in self.providers:
-            at += 1
-            name = f"{id_}-{at}"
-        self.providers[name] = Provider(name, settings)
+            self._names[id_] = self._names.get(id_, 1) + 1
+            name = f"{id_}-{self._names[id_]}"
+        self.providers[name] = self._by_settings[same] = Provider(name, settings)
         return self.providers[name]
 
     def model(self, id_: str) -> Model:

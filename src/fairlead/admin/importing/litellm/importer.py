@@ -287,7 +287,7 @@ class _Importer:
             if not isinstance(other, str) or other not in pools.ids:
                 self._report.never_effective(here, "model_list has no such model")
                 continue
-            for name in [one for one in pools.ids if one not in named and one != other]:
+            for name in [one for one in pools.ids if one not in named and one != other and not pools.is_alias(one)]:
                 pools.fall_back(name, other)
             self._report.mapped(here, "deployments of all models without fallbacks, with a higher `priority`")
 

@@ -79,6 +79,8 @@ class Pools:
     def __init__(self, document: Document, report: Report, timeouts: Table) -> None:
         self._document, self._report, self._timeouts = document, report, timeouts
         self.ids: dict[str, str] = {}  # by model_name
+        self._taken: set[str] = set()
+        self._aliases: dict[str, str] = {}  # ids of models by those of their aliases
         self._listed: list[str] = []
         self._unpriced: list[str] = []
 
@@ -110,9 +112,10 @@ class Pools:
         if public not in self.ids:
             id_, at = public if is_model_id(public) else as_model_id(public), 1
             name = id_
-            while name in self.ids.values():
+            while name in self._taken:
                 at += 1
                 name = f"{id_[:120]}-{at}"
+            self._taken.add(name)
             self.ids[public] = name
         return self.ids[public]
 
@@ -198,7 +201,12 @@ class Pools:
         if not model.deployments:
             model.settings = {**source.settings, **model.settings}
             model.deployments = [dict(one) for one in source.deployments]
+            self._aliases[id_] = source.id
         return True
+
+    def is_alias(self, name: str) -> bool:
+        """Whether a name has what another model has, its fallbacks included."""
+        return self.ids.get(name) in self._aliases
 
     def fall_back(self, name: str, to: str) -> bool:
         """The deployments of one model serve another one, when its own cannot; False when one of them is not there."""
@@ -206,6 +214,7 @@ class Pools:
         other = self._document.models.get(self.ids.get(to, ""))
         if model is None or other is None:
             return False
+        self._aliases.pop(model.id, None)  # it has fallbacks of its own now
         own = [one for one in other.deployments if not one.get("fallback")]
         behind = 1 + max((one.get("priority", 0) for one in model.deployments), default=0)
         known = {(one["provider"], one["upstream_model"]) for one in model.deployments}
@@ -216,6 +225,8 @@ class Pools:
         return True
 
     def finish(self) -> None:
+        for alias, id_ in self._aliases.items():  # with the fallbacks that the model has got since
+            self._document.models[alias].deployments = [dict(one) for one in self._document.models[id_].deployments]
         for model in self._document.models.values():
             for deployment in model.deployments:
                 deployment.pop("fallback", None)
