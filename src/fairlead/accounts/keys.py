@@ -10,9 +10,9 @@ import hashlib
 import secrets
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -88,6 +88,39 @@ def import_key(
     # The column must be unique; such a key is not shown by it.
     prefix = digest.hex()[:32]
     return _insert(connection, name, account_id, prefix, digest, {**(columns or {}), "shown": shown[:LONGEST_SHOWN]})
+
+
+class ImportedKey(NamedTuple):
+    """A key of another system: see `import_key`. `columns` must have the same names in all keys of one import."""
+
+    name: str
+    account_id: str
+    digest: bytes
+    shown: str
+    columns: Mapping[str, Any]
+
+
+def import_keys(connection: Connection, given: Sequence[ImportedKey]) -> list[str]:
+    """Adds many keys of another system, none of which is here yet, and returns their ids. Raises ConfigurationError."""
+    for key in given:
+        check_name(key.name)
+    rows = [
+        {
+            "id": "key_" + secrets.token_hex(6),
+            "account_id": key.account_id,
+            "name": key.name,
+            "prefix": key.digest.hex()[:32],
+            "digest": key.digest,
+            "shown": key.shown[:LONGEST_SHOWN],
+            "created_at": int(time.time()),
+            **key.columns,
+        }
+        for key in given
+    ]
+    if rows:
+        connection.execute(insert(api_keys), rows)
+        changed(connection, [key.digest for key in given])
+    return [str(row["id"]) for row in rows]
 
 
 def _insert(

@@ -7,7 +7,7 @@ import getpass
 import io
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Literal, NamedTuple
@@ -49,6 +49,16 @@ def command_line() -> Actor:
         return Actor("command line")
 
 
+class Change(NamedTuple):
+    """What `record` writes down of one change."""
+
+    action: str
+    subject: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    account_id: str | None = None
+
+
 def record(
     connection: Connection,
     actor: Actor,
@@ -65,22 +75,33 @@ def record(
     members that changed, as JSON values, None where there was nothing; `account_id`: whose it is. Never a secret:
     raises InvalidRequest for a name or a note that holds one of our own.
     """
-    shown = [None if one is None else msgspec.json.encode(one, order="sorted").decode() for one in (before, after)]
-    if any(_SECRET.search(text) for text in (subject, *filter(None, shown))):
-        raise InvalidRequest("A name or a note must not contain a key or a code: it would be stored in the audit log.")
-    connection.execute(
-        insert(audit_log).values(
-            at=int(time.time() * 1000),
-            actor_kind=actor.kind,
-            actor=actor.id[:128],
-            address=actor.address[:64],
-            action=action,
-            subject=subject[:256],
-            account_id=account_id,
-            before=shown[0],
-            after=shown[1],
-        )
+    connection.execute(insert(audit_log).values(_row(actor, Change(action, subject, before, after, account_id))))
+
+
+def record_all(connection: Connection, actor: Actor, changes: Sequence[Change]) -> None:
+    """A row for each of many changes, as `record`."""
+    if changes:
+        connection.execute(insert(audit_log), [_row(actor, change) for change in changes])
+
+
+def _row(actor: Actor, change: Change) -> dict[str, Any]:
+    before, after = (
+        None if one is None else msgspec.json.encode(one, order="sorted").decode()
+        for one in (change.before, change.after)
     )
+    if any(_SECRET.search(text) for text in (change.subject, *filter(None, (before, after)))):
+        raise InvalidRequest("A name or a note must not contain a key or a code: it would be stored in the audit log.")
+    return {
+        "at": int(time.time() * 1000),
+        "actor_kind": actor.kind,
+        "actor": actor.id[:128],
+        "address": actor.address[:64],
+        "action": change.action,
+        "subject": change.subject[:256],
+        "account_id": change.account_id,
+        "before": before,
+        "after": after,
+    }
 
 
 class AuditFilter(NamedTuple):

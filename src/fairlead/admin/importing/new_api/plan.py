@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from fairlead.accounts import keys
 from fairlead.accounts.accounts import budgets_as_json, check_name
 from fairlead.accounts.options import MOST_ENTRIES, as_columns
-from fairlead.admin.audit import Actor, record
+from fairlead.admin.audit import Actor, Change, record, record_all
 from fairlead.errors import ConfigurationError
 from fairlead.ledger.funds import grant
 from fairlead.money import Picodollars
@@ -86,7 +87,7 @@ def read_plan(text: str, name: str) -> Plan:
 def apply_plan(store: Store, actor: Actor, plan: Plan) -> Applied:
     """Creates what is not there yet, everything or nothing. What is there stays as it is: a second run changes nothing,
     and spent credit does not come back. Raises ConfigurationError."""
-    created = made = 0
+    created = 0
     credit = Picodollars(0)
     with store.write() as connection:
         known = {row.id for row in connection.execute(select(accounts.c.id))}
@@ -96,13 +97,15 @@ def apply_plan(store: Store, actor: Actor, plan: Plan) -> Applied:
                 credit += _add_account(connection, actor, account, plan.source)
                 known.add(account.id)
                 created += 1
+        missing: dict[bytes, PlannedKey] = {}
         for key in plan.keys:
             if key.account not in known:
                 raise ConfigurationError(f"The plan has a key of the account {key.account}, which it does not have.")
-            if bytes.fromhex(key.digest) not in digests:
-                _add_key(connection, actor, key)
-                digests.add(bytes.fromhex(key.digest))
-                made += 1
+            digest = bytes.fromhex(key.digest)
+            if digest not in digests:
+                missing.setdefault(digest, key)
+        made = len(missing)
+        _add_keys(connection, actor, missing)
     return Applied(created, made, len(plan.accounts) + len(plan.keys) - created - made, credit)
 
 
@@ -117,20 +120,32 @@ def _add_account(connection: Connection, actor: Actor, account: PlannedAccount, 
     return amount
 
 
-def _add_key(connection: Connection, actor: Actor, key: PlannedKey) -> None:
-    columns = as_columns(models=key.models, networks=key.networks)
+def _add_keys(connection: Connection, actor: Actor, planned: Mapping[bytes, PlannedKey]) -> None:
+    """All in one statement: a server with the same database waits for the end of this transaction."""
+    given = [keys.ImportedKey(one.name, one.account, at, one.shown, _columns(one)) for at, one in planned.items()]
+    ids = keys.import_keys(connection, given)
+    changes = [
+        Change("key.import", id_, None, _audited(one), one.account)
+        for id_, one in zip(ids, planned.values(), strict=True)
+    ]
+    record_all(connection, actor, changes)
+
+
+def _columns(key: PlannedKey) -> dict[str, Any]:
+    columns: dict[str, Any] = {"models": None, "networks": None, "budgets": None, "expires_at": key.expires_at}
+    columns |= as_columns(models=key.models, networks=key.networks)
     if key.models == []:  # none, and not all
         columns["models"] = "[]"
-    columns["expires_at"] = key.expires_at
     if key.budget_usd is not None:
         columns["budgets"] = budgets_as_json({"total": _amount(key.budget_usd)})
-    digest = bytes.fromhex(key.digest)
-    id_ = keys.import_key(connection, key.name, key.account, digest, key.shown, columns)
-    after = {
+    return columns
+
+
+def _audited(key: PlannedKey) -> dict[str, Any]:
+    return {
         "name": key.name, "account": key.account, "models": key.models, "networks": key.networks,
         "expires_at": key.expires_at, "budgets_usd": {} if key.budget_usd is None else {"total": key.budget_usd},
     }  # fmt: skip
-    record(connection, actor, "key.import", id_, None, after, account_id=key.account)
 
 
 def _amount(text: str) -> Picodollars:
