@@ -161,23 +161,33 @@ def peak(served: Served) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def test_a_long_file_costs_no_memory(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("path", "name", "file", "callers"),
+    [
+        ("/v1/audio/transcriptions", "whisper", "file", 2), ("/v1/audio/translations", "whisper", "file", 1),
+        ("/v1/images/edits", "draws", "image", 1),
+    ],
+    ids=["transcriptions", "translations", "edits"],
+)  # fmt: skip
+def test_a_long_file_costs_no_memory(scene: Scene, path: str, name: str, file: str, callers: int) -> None:
     """100 MB, twice at once, after a short one."""
-    assert post(scene, form(("model", "whisper"), ("file", bytes(300_000))))[0] == 200
+    scene.upstream.default = Reply(body=json.dumps({"text": "Hello.", "created": 1, "data": [{"b64_json": "aGk="}]}))
+    more = [("prompt", "A dot")] if name == "draws" else []
+    assert post(scene, form(("model", name), *more, (file, bytes(300_000))), path)[0] == 200
     before = peak(scene.served)
-    body = form(("model", "whisper"), ("file", os.urandom(LONG_BYTES)))
+    body = form(("model", name), *more, (file, os.urandom(LONG_BYTES)))
     found: list[int] = []
-    callers = [threading.Thread(target=lambda: found.append(post(scene, body)[0])) for _ in range(2)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join(100)
-    assert found == [200, 200]
-    assert [one.body == body.replace(b"whisper", b"whisper-up", 1) for one in scene.upstream.requests[-2:]] == [
-        True
-    ] * 2
+    threads = [threading.Thread(target=lambda: found.append(post(scene, body, path)[0])) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert found == [200] * callers
+    sent = body.replace(name.encode(), f"{name}-up".encode(), 1)
+    assert [one.body == sent for one in scene.upstream.requests[-callers:]] == [True] * callers
+    scene.upstream.requests.clear()
     assert peak(scene.served) - before < MOST_GROWTH_BYTES
-    assert not any(name.name.startswith("tmp") for name in scene.served.data.iterdir()), "no file is left"
+    assert not any(one.name.startswith("tmp") for one in scene.served.data.iterdir()), "no file is left"
 
 
 def test_limits_of_length(scene: Scene) -> None:
