@@ -124,6 +124,11 @@ def test_a_repeated_name_is_a_pool_with_weights_priorities_and_limits_summed_up(
         ("openai-3", None, 2),
         ("groq", None, 1_002),
     ]
+    assert pool["deployments"][0]["cost"]["input"] == "0.15"
+    assert pool["deployments"][3]["price"] == "free", (
+        "it is another model: not the price of the one that it stands in for"
+    )
+    assert any("No price was found of gpt-4o-mini" in note for note in found.report.notes)
     keys = [one.get("api_key") for one in document(found)["providers"]]
     assert keys[:4] == [{"env": name} for name in ("OPENAI_KEY_A", "OPENAI_KEY_B", "OPENAI_API_KEY", "GROQ_API_KEY")]
     assert provider(found, "openai")["first_byte_timeout_seconds"] == 30

@@ -135,11 +135,13 @@ class EntryReader:
         if not rest:
             raise Refused("LiteLLM requires a model after the provider", ever=False)
         vendor = VENDORS[prefix]
-        entry = Entry(self._path, public, vendor, prefix, rest, mentioned=[rest, f"{prefix}/{rest}", public])
+        entry = Entry(self._path, public, vendor, prefix, rest, mentioned=[rest, f"{prefix}/{rest}"])
         if vendor.preset:
             entry.provider["preset"] = vendor.preset
         if vendor.dialect:
             entry.provider["dialect"] = vendor.dialect
+        if vendor.address == "resource":  # `rest` is a name of the operator's own
+            entry.mentioned.append(public)
         if vendor.address == "region":
             self._bedrock_model(entry)
         return entry

@@ -186,7 +186,7 @@ class Pools:
             self._listed.append(model.id)
             return {"cost": price}
         if not entry.vendor.local:
-            self._unpriced.append(model.id)
+            self._unpriced.append(f"{model.id} at {_word(entry)}")
         return {"price": "free"}
 
     # --- other names, and what serves when a model cannot
