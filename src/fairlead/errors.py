@@ -161,7 +161,10 @@ class InsufficientCredit(CallerError):
 
 
 class BudgetExceeded(InsufficientCredit):
+    """`scope`: the name of the budget."""
+
     code = "budget_exceeded"
+    scope = ""
 
 
 class Forbidden(CallerError):

@@ -121,3 +121,13 @@ def test_credit_for_a_new_key_needs_the_scope_money(api: Api) -> None:
         refused = api("POST", path, {"name": "x", "credit_usd": "1"}, key=keeper)
         assert (refused.status, "`money`" in refused.body["error"]["message"]) == (403, True)
         assert api("POST", path, {"name": "x"}, key=keeper).status == 201
+
+
+def test_a_budget_names_the_models_that_it_goes_on_with(fresh: Api) -> None:
+    terms = {"budgets_usd": {"day": "0.50", "session": "0.10"}, "continue_with": {"day": ["small", "free"]}}
+    made = fresh("POST", "/v1/admin/keys", {"name": "k", **terms}).data
+    assert (made["budgets_usd"], made["continue_with"]) == (terms["budgets_usd"], terms["continue_with"])
+    path = f"/v1/admin/keys/{made['id']}"
+    assert "continue_with" not in fresh("PATCH", path, {"budgets_usd": {"day": "1"}}).data
+    wrong = fresh("PATCH", path, {"budgets_usd": {"day": "1"}, "continue_with": {"week": ["small"]}})
+    assert (wrong.status, "continue_with: give the budget of 'week' too" in str(wrong.body)) == (400, True)

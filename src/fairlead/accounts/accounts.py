@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
@@ -21,18 +22,25 @@ from fairlead.store.tables import accounts
 from fairlead.toml import unknown
 
 LONGEST_NAME = 128
-PERIODS = ("day", "week", "month", "total")
+PERIODS = ("day", "week", "month", "total", "session")
+SESSION: Final = "session"
+# Models that a budget may name to go on with.
+MOST_FALLBACKS: Final = 10
 
 
 class Budget(NamedTuple):
-    """The most that may be spent in a period: "day", "week" (from Monday), "month" (all UTC) or "total"."""
+    """The most that may be spent in a period: "day", "week" (from Monday), "month" (all UTC), "total", or "session":
+    in each session that callers name. `continue_with`: models that a call goes on with when it is used up."""
 
     owner: str  # "key/ID" or "account/ID"
     period: str
     picodollars: int
+    continue_with: tuple[str, ...] = ()
 
-    def scope(self, today: date) -> str:
-        """The name of what is spent from on this day."""
+    def scope(self, today: date, session: str = "") -> str:
+        """The name of what is spent from on this day, and in this session."""
+        if self.period == SESSION:
+            return f"{self.owner}/{SESSION}/{hashlib.sha256(session.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
         week = today.isocalendar()
         part = {
             "day": f"/{today.isoformat()}",
@@ -117,13 +125,45 @@ def change_account(connection: Connection, account_id: str, columns: Mapping[str
     changed(connection, account_id=account_id)
 
 
-def budgets_as_json(budgets: Mapping[str, Picodollars] | None) -> str | None:
-    """Raises ConfigurationError for a period that there is not."""
-    for period in budgets or ():
-        if period not in PERIODS:
-            raise ConfigurationError(f"--budget: {unknown('period', period, PERIODS)} There are {', '.join(PERIODS)}.")
-    return json.dumps({period: amount.value for period, amount in budgets.items()}) if budgets else None
+def budgets_as_json(
+    budgets: Mapping[str, Picodollars] | None, continue_with: Mapping[str, Sequence[str]] | None = None
+) -> str | None:
+    """Budgets by period, and the models that each goes on with. Raises ConfigurationError for a period that there is
+    not, and for models without a budget."""
+    given, models = budgets or {}, continue_with or {}
+    for option, periods in (("--budget", given), ("--continue-with", models)):
+        for period in periods:
+            if period not in PERIODS:
+                raise ConfigurationError(
+                    f"{option}: {unknown('period', period, PERIODS)} There are {', '.join(PERIODS)}."
+                )
+    for period, names in models.items():
+        if period not in given:
+            raise ConfigurationError(f"--continue-with: give the budget of {period!r} too, with --budget.")
+        if not 0 < len(names) <= MOST_FALLBACKS:
+            raise ConfigurationError(f"--continue-with: name 1 to {MOST_FALLBACKS} models.")
+    if not given:
+        return None
+    return json.dumps(
+        {
+            period: {"amount": amount.value, "continue_with": list(models[period])}
+            if period in models
+            else amount.value
+            for period, amount in given.items()
+        }
+    )
 
 
 def budgets_from_json(owner: str, text: str | None) -> tuple[Budget, ...]:
-    return tuple(Budget(owner, period, amount) for period, amount in json.loads(text or "{}").items())
+    return tuple(
+        Budget(owner, period, terms["amount"], tuple(terms["continue_with"]))
+        if isinstance(terms, dict)
+        else Budget(owner, period, terms)
+        for period, terms in json.loads(text or "{}").items()
+    )
+
+
+def continued(budgets: Iterable[Budget]) -> dict[str, dict[str, list[str]]]:
+    """The models that budgets go on with, by period, as a member `continue_with` of an entry; none where none does."""
+    models = {one.period: list(one.continue_with) for one in budgets if one.continue_with}
+    return {"continue_with": models} if models else {}

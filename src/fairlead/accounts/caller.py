@@ -36,5 +36,9 @@ class Caller:
         if self.networks is not None and (address is None or not is_inside(address, self.networks)):
             raise Forbidden(f"This API key may not be used from {address or 'here'}.")
 
+    def has_fallbacks(self) -> bool:
+        """Whether calls may go on with other models when a budget is used up."""
+        return any(budget.continue_with for budget in self.budgets)
+
     def may_use(self, model: str) -> bool:
         return self.models is None or model in self.models

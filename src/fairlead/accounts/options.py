@@ -76,6 +76,7 @@ def as_columns(
     models: Sequence[str] | None = None,
     networks: Sequence[str] | None = None,
     budgets: Mapping[str, Picodollars] | None = None,
+    continue_with: Mapping[str, Sequence[str]] | None = None,
     given_limits: Sequence[str] | None = None,
     each_user: Sequence[str] | None = None,
 ) -> dict[str, Any]:
@@ -93,8 +94,8 @@ def as_columns(
                 raise ConfigurationError(f"A key may have at most {MOST_ENTRIES} {name}.")
             kept = [network(entry) if name == "networks" else entry for entry in entries if entry]
             columns[name] = msgspec.json.encode(kept).decode() if kept else None
-    if budgets is not None:
-        columns["budgets"] = budgets_as_json(budgets)
+    if budgets is not None or continue_with:
+        columns["budgets"] = budgets_as_json(budgets, continue_with)
     if given_limits is not None:
         kept_limits = [entry for entry in given_limits if entry]
         columns["limits"] = msgspec.json.encode(limits(kept_limits)).decode() if kept_limits else None

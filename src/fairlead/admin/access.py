@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, select
 
-from fairlead.accounts.accounts import Budget, account_info
+from fairlead.accounts.accounts import SESSION, Budget, account_info
 from fairlead.accounts.end_users import EachUser, read_each_user
 from fairlead.accounts.groups import group_info
 from fairlead.accounts.keys import KeyInfo, key_by_hash, key_digest, key_info
@@ -148,8 +148,12 @@ def _money_rules(connection: Connection, key: KeyInfo, levels: Sequence[_Level],
             spent = held.get(budget.scope(today), Balance(0, 0, 0)).spent
             left = budget.picodollars - spent
             per = "in total" if budget.period == "total" else f"per {budget.period}"
-            words = f"{dollars(budget.picodollars)} USD {per}, {dollars(max(0, left))} USD left"
-            yield Rule("budget", one.of, _while(left), words)
+            words = f"{dollars(budget.picodollars)} USD {per}"
+            if budget.period != SESSION:
+                words += f", {dollars(max(0, left))} USD left"
+            if budget.continue_with:
+                words += f", then {', '.join(budget.continue_with)}"
+            yield Rule("budget", one.of, "limits" if budget.continue_with else _while(left), words)
 
 
 def _limit_rules(levels: Sequence[_Level], model: str | None) -> Iterator[Rule]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fairlead.accounts import accounts
-from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name
+from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name, continued
 from fairlead.accounts.end_users import EachUser, read_each_user
 from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError, NotFound
@@ -85,6 +85,7 @@ def account_entry(account: AccountInfo) -> dict[str, Any]:
         "name": account.name,
         "prepaid": account.prepaid,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in account.budgets},
+        **continued(account.budgets),
         "limits": {} if account.limits is None else account.limits.by_name(),
         "models": account.models,
         "each_user": each_user_entry(read_each_user(account.each_user)),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead.accounts import groups
-from fairlead.accounts.accounts import check_name, first_account
+from fairlead.accounts.accounts import check_name, continued, first_account
 from fairlead.accounts.groups import GroupInfo, GroupKind
 from fairlead.admin.accounts import changed_members, each_user_entry
 from fairlead.admin.audit import Actor, record
@@ -76,6 +76,7 @@ def group_entry(group: GroupInfo) -> dict[str, Any]:
         "account": group.account_id,
         "created_at": group.created_at,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in group.budgets},
+        **continued(group.budgets),
         "limits": {} if group.limits is None else group.limits.by_name(),
         "models": group.models,
         "each_user": each_user_entry(group.each_user),

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from fairlead.accounts import keys
-from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name, first_account
+from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name, continued, first_account
 from fairlead.accounts.groups import TABLES, check_groups, group_info
 from fairlead.accounts.keys import KeyInfo
 from fairlead.admin.accounts import changed_members, check_prepaid, each_user_entry
@@ -207,6 +207,7 @@ def key_entry(key: KeyInfo) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "disabled_at": key.disabled_at,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in key.budgets},
+        **continued(key.budgets),
         "limits": {} if key.limits is None else key.limits.by_name(),
         "models": key.models,
         "networks": key.networks,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from fairlead.accounts.accounts import Budget
+from fairlead.accounts.accounts import SESSION, Budget
 from fairlead.accounts.keys import KeyInfo
 from fairlead.ledger.usage_days import KeyUsage, usage_of_keys
 from fairlead.store import Store
@@ -37,11 +37,11 @@ def key_states(store: Store, found: Sequence[KeyInfo]) -> list[KeyState]:
                 .group_by(charges.c.key_id)
             ).all()
         )
-        spent = _spent(connection, [budget.scope(today) for key in found for budget in key.budgets])
+        spent = _spent(connection, [one.scope(today) for key in found for one in _lasting(key.budgets)])
         usage = usage_of_keys(connection, ids, today)
     states = []
     for key in found:
-        left = [(one.picodollars - spent.get(one.scope(today), 0), one) for one in key.budgets]
+        left = [(one.picodollars - spent.get(one.scope(today), 0), one) for one in _lasting(key.budgets)]
         remaining, budget = min(left, key=lambda pair: pair[0]) if left else (0, None)
         states.append(KeyState(key, int(charged.get(key.id, 0)), usage.get(key.id, KeyUsage()), budget, remaining))
     return states
@@ -68,6 +68,11 @@ def credits_of(store: Store, account_id: str | None = None) -> Credits:
             int(connection.execute(granted.where(accounts.c.prepaid)).scalar_one()),
             int(connection.execute(charged).scalar_one()),
         )
+
+
+def _lasting(budgets: Iterable[Budget]) -> list[Budget]:
+    """Those that are not of one session."""
+    return [one for one in budgets if one.period != SESSION]
 
 
 def _spent(connection: Connection, scopes: list[str]) -> dict[str, int]:

@@ -63,7 +63,7 @@ def message(email: EmailSettings, event: str, body: str) -> EmailMessage:
 
 
 def subject(kind: str, data: dict[str, object]) -> str:
-    whose = next((f"{name} {data[name]}" for name in ("key", "account") if name in data), "")
+    whose = next((f"{name} {data[name]}" for name in ("key", "project", "member", "account") if name in data), "")
     if "period" in data:
         whose += f" ({data['period']})"
     part = data.get("threshold", 0)

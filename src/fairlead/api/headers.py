@@ -54,6 +54,10 @@ RESPONSE_HEADERS: Final = (
         "The deployment that served the call, `PROVIDER/UPSTREAM_MODEL`, percent-encoded.",
     ),
     Header(
+        "x-fairlead-fallback",
+        "`budget; model=ID`: a budget is used up, and the call went on with this model, which the budget names.",
+    ),
+    Header(
         "x-fairlead-dropped",
         "Parameters of the request that the deployment does not support, percent-encoded; at most 32.",
     ),

@@ -11,6 +11,7 @@ import click
 from fairlead.cli.options import (
     amount_of,
     as_day,
+    budget_words,
     columns_of,
     data_option,
     json_option,
@@ -18,7 +19,6 @@ from fairlead.cli.options import (
     sharing_options,
     table,
 )
-from fairlead.money import Picodollars
 
 
 @click.group()
@@ -55,7 +55,7 @@ def accounts_list(as_json: bool, data: Path | None) -> None:
         return
     rows = [("ID", "NAME", "KIND", "BUDGETS", "CREATED")]
     for account in found:
-        budgets = " ".join(f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in account.budgets) or "-"
+        budgets = " ".join(budget_words(account.budgets)) or "-"
         kind = "prepaid" if account.prepaid else "unlimited"
         rows.append((account.id, account.name, kind, budgets, as_day(account.created_at)))
     table(rows)

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairlead.cli.options import as_day, columns_of, data_option, json_option, opened, sharing_options, table
+from fairlead.cli.options import (
+    as_day,
+    budget_words,
+    columns_of,
+    data_option,
+    json_option,
+    opened,
+    sharing_options,
+    table,
+)
 from fairlead.money import Picodollars
 
 if TYPE_CHECKING:
@@ -118,7 +127,7 @@ def _set(kind: GroupKind, group_id: str, data: Path | None, given: dict[str, Any
 
 def _bound(group: GroupInfo) -> str:
     """Written as the options that set it."""
-    words = [f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in group.budgets]
+    words = budget_words(group.budgets)
     words += [f"{name}={number}" for name, number in (group.limits.by_name() if group.limits else {}).items()]
     words += group.models or ()
     if group.each_user is not None:

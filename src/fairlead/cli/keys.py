@@ -12,6 +12,7 @@ import click
 from fairlead.cli.options import (
     amount_of,
     as_day,
+    budget_words,
     columns_of,
     data_option,
     json_option,
@@ -19,7 +20,6 @@ from fairlead.cli.options import (
     opened,
     table,
 )
-from fairlead.money import Picodollars
 
 if TYPE_CHECKING:
     from fairlead.accounts.keys import KeyInfo
@@ -127,7 +127,7 @@ def keys_revoke(key_id: str, data: Path | None) -> None:
 
 def _bound(key: KeyInfo) -> str:
     """Written as the options that set it."""
-    words = [f"{one.period}={Picodollars(one.picodollars).dollars()}" for one in key.budgets]
+    words = budget_words(key.budgets)
     words += [f"{name}={number}" for name, number in (key.limits.by_name() if key.limits else {}).items()]
     return " ".join([*words, *(key.models or ()), *(key.networks or ())])
 

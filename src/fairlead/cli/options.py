@@ -15,6 +15,7 @@ from fairlead.money import Picodollars
 from fairlead.settings import CONFIG, DATA, configuration_file, data_directory, database_url, load_settings
 
 if TYPE_CHECKING:
+    from fairlead.accounts.accounts import Budget
     from fairlead.settings import Settings
     from fairlead.store import Store
 
@@ -98,7 +99,15 @@ budget_option = click.option(
     "budgets",
     metavar="PERIOD=USD",
     multiple=True,
-    help="Budget per day, week, month or in total, such as day=0.50. May be given several times.",
+    help="Budget per day, week, month, in total or per session, such as day=0.50. May be given several times.",
+)
+continue_option = click.option(
+    "--continue-with",
+    "continue_with",
+    metavar="PERIOD=MODEL,...",
+    multiple=True,
+    help="When this budget is used up, go on with the first of these models that fits, instead of refusing. "
+    "Needs --budget of the same period. May be given several times.",
 )
 limit_option = click.option(
     "--limit",
@@ -125,7 +134,7 @@ each_user_option = click.option(
 
 def sharing_options(command: Command) -> Command:
     """What keys of a project, a member or an account share."""
-    for option in (each_user_option, model_option, limit_option, budget_option):
+    for option in (each_user_option, model_option, limit_option, continue_option, budget_option):
         command = option(command)
     return command
 
@@ -145,6 +154,7 @@ def limiting_options(command: Command) -> Command:
             help="Allow only this network. May be given several times.",
         ),
         limit_option,
+        continue_option,
         budget_option,
     ):
         command = option(command)
@@ -159,6 +169,7 @@ def columns_of(
     models: tuple[str, ...] = (),
     networks: tuple[str, ...] = (),
     each_user: tuple[str, ...] = (),
+    continue_with: tuple[str, ...] = (),
     **groups: str | None,
 ) -> dict[str, Any]:
     """What the limiting options say, as the columns of a key, a project, a member or an account; those that were not
@@ -171,6 +182,7 @@ def columns_of(
         models=models or None,
         networks=networks or None,
         budgets=budgets_of(budgets) if budgets else None,
+        continue_with=models_of(continue_with),
         given_limits=limits or None,
         each_user=each_user or None,
     )
@@ -192,6 +204,26 @@ def budgets_of(given: tuple[str, ...]) -> dict[str, Picodollars]:
             raise ConfigurationError(f"--budget is a period and dollars, such as day=5.00, not {text!r}.")
         found[period] = amount_of("--budget", amount)
     return found
+
+
+def models_of(given: tuple[str, ...]) -> dict[str, list[str]]:
+    """From options such as "day=model-a,model-b"."""
+    found = {}
+    for text in filter(None, given):
+        period, equals, names = text.partition("=")
+        if not equals:
+            raise ConfigurationError(f"--continue-with is a period and models, such as day=small,free, not {text!r}.")
+        found[period] = [name.strip() for name in names.split(",") if name.strip()]
+    return found
+
+
+def budget_words(budgets: Sequence[Budget]) -> list[str]:
+    """Budgets as lists show them, such as "day=0.50 then small,free"."""
+    return [
+        f"{one.period}={Picodollars(one.picodollars).dollars()}"
+        + (f" then {','.join(one.continue_with)}" if one.continue_with else "")
+        for one in budgets
+    ]
 
 
 def table(rows: Sequence[Sequence[str]]) -> None:

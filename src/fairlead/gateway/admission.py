@@ -116,7 +116,7 @@ def admit(limits: Limits, call_state: CallState, now: float) -> Admission | None
             calls = max(calls, calls_foreseen(offer, demand))
     return limits.admit(
         whose, demand.model, tokens_foreseen(demand, calls), now, free=not offers[0].paid,
-        movable=len(offers) > 1 or demand.preferences is not None, calls=calls,
+        movable=len(offers) > 1 or demand.preferences is not None or caller.has_fallbacks(), calls=calls,
     )  # fmt: skip
 
 

@@ -12,11 +12,12 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.end_users import of_user
 from fairlead.accounts.limit_book import LimitBook
-from fairlead.errors import CallerGone, DeadlineExceeded, FairleadError
+from fairlead.errors import BudgetExceeded, CallerGone, DeadlineExceeded, FairleadError, InsufficientCredit
 from fairlead.gateway.admission import admit, called, let_in, meter, named, nobody_fetches, offered
 from fairlead.gateway.attempts import Attempts
 from fairlead.gateway.call import CallState
@@ -30,11 +31,12 @@ from fairlead.routing.counting import counted_when_close
 from fairlead.routing.decision import Decided, decided
 from fairlead.routing.demand import Demand
 from fairlead.routing.hedge import Entry, hedged
-from fairlead.routing.holding import Held, hold, hold_at_once
+from fairlead.routing.holding import Held, hold, hold_at_once, models_to_go_on_with
 from fairlead.routing.plan import Plan, merged, plan, refusal
 from fairlead.routing.upstream import Servable, Upstream
 from fairlead.serving import Serving, Servings
 from fairlead.wire.media import ADDRESS
+from fairlead.wire.notes import CallNotes
 
 MOST_DECISIONS: Final = 10_000
 
@@ -147,7 +149,10 @@ class Gateway:
             if call_state.paid and (call_state.caller.prepaid or call_state.caller.budgets):
                 whole = offers[0] if len(offers) == 1 else merged(offers)
                 held = hold_at_once(self._ledger, whole, demand, call_state.caller)
-                if held is None:
+                if held is None and call_state.caller.has_fallbacks():
+                    held = await self._hold_or_go_on(call_state, whole)
+                    found = call_state.plan
+                elif held is None:
                     held = await hold(self._ledger, whole, demand, call_state.caller)
             self._open(call_state, held)
             if serving.shadow is not None:
@@ -180,6 +185,56 @@ class Gateway:
                 self._settle(call_state)
         finally:
             serving.calls -= 1
+
+    async def _hold_or_go_on(self, call_state: CallState, whole: Servable) -> Held | None:
+        """Holds what the call may come to; when a budget refuses that, the call goes on with the first model that the
+        budget names, the key may use and can pay. None: that one is free. Raises what refused the model asked for."""
+        demand, caller = call_state.demand, call_state.caller
+        refused: InsufficientCredit | None = None
+        try:
+            return await hold(self._ledger, whole, demand, caller)
+        except InsufficientCredit as error:
+            refused = error
+        free_alone = not isinstance(refused, BudgetExceeded)
+        for name in models_to_go_on_with(caller, demand.notes, refused):
+            if not self._plans_with(call_state, demand, name) or (free_alone and call_state.paid):
+                continue
+            if not call_state.paid:
+                return self._gone_on(call_state, None)
+            offers = call_state.offers
+            held: Held | None = None
+            try:
+                held = await hold(self._ledger, offers[0], call_state.demand, caller)
+            except InsufficientCredit:
+                continue
+            return self._gone_on(call_state, held)
+        raise refused
+
+    def _plans_with(self, call_state: CallState, asked: Demand, name: str) -> bool:
+        """Plans a call for another model than it asks for; False when that cannot serve it, or its key may not use
+        it. What the caller prefers of providers stays."""
+        serving = call_state.serving
+        model, wanted = named(serving, name, asked.preferences)
+        notes = CallNotes() if asked.notes is None else asked.notes
+        demand = asked.called(model, (), wanted).noted(notes.asking(asked.model))
+        if model == asked.model:
+            return False
+        try:
+            offers = offered(serving, demand, call_state.caller)
+            found = plan(demand, offers, self._health, self._clock(), serving.options.rules, self._chance)
+            if not found.candidates:
+                return False
+            call_state.offers = offers
+            call_state.paid = offers[0].paid
+            self._accept(call_state, demand, found)
+        except FairleadError:
+            return False
+        return True
+
+    def _gone_on(self, call_state: CallState, held: Held | None) -> Held | None:
+        model = quote(call_state.demand.model, safe="/:").encode()
+        call_state.response.extra += b"x-fairlead-fallback: budget; model=%b\r\n" % model
+        return held
 
     async def _serve_elsewhere(self, call_state: CallState, upstream: Upstream, failure: FairleadError) -> Upstream:
         """Tries the other candidates after the first one has failed; gives the one that has served."""

@@ -6,6 +6,7 @@ one conditional UPDATE, so the slices of all processes together never exceed it.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -20,6 +21,13 @@ from fairlead.store.tables import entries, funds, leases, postings
 SLICE_PART = 8
 # How long after a process found too little the others give back what they hold and do not use.
 WANTED_MILLISECONDS = 1_000
+# Sessions of which a key or an account has budgets at the same time, beyond which the oldest are forgotten, and how
+# long each is kept.
+MOST_SESSIONS = 10_000
+SESSION_DAYS = 30
+# They are counted once for about so many new ones.
+NEW_SESSIONS_PER_LOOK = 64
+SESSION_PART = "/session/"
 
 # What each batch of records runs, made once: making a statement takes longer than running it.
 _OF = funds.c.scope == bindparam("of")
@@ -127,14 +135,46 @@ def _locked(connection: Connection, scope: str, granted: int | None) -> Any:
         if granted is None:
             return None
         # Two processes may begin a period at once: the second one waits here, and finds the first one's row.
+        at = 0
+        if is_of_session(scope):
+            at = _now() - WANTED_MILLISECONDS
+            _make_room(connection, scope)
         connection.execute(
             text(
-                "INSERT INTO funds (scope, granted, spent, leased, wanted_at) VALUES (:scope, :granted, 0, 0, 0) "
+                "INSERT INTO funds (scope, granted, spent, leased, wanted_at) VALUES (:scope, :granted, 0, 0, :at) "
                 "ON CONFLICT (scope) DO UPDATE SET granted = excluded.granted"
             ),
-            {"scope": scope, "granted": granted},
+            {"scope": scope, "granted": granted, "at": at},
         )
     return connection.execute(select(funds).where(funds.c.scope == scope)).one()
+
+
+def is_of_session(scope: str) -> bool:
+    """Whether it is the budget of one session, such as key/ID/session/DIGEST."""
+    return SESSION_PART in scope
+
+
+def _make_room(connection: Connection, scope: str) -> None:
+    """Forgets the oldest sessions of a key or an account that has many. `wanted_at` is when they began, or later."""
+    if secrets.randbelow(NEW_SESSIONS_PER_LOOK):
+        return
+    start = scope[: scope.index(SESSION_PART) + len(SESSION_PART)]
+    theirs = funds.c.scope.startswith(start, autoescape=True)
+    count = connection.execute(select(func.count()).select_from(funds).where(theirs)).scalar_one()
+    if count >= MOST_SESSIONS:
+        oldest = (
+            select(funds.c.scope)
+            .where(theirs, funds.c.leased == 0)
+            .order_by(funds.c.wanted_at)
+            .limit(count - MOST_SESSIONS + max(1, MOST_SESSIONS // 10))
+        )
+        connection.execute(delete(funds).where(funds.c.scope.in_(oldest), funds.c.leased == 0))
+
+
+def forget_sessions(connection: Connection) -> None:
+    """Removes the budgets of sessions that began long ago."""
+    old = funds.c.scope.like("%/session/%") & (funds.c.wanted_at < _now() - SESSION_DAYS * 86_400_000)
+    connection.execute(delete(funds).where(old, funds.c.leased == 0))
 
 
 def lock(connection: Connection, scope: str) -> None:

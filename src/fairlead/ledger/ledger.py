@@ -21,7 +21,7 @@ from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
 from fairlead.ledger.books import NOBODY, charged, keep_sheets, post, stored_record, stored_sheet
 from fairlead.ledger.credit import redeem, refunded
-from fairlead.ledger.funds import Balance, balance, credit_scope, reclaim, release
+from fairlead.ledger.funds import Balance, balance, credit_scope, forget_sessions, reclaim, release
 from fairlead.ledger.orphans import Orphan, orphans
 from fairlead.ledger.record import UsageRecord
 from fairlead.ledger.settled import Settled
@@ -48,6 +48,8 @@ MUCH_BYTES = 524_288
 UNSAFE_SECONDS = 5.0
 # Every so many rounds somebody looks whether another process has died.
 ADOPT_TURNS = 8
+# And every so many of those, whether budgets of sessions are old.
+FORGET_TURNS = 1_800
 # How long somebody who asks for a record waits for another worker to store it.
 FIND_SECONDS = 1.0
 # Usage by day is added up at most this often for callers: one who asks again and again must not delay charges.
@@ -108,6 +110,7 @@ class Ledger:
         self._trouble: str | None = None
         self._closed: dict[str, str] = {}
         self._probe_at = 0.0
+        self._turns = 0
         self._usage_at = 0.0
         self._level = True  # the reader stands where the fresh records begin
         self._draining = asyncio.Lock()
@@ -323,6 +326,9 @@ class Ledger:
         try:
             with self._store.write() as connection:
                 reclaim(connection)
+                if self._turns % FORGET_TURNS == 0:
+                    forget_sessions(connection)
+                self._turns += 1
         except SQLAlchemyError as error:
             log.warning("Expired credit leases cannot be reclaimed; retrying: %s", _said(error))
 

@@ -19,6 +19,7 @@ def receipt(
     return {
         "id": record.id,
         "model": record.model,
+        "fallback": {"reason": "budget", "asked": record.asked} if record.asked else None,
         "deployment": record.deployment or None,
         "outcome": record.outcome,
         "stream": record.stream,

@@ -45,7 +45,7 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
     and beyond what else there was: it was not charged. `implausible`: the tokens of prompt and answer that the provider
     reported although the request cannot have caused them; what was counted here stands in their place.
-    `session`, `user`, `received` and `sent`: see `wire/notes.py`.
+    `session`, `user`, `received`, `sent` and `asked`: see `wire/notes.py`.
     """
 
     id: str
@@ -76,6 +76,7 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     user: str = ""
     received: str = ""
     sent: str = ""
+    asked: str = ""
 
     @property
     def state(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, select, text
 
-from fairlead.ledger.funds import lock
+from fairlead.ledger.funds import is_of_session, lock
 from fairlead.money import dollars
 from fairlead.store.alerts import MILLION, AlertRules, announce
 from fairlead.store.tables import alert_levels, funds
@@ -42,7 +42,7 @@ def announce_crossings(connection: Connection, rules: AlertRules, spent: Mapping
     """`spent`: picodollars that were just taken, by scope; their rows are locked by this transaction."""
     if not rules.channels or not rules.thresholds:
         return
-    scopes = sorted(spent)
+    scopes = sorted(scope for scope in spent if _is_told_of(scope))
     for start in range(0, len(scopes), SCOPES_PER_STATEMENT):
         some = scopes[start : start + SCOPES_PER_STATEMENT]
         for found in connection.execute(_FUNDS.where(funds.c.scope.in_(some))).all():
@@ -54,7 +54,7 @@ def announce_exhausted(connection: Connection, rules: AlertRules, scopes: Iterab
     """Scopes for which a call was refused: told as exhausted when nearly all of them is spent."""
     if not rules.channels or MILLION not in rules.thresholds:
         return
-    for scope in sorted(scopes):
+    for scope in sorted(scope for scope in scopes if _is_told_of(scope)):
         lock(connection, scope)
         for found in connection.execute(_FUNDS.where(funds.c.scope == scope)).all():
             row = _State(*found)
@@ -110,6 +110,11 @@ def _tell(connection: Connection, rules: AlertRules, row: _State, base: int, thr
         return
     data |= {"credit_usd": dollars(max(0, row.granted - row.spent)), "of_usd": dollars(max(0, row.granted - base))}
     announce(connection, rules, "credit.exhausted" if full else "credit.low", data)
+
+
+def _is_told_of(scope: str) -> bool:
+    """Budgets of one session or of one end user are too many: they only limit."""
+    return not is_of_session(scope) and not scope.startswith("user/")
 
 
 def _is_budget(scope: str) -> bool:

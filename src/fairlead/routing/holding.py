@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from fairlead.accounts.accounts import SESSION
 from fairlead.accounts.caller import Caller
 from fairlead.errors import BudgetExceeded, InsufficientCredit
 from fairlead.ledger.funds import credit_scope
@@ -15,6 +16,7 @@ from fairlead.routing.ceiling import LEAST_OUTPUT_TOKENS, Ceiling, ceiling_of
 from fairlead.routing.counting import counted_ceiling
 from fairlead.routing.demand import Demand
 from fairlead.routing.upstream import Servable
+from fairlead.wire.notes import CallNotes
 
 
 class Credit(Protocol):
@@ -41,7 +43,7 @@ class Held:
 def hold_at_once(ledger: Credit, servable: Servable, demand: Demand, caller: Caller) -> Held | None:
     """Sets aside what the call may come to, when this process has that much available."""
     wallets = ledger.wallets
-    scopes = wallets.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller)
+    scopes = wallets.credit_of(caller.account_id) if not caller.budgets else scopes_of(caller, demand.notes)
     ceiling = ceiling_of(servable, demand)
     found = wallets.try_hold(scopes, ceiling.picodollars(servable))
     return None if found is None else Held(found, 0 if ceiling.known else ceiling.output)
@@ -52,7 +54,7 @@ async def hold(ledger: Credit, servable: Servable, demand: Demand, caller: Calle
 
     Raises InsufficientCredit, BudgetExceeded or LedgerUnavailable.
     """
-    scopes = scopes_of(caller)
+    scopes = scopes_of(caller, demand.notes)
     ceiling = ceiling_of(servable, demand)
     found = await _hold_up_to(ledger, scopes, ceiling, servable)
     if isinstance(found, Shortage):
@@ -76,13 +78,30 @@ async def _hold_up_to(ledger: Credit, scopes: Sequence[Scope], ceiling: Ceiling,
         return short
 
 
-def scopes_of(caller: Caller) -> list[Scope]:
-    """What the calls of this caller are taken from: the account's credit and every budget."""
+def scopes_of(caller: Caller, notes: CallNotes | None = None) -> list[Scope]:
+    """What a call of this caller is taken from: the account's credit and every budget; those of sessions where the call
+    names one."""
     scopes = [Scope(credit_scope(caller.account_id))] if caller.prepaid else []
     if caller.budgets:
         today = datetime.now(UTC).date()
-        scopes += [Scope(budget.scope(today), budget.picodollars) for budget in caller.budgets]
+        session = "" if notes is None else notes.session
+        for budget in caller.budgets:
+            if session or budget.period != SESSION:
+                scopes.append(Scope(budget.scope(today, session), budget.picodollars))
     return scopes
+
+
+def models_to_go_on_with(caller: Caller, notes: CallNotes | None, refused: InsufficientCredit) -> tuple[str, ...]:
+    """The models that the budget which refused a call names; for want of credit those of all budgets, of which only
+    free ones help."""
+    found: tuple[str, ...] = ()
+    short = refused.scope if isinstance(refused, BudgetExceeded) else ""
+    today = datetime.now(UTC).date()
+    session = "" if notes is None else notes.session
+    for budget in caller.budgets:
+        if budget.continue_with and (not short or budget.scope(today, session) == short):
+            found += budget.continue_with
+    return found
 
 
 def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable, cap_name: str) -> InsufficientCredit:
@@ -101,7 +120,7 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
     else:  # it asks for no words
         advice = f"Send a shorter {cap_name}."
         asked = f"{ceiling.prompt} input tokens at most"
-    return (BudgetExceeded if budget else InsufficientCredit)(
+    error = (BudgetExceeded if budget else InsufficientCredit)(
         f"This call may cost up to {dollars(needed)} USD ({asked}); {there}. {advice}",
         {
             "needed_usd": dollars(needed),
@@ -110,10 +129,13 @@ def _shortage(short: Shortage, needed: int, ceiling: Ceiling, servable: Servable
         },
         param=cap_name if fits else None,
     )
+    if isinstance(error, BudgetExceeded):
+        error.scope = short.scope.name
+    return error
 
 
 def _budget_in_words(scope: Scope) -> str:
     """From a name such as key/ID/day/2027-01-31."""
     owner, _, period = scope.name.split("/")[:3]
-    per = f"per {period} (UTC)" if period != "total" else "in total"
+    per = "per session" if period == SESSION else f"per {period} (UTC)" if period != "total" else "in total"
     return f"this {owner}'s budget of {dollars(scope.granted or 0)} USD {per}"

@@ -41,16 +41,17 @@ _encode: Final = msgspec.json.encode
 
 class CallNotes:
     """`session`, `user`: names that the caller gives them, "": none. `received`, `sent`: SHA-256 of the body as it came
-    in, decompressed, and as it was sent to the provider that answered, "": not taken. Calls may share one that has no
-    digests."""
+    in, decompressed, and as it was sent to the provider that answered, "": not taken. `asked`: the model that was asked
+    for, where a budget had the call go on with another one. Calls may share one that has no digests."""
 
-    __slots__ = ("received", "sent", "session", "user")
+    __slots__ = ("asked", "received", "sent", "session", "user")
 
     def __init__(self, session: str = "", user: str = "") -> None:
         self.session = session
         self.user = user
         self.received = ""
         self.sent = ""
+        self.asked = ""
 
     def over(self, other: CallNotes | None) -> CallNotes:
         """These, and what is only in the others."""
@@ -58,6 +59,12 @@ class CallNotes:
         if other is not None:
             made.session, made.user = self.session or other.session, self.user or other.user
             made.received = other.received
+        return made
+
+    def asking(self, model: str) -> CallNotes:
+        """These, of a call that goes on with another model than this one."""
+        made = CallNotes(self.session, self.user)
+        made.received, made.asked = self.received, model
         return made
 
     @property
@@ -76,6 +83,8 @@ class CallNotes:
             text += b',"session":%b' % _encode(self.session)
         if self.user:
             text += b',"user":%b' % _encode(self.user)
+        if self.asked:
+            text += b',"asked":%b' % _encode(self.asked)
         return text
 
     def lines(self) -> bytes:

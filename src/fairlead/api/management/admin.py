@@ -35,6 +35,7 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str
     credit_usd: str = "0"
     budgets_usd: dict[str, str] | UnsetType | None = UNSET
+    continue_with: dict[str, list[str]] | UnsetType | None = UNSET
     limits: dict[str, int] | UnsetType | None = UNSET
     models: list[str] | UnsetType | None = UNSET
     each_user: EachUserBody | UnsetType | None = UNSET
@@ -43,6 +44,7 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class AccountChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str | UnsetType = UNSET
     budgets_usd: dict[str, str] | UnsetType | None = UNSET
+    continue_with: dict[str, list[str]] | UnsetType | None = UNSET
     limits: dict[str, int] | UnsetType | None = UNSET
     models: list[str] | UnsetType | None = UNSET
     each_user: EachUserBody | UnsetType | None = UNSET
@@ -52,6 +54,7 @@ class NewGroup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str
     account: Id | None = None
     budgets_usd: dict[str, str] | None = None
+    continue_with: dict[str, list[str]] | None = None
     limits: dict[str, int] | None = None
     models: list[str] | None = None
     each_user: EachUserBody | None = None
@@ -65,6 +68,7 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     models: list[str] | None = None
     networks: list[str] | None = None
     budgets_usd: dict[str, str] | None = None
+    continue_with: dict[str, list[str]] | None = None
     limits: dict[str, int] | None = None
     project: Id | None = None
     member: Id | None = None
@@ -78,6 +82,7 @@ class KeyChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     models: list[str] | UnsetType | None = UNSET
     networks: list[str] | UnsetType | None = UNSET
     budgets_usd: dict[str, str] | UnsetType | None = UNSET
+    continue_with: dict[str, list[str]] | UnsetType | None = UNSET
     limits: dict[str, int] | UnsetType | None = UNSET
     project: Id | UnsetType | None = UNSET
     member: Id | UnsetType | None = UNSET
@@ -126,7 +131,11 @@ def _create_account(call: ManagementCall) -> Answer:
     if amount.value:
         call.require("money")
     columns = restrictions(
-        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+        budgets_usd=body.budgets_usd,
+        continue_with=body.continue_with,
+        limits=body.limits,
+        models=body.models,
+        each_user=body.each_user,
     )
     made = accounts.create_account(call.store, call.actor, body.name, amount, columns)
     return _account(call, made)
@@ -140,7 +149,11 @@ def _one_account(call: ManagementCall) -> Answer:
 def _change_account(call: ManagementCall) -> Answer:
     body: AccountChange = call.body
     columns = restrictions(
-        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+        budgets_usd=body.budgets_usd,
+        continue_with=body.continue_with,
+        limits=body.limits,
+        models=body.models,
+        each_user=body.each_user,
     )
     if body.name is not UNSET:
         columns["name"] = body.name
@@ -175,6 +188,7 @@ def _create_key(call: ManagementCall) -> Answer:
         models=body.models,
         networks=body.networks,
         budgets_usd=body.budgets_usd,
+        continue_with=body.continue_with,
         limits=body.limits,
         each_user=body.each_user,
     )
@@ -207,6 +221,7 @@ def _change_key(call: ManagementCall) -> Answer:
         models=body.models,
         networks=body.networks,
         budgets_usd=body.budgets_usd,
+        continue_with=body.continue_with,
         limits=body.limits,
         each_user=body.each_user,
     )
@@ -244,7 +259,11 @@ def _create_group(kind: GroupKind, call: ManagementCall) -> Answer:
     if account is not None:
         _account(call, account)
     columns = restrictions(
-        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+        budgets_usd=body.budgets_usd,
+        continue_with=body.continue_with,
+        limits=body.limits,
+        models=body.models,
+        each_user=body.each_user,
     )
     return _group(kind, call, groups.create_group(call.store, call.actor, kind, body.name, account, columns))
 
@@ -258,7 +277,11 @@ def _change_group(kind: GroupKind, call: ManagementCall) -> Answer:
     body: AccountChange = call.body
     _own_group(call, kind, call.id)
     columns = restrictions(
-        budgets_usd=body.budgets_usd, limits=body.limits, models=body.models, each_user=body.each_user
+        budgets_usd=body.budgets_usd,
+        continue_with=body.continue_with,
+        limits=body.limits,
+        models=body.models,
+        each_user=body.each_user,
     )
     if body.name is not UNSET:
         columns["name"] = body.name

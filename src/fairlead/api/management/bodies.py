@@ -46,12 +46,23 @@ def _caps(each_user: EachUserBody | None) -> list[str]:
     return [f"{name}={value}" for name, value in (*each_user.budgets_usd.items(), *each_user.limits.items())]
 
 
+# Options of the command line that messages name, as members of a body.
+_MEMBERS: Final = (
+    ("--budget", "budgets_usd"),
+    ("--continue-with", "continue_with"),
+    ("--limit", "limits"),
+    ("--network", "networks"),
+    ("--each-user", "each_user"),
+)
+
+
 def restrictions(
     *,
     expires_at: str | int | UnsetType | None = UNSET,
     models: Sequence[str] | UnsetType | None = UNSET,
     networks: Sequence[str] | UnsetType | None = UNSET,
     budgets_usd: Mapping[str, str] | UnsetType | None = UNSET,
+    continue_with: Mapping[str, Sequence[str]] | UnsetType | None = UNSET,
     limits: Mapping[str, int] | UnsetType | None = UNSET,
     each_user: EachUserBody | UnsetType | None = UNSET,
 ) -> dict[str, Any]:
@@ -67,13 +78,13 @@ def restrictions(
             budgets=None
             if budgets_usd is UNSET
             else {period: amount_of("budgets_usd", text) for period, text in (budgets_usd or {}).items()},
+            continue_with=None if continue_with is UNSET else continue_with,
             given_limits=None if limits is UNSET else [f"{name}={number}" for name, number in (limits or {}).items()],
             each_user=None if each_user is UNSET else _caps(each_user),
         )
     except ConfigurationError as error:
         message = error.message
-        for option, member in (("--budget", "budgets_usd"), ("--limit", "limits"), ("--network", "networks"),
-                               ("--each-user", "each_user")):  # fmt: skip
+        for option, member in _MEMBERS:
             message = message.replace(option, member)
         raise InvalidRequest(message) from None
     if expires_at is not UNSET:

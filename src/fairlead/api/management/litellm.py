@@ -175,7 +175,7 @@ def _new_team(call: ManagementCall) -> Answer:
         {
             "team_id": account, "team_alias": found.name, "models": [], "blocked": False, "spend": 0.0,
             "max_budget": None if budget is None else budget.picodollars / 1e12,
-            "budget_duration": None if budget is None else PERIODS[budget.period],
+            "budget_duration": None if budget is None else PERIODS.get(budget.period),
             "tpm_limit": _limit(found.limits, "tokens_per_minute"),
             "rpm_limit": _limit(found.limits, "requests_per_minute"),
             "created_at": iso(found.created_at), "metadata": {}, "members_with_roles": [],
@@ -243,7 +243,7 @@ def _entry(state: KeyState) -> dict[str, Any]:
     return {
         "token": key.hash, "key_name": f"{key.shown}...", "key_alias": key.name, "spend": charged / 1e12,
         "max_budget": None if budget is None else budget.picodollars / 1e12,
-        "budget_duration": None if budget is None else PERIODS[budget.period],
+        "budget_duration": None if budget is None else PERIODS.get(budget.period),
         "tpm_limit": _limit(key.limits, "tokens_per_minute"), "rpm_limit": _limit(key.limits, "requests_per_minute"),
         "max_parallel_requests": _limit(key.limits, "concurrent_requests"), "models": key.models or [],
         "expires": iso(key.expires_at), "created_at": iso(key.created_at), "blocked": key.disabled_at is not None,

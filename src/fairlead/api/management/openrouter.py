@@ -239,7 +239,7 @@ def _entry(state: KeyState) -> dict[str, Any]:
         "hash": key.hash, "name": key.name, "label": f"{key.shown}...", "disabled": key.disabled_at is not None,
         "limit": None if budget is None else budget.picodollars / 1e12,
         "limit_remaining": None if budget is None else remaining / 1e12,
-        "limit_reset": None if budget is None else RESETS[budget.period],
+        "limit_reset": None if budget is None else RESETS.get(budget.period),
         "include_byok_in_limit": False, "usage": charged / 1e12, "usage_daily": used.day / 1e12,
         "usage_weekly": used.week / 1e12, "usage_monthly": used.month / 1e12, "byok_usage": 0, "byok_usage_daily": 0,
         "byok_usage_weekly": 0, "byok_usage_monthly": 0, "created_at": iso(key.created_at), "updated_at": None,
