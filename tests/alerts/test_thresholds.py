@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import threading
@@ -16,7 +17,9 @@ from tests.alerts.support import CENT, SHEET, record, told
 from fairlead.accounts.accounts import add_account
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.funds import credit_scope, grant, take
+from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.thresholds import announce_exhausted
+from fairlead.ledger.wallets import Scope, Shortage
 from fairlead.store import Store, open_store
 from fairlead.store.alerts import AlertRules, announce_health, announce_refused
 from fairlead.store.health import HealthEvent
@@ -125,6 +128,30 @@ def test_a_refused_call_exhausts_a_budget_of_which_little_is_left(store: Store) 
     assert [kind for kind, _ in told(store)][2:] == ["budget.exhausted"]
     spend(store, 9)
     assert len(told(store)) == 3
+
+
+def test_a_process_tells_of_a_budget_for_which_it_refused_a_call(store: Store) -> None:
+    budget(store, 100)
+    spend(store, 95)
+
+    async def run() -> None:
+        ledger = Ledger(store, [], alerts=RULES)
+        scopes = [Scope(DAY, 100 * CENT), Scope("key/key_1/session/x", 100 * CENT), Scope("user/u/day/x", CENT)]
+        for scope in scopes:
+            with pytest.raises(Shortage):
+                await ledger.hold([scope], 200 * CENT, 200 * CENT)
+        await ledger.tick()
+        await ledger.close()
+
+    asyncio.run(run())
+    assert [kind for kind, _ in told(store)] == ["budget.threshold", "budget.threshold", "budget.exhausted"]
+
+
+def test_budgets_of_sessions_and_end_users_are_not_told_of(store: Store) -> None:
+    for scope in ("key/key_1/session/x", "user/key_1.0123/day/2026-11-30"):
+        budget(store, 10, scope)
+        spend(store, 10, scope)
+    assert told(store) == []
 
 
 def test_what_is_not_committed_is_not_told(store: Store) -> None:

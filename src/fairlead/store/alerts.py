@@ -95,11 +95,12 @@ def announce_health(connection: Connection, rules: AlertRules, events: Iterable[
     """Deployments, and whole providers, that went down or are up again: once, however many processes notice."""
     if not rules.channels:
         return
-    for one in events:
+    # In one order everywhere, so that no two processes wait for each other; those of one deployment stay in theirs.
+    for one in sorted(events, key=_scope):
         if one.event not in ("open", "closed"):
             continue
         down = one.event == "open"
-        scope = f"deployment/{one.deployment}" if one.deployment else f"provider/{one.provider}"
+        scope = _scope(one)
         if down:
             told = _once(connection, scope, 1)
         else:
@@ -108,6 +109,10 @@ def announce_health(connection: Connection, rules: AlertRules, events: Iterable[
         if told:
             data = {"deployment": one.deployment or None, "provider": one.provider, "reason": one.reason}
             announce(connection, rules, "deployment.down" if down else "deployment.up", data)
+
+
+def _scope(event: HealthEvent) -> str:
+    return f"deployment/{event.deployment}" if event.deployment else f"provider/{event.provider}"
 
 
 def announce_refused(connection: Connection, rules: AlertRules, node: str, reason: str) -> None:
