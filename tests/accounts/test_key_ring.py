@@ -101,15 +101,15 @@ def test_of_many_keys_only_those_in_use_are_read_and_a_change_reads_one(
     assert change_key(store, "key_8", {"name": "other"})
     assert revoke_key(store, f"key_{MANY - 1}")  # which nobody uses
     create_key(store, "new")
-    epoch = ring.epoch
+    before = ring.callers
     ring.follow()
-    assert ring.epoch is not epoch
+    assert ring.callers is not before
     assert ring.find(key(7)) is None
     assert ring.find(key(8)).name == "other"  # type: ignore[union-attr]
     assert (len(ring), reads.keys, reads.listings) == (49, 52, 1)
-    epoch = ring.epoch
+    before = ring.callers
     ring.follow()
-    assert ring.epoch is epoch, "nothing has changed"
+    assert ring.callers is before, "nothing has changed"
     assert reads.keys == 52
 
 
@@ -117,6 +117,7 @@ def test_memory_is_bounded_and_a_key_that_made_room_still_follows_changes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(key_ring, "MOST_CACHED_KEYS", 100)
+    monkeypatch.setattr(key_ring, "MOST_CALLERS", 10)
     add_many(store)
     ring = KeyRing(store)
     ring.follow()
@@ -125,10 +126,10 @@ def test_memory_is_bounded_and_a_key_that_made_room_still_follows_changes(
         assert len(ring) <= 100
     assert ring.find(key(0)) is None, "it made room"
     assert ring.find(key(249)) is not None
-    epoch = ring.epoch
+    before = ring.callers
     revoke_key(store, "key_0")
     ring.follow()
-    assert ring.epoch is not epoch, "a connection that remembers the caller looks again"
+    assert ring.callers is not before, "a connection that remembers the caller looks again"
     assert ring.read(key(0)) is None
 
 

@@ -41,6 +41,8 @@ log = logging.getLogger("fairlead.accounts")
 MOST_CACHED_KEYS = 25_000
 # The part of them that makes room at once.
 EVICTED_PART = 8
+# Of those, the ones that are ready for the next call. The garbage collector looks at them.
+MOST_CALLERS = 2_000
 # Digests that are remembered because the database has no key in force for them.
 MOST_ABSENT_KEYS = 10_000
 # Where there are no more keys than this, all are read at the start, and stay in force without the database.
@@ -123,16 +125,17 @@ REFUSED = KeyLookup(None)
 class KeyRing:
     """The keys in force, as far as they are in use. `watch` follows the database.
 
-    `epoch`: another object after each change of keys; callers that were found before may not be in force any more."""
+    `callers`: those that were found since keys changed last, another object after each change; who was found before may
+    not be in force any more."""
 
     __slots__ = (
         "_absent", "_ask_at", "_asking", "_cached", "_following", "_known", "_loading", "_number", "_publishing",
-        "_store", "_strangers", "_version", "_waiting", "epoch",
+        "_store", "_strangers", "_version", "_waiting", "callers",
     )  # fmt: skip
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.epoch = object()
+        self.callers: dict[bytes, Caller] = {}
         self._cached: dict[bytes, CachedKey] = {}  # by digest, those that were read first at the beginning
         self._absent: dict[bytes, None] = {}
         self._known: KnownDigests | None = None  # until all digests have been read
@@ -154,8 +157,19 @@ class KeyRing:
     def find(self, key: bytes) -> Caller | None:
         """Who holds this key, if it is in memory. Keys that begin alike take the same time: digests are compared, which
         nobody can choose."""
-        found = self._cached.get(key_digest(key)) if len(key) <= LONGEST_KEY else None
-        return None if found is None else Caller(*astuple(found))
+        if len(key) > LONGEST_KEY:
+            return None
+        digest = key_digest(key)
+        callers = self.callers  # before the look-up: after a change meanwhile, this one is not looked at any more
+        caller = callers.get(digest)
+        if caller is None:
+            found = self._cached.get(digest)
+            if found is None:
+                return None
+            if len(callers) >= MOST_CALLERS:
+                callers.clear()
+            caller = callers[digest] = Caller(*astuple(found))
+        return caller
 
     def read(self, key: bytes) -> Caller | None:
         """Who holds this key, in memory or in the database. For a thread."""
@@ -300,8 +314,8 @@ class KeyRing:
                         elif digest in self._cached:
                             self._cached[digest] = found[digest]
                 # Only now may a caller be remembered who was found from here on.
-                self.epoch = object()
-        self.epoch = object()  # also of keys that made room, but whose callers are remembered
+                self.callers = {}
+        self.callers = {}  # also of keys that made room, but whose callers are remembered
 
     def _load(self, digests: Sequence[bytes]) -> None:
         with SHORT_TURNS, self._publishing:

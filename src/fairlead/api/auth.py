@@ -51,7 +51,7 @@ def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
     """`door`: that of the request's path. Raises UnknownKey, Unauthenticated, Forbidden for a caller from another
     network, or KeysUnavailable when a key that is not in memory cannot be read."""
     known = request.known
-    now = keys.epoch  # before the look-up: keys that change meanwhile make what is remembered worthless
+    now = keys.callers  # before the look-up: keys that change meanwhile make what is remembered worthless
     memo = request.memo if known is None else known.memo
     if isinstance(memo, RequestIdentity) and memo.keys is now:
         identity = memo
