@@ -155,6 +155,25 @@ def test_the_limits_of_an_account_are_in_force_for_all_its_keys_and_read_those_i
     assert reads.keys - before == 250
 
 
+def test_a_change_of_very_many_keys_is_in_force_at_once_for_those_that_there_is_no_time_to_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = add_many(store)
+    ring = KeyRing(store)
+    ring.follow()
+    for number in range(250):
+        ring.read(key(number))
+    monkeypatch.setattr(key_ring, "RENEW_SECONDS", -1.0)
+    reads = Reads(monkeypatch)
+    with store.write() as connection:
+        change_account(connection, account, {"budgets": '{"day": 7}'})
+    ring.follow()
+    assert reads.keys == 0
+    assert ring.find(key(3)) is None
+    assert not ring.refuses(key(3)), "it is not said to be unknown"
+    assert ring.read(key(3)).budgets[0].picodollars == 7  # type: ignore[union-attr]
+
+
 def test_strangers_reach_the_database_neither_with_keys_nor_with_statements(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

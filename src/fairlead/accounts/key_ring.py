@@ -36,8 +36,7 @@ from fairlead.threads import SHORT_TURNS
 
 log = logging.getLogger("fairlead.accounts")
 
-# Keys in memory, about 600 bytes each. Those that were read first make room, and are read again when they are used. All
-# of one account are read again when that changes, which must take less than a second.
+# Keys in memory, about 600 bytes each. Those that were read first make room, and are read again when they are used.
 MOST_CACHED_KEYS = 25_000
 # The part of them that makes room at once.
 EVICTED_PART = 8
@@ -53,6 +52,8 @@ KEYS_AT_ONCE = 100
 DIGESTS_AT_ONCE = 2_000
 # A change is in force within a second: this is how often the database is asked for changes.
 WATCH_SECONDS = 0.25
+# How long keys are read again at most that a change may concern, so that it is in force within a second for all.
+RENEW_SECONDS = 0.4
 # A key that this process has not heard of may have been made a moment ago. The database is asked for such keys at most
 # this often, for all callers together: it costs strangers nothing, so it must cost little.
 ASK_SECONDS = 0.02
@@ -208,6 +209,10 @@ class KeyRing:
             partial(self._asked, waiting)
         )
 
+    def refuses(self, key: bytes) -> bool:
+        """Whether a key that was looked up is not in force. When it is not in memory either, it has left that since."""
+        return key_digest(key) in self._absent
+
     def _may_be_known(self, digest: bytes) -> bool:
         known = self._known
         return known is None or digest in known
@@ -302,10 +307,16 @@ class KeyRing:
             return list(self._cached.items())
 
     def _renew(self, digests: Sequence[bytes]) -> None:
-        """Reads keys in memory again. Those that are not in force any more go."""
+        """Reads keys in memory again. Those that are not in force any more go, as do those for which there is no time,
+        which are read when they are used."""
+        give_up = time.monotonic() + RENEW_SECONDS
         with SHORT_TURNS:
             for chunk in _chunks(digests):
                 with self._publishing:
+                    if time.monotonic() > give_up:
+                        for digest in chunk:
+                            self._cached.pop(digest, None)
+                        continue
                     found = self._in_force(chunk)
                     for digest in chunk:
                         if digest not in found:

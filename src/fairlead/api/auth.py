@@ -104,7 +104,7 @@ def _look_up(request: Request, keys: KeyRing, door: Door, memo: object) -> Calle
             _remember(request, lookup)
             raise UnknownKey(pending, lookup.is_known)
         _remember(request, None)  # the next request with this head is looked up again
-        if lookup.has_failed:
+        if lookup.has_failed or (pending is not None and not keys.refuses(key)):
             raise KeysUnavailable("This API key cannot be checked at the moment. Try again soon.")
         raise UnknownKey(None)
     return caller
