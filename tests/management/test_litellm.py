@@ -47,7 +47,10 @@ def test_a_key_of_a_team_is_generated_shown_updated_and_deleted(fresh: Api) -> N
 def test_a_user_gets_an_account_and_a_key(api: Api) -> None:
     made = api("POST", "/user/new", {"user_email": "alice@example.org", "max_budget": 1}).body
     assert api.chat(made["key"])[0] == 200
-    assert made["user_id"] == made["team_id"]
+    shown = api("GET", f"/key/info?key={made['key']}").body["info"]
+    assert (shown["user_id"], shown["team_id"]) == (made["user_id"], None)
+    (group,) = [one for one in api("GET", "/v1/admin/members").data if one["id"] == made["user_id"]]
+    assert (group["name"], group["budgets_usd"]) == ("alice@example.org", {"total": "1.00"})
     assert api("POST", "/user/new", {"user_alias": "bob", "auto_create_key": False}).body["key"] == ""
 
 
@@ -56,9 +59,10 @@ def test_spending_is_shown_by_day_and_by_call(api: Api) -> None:
     generation = api.chat(made["key"])[1]["x-fairlead-generation-id"]
     eventually(lambda: api("GET", f"/spend/logs?request_id={generation}").status == 200)
     (call,) = api("GET", f"/spend/logs?request_id={generation}").body
-    assert (call["model"], call["user"], call["total_tokens"] > 0) == ("mistral-small-3.2", made["user_id"], True)
+    assert (call["model"], call["user"], call["total_tokens"] > 0) == ("mistral-small-3.2", call["team_id"], True)
     today = datetime.now(UTC).date().isoformat()
     (day,) = api("GET", f"/spend/logs?api_key={made['key']}&start_date={today}&end_date={today}").body
+    assert api("GET", f"/spend/logs?user_id={made['user_id']}").body == [day]
     assert (day["startTime"], day["models"]) == (today, {"mistral-small-3.2": call["spend"]})
 
 

@@ -13,6 +13,9 @@ SAME: Final = {
     "accounts create": "POST /v1/admin/accounts",
     "accounts list": "GET /v1/admin/accounts",
     "accounts set": "PATCH /v1/admin/accounts/{id}",
+    "alerts list": "GET /v1/admin/alerts",
+    "alerts retry": "POST /v1/admin/alerts/{id}/retry",
+    "shadow report": "GET /v1/admin/shadow",
     "audit export": "GET /v1/admin/audit",
     "audit list": "GET /v1/admin/audit",
     "config apply": "POST /v1/admin/configuration/apply",
@@ -61,10 +64,7 @@ EXCEPTIONS: Final = {
     "import litellm": "reads files",
     "import new-api": "reads another database",
     "import openrouter": "reads files",
-    "shadow report": "is not there over HTTP yet",
-    "alerts list": "is not there over HTTP yet",
-    "alerts retry": "is not there over HTTP yet",
-    "alerts test": "is not there over HTTP yet",
+    "alerts test": "sends from this machine",
     "credentials reseal": "needs the key that they are sealed with",
 }  # fmt: skip
 

@@ -13,9 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import insert
 from tests.e2e.conftest import eventually
 
+from fairlead.store import open_store
+from fairlead.store.alerts import event_body, new_event_id
 from fairlead.store.configuration import node_name
+from fairlead.store.tables import alert_outbox
 
 from .conftest import Api, gateway
 
@@ -91,6 +95,18 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("GET", "/v1/admin/deployments")
     call("GET", "/v1/admin/events?limit=10")
     call("GET", "/v1/admin/verify")
+    call("GET", "/v1/admin/shadow?window=24h")
+    alert = new_event_id()
+    store = open_store(api.served.data)
+    with store.write() as connection:
+        body = event_body(alert, "alerts.test", 0, {})
+        values = {"at": 1, "attempts": 3, "next_at": 1, "claimed_until": 0, "error": "503", "state": "dead"}
+        connection.execute(
+            insert(alert_outbox).values(event=alert, kind="alerts.test", channel="webhook", body=body, **values)
+        )
+    store.close()
+    call("GET", "/v1/admin/alerts?state=dead")
+    call("POST", f"/v1/admin/alerts/{alert}/retry", shown="/v1/admin/alerts/{id}/retry")
     call("GET", f"/v1/admin/audit?account={account}&action=account.create")
     body = {"name": "laptop", "limit": 20, "limit_reset": "monthly", "workspace_id": account}
     theirs = call("POST", "/v1/keys", body)
@@ -112,8 +128,8 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("POST", "/key/update", {"key": theirs, "max_budget": 20, "rpm_limit": 60})
     call("GET", f"/key/list?team_id={team}&return_full_object=true")
     assert api.chat(theirs)[0] == 200
-    eventually(lambda: api("GET", f"/spend/logs?user_id={team}").body)
-    call("GET", f"/spend/logs?user_id={team}")
+    eventually(lambda: api("GET", f"/spend/logs?team_id={team}").body)
+    call("GET", f"/spend/logs?team_id={team}")
     call("POST", "/key/delete", {"keys": [theirs]})
     call("POST", "/user/new", {"user_email": "alice@example.org", "max_budget": 50})
     call("POST", "/v1/admin/credentials", {"name": "openai", "secret": "sk-proj-an-openai-key"})

@@ -183,6 +183,7 @@ def page_of_keys(
     disabled: bool,
     revoked: bool,
     expired: bool,
+    group: tuple[str, str] | None = None,
 ) -> list[KeyInfo]:
     """See `admin.keys.page_of_keys`."""
     statement = select(api_keys).order_by(api_keys.c.id).limit(limit).offset(offset)
@@ -190,6 +191,8 @@ def page_of_keys(
         statement = statement.where(api_keys.c.id > after)
     if account_id is not None:
         statement = statement.where(api_keys.c.account_id == account_id)
+    if group is not None:
+        statement = statement.where(api_keys.c[group[0]] == group[1])
     if not disabled:
         statement = statement.where(api_keys.c.disabled_at.is_(None))
     if not revoked:
@@ -199,11 +202,13 @@ def page_of_keys(
     return [_info(row) for row in connection.execute(statement)]
 
 
-def count_keys(connection: Connection, account_id: str | None) -> int:
-    """Keys that were not revoked, of one account or of all."""
+def count_keys(connection: Connection, account_id: str | None, group: tuple[str, str] | None = None) -> int:
+    """Keys that were not revoked, of one account or of all; `group` as that of `page_of_keys`."""
     statement = select(func.count()).select_from(api_keys).where(api_keys.c.revoked_at.is_(None))
     if account_id is not None:
         statement = statement.where(api_keys.c.account_id == account_id)
+    if group is not None:
+        statement = statement.where(api_keys.c[group[0]] == group[1])
     return int(connection.execute(statement).scalar_one())
 
 

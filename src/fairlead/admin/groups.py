@@ -45,6 +45,12 @@ def change_group(store: Store, actor: Actor, kind: GroupKind, group_id: str, col
             record(connection, actor, f"{kind}.change", group_id, was, became, account_id=before.account_id)
 
 
+def one_group(store: Store, kind: GroupKind, group_id: str) -> GroupInfo:
+    """Raises ConfigurationError when there is none."""
+    with store.read() as connection:
+        return groups.group_info(connection, kind, group_id)
+
+
 def list_groups(store: Store, kind: GroupKind, account_id: str | None = None) -> list[GroupInfo]:
     """Those of one account, or all, oldest first."""
     with store.read() as connection:

@@ -179,19 +179,22 @@ def page_of_keys(
     disabled: bool = True,
     revoked: bool = True,
     expired: bool = True,
+    group: tuple[str, str] | None = None,
 ) -> list[KeyInfo]:
-    """So many keys, by their ids; `after`: those behind this one; `offset`: without the first ones. Those that are
-    disabled, revoked or expired only where the caller wants them."""
+    """So many keys, by their ids; `after`: those behind this one; `offset`: without the first ones; `group`: those
+    whose column of this name has this value. Those that are disabled, revoked or expired only where the caller wants
+    them."""
     with store.read() as connection:
         return keys.page_of_keys(
-            connection, limit, after, account_id, offset=offset, disabled=disabled, revoked=revoked, expired=expired
-        )
+            connection, limit, after, account_id, offset=offset, disabled=disabled, revoked=revoked, expired=expired,
+            group=group,
+        )  # fmt: skip
 
 
-def count_keys(store: Store, account_id: str | None = None) -> int:
-    """Keys that were not revoked, of one account or of all."""
+def count_keys(store: Store, account_id: str | None = None, group: tuple[str, str] | None = None) -> int:
+    """Keys that were not revoked, of one account or of all; `group` as that of `page_of_keys`."""
     with store.read() as connection:
-        return keys.count_keys(connection, account_id)
+        return keys.count_keys(connection, account_id, group)
 
 
 def key_entry(key: KeyInfo) -> dict[str, Any]:

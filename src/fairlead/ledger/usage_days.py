@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, text, update
 from fairlead.errors import Overloaded
 from fairlead.ledger.record import decode
 from fairlead.store import Store
-from fairlead.store.tables import usage_days, usage_records, versions
+from fairlead.store.tables import api_keys, usage_days, usage_records, versions
 
 BATCH_RECORDS: Final = 2_000
 # So many batches for one request: who asks first after a million calls comes back for the rest.
@@ -116,9 +116,15 @@ def usage_of_keys(connection: Connection, key_ids: list[str], today: date) -> di
 
 
 def days_of(
-    connection: Connection, since: str, until: str, account_id: str | None = None, key_id: str | None = None
+    connection: Connection,
+    since: str,
+    until: str,
+    account_id: str | None = None,
+    key_id: str | None = None,
+    group: tuple[str, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Usage by day, model and deployment, newest day first; both days included."""
+    """Usage by day, model and deployment, newest day first; both days included. `group`: only of keys whose
+    column of this name has this value."""
     figures = [func.sum(usage_days.c[name]).label(name) for name in _FIGURES]
     place = (usage_days.c.day, usage_days.c.model, usage_days.c.deployment)
     statement = select(*place, *figures).where(usage_days.c.day >= since, usage_days.c.day <= until)
@@ -126,5 +132,9 @@ def days_of(
         statement = statement.where(usage_days.c.account_id == account_id)
     if key_id is not None:
         statement = statement.where(usage_days.c.key_id == key_id)
+    if group is not None:
+        statement = statement.where(
+            usage_days.c.key_id.in_(select(api_keys.c.id).where(api_keys.c[group[0]] == group[1]))
+        )
     rows = connection.execute(statement.group_by(*place).order_by(usage_days.c.day.desc(), *place[1:])).mappings()
     return [{**row, **{name: int(row[name]) for name in _FIGURES}} for row in rows]

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from fairlead.accounts.groups import GroupKind
 from fairlead.accounts.keys import KeyInfo
-from fairlead.admin import accounts, audit, books, credit, groups, keys, management_keys
+from fairlead.admin import accounts, alerts, audit, books, credit, groups, keys, management_keys, shadow
 from fairlead.admin.access import access, access_entry
 from fairlead.admin.audit import AuditFilter
 from fairlead.admin.management_keys import management_key_entry
@@ -21,6 +21,7 @@ from fairlead.api.management.bodies import EachUserBody, amount_of, day_of, iso,
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.money import Picodollars
 from fairlead.store.health import page_of_events
+from fairlead.telemetry.reader import WINDOWS
 
 MOST_NAMED: Final = 100
 PAGE: Final = {"limit": "How many, from 1 to 1,000. Default: 100.", "cursor": "`next_cursor` of the page before."}
@@ -475,6 +476,24 @@ def _events(call: ManagementCall) -> Answer:
     return Answer(listed(entries, limit, lambda one: str(one["id"])))
 
 
+def _list_alerts(call: ManagementCall) -> Answer:
+    state = call.query.get("state")
+    if state not in (None, "waiting", "delivered", "dead"):
+        raise InvalidRequest("state must be waiting, delivered or dead.", param="state")
+    return Answer({"data": alerts.list_alerts(call.store, state, call.count())})
+
+
+def _retry_alert(call: ManagementCall) -> Answer:
+    return Answer({"data": {"id": call.id, "channels": alerts.retry_alert(call.store, call.actor, call.id)}})
+
+
+def _shadow(call: ManagementCall) -> Answer:
+    window = call.query.get("window", "24h")
+    if window not in WINDOWS:
+        raise InvalidRequest(f"window must be one of {', '.join(WINDOWS)}.", param="window")
+    return Answer({"data": [shadow.mirrored_entry(one) for one in shadow.shadow_report(call.store, window)]})
+
+
 def _verify(call: ManagementCall) -> Answer:
     day = day_of("since", call.query.get("since", datetime.now(UTC).date().isoformat()))
     since = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
@@ -562,6 +581,14 @@ ADMIN: Sequence[Action] = (
     Action("GET", "/v1/admin/events", "read", _events, "Deployments",
            "List what has happened to deployments and providers, newest first.",
            "Breakers that opened and closed, rests, probes.", query=PAGE, confined=False),
+    Action("GET", "/v1/admin/alerts", "read", _list_alerts, "Alerts", "List the newest alerts of each channel.",
+           "Newest first. A dead one was not delivered for three days.",
+           query={"limit": PAGE["limit"], "state": "waiting, delivered or dead."}, confined=False),
+    Action("POST", "/v1/admin/alerts/{id}/retry", "configuration", _retry_alert, "Alerts", "Send an alert again.",
+           "By the channels that did not deliver it, with the same id.", confined=False),
+    Action("GET", "/v1/admin/shadow", "read", _shadow, "Deployments", "Compare mirrored calls with their originals.",
+           "Status, duration, length and cost of both sides.",
+           query={"window": "30m, 1h, 24h, 7d or 30d. Default: 24h."}, confined=False),
     Action("GET", "/v1/admin/verify", "read", _verify, "Books",
            "Recompute every charge since a day, and check the sums of the books.",
            "It takes a second for some ten thousand records. `discrepancy` is the first one, or null.",

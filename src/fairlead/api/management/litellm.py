@@ -1,7 +1,7 @@
 """LiteLLM's few endpoints that scripts call, at the paths where it has them. Source: its documentation.
 
-A team and a user are accounts here, which need no credit: their `max_budget` is a budget. Members that it has and we do
-not are refused by name, so that no limit is lost in silence.
+A team is a project here and a user a member, of the operator's own account: their keys share `max_budget`, a budget.
+Members of bodies that it has and we do not are refused by name, so that no limit is lost in silence.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from fairlead.accounts.groups import GroupInfo, GroupKind
 from fairlead.accounts.keys import KeyInfo
-from fairlead.admin import accounts, books, keys, usage
+from fairlead.admin import accounts, books, groups, keys, usage
 from fairlead.admin.usage import KeyState
 from fairlead.api.management.action import Action, Answer, ManagementCall
 from fairlead.api.management.admin import Id
 from fairlead.api.management.bodies import amount_of_number, day_of, iso, restrictions
-from fairlead.errors import InvalidRequest, NotFound
+from fairlead.errors import ConfigurationError, InvalidRequest, NotFound
 from fairlead.ledger.usage_days import days_of
 from fairlead.money import Picodollars
 
@@ -79,14 +80,16 @@ class LitellmUser(_Bounds, forbid_unknown_fields=True, frozen=True, kw_only=True
 
 def _generate(call: ManagementCall) -> Answer:
     body: LitellmKey = call.body
-    if body.team_id is not None and body.user_id not in (None, body.team_id):
-        raise InvalidRequest("A key belongs to one account: give team_id or user_id.", param="user_id")
-    account = _account_of(call, body.team_id or body.user_id)
-    return Answer(_new_key(call, body, account))
+    return Answer(_new_key(call, body))
 
 
-def _new_key(call: ManagementCall, body: LitellmKey, account: str | None) -> dict[str, Any]:
-    columns = _columns(body, None)
+def _new_key(call: ManagementCall, body: LitellmKey) -> dict[str, Any]:
+    team, user = _owner(call, "team_id", body.team_id), _owner(call, "user_id", body.user_id)
+    accounts_named = {one.account for one in (team, user) if one is not None}
+    if len(accounts_named) > 1:
+        raise InvalidRequest("team_id and user_id belong to different accounts.", param="user_id")
+    account = accounts_named.pop() if accounts_named else call.account(None)
+    columns = _columns(body, None) | {one.column: one.id for one in (team, user) if one is not None and one.column}
     if body.duration is not None:
         columns["expires_at"] = int(time.time()) + _seconds("duration", body.duration)
     name = body.key_alias or "litellm"
@@ -98,12 +101,38 @@ def _new_key(call: ManagementCall, body: LitellmKey, account: str | None) -> dic
     return {**_entry(usage.key_states(call.store, [made])[0]), "key": key, "token_id": made.hash}
 
 
-def _account_of(call: ManagementCall, name: str | None) -> str | None:
-    """An account by its id. Raises NotFound."""
-    account = call.account(name)
-    if account is not None:
+class _Owner(NamedTuple):
+    """What a key belongs to. `column`: of keys, which has its id; "": it is an account."""
+
+    account: str
+    id: str
+    column: str = ""
+
+
+def _owner(call: ManagementCall, member: str, name: str | None) -> _Owner | None:
+    """A team or a user by its id; also an account. Raises NotFound."""
+    if name is None:
+        return None
+    if name.startswith("acc_"):
+        account = call.account(name) or name
         accounts.one_account(call.store, account)
-    return account
+        return _Owner(account, account)
+    kind: GroupKind = "project" if member == "team_id" else "member"
+    refusal = NotFound(f"There is no {member} {name[:64]!r}.", param=member)
+    try:
+        found = groups.one_group(call.store, kind, name)
+    except ConfigurationError:
+        raise refusal from None
+    call.check_account(found.account_id, refusal)
+    return _Owner(found.account_id, found.id, f"{kind}_id")
+
+
+def _owner_of_query(call: ManagementCall) -> tuple[str | None, tuple[str, str] | None]:
+    """The account, and the project or the member, whose keys are asked for."""
+    owner = _owner(call, "team_id", call.query.get("team_id")) or _owner(call, "user_id", call.query.get("user_id"))
+    if owner is None:
+        return call.account(None), None
+    return owner.account, (owner.column, owner.id) if owner.column else None
 
 
 def _key(call: ManagementCall, text: str) -> KeyInfo:
@@ -153,11 +182,11 @@ def _delete(call: ManagementCall) -> Answer:
 
 
 def _list(call: ManagementCall) -> Answer:
-    account = _account_of(call, call.query.get("team_id") or call.query.get("user_id"))
+    account, group = _owner_of_query(call)
     page = call.number("page", 1, 1, 10**6)
     size = call.number("size", KEYS_PER_PAGE, 1, MOST_PER_PAGE)
-    total = keys.count_keys(call.store, account)
-    found = keys.page_of_keys(call.store, size, None, account, offset=(page - 1) * size, revoked=False)
+    total = keys.count_keys(call.store, account, group)
+    found = keys.page_of_keys(call.store, size, None, account, offset=(page - 1) * size, revoked=False, group=group)
     whole = call.query.get("return_full_object") == "true"
     shown: list[Any] = [one.hash for one in found]
     if whole:
@@ -168,12 +197,11 @@ def _list(call: ManagementCall) -> Answer:
 
 def _new_team(call: ManagementCall) -> Answer:
     body: LitellmTeam = call.body
-    account = _new_account(call, body.team_alias, body)
-    found = accounts.one_account(call.store, account)
+    found = _new_group(call, "project", body.team_alias, body)
     budget = found.budgets[0] if found.budgets else None
     return Answer(
         {
-            "team_id": account, "team_alias": found.name, "models": [], "blocked": False, "spend": 0.0,
+            "team_id": found.id, "team_alias": found.name, "models": found.models or [], "blocked": False, "spend": 0.0,
             "max_budget": None if budget is None else budget.picodollars / 1e12,
             "budget_duration": None if budget is None else PERIODS.get(budget.period),
             "tpm_limit": _limit(found.limits, "tokens_per_minute"),
@@ -185,23 +213,18 @@ def _new_team(call: ManagementCall) -> Answer:
 
 def _new_user(call: ManagementCall) -> Answer:
     body: LitellmUser = call.body
-    account = _new_account(call, body.user_alias or body.user_email or "user", body)
-    entry: dict[str, Any] = {"user_id": account, "user_alias": body.user_alias, "user_email": body.user_email}
+    found = _new_group(call, "member", body.user_alias or body.user_email or "user", body)
+    entry: dict[str, Any] = {"user_id": found.id, "user_alias": body.user_alias, "user_email": body.user_email}
     if not body.auto_create_key:
         return Answer({**entry, "key": ""})
-    made = _new_key(call, LitellmKey(key_alias=body.key_alias, duration=body.duration), account)
+    made = _new_key(call, LitellmKey(key_alias=body.key_alias, duration=body.duration, user_id=found.id))
     return Answer({**made, **entry})
 
 
-def _new_account(call: ManagementCall, name: str, body: _Bounds) -> str:
-    if body.models:
-        raise InvalidRequest("An account has no models of its own: give models to its keys.", param="models")
-    columns = _columns(body, None)
-    columns.pop("models", None)
-    return accounts.create_account(
-        call.store, call.actor, name, Picodollars(0), {name: one for name, one in columns.items() if one is not None},
-        prepaid=False,
-    )  # fmt: skip
+def _new_group(call: ManagementCall, kind: GroupKind, name: str, body: _Bounds) -> GroupInfo:
+    columns = {name: one for name, one in _columns(body, None).items() if one is not None}
+    made = groups.create_group(call.store, call.actor, kind, name, call.account(None), columns)
+    return groups.one_group(call.store, kind, made)
 
 
 def _logs(call: ManagementCall) -> Answer:
@@ -214,11 +237,11 @@ def _logs(call: ManagementCall) -> Answer:
     today = datetime.now(UTC).date()
     since = day_of("start_date", call.query.get("start_date", (today - timedelta(days=DAYS_SHOWN)).isoformat()))
     until = day_of("end_date", call.query.get("end_date", today.isoformat()))
-    account = _account_of(call, call.query.get("user_id"))
+    account, group = _owner_of_query(call)
     text = call.query.get("api_key")
     key_id = None if text is None else _key(call, text).id
     with call.store.read() as connection:
-        rows = days_of(connection, since, until, account, key_id)
+        rows = days_of(connection, since, until, account, key_id, group)
     by_day: dict[str, dict[str, Any]] = {}
     for row in rows:
         day = by_day.setdefault(row["day"], {"startTime": row["day"], "spend": 0.0, "models": {}, "users": {}})
@@ -247,7 +270,7 @@ def _entry(state: KeyState) -> dict[str, Any]:
         "tpm_limit": _limit(key.limits, "tokens_per_minute"), "rpm_limit": _limit(key.limits, "requests_per_minute"),
         "max_parallel_requests": _limit(key.limits, "concurrent_requests"), "models": key.models or [],
         "expires": iso(key.expires_at), "created_at": iso(key.created_at), "blocked": key.disabled_at is not None,
-        "user_id": key.account_id, "team_id": key.account_id, "metadata": {},
+        "user_id": key.member_id, "team_id": key.project_id, "metadata": {},
     }  # fmt: skip
 
 
@@ -304,10 +327,11 @@ def _seconds(name: str, text: str) -> int:
 
 
 TAG: Final = "LiteLLM"
-LISTED: Final = {"user_id": "Only of this account.", "team_id": "Only of this account."}
+LISTED: Final = {"user_id": "Only of this member or account.", "team_id": "Only of this project or account."}
 LITELLM: Final[Sequence[Action]] = (
     Action("POST", "/key/generate", "keys", _generate, TAG, "Create a key, as LiteLLM does.",
-           "`team_id` or `user_id` is an account; without one the key belongs to the operator's own. `metadata` is "
+           "`team_id` is a project and `user_id` a member, or either an account; without them the key belongs to the "
+           "operator's own. `metadata` is "
            "accepted and not kept; members that are not known here are refused by name.", body=LitellmKey, usage=True),
     Action("GET", "/key/info", "read", _info, TAG, "Retrieve a key, as LiteLLM does.",
            "By the key or its SHA-256. A key for calls sees itself.", usage=True, open_to="caller",
@@ -318,12 +342,13 @@ LITELLM: Final[Sequence[Action]] = (
     Action("GET", "/key/list", "read", _list, TAG, "List the keys, as LiteLLM does.", usage=True,
            query=LISTED | {"page": "From 1.", "size": "Keys per page, to 100. Default: 10.",
                            "return_full_object": "true: whole entries instead of hashes."}),
-    Action("POST", "/team/new", "keys", _new_team, TAG, "Create an account, as LiteLLM creates a team.",
-           "It needs no credit: `max_budget` is a budget.", body=LitellmTeam, confined=False),
-    Action("POST", "/user/new", "keys", _new_user, TAG, "Create an account with a key, as LiteLLM creates a user.",
-           "It needs no credit: `max_budget` is a budget.", body=LitellmUser, confined=False, usage=True),
+    Action("POST", "/team/new", "keys", _new_team, TAG, "Create a project, as LiteLLM creates a team.",
+           "Its keys share its budget, limits and models.", body=LitellmTeam),
+    Action("POST", "/user/new", "keys", _new_user, TAG, "Create a member with a key, as LiteLLM creates a user.",
+           "Its keys share its budget, limits and models.", body=LitellmUser, usage=True),
     Action("GET", "/spend/logs", "read", _logs, TAG, "Show spending by day, or one call, as LiteLLM does.", usage=True,
            query={"request_id": "The generation id of one call.", "api_key": "Only of this key or SHA-256.",
-                  "user_id": "Only of this account.", "start_date": "First day (2027-01-31).", "end_date": "Last day.",
+                  "user_id": "Only of this member or account.", "team_id": "Only of this project or account.",
+                  "start_date": "First day (2027-01-31).", "end_date": "Last day.",
                   "summarize": "Accepted; days are always summarized."}),
 )  # fmt: skip
