@@ -399,3 +399,22 @@ def test_what_is_wrong_with_alerts_is_said(tmp_path: Path, lines: str, words: st
     with pytest.raises(ConfigurationError, match=words) as refused:
         load_settings(file)
     assert "f.toml" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "169.254.169.254", "169.254.169.254.", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518",
+        "user@169.254.169.254", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::]", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16", "METADATA.google.internal.",
+    ],
+)  # fmt: skip
+def test_a_provider_is_no_metadata_service_of_a_cloud(tmp_path: Path, host: str) -> None:
+    file = tmp_path / "f.toml"
+    for address in (f"http://{host}/v1", f"https://{host.rpartition('@')[2]}:8443/v1"):
+        file.write_text(f"[[providers]]\nid = 'p'\nbase_url = '{address}'\n")
+        with pytest.raises(ConfigurationError, match=r"f\.toml:3: .*metadata service"):
+            load_settings(file)
+    for address in ("http://10.0.0.7:8000/v1", "http://localhost:8000", "http://[::1]:8000", "unix:/run/llm.sock"):
+        file.write_text(f"[[providers]]\nid = 'p'\nbase_url = '{address}'\n")
+        load_settings(file)

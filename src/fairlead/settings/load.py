@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fairlead.settings.exposure import exposure
 from fairlead.settings.proxy import proxy_settings
@@ -21,7 +22,7 @@ from fairlead.settings.sections import (
     Settings,
 )
 from fairlead.toml import Source, read, read_text
-from fairlead.wire.addresses import WEB_ADDRESS, is_private
+from fairlead.wire.addresses import WEB_ADDRESS, is_metadata, is_private
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 # Bodies of the largest size that must fit into `max_buffered_bytes`.
@@ -46,10 +47,23 @@ def parse_settings(text: str, name: str, environment: Mapping[str, str] | None =
     for at, provider in enumerate(file.providers):
         if provider.base_url is None and provider.preset is None:
             raise source.error(f"providers[{at}]", "'base_url' is missing (or a preset, which has one).")
+        if provider.base_url is not None and is_metadata(_host(provider.base_url)):
+            raise source.error(
+                f"providers[{at}].base_url",
+                "'base_url' names the metadata service of a cloud, which hands out credentials of the machine.",
+            )
         _check_secrets(provider, at, source)
     _check_alerts(file.alerts, source)
     given = {name: getattr(file, name) for name in File.__struct_fields__}
     return Settings(**given, proxy=proxy, source=source, warning=source.warning)
+
+
+def _host(url: str) -> str:
+    """The host of a URL as far as it has one; what else is wrong with it is told where it is used."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _check_secrets(provider: ProviderSettings, at: int, source: Source) -> None:

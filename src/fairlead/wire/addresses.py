@@ -25,6 +25,7 @@ METADATA: Final = frozenset(
         ),
     )
 )  # fmt: skip
+_METADATA_NAMES: Final = frozenset({"metadata.google.internal", "metadata.goog", "metadata"})
 
 
 def is_private(host: str) -> bool:
@@ -40,6 +41,18 @@ def is_private(host: str) -> bool:
         return not is_public(ipaddress.IPv4Address(socket.inet_aton(name)))
     except OSError:
         return "." not in name or name.endswith(_PRIVATE_NAMES)
+
+
+def is_metadata(host: str) -> bool:
+    """Whether a URL's host is a metadata service of a cloud, in whatever spelling, as far as its text says."""
+    name = host.lower().rstrip(".").removeprefix("[").removesuffix("]")
+    try:
+        address = ipaddress.ip_address(name if ":" in name else socket.inet_aton(name))
+    except (ValueError, OSError):
+        return name in _METADATA_NAMES
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address.sixtofour or _translated(address) or address
+    return address in METADATA
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
