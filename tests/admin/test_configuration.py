@@ -256,7 +256,7 @@ def test_each_version_is_in_the_audit_log_without_its_document(store: Store) -> 
 def test_only_somebody_on_the_server_has_files_read_and_commands_run_there(store: Store, source: str) -> None:
     text = document("1", key=source)
     by = Submission(ACTOR, on_server=False)
-    with pytest.raises(Forbidden, match="added on the server"):
+    with pytest.raises(Forbidden, match="Somebody on the server can"):
         apply(store, text, "f.toml", by)
     apply(store, text, "f.toml", Submission(ACTOR))
     assert apply(store, text.replace('output = "1"', 'output = "2"'), "f.toml", by).number == 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from tests.e2e.conftest import eventually
+from tests.e2e.conftest import eventually, fairlead
 
 from fairlead.testing import ScriptedUpstream
 
@@ -41,13 +43,19 @@ def test_what_is_no_credential_is_refused_without_repeating_it(api: Api, body: d
     assert SECRET not in str(refused.body)
 
 
-def test_a_credential_and_a_version_that_uses_it_serve_calls_without_a_restart(api: Api) -> None:
+def test_a_credential_and_a_version_that_uses_it_serve_calls_without_a_restart(api: Api, tmp_path: Path) -> None:
     with ScriptedUpstream() as upstream:
         assert api("POST", "/v1/admin/credentials", {"name": "mine", "secret": SECRET}).status == 201
+        allowed = '[configuration]\nallow_networks = ["127.0.0.0/8"]\n'
         document = (
-            f'[[providers]]\nid = "p"\nbase_url = "{upstream.url}"\napi_key = {{ sealed = "mine" }}\n'
+            f'{allowed}[[providers]]\nid = "p"\nbase_url = "{upstream.url}"\napi_key = {{ sealed = "mine" }}\n'
             '[[models]]\nid = "sealed-model"\n[[models.deployments]]\nprovider = "p"\nupstream_model = "x"\nprice = "free"\n'
         )
+        private = api("POST", "/v1/admin/configuration/apply", {"document": document})
+        assert (private.status, private.body["error"]["code"]) == (403, "forbidden")
+        file = tmp_path / "allowed.toml"
+        file.write_text(allowed)
+        assert fairlead("config", "apply", str(file), "--yes", data=api.served.data).returncode == 0
         applied = api("POST", "/v1/admin/configuration/apply", {"document": document})
         assert applied.status == 201, applied.body
         try:

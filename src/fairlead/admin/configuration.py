@@ -13,24 +13,22 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-
-import msgspec
 
 from fairlead.accounts.naming import naming
 from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.masking import is_masked, masked
 from fairlead.admin.planning import Change, Described, Known, changes, gone_models
+from fairlead.admin.remote import check_remote
 from fairlead.admin.sealing import sealed_document
 from fairlead.catalogue.load import build
 from fairlead.errors import (
     ConfigurationError,
     FairleadError,
-    Forbidden,
     InvalidRequest,
     NotFound,
     VersionConflict,
@@ -40,7 +38,7 @@ from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.providers.scrub import holds_secret
 from fairlead.providers.sealed import listed, put
-from fairlead.settings import SecretSource, Settings, Unread, parse_settings
+from fairlead.settings import Settings, Unread, parse_settings, sources_of
 from fairlead.store import Store
 from fairlead.store.configuration import (
     ProcessState,
@@ -60,8 +58,6 @@ LONGEST_COMMENT: Final = 1_000
 LONGEST_AUTHOR: Final = 128
 LARGEST_DOCUMENT: Final = 4 * 1024 * 1024
 MOST_LISTED: Final = 1_000
-# Somebody who had these sent to an address of their own would have the database, or all sealed credentials.
-OWN_VARIABLES: Final = "FAIRLEAD_"
 
 Source = Literal["database", "file", "none"]
 
@@ -174,11 +170,8 @@ def apply(store: Store, text: str, name: str, by: Submission) -> StoredVersion:
     """Adds a version and puts it in force, in one transaction. Raises ConfigurationError, or VersionConflict when
     another version was added meanwhile, or Forbidden for what only somebody on the server may add."""
     _check(text, name)
-    if not by.on_server and _local_sources(text, name) - _local_sources_in_force(store):
-        raise Forbidden(
-            "The document adds a credential that is read from a file, printed by a command, or in a variable of "
-            "Fairlead's own. Those are added on the server, by `fairlead config apply`."
-        )
+    if not by.on_server:
+        check_remote(text, name, current(store, file_of_node(store)).text)
     return _add(store, "configuration.apply", text, by)
 
 
@@ -327,36 +320,9 @@ def _check(text: str, name: str) -> None:
     described(text, name)
 
 
-def _sources(value: object) -> Iterator[SecretSource]:
-    """Where the secrets of a configuration come from, in whatever setting they are."""
-    if isinstance(value, SecretSource):
-        yield value
-    elif isinstance(value, msgspec.Struct):
-        for one in msgspec.structs.fields(value):
-            yield from _sources(getattr(value, one.name))
-    elif isinstance(value, Mapping):
-        yield from (found for one in value.values() for found in _sources(one))
-    elif isinstance(value, tuple):
-        yield from (found for one in value for found in _sources(one))
-
-
-def _local_sources(text: str, name: str) -> set[SecretSource]:
-    """Files and commands that credentials come from, and variables that hold what is more than a provider's key."""
-    found = _sources(parse_settings(text, name))
-    return {one for one in found if one.command or one.file or (one.env or "").startswith(OWN_VARIABLES)}
-
-
-def _local_sources_in_force(store: Store) -> set[SecretSource]:
-    found = current(store, file_of_node(store))
-    try:
-        return _local_sources(found.text, found.name)
-    except ConfigurationError:  # of another release
-        return set()
-
-
 def _missing(settings: Settings) -> tuple[str, ...]:
     """Variables that providers name and that are not set here."""
-    named = [one.env for one in _sources(settings) if one.env]
+    named = [one.env for one in sources_of(settings) if one.env]
     return tuple(dict.fromkeys(name for name in named if not os.environ.get(name)))
 
 

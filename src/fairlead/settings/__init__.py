@@ -20,6 +20,7 @@ from fairlead.settings.secrets import (
     otlp_headers,
     provider_keys,
     secret_settings,
+    sources_of,
 )
 from fairlead.settings.sections import (
     MODEL_ID,
@@ -99,4 +100,5 @@ __all__ = [
     "provider_keys",
     "restart_needed",
     "secret_settings",
+    "sources_of",
 ]

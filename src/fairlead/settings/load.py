@@ -54,6 +54,7 @@ def parse_settings(text: str, name: str, environment: Mapping[str, str] | None =
             )
         _check_secrets(provider, at, source)
     _check_alerts(file.alerts, source)
+    _check_networks("configuration", file.configuration.allow_networks, source)
     given = {name: getattr(file, name) for name in File.__struct_fields__}
     return Settings(**given, proxy=proxy, source=source, warning=source.warning)
 
@@ -80,15 +81,19 @@ def _check_secrets(provider: ProviderSettings, at: int, source: Source) -> None:
             )
 
 
-def _check_alerts(alerts: AlertSettings, source: Source) -> None:
-    networks = []
-    for at, text in enumerate(alerts.allow_networks):
+def _check_networks(section: str, given: tuple[str, ...], source: Source) -> None:
+    for at, text in enumerate(given):
         try:
-            networks.append(ip_network(text))
+            ip_network(text)
         except ValueError:
             raise source.error(
-                f"alerts.allow_networks[{at}]", f"{text!r} is not a range of addresses, such as 10.0.0.0/8."
+                f"{section}.allow_networks[{at}]", f"{text!r} is not a range of addresses, such as 10.0.0.0/8."
             ) from None
+
+
+def _check_alerts(alerts: AlertSettings, source: Source) -> None:
+    networks = alerts.allow_networks
+    _check_networks("alerts", networks, source)
     secrets = []
     if alerts.webhook is not None:
         secrets.append(("alerts.webhook.secret", alerts.webhook.secret))

@@ -8,9 +8,9 @@ import msgspec
 
 from fairlead.settings.sections import File
 
-SECTIONS: Final = ("server", "database", "configuration", "site", "ledger", "telemetry", "responses")
+SECTIONS: Final = ("server", "database", "site", "ledger", "telemetry", "responses")
 # Of sections that can be replaced otherwise.
-SETTINGS: Final = (("routing", "fetch_media"), ("routing", "probes"))
+SETTINGS: Final = (("configuration", "store"), ("routing", "fetch_media"), ("routing", "probes"))
 
 
 def restart_needed(before: File, after: File) -> list[tuple[str, str]]:

@@ -7,11 +7,14 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import get_args, get_origin, get_type_hints
+
+from msgspec import Struct
+from msgspec.structs import fields
 
 from fairlead.errors import ConfigurationError
 from fairlead.settings.sections import (
@@ -155,6 +158,21 @@ class Unread(Secrets):
     def value(self, secret: Secret, owner: str) -> str:
         del owner
         return secret if isinstance(secret, str) else "unread"
+
+
+def sources_of(value: object) -> Iterator[SecretSource]:
+    """Where the secrets of a configuration come from, in whatever setting they are."""
+    if isinstance(value, SecretSource):
+        yield value
+    elif isinstance(value, EnvironmentKey):
+        yield SecretSource(env=value.env)
+    elif isinstance(value, Struct):
+        for one in fields(value):
+            yield from sources_of(getattr(value, one.name))
+    elif isinstance(value, Mapping):
+        yield from (found for one in value.values() for found in sources_of(one))
+    elif isinstance(value, tuple):
+        yield from (found for one in value for found in sources_of(one))
 
 
 def label(secret: Secret) -> str:

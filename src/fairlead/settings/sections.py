@@ -215,6 +215,13 @@ class ConfigurationSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "`fairlead config apply` ([change-configuration])"
         ),
     ] = "file"
+    allow_networks: Annotated[
+        tuple[str, ...],
+        Doc(
+            "private networks that providers may be in which are added over HTTP; on the server all can be added",
+            takes='list of ranges, such as `["10.0.0.0/8"]`',
+        ),
+    ] = ()
 
 
 class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
