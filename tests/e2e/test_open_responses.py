@@ -1,5 +1,5 @@
 """The compliance cases of Open Responses (openresponses.org; `src/lib/compliance-tests.ts` of github.com/openresponses/
-openresponses, release 2026-04-24), against every API of providers: the requests are the published ones, and answers have
+openresponses), against every API of providers: the requests are the published ones, and answers have
 the members that its `ResponseResource` and its events require."""
 
 from __future__ import annotations
