@@ -12,11 +12,12 @@ import pytest
 from tests.compose.test_serving import run, running
 
 from fairlead.errors import FairleadError, UpstreamInvalid
+from fairlead.providers.call_shapes import Translation
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.dialects import DIALECTS, VENDORS
 from fairlead.providers.failures import upstream_error
 from fairlead.providers.presets import PRESETS, Preset
-from fairlead.providers.translated import TranslatedChat, Translation, translated_chat
+from fairlead.providers.translated import TranslatedChat, translated_chat
 from fairlead.testing import ScriptedUpstream
 from fairlead.wire.answer import AnswerReader, Finish, Start, Text, WholeAnswer
 from fairlead.wire.chat import ChatRequest

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
-from fairlead.providers.anthropic.native_answers import EventSplitter
-from fairlead.providers.responses_api.frames import FrameReader, payload_of
+from fairlead.providers.frames import FrameReader, payload_of
 
 
-@pytest.mark.parametrize("reader", [EventSplitter, FrameReader])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("size", range(1, 9))
-def test_events_are_whole_whatever_the_pieces(reader: Callable[[], Any], end: bytes, size: int) -> None:
+def test_events_are_whole_whatever_the_pieces(end: bytes, size: int) -> None:
     lines = [b"event: a", b"data: 1", b"", b": comment", b"", b"data: 2", b""]
     data = b"".join([line + end for line in lines])
-    made = reader()
+    made = FrameReader()
     found = [event for at in range(0, len(data), size) for event in made.feed(data[at : at + size])]
     if end == b"\r":  # the last one may be the beginning of "\r\n"
         found += made.feed(b"")
@@ -30,7 +25,7 @@ def test_events_are_whole_whatever_the_pieces(reader: Callable[[], Any], end: by
     [
         (b"data: 1\n\n", b"1"), (b"event: a\ndata: 1\n\n", b"1"), (b"data:1\n\n", b"1"), (b": x\n\n", b""),
         (b"data: 1\ndata: 2\n\n", b"1\n2"), (b"event: a\r\ndata: 1\r\n\r\n", b"1"), (b"event: a\ndata: 1\nid: 5\n\n", b"1"),
-        (b"\n\n", b""), (b"data: \n\n", b""),
+        (b"\n\n", b""), (b"data: 1\ndata:2\n\n", b"1\n2"), (b"event: a\ndata: 1\ndata: 2\n\n", b"1\n2"), (b"data: 1", b"1"), (b"data: \n\n", b""),
     ],
 )  # fmt: skip
 def test_the_payload(frame: bytes, payload: bytes) -> None:

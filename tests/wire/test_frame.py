@@ -16,7 +16,8 @@ from fairlead.http.request import KnownHead, Request
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.wire.chat import parse_chat
-from fairlead.wire.chat_request import LONGEST_TEMPLATE, ChatRequest, RequestTemplate
+from fairlead.wire.chat_request import ChatRequest, RequestTemplate
+from fairlead.wire.template import LONGEST_TEMPLATE
 
 _TEXT = st.text(alphabet=st.sampled_from(list('"\\aü\n{}[],:\u2028')), max_size=12)
 _PLAIN = st.fixed_dictionaries({"role": st.sampled_from(["user", "system", "assistant"]), "content": _TEXT})

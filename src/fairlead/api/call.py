@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Coroutine
 from typing import Any
@@ -92,7 +91,7 @@ def note(demand: Demand, identity: RequestIdentity, request: Request, *, digests
         notes = identity.notes.over(notes)
     if digests:
         notes = CallNotes() if notes is None else notes.over(None)
-        notes.received = hashlib.sha256(request.body, usedforsecurity=False).hexdigest()
+        notes.receive(request.body)
     demand.notes = notes
 
 

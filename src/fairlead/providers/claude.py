@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from fairlead.providers.conversation import Conversation, Losses, Part, Text, Turn, Wishes
+from fairlead.providers.conversation import Losses
+from fairlead.providers.conversation_shapes import Conversation, Part, Text, Turn, Wishes
 
 # `max_tokens` must be said: this when neither the caller nor the catalogue does.
 OUTPUT_TOKENS = 4096

@@ -12,100 +12,28 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import InvalidRequest, NotCarried
+from fairlead.providers.conversation_shapes import (
+    Conversation,
+    CountedDetails,
+    Media,
+    Part,
+    ReadCall,
+    ReadMessage,
+    ReadPart,
+    Text,
+    Thought,
+    ToolResult,
+    ToolUse,
+    Turn,
+    Wishes,
+)
 from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_REASONING_DETAILS
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
-from fairlead.wire.chat_shapes import NULL, File, Function, ImageUrl, InputAudio, Tool, VideoUrl
-from fairlead.wire.counting import Item, holds_more
-
-
-class Text(Struct, frozen=True):
-    """`cache`: a cache breakpoint stands behind it, as `cache_control` in the part says."""
-
-    text: str
-    cache: Raw = NULL
-
-
-class Media(Struct, frozen=True):
-    """Something that is no text: its bytes in base64, or the address where it is. `mime`: its type, "" when nothing
-    says it; `name`: of a file."""
-
-    kind: Literal["image", "audio", "file", "video"]
-    mime: str
-    data: str = ""
-    url: str = ""
-    name: str = ""
-    cache: Raw = NULL
-
-
-class ToolUse(Struct, frozen=True):
-    id: str
-    name: str
-    arguments: Raw  # an object
-    signature: str | None = None
-
-
-class ToolResult(Struct, frozen=True):
-    """`media` stands behind the text."""
-
-    id: str
-    name: str
-    text: str
-    cache: Raw = NULL
-    media: tuple[Media, ...] = ()
-
-
-class Thought(Struct, frozen=True):
-    """What the model thought before: words with the vendor's signature, or an encrypted block in `data`."""
-
-    text: str = ""
-    signature: str = ""
-    data: str = ""
-
-
-Part = Text | Media | ToolUse | ToolResult | Thought
-
-
-class Turn(Struct, frozen=True):
-    role: Literal["user", "assistant"]
-    parts: list[Part]
-
-
-class Conversation(Struct, frozen=True):
-    """Turns alternate: messages of one role that follow each other are one turn."""
-
-    system: list[Text]
-    turns: list[Turn]
-
-    @property
-    def tool_names(self) -> list[str]:
-        """The tools that were called before, each once."""
-        return list(dict.fromkeys(p.name for turn in self.turns for p in turn.parts if isinstance(p, ToolUse)))
-
-
-class Wishes(Struct, frozen=True):
-    """The parameters that a dialect carries, decoded. `tools` are those that `tool_choice` allows."""
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    n: int = 1
-    user: str | None = None
-    reasoning_effort: str | None = None
-    tools: tuple[Tool, ...] = ()
-    tool_choice: Literal["none", "auto", "required"] | None = None
-    forced_tool: str | None = None
-    parallel_tool_calls: bool = True
-    json_object: bool = False
-    schema: Raw | None = None
-    schema_name: str = "answer"
+from fairlead.wire.chat_shapes import NULL, Function
+from fairlead.wire.counting import holds_more
 
 
 class Losses:
@@ -118,61 +46,11 @@ class Losses:
         self.clamped: list[str] = []
 
 
-class _Function(Struct):
-    name: str
-    arguments: str = ""
-
-
-class _Google(Struct):
-    thought_signature: str | None = None
-
-
-class _Extra(Struct):
-    google: _Google = msgspec.field(default_factory=_Google)
-
-
-class _Call(Struct):
-    id: str
-    function: _Function
-    extra_content: _Extra = msgspec.field(default_factory=_Extra)
-
-
-class _Detail(Struct):
-    type: str = ""
-    format: str | None = None
-    text: str | None = None
-    signature: str | None = None
-    data: str | None = None
-
-
-class _Message(Struct):
-    role: str
-    content: Raw = NULL
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str | None = None
-    reasoning_details: list[_Detail] | None = None
-
-
-class _Part(Struct):
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: ImageUrl | None = None
-    input_audio: InputAudio | None = None
-    file: File | None = None
-    video_url: VideoUrl | None = None
-    cache_control: Raw = NULL
-
-
-class _Details(Struct, gc=False):
-    reasoning_details: list[Item] | None = None
-
-
 EMPTY = Raw(b"{}")
 ANY_OBJECT = Raw(b'{"type":"object"}')
-_messages = msgspec.json.Decoder(list[_Message])
-_parts = msgspec.json.Decoder(list[_Part])
-_details = msgspec.json.Decoder(list[_Details])
+_messages = msgspec.json.Decoder(list[ReadMessage])
+_parts = msgspec.json.Decoder(list[ReadPart])
+_details = msgspec.json.Decoder(list[CountedDetails])
 _string = msgspec.json.Decoder(str)
 _raw = msgspec.json.Decoder(Raw)
 
@@ -231,7 +109,7 @@ def _content(raw: Raw) -> list[Part]:
     return found
 
 
-def _media(part: _Part) -> Media | None:
+def _media(part: ReadPart) -> Media | None:
     if part.type == "image_url" and part.image_url is not None:
         return _at("image", part.image_url.url, part.cache_control)
     if part.type == "video_url" and part.video_url is not None:
@@ -253,7 +131,7 @@ def _at(kind: Literal["image", "file", "video"], url: str, cache: Raw, name: str
     return Media(kind, "image/jpeg" if mime == "image/jpg" else mime, data, name=name, cache=cache)
 
 
-def _result(message: _Message, names: Mapping[str, str]) -> ToolResult:
+def _result(message: ReadMessage, names: Mapping[str, str]) -> ToolResult:
     parts = _content(message.content)
     texts = [part for part in parts if isinstance(part, Text)]
     media = tuple(part for part in parts if isinstance(part, Media))
@@ -262,7 +140,7 @@ def _result(message: _Message, names: Mapping[str, str]) -> ToolResult:
     return ToolResult(tool_id, names.get(tool_id, tool_id), "".join(part.text for part in texts), cache, media)
 
 
-def _use(call: _Call, at: int) -> ToolUse:
+def _use(call: ReadCall, at: int) -> ToolUse:
     try:
         arguments = _raw.decode(call.function.arguments) if call.function.arguments.strip() else EMPTY
         if memoryview(arguments)[0] != 0x7B:
@@ -275,7 +153,7 @@ def _use(call: _Call, at: int) -> ToolUse:
     return ToolUse(call.id, call.function.name, arguments, call.extra_content.google.thought_signature)
 
 
-def _thoughts(message: _Message, reasoning_format: str) -> list[Part]:
+def _thoughts(message: ReadMessage, reasoning_format: str) -> list[Part]:
     """Only what this vendor has signed or encrypted goes back: it refuses everything else. Reasoning without
     a format counts as its own."""
     return [

@@ -5,24 +5,30 @@ A vendor brings what differs: a translator of requests, and the format of its an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import FairleadError, NotCarried, UpstreamInvalid
+from fairlead.providers.call_shapes import TranslatedCall
 from fairlead.providers.dialect import Binding, Clock
 from fairlead.providers.event_answers import EventAnswer, EventRelay
 from fairlead.wire.answer import AnswerContext, AnswerFormat, AnswerWriter, WriterFactory
-from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.payload import ChatPayload
+from fairlead.wire.plain import PlainTurns, chat_messages, plain_turns
 
 # The parameters that every vendor with a dialect of its own has words for.
 TRANSLATED = frozenset({
     "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop",
     "structured_outputs", "temperature", "tool_choice", "tools", "top_k", "top_p",
 })  # fmt: skip
+
+
+# Stands for a conversation while it is found out what a template becomes.
+_MARKED: Final = PlainTurns([], [("user", Raw(b'"\\u0000conversation"'))])
 
 
 class VendorRequest(Protocol):
@@ -63,38 +69,27 @@ class Translator(Protocol):
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, /) -> FairleadError: ...
 
 
-class Translation(Struct, frozen=True, gc=False):
-    """A `VendorRequest`."""
+class ReadyRequest:
+    """What requests with one template become: `before` and `after` stand around the conversation. `call`: one of them,
+    without a body."""
 
-    body: list[bytes | memoryview]
-    stream: bool
-    dropped: tuple[str, ...] = ()
-    clamped: tuple[str, ...] = ()
-    choices: int = 1
-    prefill: str = ""
-    path: bytes | None = None
-    headers: bytes = b""
+    __slots__ = ("after", "before", "call")
 
-
-class TranslatedCall(Struct, frozen=True, gc=False):
-    """A call in a vendor's words, and what the writer of its answer must know."""
-
-    body: list[bytes | memoryview]
-    stream: bool
-    dropped: tuple[str, ...]
-    clamped: tuple[str, ...]
-    path: bytes | None
-    headers: bytes
-    prefill: str
-    context: AnswerContext
-    bare: bool = False
+    def __init__(self, before: bytes, after: bytes, call: TranslatedCall) -> None:
+        self.before = before
+        self.after = after
+        self.call = call
 
 
 class TranslatedChat:
     """An adapter of the operation chat, for callers of any API. `public_model`: the name that they use; `clock`: for
-    `created`."""
+    `created`.
 
-    __slots__ = ("_answers", "_clock", "_new_writer", "_public", "_translator", "stream_type")
+    `turns` writes what stands in a request of the translator's for a conversation that is nothing but texts: ready JSON
+    members, the one with the conversation first. None: such a request is translated like any other.
+    """
+
+    __slots__ = ("_answers", "_clock", "_new_writer", "_public", "_translator", "_turns", "stream_type")
 
     def __init__(
         self,
@@ -104,8 +99,10 @@ class TranslatedChat:
         new_writer: WriterFactory,
         clock: Clock,
         stream_type: bytes,
+        turns: Callable[[PlainTurns], bytes] | None = None,
     ) -> None:
         self.stream_type = stream_type
+        self._turns = turns
         self._public = public_model
         self._translator = translator
         self._answers = answers
@@ -115,14 +112,56 @@ class TranslatedChat:
     def to_vendor(self, payload: ChatPayload) -> TranslatedCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         request = payload.neutral()
-        if payload.lost and request.strict:
-            raise NotCarried(payload.lost)
+        template = request.template
+        turns = self._turns
+        if (
+            turns is None
+            or template is None
+            or request.prefill is not None
+            or request.given is not template.request.given
+        ):
+            return self._translated(payload, request)
+        ready = template.memos.get(self)
+        if ready is None:
+            ready = self._ready(payload, template, turns)
+            template.remember(self, ready)
+        plain = plain_turns(request.messages) if isinstance(ready, ReadyRequest) else None
+        if plain is None or not isinstance(ready, ReadyRequest):
+            return self._translated(payload, request)
+        same = ready.call
+        return TranslatedCall(
+            [b"".join((ready.before, turns(plain), ready.after))], same.stream, same.dropped,
+            same.clamped, same.path, same.headers, same.prefill,
+            AnswerContext(
+                self._public, int(self._clock()), payload.include_usage, same.context.choices, payload.echo
+            ),
+        )  # fmt: skip
+
+    def _translated(self, payload: ChatPayload, request: ChatRequest) -> TranslatedCall:
+        lost = payload.lost
+        if lost and request.strict:
+            raise NotCarried(lost)
         made = self._translator.to_vendor(request)
         context = AnswerContext(self._public, int(self._clock()), payload.include_usage, made.choices, payload.echo)
-        dropped = (*payload.lost, *payload.named(made.dropped))
+        dropped = (*lost, *payload.named(made.dropped))
         return TranslatedCall(
             made.body, made.stream, dropped, payload.named(made.clamped), made.path, made.headers, made.prefill, context
         )
+
+    def _ready(
+        self, payload: ChatPayload, template: RequestTemplate, turns: Callable[[PlainTurns], bytes]
+    ) -> ReadyRequest | Literal[False]:
+        """What a request with this template becomes around its conversation; False: one is not like the other."""
+        mark = turns(_MARKED)
+        request = template.request.copy()
+        request.messages = chat_messages(b"", _MARKED.turns)
+        request.prefill = None
+        call = self._translated(payload, request)
+        before, found, after = b"".join(call.body).partition(mark)
+        if not found or mark in after:
+            return False
+        call.body.clear()
+        return ReadyRequest(before, after, call)
 
     def relay(self, call: TranslatedCall) -> EventRelay:
         choices = call.context.choices
@@ -142,10 +181,17 @@ class TranslatedChat:
         return self._new_writer(call.context)
 
 
-def translated_chat(binding: Binding, translator: Translator, answers: AnswerFormat) -> TranslatedChat:
+def translated_chat(
+    binding: Binding,
+    translator: Translator,
+    answers: AnswerFormat,
+    turns: Callable[[PlainTurns], bytes] | None = None,
+) -> TranslatedChat:
     assert binding.new_writer is not None
     stream_type = binding.dialect.stream_type
-    return TranslatedChat(binding.public_model, translator, answers, binding.new_writer, binding.clock, stream_type)
+    return TranslatedChat(
+        binding.public_model, translator, answers, binding.new_writer, binding.clock, stream_type, turns
+    )
 
 
 def arguments_of(raw: Raw) -> str:

@@ -17,11 +17,11 @@ from fairlead.wire.bounds import LONGEST_NAME, MOST_MEMBERS, SKELETON_BYTES
 from fairlead.wire.counting import TooMany, decode_members
 from fairlead.wire.duplicates import refuse_duplicates
 
-__all__ = ["checked", "members_of", "with_members"]
+__all__ = ["checked", "members_of", "value_span", "with_members"]
 
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 _KEY: Final = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-_SPACE: Final = re.compile(rb"[ \t\r\n]*")
+_SPACES: Final = (0x20, 0x0A, 0x0D, 0x09)
 
 
 def members_of(body: bytes) -> dict[str, Raw]:
@@ -109,19 +109,52 @@ def with_members(body: bytes, fields: Mapping[str, Raw], changes: Mapping[str, b
     return b"".join(pieces)
 
 
+def value_span(body: bytes, fields: Mapping[str, Raw], name: str) -> tuple[int, int]:
+    """Where the value of a member begins and ends; (-1, -1): not where it should be. `fields`: as `members_of` gave
+    them."""
+    at = body.find(b"{") + 1
+    for one, value in fields.items():
+        _, value_at = _member_at(body, one, at)
+        end = value_at + len(value)
+        if value_at < 0 or not body.startswith(value, value_at):
+            break
+        if one == name:
+            return value_at, end
+        at = _behind_space(body, end) + 1
+    return -1, -1
+
+
 def _spans(body: bytes, fields: Mapping[str, Raw]) -> list[tuple[str, int, int, int]] | None:
     """Of each member: where its name, its value, and what follows it begin. None: they are not where they should be."""
     spans: list[tuple[str, int, int, int]] = []
     at = body.index(b"{") + 1
     for name, value in fields.items():
-        key = _KEY.match(body, at)
-        if key is None or not body.startswith(value, key.end()):
+        begin, value_at = _member_at(body, name, at)
+        if value_at < 0 or not body.startswith(value, value_at):
             return None
-        end = key.end() + len(value)
-        spans.append((name, key.start(1), key.end(), end))
-        behind = _SPACE.match(body, end)
-        at = (end if behind is None else behind.end()) + 1
+        end = value_at + len(value)
+        spans.append((name, begin, value_at, end))
+        at = _behind_space(body, end) + 1
     return spans
+
+
+def _member_at(body: bytes, name: str, at: int) -> tuple[int, int]:
+    """Where the name of the member that begins there stands, and where its value; (-1, -1): there is none."""
+    begin = _behind_space(body, at)
+    key = b'"%b"' % name.encode()
+    if body.startswith(key, begin):
+        colon = _behind_space(body, begin + len(key))
+        if body[colon : colon + 1] == b":":
+            return begin, _behind_space(body, colon + 1)
+    found = _KEY.match(body, at)  # its name has escapes
+    return (-1, -1) if found is None else (found.start(1), found.end())
+
+
+def _behind_space(body: bytes, at: int) -> int:
+    end = len(body)
+    while at < end and body[at] in _SPACES:
+        at += 1
+    return at
 
 
 def _written_again(fields: Mapping[str, Raw], changes: Mapping[str, bytes | None]) -> bytes:

@@ -4,9 +4,9 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Final
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
 from fairlead.wire.answer import (
     NULL,
@@ -24,6 +24,14 @@ from fairlead.wire.answer import (
     ToolArguments,
     ToolCall,
 )
+from fairlead.wire.chat_answer_shapes import (
+    Call,
+    Choice,
+    Completion,
+    Function,
+    Part,
+    Words,
+)
 
 FINISHES: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -35,117 +43,6 @@ FINISHES: Final[dict[str, FinishReason]] = {
 # Of `reasoning_details` without a format.
 UNKNOWN_FORMAT: Final = "unknown"
 _DATA_URL: Final = "data:"
-
-
-# Nobody gives more choices than OpenAI takes for `n`, or more tool calls.
-Index = Annotated[int, Meta(ge=0, le=127)]
-
-
-class _Part(Struct):
-    """A part of Mistral's `content`; `thinking` has parts itself."""
-
-    type: str = ""
-    text: str = ""
-    thinking: list[_Part] | str = ""
-
-
-class _Function(Struct):
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None
-
-
-class _Google(Struct):
-    thought_signature: str | None = None
-
-
-class _Extra(Struct):
-    google: _Google | None = None
-
-
-class _Call(Struct):
-    index: Index | None = None
-    id: str | None = None
-    function: _Function | None = None
-    custom: _Function | None = None
-    extra_content: _Extra | None = None
-
-
-class _Detail(Struct):
-    type: str = ""
-    id: str | None = None
-    format: str | None = None
-    index: int | None = None
-    text: str | None = None
-    signature: str | None = None
-    data: str | None = None
-
-
-class _Url(Struct):
-    url: str = ""
-
-
-class _Image(Struct):
-    image_url: _Url | None = None
-
-
-class _Audio(Struct):
-    id: str | None = None
-    data: str | None = None
-    transcript: str | None = None
-    expires_at: int | None = None
-
-
-class _UrlCitation(Struct):
-    url: str = ""
-    title: str = ""
-    content: str = ""
-    start_index: int | None = None
-    end_index: int | None = None
-
-
-class _Annotation(Struct):
-    url_citation: _UrlCitation | None = None
-
-
-class _Words(Struct):
-    """A `delta`, or a `message`."""
-
-    content: str | list[_Part] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[_Detail] | None = None
-    tool_calls: list[_Call] | None = None
-    annotations: list[_Annotation] | None = None
-    audio: _Audio | None = None
-    images: list[_Image] | None = None
-
-
-class _LogProbs(Struct):
-    content: list[Raw] | None = None
-    refusal: list[Raw] | None = None
-
-
-class _Choice(Struct):
-    index: Index = 0
-    delta: _Words | None = None
-    message: _Words | None = None
-    finish_reason: str | None = None
-    logprobs: _LogProbs | None = None
-
-
-class Completion(Struct):
-    """A chunk, or a whole completion."""
-
-    id: str | None = None
-    created: int = 0
-    model: str | None = None
-    choices: list[_Choice] = []
-    usage: Raw = NULL
-    error: Raw = NULL
-    system_fingerprint: Raw = NULL
-    service_tier: Raw = NULL
 
 
 def start_of(document: Completion) -> Start:
@@ -169,7 +66,7 @@ class ChoiceReader:
         self._pending: dict[int, list[str]] = {}  # calls whose name has not come: id and arguments
         self._thoughts: dict[int, list[str]] = {}
 
-    def take(self, choice: _Choice) -> list[Event]:
+    def take(self, choice: Choice) -> list[Event]:
         words = choice.delta or choice.message
         is_whole = choice.delta is None
         events: list[Event] = []
@@ -192,7 +89,7 @@ class ChoiceReader:
             events.append(Finish(FINISHES.get(reason, "stop"), self._index, reason))
         return events
 
-    def _take_content(self, content: str | list[_Part], events: list[Event]) -> None:
+    def _take_content(self, content: str | list[Part], events: list[Event]) -> None:
         if not isinstance(content, str):
             for part in content:
                 if part.thinking:
@@ -218,7 +115,7 @@ class ChoiceReader:
         self._rest = ""  # it does not repeat it after all
         return text
 
-    def _take_reasoning(self, words: _Words, events: list[Event]) -> None:
+    def _take_reasoning(self, words: Words, events: list[Event]) -> None:
         text = words.reasoning_content or words.reasoning
         if text:
             events.append(Reasoning(text, self._index))
@@ -236,10 +133,10 @@ class ChoiceReader:
                     )
                 )  # fmt: skip
 
-    def _take_call(self, call: _Call, place: int, events: list[Event]) -> None:
+    def _take_call(self, call: Call, place: int, events: list[Event]) -> None:
         """A call begins once its name has come. Some providers give all calls the same index: another id is another
         call."""
-        function = call.function or call.custom or _Function()
+        function = call.function or call.custom or Function()
         arguments = function.arguments or function.input or ""
         known = self._calls.get(place)
         if known is not None and not (call.id and function.name and call.id != known[1]):
@@ -262,7 +159,7 @@ class ChoiceReader:
             )
         )  # fmt: skip
 
-    def _take_rare(self, words: _Words, events: list[Event]) -> None:
+    def _take_rare(self, words: Words, events: list[Event]) -> None:
         for annotation in words.annotations or ():
             cited = annotation.url_citation
             if cited is not None:

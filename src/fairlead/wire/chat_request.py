@@ -11,6 +11,7 @@ from msgspec import Raw
 from fairlead.wire.apis import CHAT_COMPLETIONS
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.preferences import Preferences
+from fairlead.wire.template import BodyTemplate
 from fairlead.wire.traceparent import TraceContext
 
 _NULL: Final[Raw] = NULL
@@ -21,9 +22,6 @@ NOT_IN_PROMPT: Final = frozenset({
 })  # fmt: skip
 CAPS: Final = ("max_tokens", "max_completion_tokens")
 _integer: Final = msgspec.json.Decoder(int)
-MOST_MEMOS: Final = 8
-# A connection keeps one template: thousands of them may be open.
-LONGEST_TEMPLATE: Final = 4_096
 
 
 class ChatRequest:
@@ -191,22 +189,14 @@ def prompt_bytes_in(given: dict[str, Raw]) -> int:
     return found
 
 
-class RequestTemplate:
-    """What stands around the messages of a body. Callers send the same again and again: what was found out about it
-    holds for the next body that has it, byte for byte, whatever its messages are, because where a value may stand in
-    JSON any other value may.
+class RequestTemplate(BodyTemplate):
+    """The template of a chat request. `request`: one that has it, whose messages do not count."""
 
-    `memos` is for translators of requests: what it wants to remember of those with this template.
-    """
-
-    __slots__ = ("after", "before", "memos", "needs", "request")
+    __slots__ = ("request",)
 
     def __init__(self, before: bytes, after: bytes, request: ChatRequest) -> None:
-        self.before = before
-        self.after = after
-        self.request = request  # whose messages do not count
-        self.memos: dict[object, object] = {}
-        self.needs = -1  # what its requests need of a deployment, once somebody has worked it out
+        super().__init__(before, after)
+        self.request = request
 
     def around(self, messages: Raw, prefill: str | None, opening: Raw) -> ChatRequest:
         """The request with these messages, which are texts."""
@@ -218,8 +208,3 @@ class RequestTemplate:
         )  # fmt: skip
         request.session = same.session
         return request
-
-    def remember(self, who: object, what: object) -> None:
-        if len(self.memos) >= MOST_MEMOS:  # most of them are of a catalogue that was replaced
-            self.memos.clear()
-        self.memos[who] = what

@@ -15,9 +15,10 @@ from msgspec import Raw
 
 from fairlead.errors import InvalidRequest
 from fairlead.wire.bounds import MOST_MESSAGES
-from fairlead.wire.chat_request import LONGEST_TEMPLATE, ChatRequest, RequestTemplate
+from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import NULL, PlainMessage
 from fairlead.wire.counting import CountedPlainMessage, TooMany, decode_counted
+from fairlead.wire.template import LONGEST_TEMPLATE
 
 # From here on a body may have any member of the API; a shorter one would not gain by it.
 LEAST_BYTES: Final = 8_192
@@ -55,6 +56,8 @@ class FastParse:
             return None
         same = request.copy()  # what is done to the request itself does not count
         same.messages = same.opening = _NULL
+        if len(body) > LEAST_BYTES:  # which would be kept by its members
+            same.given = {name: Raw(bytes(raw)) for name, raw in same.given.items()}
         return RequestTemplate(body[: self.start], body[self.end :], same)
 
 

@@ -9,7 +9,7 @@ provider (`forward_sessions`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -35,6 +35,7 @@ _PLAIN: Final = " !#$&'()*+,/:;=?@[]-._~|"
 MOST_KNOWN: Final = 1_000
 _known: Final[dict[bytes, CallNotes]] = {}
 _OTHERS: Final = MEMBERS - {"user"}
+_sha256: Final = hashlib.sha256
 _string: Final = msgspec.json.Decoder(str)
 _encode: Final = msgspec.json.encode
 
@@ -44,9 +45,10 @@ class CallNotes:
     in, decompressed, and as it was sent to the provider that answered, "": not taken. `asked`: the model that was asked
     for, where a budget had the call go on with another one. Calls may share one that has no digests."""
 
-    __slots__ = ("asked", "received", "sent", "session", "user")
+    __slots__ = ("_body", "asked", "received", "sent", "session", "user")
 
     def __init__(self, session: str = "", user: str = "") -> None:
+        self._body = b""
         self.session = session
         self.user = user
         self.received = ""
@@ -95,9 +97,19 @@ class CallNotes:
                 text += b"%b: %b\r\n" % (name, quote(value, safe=_PLAIN).encode())
         return text
 
-    def digest(self, body: Iterable[bytes | memoryview]) -> None:
-        """Notes what is sent to a provider."""
-        digest = hashlib.sha256(usedforsecurity=False)
+    def receive(self, body: bytes) -> None:
+        """Takes the digest of what came in."""
+        self._body = body
+        self.received = _sha256(body, usedforsecurity=False).hexdigest()
+
+    def digest(self, body: Sequence[bytes | memoryview]) -> None:
+        """Takes that of what is sent to a provider."""
+        came, self._body = self._body, b""  # which is not needed any more
+        if len(body) == 1:
+            whole = body[0]
+            self.sent = self.received if whole is came else _sha256(whole, usedforsecurity=False).hexdigest()
+            return
+        digest = _sha256(usedforsecurity=False)
         for piece in body:
             digest.update(piece)
         self.sent = digest.hexdigest()

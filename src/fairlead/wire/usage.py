@@ -109,11 +109,11 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
     fresh = prompt - cached - written - image - audio
     plain = completion - reasoning - audio_out
     balanced = total is None or total == prompt + completion
-    classes = (fresh, cached, written, 0, image, audio, plain, reasoning, audio_out, 1)
+    classes: tuple[int, ...] = (fresh, cached, written, 0, image, audio, plain, reasoning, audio_out, 1)
     if fresh >= 0 and plain >= 0:
         usage = Usage(classes, prompt, completion, balanced)
     else:
-        usage = _normal(TokenClasses._make(classes), prompt, completion, balanced)
+        usage = _normal(classes, prompt, completion, balanced)
     usage.priced = (
         given[7] is not _ABSENT or given[8] is not _ABSENT or given[9] is not _ABSENT or given[10] is not _ABSENT
     )
@@ -129,20 +129,26 @@ def usage_from_responses(raw: bytes | Raw) -> Usage | None:
     prompt, completion = given.input_tokens or 0, given.output_tokens or 0
     if not prompt and not completion:
         return None
-    inside, outside = given.input_tokens_details, given.output_tokens_details
-    cached = (inside.cached_tokens or 0) if inside is not None else 0
-    written = (inside.cache_write_tokens or 0) if inside is not None else 0
-    reasoning = (outside.reasoning_tokens or 0) if outside is not None else 0
-    tokens = TokenClasses(
-        input=prompt - cached - written,
-        cached_input=cached,
-        cache_write_5m=written,
-        output=completion - reasoning,
-        reasoning=reasoning,
-        request=1,
-    )
+    cached = written = reasoning = 0
+    if given.input_tokens_details is not None:
+        inside: tuple[Any, ...] = _astuple(given.input_tokens_details)
+        cached, written = inside[0] or 0, inside[1] or 0
+    if given.output_tokens_details is not None:
+        reasoning = given.output_tokens_details.reasoning_tokens or 0
     total = given.total_tokens
-    return _normal(tokens, prompt, completion, total is None or total == prompt + completion)
+    classes: tuple[int, ...] = (
+        prompt - cached - written,
+        cached,
+        written,
+        0,
+        0,
+        0,
+        completion - reasoning,
+        reasoning,
+        0,
+        1,
+    )
+    return _normal(classes, prompt, completion, total is None or total == prompt + completion)
 
 
 def usage_as_responses(usage: Usage) -> bytes:
@@ -179,8 +185,7 @@ def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:
     if not prompt and not output:
         return None
     thought = given.output_tokens_details.thinking_tokens if given.output_tokens_details is not None else 0
-    tokens = TokenClasses(fresh, read, short, long, output=output - thought, reasoning=thought, request=1)
-    return _normal(tokens, prompt, output, balanced)
+    return _normal((fresh, read, short, long, 0, 0, output - thought, thought, 0, 1), prompt, output, balanced)
 
 
 def usage_from_bedrock(raw: bytes | Raw) -> Usage | None:
@@ -196,7 +201,7 @@ def usage_from_bedrock(raw: bytes | Raw) -> Usage | None:
     if not prompt and not output:
         return None
     balanced = given.total_tokens is None or given.total_tokens in (prompt + output, fresh + output)
-    return _normal(TokenClasses(fresh, read, written - long, long, output=output, request=1), prompt, output, balanced)
+    return _normal((fresh, read, written - long, long, 0, 0, output, 0, 0, 1), prompt, output, balanced)
 
 
 def usage_as_openai(usage: Usage) -> bytes:
@@ -274,31 +279,29 @@ def usage_from_gemini(raw: bytes | Raw) -> Usage | None:
     audio = max(0, _of(given.prompt_tokens_details, "AUDIO") - _of(given.cache_tokens_details, "AUDIO"))
     spoken = _of(given.candidates_tokens_details, "AUDIO")
     total = given.total_token_count
-    tokens = TokenClasses(
-        input=prompt - cached - image - audio,
-        cached_input=cached,
-        image=image,
-        audio_input=audio,
-        output=completion - thoughts - spoken,
-        reasoning=thoughts,
-        audio_output=spoken,
-        request=1,
-    )
-    return _normal(tokens, prompt, completion, total is None or total == prompt + completion)
+    classes: tuple[int, ...] = (
+        prompt - cached - image - audio, cached, 0, 0, image, audio, completion - thoughts - spoken, thoughts, spoken,
+        1,
+    )  # fmt: skip
+    return _normal(classes, prompt, completion, total is None or total == prompt + completion)
 
 
 def _of(details: list[Modality] | None, modality: str) -> int:
-    return sum(entry.token_count for entry in details or () if entry.modality == modality)
+    found = 0
+    for entry in details or ():
+        if entry.modality == modality:
+            found += entry.token_count
+    return found
 
 
-def _normal(tokens: TokenClasses, prompt: int, completion: int, balanced: bool) -> Usage:
+def _normal(classes: tuple[int, ...], prompt: int, completion: int, balanced: bool) -> Usage:
     """Parts larger than their whole are cut from the other end, so that the sum stays what was reported."""
-    if min(tokens) < 0:
+    if min(classes) < 0:
         balanced = False
-        inside = _fitted(tokens[:PROMPT_CLASSES], prompt)
-        outside = _fitted(tokens[PROMPT_CLASSES:-1], completion)
-        tokens = TokenClasses._make((*inside, *outside, tokens.request))
-    return Usage(tokens, prompt, completion, balanced)
+        inside = _fitted(classes[:PROMPT_CLASSES], prompt)
+        outside = _fitted(classes[PROMPT_CLASSES:-1], completion)
+        classes = (*inside, *outside, classes[-1])
+    return Usage(classes, prompt, completion, balanced)
 
 
 def _fitted(parts: tuple[int, ...], total: int) -> list[int]:

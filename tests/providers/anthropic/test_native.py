@@ -248,7 +248,7 @@ def test_a_whole_answer_is_passed_on_but_for_the_model_and_the_cost() -> None:
     assert answer.usage is not None
     empty = b'{"type": "message", "model": "up-1", "content": [], "stop_reason": "end_turn"}'
     assert native_answer(empty, b'"public"').end(COST) == (
-        b'{"type":"message","model":"public","content":[],"stop_reason":"end_turn","usage":{"cost":0.5,"cost_usd":"0.5"}}'
+        b'{"type": "message", "model": "public", "content": [], "stop_reason": "end_turn","usage":{"cost":0.5,"cost_usd":"0.5"}}'
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fairlead.errors import NotCarried
+from fairlead.providers.call_shapes import Translation
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.responses_api.translator import ResponsesTranslator
-from fairlead.providers.translated import Translation
 from fairlead.wire.chat import parse_chat
 
 HELLO = [{"role": "user", "content": "Hello"}]

@@ -10,14 +10,29 @@ from fairlead.errors import InvalidRequest, NotFound
 from fairlead.http.decoding import decode_body
 from fairlead.http.request import Request
 from fairlead.wire.gemini.request import COUNT, GENERATE, STREAM, GeminiRequest, parse_gemini
+from fairlead.wire.native import NativeRequest, NativeTemplate
 
 ACTIONS: Final = frozenset({GENERATE, STREAM, COUNT})
 LONGEST_NAME: Final = 256
 _BEFORE: Final = "/models/"
 
 
-def read_gemini(request: Request) -> GeminiRequest:
-    """Raises CallerError."""
+def read_gemini(request: Request) -> NativeRequest:
+    """What stands around the contents may be known from the request before. Raises CallerError."""
+    known = request.known
+    if known is not None:
+        template = known.template
+        if isinstance(template, NativeTemplate):
+            again = template.again(request.body)
+            if again is not None:
+                return again
+    made = _read(request)
+    if known is not None and made.members.get("contents") is made.fields.get("contents"):  # not that of a count
+        known.template = NativeTemplate.of(made, "contents")
+    return made
+
+
+def _read(request: Request) -> GeminiRequest:
     _, _, named = request.path.partition(_BEFORE)
     model, _, action = named.rpartition(":")
     if action not in ACTIONS:

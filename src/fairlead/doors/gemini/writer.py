@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
+from fairlead.doors.gemini.shapes import Logprob
 from fairlead.errors import FairleadError
 from fairlead.wire.answer import (
     AnswerContext,
@@ -262,20 +263,11 @@ def _media(event: Media) -> dict[str, Any] | None:
     return {"text": event.transcript} if event.transcript else None
 
 
-class _Token(msgspec.Struct):
-    token: str = ""
-    logprob: float = 0.0
-
-
-class _Logprob(_Token):
-    top_logprobs: list[_Token] = []
-
-
 def _logprobs(raws: Sequence[Raw]) -> dict[str, Any]:
     """OpenAI's log probabilities as Gemini writes them."""
     chosen, top = [], []
     for raw in raws:
-        one = msgspec.json.decode(raw, type=_Logprob, strict=False)
+        one = msgspec.json.decode(raw, type=Logprob, strict=False)
         chosen.append({"token": one.token, "logProbability": one.logprob})
         top.append({"candidates": [{"token": t.token, "logProbability": t.logprob} for t in one.top_logprobs]})
     return {"chosenCandidates": chosen, "topCandidates": top}

@@ -80,14 +80,14 @@ class ChatWriter:
         return error_event(error)
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
-        choices: dict[int, _Choice] = {}
+        choices: dict[int, _WrittenChoice] = {}
         for event in events:
             if isinstance(event, Start):
                 self._start = event
                 continue
             choice = choices.get(event.choice)
             if choice is None:
-                choice = choices[event.choice] = _Choice()
+                choice = choices[event.choice] = _WrittenChoice()
             choice.take(event)
         answer = self._frame("chat.completion", [one.written(index) for index, one in sorted(choices.items())])
         if usage is not None:
@@ -133,7 +133,7 @@ class ChatWriter:
         }
 
 
-class _Choice:
+class _WrittenChoice:
     """One choice of a whole answer. Its texts are one, as OpenAI has no parts."""
 
     __slots__ = (

@@ -12,7 +12,8 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import Raw
 
-from fairlead.doors.responses.tools import ToolName, input_of
+from fairlead.doors.responses.shapes import ToolName
+from fairlead.doors.responses.tools import input_of
 from fairlead.wire.answer import Citation, Logprobs, ToolCall
 
 _encode: Final = msgspec.json.encode

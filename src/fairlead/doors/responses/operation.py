@@ -3,10 +3,12 @@ be, because providers of the same API get the request as it came."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
+from fairlead.doors.responses.parse import IN_PROMPT
 from fairlead.doors.responses.request import ResponsesRequest
-from fairlead.doors.responses.shapes import PARAMETERS, TRUE, ZERO
+from fairlead.doors.responses.shapes import TRUE, ZERO
 from fairlead.doors.responses.to_chat import SAME
 from fairlead.errors import CallerError
 from fairlead.operations.chat.operation import CHAT
@@ -24,12 +26,10 @@ from fairlead.routing.needs import (
 from fairlead.routing.prompt import TEMPLATE_TOKENS, DeferredPrompt, Prompt
 from fairlead.tokens import Counted, count_text
 from fairlead.wire.chat_request import ChatRequest
-from fairlead.wire.notes import notes_in_members
 
 # As of chat: the text of a longer prompt is not kept while its answer is streamed.
 KEPT_PROMPT_BYTES: Final = 16_384
-# What comes into a prompt beside the input.
-_IN_PROMPT: Final = ("instructions", "tools", "text", "prompt")
+_MOST_IMAGE_TOKENS: Final = max(MOST_IMAGE_TOKENS_OF.values())
 
 
 class ResponsesChat:
@@ -43,12 +43,27 @@ class ResponsesChat:
         if payload.rewritten is not None:
             return CHAT.demand(payload.rewritten).carried_by(self, payload)
         text = _input_bytes(payload)
-        formatted = _format_of(payload)
-        return Demand(
-            self, payload, payload.model, needs_of(payload, formatted), payload.found.media, text,
-            text + _other_bytes(payload), payload.cap, 1, payload.stream, payload.strict, payload.emulate,
-            formatted in ("json_object", "json_schema"), payload.fallbacks, payload.preferences,
-        ).noted(notes_in_members(payload.noted))  # fmt: skip
+        template, found, formatted = payload.template, payload.found, payload.formatted
+        if template is None:
+            needs = needs_of(payload, formatted)
+        else:
+            needs = template.needs
+            if needs < 0:
+                needs = template.needs = needs_of(payload, formatted)
+        media: int = found.media
+        if media:
+            for bit, need in MEDIA_NEEDS.items():
+                if media & bit:
+                    needs |= need
+        if found.tools:
+            needs |= TOOLS
+        demand = Demand(
+            self, payload, payload.model, needs, media, text, text + payload.other_bytes, payload.cap, 1,
+            payload.stream, payload.strict, payload.emulate, formatted == "json_object" or formatted == "json_schema",
+            payload.fallbacks, payload.preferences,
+        )  # fmt: skip
+        demand.notes = payload.notes
+        return demand
 
     def affinity(self, payload: ResponsesRequest) -> int:
         return payload.found.affinity
@@ -64,18 +79,19 @@ class ResponsesChat:
         except CallerError:
             text = bytes(payload.input)
             if whole:
-                text += b"".join([payload.given[name] for name in _IN_PROMPT if name in payload.given])
+                text += b"".join([payload.given[name] for name in IN_PROMPT if name in payload.given])
             return Counted(count_text(family, text.decode("utf-8", "replace")).tokens, "estimated")
 
     def kept(self, payload: ResponsesRequest) -> Prompt:
         if payload.rewritten is not None:
             return CHAT.kept(payload.rewritten)
-        length = _input_bytes(payload) + _other_bytes(payload)
-        most = length + TEMPLATE_TOKENS + self.media_tokens(payload, max(MOST_IMAGE_TOKENS_OF.values()))
+        length = _input_bytes(payload) + payload.other_bytes
+        most = length + TEMPLATE_TOKENS
+        if payload.found.media:
+            most += self.media_tokens(payload, _MOST_IMAGE_TOKENS)
         if length > KEPT_PROMPT_BYTES or payload.found.media:
             return Prompt(length, most, payload.cap, 1)
-        request = payload.snapshot()
-        return DeferredPrompt(length, most, request.cap, lambda: CHAT.kept(request.neutral()))
+        return DeferredPrompt(length, most, payload.cap, partial(_prompt_of, payload.snapshot()))
 
     def is_empty(self, text: str) -> bool:
         return CHAT.is_empty(text)
@@ -84,36 +100,26 @@ class ResponsesChat:
         return CHAT.probe(model)
 
 
+def _prompt_of(request: ResponsesRequest) -> Prompt:
+    return CHAT.kept(request.neutral())
+
+
 def _input_bytes(payload: ResponsesRequest) -> int:
-    return len(payload.input) + sum(map(len, payload.history))
-
-
-def _other_bytes(payload: ResponsesRequest) -> int:
-    return sum(len(payload.given[name]) for name in _IN_PROMPT if name in payload.given)
-
-
-def _format_of(payload: ResponsesRequest) -> str:
-    raw = payload.given.get("text")
-    if raw is None:
-        return "text"
-    shape = PARAMETERS["text"].decoder.decode(raw).format
-    return "text" if shape is None else shape.type
+    found = len(payload.input)
+    for item in payload.history:
+        found += len(item)
+    return found
 
 
 def needs_of(payload: ResponsesRequest, formatted: str) -> int:
-    """Capabilities and parameters that a request asks for, as chat's."""
+    """Capabilities and parameters that a request asks for beside its input, as chat's."""
     needs = 0
-    for bit, need in MEDIA_NEEDS.items():
-        if payload.found.media & bit:
-            needs |= need
     given = payload.given
     for name in given:
         if name in SAME:
             needs |= PARAMETER_BITS[name]
     if payload.cap:
         needs |= PARAMETER_BITS["max_completion_tokens"]
-    if payload.found.tools:
-        needs |= TOOLS
     if "tools" in given:
         needs |= TOOLS | PARAMETER_BITS["tools"]
         if given.get("parallel_tool_calls") == TRUE:

@@ -3,14 +3,13 @@ providers of the same API get it as it came."""
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
 from fairlead.doors.responses.reasoning_state import MARK
-from fairlead.doors.responses.request import Found, ResponsesRequest
+from fairlead.doors.responses.request import ResponsesRequest, ResponsesTemplate
 from fairlead.doors.responses.shapes import (
     ANY_LENGTH,
     FAIRLEAD,
@@ -23,6 +22,7 @@ from fairlead.doors.responses.shapes import (
     PROVIDER,
     TRUE,
     AnyItem,
+    Found,
     Item,
     Part,
     Rule,
@@ -37,16 +37,21 @@ from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_ITEMS, MOST_NAMED, MOST
 from fairlead.wire.chat_shapes import NULL, Options
 from fairlead.wire.counting import holds_more
 from fairlead.wire.duplicates import refuse_duplicates_inside
+from fairlead.wire.notes import MEMBERS, notes_in_members
 
 # Headers of callers that go on to providers of the same API: a body may not hold without them. Whatever else clients
 # send is about them, and stays here.
 FORWARDED: Final = (b"openai-beta", b"x-openai-internal-codex-responses-lite")
 LONGEST_FORWARDED: Final = 1_024
 _NO_OPTIONS: Final = Options()
+_NULL: Final[Raw] = NULL
+_astuple: Final = msgspec.structs.astuple
 _any_items: Final = msgspec.json.Decoder(list[AnyItem])
 _parts: Final = msgspec.json.Decoder(list[Part])
 _string: Final = msgspec.json.Decoder(str)
 _INPUT: Final = "a string, or a list of items"
+# What comes into a prompt beside the input.
+IN_PROMPT: Final = ("instructions", "tools", "text", "prompt")
 # What names something that a provider keeps, under a credential that all callers here share.
 _KEPT_ELSEWHERE: Final = {
     "conversation": "conversation is not supported: send the whole conversation in input.",
@@ -54,7 +59,39 @@ _KEPT_ELSEWHERE: Final = {
 
 
 def read_responses(request: Request, *, is_stored: bool = False) -> ResponsesRequest:
-    """`is_stored`: responses are stored here, so that a request may refer to an earlier one. Raises InvalidRequest."""
+    """`is_stored`: responses are stored here, so that a request may refer to an earlier one. What stands around the
+    input may be known from the request before. Raises InvalidRequest."""
+    known = request.known
+    if known is not None:
+        template = known.template
+        if isinstance(template, ResponsesTemplate):
+            again = _again(template, request.body)
+            if again is not None:
+                return again
+    made = _read(request, is_stored=is_stored)
+    if known is not None:
+        known.template = ResponsesTemplate.of(made)
+    return made
+
+
+def _again(template: ResponsesTemplate, body: bytes) -> ResponsesRequest | None:
+    """What a body asks for that has this template; None for any other, and for one that is refused, which shows when it
+    is read as a whole."""
+    value = template.value_in(body)
+    if value is None or (value[0] != 0x5B and value[0] != 0x22):  # a list or a text, without white space before it
+        return None
+    same, raw = template.request, Raw(value)
+    try:
+        if not value.isascii():
+            value.decode()
+        request = same.within(body, raw, _look_through(raw, same.given.get("prompt_cache_key")))
+    except (UnicodeDecodeError, InvalidRequest):
+        return None
+    request.template = template
+    return request
+
+
+def _read(request: Request, *, is_stored: bool) -> ResponsesRequest:
     decode_body(request)
     body = request.body
     fields = members_of(body)
@@ -65,12 +102,19 @@ def read_responses(request: Request, *, is_stored: bool = False) -> ResponsesReq
     if options.strict:
         _refuse_unknown(unknown, body)
     cap = msgspec.json.decode(given["max_output_tokens"]) if "max_output_tokens" in given else 0
-    return ResponsesRequest(
-        body, fields, given, model=model, response_id=f"resp_{secrets.token_hex(24)}", unknown=unknown,
-        stream=given.get("stream") == TRUE, cap=cap, options=options,
+    made = ResponsesRequest(
+        body, fields, given, model=model, unknown=unknown, stream=given.get("stream") == TRUE, cap=cap, options=options,
         preferences=_ours(fields, "provider", PROVIDER), fallbacks=fallbacks, found=look_through(fields, given),
         forwarded=_forwarded(request),
     )  # fmt: skip
+    if "text" in given:
+        shape = PARAMETERS["text"].decoder.decode(given["text"]).format
+        made.formatted = "text" if shape is None else shape.type
+    for name in IN_PROMPT:
+        if name in given:
+            made.other_bytes += len(given[name])
+    made.notes = notes_in_members({name: fields[name] for name in MEMBERS if name in fields})
+    return made
 
 
 def _ours(fields: dict[str, Raw], name: str, rule: Rule) -> Any:
@@ -167,7 +211,10 @@ def look_through(fields: dict[str, Raw], given: dict[str, Raw]) -> Found:
         if "prompt" in given:  # a provider's own
             return Found()
         raise InvalidRequest("input is missing.", param="input")
-    key = given.get("prompt_cache_key")
+    return _look_through(raw, given.get("prompt_cache_key"))
+
+
+def _look_through(raw: Raw, key: Raw | None) -> Found:
     first = memoryview(raw)[0]
     if first == 0x22:
         checked("input", _string, raw, _INPUT, ANY_LENGTH)
@@ -176,7 +223,7 @@ def look_through(fields: dict[str, Raw], given: dict[str, Raw]) -> Found:
         raise InvalidRequest(f"input must be {_INPUT}.", param="input")
     seen = _Seen()
     for at, item in enumerate(_items(raw)):
-        seen.take(item, f"input[{at}]")
+        seen.take(item, at)
     return Found(
         seen.media,
         seen.images,
@@ -208,27 +255,35 @@ class _Seen:
         self.files = self.images = self.media = self.parts = 0
         self.is_marked = False
         self.tools: list[Tool] = []
-        self.opening = NULL
+        self.opening = _NULL
 
-    def take(self, item: Item, where: str) -> None:
-        if item.type == "item_reference" or (item.type == "message" and not item.role and item.content == NULL):
+    def take(self, item: Item, at: int) -> None:
+        members: tuple[Any, ...] = _astuple(item)  # one call instead of one for each attribute
+        kind: str = members[0]
+        role: str = members[1]
+        content: Raw = members[2]
+        output: Raw = members[9]
+        encrypted: str | None = members[11]
+        if kind == "item_reference" or (kind == "message" and not role and content == _NULL):
+            where = f"input[{at}]"
             raise InvalidRequest(
                 f"{where} refers to an item that is not in the input: send the item itself (clients do that with "
                 "store: false).",
                 param=where,
             )
-        if item.encrypted_content is not None and item.encrypted_content.startswith(MARK):
+        if encrypted is not None and encrypted.startswith(MARK):
             self.is_marked = True
-        if item.type == "additional_tools" and item.tools != NULL:
+        if kind == "additional_tools" and item.tools != _NULL:
             self.tools += checked(
-                f"{where}.tools", PARAMETERS["tools"].decoder, item.tools, "a list of tools", ANY_LENGTH
+                f"input[{at}].tools", PARAMETERS["tools"].decoder, item.tools, "a list of tools", ANY_LENGTH
             )
             _check_tools(self.tools)
-        if self.opening is NULL and item.role == "user":
-            self.opening = item.content
-        for raw in (item.content, item.output):
-            if raw != NULL and memoryview(raw)[0] == 0x5B:
-                self._take_parts(raw, item.role, where)
+        if self.opening is _NULL and role == "user":
+            self.opening = content
+        if content is not _NULL and memoryview(content)[0] == 0x5B:
+            self._take_parts(content, role, f"input[{at}]")
+        if output is not _NULL and memoryview(output)[0] == 0x5B:
+            self._take_parts(output, role, f"input[{at}]")
 
     def _take_parts(self, raw: Raw, role: str, where: str) -> None:
         if len(raw) > LONGEST_PARAMETER and holds_more(_any_items, raw, MOST_PARTS - self.parts):

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.doors.responses.reasoning_state import MARK
-from fairlead.doors.responses.shapes import AUTO, FALSE, OURS, PARAMETERS, TRUE, Tool
-from fairlead.doors.responses.to_chat import NAMES, ChatBody, to_chat
-from fairlead.doors.responses.tools import ToolName, may_be_left_out
+from fairlead.doors.responses.shapes import (
+    AUTO,
+    FALSE,
+    OURS,
+    PARAMETERS,
+    TRUE,
+    ChatBody,
+    Echo,
+    Encrypted,
+    Found,
+    Keep,
+    Tool,
+    Typed,
+)
+from fairlead.doors.responses.to_chat import NAMES, to_chat
+from fairlead.doors.responses.tools import may_be_left_out
 from fairlead.errors import InvalidRequest
 from fairlead.wire.apis import RESPONSES
-from fairlead.wire.body import with_members
+from fairlead.wire.body import value_span, with_members
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import NULL, Options
-from fairlead.wire.notes import MEMBERS
+from fairlead.wire.native import copied
+from fairlead.wire.notes import CallNotes
+from fairlead.wire.plain import ReadyChat, plain_items, ready_chat
 from fairlead.wire.preferences import Preferences
+from fairlead.wire.template import LONGEST_TEMPLATE, BodyTemplate
 from fairlead.wire.traceparent import TraceContext
 
 CAP: Final = "max_output_tokens"
+_NO_OPTIONS: Final = Options()
 _encode: Final = msgspec.json.encode
 # What a response repeats of its request, with what stands there when the request says nothing.
 _REPEATED: Final[Mapping[str, bytes]] = {
@@ -33,33 +51,6 @@ _REPEATED: Final[Mapping[str, bytes]] = {
     "top_logprobs": b"0", "top_p": b"1.0", "truncation": b'"disabled"', "presence_penalty": b"0.0",
     "frequency_penalty": b"0.0", "user": b"null",
 }  # fmt: skip
-
-# Takes a complete response, to be stored.
-Keep = Callable[[bytes], None]
-
-
-class Echo(Struct, frozen=True):
-    """What an answer needs of its request. `id`: of the response, where its provider has none of this API's shape;
-    `members`: what it repeats, as ready JSON members; `tools`: by the name that they have in chat; `is_encrypted`: the
-    caller wants the reasoning that a model must get back. `keep`: None: nothing is stored."""
-
-    id: str
-    members: bytes
-    tools: Mapping[str, ToolName]
-    is_encrypted: bool = False
-    keep: Keep | None = None
-
-
-class Found(Struct, frozen=True):
-    """What `input` has that planning must know: bits of `wire/media.py`, and how many. `affinity`: a number for the
-    conversation; `is_marked`: a reasoning item holds another provider's; `tools`: those that an item brings."""
-
-    media: int = 0
-    images: int = 0
-    files: int = 0
-    affinity: int = 1
-    is_marked: bool = False
-    tools: tuple[Tool, ...] = ()
 
 
 class ResponsesRequest:
@@ -72,8 +63,9 @@ class ResponsesRequest:
     """
 
     __slots__ = (
-        "_chat", "_neutral", "body", "cap", "emulate", "fallbacks", "fields", "forwarded", "found", "given", "history",
-        "keep", "model", "preferences", "reports", "response_id", "rewritten", "stream", "strict", "trace", "unknown",
+        "_chat", "_neutral", "_response_id", "body", "cap", "emulate", "fallbacks", "fields", "formatted", "forwarded",
+        "found", "given", "history", "keep", "model", "notes", "other_bytes", "preferences", "reports", "rewritten",
+        "stream", "strict", "template", "trace", "unknown",
     )  # fmt: skip
 
     def __init__(
@@ -83,7 +75,6 @@ class ResponsesRequest:
         given: dict[str, Raw],
         *,
         model: str,
-        response_id: str,
         unknown: tuple[str, ...] = (),
         stream: bool = False,
         cap: int = 0,
@@ -97,7 +88,7 @@ class ResponsesRequest:
         self.fields = fields
         self.given = given
         self.model = model
-        self.response_id = response_id
+        self._response_id = ""
         self.unknown = unknown
         self.stream = stream
         self.cap = cap
@@ -108,6 +99,11 @@ class ResponsesRequest:
         self.fallbacks = fallbacks
         self.found = found
         self.forwarded = forwarded
+        # Of what is given: what the answer is to be, and the bytes that come into the prompt beside the input.
+        self.formatted = "text"
+        self.other_bytes = 0
+        self.notes: CallNotes | None = None
+        self.template: ResponsesTemplate | None = None
         self.history: list[Raw] = []
         self.keep: Keep | None = None
         self.trace: TraceContext | None = None
@@ -137,9 +133,11 @@ class ResponsesRequest:
         return bytes(self.given.get("previous_response_id", b""))
 
     @property
-    def noted(self) -> dict[str, Raw]:
-        """Members that may name a session or a user."""
-        return {name: self.fields[name] for name in MEMBERS if name in self.fields}
+    def response_id(self) -> str:
+        """Of the response, where its provider has none of this API's shape."""
+        if not self._response_id:
+            self._response_id = f"resp_{secrets.token_hex(24)}"
+        return self._response_id
 
     @property
     def input(self) -> Raw:
@@ -152,24 +150,46 @@ class ResponsesRequest:
 
     @property
     def echo(self) -> Echo:
-        given = self.given
         stored = b"true" if self.keep is not None else b"false"
         members = b',"background":%b,"store":%b' % (TRUE if self.background else FALSE, stored)
-        for name, usual in _REPEATED.items():
-            members += b',"%b":%b' % (name.encode(), _repeated(name, given.get(name)) or usual)
-        include = bytes(given.get("include", NULL))
+        include = bytes(self.given.get("include", NULL))
         return Echo(
-            self.response_id, members, {} if self._chat is None else self._chat.names,
+            self.response_id, members + self._repeated(), {} if self._chat is None else self._chat.names,
             b"reasoning.encrypted_content" in include, self.keep,
         )  # fmt: skip
+
+    def _repeated(self) -> bytes:
+        """What the answer repeats of the request, as ready JSON members."""
+        template = self.template
+        if template is not None and template.repeated:
+            return template.repeated
+        members = b"".join([
+            b',"%b":%b' % (name.encode(), _repeated(name, self.given.get(name)) or usual)
+            for name, usual in _REPEATED.items()
+        ])  # fmt: skip
+        if template is not None:
+            template.repeated = members
+        return members
 
     def neutral(self) -> ChatRequest:
         """Raises CallerError for what cannot be said in chat, in strict mode also for what would be left out."""
         if self.rewritten is not None:
             return self.rewritten
         if self._neutral is None:
-            self._neutral = self._translated()
+            self._neutral = made = self._plainly() or self._translated()
+            made.trace = self.trace
         return self._neutral
+
+    def _plainly(self) -> ChatRequest | None:
+        """By what is known of the template, where the input is nothing but texts."""
+        template = self.template
+        if template is None or template.chat is None or self.history:
+            return None
+        turns = plain_items(self.input)
+        made = None if turns is None else template.chat.around(turns)
+        if made is not None:
+            self._chat = template.chat.kept
+        return made
 
     def _translated(self) -> ChatRequest:
         chat = self._chat = to_chat(self.model, self.given, self._whole_input(), self.unknown)
@@ -182,7 +202,16 @@ class ResponsesRequest:
             raise
         request.emulate = self.emulate
         request.reports = self.reports
-        request.trace = self.trace
+        template = self.template
+        if template is not None and template.chat is None and not self.history:
+            if request.template is not None:  # what others are made of that have it
+                request.template.request.emulate = self.emulate
+                request.template.request.reports = self.reports
+            first = chat.members["messages"][0]
+            template.chat = ready_chat(
+                request, first if first["role"] == "system" else None, chat.left_out,
+                ChatBody({}, chat.names, chat.left_out),
+            )  # fmt: skip
         return request
 
     @property
@@ -203,10 +232,10 @@ class ResponsesRequest:
         changed = self._copy()
         changed.cap = tokens
         changed.given = {**self.given, CAP: Raw(b"%d" % tokens)}
-        for name in ("rewritten", "_neutral"):
-            neutral: ChatRequest | None = getattr(self, name)
-            if neutral is not None:
-                setattr(changed, name, neutral.with_cap(tokens))
+        if self.rewritten is not None:
+            changed.rewritten = self.rewritten.with_cap(tokens)
+        if self._neutral is not None:
+            changed._neutral = self._neutral.with_cap(tokens)  # noqa: SLF001
         return changed
 
     def with_history(self, history: list[Raw], keep: Keep | None) -> ResponsesRequest:
@@ -218,13 +247,51 @@ class ResponsesRequest:
 
     def snapshot(self) -> ResponsesRequest:
         """The same, which stays when this one is released."""
-        return self._copy(without=("_chat", "_neutral"))
-
-    def _copy(self, without: tuple[str, ...] = ()) -> ResponsesRequest:
-        same = ResponsesRequest.__new__(ResponsesRequest)
-        for name in self.__slots__:
-            setattr(same, name, None if name in without else getattr(self, name))
+        same = self.copied(self.body, self.fields, self.given, self.found)
+        same.rewritten = self.rewritten
+        same.history = self.history
         return same
+
+    def _copy(self) -> ResponsesRequest:
+        """Another one, to be changed: it has no template."""
+        same = self.copied(self.body, self.fields, self.given, self.found)
+        same._response_id, same._chat, same._neutral = self.response_id, self._chat, self._neutral  # noqa: SLF001
+        same.rewritten = self.rewritten
+        same.history = self.history
+        same.keep = self.keep
+        same.trace = self.trace
+        return same
+
+    def copied(self, body: bytes, fields: dict[str, Raw], given: dict[str, Raw], found: Found) -> ResponsesRequest:
+        """The same request in another body, untouched as yet."""
+        same = ResponsesRequest(
+            body, fields, given, model=self.model, unknown=self.unknown, stream=self.stream, cap=self.cap,
+            options=_NO_OPTIONS, preferences=self.preferences, fallbacks=self.fallbacks, found=found,
+            forwarded=self.forwarded,
+        )  # fmt: skip
+        same.strict = self.strict
+        same.reports = self.reports
+        same.emulate = self.emulate
+        same.formatted = self.formatted
+        same.other_bytes = self.other_bytes
+        same.notes = self.notes
+        return same
+
+    def within(self, body: bytes, input_: Raw, found: Found) -> ResponsesRequest:
+        """A copy for a body that has another input."""
+        return self.copied(body, {**self.fields, "input": input_}, self.given, found)
+
+    @property
+    def conversation(self) -> Raw:
+        return self.input
+
+    @property
+    def is_as_it_came(self) -> bool:
+        """What is sent to a provider of the same API depends on nothing but what stands around the input, and that."""
+        return (
+            self.template is not None and self.rewritten is None and not self.history and not self.found.is_marked
+            and not self.found.tools
+        )  # fmt: skip
 
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]:
         """What of `refused`, tools and members that a provider bills beside its price, is wanted: what the caller
@@ -249,7 +316,7 @@ class ResponsesRequest:
         changes: dict[str, bytes | None] = {name: None for name in OURS if name in self.fields}
         changes["model"] = upstream_model
         if self.given.get(CAP, NULL) != self.fields.get(CAP, NULL):
-            changes[CAP] = self.given[CAP]
+            changes[CAP] = bytes(self.given[CAP])
         if "previous_response_id" in self.fields:
             changes["previous_response_id"] = None
         if self.background:  # that is between the caller and this server
@@ -274,11 +341,35 @@ class ResponsesRequest:
         if self.rewritten is not None:
             self.rewritten.release()
         self._chat = None
+        self.template = None
 
     def _whole_input(self) -> Raw:
         """With the history before it."""
         own = self.fields.get("input", NULL)
         return Raw(_encode([*self.history, *items_of(own)])) if self.history else own
+
+
+class ResponsesTemplate(BodyTemplate):
+    """`request`: one that has this template, without a body, whose input does not count."""
+
+    __slots__ = ("chat", "repeated", "request")
+
+    def __init__(self, before: bytes, after: bytes, request: ResponsesRequest) -> None:
+        super().__init__(before, after)
+        self.request = request
+        self.chat: ReadyChat | None = None  # what its plain ones become in OpenAI's shape, once that is known
+        self.repeated = b""  # what their answers repeat of them, once that was written
+
+    @staticmethod
+    def of(request: ResponsesRequest) -> ResponsesTemplate | None:
+        """None: the body is not one that others would be like."""
+        body, fields = request.body, request.fields
+        start, end = value_span(body, fields, "input")
+        if start < 0 or start + len(body) - end > LONGEST_TEMPLATE or request.strict:
+            return None
+        kept = copied(fields, "input")
+        given = {name: kept[name] for name in request.given}
+        return ResponsesTemplate(body[:start], body[end:], request.copied(b"", kept, given, Found()))
 
 
 def items_of(given: Raw) -> list[Raw]:
@@ -290,19 +381,10 @@ def items_of(given: Raw) -> list[Raw]:
     return msgspec.json.decode(given, type=list[Raw])
 
 
-class _Typed(Struct):
-    type: str = ""
-
-
-class _Encrypted(Struct):
-    type: str = ""
-    encrypted_content: str | None = None
-
-
 _EMPTY: Final = Raw(b"[]")
 _USUAL_TIERS: Final = (AUTO, Raw(b'"default"'))
-_tool: Final = msgspec.json.Decoder(_Typed)
-_encrypted: Final = msgspec.json.Decoder(_Encrypted)
+_tool: Final = msgspec.json.Decoder(Typed)
+_encrypted: Final = msgspec.json.Decoder(Encrypted)
 
 
 def _tools_in(given: Mapping[str, Raw]) -> list[Tool]:

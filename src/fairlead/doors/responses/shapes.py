@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -179,3 +180,57 @@ ITEMS: Final = _rule(
 )
 # Members for the gateway itself, never forwarded.
 OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})
+
+
+# Takes a complete response, to be stored.
+Keep = Callable[[bytes], None]
+
+
+class ToolName(Struct, frozen=True, gc=False):
+    """What a tool is called in this API. `kind`: what its calls are, "function" or "custom"."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+class ChatBody(Struct, frozen=True):
+    """`members`: of a chat completion. `names`: of tools, by their name there. `left_out`: what it does not say, as
+    `truncation` or `tools.web_search`."""
+
+    members: dict[str, Any]
+    names: dict[str, ToolName]
+    left_out: tuple[str, ...]
+
+
+class Echo(Struct, frozen=True):
+    """What an answer needs of its request. `id`: of the response, where its provider has none of this API's shape;
+    `members`: what it repeats, as ready JSON members; `tools`: by the name that they have in chat; `is_encrypted`: the
+    caller wants the reasoning that a model must get back. `keep`: None: nothing is stored."""
+
+    id: str
+    members: bytes
+    tools: Mapping[str, ToolName]
+    is_encrypted: bool = False
+    keep: Keep | None = None
+
+
+class Found(Struct, frozen=True):
+    """What `input` has that planning must know: bits of `wire/media.py`, and how many. `affinity`: a number for the
+    conversation; `is_marked`: a reasoning item holds another provider's; `tools`: those that an item brings."""
+
+    media: int = 0
+    images: int = 0
+    files: int = 0
+    affinity: int = 1
+    is_marked: bool = False
+    tools: tuple[Tool, ...] = ()
+
+
+class Typed(Struct):
+    type: str = ""
+
+
+class Encrypted(Struct):
+    type: str = ""
+    encrypted_content: str | None = None

@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from fairlead.doors.responses.request import Keep, ResponsesRequest, items_of
-from fairlead.doors.responses.shapes import FALSE
+from fairlead.doors.responses.request import ResponsesRequest, items_of
+from fairlead.doors.responses.shapes import FALSE, Keep
 from fairlead.doors.responses.writer import without_output
 from fairlead.errors import InvalidRequest
 from fairlead.wire.answer import AnswerContext

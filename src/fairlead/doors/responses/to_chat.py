@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.doors.responses.reasoning_state import unwrapped
-from fairlead.doors.responses.shapes import AUTO, ITEMS, PARAMETERS, TRUE, ZERO, Item, Part, Tool
-from fairlead.doors.responses.tools import ToolName, ToolSet, arguments_of, chat_name
+from fairlead.doors.responses.shapes import AUTO, ITEMS, PARAMETERS, TRUE, ZERO, ChatBody, Item, Part, Tool, ToolName
+from fairlead.doors.responses.tools import ToolSet, arguments_of, chat_name
 from fairlead.errors import InvalidRequest, NotTranslated, UnsupportedContent
 from fairlead.wire.chat_shapes import NULL
 
@@ -30,7 +30,7 @@ QUIET: Final = frozenset({
     "reasoning", "store", "stream", "stream_options", "text", "tool_choice", "tools", "top_logprobs", "truncation",
 })  # fmt: skip
 # Without these it would be another one.
-NEEDED: Final = frozenset({"context_management", "conversation", "prompt"})
+NEEDED: Final = ("context_management", "conversation", "prompt")
 # Items that report what a provider did by itself: its answer has the same in words.
 _DONE_BY_PROVIDERS: Final = frozenset({
     "code_interpreter_call", "file_search_call", "image_generation_call", "mcp_list_tools", "tool_search_call",
@@ -43,19 +43,12 @@ _string: Final = msgspec.json.Decoder(str)
 _encode: Final = msgspec.json.encode
 
 
-class ChatBody(Struct, frozen=True):
-    """`members`: of a chat completion. `names`: of tools, by their name there. `left_out`: what it does not say, as
-    `truncation` or `tools.web_search`."""
-
-    members: dict[str, Any]
-    names: dict[str, ToolName]
-    left_out: tuple[str, ...]
-
-
 def to_chat(model: str, given: Mapping[str, Raw], input_: Raw, unknown: Iterable[str]) -> ChatBody:
     """`given`: the checked members of the request. Raises NotTranslated for what only a provider of this API has, and
     InvalidRequest."""
-    for name in sorted(NEEDED & given.keys()):
+    for name in NEEDED:
+        if name not in given:
+            continue
         raise NotTranslated([name], f"{name} needs a provider that speaks the Responses API.")
     tools = ToolSet()
     if "tools" in given:

@@ -12,9 +12,9 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from fairlead.doors.responses.shapes import Choice, Tool
+from fairlead.doors.responses.shapes import Choice, Tool, ToolName
 from fairlead.errors import InvalidRequest, NotTranslated
 from fairlead.wire.bounds import MOST_NAMESPACED
 from fairlead.wire.chat_shapes import NULL
@@ -24,14 +24,6 @@ INPUT: Final = "input"
 _ESCAPED: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 _custom_input: Final = msgspec.json.Decoder(dict[str, Raw])
 _string: Final = msgspec.json.Decoder(str)
-
-
-class ToolName(Struct, frozen=True, gc=False):
-    """What a tool is called in this API. `kind`: what its calls are, "function" or "custom"."""
-
-    kind: str
-    name: str
-    namespace: str = ""
 
 
 def chat_name(name: str, namespace: str = "") -> str:

@@ -12,7 +12,7 @@ from msgspec import Raw
 from fairlead.doors.responses.errors import failure_of
 from fairlead.doors.responses.items import CallItem, ItemEvent, MessageItem, OpenItem, ReasoningItem, WholeItem, new_id
 from fairlead.doors.responses.reasoning_state import GEMINI_FORMAT, Wrapped, wrapped
-from fairlead.doors.responses.request import Echo
+from fairlead.doors.responses.shapes import Echo
 from fairlead.errors import FairleadError
 from fairlead.wire.answer import (
     AnswerContext,

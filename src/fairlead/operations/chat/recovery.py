@@ -25,7 +25,8 @@ from fairlead.schemas.checker import SchemaChecker
 from fairlead.tokens import count_text
 from fairlead.wire.answer import AnswerContext, WholeAnswer, WriterFactory
 from fairlead.wire.apis import CHAT_COMPLETIONS
-from fairlead.wire.chat_answer import Completion, events_of
+from fairlead.wire.chat_answer import events_of
+from fairlead.wire.chat_answer_shapes import Completion
 from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.payload import ChatPayload
 

@@ -1,26 +1,25 @@
-"""Callers of the Messages API at a provider that speaks it: their bytes are passed on.
+"""Callers of the Messages API at a provider that speaks it.
 
 Only the model's name changes, and `max_tokens` where a cap was lowered here; what the gateway is told itself is left
 out, and what would be billed beside the price sheet. `anthropic-version`, `anthropic-beta` and the query go on as they
-came, and errors come back as they were written.
+came.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
-from fairlead.errors import FailurePolicy, FairleadError, NotCarried, UnsupportedContent, UpstreamDenied
-from fairlead.providers.anthropic.native_answers import NativeAnswer, NativeRelay, native_answer
-from fairlead.providers.anthropic.reader import MessageReader, whole_message
+from fairlead.errors import FairleadError, NotCarried
+from fairlead.providers.anthropic.native_answers import NativeRelay, native_answer
+from fairlead.providers.anthropic.reader import MessageFormat
+from fairlead.providers.anthropic.shapes import ErrorDocument
+from fairlead.providers.call_shapes import NativeCall
 from fairlead.providers.dialect import Dialect
-from fairlead.providers.event_answers import EventAnswer
-from fairlead.providers.failures import upstream_error
-from fairlead.providers.scrub import holds_secret
-from fairlead.wire.answer import AnswerContext, AnswerWriter, WriterFactory
+from fairlead.providers.native import NativeAdapter, Translating, unpriced
+from fairlead.wire.answer import WriterFactory
 from fairlead.wire.apis import MESSAGES
 from fairlead.wire.body import with_members
 from fairlead.wire.messages.request import OURS, MessagesRequest
@@ -33,74 +32,30 @@ BILLED_TOOLS: Final = ("web_search", "code_execution")
 VERSION: Final = b"anthropic-version:"
 JSON_BODY: Final = b"content-type: application/json\r\n"
 COUNT_TOKENS: Final = b"/count_tokens"
-LONGEST_ERROR_BYTES: Final = 65_536
 _encode: Final = msgspec.json.encode
+_error: Final = msgspec.json.Decoder(ErrorDocument)
 
 
-class _Error(Struct):
-    type: str
-    message: str = ""
+class NativeMessages(NativeAdapter):
+    """`path`: of a deployment's calls."""
 
-
-class _ErrorBody(Struct):
-    type: str
-    error: _Error
-
-
-_error: Final = msgspec.json.Decoder(_ErrorBody)
-
-
-class NativeCall(Struct, frozen=True, gc=False):
-    """A `Call` in the caller's own bytes."""
-
-    body: list[bytes | memoryview]
-    stream: bool
-    dropped: tuple[str, ...]
-    path: bytes
-    headers: bytes
-    echo: Any = None
-    clamped: tuple[str, ...] = ()
-    bare: bool = True
-
-
-class Translating(Protocol):
-    """The adapter for callers whose request was rewritten here."""
-
-    def to_vendor(self, payload: Any) -> Any: ...
-
-    def relay(self, call: Any) -> Any: ...
-
-    def assembler(self, call: Any) -> Any: ...
-
-    def plain(self, call: Any, body: bytes) -> Any: ...
-
-
-class NativeMessages:
-    """An adapter. `path`: of a deployment's calls; `writer`: of answers that come whole where a stream was asked
-    for."""
-
-    __slots__ = (
-        "_billed", "_billed_tools", "_model", "_path", "_public", "_public_name", "_translating", "_version", "_writer",
-    )  # fmt: skip
-    stream_type: Final = b"text/event-stream"
+    __slots__ = ("_billed", "_billed_tools", "_model", "_path", "_public", "_version")
 
     def __init__(
         self, dialect: Dialect, public: str, model: str, path: bytes, writer: WriterFactory, translating: Translating
     ) -> None:
+        super().__init__(public, MessageFormat(), writer, translating)
         self._model = _encode(model)
-        self._public_name = public
         self._public = _encode(public)
         self._path = path
-        self._writer = writer
-        self._translating = translating
         self._version = dialect.headers
         self._billed = frozenset(name for name in BILLED_MEMBERS if name in dialect.lacks)
         self._billed_tools = tuple(name for name in BILLED_TOOLS if name in dialect.lacks)
 
-    def to_vendor(self, payload: MessagesRequest) -> Any:
-        """Raises InvalidRequest, in strict mode also for what is left out."""
-        if not payload.body:  # it was rewritten here
-            return self._translating.to_vendor(payload)
+    def is_changed_inside(self, payload: MessagesRequest) -> bool:
+        return payload.has_tagged_reasoning
+
+    def call_of(self, payload: MessagesRequest) -> NativeCall:
         changes: dict[str, bytes | None] = {"model": self._model}
         if payload.capped:
             changes["max_tokens"] = b"%d" % payload.cap
@@ -130,63 +85,25 @@ class NativeMessages:
     def _left_out(self, payload: MessagesRequest) -> tuple[str, ...]:
         for tool in payload.server_tools:
             if self._billed_tools and tool.startswith(self._billed_tools):
-                raise _unpriced(tool)
+                raise unpriced("tools", tool)
         if self._billed.isdisjoint(payload.fields):
             return ()
-        dropped = tuple(name for name in payload.fields if name in self._billed)
+        dropped = tuple([name for name in payload.fields if name in self._billed])
         if payload.strict:
             raise NotCarried(dropped)
         return dropped
 
-    def relay(self, call: Any) -> Any:
-        return NativeRelay(self._public) if isinstance(call, NativeCall) else self._translating.relay(call)
+    def new_relay(self, call: NativeCall) -> Any:  # noqa: ARG002 - it is the same for all
+        return NativeRelay(self._public)
 
-    def assembler(self, call: Any) -> Any:
-        if isinstance(call, NativeCall):
-            return EventAnswer(self._new_writer(), 1, reader=MessageReader())
-        return self._translating.assembler(call)
-
-    def plain(self, call: Any, body: bytes) -> NativeAnswer | EventAnswer:
-        if not isinstance(call, NativeCall):
-            made: EventAnswer = self._translating.plain(call, body)
-            return made
-        if call.stream:  # it ignored that; the events are made here
-            return EventAnswer(self._new_writer(), 1, whole=whole_message(body))
+    def whole(self, body: bytes) -> Any:
         return native_answer(body, self._public)
 
-    def _new_writer(self) -> AnswerWriter:
-        return self._writer(AnswerContext(self._public_name, 0))
+    def is_error(self, body: bytes) -> bool:
+        return bool(_error.decode(body).type == "error")
 
-    def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
-        """The error of our tree, with what the provider has written: programs match its words, and its status."""
-        error = upstream_error(status, headers, body)
-        if isinstance(error, UpstreamDenied) or not _is_presentable(body):
-            return error  # it is about the operator's credential, or nothing that a caller could read
-        error.status = status
-        error.native_api, error.native_body = MESSAGES, body
+    def present(self, error: FairleadError, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        error.native_api = MESSAGES
         for name, value in headers:
             if name == b"x-should-retry":  # Anthropic's SDKs go by it
                 error.headers += b"x-should-retry: %b\r\n" % (b"true" if value == b"true" else b"false")
-        return error
-
-
-def _is_presentable(body: bytes) -> bool:
-    """Whether it is an error in Anthropic's shape and holds nobody's credential."""
-    if len(body) > LONGEST_ERROR_BYTES:
-        return False
-    try:
-        text = body.decode()
-        found = _error.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False
-    return found.type == "error" and not holds_secret(text)
-
-
-def _unpriced(tool: str) -> UnsupportedContent:
-    error = UnsupportedContent(
-        f"tools: {tool[:64]!r} is billed in addition to the price of this model, so this server does not pass it "
-        "on. Its operator can allow it (allow_parameters).",
-        param="tools",
-    )
-    error.policy = FailurePolicy(elsewhere=True)
-    return error

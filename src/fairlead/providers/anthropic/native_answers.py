@@ -6,139 +6,46 @@ reported.
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
 from fairlead.providers.anthropic.errors import STATUSES, ErrorBody, failure
-from fairlead.providers.sse import MAX_EVENT_BYTES
+from fairlead.providers.anthropic.shapes import PassedBlock, PassedDelta, PassedDocument, PassedEvent
+from fairlead.providers.frames import FrameReader, payload_of
+from fairlead.providers.native_answers import NativeAnswer, UsageMember, value_at
 from fairlead.providers.translated import decoded
 from fairlead.wire.apis import MESSAGES
-from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
+from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_anthropic, usage_from_anthropic
 
-NULL: Final = Raw(b"null")
-# In `usage` these are ours: what the caller pays, not what the provider asks of us.
-OUR_USAGE_MEMBERS: Final = ("cost", "cost_usd", "usage_source")
-_DATA: Final = b"\ndata: "
-_ENDS: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
-_LINES: Final = re.compile(rb"\r\n|\n|\r")
+USAGE: Final = UsageMember("usage", usage_from_anthropic, usage_as_anthropic)
+_NULL: Final[Raw] = NULL
+_MODEL: Final = b'"model"'
 _encode: Final = msgspec.json.encode
 
 
-class _Block(Struct, gc=False):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    name: str = ""
-    input: Raw = Raw(b"{}")
-
-
-class _Delta(Struct, gc=False):
-    text: str = ""
-    thinking: str = ""
-    partial_json: str = ""
-    stop_reason: str | None = None
-
-
-class _Message(Struct, gc=False):
-    model: Raw = NULL
-    usage: Raw = NULL
-
-
-class _Event(Struct, gc=False):
-    type: str
-    message: _Message | None = None
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: Raw = NULL
-    error: ErrorBody | None = None
-
-
-class _Document(Struct):
-    type: str = ""
-    model: Raw = NULL
-    content: list[_Block] = []
-    stop_reason: str | None = None
-    usage: Raw = NULL
-    error: ErrorBody | None = None
-
-
-_event: Final = msgspec.json.Decoder(_Event)
-_document: Final = msgspec.json.Decoder(_Document)
+_event: Final = msgspec.json.Decoder(PassedEvent)
+_document: Final = msgspec.json.Decoder(PassedDocument)
+_block: Final = msgspec.json.Decoder(PassedBlock)
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
-
-
-class EventSplitter:
-    """`feed` gives the events that a block completes, each as it came, with its blank line."""
-
-    __slots__ = ("_begun", "_length", "_tail")
-
-    def __init__(self) -> None:
-        self._begun: list[bytes] = []
-        self._length = 0
-        self._tail = b""  # the last bytes of what has begun: an end may be split anywhere
-
-    def feed(self, block: bytes) -> list[bytes]:
-        if not self._begun and block[-2:] == b"\n\n" and b"\r" not in block:
-            if block.find(b"\n\n") == len(block) - 2:  # one whole event, as most blocks are
-                return [block]
-            return [event + b"\n\n" for event in block[:-2].split(b"\n\n")]
-        return self._feed_slowly(block)
-
-    def _feed_slowly(self, block: bytes) -> list[bytes]:
-        begun = self._begun
-        if begun and block:
-            self._length += len(block)
-            if self._length > MAX_EVENT_BYTES:
-                raise UpstreamInvalid("The provider sent an event larger than an event may be.")
-            # Only the seam and what is new can hold the end of an event.
-            seam = self._tail + block
-            begun.append(block)
-            self._tail = seam[-3:]
-            if _ENDS.search(seam) is None:
-                return []
-            block = b"".join(begun)
-            begun.clear()
-        events = []
-        at = 0
-        for end in _ENDS.finditer(block):
-            events.append(block[at : end.end()])
-            at = end.end()
-        if at < len(block):
-            begun.append(block[at:])
-            self._length = len(block) - at
-            self._tail = block[at:][-3:]
-        return events
-
-
-def _payload(event: bytes) -> bytes:
-    """The `data` of an event; b"" for one that has none."""
-    at = event.find(_DATA)
-    if at > 0 and event.find(b"\n", at + 7) == len(event) - 2 and b"\r" not in event:
-        return event[at + 7 : -2]
-    lines = []
-    for line in _LINES.split(event):
-        name, _, value = line.partition(b":")
-        if name == b"data":
-            lines.append(value.removeprefix(b" "))
-    return b"\n".join(lines)
 
 
 class NativeRelay:
     """A `Relay`. `message_start` waits for what follows it, because another candidate may still serve; the end waits
     for `end`, because the cost stands in it."""
 
-    __slots__ = ("_ending", "_held", "_public", "_splitter", "_usage", "_words", "done", "finished")
+    __slots__ = ("_ending", "_frames", "_held", "_public", "_usage", "_words", "done", "finished")
     error_event: Final = None  # the door's own
     head: Final = STREAM_HEAD
 
     def __init__(self, public: bytes) -> None:
         self._public = public
-        self._splitter = EventSplitter()
+        self._frames = FrameReader()
         self._held = b""
         self._ending: list[bytes] = []
         self._usage: dict[str, Raw] = {}
@@ -160,14 +67,14 @@ class NativeRelay:
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
-        for event in self._splitter.feed(data):
+        for event in self._frames.feed(data):
             if self.done:
                 break
-            payload = _payload(event)
+            payload = payload_of(event)
             if not payload:
                 self._pass(event, out)
                 continue
-            read: _Event = decoded(_event, payload, "an event")
+            read: PassedEvent = decoded(_event, payload, "an event")
             kind = read.type
             if kind == "content_block_delta" and not self._ending:
                 if read.delta is not None:
@@ -178,7 +85,7 @@ class NativeRelay:
                 self._take(kind, read, event, payload, out)
         return b"".join(out)
 
-    def _take_words(self, delta: _Delta) -> None:
+    def _take_words(self, delta: PassedDelta) -> None:
         text = delta.text or delta.thinking or delta.partial_json
         if text:
             self._words += text.encode()
@@ -197,7 +104,7 @@ class NativeRelay:
         else:
             out.append(event)
 
-    def _take(self, kind: str, read: _Event, event: bytes, payload: bytes, out: list[bytes]) -> None:
+    def _take(self, kind: str, read: PassedEvent, event: bytes, payload: bytes, out: list[bytes]) -> None:
         if kind == "message_start" and read.message is not None:
             self._count(read.message.usage)
             self._held += _with_model(event, read.message.model, self._public)
@@ -230,9 +137,9 @@ class NativeRelay:
         """The last events, the usage with these members."""
         ending = self._ending
         for at in range(len(ending) - 1, -1, -1):
-            payload = _payload(ending[at])
+            payload = payload_of(ending[at])
             if payload and _event.decode(payload).type == "message_delta":
-                written = with_usage(payload, members, counted)
+                written = USAGE.added(payload, members, counted)
                 ending[at] = (
                     ending[at].replace(payload, written, 1)
                     if payload in ending[at]
@@ -243,53 +150,37 @@ class NativeRelay:
 
     def _count(self, usage: Raw) -> None:
         """Counts are cumulative: what comes later stands, and what it leaves out stays."""
-        if usage != NULL:
+        if usage != _NULL:
             found = decoded(_members, bytes(usage), "usage")
-            self._usage.update((name, Raw(bytes(raw))) for name, raw in found.items() if raw != NULL)
-
-
-class NativeAnswer:
-    """A whole answer in one document. `end` gives it with the members that its usage gets."""
-
-    __slots__ = ("_body", "_document")
-    head: Final = JSON_HEAD
-
-    def __init__(self, body: bytes, document: _Document) -> None:
-        self._body = body
-        self._document = document
-
-    @property
-    def usage(self) -> Usage | None:
-        usage = self._document.usage
-        return None if usage == NULL else usage_from_anthropic(usage)
-
-    @property
-    def choices(self) -> int:
-        return 1
-
-    def delivered(self) -> str:
-        """Everything that the model wrote."""
-        said: list[str] = []
-        for block in self._document.content:
-            said += (block.text, block.thinking, block.name)
-            if block.type == "tool_use":
-                said.append(bytes(block.input).decode("utf-8", "replace"))
-        return "".join(said)
-
-    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        return with_usage(self._body, members, counted)
+            self._usage.update((name, Raw(bytes(raw))) for name, raw in found.items() if raw != _NULL)
 
 
 def native_answer(body: bytes, public: bytes) -> NativeAnswer:
     """Raises UpstreamInvalid for what is no message, or the error that it holds."""
-    document: _Document = decoded(_document, body, "an answer")
+    document: PassedDocument = decoded(_document, body, "an answer")
     if document.error is not None:
         raise _failed(document.error, body)
     if document.type != "message":
         raise UpstreamInvalid("The provider's answer is not a message.")
     if not document.content and document.stop_reason is None:
         raise UpstreamInvalid("The provider's answer has neither content nor a stop reason.")
-    return NativeAnswer(_with_model(body, document.model, public), document)
+    start, stop = _model_span(body, document.model, public)
+    return NativeAnswer(
+        body, USAGE, document.usage, start, stop, public if start < stop else b"", partial(_words_of, document)
+    )
+
+
+def _words_of(document: PassedDocument) -> str:
+    said: list[str] = []
+    for raw in document.content:
+        try:
+            block = _block.decode(raw)
+        except msgspec.DecodeError:  # of a shape that is not known here
+            continue
+        said += (block.text, block.thinking, block.name)
+        if block.type == "tool_use":
+            said.append(bytes(block.input).decode("utf-8", "replace"))
+    return "".join(said)
 
 
 def _failed(error: ErrorBody, body: bytes) -> FairleadError:
@@ -301,33 +192,21 @@ def _failed(error: ErrorBody, body: bytes) -> FairleadError:
     return found
 
 
-def _with_model(text: bytes, model: Raw, public: bytes) -> bytes:
-    """Another name of the model in an event or a document; the rest byte for byte."""
+def _model_span(text: bytes, model: Raw, public: bytes) -> tuple[int, int]:
+    """Where the name of the model stands that callers are to read otherwise; (0, 0): nowhere."""
     old = bytes(model)
-    if model == NULL or old == public:
-        return text
-    for separator in (b":", b": "):
-        needle = b'"model"' + separator + old
-        at = text.find(needle)
-        if at >= 0:
-            return b"".join((text[:at], b'"model"', separator, public, text[at + len(needle) :]))
-    return text
+    if model == _NULL or old == public:
+        return 0, 0
+    at = text.find(_MODEL)
+    while at >= 0:
+        start = value_at(text, at + len(_MODEL))
+        if start >= 0 and text.startswith(old, start):
+            return start, start + len(old)
+        at = text.find(_MODEL, at + 1)
+    return 0, 0
 
 
-def with_usage(document: bytes, members: bytes, counted: Usage | None) -> bytes:
-    """The document with more members in its usage, or with what was counted here in its place; else byte for byte."""
-    fields = _members.decode(document)
-    usage = fields.get("usage", NULL)
-    text = bytes(usage)
-    if counted is None and usage != NULL and b'"cost' not in text and b"\\" not in text and len(text) > 2:
-        at = document.rfind(text)
-        end = at + len(text) - 1
-        return b"".join((document[:end], members, document[end:]))
-    shown: dict[str, Any] = {}
-    if usage != NULL:
-        shown = {name: raw for name, raw in _members.decode(usage).items() if name not in OUR_USAGE_MEMBERS}
-    if counted is not None:
-        shown.update(_members.decode(usage_as_anthropic(counted)))
-    written = _encode(shown)[:-1] + members + b"}"
-    fields["usage"] = Raw(written.replace(b"{,", b"{", 1) if not shown else written)
-    return _encode(fields)
+def _with_model(text: bytes, model: Raw, public: bytes) -> bytes:
+    """Another name of the model in an event; the rest byte for byte."""
+    start, stop = _model_span(text, model, public)
+    return b"".join((text[:start], public, text[stop:])) if start < stop else text

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import UpstreamCut
 from fairlead.providers.anthropic.errors import ErrorBody, failure
+from fairlead.providers.anthropic.shapes import Block, Delta, Message, StreamEvent
 from fairlead.providers.sse import EventReader
 from fairlead.providers.translated import arguments_of, decoded
 from fairlead.wire.answer import (
@@ -39,54 +40,12 @@ FORMAT = "anthropic-claude-v1"
 _encode = msgspec.json.encode
 
 
-class _Block(Struct):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    data: str = ""
-    id: str = ""
-    name: str = ""
-    input: Raw = Raw(b"{}")
-
-
-class _Message(Struct):
-    id: str = ""
-    type: str = ""
-    model: str = ""
-    content: list[_Block] = []
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-    usage: Raw = NULL
-    error: ErrorBody | None = None
-
-
-class _Delta(Struct):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    signature: str = ""
-    partial_json: str = ""
-    stop_reason: str | None = None
-    stop_sequence: str | None = None
-
-
-class _StreamEvent(Struct):
-    type: str
-    index: int = 0
-    message: _Message | None = None
-    content_block: _Block | None = None
-    delta: _Delta | None = None
-    usage: Raw = NULL
-    error: ErrorBody | None = None
-
-
-_message = msgspec.json.Decoder(_Message)
-_event = msgspec.json.Decoder(_StreamEvent)
+_message = msgspec.json.Decoder(Message)
+_event = msgspec.json.Decoder(StreamEvent)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
 
-def _finish(ended: _Message | _Delta) -> list[Event]:
+def _finish(ended: Message | Delta) -> list[Event]:
     reason = ended.stop_reason
     if reason is None:
         return []
@@ -103,7 +62,7 @@ def _redacted(data: str, index: int) -> ReasoningState:
 
 def whole_message(body: bytes) -> WholeAnswer:
     """A whole answer. Raises UpstreamInvalid, or the error that it holds."""
-    message: _Message = decoded(_message, body, "an answer")
+    message: Message = decoded(_message, body, "an answer")
     if message.error is not None:
         raise failure(message.error)
     events: list[Event] = [Start(message.id, model=message.model)]
@@ -155,7 +114,7 @@ class MessageReader:
             raise UpstreamCut("The provider's stream ended before the answer was complete.")
         return events
 
-    def _take(self, event: _StreamEvent) -> list[Event]:
+    def _take(self, event: StreamEvent) -> list[Event]:
         kind = event.type
         if kind == "content_block_delta" and event.delta is not None:
             return self._delta(event.delta, event.index)
@@ -175,7 +134,7 @@ class MessageReader:
             raise failure(event.error or ErrorBody())
         return []  # a ping, or something newer
 
-    def _start(self, block: _Block, index: int) -> list[Event]:
+    def _start(self, block: Block, index: int) -> list[Event]:
         if block.type == "tool_use":
             number = self._calls[index] = len(self._calls)
             return [ToolCall(number, block.id, block.name, part=index)]
@@ -186,7 +145,7 @@ class MessageReader:
             return [_redacted(block.data, index)]
         return [Text(block.text, part=index)] if block.text else []
 
-    def _delta(self, delta: _Delta, index: int) -> list[Event]:
+    def _delta(self, delta: Delta, index: int) -> list[Event]:
         if delta.type == "text_delta":
             return [Text(delta.text, part=index)] if delta.text else []
         if delta.type == "input_json_delta" and index in self._calls:

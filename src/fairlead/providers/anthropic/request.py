@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import Any
+from typing import Any, Final
 
 from fairlead.errors import InvalidRequest
 from fairlead.providers.claude import sampling_of, thinking_of, turns_for_claude
-from fairlead.providers.conversation import (
-    Conversation,
-    Losses,
-    Media,
-    Part,
-    Text,
-    ToolResult,
-    ToolUse,
-    Wishes,
-    parameters_of,
-)
+from fairlead.providers.conversation import Losses, parameters_of
+from fairlead.providers.conversation_shapes import Conversation, Media, Part, Text, ToolResult, ToolUse, Wishes
 from fairlead.providers.tool_ids import plain_id
 from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.plain import PlainTurns
+
+_TURN: Final = b'{"role":"%b","content":[{"type":"text","text":%b}]}'
 
 
 def to_body(
@@ -127,3 +121,13 @@ def _text_of_file(part: Media) -> str:
         return b64decode(part.data, validate=True).decode()
     except ValueError:
         raise InvalidRequest("A text file must be UTF-8 in base64.", param="messages") from None
+
+
+def written_turns(plain: PlainTurns) -> bytes:
+    """`messages` and `system` of a conversation that is nothing but texts, as ready members."""
+    written = [_TURN % (role.encode(), bytes(text)) for role, text in plain.turns]
+    body = b'"messages":[%b]' % b",".join(written)
+    if plain.system:
+        texts = [b'{"type":"text","text":%b}' % bytes(text) for _, text in plain.system]
+        body += b',"system":[%b]' % b",".join(texts)
+    return body

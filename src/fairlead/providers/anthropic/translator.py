@@ -10,11 +10,11 @@ from msgspec import Raw
 from fairlead.errors import FairleadError
 from fairlead.providers.anthropic.reader import FORMAT
 from fairlead.providers.anthropic.request import to_body
+from fairlead.providers.call_shapes import Translation
 from fairlead.providers.claude import OUTPUT_TOKENS
 from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
 from fairlead.providers.dialect import Dialect
 from fairlead.providers.failures import upstream_error
-from fairlead.providers.translated import Translation
 from fairlead.wire.chat import ChatRequest
 
 _encode = msgspec.json.encode

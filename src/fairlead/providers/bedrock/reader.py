@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.providers.bedrock.errors import failure
 from fairlead.providers.bedrock.event_stream import Frame, FrameReader
+from fairlead.providers.bedrock.shapes import Block, Document, ReasoningText, StreamEvent
 from fairlead.providers.translated import arguments_of, decoded
 from fairlead.wire.answer import (
     Event,
@@ -38,58 +39,8 @@ FINISHES: Final[dict[str, FinishReason]] = {
 FORMAT = "bedrock-converse-v1"
 
 
-class _ReasoningText(Struct):
-    text: str = ""
-    signature: str = ""
-
-
-class _Reasoning(Struct, rename="camel"):
-    """In a stream the members stand here, in a document in `reasoningText`."""
-
-    text: str = ""
-    signature: str = ""
-    redacted_content: str = ""
-    reasoning_text: _ReasoningText | None = None
-
-
-class _ToolUse(Struct, rename="camel"):
-    tool_use_id: str = ""
-    name: str = ""
-    input: Raw = Raw(b"{}")
-
-
-class _Block(Struct, rename="camel"):
-    text: str | None = None
-    tool_use: _ToolUse | None = None
-    reasoning_content: _Reasoning | None = None
-
-
-class _Message(Struct):
-    content: list[_Block] = []
-
-
-class _Output(Struct):
-    message: _Message = msgspec.field(default_factory=_Message)
-
-
-class _Document(Struct, rename="camel"):
-    output: _Output = msgspec.field(default_factory=_Output)
-    stop_reason: str | None = None
-    usage: Raw = NULL
-
-
-class _StreamEvent(Struct, rename="camel"):
-    """Any event of a stream: its name is in the frame's headers."""
-
-    content_block_index: int = 0
-    start: _Block | None = None
-    delta: _Block | None = None
-    stop_reason: str | None = None
-    usage: Raw = NULL
-
-
-_document = msgspec.json.Decoder(_Document)
-_event = msgspec.json.Decoder(_StreamEvent)
+_document = msgspec.json.Decoder(Document)
+_event = msgspec.json.Decoder(StreamEvent)
 _string = msgspec.json.Decoder(str)
 
 
@@ -107,7 +58,7 @@ def _state(text: str, signature: str, redacted: str, index: int) -> list[Event]:
 
 def whole_document(body: bytes) -> WholeAnswer:
     """A whole answer. Raises UpstreamInvalid."""
-    document: _Document = decoded(_document, body, "an answer")
+    document: Document = decoded(_document, body, "an answer")
     events: list[Event] = [Start()]
     calls = 0
     for index, block in enumerate(document.output.message.content):
@@ -116,7 +67,7 @@ def whole_document(body: bytes) -> WholeAnswer:
             events.append(ToolCall(calls, use.tool_use_id, use.name, arguments_of(use.input), part=index))
             calls += 1
         elif block.reasoning_content is not None:
-            thought = block.reasoning_content.reasoning_text or _ReasoningText()
+            thought = block.reasoning_content.reasoning_text or ReasoningText()
             if thought.text:
                 events.append(Reasoning(thought.text, part=index))
             events += _state(thought.text, thought.signature, block.reasoning_content.redacted_content, index)
@@ -157,7 +108,7 @@ class ConverseReader:
         if kind != "event":
             name = frame.headers.get(":exception-type") or frame.headers.get(":error-code") or ""
             raise failure(name, frame.payload)
-        event: _StreamEvent = decoded(_event, frame.payload, "an event")
+        event: StreamEvent = decoded(_event, frame.payload, "an event")
         name = frame.headers.get(":event-type", "")
         index = event.content_block_index
         if name == "contentBlockDelta" and event.delta is not None:
@@ -177,7 +128,7 @@ class ConverseReader:
             self._usage_raw = Raw(bytes(event.usage))
         return []
 
-    def _delta(self, delta: _Block, index: int) -> list[Event]:
+    def _delta(self, delta: Block, index: int) -> list[Event]:
         if delta.text:
             return [Text(delta.text, part=index)]
         if delta.tool_use is not None and index in self._calls:

@@ -7,18 +7,8 @@ from typing import Any
 
 from fairlead.errors import UnsupportedContent
 from fairlead.providers.claude import sampling_of, thinking_of, turns_for_claude
-from fairlead.providers.conversation import (
-    Conversation,
-    Losses,
-    Media,
-    Part,
-    Text,
-    ToolResult,
-    ToolUse,
-    Turn,
-    Wishes,
-    parameters_of,
-)
+from fairlead.providers.conversation import Losses, parameters_of
+from fairlead.providers.conversation_shapes import Conversation, Media, Part, Text, ToolResult, ToolUse, Turn, Wishes
 from fairlead.providers.tool_ids import plain_id
 from fairlead.wire.chat_shapes import NULL
 

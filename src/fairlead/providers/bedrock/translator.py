@@ -13,10 +13,10 @@ from fairlead.providers.bedrock.errors import failure
 from fairlead.providers.bedrock.reader import FORMAT
 from fairlead.providers.bedrock.request import to_body
 from fairlead.providers.bedrock.sigv4 import Signer
+from fairlead.providers.call_shapes import Translation
 from fairlead.providers.claude import OUTPUT_TOKENS
 from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
 from fairlead.providers.dialect import Clock, Dialect
-from fairlead.providers.translated import Translation
 from fairlead.wire.chat import ChatRequest
 
 _encode = msgspec.json.encode

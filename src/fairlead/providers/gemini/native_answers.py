@@ -8,63 +8,37 @@ reported.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
 from fairlead.providers.gemini.errors import code_of, failure
+from fairlead.providers.gemini.shapes import (
+    PassedDocument,
+)
+from fairlead.providers.native_answers import NativeAnswer, UsageMember, value_at
 from fairlead.providers.sse import EventReader
 from fairlead.providers.translated import decoded
 from fairlead.wire.apis import GENERATE_CONTENT
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.gemini.framing import ARRAY_HEAD, Framing
-from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
+from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_gemini, usage_from_gemini
 
-NULL: Final = Raw(b"null")
-# In `usageMetadata` these are ours: what the caller pays, not what the provider asks of us.
-OUR_USAGE_MEMBERS: Final = ("cost", "cost_usd", "usage_source")
+USAGE: Final = UsageMember("usageMetadata", usage_from_gemini, usage_as_gemini)
+_NULL: Final[Raw] = NULL
+_MODEL: Final = b'"modelVersion"'
 _encode: Final = msgspec.json.encode
 
 
-class _Call(Struct, gc=False):
-    name: str = ""
-    args: Raw = Raw(b"{}")
-
-
-class _Part(Struct, gc=False, rename="camel"):
-    text: str | None = None
-    function_call: _Call | None = None
-
-
-class _Content(Struct, gc=False):
-    parts: list[_Part] = []
-
-
-class _Candidate(Struct, gc=False, rename="camel"):
-    index: int = 0
-    content: _Content | None = None
-    finish_reason: str | None = None
-
-
-class _Feedback(Struct, gc=False, rename="camel"):
-    block_reason: str | None = None
-
-
-class _Document(Struct, gc=False, rename="camel"):
-    candidates: list[_Candidate] = []
-    usage_metadata: Raw = NULL
-    model_version: Raw = NULL
-    prompt_feedback: _Feedback | None = None
-    error: Raw = NULL
-
-
-_document: Final = msgspec.json.Decoder(_Document)
+_document: Final = msgspec.json.Decoder(PassedDocument)
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
-def _said(document: _Document) -> str:
+def _said(document: PassedDocument) -> str:
     """The words of a document."""
     said: list[str] = []
     for candidate in document.candidates:
@@ -76,7 +50,7 @@ def _said(document: _Document) -> str:
     return "".join(said)
 
 
-def _is_blocked(document: _Document) -> bool:
+def _is_blocked(document: PassedDocument) -> bool:
     feedback = document.prompt_feedback
     return feedback is not None and feedback.block_reason is not None and not document.candidates
 
@@ -89,15 +63,15 @@ class NativeRelay:
         "_choices", "_ending", "_events", "_finished", "_framing", "_held", "_public", "_usage", "_words", "head",
     )  # fmt: skip
 
-    def __init__(self, public: str, choices: int, *, is_array: bool) -> None:
-        self._public = _encode(public)
+    def __init__(self, public: bytes, choices: int, *, is_array: bool) -> None:
+        self._public = public
         self._choices = choices
         self._events = EventReader()
         self._framing = Framing(is_array=is_array)
         self._held: list[bytes] = []
         self._ending: list[bytes] = []
         self._finished: set[int] = set()
-        self._usage = NULL
+        self._usage = _NULL
         self._words: list[str] = []
         self.head = ARRAY_HEAD if is_array else STREAM_HEAD
 
@@ -111,7 +85,7 @@ class NativeRelay:
 
     @property
     def usage(self) -> Usage | None:
-        return None if self._usage == NULL else usage_from_gemini(self._usage)
+        return None if self._usage == _NULL else usage_from_gemini(self._usage)
 
     @property
     def choices(self) -> int:
@@ -128,10 +102,10 @@ class NativeRelay:
         return b"".join(out)
 
     def _take(self, payload: bytes, out: list[bytes]) -> None:
-        read: _Document = decoded(_document, payload, "an event")
-        if read.error != NULL:
+        read: PassedDocument = decoded(_document, payload, "an event")
+        if read.error != _NULL:
             raise _failed(read.error, payload)
-        if read.usage_metadata != NULL:
+        if read.usage_metadata != _NULL:
             self._usage = Raw(bytes(read.usage_metadata))
         payload = _with_model(payload, read.model_version, self._public)
         said = _said(read)
@@ -167,45 +141,26 @@ class NativeRelay:
         """The last documents, the usage with these members."""
         ending = self._ending or [b"{}"]
         at = max((at for at, one in enumerate(ending) if b'"usageMetadata"' in one), default=len(ending) - 1)
-        ending[at] = with_usage(ending[at], members, counted)
+        ending[at] = USAGE.added(ending[at], members, counted)
         return b"".join([self._framing.framed(payload) for payload in ending]) + self._framing.closing
 
 
-class NativeAnswer:
-    """A whole answer in one document. `end` gives it with the members that its usage gets."""
-
-    __slots__ = ("_body", "_document")
-    head: Final = JSON_HEAD
-
-    def __init__(self, body: bytes, document: _Document) -> None:
-        self._body = body
-        self._document = document
-
-    @property
-    def usage(self) -> Usage | None:
-        usage = self._document.usage_metadata
-        return None if usage == NULL else usage_from_gemini(usage)
-
-    @property
-    def choices(self) -> int:
-        return max(1, len(self._document.candidates))
-
-    def delivered(self) -> str:
-        """Everything that the model wrote."""
-        return _said(self._document)
-
-    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        return with_usage(self._body, members, counted)
-
-
-def native_answer(body: bytes, public: str) -> NativeAnswer:
-    """Raises UpstreamInvalid for what is no answer, or the error that it holds."""
-    document: _Document = decoded(_document, body, "an answer")
-    if document.error != NULL:
+def native_answer(body: bytes, public: bytes) -> NativeAnswer:
+    """`public`: the model's name for callers, as JSON. Raises UpstreamInvalid for what is no answer, or the error that
+    it holds."""
+    document: PassedDocument = decoded(_document, body, "an answer")
+    if document.error != _NULL:
         raise _failed(document.error, body)
-    if not document.candidates and not _is_blocked(document):
+    candidates = document.candidates
+    if not candidates and not _is_blocked(document):
         raise UpstreamInvalid("The provider's answer has no candidates.")
-    return NativeAnswer(_with_model(body, document.model_version, _encode(public)), document)
+    start, stop = _model_span(body, document.model_version)
+    if start == stop and document.model_version != _NULL:
+        body, public = _with_model(body, document.model_version, public), b""
+    return NativeAnswer(
+        body, USAGE, document.usage_metadata, start, stop, public if start < stop else b"", partial(_said, document),
+        max(1, len(candidates)),
+    )  # fmt: skip
 
 
 def _failed(error: Raw, body: bytes) -> FairleadError:
@@ -217,37 +172,22 @@ def _failed(error: Raw, body: bytes) -> FairleadError:
     return found
 
 
+def _model_span(text: bytes, model: Raw) -> tuple[int, int]:
+    """Where the name of the model stands: behind the candidates; (0, 0): nowhere that can be found."""
+    if model == _NULL:
+        return 0, 0
+    at = text.rfind(_MODEL)
+    start = value_at(text, at + len(_MODEL)) if at >= 0 else -1
+    return (start, start + len(model)) if start >= 0 and text.startswith(bytes(model), start) else (0, 0)
+
+
 def _with_model(text: bytes, model: Raw, public: bytes) -> bytes:
     """Another name of the model in a document; the rest byte for byte."""
-    if model == NULL:
+    if model == _NULL:
         return text
-    old = bytes(model)
-    at = text.rfind(b'"modelVersion"')  # it stands behind the candidates
-    begin = text.find(old, at)
-    if at < 0 or begin < 0 or text[at + 14 : begin].strip(b" \t\r\n") != b":":
-        return _members_with(text, "modelVersion", public)
-    return b"".join((text[:begin], public, text[begin + len(old) :]))
-
-
-def _members_with(text: bytes, name: str, value: bytes) -> bytes:
+    start, stop = _model_span(text, model)
+    if start < stop:
+        return b"".join((text[:start], public, text[stop:]))
     fields = _members.decode(text)
-    fields[name] = Raw(value)
-    return _encode(fields)
-
-
-def with_usage(document: bytes, members: bytes, counted: Usage | None) -> bytes:
-    """The document with more members in its usage, or with what was counted here in its place; else byte for byte."""
-    fields = _members.decode(document)
-    usage = fields.get("usageMetadata", NULL)
-    text = bytes(usage)
-    if counted is None and usage != NULL and b'"cost' not in text and b"\\" not in text and len(text) > 2:
-        end = document.rfind(text) + len(text) - 1
-        return b"".join((document[:end], members, document[end:]))
-    shown: dict[str, Any] = {}
-    if usage != NULL:
-        shown = {name: raw for name, raw in _members.decode(usage).items() if name not in OUR_USAGE_MEMBERS}
-    if counted is not None:
-        shown.update(_members.decode(usage_as_gemini(counted)))
-    written = _encode(shown)[:-1] + members + b"}"
-    fields["usageMetadata"] = Raw(written.replace(b"{,", b"{", 1) if not shown else written)
+    fields["modelVersion"] = Raw(public)
     return _encode(fields)

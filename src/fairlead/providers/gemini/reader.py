@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamFailed
 from fairlead.providers.gemini.errors import failure
+from fairlead.providers.gemini.shapes import Answer, Candidate
 from fairlead.providers.sse import EventReader
 from fairlead.providers.translated import arguments_of, decoded
 from fairlead.wire.answer import Event, Finish, FinishReason, Reasoning, Start, Text, ToolCall, WholeAnswer
@@ -19,43 +20,7 @@ REFUSED = frozenset({
 })  # fmt: skip
 
 
-class _FunctionCall(Struct):
-    name: str
-    id: str | None = None
-    args: Raw = Raw(b"{}")
-
-
-class _AnswerPart(Struct, rename="camel"):
-    text: str | None = None
-    thought: bool = False
-    thought_signature: str | None = None
-    function_call: _FunctionCall | None = None
-
-
-class _AnswerContent(Struct):
-    parts: list[_AnswerPart] = []
-
-
-class _Candidate(Struct, rename="camel"):
-    index: int = 0
-    content: _AnswerContent = msgspec.field(default_factory=_AnswerContent)
-    finish_reason: str | None = None
-
-
-class _Feedback(Struct, rename="camel"):
-    block_reason: str | None = None
-
-
-class _Answer(Struct, rename="camel"):
-    candidates: list[_Candidate] = []
-    usage_metadata: Raw = NULL
-    response_id: str = ""
-    model_version: str = ""
-    prompt_feedback: _Feedback | None = None
-    error: Raw = NULL
-
-
-_answer = msgspec.json.Decoder(_Answer)
+_answer = msgspec.json.Decoder(Answer)
 
 
 class _Candidates:
@@ -75,7 +40,7 @@ class _Candidates:
         return None if self.usage_raw == NULL else usage_from_gemini(self.usage_raw)
 
     def take(self, payload: bytes) -> list[Event]:
-        answer: _Answer = decoded(_answer, payload, "an answer")
+        answer: Answer = decoded(_answer, payload, "an answer")
         if answer.error != NULL:
             raise failure(answer.error)
         self.id = self.id or answer.response_id
@@ -93,7 +58,7 @@ class _Candidates:
             events.append(Finish("content_filter", native=feedback.block_reason))
         return events
 
-    def _candidate(self, candidate: _Candidate) -> list[Event]:
+    def _candidate(self, candidate: Candidate) -> list[Event]:
         index = candidate.index
         events: list[Event] = []
         for part in candidate.content.parts:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
-from fairlead.providers.conversation import Conversation, Losses, Media, Part, Text, ToolResult, ToolUse, Turn, Wishes
+from fairlead.providers.conversation import Losses
+from fairlead.providers.conversation_shapes import Conversation, Media, Part, Text, ToolResult, ToolUse, Turn, Wishes
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.gemini.signatures import UNSIGNED
+from fairlead.wire.plain import PlainTurns
+
+_USER: Final = b'{"role":"user","parts":[{"text":%b}]}'
+_MODEL: Final = b'{"role":"model","parts":[{"text":%b}]}'
 
 # Google's own table for reasoning_effort: https://ai.google.dev/gemini-api/docs/openai
 BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576}
@@ -142,3 +147,13 @@ def _declaration(tool: Any) -> dict[str, Any]:
     if function.parameters != NULL:
         made["parametersJsonSchema"] = function.parameters
     return made
+
+
+def written_turns(plain: PlainTurns) -> bytes:
+    """`contents` and `systemInstruction` of a conversation that is nothing but texts, as ready members."""
+    written = [(_USER if role == "user" else _MODEL) % bytes(text) for role, text in plain.turns]
+    body = b'"contents":[%b]' % b",".join(written)
+    if plain.system:
+        parts = [b'{"text":%b}' % bytes(text) for _, text in plain.system]
+        body += b',"systemInstruction":{"parts":[%b]}' % b",".join(parts)
+    return body

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.errors import FairleadError
+from fairlead.providers.call_shapes import Translation
 from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
 from fairlead.providers.dialect import Dialect
 from fairlead.providers.failures import upstream_error
 from fairlead.providers.gemini.request import to_body
-from fairlead.providers.translated import Translation
 from fairlead.wire.chat import ChatRequest
 
 _encode = msgspec.json.encode

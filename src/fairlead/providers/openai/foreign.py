@@ -32,7 +32,7 @@ class ForeignCallers:
 
     def to_vendor(self, request: ChatRequest) -> UpstreamCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
-        if not self._keeps:
+        if not self._keeps and request.template is None:  # what has a template is nothing but texts
             text = bytes(request.messages)
             if any(needle in text for needle in _NEEDLES):
                 request = request.copy()

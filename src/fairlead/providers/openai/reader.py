@@ -15,7 +15,8 @@ from fairlead.providers.openai.errors import event_error
 from fairlead.providers.sse import EventReader
 from fairlead.providers.translated import decoded
 from fairlead.wire.answer import NULL, Event, WholeAnswer
-from fairlead.wire.chat_answer import ChoiceReader, Completion, events_of, start_of
+from fairlead.wire.chat_answer import ChoiceReader, events_of, start_of
+from fairlead.wire.chat_answer_shapes import Completion
 from fairlead.wire.usage import Usage, usage_from_openai
 
 DONE: Final = b"[DONE]"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import (
     FairleadError,
@@ -21,19 +21,32 @@ from fairlead.errors import (
     UpstreamFailed,
     UpstreamInvalid,
 )
+from fairlead.providers.call_shapes import TranslatedCall
 from fairlead.providers.failures import upstream_error
+from fairlead.providers.frames import FrameReader, payload_of
+from fairlead.providers.native import MARK, ReadyBody, ready_body
+from fairlead.providers.native_answers import UsageMember
 from fairlead.providers.responses_api.errors import failure_in_event, failure_of, with_native
-from fairlead.providers.responses_api.frames import FrameReader, payload_of
 from fairlead.providers.responses_api.reader import check_complete
-from fairlead.providers.responses_api.shapes import DELTA, EVENT, ITEM, RESPONSE, Event, Item, Response, inside
-from fairlead.providers.translated import TranslatedCall, TranslatedChat, decoded
+from fairlead.providers.responses_api.shapes import (
+    DELTA,
+    EVENT,
+    ITEM,
+    RESPONSE,
+    Event,
+    Item,
+    NativeCall,
+    Response,
+    inside,
+)
+from fairlead.providers.translated import TranslatedChat, decoded
 from fairlead.wire.body import with_members
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.heads import EVENT_STREAM, JSON_HEAD, STREAM_HEAD
+from fairlead.wire.template import BodyTemplate
 from fairlead.wire.usage import Usage, usage_as_responses, usage_from_responses
 
-# In `usage` these are ours: what the caller pays, not what the provider asks of us.
-OUR_USAGE_MEMBERS: Final = ("cost", "cost_usd", "cost_details", "usage_source")
+USAGE: Final = UsageMember("usage", usage_from_responses, usage_as_responses)
 # Events that tell of nothing yet: held until something follows, because another candidate may still serve.
 _LEADING: Final = frozenset({
     "response.content_part.added", "response.created", "response.in_progress", "response.output_item.added",
@@ -44,6 +57,7 @@ _SAID: Final = frozenset({
     "response.custom_tool_call_input.delta", "response.function_call_arguments.delta", "response.output_text.delta",
     "response.reasoning_summary_text.delta", "response.reasoning_text.delta", "response.refusal.delta",
 })  # fmt: skip
+_NULL: Final[Raw] = NULL
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 _encode: Final = msgspec.json.encode
 
@@ -72,24 +86,21 @@ class ResponsesPayload(Protocol):
     @property
     def response_id(self) -> str: ...
 
+    @property
+    def body(self) -> bytes: ...
+
+    @property
+    def conversation(self) -> Raw: ...
+
+    @property
+    def template(self) -> BodyTemplate | None: ...
+
+    @property
+    def is_as_it_came(self) -> bool: ...
+
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]: ...
 
     def native(self, upstream_model: bytes, without: Sequence[str] = ()) -> bytes | None: ...
-
-
-class NativeCall(Struct, frozen=True):
-    """A `Call` with the caller's own body. `keep` takes the complete response, to be stored; `changes`: members of the
-    response that are not the provider's (JSON)."""
-
-    body: list[bytes | memoryview]
-    stream: bool
-    dropped: tuple[str, ...] = ()
-    clamped: tuple[str, ...] = ()
-    path: bytes | None = None
-    headers: bytes = b""
-    bare: bool = False
-    keep: Callable[[bytes], None] | None = None
-    changes: Mapping[str, bytes] = {}
 
 
 class NativeResponses:
@@ -109,6 +120,23 @@ class NativeResponses:
 
     def to_vendor(self, payload: Any) -> NativeCall | TranslatedCall:
         """Raises NotTranslated for a tool that the provider bills beside the price sheet."""
+        if not payload.is_as_it_came:
+            return self._call(payload)
+        template: BodyTemplate = payload.template
+        frame = template.memos.get(self)
+        if not isinstance(frame, ReadyBody):
+            frame = self._frame(payload, template)
+            if frame is None:
+                return self._call(payload)
+            template.remember(self, frame)
+        return self._native_call(payload, frame.around(payload.body, payload.conversation), frame.dropped)
+
+    def _frame(self, payload: Any, template: BodyTemplate) -> ReadyBody | None:
+        body = b"%b%b%b" % (template.before, MARK, template.after)
+        found = self._call(payload.within(body, Raw(MARK), payload.found))
+        return ready_body(template, found.body[0], found.dropped)
+
+    def _call(self, payload: Any) -> NativeCall | TranslatedCall:
         needed, left_out = payload.billed(self._refused)
         if needed:
             raise NotTranslated(
@@ -121,14 +149,15 @@ class NativeResponses:
         body = payload.native(self._upstream_model, left_out)
         if body is None:
             return self._translating.to_vendor(payload)
+        return self._native_call(payload, [body], tuple(left_out))
+
+    def _native_call(self, payload: Any, body: list[bytes | memoryview], dropped: tuple[str, ...]) -> NativeCall:
         changes = {"model": self._public}
         if payload.continued:
             changes["previous_response_id"] = payload.continued
         if payload.background:  # its caller knows it by our id
             changes |= {"id": _encode(payload.response_id), "background": b"true"}
-        return NativeCall(
-            [body], payload.stream, tuple(left_out), headers=payload.forwarded, keep=payload.keep, changes=changes
-        )
+        return NativeCall(body, payload.stream, dropped, headers=payload.forwarded, keep=payload.keep, changes=changes)
 
     def relay(self, call: Any) -> Any:
         if isinstance(call, NativeCall):
@@ -164,7 +193,7 @@ class NativeRelay:
         self._frames = FrameReader()
         self._held: list[bytes] | None = []  # None: something was told
         self._last: tuple[bytes, bytes, bytes] | None = None  # the frame, its response, and that with our model's name
-        self._usage = NULL
+        self._usage = _NULL
         self._said: list[str] = []
         self._told: set[int] = set()
         self._last_number = -1
@@ -176,7 +205,7 @@ class NativeRelay:
 
     @property
     def usage(self) -> Usage | None:
-        return None if self._usage == NULL else usage_from_responses(self._usage)
+        return None if self._usage == _NULL else usage_from_responses(self._usage)
 
     @property
     def choices(self) -> int:
@@ -237,11 +266,11 @@ class NativeRelay:
             raise UpstreamInvalid("The provider sent an event that breaks its protocol.")
         if kind == "error":
             raise self._failed(failure_in_event(payload), frame)
-        if event.response != NULL:
+        if event.response != _NULL:
             frame = self._take_response(event, frame)
             if not frame:
                 return
-        elif kind == "response.output_item.done" and event.item != NULL and event.output_index not in self._told:
+        elif kind == "response.output_item.done" and event.item != _NULL and event.output_index not in self._told:
             self._said += _words_of(inside(ITEM, event.item, "an item"))
         if self._held is not None and kind in _LEADING:
             self._held.append(frame)
@@ -274,14 +303,14 @@ class NativeRelay:
             if self._held is not None and event.type == "response.completed" and not response.output:
                 raise UpstreamInvalid("The provider's response has no output.")
             self._usage = Raw(bytes(response.usage))
-            self._last = (frame, raw, _changed(raw, response, self._changes))
+            self._last = (frame, raw, _changed(raw, response.model, self._changes))
             return b""
         if event.type == "response.failed":
-            named = frame.replace(raw, _changed(raw, response, self._changes), 1)
+            named = frame.replace(raw, _changed(raw, response.model, self._changes), 1)
             raise self._failed(failure_of(response.error), named)
         if event.type == "response.cancelled":
             raise UpstreamFailed("The provider cancelled its answer.")
-        return frame.replace(raw, _changed(raw, response, self._changes), 1)
+        return frame.replace(raw, _changed(raw, response.model, self._changes), 1)
 
     def _failed(self, error: FairleadError, frame: bytes) -> FairleadError:
         """What the provider says of its failure goes to callers as it is, unless it is about the operator."""
@@ -303,7 +332,7 @@ class NativeRelay:
 class NativeAnswer:
     """A whole response in one document."""
 
-    __slots__ = ("_body", "_changes", "_keep", "_response", "_said")
+    __slots__ = ("_body", "_changes", "_keep", "_response")
 
     def __init__(self, changes: Mapping[str, bytes], body: bytes, keep: Callable[[bytes], None] | None) -> None:
         self._changes = changes
@@ -311,8 +340,6 @@ class NativeAnswer:
         self._body = body
         self._response: Response = decoded(RESPONSE, body, "an answer")
         check_complete(self._response)
-        items = [inside(ITEM, raw, "an item") for raw in self._response.output]
-        self._said = "".join([text for item in items for text in _words_of(item)])
 
     @property
     def head(self) -> bytes:
@@ -321,17 +348,21 @@ class NativeAnswer:
     @property
     def usage(self) -> Usage | None:
         usage = self._response.usage
-        return None if usage == NULL else usage_from_responses(usage)
+        return None if usage == _NULL else usage_from_responses(usage)
 
     @property
     def choices(self) -> int:
         return 1
 
     def delivered(self) -> str:
-        return self._said
+        """Everything that the model wrote."""
+        said: list[str] = []
+        for raw in self._response.output:
+            said += _words_of(inside(ITEM, raw, "an item"))
+        return "".join(said)
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        renamed = _changed(self._body, self._response, self._changes)
+        renamed = _changed(self._body, self._response.model, self._changes)
         body = _with_usage(renamed, self._response.usage, members, counted)
         if self._keep is not None:
             self._keep(body)
@@ -400,10 +431,16 @@ def _words_of(item: Item) -> list[str]:
     return said
 
 
-def _changed(document: bytes, response: Response, changes: Mapping[str, bytes]) -> bytes:
+def _changed(document: bytes, model: Raw, changes: Mapping[str, bytes]) -> bytes:
     """The response with the model's name that the caller uses, and what else is ours; the rest byte for byte."""
-    if len(changes) == 1 and (response.model == NULL or bytes(response.model) == changes["model"]):
-        return document
+    if len(changes) == 1:
+        public = changes["model"]
+        if model == _NULL or bytes(model) == public:
+            return document
+        needle = b'"model":%b' % bytes(model)
+        at = document.find(needle)
+        if at >= 0 and document.find(needle, at + 8) < 0:  # else one of them may stand inside of something
+            return b"".join((document[:at], b'"model":', public, document[at + len(needle) :]))
     fields = _fields(document)
     # Providers may leave `background` out; the other members are ours only where they have them.
     there = {name: value for name, value in changes.items() if name in fields or name == "background"}
@@ -412,16 +449,13 @@ def _changed(document: bytes, response: Response, changes: Mapping[str, bytes]) 
 
 def _with_usage(document: bytes, usage: Raw, members: bytes, counted: Usage | None) -> bytes:
     """The response with the cost in its usage. `counted`: the usage, where the provider reported none."""
-    if counted is not None:
-        written = b"%b%b}" % (usage_as_responses(counted)[:-1], members)
-    elif usage == NULL or not members:
-        return document
-    elif any(b'"%b"' % name.encode() in bytes(usage) for name in OUR_USAGE_MEMBERS):
-        kept = {name: raw for name, raw in _members.decode(usage).items() if name not in OUR_USAGE_MEMBERS}
-        written = _encode(kept)[:-1] + members + b"}"
-    else:
-        written = bytes(usage).rstrip()[:-1].rstrip() + members + b"}"
-    return with_members(document, _fields(document), {"usage": written})
+    if counted is None:
+        if usage == _NULL or not members:
+            return document
+        end = USAGE.end_in(document, usage)
+        if end >= 0:
+            return b"".join((document[:end], members, document[end:]))
+    return with_members(document, _fields(document), {"usage": USAGE.shown(usage, members, counted)})
 
 
 def _fields(document: bytes) -> dict[str, Raw]:

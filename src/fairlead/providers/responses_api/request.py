@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
 from fairlead.errors import InvalidRequest
 from fairlead.providers.responses_api.reader import FORMAT
+from fairlead.providers.responses_api.request_shapes import Details, Message, Part, Schema, Tool
 from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_REASONING_DETAILS
 from fairlead.wire.chat import ChatRequest, tool_choice
-from fairlead.wire.chat_shapes import NULL, File, ImageUrl
-from fairlead.wire.counting import Item, holds_more
+from fairlead.wire.chat_shapes import NULL, File
+from fairlead.wire.counting import holds_more
+from fairlead.wire.plain import PlainTurns
 
 # Parameters of chat with the same name and meaning here.
 SAME: Final = frozenset({
@@ -25,60 +27,15 @@ CARRIES: Final = SAME | {
     "structured_outputs", "tool_choice", "tools", "verbosity",
 }  # fmt: skip
 _encode: Final = msgspec.json.encode
-
-
-class _Function(Struct):
-    name: str
-    arguments: str = ""
-
-
-class _Call(Struct):
-    id: str
-    function: _Function
-
-
-class _Detail(Struct):
-    id: str | None = None
-    format: str | None = None
-    data: str | None = None
-
-
-class _Message(Struct):
-    role: str
-    content: Raw = NULL
-    tool_calls: list[_Call] | None = None
-    tool_call_id: str | None = None
-    reasoning_details: list[_Detail] | None = None
-
-
-class _Details(Struct, gc=False):
-    reasoning_details: list[Item] | None = None
-
-
-class _Part(Struct):
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: ImageUrl | None = None
-    input_audio: Raw = NULL
-    file: File | None = None
-
-
-class _Tool(Struct):
-    function: dict[str, Raw]
-
-
-class _Schema(Struct):
-    type: str
-    json_schema: dict[str, Raw] | None = None
+_ITEM: Final = b'{"type":"message","role":"%b","content":%b}'
 
 
 _TRUE: Final = Raw(b"true")
-_messages: Final = msgspec.json.Decoder(list[_Message])
-_details: Final = msgspec.json.Decoder(list[_Details])
-_parts: Final = msgspec.json.Decoder(list[_Part])
-_tools: Final = msgspec.json.Decoder(list[_Tool])
-_schema: Final = msgspec.json.Decoder(_Schema)
+_messages: Final = msgspec.json.Decoder(list[Message])
+_details: Final = msgspec.json.Decoder(list[Details])
+_parts: Final = msgspec.json.Decoder(list[Part])
+_tools: Final = msgspec.json.Decoder(list[Tool])
+_schema: Final = msgspec.json.Decoder(Schema)
 _string: Final = msgspec.json.Decoder(str)
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 
@@ -99,7 +56,7 @@ def to_items(request: ChatRequest) -> list[dict[str, Any]]:
         raise InvalidRequest(f"messages cannot be translated: {str(error)[:200]}.", param="messages") from None
 
 
-def _items(message: _Message) -> Iterator[dict[str, Any]]:
+def _items(message: Message) -> Iterator[dict[str, Any]]:
     if message.role == "tool":
         output = _content(message.content, "input_text")
         yield {"type": "function_call_output", "call_id": message.tool_call_id, "output": output}
@@ -127,7 +84,7 @@ def _content(raw: Raw, text_type: str) -> Any:
     return [_part(part, text_type) for part in _parts.decode(raw)]
 
 
-def _part(part: _Part, text_type: str) -> dict[str, Any]:
+def _part(part: Part, text_type: str) -> dict[str, Any]:
     if part.image_url is not None:
         return {"type": "input_image", "image_url": part.image_url.url, "detail": part.image_url.detail or "auto"}
     if part.file is not None:
@@ -211,7 +168,7 @@ def _constraint(raw: Raw, dropped: list[str]) -> dict[str, Any] | None:
     return {"type": "json_schema", "name": "answer", "schema": schema}
 
 
-def _tool(tool: _Tool) -> dict[str, Any]:
+def _tool(tool: Tool) -> dict[str, Any]:
     """Without `strict`, a function is strict here and is not in chat."""
     return {"type": "function", "strict": False, "parameters": None, **tool.function}
 
@@ -225,3 +182,9 @@ def _choice(raw: Raw) -> Any:
     allowed = choice.allowed_tools
     tools = [{"type": "function", "name": tool.function.name} for tool in allowed.tools]
     return {"type": "allowed_tools", "mode": allowed.mode, "tools": tools}
+
+
+def written_turns(plain: PlainTurns) -> bytes:
+    """`input` of a conversation that is nothing but texts, as a ready member."""
+    written = [_ITEM % (role.encode(), bytes(text)) for role, text in (*plain.system, *plain.turns)]
+    return b'"input":[%b]' % b",".join(written)

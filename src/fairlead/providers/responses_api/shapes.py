@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -111,3 +112,18 @@ def inside(decoder: msgspec.json.Decoder[Any], raw: Raw, what: str) -> Any:
         return decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError):
         raise UpstreamInvalid(f"The provider sent {what} that breaks its protocol.") from None
+
+
+class NativeCall(Struct, frozen=True):
+    """A `Call` with the caller's own body. `keep` takes the complete response, to be stored; `changes`: members of the
+    response that are not the provider's (JSON)."""
+
+    body: list[bytes | memoryview]
+    stream: bool
+    dropped: tuple[str, ...] = ()
+    clamped: tuple[str, ...] = ()
+    path: bytes | None = None
+    headers: bytes = b""
+    bare: bool = False
+    keep: Callable[[bytes], None] | None = None
+    changes: Mapping[str, bytes] = {}

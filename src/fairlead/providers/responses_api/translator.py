@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.errors import FairleadError, NotCarried
+from fairlead.providers.call_shapes import Translation
 from fairlead.providers.dialect import Dialect
 from fairlead.providers.failures import upstream_error
 from fairlead.providers.responses_api.errors import with_native
 from fairlead.providers.responses_api.request import to_items, to_members
-from fairlead.providers.translated import Translation
 from fairlead.wire.chat import ChatRequest
 
 _encode = msgspec.json.encode

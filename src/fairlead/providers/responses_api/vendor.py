@@ -6,7 +6,7 @@ from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.responses_api.dialects import ROWS
 from fairlead.providers.responses_api.native import NativeResponses
 from fairlead.providers.responses_api.reader import ResponsesFormat
-from fairlead.providers.responses_api.request import CARRIES, SAME
+from fairlead.providers.responses_api.request import CARRIES, SAME, written_turns
 from fairlead.providers.responses_api.translator import ResponsesTranslator
 from fairlead.providers.translated import TranslatedChat, translated_chat
 from fairlead.wire.apis import CHAT, RESPONSES
@@ -17,7 +17,7 @@ BILLED = frozenset({"code_interpreter", "file_search", "image_generation", "serv
 
 def _translated(binding: Binding) -> TranslatedChat:
     translator = ResponsesTranslator(binding.dialect, binding.upstream_model, binding.defaults)
-    return translated_chat(binding, translator, ResponsesFormat())
+    return translated_chat(binding, translator, ResponsesFormat(), written_turns)
 
 
 def _native(binding: Binding) -> NativeResponses:

@@ -58,11 +58,13 @@ _encode: Final = msgspec.json.encode
 
 
 class Chat(NamedTuple):
-    """`lost`: what could not be said; `names`: of functions, by what they had to be called instead."""
+    """`lost`: what could not be said; `names`: of functions, by what they had to be called instead; `system`: the first
+    message, where the operator of the caller says something."""
 
     request: ChatRequest
     lost: tuple[str, ...]
     names: dict[str, str]
+    system: dict[str, Any] | None
 
 
 def to_chat(model: str, members: Mapping[str, Raw], config: Mapping[str, Raw], *, cap: int, stream: bool) -> Chat:
@@ -91,7 +93,11 @@ def to_chat(model: str, members: Mapping[str, Raw], config: Mapping[str, Raw], *
     if not body["messages"]:
         raise InvalidRequest("contents: must have at least one part with content.", param="contents")
     request = parse_chat(_encode(body))
-    return Chat(request, tuple(dict.fromkeys([*lost, *turns.lost])), {short: name for name, short in names.items()})
+    first = body["messages"][0]
+    return Chat(
+        request, tuple(dict.fromkeys([*lost, *turns.lost])), {short: name for name, short in names.items()},
+        first if first["role"] == "system" else None,
+    )  # fmt: skip
 
 
 def given(members: Mapping[str, Raw], name: str) -> bool:
@@ -168,8 +174,8 @@ def _write_tools(members: Mapping[str, Raw], body: dict[str, Any], names: dict[s
     written = []
     for at, raw in enumerate(items_in(members["tools"], "tools")):
         tool = members_in(raw, f"tools.{at}")
-        for name in tool.keys() - _FUNCTIONS:
-            if tool[name] != NULL:
+        for name, value in tool.items():
+            if name not in _FUNCTIONS and value != NULL:
                 raise only_gemini(f"tools.{at}", f"the tool {name[:64]!r}")
         if given(tool, "functionDeclarations"):
             for one in items_in(tool["functionDeclarations"], f"tools.{at}.functionDeclarations"):

@@ -44,8 +44,10 @@ from fairlead.wire.gemini.shapes import NULL, BlobKind, Echo, PartKind
 from fairlead.wire.gemini.signatures import NEEDLE, without_tagged
 from fairlead.wire.media import ADDRESS, AUDIO, FILE, IMAGE, VIDEO
 from fairlead.wire.messages.decoding import LIST, OBJECT, decoded, first_byte
+from fairlead.wire.native import Contents, NativeRequest
+from fairlead.wire.notes import notes_in_members
+from fairlead.wire.plain import PlainTurns, plain_contents
 from fairlead.wire.preferences import Preferences
-from fairlead.wire.traceparent import TraceContext
 
 GENERATE, STREAM, COUNT = "generateContent", "streamGenerateContent", "countTokens"
 # What the parameters of a neutral request are called here.
@@ -61,9 +63,13 @@ NAMES: Final[Mapping[str, str]] = {
     "tool_choice": "toolConfig",
     "messages": "contents",
 }
+# What does not come into a prompt, and what of `generationConfig` does.
+NOT_IN_PROMPT: Final = frozenset({"generationConfig", "safetySettings", "toolConfig", "labels", "model"})
+SCHEMAS: Final = ("responseSchema", "responseJsonSchema")
 # Shorter lists are decoded as they are.
 LONG_LIST_BYTES: Final = 1_048_576
 DEEPEST: Final = 1
+_NULL: Final[Raw] = NULL
 _BITS: Final = {"image": IMAGE, "audio": AUDIO, "video": VIDEO}
 
 _models: Final = msgspec.json.Decoder(
@@ -77,72 +83,33 @@ _part_kind: Final = msgspec.json.Decoder(PartKind)
 _part_kinds: Final = msgspec.json.Decoder(list[PartKind])
 
 
-class Contents:
-    """What the contents have. `media`: as in `wire/media.py`; `opening`: the parts of the first one; `prefilled`: the
-    model's words are the last ones; `beyond`: they refer to something that only Google has."""
+class GeminiRequest(NativeRequest):
+    """A `NativeRequest` of Gemini's. `members`: those of the body spelled `likeThis`, of the request itself where a
+    count wraps it; `config`: those of its `generationConfig`. `server_tools`: by their names; `modalities`: what the
+    answer is to have beside text; `is_array`: a stream is one JSON array."""
 
-    __slots__ = ("audio", "beyond", "contents", "files", "images", "media", "opening", "parts", "prefilled", "videos")
-
-    def __init__(self) -> None:
-        self.beyond = False
-        self.contents = 0
-        self.parts = 0
-        self.images = 0
-        self.audio = 0
-        self.videos = 0
-        self.files = 0
-        self.media = 0
-        self.opening = NULL
-        self.prefilled = False
-
-
-class GeminiRequest:
-    """A `ChatPayload`. `fields`: all members of `body`, each as the caller wrote it; `members`: the same, spelled
-    `likeThis`, of the request itself where a count wraps it; `config`: those of its `generationConfig`. `query`: what
-    goes on to a provider of the same API.
-
-    `cap`: the most tokens of an answer, 0: none is given; `capped`: it is not the caller's. `server_tools`: what the
-    provider is to run; `modalities`: what the answer is to have beside text. `translated`: the request in OpenAI's
-    shape, once somebody has asked for it.
-    """
-
-    __slots__ = (
-        "_names", "body", "cap", "capped", "choices", "config", "contents", "emulate", "fallbacks", "fields",
-        "is_array", "lost", "members", "modalities", "model", "preferences", "query", "reports", "server_tools",
-        "stream", "strict", "trace", "translated",
-    )  # fmt: skip
+    __slots__ = ("_names", "choices", "config", "is_array", "members", "modalities")
     api: Final = GENERATE_CONTENT
-    include_usage: Final = True
     cap_name: Final = CAP
 
     def __init__(self, body: bytes, fields: dict[str, Raw], members: dict[str, Raw], model: str, query: str) -> None:
-        self.body = body
-        self.fields = fields
+        super().__init__(body, fields, query)
         self.members = members
         self.config: dict[str, Raw] = {}
         self.model = model
-        self.query = query
-        self.fallbacks: tuple[str, ...] = ()
-        self.stream = False
         self.is_array = False
-        self.cap = 0
-        self.capped = False
         self.choices = 1
-        self.contents = Contents()
-        self.server_tools: tuple[str, ...] = ()
         self.modalities: tuple[str, ...] = ()
-        self.strict = self.reports = False
-        self.emulate = True
-        self.preferences: Preferences | None = None
-        self.trace: TraceContext | None = None
-        self.lost: tuple[str, ...] = ()
-        self.translated: ChatRequest | None = None
         self._names: dict[str, str] = {}
 
     @property
     def names(self) -> Iterable[str]:
         found = [name for name in self.members if name not in OURS and name not in ("contents", "generationConfig")]
-        return [*found, *(f"generationConfig.{name}" for name in self.config)]
+        return [*found, *[f"generationConfig.{name}" for name in self.config]]
+
+    @property
+    def conversation(self) -> Raw:
+        return self.members.get("contents", _NULL)
 
     @property
     def echo(self) -> Echo:
@@ -150,29 +117,36 @@ class GeminiRequest:
 
     @property
     def needs_provider(self) -> bool:
-        """The prompt is longer than what is sent here."""
         return self.contents.beyond or bool(self.server_tools) or given(self.members, "cachedContent")
 
-    def neutral(self) -> ChatRequest:
-        """The request in OpenAI's shape; `lost` and `echo` are there when it has been asked for."""
-        if self.translated is None:
-            self._check_length()
-            try:
-                found = to_chat(self.model, self.members, self.config, cap=self.cap, stream=self.stream)
-            except InvalidRequest as error:
-                first, dot, rest = (error.param or "").partition(".")
-                error.param = NAMES.get(first, first) + dot + rest if error.param else None
-                raise
-            self.lost, self._names = found.lost, found.names
-            self.translated = found.request
-            found.request.trace = self.trace
-        return self.translated
+    @property
+    def has_tagged_signatures(self) -> bool:
+        """Signatures of another provider have come back in it."""
+        return NEEDLE in self.body
+
+    def _translate(self) -> ChatRequest:
+        self._check_length()
+        try:
+            found = to_chat(self.model, self.members, self.config, cap=self.cap, stream=self.stream)
+        except InvalidRequest as error:
+            first, dot, rest = (error.param or "").partition(".")
+            error.param = NAMES.get(first, first) + dot + rest if error.param else None
+            raise
+        self.lost, self._names = found.lost, found.names
+        self.learn(found.request, found.system, found.names)
+        return found.request
+
+    def plain_turns(self) -> PlainTurns | None:
+        return plain_contents(self.conversation)
+
+    def take_kept(self, kept: Any) -> None:
+        self._names = kept
 
     def _check_length(self) -> None:
         """Before everything is translated, and refused because there is too much of it."""
         for name, count, most in (
-            ("contents", self.contents.contents, MOST_MESSAGES),
-            ("parts", self.contents.parts, MOST_PARTS),
+            ("contents", self.contents.entries, MOST_MESSAGES),
+            ("parts", self.contents.blocks, MOST_PARTS),
         ):
             if count > most:
                 raise InvalidRequest(
@@ -182,51 +156,59 @@ class GeminiRequest:
 
     def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         """Parameters of `neutral()` as the caller wrote them."""
+        if not parameters:
+            return ()
         found = []
         for name in parameters:
             first, dot, rest = name.partition(".")
             found.append(NAMES.get(first, first) + dot + rest)
         return tuple(dict.fromkeys(found))
 
-    def with_neutral(self, request: ChatRequest) -> GeminiRequest:
-        """The same caller with a request that was rewritten here: its own body does not hold any more."""
-        self.neutral()
-        changed = self._copy()
-        changed.body, changed.cap = b"", request.cap
-        changed.translated = request
-        return changed
+    def copy(self) -> GeminiRequest:
+        made = GeminiRequest(self.body, self.fields, self.members, self.model, self.query)
+        made._take(self)
+        made.config = self.config
+        made.is_array = self.is_array
+        made.choices = self.choices
+        made.modalities = self.modalities
+        made._names = self._names
+        return made
 
-    def with_cap(self, tokens: int) -> GeminiRequest:
-        changed = self._copy()
-        changed.cap, changed.capped = tokens, True
-        changed.translated = None if self.translated is None else self.translated.with_cap(tokens)
-        return changed
+    def within(self, body: bytes, conversation: Raw) -> GeminiRequest:
+        made = self.marked(body, conversation)
+        _read_contents(made.members, made.contents)
+        return made
+
+    def marked(self, body: bytes, conversation: Raw) -> GeminiRequest:
+        made = self.copy()
+        made.body = body
+        made.fields = {**self.fields, "contents": conversation}
+        made.members = {**self.members, "contents": conversation}
+        made.contents = Contents()
+        return made
 
     def native(self, without: Iterable[str] = ()) -> bytes:
         """The caller's body for a provider of the same API. What changes: members for the gateway and those of
         `without` are left out, a cap that was lowered, signatures that are another provider's."""
-        changes: dict[str, bytes | None] = {name: None for name in self.fields if name in OURS}
-        changes.update((name, None) for name in without)
+        changes: dict[str, bytes | None] = {}
+        for name in without:
+            changes[name] = None
         for name in self.fields:
-            same = name.replace("_", "").lower()
-            if same == "generationconfig" and self.capped:
+            if name in OURS:
+                changes[name] = None
+            elif name == "contents":
+                if self.has_tagged_signatures and NEEDLE in bytes(self.fields[name]):
+                    changes[name] = without_tagged(self.fields[name])
+            elif self.capped and name.replace("_", "").lower() == "generationconfig":
                 changes[name] = _capped(self.fields[name], self.cap)
-            elif name == "contents" and NEEDLE in bytes(self.fields[name]):
-                changes[name] = without_tagged(self.fields[name])
         if self.capped and not given(self.members, "generationConfig"):
             changes["generationConfig"] = b'{"%b":%d}' % (CAP.encode(), self.cap)
         return with_members(self.body, self.fields, changes) if changes else self.body
 
     def release(self) -> None:
-        self.body = b""
-        self.fields = self.members = self.config = {}
-        self.translated = None
-
-    def _copy(self) -> GeminiRequest:
-        made = GeminiRequest.__new__(GeminiRequest)
-        for name in GeminiRequest.__slots__:
-            setattr(made, name, getattr(self, name))
-        return made
+        super().release()
+        self.members = {}
+        self.config = {}
 
 
 def parse_gemini(body: bytes, model: str, action: str, query: str = "", *, is_array: bool = False) -> GeminiRequest:
@@ -246,6 +228,12 @@ def parse_gemini(body: bytes, model: str, action: str, query: str = "", *, is_ar
     _read_contents(members, request.contents)
     if given(members, "tools"):
         request.server_tools = _server_tools(members["tools"])
+    request.notes = notes_in_members(fields)
+    for name, raw in members.items():
+        if name not in NOT_IN_PROMPT and name != "contents":
+            request.other_bytes += len(raw)
+    for name in SCHEMAS:
+        request.other_bytes += len(request.config.get(name, b""))
     return request
 
 
@@ -287,11 +275,11 @@ def _read_contents(members: dict[str, Raw], found: Contents) -> None:
     raw = members["contents"]
     _refuse_crowds(raw, "contents")
     contents = contents_in(raw)
-    found.contents = len(contents)
-    if not contents or found.contents > MOST_NATIVE_MESSAGES:
+    found.entries = len(contents)
+    if not contents or found.entries > MOST_NATIVE_MESSAGES:
         raise InvalidRequest(f"contents: must have 1 to {MOST_NATIVE_MESSAGES:,} entries.", param="contents")
     for at, content in enumerate(contents):
-        if found.opening is NULL and content.role != "model":
+        if found.opening is _NULL and content.role != "model":
             found.opening = content.parts
         _read_parts(content.parts, found, f"contents.{at}.parts", 0)
     last = contents[-1]
@@ -311,20 +299,20 @@ def _refuse_crowds(raw: Raw, name: str) -> None:
 
 
 def _read_parts(raw: Raw, found: Contents, where: str, depth: int) -> None:
-    if raw == NULL:
+    if raw == _NULL:
         return
     kinds: list[PartKind]
     if first_byte(raw) == OBJECT:
         kinds = [decoded(_part_kind, raw, where)]
     else:
         try:
-            crowded = len(raw) > LONGEST_PARAMETER and holds_more(_objects, raw, MOST_BLOCKS - found.parts)
+            crowded = len(raw) > LONGEST_PARAMETER and holds_more(_objects, raw, MOST_BLOCKS - found.blocks)
         except (msgspec.DecodeError, RecursionError):
             raise InvalidRequest(f"{where}: must be a list of objects.", param="contents") from None
         kinds = [] if crowded else decoded(_part_kinds, raw, where)
-        found.parts += MOST_BLOCKS + 1 if crowded else 0
-    found.parts += len(kinds)
-    if found.parts > MOST_BLOCKS:
+        found.blocks += MOST_BLOCKS + 1 if crowded else 0
+    found.blocks += len(kinds)
+    if found.blocks > MOST_BLOCKS:
         raise InvalidRequest(f"contents: must have at most {MOST_BLOCKS:,} parts.", param="contents")
     for kind in kinds:
         if kind.blob is not None:
@@ -360,14 +348,14 @@ def _server_tools(raw: Raw) -> tuple[str, ...]:
     _refuse_crowds(raw, "tools")
     for at, tool in enumerate(items_in(raw, "tools")):
         for name, value in members_in(tool, f"tools.{at}").items():
-            if name != "functionDeclarations" and value != NULL:
+            if name != "functionDeclarations" and value != _NULL:
                 found.append(name[:64])
     return tuple(dict.fromkeys(found))
 
 
 def _capped(config: Raw, cap: int) -> bytes:
     """The same `generationConfig` with another cap."""
-    if config == NULL:
+    if config == _NULL:
         return b'{"%b":%d}' % (CAP.encode(), cap)
     text = bytes(config)
     fields = members_of(text)

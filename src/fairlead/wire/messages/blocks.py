@@ -61,9 +61,12 @@ class Turns:
         self._messages: list[dict[str, Any]] = []
         self.lost: list[str] = []
 
+    def system_message(self) -> dict[str, Any] | None:
+        return {"role": "system", "content": _content(self._system)} if self._system else None
+
     def written(self) -> list[dict[str, Any]]:
-        system = [{"role": "system", "content": _content(self._system)}] if self._system else []
-        return [*system, *self._messages]
+        system = self.system_message()
+        return self._messages if system is None else [system, *self._messages]
 
     def add_system(self, content: Raw, where: str = "system") -> None:
         for part in _text_parts(content, where):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final
 
 import msgspec
@@ -13,10 +14,12 @@ from fairlead.errors import InvalidRequest
 STRING: Final = 0x22
 LIST: Final = 0x5B
 OBJECT: Final = 0x7B
+_byte: Final = struct.Struct("B").unpack_from  # cheaper than a memoryview of it
 
 
 def first_byte(raw: Raw) -> int:
-    return memoryview(raw)[0]
+    found: int = _byte(raw)[0]
+    return found
 
 
 def decoded(decoder: msgspec.json.Decoder[Any], raw: Raw, where: str) -> Any:

@@ -54,11 +54,13 @@ _encode: Final = msgspec.json.encode
 
 
 class Chat(NamedTuple):
-    """`lost`: what could not be said; `tool_names`: names that were too long, by what they were shortened to."""
+    """`lost`: what could not be said; `tool_names`: names that were too long, by what they were shortened to; `system`:
+    the first message, where the operator of the caller says something."""
 
     request: ChatRequest
     lost: tuple[str, ...]
     tool_names: dict[str, str]
+    system: dict[str, Any] | None
 
 
 def to_chat(fields: Mapping[str, Raw], cap: int) -> Chat:
@@ -87,7 +89,10 @@ def to_chat(fields: Mapping[str, Raw], cap: int) -> Chat:
         _write_tools(fields, body, names, lost)
     _write_reasoning(fields, body)
     _write_user(fields, body)
-    return Chat(parse_chat(_encode(body)), tuple(dict.fromkeys([*lost, *turns.lost])), {v: k for k, v in names.items()})
+    return Chat(
+        parse_chat(_encode(body)), tuple(dict.fromkeys([*lost, *turns.lost])), {v: k for k, v in names.items()},
+        turns.system_message(),
+    )  # fmt: skip
 
 
 def _given(fields: Mapping[str, Raw], name: str) -> bool:

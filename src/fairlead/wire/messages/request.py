@@ -30,10 +30,12 @@ from fairlead.wire.counting import Item, PartItem, holds_more
 from fairlead.wire.media import ADDRESS, FILE, IMAGE
 from fairlead.wire.messages.decoding import LIST, STRING, decoded, first_byte, refusal
 from fairlead.wire.messages.neutral import to_chat
-from fairlead.wire.messages.shapes import NULL, Kind, Message, Metadata, SourceKind
+from fairlead.wire.messages.shapes import NULL, Kind, Message, Metadata, SourceKind, ToolKind
+from fairlead.wire.native import Contents, NativeRequest
+from fairlead.wire.notes import notes_in_members
+from fairlead.wire.plain import PlainTurns, plain_turns
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.reasoning_tags import NEEDLE, QUICK_NEEDLE
-from fairlead.wire.traceparent import TraceContext
 
 # Members for the gateway itself, never sent on.
 OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})
@@ -47,16 +49,20 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # With one of these a prompt is longer than what is sent: a conversation that the provider keeps, tools that it runs.
 _BEYOND_MEMBERS: Final = frozenset({"thread", "mcp_servers", "container"})
+# What does not come into a prompt.
+NOT_IN_PROMPT: Final = frozenset({"max_tokens", "model", "stream", "temperature", "top_k", "top_p", "metadata"})
 # Shorter lists are decoded as they are.
 LONG_LIST_BYTES: Final = 1_048_576
 # Blocks inside of blocks: a document in the result of a tool.
 DEEPEST: Final = 2
 _CUSTOM: Final = (None, "custom")
+_NULL: Final[Raw] = NULL
 
 _model: Final = msgspec.json.Decoder(Annotated[str, Meta(min_length=1, max_length=256)])
 _models: Final = msgspec.json.Decoder(
     Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(min_length=1, max_length=16)]
 )
+_astuple: Final = msgspec.structs.astuple
 _bool: Final = msgspec.json.Decoder(bool)
 _cap: Final = msgspec.json.Decoder(Annotated[int, Meta(ge=0, le=2**31 - 1)])
 _options: Final = msgspec.json.Decoder(Options)
@@ -69,105 +75,66 @@ _items: Final = msgspec.json.Decoder(list[PartItem])
 _source: Final = msgspec.json.Decoder(SourceKind)
 
 
-class _ToolKind(msgspec.Struct, gc=False):
-    type: str | None = None
+_tool_kinds: Final = msgspec.json.Decoder(list[ToolKind])
 
 
-_tool_kinds: Final = msgspec.json.Decoder(list[_ToolKind])
+class MessagesRequest(NativeRequest):
+    """A `NativeRequest` of Anthropic's. `headers` (ready lines that begin with `anthropic-`) go on to a provider of the
+    same API, as the query does. `server_tools`: by their types."""
 
-
-class Contents:
-    """What the messages have. `media`: as in `wire/media.py`; `opening`: the first user message; `prefilled`: an
-    assistant's message is the last one; `beyond`: they refer to something that the provider has."""
-
-    __slots__ = ("beyond", "blocks", "files", "images", "media", "messages", "opening", "prefilled", "tools")
-
-    def __init__(self) -> None:
-        self.beyond = False
-        self.blocks = 0
-        self.files = 0
-        self.images = 0
-        self.media = 0
-        self.messages = 0
-        self.tools = 0
-        self.opening = NULL
-        self.prefilled = False
-
-
-class MessagesRequest:
-    """A `ChatPayload`. `fields`: all members of `body`, each as the caller wrote it. `query` and `headers` (ready lines
-    that begin with `anthropic-`) go on to a provider of the same API.
-
-    `cap`: the most tokens of an answer, 0: none is given; `capped`: it is not the caller's. `server_tools`: the types
-    of tools that the provider is to run. `translated`: the request in OpenAI's shape, once somebody has asked for it.
-    """
-
-    __slots__ = (
-        "body", "cap", "capped", "contents", "echo", "emulate", "fallbacks", "fields", "headers", "lost",
-        "model", "preferences", "query", "reports", "server_tools", "stream", "strict", "trace", "translated",
-    )  # fmt: skip
+    __slots__ = ("echo", "headers")
     api: Final = MESSAGES
-    include_usage: Final = True
     cap_name: Final = "max_tokens"
 
     def __init__(self, body: bytes, fields: dict[str, Raw], query: str, headers: bytes) -> None:
-        self.body = body
-        self.fields = fields
-        self.query = query
+        super().__init__(body, fields, query)
         self.headers = headers
-        self.model = ""
-        self.fallbacks: tuple[str, ...] = ()
-        self.stream = False
-        self.cap = 0
-        self.capped = False
-        self.contents = Contents()
-        self.server_tools: tuple[str, ...] = ()
-        self.strict = self.reports = False
-        self.emulate = True
-        self.preferences: Preferences | None = None
-        self.trace: TraceContext | None = None
         self.echo: Any = None
-        self.lost: tuple[str, ...] = ()
-        self.translated: ChatRequest | None = None
 
     @property
     def names(self) -> Iterable[str]:
         return [name for name in self.fields if name not in OURS and name not in ("model", "messages", "stream")]
 
     @property
+    def conversation(self) -> Raw:
+        return self.fields.get("messages", _NULL)
+
+    @property
     def user(self) -> str:
         """The `user_id` of `metadata`, "": none. What is no such object is refused where it is translated."""
-        raw = self.fields.get("metadata", NULL)
+        raw = self.fields.get("metadata", _NULL)
         try:
-            return _user.decode(raw).user_id or "" if len(raw) <= LONGEST_PARAMETER and raw != NULL else ""
+            return _user.decode(raw).user_id or "" if len(raw) <= LONGEST_PARAMETER and raw != _NULL else ""
         except (msgspec.DecodeError, RecursionError):
             return ""
 
     @property
     def needs_provider(self) -> bool:
-        """The prompt is longer than what is sent here."""
         return self.contents.beyond or bool(self.server_tools) or not _BEYOND_MEMBERS.isdisjoint(self.fields)
 
     @property
     def has_tagged_reasoning(self) -> bool:
         """Reasoning of another provider, or of none, has come back in it."""
-        return QUICK_NEEDLE in self.body and NEEDLE in self.body
+        return self.contents.blocks > 0 and QUICK_NEEDLE in self.body and NEEDLE in self.body
 
-    def neutral(self) -> ChatRequest:
-        """The request in OpenAI's shape; `lost` and `echo` are there when it has been asked for."""
-        if self.translated is None:
-            self._check_length()
-            found = to_chat(self.fields, self.cap)
-            self.lost, self.echo = found.lost, found.tool_names or None
-            self.translated = found.request
-            found.request.trace = self.trace
-        return self.translated
+    def _translate(self) -> ChatRequest:
+        self._check_length()
+        found = to_chat(self.fields, self.cap)
+        self.lost, self.echo = found.lost, found.tool_names or None
+        self.learn(found.request, found.system, self.echo)
+        return found.request
+
+    def plain_turns(self) -> PlainTurns | None:
+        return plain_turns(self.conversation)
+
+    def take_kept(self, kept: Any) -> None:
+        self.echo = kept
 
     def _check_length(self) -> None:
         """Before everything is translated, and refused because there is too much of it."""
         contents = self.contents
         for name, count, most in (
-            ("messages", contents.messages, MOST_MESSAGES),
+            ("messages", contents.entries, MOST_MESSAGES),
             ("content blocks", contents.blocks, MOST_PARTS),
             ("tools", contents.tools, MOST_TOOLS),
         ):
@@ -179,36 +146,33 @@ class MessagesRequest:
 
     def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         """Parameters of `neutral()` as the caller wrote them."""
+        if not parameters:
+            return ()
         found = []
         for name in parameters:
             first, dot, rest = name.partition(".")
             words = NAMES.get(first, (first,))
-            found.append(next((word for word in words if word in self.fields), words[0]) + dot + rest)
+            given = [word for word in words if word in self.fields]
+            found.append((given or words)[0] + dot + rest)
         return tuple(dict.fromkeys(found))
 
-    def with_neutral(self, request: ChatRequest) -> MessagesRequest:
-        """The same caller with a request that was rewritten here: its own body does not hold any more."""
-        self.neutral()
-        changed = self._copy()
-        changed.body, changed.cap = b"", request.cap
-        changed.translated = request
-        return changed
+    def copy(self) -> MessagesRequest:
+        made = MessagesRequest(self.body, self.fields, self.query, self.headers)
+        made._take(self)
+        made.echo = self.echo
+        return made
 
-    def with_cap(self, tokens: int) -> MessagesRequest:
-        changed = self._copy()
-        changed.cap, changed.capped = tokens, True
-        changed.translated = None if self.translated is None else self.translated.with_cap(tokens)
-        return changed
+    def within(self, body: bytes, conversation: Raw) -> MessagesRequest:
+        made = self.marked(body, conversation)
+        _read_messages(made.fields, made.contents)
+        return made
 
-    def release(self) -> None:
-        self.body = b""
-        self.fields = {}
-        self.translated = None
-
-    def _copy(self) -> MessagesRequest:
-        made = MessagesRequest.__new__(MessagesRequest)
-        for name in MessagesRequest.__slots__:
-            setattr(made, name, getattr(self, name))
+    def marked(self, body: bytes, conversation: Raw) -> MessagesRequest:
+        made = self.copy()
+        made.body = body
+        made.fields = {**self.fields, "messages": conversation}
+        made.contents = Contents()
+        made.contents.tools = self.contents.tools
         return made
 
 
@@ -226,11 +190,15 @@ def parse_messages(body: bytes, query: str = "", headers: bytes = b"") -> Messag
     _read_messages(fields, request.contents)
     if _is_given(fields, "tools"):
         request.contents.tools, request.server_tools = _read_tools(fields["tools"])
+    request.notes = notes_in_members(fields, user=request.user)
+    for name, raw in fields.items():
+        if name not in NOT_IN_PROMPT and name != "messages":
+            request.other_bytes += len(raw)
     return request
 
 
 def _is_given(fields: dict[str, Raw], name: str) -> bool:
-    return name in fields and fields[name] != NULL
+    return name in fields and fields[name] != _NULL
 
 
 def _checked(decoder: msgspec.json.Decoder[Any], fields: dict[str, Raw], name: str, wanted: str) -> Any:
@@ -270,13 +238,15 @@ def _read_messages(fields: dict[str, Raw], found: Contents) -> None:
         raise InvalidRequest("messages: Field required.", param="messages")
     _refuse_crowds(fields["messages"], MOST_NATIVE_MESSAGES, "messages")
     messages: list[Message] = decoded(_messages, fields["messages"], "messages")
-    found.messages = len(messages)
-    if found.messages > MOST_NATIVE_MESSAGES:
+    found.entries = len(messages)
+    if found.entries > MOST_NATIVE_MESSAGES:
         raise InvalidRequest(f"messages: must have at most {MOST_NATIVE_MESSAGES:,} entries.", param="messages")
+    role = ""
     for at, message in enumerate(messages):
-        content = message.content
+        pair: tuple[str, Raw] = _astuple(message)
+        role, content = pair
         first = first_byte(content)
-        if found.opening is NULL and message.role == "user":
+        if found.opening is _NULL and role == "user":
             found.opening = content
         if first == LIST:
             _read_blocks(content, found, at, 0)
@@ -284,7 +254,7 @@ def _read_messages(fields: dict[str, Raw], found: Contents) -> None:
             raise InvalidRequest(
                 f"messages.{at}.content: must be a string or a list of content blocks.", param="messages"
             )
-    found.prefilled = messages[-1].role == "assistant"
+    found.prefilled = role == "assistant"
 
 
 def _refuse_crowds(raw: Raw, most: int, name: str) -> None:
@@ -345,5 +315,5 @@ def _read_source(raw: Raw, found: Contents, at: int, depth: int, *, is_document:
 def _read_tools(raw: Raw) -> tuple[int, tuple[str, ...]]:
     """How many there are, and the types of those that the provider runs."""
     _refuse_crowds(raw, MOST_NATIVE_TOOLS, "tools")
-    tools: list[_ToolKind] = decoded(_tool_kinds, raw, "tools")
+    tools: list[ToolKind] = decoded(_tool_kinds, raw, "tools")
     return len(tools), tuple(tool.type for tool in tools if tool.type is not None and tool.type not in _CUSTOM)

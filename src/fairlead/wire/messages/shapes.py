@@ -111,3 +111,7 @@ class Metadata(Struct, frozen=True):
 
 Stops = Annotated[list[str], Meta(max_length=MOST_STOPS)]
 Number = float
+
+
+class ToolKind(Struct, gc=False):
+    type: str | None = None

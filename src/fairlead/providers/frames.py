@@ -8,6 +8,7 @@ from typing import Final
 from fairlead.errors import UpstreamInvalid
 from fairlead.providers.sse import MAX_EVENT_BYTES
 
+_DATA: Final = b"\ndata:"
 _END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _LINES: Final = re.compile(rb"\r\n|\n|\r")
 
@@ -24,8 +25,10 @@ class FrameReader:
 
     def feed(self, block: bytes) -> list[bytes]:
         begun = self._begun
-        if not begun and block[-2:] == b"\n\n" and block.find(b"\n\n") == len(block) - 2 and b"\r" not in block:
-            return [block]  # one whole event, as most blocks are
+        if not begun and block[-2:] == b"\n\n" and b"\r" not in block:
+            if block.find(b"\n\n") == len(block) - 2:  # one whole event, as most blocks are
+                return [block]
+            return [frame + b"\n\n" for frame in block[:-2].split(b"\n\n")]
         if begun and block:
             self._length += len(block)
             if self._length > MAX_EVENT_BYTES:
@@ -57,11 +60,12 @@ class FrameReader:
 
 def payload_of(frame: bytes) -> bytes:
     """The `data` of an event; empty: it has none."""
-    at = 0 if frame.startswith(b"data: ") else frame.find(b"\ndata: ") + 1
-    if at or frame.startswith(b"data: "):
-        end = frame.find(b"\n", at)
-        if b"\r" not in frame and frame.find(b"\ndata:", end - 1) < 0:
-            return frame[at + 6 : end if end >= 0 else len(frame)]
+    end = len(frame) - 2
+    if frame[end:] == b"\n\n" and b"\r" not in frame:
+        # Most have one line of data, which is their last.
+        at = -1 if frame.startswith(b"data:") else frame.find(_DATA)
+        if frame[at + 1 : at + 7] == b"data: " and frame.find(b"\n", at + 7) == end:
+            return frame[at + 7 : end]
     lines = []
     for line in _LINES.split(frame):
         name, _, value = line.partition(b":")

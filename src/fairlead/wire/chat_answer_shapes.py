@@ -1,0 +1,119 @@
+"""The shapes of chat completions as they are read: chunks of a stream and whole completions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Raw, Struct
+
+from fairlead.wire.answer_shapes import NULL
+
+# Nobody gives more choices than OpenAI takes for `n`, or more tool calls.
+Index = Annotated[int, Meta(ge=0, le=127)]
+
+
+class Part(Struct):
+    """A part of Mistral's `content`; `thinking` has parts itself."""
+
+    type: str = ""
+    text: str = ""
+    thinking: list[Part] | str = ""
+
+
+class Function(Struct):
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+
+class Google(Struct):
+    thought_signature: str | None = None
+
+
+class Extra(Struct):
+    google: Google | None = None
+
+
+class Call(Struct):
+    index: Index | None = None
+    id: str | None = None
+    function: Function | None = None
+    custom: Function | None = None
+    extra_content: Extra | None = None
+
+
+class Detail(Struct):
+    type: str = ""
+    id: str | None = None
+    format: str | None = None
+    index: int | None = None
+    text: str | None = None
+    signature: str | None = None
+    data: str | None = None
+
+
+class Url(Struct):
+    url: str = ""
+
+
+class Image(Struct):
+    image_url: Url | None = None
+
+
+class Audio(Struct):
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+    expires_at: int | None = None
+
+
+class UrlCitation(Struct):
+    url: str = ""
+    title: str = ""
+    content: str = ""
+    start_index: int | None = None
+    end_index: int | None = None
+
+
+class Annotation(Struct):
+    url_citation: UrlCitation | None = None
+
+
+class Words(Struct):
+    """A `delta`, or a `message`."""
+
+    content: str | list[Part] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[Detail] | None = None
+    tool_calls: list[Call] | None = None
+    annotations: list[Annotation] | None = None
+    audio: Audio | None = None
+    images: list[Image] | None = None
+
+
+class ChoiceLogprobs(Struct):
+    content: list[Raw] | None = None
+    refusal: list[Raw] | None = None
+
+
+class Choice(Struct):
+    index: Index = 0
+    delta: Words | None = None
+    message: Words | None = None
+    finish_reason: str | None = None
+    logprobs: ChoiceLogprobs | None = None
+
+
+class Completion(Struct):
+    """A chunk, or a whole completion."""
+
+    id: str | None = None
+    created: int = 0
+    model: str | None = None
+    choices: list[Choice] = []
+    usage: Raw = NULL
+    error: Raw = NULL
+    system_fingerprint: Raw = NULL
+    service_tier: Raw = NULL
