@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-import urllib.request
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import serving
+from tests.site.asking import ask, pages_of
 
 from fairlead.catalogue.built import load_catalogue
+from fairlead.catalogue.load import build
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import supports_prefill
+from fairlead.settings import Settings
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 UNKNOWN = "unknown"
@@ -63,33 +66,28 @@ class Shown(HTMLParser):
             self.sources[self._source] += data
 
 
-def get(url: str, accept: str = "text/html") -> str:
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"accept": accept})) as answer:
-        text: str = answer.read().decode()
-    return text
+def test_every_fact_on_the_page_of_every_model_names_a_source_that_is_dated() -> None:
+    asyncio.run(_check_every_model())
 
 
-def test_every_fact_on_the_page_of_every_model_names_a_source_that_is_dated(tmp_path: Path) -> None:
+async def _check_every_model() -> None:
     models = load_catalogue().models
+    app = pages_of(build(Settings(), DIALECTS, supports_prefill))
     seen = 0
-    with serving(tmp_path) as served:
-        for model in models.values():
-            path = f"{served.url}/models/{model.vendor}/{model.id}"
-            page = Shown()
-            page.feed(get(path))
-            for anchor, text in page.sources.items():
-                assert DAY.search(text), (model.id, anchor)
-            for section, tag, text, named in page.facts:
-                if text == UNKNOWN:
-                    continue
-                assert text, (model.id, section, tag)
-                assert named, (model.id, section, text)
-                assert set(named) <= set(page.sources), (model.id, section, text)
-                seen += 1
-            given: Any = json.loads(get(path + ".json", "application/json"))
-            for name, fact in given["facts"].items():
-                assert fact["value"] is None or DAY.fullmatch(given["sources"][fact["source"]]["read"]), (
-                    model.id,
-                    name,
-                )
+    for model in models.values():
+        path = f"/models/{model.vendor}/{model.id}"
+        page = Shown()
+        page.feed((await ask(app, path)).text)
+        for anchor, text in page.sources.items():
+            assert DAY.search(text), (model.id, anchor)
+        for section, tag, text, named in page.facts:
+            if text == UNKNOWN:
+                continue
+            assert text, (model.id, section, tag)
+            assert named, (model.id, section, text)
+            assert set(named) <= set(page.sources), (model.id, section, text)
+            seen += 1
+        given: Any = json.loads((await ask(app, path + ".json")).text)
+        for name, fact in given["facts"].items():
+            assert fact["value"] is None or DAY.fullmatch(given["sources"][fact["source"]]["read"]), (model.id, name)
     assert seen > 20 * len(models)
