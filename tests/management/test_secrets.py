@@ -6,7 +6,7 @@ import re
 import sqlite3
 from typing import Any
 
-from fairlead.ledger.usage_days import NAME
+from fairlead.ledger.rollups import NAME
 
 from .conftest import Api
 from .tour import tour

@@ -10,9 +10,11 @@ from sqlalchemy import Connection, func, select
 
 from fairlead.accounts.accounts import SESSION, Budget
 from fairlead.accounts.keys import KeyInfo
-from fairlead.ledger.usage_days import KeyUsage, usage_of_keys
+from fairlead.ledger.rollups import ALL, KeyUsage, usage_of_keys
 from fairlead.store import Store
 from fairlead.store.tables import accounts, charges, funds
+
+NOTHING = "none"  # a scope that no call is in
 
 
 class KeyState(NamedTuple):
@@ -26,7 +28,7 @@ class KeyState(NamedTuple):
 
 
 def key_states(store: Store, found: Sequence[KeyInfo]) -> list[KeyState]:
-    """In the same order. Usage by day is as fresh as `ledger.usage_days.add_up` has made it."""
+    """In the same order. Usage by day is as fresh as `ledger.rollups.add_up` has made it."""
     today = datetime.now(UTC).date()
     ids = [key.id for key in found]
     with store.read() as connection:
@@ -45,6 +47,17 @@ def key_states(store: Store, found: Sequence[KeyInfo]) -> list[KeyState]:
         remaining, budget = min(left, key=lambda pair: pair[0]) if left else (0, None)
         states.append(KeyState(key, int(charged.get(key.id, 0)), usage.get(key.id, KeyUsage()), budget, remaining))
     return states
+
+
+def scope_of(account_id: str | None, key: KeyInfo | None = None, group: tuple[str, str] | None = None) -> str:
+    """The roll-ups of a key, else of a group of keys (as `page_of_keys` takes it), else of an account, else of all. A
+    key of another account or group has none."""
+    if key is not None:
+        of_group = group is None or getattr(key, group[0]) == group[1]
+        return f"key/{key.id}" if account_id in (None, key.account_id) and of_group else NOTHING
+    if group is not None:
+        return f"{group[0].removesuffix('_id')}/{group[1]}"
+    return ALL if account_id is None else f"account/{account_id}"
 
 
 class Credits(NamedTuple):

@@ -46,6 +46,7 @@ from fairlead.gateway.gateway import Gateway
 from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.server import Server
 from fairlead.http.upload import Uploads
+from fairlead.ledger.counting import UsageCounter
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.operations.chat.operation import CHAT
@@ -116,6 +117,7 @@ class Parts:
         self._service = service
         self.version = service.version
         self._clock = asyncio.get_running_loop().time
+        self._usage_counter = UsageCounter(service.store)
         self.background = BackgroundTasks()
         self.keys = KeyRing(store)
         self._alerts = AlertRules()
@@ -220,6 +222,8 @@ class Parts:
         begin("key watcher", self.keys.watch)
         begin("configuration watcher", self.following.run)
         begin("usage writer", self.ledger.run)
+        if not self._service.place:
+            begin("usage counter", self._usage_counter.run)
         begin("telemetry writer", self.telemetry.run)
         begin("routing writer", self.routing.run)
         begin("deployment probes", self.probes.run)

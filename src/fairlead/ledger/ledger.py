@@ -24,11 +24,11 @@ from fairlead.ledger.credit import redeem, refunded
 from fairlead.ledger.funds import Balance, balance, credit_scope, forget_sessions, reclaim, release
 from fairlead.ledger.orphans import Orphan, orphans
 from fairlead.ledger.record import UsageRecord
+from fairlead.ledger.rollups import KeyUsage, add_up, usage_of_keys
 from fairlead.ledger.settled import Settled
 from fairlead.ledger.spool import RECORD_HEAD_BYTES, Position, Reader, Spool
 from fairlead.ledger.thresholds import announce_exhausted
 from fairlead.ledger.unreadable import Unreadable
-from fairlead.ledger.usage_days import KeyUsage, add_up, usage_of_keys
 from fairlead.ledger.wallets import Hold, Scope, Wallets
 from fairlead.prices import PriceSheet
 from fairlead.store import Store
@@ -52,7 +52,7 @@ ADOPT_TURNS = 8
 FORGET_TURNS = 1_800
 # How long somebody who asks for a record waits for another worker to store it.
 FIND_SECONDS = 1.0
-# Usage by day is added up at most this often for callers: one who asks again and again must not delay charges.
+# Usage is added up at most this often for callers: one who asks again and again must not delay charges.
 USAGE_SECONDS = 1.0
 MOST_SPOOL_BYTES = 256 * 1024 * 1024
 # What may keep records out of the database; they stay in the spool.

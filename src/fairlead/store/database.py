@@ -17,7 +17,7 @@ from fairlead.errors import ConfigurationError
 from fairlead.store.tables import alembic_version, metadata, versions
 
 # The newest migration. Alembic is only loaded (a third of a second) to upgrade, or to create the tables in PostgreSQL.
-HEAD = "0021"
+HEAD = "0022"
 BUSY_MILLISECONDS = 10_000
 # Of a database that is made now; others keep theirs. Records come many at a time, and each page of them is a few calls
 # to the kernel: a fifth less CPU for each record than with 4,096.
@@ -256,7 +256,7 @@ def _create(store: Store) -> None:
         # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection, checkfirst=False)
-        numbers = {"keys": 1, "usage_days": 0, "configuration": 0}
+        numbers = {"keys": 1, "configuration": 0, "usage_rollups": 0}
         connection.execute(versions.insert(), [{"name": name, "number": one} for name, one in numbers.items()])
         alembic_version.create(connection)
         connection.execute(alembic_version.insert().values(version_num=HEAD))

@@ -401,23 +401,55 @@ authorization_codes = Table(
     Index("authorization_codes_expires_at", "expires_at"),
 )
 
-# Usage by day (UTC), added up of records in the order of their numbers; the number of the last one that was is the
-# version "usage_days".
-usage_days = Table(
-    "usage_days",
+# Usage by hour and by day (UTC), added up of records in the order of their numbers by a background task; the number of
+# the last one that was is the version "usage_rollups". A call counts in every scope that it belongs to: "all",
+# `account/ID`, `key/ID`, `project/ID`, `member/ID`, `user/ACCOUNT/DIGEST`, `session/ACCOUNT/DIGEST`.
+usage_rollups = Table(
+    "usage_rollups",
     metadata,
-    Column("day", String(10), primary_key=True),
-    Column("account_id", String(32), primary_key=True),
-    Column("key_id", String(32), primary_key=True),
+    Column("scope", String(128), primary_key=True),
+    Column("span", String(8), primary_key=True),  # "hour" or "day"
+    Column("start", BigInteger, primary_key=True),  # seconds since 1970
     Column("model", String(256), primary_key=True),
-    Column("deployment", String(512), primary_key=True),
+    Column("deployment", String(512), primary_key=True),  # of a day; "" of an hour
     Column("requests", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
     Column("prompt_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
     Column("completion_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("charged", BigInteger, nullable=False),  # picodollars
-    Column("cached_tokens", BigInteger, nullable=False, server_default="0"),
-    Index("usage_days_key", "key_id", "day"),
+    Column("latencies", LargeBinary, nullable=False),  # a histogram: ledger/latencies.py
+)
+
+# A line for each record, in the same transaction as the roll-ups: what lists of calls show and are filtered by.
+calls = Table(
+    "calls",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the record
+    Column("id", String(48), nullable=False),
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970
+    Column("account_id", String(32), nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("project_id", String(32), nullable=True),  # those of the key when the call was counted
+    Column("member_id", String(32), nullable=True),
+    Column("model", String(256), nullable=False),
+    Column("deployment", String(512), nullable=False),
+    Column("outcome", String(64), nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("charged", BigInteger, nullable=False),
+    Column("milliseconds", BigInteger, nullable=False),
+    Column("session", String(256), nullable=True),
+    Column("caller_user", String(256), nullable=True),
+    Index("calls_account", "account_id", "at"),
+    Index("calls_key", "key_id", "at"),
+    Index("calls_model", "account_id", "model", "at"),
+    Index("calls_project", "project_id", "at"),
+    Index("calls_member", "member_id", "at"),
+    Index("calls_session", "account_id", "session", "at"),
+    Index("calls_user", "account_id", "caller_user", "at"),
 )
 
 # Every change that somebody made, by the order of `id`. Rows are added and never changed or removed: the database

@@ -42,7 +42,7 @@ from fairlead.errors import (
 from fairlead.http.request import Request, Response
 from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Ledger
-from fairlead.ledger.usage_days import add_up
+from fairlead.ledger.rollups import add_up
 from fairlead.store import Store
 
 JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\n"

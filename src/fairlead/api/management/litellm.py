@@ -24,7 +24,7 @@ from fairlead.api.management.action import Action, Answer, ManagementCall
 from fairlead.api.management.admin import Id
 from fairlead.api.management.bodies import amount_of_number, day_of, iso, restrictions
 from fairlead.errors import ConfigurationError, InvalidRequest, NotFound
-from fairlead.ledger.usage_days import days_of
+from fairlead.ledger.rollups import days_of
 from fairlead.money import Picodollars
 
 # Their `budget_duration`, as far as it is one of our periods; None: the budget is never reset.
@@ -239,9 +239,9 @@ def _logs(call: ManagementCall) -> Answer:
     until = day_of("end_date", call.query.get("end_date", today.isoformat()))
     account, group = _owner_of_query(call)
     text = call.query.get("api_key")
-    key_id = None if text is None else _key(call, text).id
+    key = None if text is None else _key(call, text)
     with call.store.read() as connection:
-        rows = days_of(connection, since, until, account, key_id, group)
+        rows = days_of(connection, since, until, usage.scope_of(account, key, group))
     by_day: dict[str, dict[str, Any]] = {}
     for row in rows:
         day = by_day.setdefault(row["day"], {"startTime": row["day"], "spend": 0.0, "models": {}, "users": {}})

@@ -20,7 +20,7 @@ from fairlead.api.management.action import Action, Answer, ManagementCall
 from fairlead.api.management.admin import Id
 from fairlead.api.management.bodies import amount_of_number, day_of, iso, restrictions
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
-from fairlead.ledger.usage_days import days_of
+from fairlead.ledger.rollups import days_of
 from fairlead.money import dollars
 
 PERIODS: Final = {"daily": "day", "weekly": "week", "monthly": "month", None: "total"}
@@ -169,13 +169,12 @@ def _activity(call: ManagementCall) -> Answer:
     if (day := call.query.get("date")) is not None:
         since = until = day_of("date", day)
     account = call.account(call.query.get("user_id"))
-    key_id = None
+    found = None
     if (hash_ := call.query.get("api_key_hash")) is not None:
         found = keys.key_by_hash(call.store, hash_)
         call.check_account(found.account_id, NotFound("There is no key with this hash.", param="api_key_hash"))
-        key_id = found.id
     with call.store.read() as connection:
-        rows = days_of(connection, since, until, account, key_id)
+        rows = days_of(connection, since, until, usage.scope_of(account, found))
     return Answer(
         {
             "data": [

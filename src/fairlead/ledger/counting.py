@@ -1,0 +1,48 @@
+"""The background task that keeps roll-ups of usage up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from fairlead.ledger.rollups import count_batch
+from fairlead.store import Store
+
+log = logging.getLogger("fairlead.ledger")
+
+IDLE_SECONDS: Final = 1.0
+# After a full step it rests for this multiple of the time that the step took: calls are charged first.
+REST: Final = 2.0
+LEAST_REST_SECONDS: Final = 0.02
+
+
+class UsageCounter:
+    """Counts records step by step, and rests between the steps. One process of a machine does it."""
+
+    def __init__(self, store: Store, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._store = store
+        self._idle = idle_seconds
+        self._trouble = False
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            more = await loop.run_in_executor(self._store.threads, self._step)
+            took = loop.time() - began
+            await asyncio.sleep(max(LEAST_REST_SECONDS, REST * took) if more else self._idle)
+
+    def _step(self) -> bool:
+        try:
+            more = count_batch(self._store)
+        except SQLAlchemyError as error:
+            if not self._trouble:
+                reason = " ".join(str(getattr(error, "orig", None) or error).split())
+                log.warning("Roll-ups of usage cannot be updated: %s. Retrying; charges are not affected.", reason)
+            self._trouble = True
+            return False
+        self._trouble = False
+        return more

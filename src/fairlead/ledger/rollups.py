@@ -1,0 +1,350 @@
+"""Usage by hour and by day, and a line for each call, added up of the records in short steps and never in a call."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Row, func, insert, select, text, tuple_, update
+
+from fairlead.ledger import latencies
+from fairlead.ledger.latencies import Histogram
+from fairlead.ledger.record import EMPTY, UsageRecord, decode
+from fairlead.money import MOST_PICODOLLARS
+from fairlead.store import Store
+from fairlead.store.tables import api_keys, calls, usage_records, usage_rollups, versions
+
+NAME: Final = "usage_rollups"
+# One transaction has so many records, so that who stores records waits for some tens of milliseconds at most.
+BATCH_RECORDS: Final = 500
+# How long a request waits for records that are not counted yet.
+WAIT_SECONDS: Final = 2.0
+# How long, and how often, PostgreSQL is asked whether all who stored a record have committed.
+SETTLE_SECONDS: Final = 1.0
+SETTLE_POLL_SECONDS: Final = 0.01
+CELLS_PER_STATEMENT: Final = 200
+HOUR, DAY = "hour", "day"
+HOUR_SECONDS: Final = 3_600
+DAY_SECONDS: Final = 86_400
+ALL: Final = "all"
+FIGURES: Final = (
+    "requests", "failed", "prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "charged",
+)  # fmt: skip
+_PLACE: Final = ("scope", "span", "start", "model", "deployment")
+# Answers, and callers who left: no failure of anybody's.
+_NOT_FAILED: Final = frozenset({"served", EMPTY, "caller_gone"})
+_SERVED: Final = frozenset({"served", EMPTY})
+_STORE: Final = text(
+    f"INSERT INTO usage_rollups ({', '.join((*_PLACE, *FIGURES, 'latencies'))}) "  # noqa: S608 - names of ours
+    f"VALUES ({', '.join(f':{name}' for name in (*_PLACE, *FIGURES, 'latencies'))}) "
+    f"ON CONFLICT ({', '.join(_PLACE)}) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*FIGURES, "latencies"))
+)
+
+Place = tuple[str, str, int, str, str]
+
+
+@dataclass(slots=True)
+class Sums:
+    """What calls come to; `charged` in picodollars, `latencies` of those that were answered in full."""
+
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    charged: int = 0
+    latencies: Histogram = field(default_factory=dict)
+
+    def add(self, other: Sums) -> None:
+        self.requests += other.requests
+        self.failed += other.failed
+        self.prompt_tokens += other.prompt_tokens
+        self.cached_tokens += other.cached_tokens
+        self.completion_tokens += other.completion_tokens
+        self.reasoning_tokens += other.reasoning_tokens
+        self.charged += other.charged
+        latencies.add(self.latencies, other.latencies)
+
+    def add_call(self, record: UsageRecord) -> None:
+        self.requests += 1
+        self.failed += record.outcome not in _NOT_FAILED
+        self.prompt_tokens += record.prompt
+        self.cached_tokens += record.tokens.cached_input
+        self.completion_tokens += record.completion
+        self.reasoning_tokens += record.tokens.reasoning
+        self.charged += record.price
+        if record.outcome in _SERVED:
+            bucket = latencies.bucket_of(record.done - record.at)
+            self.latencies[bucket] = self.latencies.get(bucket, 0) + 1
+
+
+class Owners(NamedTuple):
+    """The project and the member of a key when its calls are counted."""
+
+    project: str | None = None
+    member: str | None = None
+
+
+class Rollup(NamedTuple):
+    """`start` in seconds since 1970."""
+
+    start: int
+    model: str
+    sums: Sums
+
+
+class KeyUsage(NamedTuple):
+    """What a key was charged today, since Monday and since the first of the month (UTC), in picodollars. `last_day`: on
+    which it was used, as "2027-01-31"."""
+
+    day: int = 0
+    week: int = 0
+    month: int = 0
+    last_day: str | None = None
+
+
+def named_scope(kind: str, account_id: str, name: str) -> str:
+    """Of an end user ("user") or a session ("session") of an account, by the digest of its name."""
+    return f"{kind}/{account_id}/{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def scopes_of(record: UsageRecord, owners: Owners) -> list[str]:
+    scopes = [ALL, f"account/{record.account}", f"key/{record.key}"]
+    if owners.project is not None:
+        scopes.append(f"project/{owners.project}")
+    if owners.member is not None:
+        scopes.append(f"member/{owners.member}")
+    if record.user:
+        scopes.append(named_scope("user", record.account, record.user))
+    if record.session:
+        scopes.append(named_scope("session", record.account, record.session))
+    return scopes
+
+
+# --- counting
+
+
+def add_up(store: Store, wait_seconds: float = WAIT_SECONDS) -> bool:
+    """Counts the records that are stored; whether that are all of them. Else the rest is counted in the background."""
+    until = time.monotonic() + wait_seconds
+    while count_batch(store):
+        if time.monotonic() > until:
+            return False
+    return True
+
+
+def count_batch(store: Store) -> bool:
+    """Counts the next records, in one transaction; whether there may be more. Processes that do so at the same time
+    count each record once: the marker moves only from where it was read."""
+    with store.read() as connection:
+        done = connection.execute(select(versions.c.number).where(versions.c.name == NAME)).scalar_one()
+        last = _last_settled(connection, done) if store.is_shared else None
+        rows = _next_rows(connection, done, last)
+        if not rows:
+            return False
+        owners = _owners(connection, {row.key_id for row in rows})
+    records = [(row.number, _record(row)) for row in rows]
+    cells: dict[Place, Sums] = {}
+    for _, record in records:
+        for place in _places(record, owners.get(record.key, Owners())):
+            cells.setdefault(place, Sums()).add_call(record)
+    lines = [_line(number, record, owners.get(record.key, Owners())) for number, record in records]
+    with store.write() as connection:
+        moved = connection.execute(
+            update(versions).where(versions.c.name == NAME, versions.c.number == done).values(number=rows[-1].number)
+        )
+        if moved.rowcount:
+            _merge(connection, cells)
+            connection.execute(insert(calls), lines)
+    return len(rows) == BATCH_RECORDS or not moved.rowcount
+
+
+def counted_until(store: Store) -> int | None:
+    """The start of the last call that was counted, in milliseconds since 1970; None where there is none."""
+    with store.read() as connection:
+        done = select(versions.c.number).where(versions.c.name == NAME).scalar_subquery()
+        return connection.execute(select(calls.c.at).where(calls.c.number == done)).scalar()
+
+
+def _next_rows(connection: Connection, done: int, last: int | None) -> Sequence[Row[Any]]:
+    wanted = usage_records.c.number > done
+    if last is not None:
+        wanted &= usage_records.c.number <= last
+    statement = select(usage_records).where(wanted).order_by(usage_records.c.number).limit(BATCH_RECORDS)
+    return connection.execute(statement).all()
+
+
+def _last_settled(connection: Connection, done: int) -> int:
+    """The last number below which no record can still appear.
+
+    PostgreSQL gives numbers before they are committed, so a lower one than the highest that is visible may still come.
+    A transaction has its id before it draws a number, because the entry of the books comes first. So all numbers that
+    were drawn by now are settled as soon as no transaction is running that had begun by now. Nothing is locked for it.
+    """
+    sequence = "pg_get_serial_sequence('usage_records', 'number')"
+    drawn = connection.execute(text(f"SELECT coalesce(pg_sequence_last_value({sequence}), 0)")).scalar_one()
+    if drawn <= done:
+        return done
+    begun = connection.execute(text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")).scalar_one()
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        running = connection.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).scalar_one()
+        if running >= begun:
+            return int(drawn)
+        if time.monotonic() > until:  # somebody's long transaction: the next step looks again
+            return done
+        time.sleep(SETTLE_POLL_SECONDS)
+
+
+def _record(row: Row[Any]) -> UsageRecord:
+    try:
+        return decode(row.body)
+    except (msgspec.DecodeError, TypeError, ValueError, RecursionError):
+        # `fairlead verify` names it. What it was charged still counts.
+        return UsageRecord(row.id, row.at, row.at, row.account_id, row.key_id, "", "other", False, "none",
+                           price=row.price)  # fmt: skip
+
+
+def _owners(connection: Connection, key_ids: Iterable[str]) -> dict[str, Owners]:
+    rows = connection.execute(
+        select(api_keys.c.id, api_keys.c.project_id, api_keys.c.member_id).where(api_keys.c.id.in_(list(key_ids)))
+    )
+    return {row.id: Owners(row.project_id, row.member_id) for row in rows}
+
+
+def _places(record: UsageRecord, owners: Owners) -> Iterator[Place]:
+    second = record.at // 1000
+    hour, day = second - second % HOUR_SECONDS, second - second % DAY_SECONDS
+    for scope in scopes_of(record, owners):
+        yield scope, HOUR, hour, record.model, ""
+        yield scope, DAY, day, record.model, record.deployment
+
+
+def _line(number: int, record: UsageRecord, owners: Owners) -> dict[str, Any]:
+    return {
+        "number": number,
+        "id": record.id,
+        "at": record.at,
+        "account_id": record.account,
+        "key_id": record.key,
+        "project_id": owners.project,
+        "member_id": owners.member,
+        "model": record.model,
+        "deployment": record.deployment,
+        "outcome": record.outcome[:64],
+        "prompt_tokens": record.prompt,
+        "cached_tokens": record.tokens.cached_input,
+        "completion_tokens": record.completion,
+        "charged": record.price,
+        "milliseconds": max(0, record.done - record.at),
+        "session": record.session or None,
+        "caller_user": record.user or None,
+    }
+
+
+def _merge(connection: Connection, cells: dict[Place, Sums]) -> None:
+    places = sorted(cells)
+    columns = tuple_(*(usage_rollups.c[name] for name in _PLACE))
+    for first in range(0, len(places), CELLS_PER_STATEMENT):
+        some = places[first : first + CELLS_PER_STATEMENT]
+        for row in connection.execute(select(usage_rollups).where(columns.in_(some))):
+            cells[row.scope, row.span, row.start, row.model, row.deployment].add(_sums(row))
+    connection.execute(
+        _STORE,
+        [
+            dict(zip(_PLACE, place, strict=True))
+            | {name: min(MOST_PICODOLLARS, getattr(cells[place], name)) for name in FIGURES}
+            | {"latencies": latencies.written(cells[place].latencies)}
+            for place in places
+        ],
+    )
+
+
+def _sums(row: Any) -> Sums:
+    return Sums(
+        int(row.requests), int(row.failed), int(row.prompt_tokens), int(row.cached_tokens), int(row.completion_tokens),
+        int(row.reasoning_tokens), int(row.charged), latencies.read(row.latencies),
+    )  # fmt: skip
+
+
+# --- reading
+
+
+def rollups(
+    connection: Connection, scope: str, span: str, since: int, until: int, model: str | None = None
+) -> list[Rollup]:
+    """Those of a scope that begin in this time (seconds since 1970; `until` not included), by time and model."""
+    table = usage_rollups.c
+    wanted = (table.scope == scope) & (table.span == span) & (table.start >= since) & (table.start < until)
+    if model is not None:
+        wanted &= table.model == model
+    found: dict[tuple[int, str], Sums] = {}
+    for row in connection.execute(select(usage_rollups).where(wanted).order_by(table.start, table.model)):
+        place = (row.start, row.model)
+        if place in found:
+            found[place].add(_sums(row))
+        else:
+            found[place] = _sums(row)
+    return [Rollup(*place, sums) for place, sums in found.items()]
+
+
+def usage_of_keys(connection: Connection, key_ids: Sequence[str], today: date) -> dict[str, KeyUsage]:
+    """Those that were used, by id."""
+    monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
+    table = usage_rollups.c
+    found: dict[str, KeyUsage] = {}
+    mine = table.scope.in_([f"key/{key_id}" for key_id in key_ids]) & (table.span == DAY)
+    for row in connection.execute(
+        select(table.scope, table.start, func.sum(table.charged).label("charged"))
+        .where(mine, table.start >= seconds_of(min(monday, first)))
+        .group_by(table.scope, table.start)
+    ):
+        key_id, charged = row.scope.removeprefix("key/"), int(row.charged)
+        was = found.get(key_id, KeyUsage())
+        found[key_id] = KeyUsage(
+            was.day + (charged if row.start == seconds_of(today) else 0),
+            was.week + (charged if row.start >= seconds_of(monday) else 0),
+            was.month + (charged if row.start >= seconds_of(first) else 0),
+        )
+    last = select(table.scope, func.max(table.start)).where(mine).group_by(table.scope)
+    for scope, start in connection.execute(last):
+        key_id = scope.removeprefix("key/")
+        found[key_id] = found.get(key_id, KeyUsage())._replace(last_day=day_of(start))
+    return found
+
+
+def days_of(connection: Connection, since: str, until: str, scope: str = ALL) -> list[dict[str, Any]]:
+    """Usage of a scope by day, model and deployment, newest day first; both days (as "2027-01-31") included."""
+    table = usage_rollups.c
+    rows = connection.execute(
+        select(usage_rollups)
+        .where(
+            table.scope == scope, table.span == DAY,
+            table.start >= seconds_of(date.fromisoformat(since)), table.start <= seconds_of(date.fromisoformat(until)),
+        )
+        .order_by(table.start.desc(), table.model, table.deployment)
+    )  # fmt: skip
+    return [
+        {
+            "day": day_of(row.start),
+            "model": row.model,
+            "deployment": row.deployment,
+            **{name: int(getattr(row, name)) for name in FIGURES},
+        }
+        for row in rows
+    ]
+
+
+def seconds_of(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def day_of(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
