@@ -18,6 +18,8 @@ import pytest
 from sqlalchemy import select
 
 from fairlead.accounts.keys import create_key, list_keys
+from fairlead.accounts.naming import continuing
+from fairlead.accounts.options import as_columns
 from fairlead.admin.audit import Actor
 from fairlead.admin.configuration import (
     IN_FORCE,
@@ -37,6 +39,7 @@ from fairlead.admin.configuration import (
 )
 from fairlead.admin.keys import change_key, revoke_key
 from fairlead.errors import ConfigurationError, Forbidden, InvalidRequest, NotFound, VersionConflict
+from fairlead.money import Picodollars
 from fairlead.providers.sealed import Reader
 from fairlead.settings import parse_settings
 from fairlead.store import Store, open_store
@@ -344,3 +347,16 @@ def _wait(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.002)
+
+
+def test_a_plan_counts_the_budgets_that_go_on_with_a_model_that_goes_away(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    columns = as_columns(budgets={"day": Picodollars.parse("1")}, continue_with={"day": ["mistral-small-3.2"]})
+    create_key(store, "one")
+    create_key(store, "two")
+    [one, two] = [key.id for key in list_keys(store)]
+    change_key(store, Actor("command line", "alice"), one, columns)
+    change_key(store, Actor("command line", "alice"), two, as_columns(budgets={"day": Picodollars.parse("1")}))
+    with store.read() as connection:
+        assert continuing(connection, ["mistral-small-3.2", "other"]) == {"mistral-small-3.2": {"key": 1}}
+    store.close()

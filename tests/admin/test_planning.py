@@ -48,6 +48,16 @@ def words(before: str, after: str, known: Known | None = None) -> list[str]:
     return [one.words for one in planned(before, after, known)]
 
 
+def test_budgets_that_go_on_with_a_model_that_goes_away_are_a_warning() -> None:
+    known = Known(continued={"mistral-small-3.2": {"key": 2, "account": 1}})
+    [change] = [one for one in planned(BASE, PROVIDERS, known) if one.kind == "budgets.model_removed"]
+    assert change.effect == "warning"
+    assert change.words == (
+        "budgets of 2 keys and 1 account go on with model mistral-small-3.2 when they are used up; it goes away, and "
+        "calls are refused then"
+    )
+
+
 def test_nothing_changes_where_only_the_text_differs() -> None:
     assert words(BASE, "# another comment\n" + BASE.replace("\n\n", "\n")) == []
 

@@ -177,6 +177,9 @@ def test_endpoints_come_in_the_shape_of_openrouter(upstream: ScriptedUpstream, t
         assert shown["uptime_last_30m"] == 100
         assert 0.04 < shown["latency_last_30m"]["p50"] < 60
         assert shown["throughput_last_30m"]["p50"] > 0
+        for figure in (shown["latency_last_30m"], shown["throughput_last_30m"]):
+            assert list(figure) == ["p50", "p75", "p90", "p99"]
+            assert sorted(figure.values()) == list(figure.values())
         # What this deployment is said to be, and not what its model is.
         assert shown["supported_parameters"] == ["max_tokens", "temperature"]
         assert (shown["context_length"], shown["quantization"]) == (4096, "fp8")

@@ -38,6 +38,10 @@ id = "mistral-small-3.2"
 provider = "gpu1"
 upstream_model = "mistralai/Mistral-Small-3.2-24B-Instruct-2506"
 price = { input = "0.10", output = "0.30" }
+
+[alerts.webhook]
+url = "https://hooks.example.org/fairlead"
+secret = { env = "ALERT_SECRET" }
 """
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
@@ -65,6 +69,8 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
         call("PATCH", f"{base}/{group}", cap, shown=f"{base}/{{id}}")
         call("GET", f"{base}/{group}", shown=f"{base}/{{id}}")
         call("GET", f"{base}?account={account}")
+        call("DELETE", f"{base}/{group}", shown=f"{base}/{{id}}")
+        call("POST", f"{base}/{group}/restore", shown=f"{base}/{{id}}/restore")
     body = {"name": "laptop", "account": account, "budgets_usd": {"day": "5.00"}, "models": ["mistral-small-3.2"]}
     made = call("POST", "/v1/admin/keys", body)
     key = made["key"]
@@ -94,6 +100,9 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("POST", "/v1/admin/codes/redeem", {"code": codes["data"]["codes"][0], "account": account})
     call("GET", f"/v1/admin/balances?account={account}")
     call("GET", "/v1/admin/deployments")
+    deployment = api("GET", "/v1/admin/deployments").data[0]["id"].replace("/", "%2F")
+    for word in ("drain", "undrain", "test"):
+        call("POST", f"/v1/admin/deployments/{deployment}/{word}", shown=f"/v1/admin/deployments/{{id}}/{word}")
     call("GET", "/v1/admin/events?limit=10")
     call("GET", "/v1/admin/verify")
     call("GET", "/v1/admin/shadow?window=24h")
@@ -143,6 +152,7 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("POST", f"{base}/apply", first)
     eventually(lambda: not api("GET", f"{base}/status").data["behind"])
     call("GET", f"{base}/status")
+    call("POST", "/v1/admin/alerts/test")
     cheaper = DOCUMENT.replace('output = "0.30"', 'output = "0.25"')
     assert api("POST", f"{base}/apply", {"document": cheaper, "comment": "cheaper"}).status == 201
     call("GET", f"{base}/versions")
@@ -183,6 +193,7 @@ def main() -> None:
         known["GET /v1/key"] = {"response": api("GET", "/v1/key", key=key).body}
         path = "/v1/models/mistral-small-3.2/endpoints"
         known["GET /v1/models/{id}/endpoints"] = {"response": api("GET", path, key="").body}
+    known["POST /v1/admin/alerts/test"]["response"]["data"][0]["error"] = None
     EXAMPLES.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

@@ -16,7 +16,7 @@ from fairlead.accounts.end_users import EachUser, read_each_user
 from fairlead.accounts.limits import OwnLimits
 from fairlead.accounts.options import read_limits, read_list
 from fairlead.errors import ConfigurationError
-from fairlead.store.tables import members, projects
+from fairlead.store.tables import api_keys, members, projects
 
 GroupKind = Literal["project", "member"]
 TABLES: dict[GroupKind, Table] = {"project": projects, "member": members}
@@ -36,6 +36,7 @@ class GroupInfo:
     limits: OwnLimits | None = None
     models: list[str] | None = None
     each_user: EachUser | None = None
+    archived_at: int | None = None
 
 
 def add_group(
@@ -59,21 +60,33 @@ def group_info(connection: Connection, kind: GroupKind, group_id: str) -> GroupI
     return _info(kind, row)
 
 
-def list_groups(connection: Connection, kind: GroupKind, account_id: str | None = None) -> list[GroupInfo]:
-    """Those of one account, or all, oldest first."""
+def list_groups(
+    connection: Connection, kind: GroupKind, account_id: str | None = None, *, archived: bool = False
+) -> list[GroupInfo]:
+    """Those of one account, or all, oldest first. `archived`: the archived ones among them."""
     table = TABLES[kind]
     statement = select(table).order_by(table.c.created_at, table.c.id)
+    if not archived:
+        statement = statement.where(table.c.archived_at.is_(None))
     if account_id is not None:
         statement = statement.where(table.c.account_id == account_id)
     return [_info(kind, row) for row in connection.execute(statement)]
 
 
 def page_of_groups(
-    connection: Connection, kind: GroupKind, limit: int, after: str | None, account_id: str | None
+    connection: Connection,
+    kind: GroupKind,
+    limit: int,
+    after: str | None,
+    account_id: str | None,
+    *,
+    archived: bool = False,
 ) -> list[GroupInfo]:
-    """So many in the order of their ids; `after`: those behind this one."""
+    """So many in the order of their ids; `after`: those behind this one; `archived`: the archived ones among them."""
     table = TABLES[kind]
     statement = select(table).order_by(table.c.id).limit(limit)
+    if not archived:
+        statement = statement.where(table.c.archived_at.is_(None))
     if after is not None:
         statement = statement.where(table.c.id > after)
     if account_id is not None:
@@ -89,12 +102,33 @@ def change_group(connection: Connection, kind: GroupKind, group_id: str, columns
     changed(connection, account_id=found.account_id)
 
 
+def archive_group(connection: Connection, kind: GroupKind, group_id: str, *, archived: bool) -> bool:
+    """Refuses the keys of a project or a member from now on, or takes that back. False when it was so already. Raises
+    ConfigurationError."""
+    found = group_info(connection, kind, group_id)
+    if (found.archived_at is not None) == archived:
+        return False
+    table = TABLES[kind]
+    at = int(time.time()) if archived else None
+    connection.execute(update(table).where(table.c.id == group_id).values(archived_at=at))
+    # By their digests: a key that was refused is remembered by its own.
+    of_it = api_keys.c[f"{kind}_id"] == group_id
+    if digests := list(connection.execute(select(api_keys.c.digest).where(of_it)).scalars()):
+        changed(connection, digests)
+    return True
+
+
 def check_groups(connection: Connection, account_id: str, columns: Mapping[str, Any]) -> None:
     """Raises ConfigurationError when a key is to belong to a project or a member of another account."""
     for kind in TABLES:
         group_id = columns.get(f"{kind}_id")
-        if group_id is not None and group_info(connection, kind, group_id).account_id != account_id:
+        if group_id is None:
+            continue
+        found = group_info(connection, kind, group_id)
+        if found.account_id != account_id:
             raise ConfigurationError(f"The {kind} {group_id} belongs to another account than the key.")
+        if found.archived_at is not None:
+            raise ConfigurationError(f"The {kind} {group_id} is archived: restore it, or choose another one.")
 
 
 def _info(kind: GroupKind, row: Any) -> GroupInfo:
@@ -108,4 +142,5 @@ def _info(kind: GroupKind, row: Any) -> GroupInfo:
         read_limits(row.limits),
         read_list(row.models),
         read_each_user(row.each_user),
+        row.archived_at,
     )

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from fairlead.accounts.accounts import SESSION, Budget, account_info
 from fairlead.accounts.end_users import EachUser, read_each_user
-from fairlead.accounts.groups import group_info
+from fairlead.accounts.groups import GroupKind, group_info
 from fairlead.accounts.keys import KeyInfo, key_by_hash, key_digest, key_info
 from fairlead.accounts.limits import OwnLimits
 from fairlead.accounts.options import is_inside, read_networks
@@ -74,9 +74,10 @@ def access(
         if found is None:
             raise NotFound("There is no such key. `fairlead keys list` shows the ids.")
         levels = list(_levels(connection, found))
+        archived = list(_archived(connection, found))
         if model is not None:
             model = model if model in models else aliases.get(model, model)
-        rules = [*_key_rules(found, address), *_model_rules(levels, models, model)]
+        rules = [*_key_rules(found, address), *archived, *_model_rules(levels, models, model)]
         paid = models.get(model, True) if model is not None else True
         rules += _money_rules(connection, found, levels, paid=paid)
     rules += _limit_rules(levels, model)
@@ -95,6 +96,13 @@ def _levels(connection: Connection, key: KeyInfo) -> Iterator[_Level]:
     account = account_info(connection, key.account_id)
     each_user = read_each_user(account.each_user)
     yield _Level(f"account {account.id}", account.budgets, account.limits, account.models, each_user)
+
+
+def _archived(connection: Connection, key: KeyInfo) -> Iterator[Rule]:
+    groups: tuple[tuple[GroupKind, str | None], ...] = (("member", key.member_id), ("project", key.project_id))
+    for kind, group_id in groups:
+        if group_id is not None and (at := group_info(connection, kind, group_id).archived_at) is not None:
+            yield Rule(kind, f"{kind} {group_id}", "refuses", f"archived {_day(at)}")
 
 
 def _key_rules(key: KeyInfo, address: str | None) -> Iterator[Rule]:

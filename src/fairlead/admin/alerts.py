@@ -42,6 +42,12 @@ def retry_alert(store: Store, actor: Actor, event: str) -> int:
         return len(found)
 
 
+def note_trial(store: Store, actor: Actor) -> None:
+    """That somebody has a test alert sent."""
+    with store.write() as connection:
+        record(connection, actor, "alert.test", "alerts", None, None)
+
+
 async def try_channels(channels: Channels) -> list[Tried]:
     """Sends a test alert by every channel that is configured, at once and past the outbox."""
     found = []

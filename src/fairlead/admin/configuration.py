@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from fairlead.accounts.naming import naming
+from fairlead.accounts.naming import continuing, naming
 from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.masking import is_masked, masked
@@ -147,7 +147,8 @@ def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
     with store.read() as connection:
         known = Known(
             in_flight(list_processes(connection)),
-            naming(connection, gone_models(before.snapshot, after.snapshot)),
+            naming(connection, gone := gone_models(before.snapshot, after.snapshot)),
+            continuing(connection, gone),
         )
     return Plan(base, digest_of(text), (*notes, *changes(before, after, known)), missing)
 

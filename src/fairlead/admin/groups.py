@@ -45,24 +45,47 @@ def change_group(store: Store, actor: Actor, kind: GroupKind, group_id: str, col
             record(connection, actor, f"{kind}.change", group_id, was, became, account_id=before.account_id)
 
 
+def archive_group(store: Store, actor: Actor, kind: GroupKind, group_id: str, *, archived: bool = True) -> bool:
+    """Refuses the keys of a project or a member within a second, and hides it from lists; or takes that back, which
+    loses nothing. False when it was so already. Raises ConfigurationError."""
+    with store.write() as connection:
+        done = groups.archive_group(connection, kind, group_id, archived=archived)
+        if done:
+            account_id = groups.group_info(connection, kind, group_id).account_id
+            action = f"{kind}.archive" if archived else f"{kind}.restore"
+            record(
+                connection, actor, action, group_id, {"archived": not archived}, {"archived": archived},
+                account_id=account_id,
+            )  # fmt: skip
+        return done
+
+
 def one_group(store: Store, kind: GroupKind, group_id: str) -> GroupInfo:
     """Raises ConfigurationError when there is none."""
     with store.read() as connection:
         return groups.group_info(connection, kind, group_id)
 
 
-def list_groups(store: Store, kind: GroupKind, account_id: str | None = None) -> list[GroupInfo]:
-    """Those of one account, or all, oldest first."""
+def list_groups(
+    store: Store, kind: GroupKind, account_id: str | None = None, *, archived: bool = False
+) -> list[GroupInfo]:
+    """Those of one account, or all, oldest first. `archived`: the archived ones among them."""
     with store.read() as connection:
-        return groups.list_groups(connection, kind, account_id)
+        return groups.list_groups(connection, kind, account_id, archived=archived)
 
 
 def page_of_groups(
-    store: Store, kind: GroupKind, limit: int, after: str | None = None, account_id: str | None = None
+    store: Store,
+    kind: GroupKind,
+    limit: int,
+    after: str | None = None,
+    account_id: str | None = None,
+    *,
+    archived: bool = False,
 ) -> list[GroupInfo]:
-    """So many, in the order of their ids; `after`: those behind this one."""
+    """So many, in the order of their ids; `after`: those behind this one; `archived`: the archived ones among them."""
     with store.read() as connection:
-        return groups.page_of_groups(connection, kind, limit, after, account_id)
+        return groups.page_of_groups(connection, kind, limit, after, account_id, archived=archived)
 
 
 def group_info(store: Store, kind: GroupKind, group_id: str) -> GroupInfo:
@@ -81,6 +104,7 @@ def group_entry(group: GroupInfo) -> dict[str, Any]:
         "name": group.name,
         "account": group.account_id,
         "created_at": group.created_at,
+        "archived_at": group.archived_at,
         "budgets_usd": {one.period: Picodollars(one.picodollars).dollars() for one in group.budgets},
         **continued(group.budgets),
         "limits": {} if group.limits is None else group.limits.by_name(),
@@ -90,4 +114,6 @@ def group_entry(group: GroupInfo) -> dict[str, Any]:
 
 
 def _audited(group: GroupInfo) -> dict[str, Any]:
-    return {name: value for name, value in group_entry(group).items() if name not in ("id", "created_at")}
+    return {
+        name: value for name, value in group_entry(group).items() if name not in ("id", "created_at", "archived_at")
+    }

@@ -41,10 +41,12 @@ class Described(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known besides. `in_flight`: calls under way by deployment; `named`: by model, how many lists of allowed
-    models name it, by whose they are ("key", "project", "member", "account")."""
+    models name it, by whose they are ("key", "project", "member", "account"); `continued`: how many budgets go on with
+    it, in the same way."""
 
     in_flight: Mapping[str, int] = field(default_factory=dict)
     named: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    continued: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,12 @@ def _models(before: Snapshot, after: Snapshot, known: Known) -> Iterator[Change]
         yield Change("model.removed", name, words, before=[one.id for one in old[name].deployments])
         if counts := known.named.get(name):
             yield Change("keys.model_removed", name, _naming(name, counts), "warning", before=dict(counts))
+        if counts := known.continued.get(name):
+            words = (
+                f"budgets of {_whose(counts)} go on with model {name} when they are used up; it goes away, and calls "
+                "are refused then"
+            )
+            yield Change("budgets.model_removed", name, words, "warning", before=dict(counts))
     for name, model in new.items():
         if name not in old:
             served = ", ".join(f"{one.id} ({_price_of(one.sheet)})" for one in model.deployments)
@@ -147,9 +155,13 @@ def _models(before: Snapshot, after: Snapshot, known: Known) -> Iterator[Change]
             yield from _model(before, after, name, known)
 
 
-def _naming(model: str, counts: Mapping[str, int]) -> str:
+def _whose(counts: Mapping[str, int]) -> str:
     *first, last = [f"{count} {kind if count == 1 else kind + 's'}" for kind, count in counts.items()]
-    who = f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _naming(model: str, counts: Mapping[str, int]) -> str:
+    who = _whose(counts)
     return f"{who} {'names' if sum(counts.values()) == 1 else 'name'} model {model}, which goes away"
 
 

@@ -18,6 +18,7 @@ from fairlead.cli.catalogue import catalogue
 from fairlead.cli.configuration import config
 from fairlead.cli.credentials import credentials
 from fairlead.cli.credit import credit
+from fairlead.cli.deployments import deployments
 from fairlead.cli.doctor import doctor
 from fairlead.cli.groups import members, projects
 from fairlead.cli.importers import import_
@@ -51,6 +52,7 @@ for command in (
     access,
     credit,
     credentials,
+    deployments,
     management_keys,
     audit,
     alerts,

@@ -15,7 +15,7 @@ from fairlead.compose.upstreams import spoken
 from fairlead.errors import NotFound, UpstreamDenied
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.request import Request, Response
-from fairlead.routing.health import CLOSED, Health
+from fairlead.routing.health import CLOSED, DRAINED, Health
 from fairlead.serving import Servings
 from fairlead.store import Store
 from fairlead.store.health import events_since
@@ -152,6 +152,8 @@ def broken(health: Health, deployment: Deployment, now: float) -> str | None:
         return None
     provider = target.provider
     for one in (target,) if provider is None else (target, provider):
+        if one.state == DRAINED:
+            return one.state
         if one.state != CLOSED:
             return one.last_error or one.state
     # One failed connection rests a provider for a moment, too; that is not told.

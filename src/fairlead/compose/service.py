@@ -33,6 +33,7 @@ from fairlead.api.stored import StoredResponses, StoringEndpoint
 from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.compose.credential_watch import CredentialWatch
+from fairlead.compose.drain_watch import DrainWatch
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.live import LiveDeployments
@@ -159,6 +160,8 @@ class Parts:
             shared=service.workers > 1 or store.is_shared, alerts=self._alerts,
         )  # fmt: skip
         self.routing.restore()
+        self.drains = DrainWatch(store, self.health, self.servings.deployments, self._clock)
+        self.drains.restore()
         self.probes = Probes(
             self.servings.upstreams, self.health, self._clock, self.ledger, self._schedule(serving),
             PATIENCE_SECONDS if service.place else 0.0,
@@ -200,6 +203,7 @@ class Parts:
         self.probes.replace_schedule(self._schedule(serving))
         self.servings.replace(serving)
         self.health.forget_others(self.servings.deployments())
+        self.drains.apply()
 
     def _built(self, settings: Settings) -> tuple[Version, Serving]:
         secrets = self._service.secrets.held(settings)
@@ -226,6 +230,7 @@ class Parts:
             begin("usage counter", self._usage_counter.run)
         begin("telemetry writer", self.telemetry.run)
         begin("routing writer", self.routing.run)
+        begin("drained deployments", self.drains.run)
         begin("deployment probes", self.probes.run)
         begin("alerts", self._delivery.run)
         if self._archive is not None:
@@ -309,7 +314,7 @@ class Parts:
         models = Models(servings, self.keys)
         lists = {name: DoorModels(models, row) for name, row in DOORS.items() if row.models is not None}
         routes: list[Route] = []
-        live = LiveDeployments(servings, health)
+        live = LiveDeployments(servings, health, self.ledger, lambda: self._delivery.channels)
         management = Management(ACTIONS, service.store, self.keys, self.ledger, live)
         endpoints = Endpoints(
             calls=self._calls(),

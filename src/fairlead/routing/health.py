@@ -8,13 +8,15 @@ says nothing. Times are seconds of the event loop's clock.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol
 
 from fairlead.errors import FairleadError, UpstreamDenied, UpstreamRateLimited
 from fairlead.store.health import HealthEvent, KeptHealth
 
 CLOSED, HALF, OPEN = "closed", "half_open", "open"
+# Taken out of use by an operator: no call and no probe changes that.
+DRAINED: Final = "drained"
 
 BUCKET_SECONDS: Final = 5.0
 BUCKETS: Final = 12
@@ -248,8 +250,21 @@ class Health:
         self._note(target, OPEN, code)
 
     def _close(self, target: DeploymentHealth, now: float) -> None:
+        if target.state is DRAINED:
+            return
         self._mend(target, now)
         self._note(target, CLOSED, "served")
+
+    def set_drained(self, drained: Collection[str], known: Mapping[str, Named], now: float) -> None:
+        """Takes these deployments out of use, and all others back that were. Calls under way end as they began."""
+        for name, target in self.by_deployment.items():
+            if target.state is DRAINED and name not in drained:
+                self._mend(target, now)
+        for name in drained:
+            if name in known and (target := self.of(known[name])).state is not DRAINED:
+                target.state = DRAINED
+                target.trial = False
+                self.troubled = True
 
     def _mend(self, target: DeploymentHealth, now: float) -> None:
         target.state = CLOSED
@@ -280,6 +295,8 @@ class Health:
             return True
         if target.state is HALF:
             return not target.trial
+        if target.state is DRAINED:
+            return False
         return not self._probed and now >= target.until
 
     def begin(self, deployment: Named, now: float, *, first: bool) -> DeploymentHealth:
@@ -416,7 +433,7 @@ class Health:
             )
             for group in (self.by_deployment, self._providers)
             for one in group.values()
-            if one.state is not CLOSED or one.blocked_until > now
+            if one.state is not DRAINED and (one.state is not CLOSED or one.blocked_until > now)
         ]
 
     def restore(self, kept: list[KeptHealth], known: Mapping[str, Named], now: float) -> None:
@@ -439,7 +456,7 @@ class Health:
             one = states.get(subject)
             if one is not None:
                 self._take_up(target, one, one.state, now)
-            elif target.state is not CLOSED:
+            elif target.state is not CLOSED and target.state is not DRAINED:
                 self._mend(target, now)
 
     def _known(self, deployment: str, provider: str, known: Mapping[str, Named]) -> DeploymentHealth | None:
@@ -452,6 +469,8 @@ class Health:
         return found
 
     def _take_up(self, target: DeploymentHealth, one: KeptHealth, state: str, now: float) -> None:
+        if target.state is DRAINED:
+            return
         target.last_error = one.reason
         if state == CLOSED:
             if target.state is CLOSED:

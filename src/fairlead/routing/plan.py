@@ -14,7 +14,7 @@ from msgspec import structs
 
 from fairlead.errors import CandidatesResting, ContextTooLong, FairleadError, NoCandidate, NotCarried, UpstreamBusy
 from fairlead.routing.demand import Demand
-from fairlead.routing.health import DeploymentHealth
+from fairlead.routing.health import DRAINED, DeploymentHealth
 from fairlead.routing.needs import (
     ALL_PARAMETERS,
     BATCH,
@@ -35,6 +35,8 @@ BYTES_PER_TOKEN: Final = 16
 # A conversation stays where it began unless another deployment is this much better.
 STICKY_ADVANTAGE: Final = 4.0
 NOTHING: Final = MaxPrice(0, 0, 0, 0)
+# Somebody has to put it back.
+DRAINED_RETRY_SECONDS: Final = 30
 
 
 class Rules(NamedTuple):
@@ -194,7 +196,10 @@ def _fit(
         provider = target.provider
         assert provider is not None
         if health.troubled and not (health.may_try(target, now) and health.may_try(provider, now)):
-            rejected.append(Rejection(upstream, "breaker_open", target.last_error or provider.last_error))
+            if target.state is DRAINED:
+                rejected.append(Rejection(upstream, "drained"))
+            else:
+                rejected.append(Rejection(upstream, "breaker_open", target.last_error or provider.last_error))
             continue
         at_once = upstream.deployment.max_concurrent
         if at_once is not None and target.in_flight >= at_once:
@@ -356,6 +361,11 @@ def refusal(found: Plan, demand: Demand, health: Health, now: float) -> Fairlead
         return CandidatesResting(
             f"No healthy deployment for '{demand.model}'; retry after {seconds} s ({reasons_in_words}).",
             retry_after_seconds=seconds,
+        )
+    if found.rejected and reasons == {"drained"}:
+        return CandidatesResting(
+            f"Every deployment of '{demand.model}' was taken out of use by the operator ({reasons_in_words}).",
+            retry_after_seconds=DRAINED_RETRY_SECONDS,
         )
     if "full" in reasons:
         return UpstreamBusy(

@@ -126,12 +126,12 @@ async def probe(upstream: Upstream, books: Books | None = None) -> None:
         else:
             answer = adapter.plain(call, await exchange.read())
         if books is not None and upstream.costs:
-            await _note_cost(upstream, upstream.operation.kept(payload), answer, books)
+            await note_cost(upstream, upstream.operation.kept(payload), answer, books)
     finally:
         exchange.cancel()
 
 
-async def _note_cost(upstream: Upstream, prompt: Prompt, answer: Answer, books: Books) -> None:
+async def note_cost(upstream: Upstream, prompt: Prompt, answer: Answer, books: Books) -> None:
     """What the probe costs the operator, in a record of its own: no caller's."""
     usage = answer.usage
     if usage is None:

@@ -58,6 +58,7 @@ def _group(name: str) -> Table:
         Column("limits", Text, nullable=True),
         Column("models", Text, nullable=True),
         Column("each_user", Text, nullable=True),
+        Column("archived_at", BigInteger, nullable=True),  # its keys are refused, until it is restored
         Index(f"{name}_account", "account_id"),
     )
 
@@ -117,6 +118,8 @@ configuration_versions = Table(
     Column("digest", String(64), nullable=False),  # SHA-256 of the document; "": none
     Column("restored", BigInteger, nullable=True),  # the version that it repeats
     Column("document", Text, nullable=True),  # TOML; None: the files of the nodes are in force
+    # JSON: addresses of providers that came over HTTP, whose names may only resolve to what was allowed.
+    Column("guarded", Text, nullable=False, server_default="[]"),
 )
 
 # What each process runs. Times in milliseconds since 1970.
@@ -329,6 +332,15 @@ deployment_health = Table(
     Column("until", BigInteger, nullable=False),
     Column("open_seconds", Integer, nullable=False),
     Column("reason", String(128), nullable=False),
+)
+
+# Deployments that an operator has taken out of use.
+drained_deployments = Table(
+    "drained_deployments",
+    metadata,
+    Column("deployment", String(512), primary_key=True),
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970
+    Column("drained_by", String(160), nullable=False),
 )
 
 # How calls were routed, where there was something to decide.

@@ -36,7 +36,8 @@ LEAST_FOR_RATE = 5
 
 class Measure(Struct, frozen=True):
     """Of a duration (ms) or a speed (tokens/s). `p95`: 95 % of the samples are below; for a speed `p5` is the slow end.
-    `reason` says why a figure is None."""
+    `reason` says why a figure is None. `p75`, `p90` and `p99` come with `p50`; that of few samples is about their
+    maximum."""
 
     unit: str
     samples: int
@@ -45,6 +46,9 @@ class Measure(Struct, frozen=True):
     p5: float | None = None
     mean: float | None = None
     reason: str | None = None
+    p75: float | None = None
+    p90: float | None = None
+    p99: float | None = None
 
 
 class Band(Struct, frozen=True):
@@ -195,7 +199,8 @@ def measure(counts: Mapping[int, int], scale: Scale) -> Measure:
         return Measure(scale.unit, shown.samples, reason=_too_few(shown.samples, LEAST_FOR_MEDIAN))
     mean = round(counts.get(scale.sum_slot, 0) / 1000 / shown.samples, 3)
     reason = _too_few(shown.samples, LEAST_FOR_P95) if shown.p95 is None else None
-    return Measure(scale.unit, shown.samples, shown.p50, shown.p95, shown.p5, mean, reason)
+    upper = (round(value, 3) for value in quantiles(filled(counts, scale), scale, (0.75, 0.9, 0.99)))
+    return Measure(scale.unit, shown.samples, shown.p50, shown.p95, shown.p5, mean, reason, *upper)
 
 
 def band(counts: Mapping[int, int], scale: Scale) -> Band:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
@@ -22,17 +22,26 @@ class Live(Protocol):
     def deployments(self) -> list[dict[str, Any]]:
         """The deployments that are configured, with their health."""
 
+    def trial(self, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
+        """What calls a deployment once, on the event loop, and gives what came of it. Raises NotFound."""
+
+    def alert_trial(self) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
+        """What sends a test alert by every channel, on the event loop. Raises InvalidRequest where there is none."""
+
     def models(self) -> tuple[Mapping[str, bool], Mapping[str, str]]:
         """The models with a deployment, and whether calls cost anything; and other names of models."""
 
 
 class Answer(NamedTuple):
-    """`body`: of the answer, as JSON; `credited`: the account whose credit has grown; `etag`: of what was answered."""
+    """`body`: of the answer, as JSON; `credited`: the account whose credit has grown; `etag`: of what was answered;
+    `later`: what is done on the event loop once the transaction has been committed, and gives the `data` of the body.
+    Such an action takes no Idempotency-Key."""
 
     body: Any
     status: int = 200
     credited: str = ""
     etag: str = ""
+    later: Callable[[], Awaitable[Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,6 +16,8 @@ from fairlead.money import Picodollars
 
 # Of an amount that comes as a JSON number: more digits than an amount has, and no number that takes long to write out.
 MOST_DIGITS: Final = 30
+Note = Annotated[str, msgspec.Meta(max_length=256)]
+Id = Annotated[str, msgspec.Meta(max_length=128)]
 
 
 def amount_of(name: str, text: str) -> Picodollars:
@@ -56,6 +58,9 @@ _MEMBERS: Final = (
 )
 
 
+RESTRICTIONS: Final = ("expires_at", "models", "networks", "budgets_usd", "continue_with", "limits", "each_user")
+
+
 def restrictions(
     *,
     expires_at: str | int | UnsetType | None = UNSET,
@@ -90,6 +95,11 @@ def restrictions(
     if expires_at is not UNSET:
         columns["expires_at"] = None if expires_at is None else seconds_of("expires_at", expires_at)
     return columns
+
+
+def restrictions_of(body: msgspec.Struct) -> dict[str, Any]:
+    """`restrictions` from those members of a body that have their names. Raises InvalidRequest."""
+    return restrictions(**{name: getattr(body, name) for name in RESTRICTIONS if name in body.__struct_fields__})
 
 
 def seconds_of(name: str, when: str | int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
@@ -57,6 +57,7 @@ MOST_STRANGE_BODY_BYTES: Final = 16_384
 AT_ONCE: Final = 2
 MOST_WAITING: Final = 2_000
 MOST_REMEMBERED: Final = 1_024
+Later = Callable[[], Awaitable[Any]] | None
 BODY_METHODS: Final = frozenset({"POST", "PATCH", "PUT"})
 
 
@@ -73,7 +74,8 @@ class Management:
     """Answers every path of `actions`, also below `/api`. `keys`: those for calls, which some actions take as well."""
 
     __slots__ = (
-        "_actions", "_in_flight", "_known", "_ledger", "_live", "_ring", "_slots", "_store", "_strange", "_waiting",
+        "_actions", "_in_flight", "_known", "_later", "_ledger", "_live", "_ring", "_slots", "_store", "_strange",
+        "_waiting",
     )  # fmt: skip
 
     def __init__(self, actions: Iterable[Action], store: Store, ring: KeyRing, ledger: Ledger, live: Live) -> None:
@@ -87,6 +89,7 @@ class Management:
         self._live = live
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._strange = asyncio.Semaphore(1)  # for keys that were never seen here: strangers must not fill the queue
+        self._later = asyncio.Semaphore(AT_ONCE)  # what is done beside the database
         self._waiting = 0
         self._known: dict[bytes, None] = {}  # digests, oldest first, of keys that were in force
         self._in_flight: set[tuple[str, bytes]] = set()
@@ -147,9 +150,12 @@ class Management:
         name = request.header(IDEMPOTENCY_KEY) if action.method == "POST" else None
         if action.usage and self._is_known(caller):
             await self._ledger.flush()  # what is in the spool is usage, too
-        status, out, replayed, credited, etag = await self._in_turn(
+        status, out, replayed, credited, etag, later = await self._in_turn(
             caller, lambda: self._run(request, action, caller, member, name), name
         )
+        if later is not None:
+            async with self._later:
+                out = msgspec.json.encode({"data": await later()})
         if credited:
             self._ledger.wallets.credited(credit_scope(credited))
         more = (b"etag: %b\r\n" % etag.encode() if etag else b"") + (REPLAYED if replayed else b"")
@@ -193,7 +199,7 @@ class Management:
 
     def _run(
         self, request: Request, action: Action, caller: Caller | bytes | None, member: str, name: bytes | None
-    ) -> tuple[int, bytes, bool, str, str]:
+    ) -> tuple[int, bytes, bool, str, str, Later]:
         """In a thread. Whether the caller may is found out first: others learn nothing, and cause no more work."""
         try:
             with self._store.read() as connection:
@@ -213,7 +219,7 @@ class Management:
                     repeatable = Repeatable(allowed.owner, allowed.secret, name, asked.digest())
                     stored = claim(connection, repeatable)
                     if stored is not None:
-                        return (*stored, True, "", "")
+                        return (*stored, True, "", "", None)
                 joined = self._store.joined(connection)
                 if_match = (request.header(IF_MATCH) or b"").decode("latin-1")
                 call = ManagementCall(joined, allowed.key, allowed.actor, self._live, member, query, body, if_match)
@@ -221,8 +227,10 @@ class Management:
                 status = answer.status if answer.status != 200 else action.status
                 out = msgspec.json.encode(answer.body)
                 if repeatable is not None:
+                    if answer.later is not None:
+                        raise InvalidRequest("A test is repeated with each request, so it takes no Idempotency-Key.")
                     keep(connection, repeatable, status, out)
-            return status, out, False, answer.credited, answer.etag
+            return status, out, False, answer.credited, answer.etag, answer.later
         except ConfigurationError as error:
             raise InvalidRequest(error.message, param=error.param) from None
         except (DataError, UnicodeEncodeError):

@@ -21,8 +21,7 @@ from fairlead.accounts.keys import KeyInfo
 from fairlead.admin import accounts, books, groups, keys, usage
 from fairlead.admin.usage import KeyState
 from fairlead.api.management.action import Action, Answer, ManagementCall
-from fairlead.api.management.admin import Id
-from fairlead.api.management.bodies import amount_of_number, day_of, iso, restrictions
+from fairlead.api.management.bodies import Id, amount_of_number, day_of, iso, restrictions
 from fairlead.errors import ConfigurationError, InvalidRequest, NotFound
 from fairlead.ledger.rollups import days_of
 from fairlead.money import Picodollars

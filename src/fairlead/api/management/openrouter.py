@@ -17,8 +17,7 @@ from fairlead.admin import keys, usage
 from fairlead.admin.authorization import exchange_authorization_code, make_authorization_code
 from fairlead.admin.usage import KeyState
 from fairlead.api.management.action import Action, Answer, ManagementCall
-from fairlead.api.management.admin import Id
-from fairlead.api.management.bodies import amount_of_number, day_of, iso, restrictions
+from fairlead.api.management.bodies import Id, amount_of_number, day_of, iso, restrictions
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.ledger.rollups import days_of
 from fairlead.money import dollars

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
+from fairlead.api.management.accounts import ACCOUNTS
 from fairlead.api.management.action import Action
-from fairlead.api.management.admin import ADMIN
 from fairlead.api.management.configuration import CONFIGURATION
 from fairlead.api.management.credentials import CREDENTIALS
+from fairlead.api.management.keys import KEYS
 from fairlead.api.management.litellm import LITELLM
+from fairlead.api.management.money import MONEY
 from fairlead.api.management.openrouter import OPENROUTER
+from fairlead.api.management.operations import OPERATIONS
 
-ACTIONS: Final[tuple[Action, ...]] = (*OPENROUTER, *ADMIN, *CONFIGURATION, *CREDENTIALS, *LITELLM)
+ACTIONS: Final[tuple[Action, ...]] = (
+    *OPENROUTER,
+    *ACCOUNTS,
+    *KEYS,
+    *MONEY,
+    *OPERATIONS,
+    *CONFIGURATION,
+    *CREDENTIALS,
+    *LITELLM,
+)
