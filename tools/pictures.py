@@ -16,10 +16,13 @@ text{font:13px system-ui,sans-serif;fill:#1f2328}.s{font-size:12px;fill:#57606a}
 # As tests/house/test_imports.py has the layers, top to bottom: the parts of a row, and what the row is for.
 HOUSE: tuple[tuple[str, str], ...] = (
     ("cli workers runtime compose", "starts processes; compose alone chooses concrete classes"),
-    ("api site admin", "endpoints, web pages, management"),
+    ("console api site admin", "endpoints, web pages, management"),
     ("gateway doors", "one call from beginning to end; what callers speak"),
     ("serving operations routing", "who serves a call; what can be asked for"),
-    ("catalogue providers ledger accounts telemetry engines alerts", "models, vendors, money, keys, measurements"),
+    (
+        "catalogue providers ledger accounts people telemetry engines alerts",
+        "models, vendors, money, keys, measurements",
+    ),
     ("store http prices schemas processes settings tokens", "database, network, prices: no part knows a model call"),
     ("wire money toml errors background threads compiled", "values and shapes that all share"),
 )

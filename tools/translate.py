@@ -22,6 +22,7 @@ from fairlead.catalogue.similar import THINGS, WORDS
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 
 SITE = Path(__file__).resolve().parents[1] / "src" / "fairlead" / "site"
+CONSOLE = SITE.parent / "console"
 LOCALE = SITE / "locale"
 NO_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 LANGUAGES = ("de", "zh")
@@ -33,8 +34,9 @@ def words() -> Catalog:
     with (LOCALE / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     found = Catalog(project="Fairlead", charset="utf-8")
-    for _name, _line, message, comments, context in extract_from_dir(str(SITE), methods, options, KEYWORDS):
-        found.add(message, auto_comments=comments, context=context)
+    for folder in (SITE, CONSOLE):
+        for _name, _line, message, comments, context in extract_from_dir(str(folder), methods, options, KEYWORDS):
+            found.add(message, auto_comments=comments, context=context)
     for message in of_the_catalogue():
         found.add(message)
     return found

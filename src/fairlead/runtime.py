@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
 from fairlead.accounts.keys import first_start
+from fairlead.admin.operator_links import first_operator_link
 from fairlead.compose.following import at_start
 from fairlead.compose.service import Parts, Service
 from fairlead.doors.table import DOORS
@@ -35,7 +36,7 @@ from fairlead.http.listening import bind
 from fairlead.http.memory import release_file_pages, tune_allocator
 from fairlead.http.server import Server
 from fairlead.processes import has_terminal
-from fairlead.settings import Settings, database_url
+from fairlead.settings import Settings, admin_address, database_url
 from fairlead.store import open_store, reason
 from fairlead.threads import Threads
 
@@ -124,7 +125,7 @@ class Process:
             first_key = first_start(self._service.store)  # only now: a key that nobody gets to see would be lost
             for engine in engines:
                 await engine.start()  # in the background: what goes wrong there is in its state
-            greet(self._service, host, address[1], first_key)
+            greet(self._service, host, address[1], first_key, operator_link=operator_link(self._service))
 
         code = await self.serve(listen)
         for engine in engines:
@@ -183,8 +184,20 @@ TRIED = {
 }
 
 
-def greet(service: Service, host: str, port: int, first_key: str | None, workers: int = 1) -> None:
-    """Prints where this is, the first key when there is one, and a call to try."""
+def operator_link(service: Service) -> str | None:
+    """The token of a link that signs the first operator in; None when there is an operator, or no console."""
+    return first_operator_link(service.store) if service.settings.console.enabled else None
+
+
+def greet(
+    service: Service,
+    host: str,
+    port: int,
+    first_key: str | None,
+    workers: int = 1,
+    operator_link: str | None = None,
+) -> None:
+    """Prints where this is, the first key and the first operator's link when there are any, and a call to try."""
     shown = EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
     url = f"{'http' if service.tls is None else 'https'}://{shown}:{port}"
     models = service.version.snapshot.models.values()
@@ -195,6 +208,12 @@ def greet(service: Service, host: str, port: int, first_key: str | None, workers
     lines = [f"Fairlead {__version__} is at {url}" + (f" ({', '.join(facts)})" if facts else "")]
     if first_key is not None:
         lines += ["", f"Your API key, shown this once: {first_key}"]
+    if operator_link is not None:
+        own = admin_address(service.settings)
+        at = service.settings.server.public_url or url
+        if own is not None:
+            at = f"http://{EVERY_ADDRESS.get(own[0], own[0])}:{own[1]}"
+        lines += ["", f"Sign in as operator, once within a day: {at}/sign-in#{operator_link}"]
     if callable_:
         preferred = min(callable_, key=lambda model: (model.mode != "chat", model.demonstration))
         path = next(row.paths[0] for row in DOORS.values() if preferred.mode in row.operation.modes)

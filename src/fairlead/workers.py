@@ -29,7 +29,7 @@ from fairlead.http.listening import bind
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import check
 from fairlead.processes import ChildProcess, Supervisor
-from fairlead.runtime import Process, cannot_listen, engines_in, greet, prepare_process
+from fairlead.runtime import Process, cannot_listen, engines_in, greet, operator_link, prepare_process
 from fairlead.runtime import serve as serve_alone
 from fairlead.settings import Settings, database_url, private_addresses
 from fairlead.store import Store, open_store
@@ -66,10 +66,11 @@ def serve(
         sockets = [_bound(host, port)]
         port = sockets[0][0].getsockname()[1]
         sockets += [bind(host, port, shared=True) for _ in range(workers - 1)]
-        for address in private_addresses(settings.server):
+        for address in private_addresses(settings):
             for one in _bound(*address, how="in the configuration"):
                 one.close()  # each worker binds its own; what is wrong with the address is said here
         first_key = first_start(store)
+        link = operator_link(service)
     finally:
         store.close()
     gc.collect()
@@ -88,7 +89,7 @@ def serve(
         )
         for at, one in enumerate(own)
     ]
-    on_up = partial(greet, service, host, port, first_key, workers)
+    on_up = partial(greet, service, host, port, first_key, workers, link)
     return Supervisor(children, first).run(on_up, partial(_close, sockets))
 
 

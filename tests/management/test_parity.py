@@ -66,6 +66,7 @@ EXCEPTIONS: Final = {
     "serve": "starts the server",
     "engine run": "starts the server",
     "doctor": "is a client of a server",
+    "operator link": "is how somebody gets in who has no key yet",
     "catalogue build": "is for developers",
     "catalogue import": "reads and writes files",
     "catalogue lint": "reads files",

@@ -284,9 +284,9 @@ def test_what_is_not_for_everybody_is_public_closed_or_at_an_address(tmp_path: P
         ("[::1]:9464", ("::1", 9464)),
         ("metrics.internal:1", ("metrics.internal", 1)),
     ):
-        server = load(tmp_path, f'[server]\n{name} = "{good}"\n').server
-        assert exposure(getattr(server, name)) == meant
-        assert private_addresses(server) == ((meant,) if isinstance(meant, tuple) else ())
+        settings = load(tmp_path, f'[server]\n{name} = "{good}"\n')
+        assert exposure(getattr(settings.server, name)) == meant
+        assert private_addresses(settings) == ((meant,) if isinstance(meant, tuple) else ())
     for bad in (
         "",
         "private",

@@ -24,6 +24,7 @@ from fairlead.cli.groups import members, projects
 from fairlead.cli.importers import import_
 from fairlead.cli.keys import keys
 from fairlead.cli.management_keys import management_keys
+from fairlead.cli.operator import operator
 from fairlead.cli.serve import engine, serve
 from fairlead.cli.shadow import shadow
 from fairlead.errors import ConfigurationError, FairleadError
@@ -54,6 +55,7 @@ for command in (
     credentials,
     deployments,
     management_keys,
+    operator,
     audit,
     alerts,
     verify,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -23,6 +23,7 @@ from fairlead.telemetry.figures import DayBar, ModelDay, Performance, Rate
 from fairlead.telemetry.performance_cache import PerformanceCache
 
 if TYPE_CHECKING:
+    from fairlead.console.services import ConsoleServices
     from fairlead.site.records import Event
 
 
@@ -69,36 +70,13 @@ class Recorded:
             raise Unreadable from None
 
 
-class LazySite:
-    """The pages, loaded when the first one is asked for: a gateway that only serves the API needs none of it."""
+class LazyApp:
+    """Pages that are loaded when the first one is asked for: a gateway that only serves the API needs none of them."""
 
-    def __init__(
-        self,
-        servings: Servings,
-        obstacle: Callable[[str], str | None],
-        broken: Callable[[Deployment], str | None],
-        records: Recorded,
-        public_url: str | None,
-        *,
-        with_status: bool = True,
-        docs_edit_url: str | None = None,
-    ) -> None:
-        self._servings = servings
-        self._obstacle = obstacle
-        self._broken = broken
-        self._records = records
-        self._public_url = public_url
-        self._with_status = with_status
-        self._docs_edit_url = docs_edit_url
+    def __init__(self) -> None:
         self._bridge: AsgiBridge | None = None
         self._loading: asyncio.Task[AsgiBridge] | None = None
         self.on_error: Callable[[Request, Response, BaseException], None] = _not_set
-
-    def with_status(self) -> LazySite:
-        """The same pages, and the status page among them, for other visitors."""
-        return LazySite(
-            self._servings, self._obstacle, self._broken, self._records, None, docs_edit_url=self._docs_edit_url
-        )
 
     def handle(self, request: Request, response: Response) -> None:
         if self._bridge is not None:
@@ -122,6 +100,41 @@ class LazySite:
             self._bridge.handle(request, response)
 
     def _made(self) -> AsgiBridge:
+        raise NotImplementedError
+
+
+class LazySite(LazyApp):
+    """The public pages."""
+
+    def __init__(
+        self,
+        servings: Servings,
+        obstacle: Callable[[str], str | None],
+        broken: Callable[[Deployment], str | None],
+        records: Recorded,
+        public_url: str | None,
+        *,
+        with_status: bool = True,
+        docs_edit_url: str | None = None,
+        with_console: bool = False,
+    ) -> None:
+        super().__init__()
+        self._servings = servings
+        self._obstacle = obstacle
+        self._broken = broken
+        self._records = records
+        self._public_url = public_url
+        self._with_status = with_status
+        self._docs_edit_url = docs_edit_url
+        self._with_console = with_console
+
+    def with_status(self) -> LazySite:
+        """The same pages, and the status page among them, for other visitors."""
+        return LazySite(
+            self._servings, self._obstacle, self._broken, self._records, None, docs_edit_url=self._docs_edit_url
+        )
+
+    def _made(self) -> AsgiBridge:
         from fairlead.site.app import site
         from fairlead.site.sources import Sources
 
@@ -133,11 +146,82 @@ class LazySite:
             self._carries,
             self._broken,
         )
-        app = site(sources, self._public_url, with_status=self._with_status, docs_edit_url=self._docs_edit_url)
+        app = site(
+            sources,
+            self._public_url,
+            with_status=self._with_status,
+            docs_edit_url=self._docs_edit_url,
+            with_console=self._with_console,
+        )
         return AsgiBridge(app, self.on_error)
+
+    def without_public_url(self) -> LazySite:
+        """The same pages at another address than the public one."""
+        return LazySite(
+            self._servings,
+            self._obstacle,
+            self._broken,
+            self._records,
+            None,
+            with_status=self._with_status,
+            docs_edit_url=self._docs_edit_url,
+        )
 
     def _carries(self, deployment: Deployment) -> frozenset[str] | None:
         return spoken(self._servings.now.snapshot.providers[deployment.provider], deployment).carries
+
+
+# The first parts of all paths of the console (a test compares them with its pages).
+CONSOLE: Final = frozenset({"sign-in", "sign-up", "sign-out", "reset", "confirm", "invitation"}) | {
+    "account", "admin", "playground", "console",
+}  # fmt: skip
+ADMIN: Final = "admin"
+# What must be there beside the operator's pages, where those are at an address of their own.
+BESIDE_ADMIN: Final = frozenset({"sign-in", "sign-out", "account", "console", ADMIN})
+# Of a form. A visitor with a cookie of ours may send more: a configuration, a picture to ask about.
+MOST_FORM_BYTES: Final = 65_536
+MOST_SIGNED_IN_BYTES: Final = 16_777_216
+
+
+class LazyConsole(LazyApp):
+    """What people see after they have signed in. `parts`: the first parts of the paths that are served here."""
+
+    def __init__(self, parts: Collection[str], services: Callable[[], ConsoleServices]) -> None:
+        super().__init__()
+        self._parts = parts
+        self._services = services
+
+    def has(self, path: str) -> bool:
+        return path[1:].partition("/")[0] in self._parts
+
+    def admits(self, request: Request) -> bool:
+        """Whether the body of a request is worth reading, by its head."""
+        if request.method != "POST" or not self.has(request.path):
+            return False
+        length = request.header(b"content-length")
+        if length is None or not length.isdigit() or len(length) > 9:
+            return False
+        known = b"fairlead=" in (request.header(b"cookie") or b"")
+        return int(length) <= (MOST_SIGNED_IN_BYTES if known else MOST_FORM_BYTES)
+
+    def _made(self) -> AsgiBridge:
+        from fairlead.console.app import console
+
+        return AsgiBridge(console(self._services()), self.on_error)
+
+
+class Pages:
+    """The console where it is, and the public pages everywhere else."""
+
+    def __init__(self, site: Callable[[Request, Response], None], console: LazyConsole | None) -> None:
+        self._site = site
+        self._console = console
+
+    def handle(self, request: Request, response: Response) -> None:
+        if self._console is not None and self._console.has(request.path):
+            self._console.handle(request, response)
+        else:
+            self._site(request, response)
 
 
 def no_page(request: Request, _response: Response) -> None:

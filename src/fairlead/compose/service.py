@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -38,16 +38,18 @@ from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.live import LiveDeployments
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
-from fairlead.compose.pages import LazySite, Recorded, broken, no_page
+from fairlead.compose.pages import ADMIN, BESIDE_ADMIN, CONSOLE, LazyConsole, LazySite, Pages, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.memory import trim_heap_when_idle
+from fairlead.http.request import Request
 from fairlead.http.server import Server
 from fairlead.http.upload import Uploads
 from fairlead.ledger.counting import UsageCounter
+from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.ledger import Ledger
 from fairlead.operations.chat.inlining import Inliner
 from fairlead.operations.chat.operation import CHAT
@@ -64,7 +66,7 @@ from fairlead.routing.schedule import Schedule
 from fairlead.routing.shadow import Mirrors
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
-from fairlead.settings import PUBLIC, Secrets, ServerSettings, Settings, exposure, otlp_headers, private_addresses
+from fairlead.settings import PUBLIC, Secrets, Settings, admin_address, exposure, otlp_headers, private_addresses
 from fairlead.store import Store
 from fairlead.store.alerts import AlertRules
 from fairlead.telemetry.cells import TRAFFIC
@@ -76,6 +78,7 @@ from fairlead.telemetry.writer import Keeping, TelemetryWriter
 from fairlead.wire.answer import WriterFactory
 
 if TYPE_CHECKING:
+    from fairlead.console.services import ConsoleServices
     from fairlead.telemetry.otel import Sender
 
 
@@ -309,7 +312,10 @@ class Parts:
             settings.server.public_url,
             with_status=settings.server.status == PUBLIC,
             docs_edit_url=settings.site.docs_edit_url,
+            with_console=settings.console.enabled,
         )
+        console = self._make_console()
+        pages = Pages(site.handle, console)
         metrics = self._metrics()
         models = Models(servings, self.keys)
         lists = {name: DoorModels(models, row) for name, row in DOORS.items() if row.models is not None}
@@ -338,11 +344,13 @@ class Parts:
         routes += served(endpoints)
         doors = DoorFinder(DOORS.values())
         paths, prefixes = tables(routes, endpoints, self.keys)
-        dispatch = Dispatch(paths, prefixes, site.handle, frozenset(settings.server.cors_origins), doors)
+        dispatch = Dispatch(paths, prefixes, pages.handle, frozenset(settings.server.cors_origins), doors)
         site.on_error = dispatch.answer_error
+        if console is not None:
+            console.on_error = dispatch.answer_error
         self.private = {
-            address: _private_server(settings.server, address, metrics, site)
-            for address in private_addresses(settings.server)
+            address: _private_server(settings, address, metrics, site, self._services)
+            for address in private_addresses(settings)
         }
         return Server(
             dispatch,
@@ -350,12 +358,30 @@ class Parts:
             refuse=dispatch.refusal,
             on_error=dispatch.answer_error,
             tls=service.tls,
-            admit=Admission(with_body(routes), self.keys, doors, management.admits),
+            admit=Admission(with_body(routes), self.keys, doors, _any(management.admits, console)),
             uploads=Uploads(
                 service.store.directory,
                 [path for row in DOORS.values() if row.uploads for path in row.paths],
                 settings.server.max_upload_bytes,
             ),
+        )
+
+    def _make_console(self) -> LazyConsole | None:
+        settings = self._service.settings
+        if not settings.console.enabled:
+            return None
+        return LazyConsole(CONSOLE if admin_address(settings) is None else CONSOLE - {ADMIN}, self._services)
+
+    def _services(self) -> ConsoleServices:
+        from fairlead.console.services import ConsoleServices
+
+        return ConsoleServices(
+            self._service.store,
+            lambda: self.version.settings,
+            lambda: self.servings.now.snapshot,
+            self._service.settings.server.public_url,
+            self.ledger.flush,
+            lambda account_id: self.ledger.wallets.credited(credit_scope(account_id)),
         )
 
     def _calls(self) -> dict[str, Endpoint]:
@@ -395,17 +421,32 @@ def _writers() -> dict[str, WriterFactory]:
     return {api: writer for api, writer in found.items() if writer is not None}
 
 
-def _private_server(given: ServerSettings, address: tuple[str, int], metrics: Endpoint, site: LazySite) -> Server:
-    """What is served at an address of its own: figures, the pages with the status page, or both."""
+def _any(admits: Callable[[Request], bool], console: LazyConsole | None) -> Callable[[Request], bool]:
+    return admits if console is None else lambda request: admits(request) or console.admits(request)
+
+
+def _private_server(
+    settings: Settings,
+    address: tuple[str, int],
+    metrics: Endpoint,
+    site: LazySite,
+    services: Callable[[], ConsoleServices],
+) -> Server:
+    """What is served at an address of its own: figures, the pages with the status page, those of operators, or all."""
+    given = settings.server
     routes: Routes = {"/metrics": {"GET": metrics}} if exposure(given.metrics) == address else {}
     pages = site.with_status() if exposure(given.status) == address else None
-    dispatch = Dispatch(routes, {}, no_page if pages is None else pages.handle)
-    if pages is not None:
-        pages.on_error = dispatch.answer_error
+    console = LazyConsole(BESIDE_ADMIN, services) if admin_address(settings) == address else None
+    if console is not None and pages is None:
+        pages = site.without_public_url()  # for the files that pages have in common
+    dispatch = Dispatch(routes, {}, Pages(no_page if pages is None else pages.handle, console).handle)
+    for one in (pages, console):
+        if one is not None:
+            one.on_error = dispatch.answer_error
     return Server(
         dispatch,
         limits=server_limits(given),
         refuse=dispatch.refusal,
         on_error=dispatch.answer_error,
-        admit=admit_no_body,
+        admit=admit_no_body if console is None else console.admits,
     )

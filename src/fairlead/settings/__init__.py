@@ -7,7 +7,7 @@ from fairlead.settings.environment import (
     data_directory,
     database_url,
 )
-from fairlead.settings.exposure import PUBLIC, exposure, private_addresses
+from fairlead.settings.exposure import PUBLIC, admin_address, exposure, private_addresses
 from fairlead.settings.load import load_settings, parse_settings
 from fairlead.settings.proxy import ProxySettings
 from fairlead.settings.restart import restart_needed
@@ -28,6 +28,7 @@ from fairlead.settings.sections import (
     AlertSettings,
     CatalogueSettings,
     ConfigurationSettings,
+    ConsoleSettings,
     DatabaseSettings,
     DefaultLimitSettings,
     DeploymentSettings,
@@ -61,6 +62,7 @@ __all__ = [
     "AlertSettings",
     "CatalogueSettings",
     "ConfigurationSettings",
+    "ConsoleSettings",
     "DatabaseSettings",
     "DefaultLimitSettings",
     "DeploymentSettings",
@@ -87,6 +89,7 @@ __all__ = [
     "TierSettings",
     "Unread",
     "WebhookSettings",
+    "admin_address",
     "aws_credentials_file",
     "aws_keys",
     "configuration_file",

@@ -15,6 +15,7 @@ from fairlead.settings.secrets import AWS_SECRETS
 from fairlead.settings.sections import (
     RENAMED,
     AlertSettings,
+    ConsoleSettings,
     File,
     ProviderSettings,
     SecretSource,
@@ -55,6 +56,7 @@ def parse_settings(text: str, name: str, environment: Mapping[str, str] | None =
         _check_secrets(provider, at, source)
     _check_alerts(file.alerts, source)
     _check_networks("configuration", file.configuration.allow_networks, source)
+    _check_console(file.console, source)
     given = {name: getattr(file, name) for name in File.__struct_fields__}
     return Settings(**given, proxy=proxy, source=source, warning=source.warning)
 
@@ -81,13 +83,23 @@ def _check_secrets(provider: ProviderSettings, at: int, source: Source) -> None:
             )
 
 
-def _check_networks(section: str, given: tuple[str, ...], source: Source) -> None:
+def _check_console(console: ConsoleSettings, source: Source) -> None:
+    _check_networks("console", console.trusted_proxies, source, "trusted_proxies")
+    if console.admin_listen is not None and not isinstance(exposure(console.admin_listen), tuple):
+        raise source.error(
+            "console.admin_listen", "'admin_listen' must be an address with a port, such as \"127.0.0.1:9470\"."
+        )
+    if console.sign_up == "domain" and not console.domains:
+        raise source.error("console.sign_up", "'sign_up' is \"domain\": name the domains in 'domains'.")
+
+
+def _check_networks(section: str, given: tuple[str, ...], source: Source, name: str = "allow_networks") -> None:
     for at, text in enumerate(given):
         try:
             ip_network(text)
         except ValueError:
             raise source.error(
-                f"{section}.allow_networks[{at}]", f"{text!r} is not a range of addresses, such as 10.0.0.0/8."
+                f"{section}.{name}[{at}]", f"{text!r} is not a range of addresses, such as 10.0.0.0/8."
             ) from None
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from fairlead.settings.sections import File
 
-SECTIONS: Final = ("server", "database", "site", "ledger", "telemetry", "responses")
+SECTIONS: Final = ("server", "database", "site", "console", "ledger", "telemetry", "responses")
 # Of sections that can be replaced otherwise.
 SETTINGS: Final = (("configuration", "store"), ("routing", "fetch_media"), ("routing", "probes"))
 

@@ -247,6 +247,52 @@ class SiteSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+Domain = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?\Z", description="a domain in lower case, such as example.org"
+    ),
+]
+
+
+class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may sign up and sign in to the pages that are not for everybody."""
+
+    enabled: Annotated[bool, Doc("serve the console: sign-in, `/account`, `/admin` and `/playground` ([console])")] = (
+        True
+    )
+    sign_up: Annotated[
+        Literal["closed", "invitation", "domain", "open"],
+        Doc(
+            'who may sign up: nobody but whom an operator invites ("closed"), who is invited by an operator or an '
+            'organisation ("invitation"), besides them who has an e-mail address of one of `domains` ("domain"), or '
+            'everybody ("open")'
+        ),
+    ] = "closed"
+    domains: Annotated[
+        tuple[Domain, ...],
+        Doc('domains of e-mail addresses for `sign_up = "domain"`', takes='list of domains, such as `["example.org"]`'),
+    ] = ()
+    session_hours: Annotated[float, Meta(gt=0, le=8_760), Doc("how long somebody stays signed in, in hours")] = 336
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Doc(
+            "proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` the console believes: where a visitor is from, "
+            "and whether they came by https",
+            takes='list of addresses or ranges, such as `["127.0.0.1", "10.0.0.0/8"]`',
+        ),
+    ] = ()
+    admin_listen: Annotated[
+        str | None,
+        Doc(
+            "`/admin` only at this address, by HTTP without TLS, with the sign-in beside it; the same address may "
+            "serve `metrics` and `status`, too",
+            default="where everything is",
+            takes='"HOST:PORT"',
+        ),
+    ] = None
+
+
 class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """What usage records survive, and how far an answer that is billed anyway is read after a disconnect."""
 
@@ -765,6 +811,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     configuration: ConfigurationSettings = ConfigurationSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     site: SiteSettings = SiteSettings()
+    console: ConsoleSettings = ConsoleSettings()
     ledger: LedgerSettings = LedgerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     responses: ResponsesSettings = ResponsesSettings()

@@ -76,10 +76,12 @@ def site(
     *,
     with_status: bool = True,
     docs_edit_url: str | None = None,
+    with_console: bool = False,
 ) -> Starlette:
     """The web app. `public_url`: where visitors find it, when that is not the address they ask with. `budget`: what
     making pages may take of the event loop's time. Without a status page nothing leads to one.
-    `docs_edit_url`: where a page of the documentation can be edited; `{path}` stands for its file below docs/."""
+    `docs_edit_url`: where a page of the documentation can be edited; `{path}` stands for its file below docs/.
+    `with_console`: pages lead to the sign-in."""
     app = Starlette(
         routes=[
             *ROUTES,
@@ -92,7 +94,7 @@ def site(
     app.router.redirect_slashes = False
     known = languages()
     navigation = tuple(one for one in NAVIGATION if with_status or one[0] != "/status")
-    words = {**models.globals_for_templates(), "with_status": with_status}
+    words = {**models.globals_for_templates(), "with_status": with_status, "with_console": with_console}
     cache = PageCache(navigation, public_url, words=words, languages=known)
     if budget is not None:
         cache.budget = budget

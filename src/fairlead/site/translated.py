@@ -17,8 +17,8 @@ class Translated(PackageLoader):
     _SENTENCE = re.compile(r"{% trans %}([^{}]*){% endtrans %}")
     _WORD = re.compile(r'\b_\("([^"\\]*)"\)')
 
-    def __init__(self, language: Language) -> None:
-        super().__init__("fairlead.site")
+    def __init__(self, language: Language, package: str = "fairlead.site") -> None:
+        super().__init__(package)
         self._language = language
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool] | None]:

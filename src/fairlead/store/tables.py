@@ -540,3 +540,105 @@ alert_outbox = Table(
     Column("error", String(256), nullable=False),  # of the last attempt
     Index("alert_outbox_state", "state", "next_at"),
 )
+
+# People who sign in to the console. Times in seconds since 1970, here and in what belongs to them.
+people = Table(
+    "people",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("email", String(254), nullable=False, unique=True),  # in lower case
+    Column("name", String(128), nullable=False),
+    Column("password", Text, nullable=True),  # argon2id; None: signs in by other means
+    Column("operator", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("confirmed_at", BigInteger, nullable=True),  # the e-mail address
+    Column("disabled_at", BigInteger, nullable=True),
+)
+
+# Whom an account belongs to, and what each may do there (people/roles.py).
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("person_id", String(32), ForeignKey("people.id"), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("member_id", String(32), nullable=False),  # whose caps hold for this person's keys
+    Column("created_at", BigInteger, nullable=False),
+    Index("memberships_account", "account_id"),
+)
+
+# Who is signed in, by the SHA-256 of what their browser holds.
+person_sessions = Table(
+    "person_sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("person_id", String(32), ForeignKey("people.id"), nullable=False),
+    Column("account_id", String(32), nullable=True),  # the organisation that was chosen
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("proved_at", BigInteger, nullable=False),  # when the person last signed in or proved who they are
+    Column("pending", String(16), nullable=False),  # what is missing: "" or "second factor"
+    Column("method", String(32), nullable=False),  # how they signed in
+    Column("address", String(64), nullable=False),
+    Column("agent", String(256), nullable=False),
+    Column("notice", Text, nullable=True),  # shown once, on the next page
+    Column("challenge", Text, nullable=True),  # JSON: what the browser has to answer next
+    Index("person_sessions_person", "person_id"),
+    Index("person_sessions_expiry", "expires_at"),
+)
+
+# One-time links, by the SHA-256 of their token.
+person_links = Table(
+    "person_links",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),  # "operator", "sign-up", "confirm", "reset" or "invitation"
+    Column("email", String(254), nullable=False),
+    Column("person_id", String(32), nullable=True),
+    Column("account_id", String(32), nullable=True),
+    Column("role", String(16), nullable=True),
+    Column("made_by", String(32), nullable=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=True),
+    Index("person_links_account", "account_id"),
+)
+
+# What a person proves who they are with, besides a password.
+person_factors = Table(
+    "person_factors",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("person_id", String(32), ForeignKey("people.id"), nullable=False),
+    Column("kind", String(16), nullable=False),  # "totp", "passkey" or "recovery"
+    Column("name", String(128), nullable=False),
+    Column("handle", LargeBinary(1024), nullable=True, unique=True),  # of a passkey: its credential id
+    Column("body", Text, nullable=False),  # a sealed secret, a public key or a hash, by kind
+    Column("counter", BigInteger, nullable=False),  # of a passkey its own; of TOTP the last period that was used
+    Column("created_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger, nullable=True),
+    Index("person_factors_person", "person_id"),
+)
+
+# Who a person is at a provider of sign-ins.
+person_identities = Table(
+    "person_identities",
+    metadata,
+    Column("provider", String(64), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("person_id", String(32), ForeignKey("people.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("person_identities_person", "person_id"),
+)
+
+# How often something was tried, by whom or on whom: the theoretical arrival time of GCRA, in milliseconds.
+form_attempts = Table(
+    "form_attempts",
+    metadata,
+    Column("scope", String(128), primary_key=True),
+    Column("next_at", BigInteger, nullable=False),
+    Index("form_attempts_next", "next_at"),
+)

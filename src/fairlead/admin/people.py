@@ -1,0 +1,169 @@
+"""People of the console: sign up, sign in, links that are good once. Each change is in the audit log."""
+
+from __future__ import annotations
+
+import time
+from typing import Final, NamedTuple
+
+from sqlalchemy import Connection
+
+from fairlead.accounts.accounts import add_account, first_account
+from fairlead.accounts.groups import add_group
+from fairlead.admin.audit import Actor, record
+from fairlead.errors import Forbidden, InvalidRequest, NotFound
+from fairlead.people import links, passwords, persons, sessions
+from fairlead.people.attempts import OF_ADDRESS, OF_SUBJECT, attempt
+from fairlead.people.links import Link, LinkKind
+from fairlead.people.persons import Person, checked_email, checked_name
+from fairlead.people.roles import Role
+from fairlead.people.sessions import SignedIn
+from fairlead.store import Store
+
+PASSWORD: Final = "password"  # noqa: S105 - the name of a way to sign in
+LINK: Final = "link"
+EXPIRED: Final = "This link is not valid any more. Ask for another one."
+REFUSED: Final = "E-mail address or password are wrong."
+
+
+class Visitor(NamedTuple):
+    """Where a request is from: the address, and what the browser says that it is."""
+
+    address: str
+    agent: str = ""
+
+
+def open_link(store: Store, token: str, kinds: tuple[LinkKind, ...], visitor: Visitor) -> Link:
+    """What a link is for; it stays good. Raises Forbidden and RateLimited."""
+    with store.write() as connection:
+        attempt(connection, "link", visitor.address, OF_ADDRESS)
+    with store.read() as connection:
+        link = links.find_link(connection, token.strip())
+    if link is None or link.kind not in kinds:
+        raise Forbidden(EXPIRED)
+    return link
+
+
+def become_operator(
+    store: Store, token: str, visitor: Visitor, hours: float, *, email: str = "", name: str = "", password: str = ""
+) -> str:
+    """Signs the operator of a link in and returns the token of the session. For the first operator, or a further one,
+    `email`, `name` and `password` are those of the new person. Raises Forbidden and InvalidRequest."""
+    link = open_link(store, token, ("operator",), visitor)
+    stored = ""
+    if not link.email:
+        email, name = checked_email(email), checked_name(name)
+        stored = passwords.hashed(passwords.checked(password, email, name))
+    with store.write() as connection:
+        if not links.use_link(connection, link):
+            raise Forbidden(EXPIRED)
+        if link.email:
+            found = persons.find_by_email(connection, link.email)
+            if found is None or not found[0].operator or found[0].disabled_at is not None:
+                raise Forbidden(EXPIRED)
+            person = found[0]
+        else:
+            if persons.find_by_email(connection, email) is not None:
+                raise InvalidRequest("Somebody has this e-mail address already. Use another one.", param="email")
+            person = persons.add_person(connection, email, name, stored, operator=True, confirmed=True)
+            account_id = first_account(connection)
+            join(connection, person, account_id, "owner")
+            after = {"email": email, "name": name, "operator": True}
+            record(connection, Actor("person", person.id, visitor.address), "person.create", person.id, None, after)
+        return _signed_in(connection, person, visitor, hours, LINK)
+
+
+def join(connection: Connection, person: Person, account_id: str, role: Role) -> None:
+    """Makes somebody a member, with a row of `members` for the caps of their keys."""
+    member_id = add_group(connection, "member", person.name, account_id)
+    persons.add_membership(connection, person.id, account_id, role, member_id)
+
+
+def new_organisation(connection: Connection, actor: Actor, person: Person, name: str) -> str:
+    """A prepaid account that this person owns; returns its id."""
+    account_id = add_account(connection, name, prepaid=True)
+    join(connection, person, account_id, "owner")
+    after = {"name": name, "prepaid": True, "owner": person.id}
+    record(connection, actor, "account.create", account_id, None, after, account_id=account_id)
+    return account_id
+
+
+def sign_in(store: Store, email: str, password: str, visitor: Visitor, hours: float) -> str:
+    """Returns the token of a new session. Unknown addresses take as long as known ones, and are refused in the same
+    words. Raises Forbidden and RateLimited."""
+    known = email.strip().lower()[:254]
+    with store.write() as connection:
+        attempt(connection, "sign-in/address", visitor.address, OF_ADDRESS)
+        attempt(connection, "sign-in/email", known, OF_SUBJECT)
+    with store.read() as connection:
+        found = persons.find_by_email(connection, known)
+    stored = None if found is None else found[1]
+    right = passwords.verify(stored, password)
+    person = None if found is None else found[0]
+    if not right or person is None or person.disabled_at is not None:
+        with store.write() as connection:
+            subject = "unknown" if person is None else person.id
+            record(connection, Actor("person", "", visitor.address), "sign-in.refuse", subject, None, {"by": PASSWORD})
+        raise Forbidden(REFUSED)
+    fresh = passwords.hashed(password) if stored is not None and passwords.needs_new_hash(stored) else None
+    with store.write() as connection:
+        if fresh is not None:
+            persons.change_person(connection, person.id, password=fresh)
+        return _signed_in(connection, person, visitor, hours, PASSWORD)
+
+
+def prove_again(store: Store, signed_in: SignedIn, password: str, visitor: Visitor) -> str:
+    """That somebody who is signed in is still who they were: returns another token for the session. Raises Forbidden
+    and RateLimited."""
+    person = signed_in.person
+    actor = Actor("person", person.id, visitor.address)
+    with store.write() as connection:
+        attempt(connection, "sign-in/address", visitor.address, OF_ADDRESS)
+        attempt(connection, "sign-in/email", person.email, OF_SUBJECT)
+    with store.read() as connection:
+        found = persons.find_by_email(connection, person.email)
+    right = passwords.verify(None if found is None else found[1], password)
+    with store.write() as connection:
+        if right:
+            record(connection, actor, "sign-in.prove", person.id, None, {"by": PASSWORD})
+            return sessions.renew(connection, signed_in.session.id, proved_at=int(time.time()))
+        record(connection, actor, "sign-in.refuse", person.id, None, {"by": PASSWORD})
+    raise Forbidden("The password is wrong.")
+
+
+def _signed_in(connection: Connection, person: Person, visitor: Visitor, hours: float, method: str) -> str:
+    """Begins a session, always with a new token: one that was there before signs nobody in."""
+    token = sessions.begin(
+        connection, person.id, hours * 3600, method=method, address=visitor.address, agent=visitor.agent
+    )
+    record(connection, Actor("person", person.id, visitor.address), "sign-in", person.id, None, {"by": method})
+    return token
+
+
+def visit(store: Store, token: str, address: str) -> SignedIn | None:
+    """Who holds this token, for one request."""
+    with store.read() as connection:
+        found = sessions.find(connection, token)
+    if found is not None and sessions.is_stale(found.session):
+        with store.write() as connection:
+            sessions.see(connection, found.session, address)
+    return found
+
+
+def sign_out(store: Store, actor: Actor, session_id: str) -> None:
+    with store.write() as connection:
+        if sessions.end(connection, session_id, actor.id):
+            record(connection, actor, "sign-out", actor.id, None, None)
+
+
+def choose_account(store: Store, signed_in: SignedIn, account_id: str) -> None:
+    """Which organisation the pages of a session show. Raises NotFound for one that the person is not in."""
+    if all(one.account_id != account_id for one in signed_in.memberships):
+        raise NotFound("There is no such organisation.")
+    with store.write() as connection:
+        sessions.change(connection, signed_in.session.id, account_id=account_id)
+
+
+def keep_notice(store: Store, session_id: str, notice: str | None) -> None:
+    """What the next page of a session shows once."""
+    with store.write() as connection:
+        sessions.change(connection, session_id, notice=notice)

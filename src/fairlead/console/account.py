@@ -1,0 +1,33 @@
+"""/account: the pages of the chosen organisation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from fairlead.admin import people
+from fairlead.console.page import ConsolePage, ConsoleVisit, Need
+
+
+def _(message: str) -> str:
+    return message
+
+
+async def overview(visit: ConsoleVisit) -> Response:
+    """Where one lands after signing in."""
+    return visit.render("account/overview.html")
+
+
+async def choose(visit: ConsoleVisit) -> Response:
+    """Another organisation, from the menu of every page."""
+    assert visit.signed_in is not None
+    await visit.run(people.choose_account, visit.signed_in, visit.text("account"))
+    return visit.redirect("/account")
+
+
+NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (("/account", _("Overview"), "view"),)
+PAGES: Final = (
+    ConsolePage("/account", overview, "person"),
+    ConsolePage("/account/organisation", choose, "person", ("POST",)),
+)

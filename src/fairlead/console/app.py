@@ -1,0 +1,289 @@
+"""The console as one table of pages, and what is done for each of them: who asks, may they, was the form ours."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import gzip
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fairlead.admin import people
+from fairlead.console import account, entry
+from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token
+from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
+from fairlead.console.rendering import STATIC_PREFIX, Rendering
+from fairlead.console.services import ConsoleServices
+from fairlead.console.visitors import networks, origin_of
+from fairlead.errors import (
+    CallerError,
+    FairleadError,
+    Forbidden,
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    Overloaded,
+    RequestTooLarge,
+    Unauthenticated,
+)
+from fairlead.people.sessions import new_token
+from fairlead.settings import PUBLIC
+from fairlead.site.app import NAVIGATION
+from fairlead.site.cached_page import COMPRESSION, LEAST_COMPRESSED_BYTES
+from fairlead.site.language import Remember, chosen, languages
+from fairlead.site.page_cache import CSP, HTML, SECURITY_HEADERS
+from fairlead.threads import Threads
+
+
+def _(message: str) -> str:
+    """Marks a word for translation; it is translated where it is shown."""
+    return message
+
+
+# Every page. A test tries each of them as a stranger, in each role, and as a member of another organisation.
+PAGES: Final[tuple[ConsolePage, ...]] = (*entry.PAGES, *account.PAGES)
+AREAS: Final[tuple[Area, ...]] = (Area("/account", _("Account"), "view", account.NAVIGATION),)
+
+COOKIE: Final = "fairlead"
+# The browser then takes it from this host by https only, and for every path (RFC 6265bis, 4.1.3.2).
+SECURE_COOKIE: Final = "__Host-fairlead"
+SIGN_IN: Final = "/sign-in"
+STEP_UP: Final = "/sign-in/again"
+# How long somebody who has proved who they are may do what needs it (`ConsolePage.step_up`).
+STEP_UP_SECONDS: Final = 900
+# Threads in which pages are made and the database is read, and visits that may wait for them.
+THREADS: Final = 2
+MOST_VISITS: Final = 64
+# Of a form: fields, files, and bytes of a field.
+MOST_FIELDS: Final = 500
+MOST_FILES: Final = 10
+MOST_FIELD_BYTES: Final = 4_194_304
+HSTS: Final = "max-age=31536000"
+HEADERS: Final[Mapping[str, str]] = {
+    **SECURITY_HEADERS,
+    "cache-control": "no-store",
+    "vary": "cookie, accept-language, accept-encoding",
+    "content-security-policy": CSP.format(hashes=""),
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def console(services: ConsoleServices, pages: tuple[ConsolePage, ...] = PAGES) -> Starlette:
+    """The web app."""
+    made = Console(services)
+    app = Starlette(
+        routes=[
+            *(Route(one.path, made.endpoint(one), methods=list(one.methods)) for one in pages),
+            Route(f"{STATIC_PREFIX}{{name}}", made.static),
+        ],
+        exception_handlers={HTTPException: made.error, Exception: made.error},
+    )
+    app.router.redirect_slashes = False
+    app.state.console = made
+    app.add_middleware(Remember, codes=[one.code for one in made.languages])
+    return app
+
+
+class Console:
+    """Answers every page of the table. `threads`: where use-cases run and pages are made."""
+
+    def __init__(self, services: ConsoleServices) -> None:
+        settings = services.settings()
+        status = settings.server.status == PUBLIC
+        self.services = services
+        self.languages = languages()
+        navigation = tuple(one for one in NAVIGATION if status or one[0] != "/status")
+        self.rendering = Rendering(self.languages, {"navigation": navigation, "with_status": status})
+        self.threads = Threads(THREADS, "console")
+        self._trusted = networks(settings.console.trusted_proxies)
+        self._visits = 0
+
+    def endpoint(self, page: ConsolePage) -> Any:
+        async def answer(request: Request) -> Response:
+            return await self._answer(request, page)
+
+        return answer
+
+    async def static(self, request: Request) -> Response:
+        found = self.rendering.static_answer(request, request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+    async def error(self, request: Request, problem: Exception) -> Response:
+        """The answer to what no page has answered: unknown paths, other methods, and bugs, which are logged."""
+        status = getattr(problem, "status_code", 500)
+        found: FairleadError
+        if status == 404:
+            found = NotFound("There is no page at this address.")
+        elif status == 405:
+            found = MethodNotAllowed("This page cannot be sent anything in this way.")
+        else:
+            found = InternalError("This page cannot be shown. The log of the server has the reason.")
+        try:
+            return await self._finish(self._visit(request), self._refusal(request, found))
+        except Exception:  # not even that: the database may be gone
+            return _as_json(found)
+
+    async def _answer(self, request: Request, page: ConsolePage) -> Response:
+        visit = self._visit(request)
+        if self._visits >= MOST_VISITS:
+            return await self._finish(visit, _as_json(Overloaded("Too many visitors at once.", retry_after_seconds=2)))
+        self._visits += 1
+        try:
+            try:
+                answer = await self._made(visit, page)
+            except FairleadError as error:
+                if not isinstance(error, CallerError) and error.status >= 500 and error.code == InternalError.code:
+                    raise
+                answer = self._refusal(request, error)
+            return await self._finish(visit, answer)
+        finally:
+            self._visits -= 1
+
+    def _visit(self, request: Request) -> ConsoleVisit:
+        services = self.services
+        origin = origin_of(request, self._trusted, services.public_url)
+        token = request.cookies.get(SECURE_COOKIE if origin.secure else COOKIE, "")
+        return ConsoleVisit(
+            request,
+            services,
+            self.threads,
+            chosen(request, self.languages),
+            services.public_url or f"{'https' if origin.secure else 'http'}://{origin.host}",
+            origin.host,
+            origin.address,
+            origin.secure,
+            token,
+        )
+
+    async def _made(self, visit: ConsoleVisit, page: ConsolePage) -> Response:
+        request = visit.request
+        if visit.token:
+            visit.signed_in = await visit.run(people.visit, visit.token, visit.address)
+        if request.method == "POST":
+            check_origin(request, visit.host, visit.services.public_url)
+            visit.form = await _form(request)
+            given = visit.text(FIELD) or request.headers.get(HEADER, "")
+            if not is_form_token(given, visit.token):
+                raise Forbidden("This form is out of date. Go back, load the page again and send it once more.")
+        if page.need != "anyone" and not visit.can("person"):
+            return self._to_sign_in(visit)
+        if not visit.can(page.need):
+            raise Forbidden("Your role does not allow this. Ask an owner or admin of the organisation.")
+        if page.step_up and time.time() - visit.session.proved_at > STEP_UP_SECONDS:
+            return visit.redirect(f"{STEP_UP}?next={quote(_here(visit), safe='')}")
+        return await page.endpoint(visit)
+
+    def _to_sign_in(self, visit: ConsoleVisit) -> Response:
+        if not _wants_html(visit.request):
+            raise Unauthenticated("Sign in first.")
+        return visit.redirect(f"{SIGN_IN}?next={quote(_here(visit), safe='')}")
+
+    def _refusal(self, request: Request, error: FairleadError) -> Response:
+        if not _wants_html(request):
+            return _as_json(error)
+        made = Rendered("console/error.html", {"status": error.status, "sentence": error.message}, error.status)
+        if error.retry_after_seconds is not None:
+            made.headers["retry-after"] = str(error.retry_after_seconds)
+        return made
+
+    async def _finish(self, visit: ConsoleVisit, answer: Response) -> Response:
+        """Makes the page, with the headers and the cookie that every answer has."""
+        if visit.set_token is None and not visit.token:
+            visit.set_token = new_token()  # so that the forms of this page have something to be compared with
+        loop = asyncio.get_running_loop()
+        if isinstance(answer, Rendered):
+            gzipped = "gzip" in visit.request.headers.get("accept-encoding", "")
+            await loop.run_in_executor(self.threads, self._render, visit, answer, gzipped)
+        elif isinstance(answer, Redirected) and answer.notice is not None and visit.signed_in is not None:
+            await visit.run(people.keep_notice, visit.session.id, answer.notice)
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
+        if visit.secure:
+            answer.headers["strict-transport-security"] = HSTS
+        if visit.set_token is not None:
+            answer.set_cookie(
+                SECURE_COOKIE if visit.secure else COOKIE,
+                visit.set_token,
+                max_age=int(visit.services.settings().console.session_hours * 3600),
+                path="/",
+                secure=visit.secure,
+                httponly=True,
+                samesite="lax",
+            )
+        return answer
+
+    def _render(self, visit: ConsoleVisit, answer: Rendered, gzipped: bool) -> None:
+        notice = None
+        if visit.signed_in is not None and visit.signed_in.session.notice is not None:
+            notice = visit.signed_in.session.notice
+            people.keep_notice(self.services.store, visit.signed_in.session.id, None)
+        token = visit.token if visit.set_token is None else visit.set_token
+        areas = [one for one in AREAS if visit.can(one.need)]
+        here = next((one for one in areas if visit.path == one.path or visit.path.startswith(one.path + "/")), None)
+        text = self.rendering.text(
+            visit.language,
+            answer.template,
+            {
+                "problems": {},
+                **answer.values,
+                "visit": visit,
+                "notice": notice,
+                "areas": areas,
+                "area": here,
+                "form_token": lambda: form_token(token),
+            },
+        )
+        body = text.encode()
+        if gzipped and len(body) >= LEAST_COMPRESSED_BYTES:
+            body = gzip.compress(body, COMPRESSION, mtime=0)
+            answer.headers["content-encoding"] = "gzip"
+        answer.body = body
+        answer.headers["content-type"] = HTML
+        answer.headers["content-length"] = str(len(body))
+        gc.collect(0)  # contexts of templates are cycles: see `site.page_cache`
+
+
+async def _form(request: Request) -> Any:
+    length = request.headers.get("content-length", "0")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if length != "0" and not await request.body():
+        raise RequestTooLarge("This form is too large.")
+    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return FormData()  # what a script sends as JSON has its token in a header
+    try:
+        return await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)
+    except HTTPException as error:
+        raise InvalidRequest(str(error.detail)) from None
+
+
+def _here(visit: ConsoleVisit) -> str:
+    """The page to return to: after a form, the one that it was on."""
+    if visit.request.method not in ("GET", "HEAD"):
+        return visit.path
+    query = visit.request.scope["query_string"].decode("latin-1")
+    return f"{visit.path}?{query}" if query else visit.path
+
+
+def _wants_html(request: Request) -> bool:
+    accepted = request.headers.get("accept", "*/*")
+    return "text/html" in accepted or (request.method in ("GET", "HEAD") and "application/json" not in accepted)
+
+
+def _as_json(error: FairleadError) -> Response:
+    body = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+    headers = {} if error.retry_after_seconds is None else {"retry-after": str(error.retry_after_seconds)}
+    return JSONResponse(body, error.status, headers)

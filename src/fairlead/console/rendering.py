@@ -1,0 +1,113 @@
+"""Templates of the console in one language, around those of the public pages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from jinja2 import ChoiceLoader, Environment, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fairlead import __version__
+from fairlead.money import Picodollars
+from fairlead.site import shown
+from fairlead.site.cached_page import CachedPage
+from fairlead.site.language import Language
+from fairlead.site.page_cache import MEDIA_TYPES, YEAR_SECONDS, PageCache
+from fairlead.site.translated import Translated
+
+STATIC_PREFIX: Final = "/console/static/"
+
+
+class Rendering:
+    """`words`: what every template can use. Usable from several threads: environments are made beforehand."""
+
+    def __init__(self, languages: tuple[Language, ...], words: Mapping[str, Any]) -> None:
+        self._site = PageCache()  # for the addresses of the public pages' files
+        self._static: dict[str, CachedPage] = {}
+        for entry in (files("fairlead.console") / "static").iterdir():
+            media_type = MEDIA_TYPES.get(PurePosixPath(entry.name).suffix)
+            if media_type is not None:
+                self._static[entry.name] = CachedPage.of(entry.read_bytes(), media_type, "public, max-age=300")
+        given = {**words, "languages": languages, "with_console": True}
+        self._environments = {one.code: self._environment(one, given) for one in languages}
+
+    def text(self, language: Language, template: str, values: Mapping[str, Any]) -> str:
+        return self._environments[language.code].get_template(template).render(values)
+
+    def static(self, name: str) -> str:
+        """The address of a file of the console, with its content's hash: it may be kept for ever."""
+        return f"{STATIC_PREFIX}{name}?v={self._static[name].etag[1:9]}"
+
+    def static_answer(self, request: Request, name: str) -> Response | None:
+        found = self._static.get(name)
+        if found is None:
+            return None
+        response = found.answer(request)
+        if request.scope["query_string"] == f"v={found.etag[1:9]}".encode():
+            response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
+        return response
+
+    def _environment(self, language: Language, words: Mapping[str, Any]) -> Environment:
+        made = Environment(
+            loader=ChoiceLoader([Translated(language, "fairlead.console"), Translated(language)]),
+            autoescape=select_autoescape(("html", "xml")),
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        made.policies["ext.i18n.trimmed"] = True
+        made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+        made.globals["_"] = language.gettext
+        made.globals.update(static=self._site.static, console_static=self.static, fairlead_version=__version__, **words)
+        made.filters.update(shown.filters(language))
+        made.filters.update(filters(language))
+        return made
+
+
+def filters(language: Language) -> dict[str, Callable[..., Any]]:
+    """What the templates of the console use besides those of the public pages."""
+
+    def when(seconds: float | None) -> str | Markup:
+        """A time since 1970 as "5 minutes ago" or "in 3 days", with the absolute one in the title."""
+        if seconds is None:
+            return language.gettext("never")
+        then, now = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(time.time(), UTC)
+        words = shown.ago(now, then, language) if then <= now else ahead(now, then, language)
+        title = then.strftime("%Y-%m-%d %H:%M:%S UTC")
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), title, words)
+
+    def amount(picodollars: int | Picodollars | None, decimals: int | None = None) -> str:
+        """Dollars, exact: $0.0000123; with `decimals`, rounded to so many. None: a dash."""
+        if picodollars is None:
+            return "–"
+        value = picodollars if isinstance(picodollars, Picodollars) else Picodollars(picodollars)
+        exact = Decimal(value.value).scaleb(-12)
+        text = value.dollars() if decimals is None else f"{exact:,.{decimals}f}"
+        sign = "−" if text.startswith("-") else ""
+        return f"{sign}${text.removeprefix('-')}"
+
+    return {"when": when, "amount": amount}
+
+
+def ahead(now: datetime, then: datetime, language: Language) -> str:
+    """ "in 5 minutes"."""
+    seconds = int((then - now).total_seconds())
+    for length, one, many in (
+        (86_400, "in %(num)s day", "in %(num)s days"),
+        (3_600, "in %(num)s hour", "in %(num)s hours"),
+        (60, "in %(num)s minute", "in %(num)s minutes"),
+    ):
+        if seconds >= length:
+            count = seconds // length
+            return language.ngettext(one, many, count) % {"num": count}
+    return language.gettext("in less than a minute")
