@@ -29,7 +29,8 @@ KEPT_SECONDS: Final = 30 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Times in seconds since 1970. `account_id`, `role`: of an invitation."""
+    """Times in seconds since 1970. `account_id`, `role`: of an invitation. `mailed`: the token went to the
+    address alone, so that its use shows whose address it is."""
 
     id: str
     kind: LinkKind
@@ -38,6 +39,7 @@ class Link:
     account_id: str | None
     role: Role | None
     made_by: str | None
+    mailed: bool
     created_at: int
     expires_at: int
     used_at: int | None
@@ -52,12 +54,23 @@ def add_link(
     account_id: str | None = None,
     role: Role | None = None,
     made_by: str | None = None,
+    mailed: bool = False,
 ) -> tuple[str, Link]:
     """Makes a link and returns its token, which cannot be shown again."""
     token, now = START + secrets.token_urlsafe(24), int(time.time())
     connection.execute(delete(person_links).where(person_links.c.expires_at < now - KEPT_SECONDS))
     link = Link(
-        "lnk_" + secrets.token_hex(8), kind, email, person_id, account_id, role, made_by, now, now + SECONDS[kind], None
+        "lnk_" + secrets.token_hex(8),
+        kind,
+        email,
+        person_id,
+        account_id,
+        role,
+        made_by,
+        mailed,
+        now,
+        now + SECONDS[kind],
+        None,
     )
     values = {name: getattr(link, name) for name in Link.__slots__}
     connection.execute(insert(person_links).values(**values, digest=digest_of(token)))

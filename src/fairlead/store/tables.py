@@ -601,6 +601,7 @@ person_links = Table(
     Column("account_id", String(32), nullable=True),
     Column("role", String(16), nullable=True),
     Column("made_by", String(32), nullable=True),
+    Column("mailed", Boolean, nullable=False),  # to the address alone; else somebody else has seen it, too
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("used_at", BigInteger, nullable=True),

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 
 
 def upgrade() -> None:
@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(32), nullable=True),
         sa.Column("role", sa.String(16), nullable=True),
         sa.Column("made_by", sa.String(32), nullable=True),
+        sa.Column("mailed", sa.Boolean, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("used_at", sa.BigInteger, nullable=True),
