@@ -74,6 +74,9 @@ EXCEPTIONS: Final = {
     "import litellm": "reads files",
     "import new-api": "reads another database",
     "import openrouter": "reads files",
+    "backup create": "writes a file on the machine",
+    "backup verify": "reads a file",
+    "restore": "needs an empty data directory, which no server serves from",
     "credentials reseal": "needs the key that they are sealed with",
 }  # fmt: skip
 

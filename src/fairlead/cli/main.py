@@ -13,6 +13,7 @@ from fairlead.cli.access import access
 from fairlead.cli.accounts import accounts
 from fairlead.cli.alerts import alerts
 from fairlead.cli.audit import audit
+from fairlead.cli.backup import backup, restore
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
 from fairlead.cli.configuration import config
@@ -61,6 +62,8 @@ for command in (
     verify,
     explain,
     usage,
+    backup,
+    restore,
     catalogue,
     import_,
     shadow,

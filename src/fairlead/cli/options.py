@@ -68,9 +68,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 @contextlib.contextmanager
-def opened(data: Path | None, *, may_be_new: bool = False, settings: Settings | None = None) -> Iterator[Store]:
+def opened(
+    data: Path | None, *, may_be_new: bool = False, settings: Settings | None = None, migrate: bool = True
+) -> Iterator[Store]:
     """The database for one command. A locked, damaged or missing one is reported in one sentence: a typo in
-    its name must not look like one that is empty. `settings`: where the database is; None: the configuration file's."""
+    its name must not look like one that is empty. `settings`: where the database is; None: the configuration file's;
+    `migrate`: False leaves one of an older version as it is."""
     from sqlalchemy.exc import DatabaseError
 
     from fairlead.store import is_there, open_store, reason
@@ -85,7 +88,7 @@ def opened(data: Path | None, *, may_be_new: bool = False, settings: Settings | 
                 f"--data or {DATA.name}."
             )
         click.echo(f"Created a new database in {directory}.", err=True)
-    store = open_store(directory, url)
+    store = open_store(directory, url, migrate=migrate)
     try:
         yield store
     except DatabaseError as error:

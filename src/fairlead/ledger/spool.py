@@ -384,6 +384,11 @@ def _take_room(file: int, size: int) -> None:
         raise OSError("short write")
 
 
+def framed(record: bytes) -> bytes:
+    """A record as it stands in a segment."""
+    return _HEAD.pack(len(record), zlib.crc32(record)) + record
+
+
 def _unread(path: Path, offset: int) -> int:
     """Bytes behind an offset up to the last that is not zero: a segment is made of zeros."""
     with path.open("rb") as file:

@@ -9,12 +9,16 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from fairlead.errors import ConfigurationError
 from fairlead.store.tables import alembic_version, metadata, versions
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 # The newest migration. Alembic is only loaded (a third of a second) to upgrade, or to create the tables in PostgreSQL.
 HEAD = "0024"
@@ -33,6 +37,8 @@ DATABASE = "fairlead.db"
 # Names the server that a data directory belongs to, so that no command takes the SQLite file beside it for the books.
 MARK = "database"
 MIGRATION_LOCK = 0x6661_6972  # a number that only Fairlead's migrations lock
+# A directory in the data directory while a backup is restored into it: what is beside it is not complete.
+RESTORING = ".restoring"
 
 
 class Store:
@@ -124,11 +130,14 @@ def is_there(directory: Path) -> bool:
     return (directory / DATABASE).exists() or (directory / MARK).exists()
 
 
-def open_store(directory: Path, url: str | None = None) -> Store:
+def open_store(directory: Path, url: str | None = None, *, migrate: bool = True) -> Store:
     """Makes or opens a data directory (mode 0700) and its database: SQLite's, or the PostgreSQL server at `url`.
+    `migrate`: False leaves its tables as they are, also where there are none.
 
     Raises ConfigurationError when that cannot be done.
     """
+    if (directory / RESTORING).exists():
+        raise ConfigurationError(f"A restore into {directory} was interrupted. Run `fairlead restore` again.")
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if directory.stat().st_uid == os.getuid():
@@ -137,7 +146,8 @@ def open_store(directory: Path, url: str | None = None) -> Store:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two first starts at once must not both create the tables
             store = _sqlite(directory) if url is None else _postgresql(directory, url)
             try:
-                _migrate(store)
+                if migrate:
+                    _migrate(store)
             except BaseException:
                 store.close()
                 raise
@@ -233,8 +243,7 @@ def _drop_read_only(context: ExceptionContext) -> None:
 
 
 def _migrate(store: Store) -> None:
-    with store.read() as connection:
-        version = _version(connection)
+    version = migration_of(store)
     if version == HEAD:
         return
     if version is not None and version > HEAD:
@@ -244,47 +253,100 @@ def _migrate(store: Store) -> None:
             "Start that version."
         )
     if version is None and not store.is_shared:
-        _create(store)
+        with store.write() as connection:
+            # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _create(connection)
     else:
         _upgrade(store, version)
 
 
-def _create(store: Store) -> None:
+def make_tables(connection: Connection, version: str) -> None:
+    """Makes the tables of a migration in an empty database, as a part of this transaction. Raises ConfigurationError
+    for a migration that is unknown here."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if version == HEAD:
+            _create(connection)
+            return
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATION_LOCK})
+    run_migrations(connection, version)
+
+
+def _create(connection: Connection) -> None:
     """Makes of a new SQLite file what the migrations would (a test compares the two), without Alembic. PostgreSQL names
     constraints after the tables that migrations made them in, and later migrations need those names."""
-    with store.write() as connection:
-        # sqlite3 begins no transaction for CREATE TABLE by itself; a start that dies half-way must leave nothing.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        metadata.create_all(connection, checkfirst=False)
-        numbers = {"keys": 1, "configuration": 0, "usage_rollups": 0}
-        connection.execute(versions.insert(), [{"name": name, "number": one} for name, one in numbers.items()])
-        alembic_version.create(connection)
-        connection.execute(alembic_version.insert().values(version_num=HEAD))
+    metadata.create_all(connection, checkfirst=False)
+    numbers = {"keys": 1, "configuration": 0, "usage_rollups": 0}
+    connection.execute(versions.insert(), [{"name": name, "number": one} for name, one in numbers.items()])
+    alembic_version.create(connection)
+    connection.execute(alembic_version.insert().values(version_num=HEAD))
 
 
 def _upgrade(store: Store, version: str | None) -> None:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util.exc import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", "fairlead.store:migrations")
     with store.write() as connection:
         if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # see `_create`
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # see `_migrate`
         else:
             # Other nodes may start at the same moment.
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": MIGRATION_LOCK})
             if _version(connection) == HEAD:
                 return
-        config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
-        except CommandError as error:
+            run_migrations(connection)
+        except ConfigurationError as error:
             raise ConfigurationError(
                 f"The database {store.shown} has migration {version}, which is unknown to this version of "
-                f"Fairlead: {error}."
+                f"Fairlead: {error.message}"
             ) from None
+
+
+def run_migrations(connection: Connection, version: str = "head") -> None:
+    """Runs the migrations up to a version, as a part of this transaction. Raises ConfigurationError."""
+    from alembic import command
+    from alembic.util.exc import CommandError
+
+    config = _alembic()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, version)
+    except CommandError as error:
+        raise ConfigurationError(f"{error}.") from None
+
+
+class Migration(NamedTuple):
+    """`summary`: its first line."""
+
+    version: str
+    summary: str
+
+
+def pending_migrations(version: str) -> list[Migration]:
+    """What an upgrade from a migration to the newest one runs, in order. Raises ConfigurationError for a migration that
+    is unknown here."""
+    from alembic.script import ScriptDirectory
+    from alembic.util.exc import CommandError
+
+    try:
+        found = list(ScriptDirectory.from_config(_alembic()).iterate_revisions("head", version))
+    except CommandError as error:
+        raise ConfigurationError(f"The migration {version} is unknown to this version of Fairlead: {error}.") from None
+    return [Migration(one.revision, one.doc) for one in reversed(found)]
+
+
+def _alembic() -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", "fairlead.store:migrations")
+    return config
+
+
+def migration_of(store: Store) -> str | None:
+    """The newest migration of a database; None: it has no tables of ours."""
+    with store.read() as connection:
+        return _version(connection)
 
 
 def _version(connection: Connection) -> str | None:
