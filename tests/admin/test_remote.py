@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.http.test_guard import PRIVATE
 
+from fairlead.admin.audit import Actor
+from fairlead.admin.configuration import Submission, apply, current, rollback
 from fairlead.admin.remote import check_remote
-from fairlead.errors import ConfigurationError, Forbidden
+from fairlead.compose.version import version_of
+from fairlead.errors import ConfigurationError, Forbidden, UpstreamUnreachable
+from fairlead.http.connect import Address, connect
+from fairlead.http.guard import Guard
+from fairlead.settings import parse_settings
+from fairlead.store import open_store
 
 
 def names(*found: str) -> object:
@@ -64,3 +74,35 @@ def test_nobody_opens_private_networks_or_sends_our_own_secrets_elsewhere_over_h
         check_remote(text, "document", "", itself)
     check_remote(text, "document", text, itself)  # it was there before
     check_remote("", "document", "[of_a_newer_release]\n", itself)
+
+
+def test_an_address_that_came_over_http_is_checked_at_each_connection(tmp_path: Path) -> None:
+    """Names change after they were checked (DNS rebinding)."""
+    public, kept, own = (document(f"http://{host}/v1") for host in ("rebound.example", "8.8.8.8", "gpu1:8000"))
+    store = open_store(tmp_path)
+    alice = Actor("management key", "mgmt_1")
+    apply(store, own, "document", Submission(alice))
+    assert current(store).guarded == frozenset(), "somebody on the server has chosen it"
+    apply(store, kept, "document", Submission(alice, on_server=False))
+    assert current(store).guarded == {"http://8.8.8.8/v1"}
+    apply(store, kept + "max_connections = 5\n", "document", Submission(alice, on_server=False))
+    assert current(store).guarded == {"http://8.8.8.8/v1"}, "it is kept"
+    rollback(store, 1, Submission(alice))
+    assert current(store).guarded == frozenset()
+    rollback(store, 2, Submission(alice))
+    assert current(store).guarded == {"http://8.8.8.8/v1"}
+    apply(store, kept, "document", Submission(alice))
+    assert current(store).guarded == frozenset()
+    store.close()
+    settings = structs.replace(parse_settings(public, "document"), guarded=frozenset({"http://rebound.example/v1"}))
+    assert version_of(settings, ()).reaches["p"].pool.address.allows is not None
+    assert version_of(parse_settings(public, "document"), ()).reaches["p"].pool.address.allows is None
+
+
+def test_a_name_that_leads_to_a_private_address_by_now_is_not_connected_to() -> None:
+    async def story() -> None:
+        address = Address("localhost", 9, allows=Guard().allows)
+        with pytest.raises(UpstreamUnreachable, match="private address"):
+            await connect(asyncio.get_running_loop(), asyncio.Protocol, address, None)
+
+    asyncio.run(story())

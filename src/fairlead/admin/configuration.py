@@ -23,7 +23,7 @@ from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.masking import is_masked, masked
 from fairlead.admin.planning import Change, Described, Known, changes, gone_models
-from fairlead.admin.remote import check_remote
+from fairlead.admin.remote import check_remote, guarded_addresses
 from fairlead.admin.sealing import sealed_document
 from fairlead.catalogue.load import build
 from fairlead.errors import (
@@ -64,13 +64,14 @@ Source = Literal["database", "file", "none"]
 
 class Current(NamedTuple):
     """What is in force. `number`: the newest version, 0 when there is none, also while a file is in force; `name`: what
-    errors call it."""
+    errors call it; `guarded`: addresses of providers that came over HTTP."""
 
     source: Source
     number: int
     digest: str
     name: str
     text: str
+    guarded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,11 @@ class Status(NamedTuple):
         ]
 
 
+def guarded_of(version: StoredVersion) -> frozenset[str]:
+    """Addresses of providers that came over HTTP with this version or one before."""
+    return frozenset(json.loads(version.guarded))
+
+
 def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -119,7 +125,7 @@ def current(store: Store, file: Path | None = None) -> Current:
         number = number_in_force(connection)
         version = read_version(connection, number) if number else None
     if version is not None and version.document is not None:
-        return Current("database", number, version.digest, f"version {number}", version.document)
+        return Current("database", number, version.digest, f"version {number}", version.document, guarded_of(version))
     kept = store.directory / IN_FORCE
     for path in (kept, file):
         if path is not None and path.is_file():
@@ -171,18 +177,23 @@ def apply(store: Store, text: str, name: str, by: Submission) -> StoredVersion:
     """Adds a version and puts it in force, in one transaction. Raises ConfigurationError, or VersionConflict when
     another version was added meanwhile, or Forbidden for what only somebody on the server may add."""
     _check(text, name)
+    guarded: frozenset[str] = frozenset()
     if not by.on_server:
-        check_remote(text, name, current(store, file_of_node(store)).text)
-    return _add(store, "configuration.apply", text, by)
+        found = current(store, file_of_node(store))
+        check_remote(text, name, found.text)
+        guarded = guarded_addresses(text, name, found.text, found.guarded)
+    return _add(store, "configuration.apply", text, by, guarded=guarded)
 
 
 def rollback(store: Store, number: int, by: Submission) -> StoredVersion:
     """Adds a version with the document of an earlier one; 0: each node's own file is in force again. Raises NotFound,
     ConfigurationError or VersionConflict."""
-    text = None if number == 0 else document_of(store, number).document
+    found = None if number == 0 else document_of(store, number)
+    text = None if found is None else found.document
     if text is not None:
         _check(text, f"version {number}")
-    return _add(store, "configuration.rollback", text, by, number)
+    guarded = frozenset() if found is None else guarded_of(found)
+    return _add(store, "configuration.rollback", text, by, number, guarded=guarded)
 
 
 def rollback_plan(store: Store, number: int, file: Path | None = None) -> Plan:
@@ -258,7 +269,7 @@ def described(text: str, name: str) -> tuple[Described, tuple[str, ...]]:
 def version_entry(version: StoredVersion) -> dict[str, Any]:
     """A version as JSON documents show it, without its document. `at`: milliseconds since 1970."""
     shown = version._asdict()
-    del shown["document"]
+    del shown["document"], shown["guarded"]
     return shown
 
 
@@ -327,7 +338,15 @@ def _missing(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in named if not os.environ.get(name)))
 
 
-def _add(store: Store, action: str, text: str | None, by: Submission, restored: int | None = None) -> StoredVersion:
+def _add(
+    store: Store,
+    action: str,
+    text: str | None,
+    by: Submission,
+    restored: int | None = None,
+    *,
+    guarded: frozenset[str] = frozenset(),
+) -> StoredVersion:
     author, comment = by.author.strip() or by.actor.id or by.actor.kind, by.comment.strip()
     if len(author) > LONGEST_AUTHOR or not author.isprintable():
         raise InvalidRequest(f"The author must have 1 to {LONGEST_AUTHOR} printable characters.")
@@ -342,7 +361,9 @@ def _add(store: Store, action: str, text: str | None, by: Submission, restored: 
         raise _conflict(newest)
     sealed = None if text is None else sealed_document(text, store, make=True)
     document, digest = (None, "") if sealed is None else (sealed.text, digest_of(sealed.text))
-    version = StoredVersion(newest + 1, int(time.time() * 1000), author, comment, digest, restored, document)
+    version = StoredVersion(
+        newest + 1, int(time.time() * 1000), author, comment, digest, restored, document, json.dumps(sorted(guarded))
+    )
     with store.write() as connection:
         if not add_version(connection, newest, version):
             raise _conflict(number_in_force(connection))

@@ -27,10 +27,7 @@ def check_remote(text: str, name: str, in_force: str, resolve: Resolve = resolve
     """Raises Forbidden. What is in force already may stay. `text` and `in_force` are documents; names are resolved, so
     this may take a while."""
     new = parse_settings(text, name)
-    try:
-        old = parse_settings(in_force, "in force")
-    except ConfigurationError:  # of another release
-        old = Settings()
+    old = _read(in_force, "in force")
     if _local_sources(new) - _local_sources(old):
         raise Forbidden(
             "The document adds a credential that is read from a file, printed by a command, or in a variable of "
@@ -52,6 +49,22 @@ def check_remote(text: str, name: str, in_force: str, resolve: Resolve = resolve
                 f"{what} is refused: {why}. Only public addresses, and those in `allow_networks` of [configuration], "
                 f"can be added over HTTP. {ON_THE_SERVER}"
             ) from None
+
+
+def guarded_addresses(text: str, name: str, in_force: str, guarded: frozenset[str]) -> frozenset[str]:
+    """The addresses of providers that may not lead into a private network, also when their name is resolved again:
+    those that this document adds, and those of `guarded` that it keeps."""
+    new, old = (
+        {one.base_url.rstrip("/") for one in _read(each, name).providers if one.base_url} for each in (text, in_force)
+    )
+    return frozenset((new - old) | (new & guarded))
+
+
+def _read(text: str, name: str) -> Settings:
+    try:
+        return parse_settings(text, name)
+    except ConfigurationError:  # of another release
+        return Settings()
 
 
 def _local_sources(settings: Settings) -> set[SecretSource]:

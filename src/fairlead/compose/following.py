@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead import __version__
 from fairlead.admin import audit
 from fairlead.admin.audit import Actor
-from fairlead.admin.configuration import IN_FORCE, Current, digest_of, take_in
+from fairlead.admin.configuration import IN_FORCE, Current, digest_of, guarded_of, take_in
 from fairlead.admin.sealing import sealed_document
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.settings import Settings, load_settings, parse_settings, restart_needed
@@ -78,7 +79,7 @@ def at_start(store: Store, own: Settings, file: Path | None) -> tuple[Settings, 
     found = _of_version(version, version.document)
     beside = "" if file is None else f" {file} is read for [database] and [configuration] alone."
     log.info("Version %d of the configuration is in force, from the database.%s", version.number, beside)
-    return parse_settings(found.text, found.name), Origin(found, file)
+    return _settings_of(found), Origin(found, file)
 
 
 def once_more(store: Store, given: tuple[Settings, Origin]) -> Iterator[tuple[Settings, Origin]]:
@@ -89,7 +90,7 @@ def once_more(store: Store, given: tuple[Settings, Origin]) -> Iterator[tuple[Se
     refused = ""
     for found in _candidates(store, origin, version):
         try:
-            yield parse_settings(found.text, found.name), replace(origin, current=found, refused=refused)
+            yield _settings_of(found), replace(origin, current=found, refused=refused)
         except ConfigurationError as error:
             refused = refused or error.message
     yield settings, replace(origin, refused=refused)
@@ -414,7 +415,9 @@ def _newest(store: Store) -> StoredVersion | None:
 
 
 def _of_version(version: StoredVersion, document: str) -> Current:
-    return Current("database", version.number, version.digest, f"version {version.number}", document)
+    return Current(
+        "database", version.number, version.digest, f"version {version.number}", document, guarded_of(version)
+    )
 
 
 def _of_file(own: Settings, version: StoredVersion | None) -> Current:
@@ -425,7 +428,9 @@ def _of_file(own: Settings, version: StoredVersion | None) -> Current:
 
 
 def _settings_of(found: Current) -> Settings:
-    return load_settings(None) if found.source == "none" else parse_settings(found.text, found.name)
+    if found.source == "none":
+        return load_settings(None)
+    return structs.replace(parse_settings(found.text, found.name), guarded=found.guarded)
 
 
 def _shown_number(found: Current) -> int:

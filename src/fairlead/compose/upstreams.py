@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from ipaddress import ip_network
 from urllib.parse import quote, urlsplit
 
 from fairlead import __version__
@@ -22,6 +23,7 @@ from fairlead.errors import (
 )
 from fairlead.http.client import Pool
 from fairlead.http.connect import Proxy
+from fairlead.http.guard import Guard
 from fairlead.http.limits import PoolLimits
 from fairlead.operations.chat.operation import CHAT
 from fairlead.providers.billed_parameters import priced
@@ -73,6 +75,9 @@ def reach(provider: Provider, settings: Settings, engine: AnyEngine | None) -> R
         ),
         proxy=proxy,
     )
+    if provider.base_url in settings.guarded and proxy is None:
+        guard = Guard([ip_network(one) for one in settings.configuration.allow_networks])
+        pool.address = replace(pool.address, allows=guard.allows)
     headers = b"user-agent: fairlead/%b\r\n" % __version__.encode()
     dialect = DIALECTS[provider.dialect]
     keys = provider.keys

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from fairlead.catalogue.load import Known, build, known_models
-from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
+from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.compose.engine_model import engine_provider, with_engines
 from fairlead.compose.options import routing_options
 from fairlead.compose.upstreams import AnyEngine, Reach, reach, upstream
@@ -64,11 +64,16 @@ def version_of(
     behind = {engine_provider(at): engine for at, engine in enumerate(engines)}
     reaches = {}
     for provider in snapshot.providers.values():
-        if before is not None and before.snapshot.providers.get(provider.id) == provider:
+        if before is not None and _same_reach(provider, settings, before):
             reaches[provider.id] = before.reaches[provider.id]
         else:
             reaches[provider.id] = reach(provider, settings, behind.get(provider.id))
     return Version(settings, snapshot, reaches, known)
+
+
+def _same_reach(provider: Provider, settings: Settings, before: Version) -> bool:
+    was, becomes = (provider.base_url in one.guarded for one in (before.settings, settings))
+    return before.snapshot.providers.get(provider.id) == provider and was == becomes
 
 
 def serving_from(version: Version, recorder: Recorder, attempts: Attempts, mirrors: Mirrors | None = None) -> Serving:

@@ -23,12 +23,14 @@ Factory = Callable[[], asyncio.Protocol]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an upstream listens: `unix_path`, or host and port, with TLS when `tls` is given."""
+    """Where an upstream listens: `unix_path`, or host and port, with TLS when `tls` is given. `allows`: whether an IP
+    address may be connected to, asked each time the name was resolved; None: all may."""
 
     host: str = ""
     port: int = 0
     unix_path: str | None = None
     tls: ssl.SSLContext | None = None
+    allows: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ async def connect(loop: asyncio.AbstractEventLoop, factory: Factory, address: Ad
         await loop.create_unix_connection(factory, address.unix_path)
         return
     if proxy is None:
-        connection = await _race(loop, address.host, address.port)
+        connection = await _race(loop, address.host, address.port, address.allows)
         await _hand_over(loop, factory, connection, address)
         return
     connection = await _race(loop, proxy.host, proxy.port)
@@ -86,12 +88,16 @@ async def _hand_over(
         raise
 
 
-async def _race(loop: asyncio.AbstractEventLoop, host: str, port: int) -> socket.socket:
+async def _race(
+    loop: asyncio.AbstractEventLoop, host: str, port: int, allows: Callable[[str], bool] | None = None
+) -> socket.socket:
     """The first address of `host` that accepts, tried in turn with a head start each."""
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise UpstreamUnreachable("No connection to the provider: its name cannot be resolved.") from error
+    if allows is not None and not all(allows(str(one[4][0])) for one in found):
+        raise UpstreamUnreachable("No connection to the provider: its name leads to a private address now.")
     addresses = _alternate(found)
     if len(addresses) == 1:
         return await _open(loop, *addresses[0])

@@ -829,6 +829,9 @@ class Settings(File, frozen=True, kw_only=True):
     proxy: ProxySettings = ProxySettings()
     source: Source | None = None
     warning: str = ""  # about the file, for the log; "": none
+    # Addresses of providers that came over HTTP: their names may not lead into a private network, whenever they are
+    # resolved.
+    guarded: frozenset[str] = frozenset()
 
     def error(self, path: str, sentence: str) -> ConfigurationError:
         """The error for a setting found wrong later, with its line where there is a file."""

@@ -19,7 +19,8 @@ KEPT_PROCESSES_MS = 86_400_000
 
 class StoredVersion(NamedTuple):
     """One version. `at`: milliseconds since 1970; `restored`: the version that it repeats; `document`: TOML, None: the
-    files of the nodes are in force again, or it was not read."""
+    files of the nodes are in force again, or it was not read; `guarded`: JSON, addresses of providers that came over
+    HTTP."""
 
     number: int
     at: int
@@ -28,6 +29,7 @@ class StoredVersion(NamedTuple):
     digest: str
     restored: int | None
     document: str | None = None
+    guarded: str = "[]"
 
 
 class ProcessState(NamedTuple):
@@ -71,7 +73,9 @@ def read_version(connection: Connection, number: int) -> StoredVersion | None:
     row = connection.execute(select(configuration_versions).where(configuration_versions.c.number == number)).first()
     if row is None:
         return None
-    return StoredVersion(row.number, row.at, row.author, row.comment, row.digest, row.restored, row.document)
+    return StoredVersion(
+        row.number, row.at, row.author, row.comment, row.digest, row.restored, row.document, row.guarded
+    )
 
 
 def list_versions(connection: Connection, most: int) -> list[StoredVersion]:
