@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from fairlead.site import compare, finding, forms, guides, models, rankings, status
+from fairlead.site import compare, finding, forms, guides, models, playground, rankings, status
 from fairlead.site.budget import RETRY_AFTER_SECONDS, Busy, PageBudget
 from fairlead.site.forms import form_of
 from fairlead.site.front import front
@@ -34,6 +34,7 @@ NAVIGATION: tuple[tuple[str, str], ...] = (
     ("/compare", _("Compare")),
     ("/rankings", _("Rankings")),
     ("/status", _("Status")),
+    ("/playground", _("Playground")),
     ("/docs", _("Docs")),
 )
 
@@ -56,6 +57,9 @@ ROUTES = [
     Route("/models/{vendor}/{model:path}.png", picture),
     Route("/models/{vendor}/{model:path}", model),
     Route("/keys/new", new_key),
+    Route("/playground", playground.playground),
+    Route("/playground/models.json", playground.models),
+    Route("/playground/models/{model:path}.json", playground.model),
     *forms.routes("/compare", compare.choose),
     *forms.routes("/compare/{models:path}", compare.compare),
     *forms.routes("/rankings", rankings.rankings),

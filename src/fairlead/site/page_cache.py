@@ -68,8 +68,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 CSP = (
-    "default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self' data:; media-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -98,7 +98,9 @@ class PageCache:
         for entry in (files("fairlead.site") / "static").iterdir():
             media_type = MEDIA_TYPES.get(PurePosixPath(entry.name).suffix)
             if media_type is not None:
-                self._static[entry.name] = CachedPage.of(entry.read_bytes(), media_type, "public, max-age=300")
+                # A script that another one imports has no hash in its address: after an upgrade none may be an old one.
+                kept = "no-cache" if media_type == MEDIA_TYPES[".js"] else "public, max-age=300"
+                self._static[entry.name] = CachedPage.of(entry.read_bytes(), media_type, kept)
 
     def visit(self, request: Request, language: Language) -> Visit:
         origin = self.public_url
