@@ -124,7 +124,7 @@ def test_no_answer_is_kept_framed_or_runs_a_foreign_script(browsers: dict[str, B
 
 
 def test_the_gateway_knows_the_first_parts_of_all_paths() -> None:
-    # "admin", "playground" and the paths of links are there before their pages are.
+    # "admin" and the paths of links are there before their pages are.
     assert {one.path[1:].partition("/")[0] for one in PAGES} | {"console"} <= CONSOLE
     assert BESIDE_ADMIN <= CONSOLE
     assert {one.path[1:] for one in AREAS} <= CONSOLE

@@ -173,7 +173,7 @@ class LazySite(LazyApp):
 
 # The first parts of all paths of the console (a test compares them with its pages).
 CONSOLE: Final = frozenset({"sign-in", "sign-up", "sign-out", "reset", "confirm", "invitation"}) | {
-    "account", "admin", "playground", "console",
+    "account", "admin", "console",
 }  # fmt: skip
 ADMIN: Final = "admin"
 # What must be there beside the operator's pages, where those are at an address of their own.

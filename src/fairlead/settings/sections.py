@@ -258,9 +258,7 @@ Domain = Annotated[
 class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may sign up and sign in to the pages that are not for everybody."""
 
-    enabled: Annotated[bool, Doc("serve the console: sign-in, `/account`, `/admin` and `/playground` ([console])")] = (
-        True
-    )
+    enabled: Annotated[bool, Doc("serve the console: sign-in, `/account` and `/admin` ([console])")] = True
     sign_up: Annotated[
         Literal["closed", "invitation", "domain", "open"],
         Doc(
