@@ -15,7 +15,7 @@ text{font:13px system-ui,sans-serif;fill:#1f2328}.s{font-size:12px;fill:#57606a}
 
 # As tests/house/test_imports.py has the layers, top to bottom: the parts of a row, and what the row is for.
 HOUSE: tuple[tuple[str, str], ...] = (
-    ("cli workers runtime compose", "starts processes; compose alone chooses concrete classes"),
+    ("cli demo workers runtime compose", "starts processes; compose alone chooses concrete classes"),
     ("console api site admin", "endpoints, web pages, management"),
     ("gateway doors", "one call from beginning to end; what callers speak"),
     ("serving operations routing", "who serves a call; what can be asked for"),
@@ -24,7 +24,7 @@ HOUSE: tuple[tuple[str, str], ...] = (
         "models, vendors, money, keys, measurements",
     ),
     ("store http prices schemas processes settings tokens", "database, network, prices: no part knows a model call"),
-    ("wire money toml errors background threads compiled", "values and shapes that all share"),
+    ("wire money toml errors background threads clock compiled", "values and shapes that all share"),
 )
 STEPS: tuple[tuple[str, str, str], ...] = (
     ("http", "1. Request arrives", "bounded in size and time; the key is checked before the body is read"),

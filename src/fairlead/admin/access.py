@@ -16,6 +16,7 @@ from fairlead.accounts.groups import GroupKind, group_info
 from fairlead.accounts.keys import KeyInfo, key_by_hash, key_digest, key_info
 from fairlead.accounts.limits import OwnLimits
 from fairlead.accounts.options import is_inside, read_networks
+from fairlead.clock import utc_now
 from fairlead.errors import NotFound
 from fairlead.ledger.funds import Balance, credit_scope
 from fairlead.money import dollars
@@ -142,7 +143,7 @@ def _model_rules(levels: Sequence[_Level], models: Mapping[str, bool], model: st
 def _money_rules(connection: Connection, key: KeyInfo, levels: Sequence[_Level], *, paid: bool) -> Iterator[Rule]:
     if not paid:
         return
-    today = datetime.now(UTC).date()
+    today = utc_now().date()
     names = [credit_scope(key.account_id), *(budget.scope(today) for one in levels for budget in one.budgets)]
     rows = connection.execute(select(funds).where(funds.c.scope.in_(names)))
     held = {row.scope: Balance(row.granted, row.spent, row.leased) for row in rows}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
 from fairlead.accounts.accounts import SESSION, Budget
 from fairlead.accounts.keys import KeyInfo
+from fairlead.clock import utc_now
 from fairlead.ledger.rollups import ALL, KeyUsage, usage_of_keys
 from fairlead.store import Store
 from fairlead.store.tables import accounts, charges, funds
@@ -29,7 +29,7 @@ class KeyState(NamedTuple):
 
 def key_states(store: Store, found: Sequence[KeyInfo]) -> list[KeyState]:
     """In the same order. Usage by day is as fresh as `ledger.rollups.add_up` has made it."""
-    today = datetime.now(UTC).date()
+    today = utc_now().date()
     ids = [key.id for key in found]
     with store.read() as connection:
         charged = dict(

@@ -19,6 +19,7 @@ from fairlead.catalogue.facts import Source as FactSource
 from fairlead.catalogue.lint import Spoken, against_dialect
 from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
+from fairlead.clock import utc_now
 from fairlead.errors import ConfigurationError
 from fairlead.http.limits import Timeouts
 from fairlead.prices import FREE, PriceSheet, Schedule, Tier, rates_from
@@ -292,7 +293,7 @@ def _stated(given: ModelSettings, facts: ModelFacts, source: Source | None) -> M
     if given.vendor is not None:
         facts = msgspec.structs.replace(facts, vendor=given.vendor)
     title = f"Configuration of this server ({Path(source.name).name})" if source else "Configuration of this server"
-    return with_statements(facts, FactSource(OPERATOR, title, "operator", str(datetime.now(UTC).date())), stated)
+    return with_statements(facts, FactSource(OPERATOR, title, "operator", str(utc_now().date())), stated)
 
 
 def with_statements(facts: ModelFacts, said: FactSource, stated: Mapping[str, Value]) -> ModelFacts:

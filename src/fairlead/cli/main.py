@@ -19,6 +19,7 @@ from fairlead.cli.catalogue import catalogue
 from fairlead.cli.configuration import config
 from fairlead.cli.credentials import credentials
 from fairlead.cli.credit import credit
+from fairlead.cli.demo import demo
 from fairlead.cli.deployments import deployments
 from fairlead.cli.doctor import doctor
 from fairlead.cli.groups import members, projects
@@ -45,6 +46,7 @@ def version() -> None:
 
 for command in (
     serve,
+    demo,
     engine,
     config,
     keys,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from fairlead.catalogue.facts import ModelFacts, Source, Value
 from fairlead.catalogue.load import model_of, provider_of, with_statements
 from fairlead.catalogue.snapshot import Deployment, Snapshot
+from fairlead.clock import utc_now
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.engines.spec import EngineSpec
 from fairlead.errors import (
@@ -79,7 +79,7 @@ def _with_engine(snapshot: Snapshot, engine: AnyEngine, provider_id: str) -> Sna
 
 def _facts_of_file(spec: EngineSpec) -> ModelFacts:
     """What is known of a model of which there is only its file."""
-    said = Source("engine", f"{spec.gguf.name} in the embedded engine", "measurement", str(datetime.now(UTC).date()))
+    said = Source("engine", f"{spec.gguf.name} in the embedded engine", "measurement", str(utc_now().date()))
     stated: dict[str, Value] = {
         "name": spec.model_id,
         "description": f"Served from {spec.gguf.name} by the embedded engine.",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.catalogue.snapshot import Deployment
+from fairlead.clock import utc_now
 from fairlead.compose.upstreams import spoken
 from fairlead.errors import NotFound, UpstreamDenied
 from fairlead.http.asgi import AsgiBridge
@@ -141,7 +141,7 @@ class LazySite(LazyApp):
         sources = Sources(
             lambda: self._servings.now.snapshot,
             self._obstacle,
-            lambda: datetime.now(UTC),
+            utc_now,
             self._records,
             self._carries,
             self._broken,

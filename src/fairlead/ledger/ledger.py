@@ -10,13 +10,13 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from fairlead.clock import utc_now
 from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
 from fairlead.ledger.books import NOBODY, charged, keep_sheets, post, stored_record, stored_sheet
@@ -391,7 +391,7 @@ class Ledger:
             if time.monotonic() > self._usage_at:
                 add_up(self._store)
                 self._usage_at = time.monotonic() + USAGE_SECONDS
-            return usage_of_keys(connection, [key_id], datetime.now(UTC).date()).get(key_id, KeyUsage())
+            return usage_of_keys(connection, [key_id], utc_now().date()).get(key_id, KeyUsage())
 
         return await self._in_thread(self._store.read, read)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 
 from fairlead.accounts.accounts import SESSION
 from fairlead.accounts.caller import Caller
+from fairlead.clock import utc_now
 from fairlead.errors import BudgetExceeded, InsufficientCredit
 from fairlead.ledger.funds import credit_scope
 from fairlead.ledger.wallets import Hold, Scope, Shortage, Wallets
@@ -83,7 +83,7 @@ def scopes_of(caller: Caller, notes: CallNotes | None = None) -> list[Scope]:
     names one."""
     scopes = [Scope(credit_scope(caller.account_id))] if caller.prepaid else []
     if caller.budgets:
-        today = datetime.now(UTC).date()
+        today = utc_now().date()
         session = "" if notes is None else notes.session
         for budget in caller.budgets:
             if session or budget.period != SESSION:
@@ -96,7 +96,7 @@ def models_to_go_on_with(caller: Caller, notes: CallNotes | None, refused: Insuf
     free ones help."""
     found: tuple[str, ...] = ()
     short = refused.scope if isinstance(refused, BudgetExceeded) else ""
-    today = datetime.now(UTC).date()
+    today = utc_now().date()
     session = "" if notes is None else notes.session
     for budget in caller.budgets:
         if budget.continue_with and (not short or budget.scope(today, session) == short):

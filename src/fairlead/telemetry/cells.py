@@ -7,7 +7,7 @@ read from its parts. So every count is seen once, whatever comes late or twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,6 +72,18 @@ def write(connection: Connection, writer: str, cells: Sequence[Cell], ids: dict[
     _mark(connection, "hour", {cell.start // HOUR * HOUR for cell in cells})
     rows = [{"series_id": ids[cell.series], "start": cell.start, "writer": writer, "body": cell.body} for cell in cells]
     _replace(connection, telemetry_minutes, rows)
+
+
+def write_hours(
+    connection: Connection, hours: Mapping[tuple[SeriesName, int], Counts], ids: dict[SeriesName, int]
+) -> None:
+    """Stores whole hours of which there are no minutes, by series and start. Their minutes must have been sealed.
+    `ids`: as that of `write`."""
+    for name in sorted({name for name, _ in hours if name not in ids}):
+        ids[name] = _series_id(connection, name)
+    _mark(connection, "day", {start // DAY * DAY for _, start in hours})
+    rows = [{"series_id": ids[name], "start": at, "body": _encode(counts)} for (name, at), counts in hours.items()]
+    _replace(connection, telemetry_hours, rows)
 
 
 def add_up(connection: Connection, span: str, start: int) -> bool:

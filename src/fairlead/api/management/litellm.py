@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -22,6 +22,7 @@ from fairlead.admin import accounts, books, groups, keys, usage
 from fairlead.admin.usage import KeyState
 from fairlead.api.management.action import Action, Answer, ManagementCall
 from fairlead.api.management.bodies import Id, amount_of_number, day_of, iso, restrictions
+from fairlead.clock import utc_now
 from fairlead.errors import ConfigurationError, InvalidRequest, NotFound
 from fairlead.ledger.rollups import days_of
 from fairlead.money import Picodollars
@@ -233,7 +234,7 @@ def _logs(call: ManagementCall) -> Answer:
         if row is None or call.key.account_id not in (None, row["account"]):
             raise NotFound("There is no record of this call.", param="request_id")
         return Answer([_log(row)])
-    today = datetime.now(UTC).date()
+    today = utc_now().date()
     since = day_of("start_date", call.query.get("start_date", (today - timedelta(days=DAYS_SHOWN)).isoformat()))
     until = day_of("end_date", call.query.get("end_date", today.isoformat()))
     account, group = _owner_of_query(call)

@@ -17,6 +17,7 @@ from fairlead.api.management.bodies import (
     day_of,
 )
 from fairlead.api.management.confined import ACCOUNT, CONFINED, PAGE, account_answer, usd
+from fairlead.clock import utc_now
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.money import Picodollars
 
@@ -136,7 +137,7 @@ def _usage(call: ManagementCall) -> Answer:
 
 
 def _verify(call: ManagementCall) -> Answer:
-    day = day_of("since", call.query.get("since", datetime.now(UTC).date().isoformat()))
+    day = day_of("since", call.query.get("since", utc_now().date().isoformat()))
     since = int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1000)
     done = books.verify_books(call.store, since, lambda _total: lambda _more: None)
     found = done.found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from fairlead.admin.authorization import exchange_authorization_code, make_autho
 from fairlead.admin.usage import KeyState
 from fairlead.api.management.action import Action, Answer, ManagementCall
 from fairlead.api.management.bodies import Id, amount_of_number, day_of, iso, restrictions
+from fairlead.clock import utc_now
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.ledger.rollups import days_of
 from fairlead.money import dollars
@@ -163,7 +164,7 @@ def _credits(call: ManagementCall) -> Answer:
 
 
 def _activity(call: ManagementCall) -> Answer:
-    today = datetime.now(UTC).date()
+    today = utc_now().date()
     since, until = (today - timedelta(days=DAYS_SHOWN)).isoformat(), today.isoformat()
     if (day := call.query.get("date")) is not None:
         since = until = day_of("date", day)
@@ -209,7 +210,7 @@ def _make_code(call: ManagementCall) -> Answer:
     code = make_authorization_code(
         call.store, call.actor, account, name, body.code_challenge, body.code_challenge_method or "S256", columns
     )
-    return Answer({"data": {"id": code, "app_id": 0, "created_at": iso(datetime.now(UTC).timestamp())}})
+    return Answer({"data": {"id": code, "app_id": 0, "created_at": iso(utc_now().timestamp())}})
 
 
 def _is_restricted(key: KeyInfo) -> bool:
