@@ -10,7 +10,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -29,7 +29,7 @@ from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.http.limits import Timeouts
 from fairlead.prices import PriceSheet, Schedule
 from fairlead.site.page_cache import MOST_QUERIED_BYTES
-from fairlead.site.records import Event
+from fairlead.site.records import Event, Priced
 from fairlead.telemetry.figures import Band, DayBar, Figures, Measure, ModelDay, Performance, Point, Rate
 from fairlead.telemetry.figures import Served as ServedBy
 from fairlead.wire.usage import TokenClasses
@@ -103,6 +103,9 @@ class HostileRecords:
             for at in range(2)
         )
         return Performance(model, window, 0, 180, 60, 180, ServedBy("", traffic, traffic, ()), served)
+
+    async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:
+        return tuple(Priced(name, at, at, 2 * at) for name in deployments for at in (86_400, 172_800))
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         return (

@@ -20,7 +20,7 @@ UNBOUNDED = 1e9
 
 def pages_of(snapshot: Snapshot, **more: Any) -> Starlette:
     """The pages of a catalogue, without a bound on the time they take."""
-    now = datetime.now(UTC)
+    now = more.pop("at", None) or datetime.now(UTC)
     sources = Sources(lambda: snapshot, more.pop("obstacle", lambda _: None), lambda: now, **more.pop("given", {}))
     return site(sources, budget=more.pop("budget", PageBudget(share=UNBOUNDED, burst=UNBOUNDED)), **more)
 

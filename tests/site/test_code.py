@@ -13,7 +13,7 @@ from fairlead.catalogue.facts import ModelFacts
 from fairlead.catalogue.load import model_of
 from fairlead.doors.table import DOORS
 from fairlead.site.language import ENGLISH
-from fairlead.site.model.code import curl, snippets
+from fairlead.site.model.code import curl, endpoints
 from fairlead.site.model.faq import questions
 from fairlead.wire.vocabulary import Mode
 
@@ -22,13 +22,14 @@ API = "https://models.example/v1"
 
 @pytest.mark.parametrize("mode", get_args(Mode))
 def test_a_call_is_made_where_models_of_the_mode_are_served(mode: str) -> None:
-    shown = snippets(API, "a/b", mode)
+    (first, *_) = endpoints(API, "a/b", mode)
+    shown = first.snippets
     found = re.match(r"curl https://models\.example(\S+) ", shown[0].text)
     assert found is not None
     served = {path: row.operation.modes for row in DOORS.values() for path in row.paths}
     if found[1] != "/v1/audio/transcriptions":
         assert mode in served[found[1]]
-    if (body := re.search(r"-d '(.*)'", shown[0].text)) is not None:
+    if (body := re.search(r"-d '(.*)'", shown[0].text, re.DOTALL)) is not None:
         assert json.loads(body[1])["model"] == "a/b"
     for one in shown:
         if one.title == "Python":
@@ -36,9 +37,22 @@ def test_a_call_is_made_where_models_of_the_mode_are_served(mode: str) -> None:
             assert '"a/b"' in one.text
 
 
-def test_a_chat_is_shown_for_every_sdk() -> None:
-    assert [one.title for one in snippets(API, "m")] == ["curl", "Python", "TypeScript", "Anthropic"]
-    assert curl(API, "m") == snippets(API, "m")[0].text
+def test_a_chat_is_shown_for_every_endpoint_and_sdk() -> None:
+    shown = {one.title: one for one in endpoints(API, "a/b'c")}
+    assert list(shown) == ["Chat completions", "Responses", "Messages", "Gemini"]
+    assert curl(API, "a/b'c") == shown["Chat completions"].snippets[0].text
+    served = {path for row in DOORS.values() for path in row.paths}
+    for one in shown.values():
+        titles = [each.title for each in one.snippets]
+        assert titles[:2] == ["curl", "Python"]
+        compile(one.snippets[1].text, one.title, "exec")
+        called = re.match(r"curl https://models\.example(\S+) ", one.snippets[0].text)
+        assert called is not None
+        path = called[1].replace("a%2Fb%27c", "{model}")
+        assert path in served
+        body = re.search(r"-d '(.*)'", one.snippets[0].text, re.DOTALL)
+        assert body is not None
+        json.loads(body[1].replace("'\\''", "'"))
 
 
 @pytest.mark.parametrize("mode", get_args(Mode))

@@ -16,7 +16,9 @@ STATES: tuple[str, ...] = ("current", "preview", "deprecated", "retired")
 
 
 class Parameter(Struct, frozen=True):
-    """`least` and `most`: what the API takes for any model; a model's own range is a fact of it."""
+    """`least` and `most`: what the API takes for any model; a model's own range is a fact of it. `otherwise`: what
+    OpenAI documents for a call without it, or OpenRouter where OpenAI does not have it; "none" where nothing is done
+    then; None: it depends on the model."""
 
     name: str
     kind: Literal["number", "whole number", "text", "list", "object", "true or false", "text or list", "text or object"]
@@ -24,6 +26,7 @@ class Parameter(Struct, frozen=True):
     least: float | None = None
     most: float | None = None
     capability: str | None = None
+    otherwise: str | None = "none"
 
 
 # What is a fact of a model.
@@ -31,15 +34,23 @@ CAPABILITIES: Mapping[str, Capability] = {row.name: row for row in vocabulary.CA
 PARAMETERS: Mapping[str, Parameter] = {
     row.name: row
     for row in (
-        Parameter("frequency_penalty", "number", "Makes tokens less likely the more often they have appeared.", -2, 2),
+        Parameter(
+            "frequency_penalty",
+            "number",
+            "Makes tokens less likely the more often they have appeared.",
+            -2,
+            2,
+            otherwise="0",
+        ),
         Parameter(
             "include_reasoning",
             "true or false",
             "Whether the reasoning is returned with the answer.",
             capability="reasoning",
+            otherwise=None,
         ),
         Parameter("logit_bias", "object", "Makes individual tokens, by id, more or less likely."),
-        Parameter("logprobs", "true or false", "Returns the log probability of each token."),
+        Parameter("logprobs", "true or false", "Returns the log probability of each token.", otherwise="false"),
         Parameter(
             "max_completion_tokens", "whole number", "Maximum number of tokens in the answer, including reasoning.", 1
         ),
@@ -50,19 +61,34 @@ PARAMETERS: Mapping[str, Parameter] = {
             "Drops tokens less likely than this value times the probability of the most likely one.",
             0,
             1,
+            otherwise="0",
         ),
-        Parameter("n", "whole number", "Number of answers to generate.", 1, 128),
+        Parameter("n", "whole number", "Number of answers to generate.", 1, 128, otherwise="1"),
         Parameter(
             "parallel_tool_calls",
             "true or false",
             "Whether one answer may call several functions.",
             capability="parallel_tools",
+            otherwise="true",
         ),
-        Parameter("presence_penalty", "number", "Makes tokens less likely once they have appeared.", -2, 2),
-        Parameter("reasoning", "object", "How long the model reasons, in OpenRouter's format.", capability="reasoning"),
-        Parameter("reasoning_effort", "text", "How long the model reasons.", capability="reasoning"),
         Parameter(
-            "repetition_penalty", "number", "Makes tokens that appear in the prompt or the answer less likely.", 0, 2
+            "presence_penalty", "number", "Makes tokens less likely once they have appeared.", -2, 2, otherwise="0"
+        ),
+        Parameter(
+            "reasoning",
+            "object",
+            "How long the model reasons, in OpenRouter's format.",
+            capability="reasoning",
+            otherwise=None,
+        ),
+        Parameter("reasoning_effort", "text", "How long the model reasons.", capability="reasoning", otherwise=None),
+        Parameter(
+            "repetition_penalty",
+            "number",
+            "Makes tokens that appear in the prompt or the answer less likely.",
+            0,
+            2,
+            otherwise="1",
         ),
         Parameter("response_format", "object", "Requests JSON, or output that conforms to a JSON schema."),
         Parameter("seed", "whole number", "The same seed gives the same answer, as far as the provider supports it."),
@@ -73,7 +99,14 @@ PARAMETERS: Mapping[str, Parameter] = {
             "Constrains the answer to a schema, a pattern, a choice or a grammar.",
             capability="structured_outputs",
         ),
-        Parameter("temperature", "number", "0 always picks the most likely token; higher values vary more.", 0, 2),
+        Parameter(
+            "temperature",
+            "number",
+            "0 always picks the most likely token; higher values vary more.",
+            0,
+            2,
+            otherwise=None,
+        ),
         Parameter(
             "tool_choice",
             "text or object",
@@ -87,8 +120,15 @@ PARAMETERS: Mapping[str, Parameter] = {
             "Drops tokens less likely than this value times the squared probability of the most likely one.",
             0,
             1,
+            otherwise="0",
         ),
-        Parameter("top_k", "whole number", "Samples from this many of the most likely tokens; 0 turns it off.", -1),
+        Parameter(
+            "top_k",
+            "whole number",
+            "Samples from this many of the most likely tokens; 0 turns it off.",
+            -1,
+            otherwise=None,
+        ),
         Parameter(
             "top_logprobs",
             "whole number",
@@ -97,9 +137,14 @@ PARAMETERS: Mapping[str, Parameter] = {
             20,
         ),
         Parameter(
-            "top_p", "number", "Samples from the most likely tokens whose probabilities add up to this value.", 0, 1
+            "top_p",
+            "number",
+            "Samples from the most likely tokens whose probabilities add up to this value.",
+            0,
+            1,
+            otherwise=None,
         ),
-        Parameter("verbosity", "text", "How detailed the answer is."),
+        Parameter("verbosity", "text", "How detailed the answer is.", otherwise=None),
         Parameter("web_search_options", "object", "Options for web search.", capability="web_search"),
     )
 }

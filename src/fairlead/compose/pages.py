@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -15,6 +15,7 @@ from fairlead.compose.upstreams import spoken
 from fairlead.errors import NotFound, UpstreamDenied
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.request import Request, Response
+from fairlead.ledger import books
 from fairlead.routing.health import CLOSED, DRAINED, Health
 from fairlead.serving import Servings
 from fairlead.store import Store
@@ -24,7 +25,7 @@ from fairlead.telemetry.performance_cache import PerformanceCache
 
 if TYPE_CHECKING:
     from fairlead.console.services import ConsoleServices
-    from fairlead.site.records import Event
+    from fairlead.site.records import Event, Priced
 
 
 T = TypeVar("T")
@@ -49,6 +50,17 @@ class Recorded:
 
     async def performance(self, model: str, window: str) -> Performance | None:
         return (await self._read(self._cache.performance(model, window))).value
+
+    async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:
+        loop = asyncio.get_running_loop()
+        return await self._read(loop.run_in_executor(None, self._prices, deployments))
+
+    def _prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:
+        from fairlead.site.records import Priced
+
+        with self._store.read() as connection:
+            found = books.sheets_of(connection, deployments)
+        return tuple(Priced(one.deployment, at, one.price.rates.input, one.price.rates.output) for at, one in found)
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Final, NamedTuple
 
@@ -221,6 +222,21 @@ def stored_sheet(connection: Connection, sheet_id: str) -> tuple[PriceSheet | No
         select(price_sheets.c.body, price_sheets.c.version).where(price_sheets.c.id == sheet_id)
     ).first()
     return (None, 0) if row is None else (PriceSheet.from_body(row.body), row.version)
+
+
+def sheets_of(connection: Connection, deployments: Sequence[str]) -> list[tuple[int, PriceSheet]]:
+    """Every sheet that these deployments have had, each with the time of its first use in seconds since 1970, the
+    oldest first. What cannot be read is left out: it is for the auditor."""
+    found = []
+    chosen = (
+        select(price_sheets.c.created_at, price_sheets.c.body)
+        .where(price_sheets.c.deployment.in_(deployments))
+        .order_by(price_sheets.c.created_at, price_sheets.c.version)
+    )
+    for row in connection.execute(chosen):
+        with suppress(msgspec.DecodeError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError):
+            found.append((row.created_at, PriceSheet.from_body(row.body)))
+    return found
 
 
 def all_sheets(connection: Connection) -> dict[str, PriceSheet]:

@@ -22,7 +22,7 @@ VIEWS = ("table", "cards", "chart")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A model in the list. Prices: the lowest of its deployments, in picodollars per token; None: not deployed.
-    `price_listed`: of input, as the first source of the catalogue lists it."""
+    `price_listed`, `price_listed_out`: what the first source of the catalogue lists elsewhere."""
 
     id: str
     name: str
@@ -44,6 +44,7 @@ class Entry:
     obstacle: str | None
     demonstration: bool = False
     price_listed: int | None = None
+    price_listed_out: int | None = None
     mode: str = "chat"
 
     @property
@@ -227,6 +228,7 @@ def vendor_name(snapshot: Snapshot, vendor: str) -> str:
 
 def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:
     rates = [deployment.sheet.price.rates for deployment in model.deployments]
+    listed = listed_prices(model)
     return Entry(
         id=model.id,
         name=model.name,
@@ -247,16 +249,36 @@ def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:
         state=state.kind,
         obstacle=state.obstacle,
         demonstration=model.demonstration,
-        price_listed=_listed(model),
+        price_listed=listed.input if listed else None,
+        price_listed_out=listed.output if listed else None,
         mode=model.mode,
     )
 
 
-def _listed(model: Model) -> int | None:
-    for row in model.facts.prices:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What the first source of the catalogue that lists a price asks elsewhere, in picodollars per token."""
+
+    input: int
+    output: int | None
+    source: str
+    title: str
+    read: str
+
+
+def listed_prices(model: Model) -> Listed | None:
+    facts = model.facts
+    for row in facts.prices:
         if "input" in row.rates:
-            return int(Decimal(row.rates["input"]) * PICODOLLARS_PER_DOLLAR_A_MILLION)
+            source = facts.sources[row.source]
+            output = row.rates.get("output")
+            return Listed(_picodollars(row.rates["input"]), None if output is None else _picodollars(output),
+                          row.source, source.title, source.read)  # fmt: skip
     return None
+
+
+def _picodollars(dollars_per_million: str) -> int:
+    return int(Decimal(dollars_per_million) * PICODOLLARS_PER_DOLLAR_A_MILLION)
 
 
 def facets_of(entries: Iterable[Entry]) -> dict[str, list[tuple[str, int]]]:

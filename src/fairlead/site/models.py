@@ -27,6 +27,7 @@ from fairlead.site.listing import (
     select,
     vendor_names,
 )
+from fairlead.site.marks import mark, sprite, used
 from fairlead.site.page_cache import JSON
 from fairlead.site.page_context import LOOK_SECONDS, PageContext
 from fairlead.site.scatter import plane
@@ -183,6 +184,9 @@ def globals_for_templates() -> dict[str, object]:
         "reason_titles": REASON_TITLES,
         "released": released,
         "page_rows": PAGE_ROWS,
+        "vendor_mark": mark,
+        "used_mark": used,
+        "vendor_marks": sprite,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from time import monotonic
@@ -33,6 +33,16 @@ class Event:
     at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """What a deployment's callers pay from a time on (seconds since 1970), in picodollars per token."""
+
+    deployment: str
+    at: int
+    input: int
+    output: int
+
+
 class Records(Protocol):
     """Each may raise Unreadable."""
 
@@ -45,6 +55,10 @@ class Records(Protocol):
     async def day_bars(self, model: str, deployment: str = "") -> tuple[DayBar, ...]: ...
 
     async def performance(self, model: str, window: str) -> Performance | None: ...
+
+    async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:
+        """Every price that these deployments have had, the oldest first."""
+        ...
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         """Since then, the newest first."""
@@ -65,6 +79,9 @@ class NoRecords:
 
     async def performance(self, model: str, window: str) -> Performance | None:  # noqa: ARG002
         return None
+
+    async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:  # noqa: ARG002
+        return ()
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:  # noqa: ARG002
         return ()

@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from fairlead.catalogue.similar import Reason
 from fairlead.money import Picodollars
-from fairlead.site.charts import bars, dots, rows, written
+from fairlead.site.charts import bars
 from fairlead.site.language import Language
+from fairlead.site.model.courses import cells, drawn, said_at
 
 KIBI = 1024
 PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
@@ -44,9 +45,9 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "day": day,
         "moment": moment,
         "number": language.number,
-        "written": lambda chart, decimals: written(chart, decimals, language),
-        "dots": lambda marks, edge, unit: dots(marks, edge, unit, language),
-        "rows": rows,
+        "drawn": drawn,
+        "said_at": lambda chart: said_at(chart, language),
+        "cells": lambda chart: cells(chart, language),
         "bars": lambda history: bars(history, language),
         "plain": lambda value: plain(value, language),
         "per_request": lambda row: per_request(row.least, row.most),

@@ -1,12 +1,14 @@
-"""Calls that work as they stand, with a key in FAIRLEAD_API_KEY."""
+"""Calls that work as they stand, with a key in FAIRLEAD_API_KEY: by endpoint, and in each by language."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
-import msgspec
+KEY = "$FAIRLEAD_API_KEY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,42 +16,67 @@ class Snippet:
     title: str
     text: str
 
+    @property
+    def key(self) -> str:
+        """What a browser remembers the language by."""
+        return self.title.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`path`: behind this server's address."""
+
+    title: str
+    path: str
+    snippets: tuple[Snippet, ...]
+
 
 class Example(NamedTuple):
-    """A call of a model that is for something else than chat. `members`: of its request, beside the model; `python`:
-    how OpenAI's SDK makes it, with `{model}`, "" where it cannot; `file`: where curl puts an answer that is no JSON."""
+    """A call of a model that is for something else than chat. `members`: of its request, beside the model; `python` and
+    `script`: how OpenAI's SDKs make it, with `{model}`, "" where they cannot; `file`: where curl puts an answer that is
+    no JSON."""
 
+    title: str
     path: str
     members: Mapping[str, Any]
     python: str = ""
+    script: str = ""
     file: str = ""
 
 
 EXAMPLES: Mapping[str, Example] = {
     "embedding": Example(
-        "/embeddings", {"input": "Hello!"},
+        "Embeddings", "/embeddings", {"input": "Hello!"},
         'answer = client.embeddings.create(model={model}, input="Hello!")\nprint(answer.data[0].embedding)',
+        'const answer = await client.embeddings.create({ model: {model}, input: "Hello!" });\n'
+        "console.log(answer.data[0].embedding);",
     ),
     "rerank": Example(
-        "/rerank", {"query": "Which one greets?", "documents": ["Hello!", "A harbour."]},
+        "Rerank", "/rerank", {"query": "Which one greets?", "documents": ["Hello!", "A harbour."]},
     ),
     "moderation": Example(
-        "/moderations", {"input": "Hello!"},
+        "Moderations", "/moderations", {"input": "Hello!"},
         'answer = client.moderations.create(model={model}, input="Hello!")\nprint(answer.results[0].flagged)',
+        'const answer = await client.moderations.create({ model: {model}, input: "Hello!" });\n'
+        "console.log(answer.results[0].flagged);",
     ),
     "image": Example(
-        "/images/generations", {"prompt": "A harbour in the morning"},
+        "Images", "/images/generations", {"prompt": "A harbour in the morning"},
         'answer = client.images.generate(model={model}, prompt="A harbour in the morning")\nprint(answer.data[0])',
+        'const answer = await client.images.generate({ model: {model}, prompt: "A harbour in the morning" });\n'
+        "console.log(answer.data[0]);",
     ),
     "speech": Example(
-        "/audio/speech", {"input": "Hello!", "voice": "alloy"},
+        "Speech", "/audio/speech", {"input": "Hello!", "voice": "alloy"},
         'answer = client.audio.speech.create(model={model}, input="Hello!", voice="alloy")\n'
         'answer.write_to_file("hello.mp3")',
-        "hello.mp3",
+        file="hello.mp3",
     ),
 }  # fmt: skip
 TRANSCRIPTIONS = "/audio/transcriptions"
-CHAT = Example("/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]})
+CHAT = Example("Chat completions", "/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]})
+MESSAGES = Example("Messages", "/messages", {"max_tokens": 1000, **CHAT.members})
+RESPONSES = Example("Responses", "/responses", {"input": "Hello!"})
 
 
 def path_of(mode: str) -> str:
@@ -61,73 +88,148 @@ def curl(api: str, model: str, mode: str = "chat") -> str:
     if mode == "transcription":
         return (
             f"curl {api}{TRANSCRIPTIONS} \\\n"
-            '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'
+            f'  -H "Authorization: Bearer {KEY}" \\\n'
             f"  -F model={model} -F file=@hello.mp3"
         )
-    example = EXAMPLES.get(mode, CHAT)
-    body = msgspec.json.encode({"model": model, **example.members}).decode()
-    body = body.replace("'", "'\\''")  # it stands between quotes of a shell
+    return _curl(api, model, EXAMPLES.get(mode, CHAT))
+
+
+def _curl(api: str, model: str, example: Example, key: str = f"Authorization: Bearer {KEY}") -> str:
+    lines = ",\n".join(
+        f"    {_json(name)}: {_json(value)}" for name, value in {"model": model, **example.members}.items()
+    )
+    body = f"{{\n{lines}\n  }}".replace("'", "'\\''")  # it stands between quotes of a shell
     return (
         f"curl {api}{example.path} \\\n"
-        '  -H "Authorization: Bearer $FAIRLEAD_API_KEY" \\\n'
+        f'  -H "{key}" \\\n'
         '  -H "Content-Type: application/json" \\\n'
         f"  -d '{body}'" + (f" -o {example.file}" if example.file else "")
     )
 
 
-def snippets(api: str, model: str, mode: str = "chat") -> tuple[Snippet, ...]:
-    """Those that fit what the model is for."""
+def endpoints(api: str, model: str, mode: str = "chat") -> tuple[Endpoint, ...]:
+    """Those that fit what the model is for; the first is the one that most clients have."""
     if mode == "chat":
         return _chats(api, model)
     shown = [Snippet("curl", curl(api, model, mode))]
     example = EXAMPLES.get(mode)
     if example is not None and example.python:
-        call = example.python.replace("{model}", msgspec.json.encode(model).decode())
-        shown.append(Snippet("Python", f"{_CLIENT.format(base=msgspec.json.encode(api).decode())}\n{call}"))
-    return tuple(shown)
+        shown.append(Snippet("Python", f"{_python(api)}\n{example.python.replace('{model}', _json(model))}"))
+    if example is not None and example.script:
+        shown.append(Snippet("TypeScript", f"{_script(api)}\n{example.script.replace('{model}', _json(model))}"))
+    title = "Transcriptions" if example is None else example.title
+    return (Endpoint(title, f"/v1{path_of(mode)}", tuple(shown)),)
 
 
-_CLIENT = """import os
+def _json(value: object) -> str:
+    """On one line, with the spaces that people write."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _python(api: str) -> str:
+    return f"""import os
 from openai import OpenAI
 
-client = OpenAI(base_url={base}, api_key=os.environ["FAIRLEAD_API_KEY"])"""
+client = OpenAI(base_url={_json(api)}, api_key=os.environ["FAIRLEAD_API_KEY"])"""
 
 
-def _chats(api: str, model: str) -> tuple[Snippet, ...]:
-    name, base, root = (msgspec.json.encode(text).decode() for text in (model, api, api.removesuffix("/v1")))
-    python = f"""import os
-from openai import OpenAI
-
-client = OpenAI(base_url={base}, api_key=os.environ["FAIRLEAD_API_KEY"])
-answer = client.chat.completions.create(
-    model={name},
-    messages=[{{"role": "user", "content": "Hello!"}}],
-)
-print(answer.choices[0].message.content)"""
-    script = f"""import OpenAI from "openai";
+def _script(api: str) -> str:
+    return f"""import OpenAI from "openai";
 
 const client = new OpenAI({{
-  baseURL: {base},
+  baseURL: {_json(api)},
   apiKey: process.env.FAIRLEAD_API_KEY,
-}});
-const answer = await client.chat.completions.create({{
-  model: {name},
-  messages: [{{ role: "user", content: "Hello!" }}],
-}});
-console.log(answer.choices[0].message.content);"""
-    anthropic = f"""import os
+}});"""
+
+
+def _chats(api: str, model: str) -> tuple[Endpoint, ...]:
+    name, root = _json(model), _json(api.removesuffix("/v1"))
+    asked = '[{"role": "user", "content": "Hello!"}]'
+    script_asked = '[{ role: "user", content: "Hello!" }]'
+    anthropic_python = f"""import os
 from anthropic import Anthropic
 
 client = Anthropic(base_url={root}, api_key=os.environ["FAIRLEAD_API_KEY"])
 message = client.messages.create(
     model={name},
     max_tokens=1000,
-    messages=[{{"role": "user", "content": "Hello!"}}],
+    messages={asked},
 )
 print(message.content[0].text)"""
-    return (
+    anthropic_script = f"""import Anthropic from "@anthropic-ai/sdk";
+
+const client = new Anthropic({{
+  baseURL: {root},
+  apiKey: process.env.FAIRLEAD_API_KEY,
+}});
+const message = await client.messages.create({{
+  model: {name},
+  max_tokens: 1000,
+  messages: {script_asked},
+}});
+console.log(message.content[0].text);"""
+    gemini_curl = f"""curl {api.removesuffix("/v1")}/v1beta/models/{quote(model, safe=":")}:generateContent \\
+  -H "x-goog-api-key: {KEY}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{
+    "contents": [{{"parts": [{{"text": "Hello!"}}]}}]
+  }}'"""
+    gemini_python = f"""import os
+from google import genai
+from google.genai import types
+
+client = genai.Client(
+    api_key=os.environ["FAIRLEAD_API_KEY"],
+    http_options=types.HttpOptions(base_url={root}),
+)
+answer = client.models.generate_content(
+    model={name}, contents="Hello!",
+)
+print(answer.text)"""
+    chat = (
         Snippet("curl", curl(api, model)),
-        Snippet("Python", python),
-        Snippet("TypeScript", script),
-        Snippet("Anthropic", anthropic),
+        Snippet("Python", f"""{_python(api)}
+answer = client.chat.completions.create(
+    model={name},
+    messages={asked},
+)
+print(answer.choices[0].message.content)"""),
+        Snippet("TypeScript", f"""{_script(api)}
+const answer = await client.chat.completions.create({{
+  model: {name},
+  messages: {script_asked},
+}});
+console.log(answer.choices[0].message.content);"""),
+    )  # fmt: skip
+    responses = (
+        Snippet("curl", _curl(api, model, RESPONSES)),
+        Snippet("Python", f"""{_python(api)}
+answer = client.responses.create(
+    model={name}, input="Hello!",
+)
+print(answer.output_text)"""),
+        Snippet("TypeScript", f"""{_script(api)}
+const answer = await client.responses.create({{
+  model: {name},
+  input: "Hello!",
+}});
+console.log(answer.output_text);"""),
+    )  # fmt: skip
+    return (
+        Endpoint(CHAT.title, f"/v1{CHAT.path}", chat),
+        Endpoint(RESPONSES.title, f"/v1{RESPONSES.path}", responses),
+        Endpoint(
+            MESSAGES.title,
+            f"/v1{MESSAGES.path}",
+            (
+                Snippet("curl", _curl(api, model, MESSAGES, f"x-api-key: {KEY}")),
+                Snippet("Python", anthropic_python),
+                Snippet("TypeScript", anthropic_script),
+            ),
+        ),
+        Endpoint(
+            "Gemini",
+            "/v1beta/models/…:generateContent",
+            (Snippet("curl", gemini_curl), Snippet("Python", gemini_python)),
+        ),
     )

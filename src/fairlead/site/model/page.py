@@ -11,32 +11,37 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fairlead.catalogue.facts import Fact, by_source
-from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
+from fairlead.catalogue.snapshot import Model, Snapshot
 from fairlead.catalogue.views import limits, parameter_rows, price_ranges
 from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.money import Picodollars
-from fairlead.site.charts import Chart, History, chart, history
+from fairlead.site.charts import History, history
 from fairlead.site.forms import FORMS, Values, form_of, give, plain, segments, table
-from fairlead.site.listing import vendor_name
+from fairlead.site.listing import listed_prices, vendor_name
 from fairlead.site.model.card import card, card_words
 from fairlead.site.model.citations import Citations
-from fairlead.site.model.code import curl, snippets
+from fairlead.site.model.code import curl, endpoints
+from fairlead.site.model.courses import MOST_LINES, Courses, courses
 from fairlead.site.model.faq import questions
+from fairlead.site.model.past import UNKNOWN_PAST, Past, past_of
 from fairlead.site.model.prices import Plan, plan_of, shown_prices, sums
+from fairlead.site.model.serving import SORTS, Serving, next_sort, ordered, short_names
 from fairlead.site.model.structured import structured
 from fairlead.site.page_context import PageContext
 from fairlead.site.states import State
 from fairlead.site.visit import Visit
 from fairlead.site.words import STATE_TITLES
-from fairlead.telemetry.figures import Figures, Performance, Served
+from fairlead.telemetry.figures import Performance, Served
 
 FRESH_SECONDS = 10.0
+# What the page says of the last 30 days changes by the day.
+PAST_SECONDS = 300.0
 WINDOWS = ("1h", "24h", "7d", "30d")
 DEFAULT_WINDOW = "24h"
 # What changes with the snapshot only, and with what the address chooses.
 PARTS = (
-    "model/head.html", "model/facts.html", "model/parameters.html", "model/pricing.html", "model/more.html",
-    "model/sources.html",
+    "model/head.html", "model/code.html", "model/facts.html", "model/parameters.html", "model/pricing.html",
+    "model/more.html", "model/sources.html",
 )  # fmt: skip
 STATS = (
     "context_length", "max_output_tokens", "mode", "tokenizer", "knowledge_cutoff", "quantization", "size", "family",
@@ -46,32 +51,17 @@ STATS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What this server measured of a model in the chosen window, and by deployment: 90 days, and the courses of first
-    token and speed. `readable` False: that is not known now."""
+    """What this server measured of a model in the chosen window, the courses of all its deployments by measure, and 90
+    days of each deployment. `readable` False: that is not known now."""
 
     chosen: Performance | None
     by_deployment: Mapping[str, History]
-    charts: Mapping[str, tuple[Chart | None, Chart | None]]
+    courses: Mapping[str, Courses]
     readable: bool = True
 
 
 UNREADABLE = Measured(None, {}, {}, readable=False)
 NOTHING = Measured(None, {}, {})
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """A deployment as the page shows it: what is declared, and what was measured (None: no calls in the window).
-    `broken`: it is out of use."""
-
-    deployment: Deployment
-    broken: bool
-    context: int | None
-    output: int | None
-    figures: Figures | None
-    days: History
-    first_token: Chart | None
-    speed: Chart | None
 
 
 async def model(request: Request) -> Response:
@@ -84,11 +74,14 @@ async def model(request: Request) -> Response:
         return RedirectResponse(context.cache.address(found), 301)
     window = request.query_params.get("window", "")
     window = window if window in WINDOWS else DEFAULT_WINDOW
+    sort = request.query_params.get("sort", "")
+    sort = sort if sort.removeprefix("-") in SORTS else ""
     number, measured = await _measured(context, found, window)
+    past_number, past = await _past(context, found)
     state = (await context.judge())(found)
     plan = plan_of(request.query_params)
     now = context.sources.now().replace(second=0, microsecond=0)
-    depends = (context.version(), found.id, number, state, window, plan, now)
+    depends = (context.version(), found.id, number, past_number, state, window, sort, plan, now)
 
     visit = context.visit(request)
 
@@ -96,7 +89,15 @@ async def model(request: Request) -> Response:
         return _fixed(context, visit, found, window, plan)
 
     def live() -> Values:
-        return {**_live(snapshot, visit, found, window, measured, state), "now": now}
+        return {
+            **_live(snapshot, visit, found, window, measured, state),
+            "now": now,
+            "past": past,
+            "sort": sort,
+            "sorts": SORTS,
+            "next_sort": next_sort,
+            "offers": ordered(_serving(found, state, measured), sort),
+        }
 
     def shown() -> Values:
         kept = context.cache.parts(visit, PARTS, (context.version(), found.id, window, plan), fixed)
@@ -119,6 +120,8 @@ def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: 
         "vendor": vendor,
         "ranges": ranges,
         "prices": shown_prices(model, ranges),
+        "listed": listed_prices(model),
+        "short": short_names(model),
         "stats": STATS,
         "capabilities": CAPABILITIES,
         "window": window,
@@ -127,7 +130,7 @@ def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: 
         "plan": plan,
         "sums": sums(model, plan),
         "curl": curl(visit.api, model.id, model.mode),
-        "snippets": snippets(visit.api, model.id, model.mode),
+        "endpoints": endpoints(visit.api, model.id, model.mode),
         "faq": faq,
         "similar": context.similar(model.facts),
         "by_source": by_source(model.facts),
@@ -150,8 +153,7 @@ def _live(snapshot: Snapshot, visit: Visit, model: Model, window: str, measured:
         "windows": WINDOWS,
         "measured": measured,
         "total": measured.chosen.total.traffic if measured.chosen else None,
-        "serving": tuple(_serving(model, one, one.id in state.broken, measured) for one in model.deployments),
-        "curl": curl(visit.api, model.id, model.mode),
+        "listed": listed_prices(model),
         "said": Citations(model.facts, visit.language),
     }
 
@@ -184,27 +186,50 @@ async def _measured(context: PageContext, model: Model, window: str) -> tuple[in
             asyncio.gather(*(records.day_bars(model.id, one) for one in names)),
         )
         histories = {name: history(name, bars) for name, bars in zip(names, days, strict=True)}
-        return Measured(chosen, histories, {} if chosen is None else _charts(chosen))
+        return Measured(chosen, histories, {} if chosen is None else _courses(model, chosen))
 
     return await context.fresh.get_or(("model", context.version(), model.id, window), FRESH_SECONDS, read, UNREADABLE)
 
 
-def _serving(model: Model, deployment: Deployment, broken: bool, measured: Measured) -> Serving:
-    served = _served(measured.chosen, deployment.id)
-    days = measured.by_deployment.get(deployment.id, history(deployment.id, ()))
-    context, output = limits(model, deployment)
-    first, speed = measured.charts.get(deployment.id, (None, None))
-    return Serving(deployment, broken, context, output, served.traffic if served else None, days, first, speed)
+async def _past(context: PageContext, model: Model) -> tuple[int, Past]:
+    records = context.sources.records
+    if not model.deployments:
+        return 0, UNKNOWN_PAST
+    names = short_names(model)
+
+    async def read() -> Past:
+        month, prices = await asyncio.gather(records.performance(model.id, "30d"), records.prices(list(names)))
+        return past_of(month, prices, names, int(context.sources.now().timestamp()))
+
+    return await context.fresh.get_or(("past", context.version(), model.id), PAST_SECONDS, read, UNKNOWN_PAST)
 
 
-def _charts(performance: Performance) -> dict[str, tuple[Chart | None, Chart | None]]:
-    return {
-        one.deployment: (
-            chart(one.series, performance.end, "ms", lambda point: point.first_token, "p95"),
-            chart(one.series, performance.end, "tokens/s", lambda point: point.speed, "p5"),
-        )
-        for one in performance.deployments
+def _serving(model: Model, state: State, measured: Measured) -> tuple[Serving, ...]:
+    names = short_names(model)
+    found = []
+    for place, one in enumerate(model.deployments):
+        served = _served(measured.chosen, one.id)
+        days = measured.by_deployment.get(one.id, history(one.id, ()))
+        context, output = limits(model, one)
+        figures = served.traffic if served else None
+        found.append(Serving(one, names[one.id], place, one.id in state.broken, context, output, figures, days))
+    return tuple(found)
+
+
+def _courses(model: Model, performance: Performance) -> dict[str, Courses]:
+    """By measure, the lines of all deployments; those with the most calls where there are very many."""
+    names = short_names(model)
+    calls = {one.deployment: one.traffic.calls for one in performance.deployments}
+    most = sorted(names, key=lambda name: -calls.get(name, 0))[:MOST_LINES]
+    by_id = {one.deployment: one.series for one in performance.deployments}
+    series = {short: by_id.get(name, ()) for name, short in names.items() if name in most}
+    end = performance.end
+    found = {
+        "first_token": courses(series, end, "ms", lambda point: point.first_token, "p95"),
+        "speed": courses(series, end, "tokens/s", lambda point: point.speed, "p5"),
+        "latency": courses(series, end, "ms", lambda point: point.latency, "p95"),
     }
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def _served(performance: Performance | None, deployment: str) -> Served | None:
@@ -245,12 +270,15 @@ def _data(values: Values, visit: Visit) -> object:
                 "id": one.deployment.id,
                 "context_length": one.context,
                 "max_output_tokens": one.output,
+                "quantization": one.quantization,
+                "keeps_data": one.deployment.keeps_data,
                 "uptime_90_days": one.days.uptime,
             }
-            for one in values["serving"]
+            for one in values["offers"]
         ],
         "parameters": values["parameters"],
         "performance": measured.chosen,
+        "price_history": values["past"].prices,
         "calculation": {"plan": values["plan"], "sums": values["sums"]},
         "faq": values["faq"],
         "similar": [
@@ -269,6 +297,10 @@ def _dollars(name: str, picodollars: int) -> str:
     return amount.dollars() if name == "request" else amount.per_million()
 
 
+HEAD = ("Deployment", "Context", "Output", "Input, $ per million", "Output, $ per million", "First token p50, ms",
+        "Speed p50, tokens/s", "Uptime, 90 days", "Quantisation", "Prompts")  # fmt: skip
+
+
 def _text(values: Values) -> str:
     found: Model = values["model"]
     facts = found.facts
@@ -285,8 +317,10 @@ def _text(values: Values) -> str:
     parts += ["## Prices, US dollars per million tokens\n", table(("Class", "Least", "Most"), [
         (row.name, _dollars(row.name, row.least), _dollars(row.name, row.most)) for row in values["ranges"]
     ])]  # fmt: skip
-    parts += ["## Providers\n", table(("Deployment", "Context", "Output"), [
-        (one.deployment.id, one.context, one.output) for one in values["serving"]
+    parts += ["## Providers\n", table(HEAD, [
+        (one.deployment.id, one.context, one.output, _dollars("input", one.rates.input),
+         _dollars("output", one.rates.output), one.first_token, one.speed, one.days.uptime, one.quantization,
+         one.data_policy) for one in values["offers"]
     ])]  # fmt: skip
     parts += [f"## Call it\n\n```sh\n{values['curl']}\n```\n"]
     parts += ["## Questions\n", *(f"**{plain(one.question)}** {plain(one.answer)}\n" for one in values["faq"])]

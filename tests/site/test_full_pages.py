@@ -1,0 +1,265 @@
+"""The pages of a server that has much to show: structure and sizes without a browser, and what a browser adds."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from starlette.applications import Starlette
+from tests.site.asking import Answer, ask
+from tests.site.lively import OFFERS, PATH, at_an_address, lively
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
+NOT_DEPLOYED = "/models/openai/gpt-5.5"
+PAGES = (
+    "/", "/models", "/models?view=cards", "/models?view=chart", "/models/mistralai", PATH, NOT_DEPLOYED,
+    "/compare", "/compare/mistral-small-3.2/gpt-oss-120b", "/rankings?period=month", "/status",
+)  # fmt: skip
+BUDGET_BYTES = 60_000
+SCRIPT_BYTES = 10_000
+SCREENS = 5
+PROVIDERS = [one.provider for one in OFFERS["mistral-small-3.2"]]
+
+
+@pytest.fixture(scope="module")
+def app() -> Starlette:
+    return lively()
+
+
+def get(app: Starlette, *targets: str) -> list[Answer]:
+    async def run() -> list[Answer]:
+        return [await ask(app, target) for target in targets]
+
+    return asyncio.run(run())
+
+
+def section(text: str, name: str) -> str:
+    """What a page has between the head of a section and the end of it."""
+    return text.partition(f'id="{name}"')[2].partition("</section>")[0]
+
+
+def column(table: str, at: int) -> list[str]:
+    """The texts of a column of a table's body, with the words of small print left out."""
+    body = re.sub(r"<small>.*?</small>", "", table.partition("<tbody>")[2].partition("</tbody>")[0])
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in body.split("<tr")[1:]]
+    return [re.sub(r"<[^>]+>", "", row[at]).strip() for row in rows]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_with_all_its_files_is_small(app: Starlette, path: str) -> None:
+    (page,) = get(app, path)
+    assert page.status == 200
+    files = set(re.findall(r'(?:href|src)="(/(?:static/[^"]+|favicon\.svg))"', page.text))
+    bodies = [page.body, *(answer.body for answer in get(app, *files))]
+    assert sum(len(gzip.compress(body, 4)) for body in bodies) <= BUDGET_BYTES
+    scripts = get(app, *(name for name in files if ".js" in name))
+    assert sum(len(gzip.compress(answer.body, 4)) for answer in scripts) <= SCRIPT_BYTES
+    assert not re.search(r"<(?:script|img|link rel=.(?:stylesheet|icon))[^>]+https?://", page.text), (
+        "only files of ours"
+    )
+
+
+def test_one_chart_has_a_line_and_a_band_of_every_deployment_and_a_table_behind(app: Starlette) -> None:
+    (page,) = get(app, PATH)
+    shown = section(page.text, "performance")
+    first = shown.partition('class="panel"')[2].partition('class="panel"')[0]
+    assert first.count('<path class="line') == 2 * len(PROVIDERS), "in the plot and in its legend"
+    assert first.count('<path class="band') == len(PROVIDERS)
+    assert all(name in first for name in PROVIDERS)
+    assert re.search(r"<title>2026-11-24 \d\d:00 UTC, ms: harbour [\d,]+ \(p95 [\d,]+\) · northlight", first)
+    assert first.count('<tr><th scope="row" class="when">') == 24
+    # A line does not cross the two hours in which that deployment had no calls.
+    assert re.search(r'class="line c4" d="M[^M"]+M', first)
+    assert shown.count('<svg class="days"') == len(PROVIDERS)
+    for measure in ("First token", "Speed", "Latency", "Uptime"):
+        assert f">{measure}</label>" in shown
+
+
+@pytest.mark.parametrize(
+    ("sort", "first", "last"),
+    [
+        ("", "harbour", "meridian"),
+        ("input", "own-gpu", "meridian"),
+        ("-output", "meridian", "own-gpu"),
+        ("first_token", "own-gpu", "quayside"),
+        ("-speed", "own-gpu", "quayside"),
+        ("latency", "own-gpu", "quayside"),
+        ("context", "quayside", "meridian"),
+        ("data", "harbour", "quayside"),
+        ("-data", "northlight", "quayside"),
+        ("nonsense", "harbour", "meridian"),
+    ],
+)
+def test_providers_are_sorted_by_links(app: Starlette, sort: str, first: str, last: str) -> None:
+    (page,) = get(app, f"{PATH}?window=7d&sort={sort}")
+    shown = section(page.text, "providers")
+    names = column(shown, 0)
+    assert sorted(names) == sorted(PROVIDERS)
+    assert (names[0], names[-1]) == (first, last)
+    links = re.findall(r'<a href="([^"]+)" data-sort="(\w+)"', shown)
+    assert len(links) == 11
+    assert all("window=7d&amp;sort=" in link and link.endswith("#providers") for link, _ in links)
+    if sort.removeprefix("-") in {key for _, key in links}:
+        assert shown.count("aria-sort") == 1
+
+
+def test_every_column_of_the_providers_is_there(app: Starlette) -> None:
+    (page,) = get(app, PATH)
+    shown = section(page.text, "providers")
+    assert column(shown, 1) == ["$0.10", "$0.08", "$0.06", "free", "$0.15"]
+    assert column(shown, 3) == ["180", "420", "690", "95", "240"]
+    assert column(shown, 8) == ["131,072", "65,536", "32,768", "131,072", "131,072"]
+    assert column(shown, 9) == ["bf16", "fp8", "int4", "fp8", "bf16"]
+    assert column(shown, 10) == ["not kept", "may be kept", "unknown", "not kept", "not kept"]
+
+
+def test_parameters_have_a_default_and_say_where_they_are_taken(app: Starlette) -> None:
+    (page,) = get(app, PATH)
+    shown = section(page.text, "parameters")
+    names, defaults = column(shown, 0), column(shown, 3)
+    by_name = {re.sub(r"\d+$", "", name): default for name, default in zip(names, defaults, strict=True)}
+    assert by_name["seed"] == by_name["tools"] == by_name["stop"] == "none"
+    assert by_name["temperature"].startswith("0.3")
+    assert "unknown" not in defaults
+    assert set(column(shown, 4)) == {"yes"}
+    assert set(column(shown, 5)) == {"all"}
+
+
+def test_prices_before_and_30_days_of_calls_are_history(app: Starlette) -> None:
+    page, data = get(app, PATH, f"{PATH}.json")
+    shown = section(page.text, "history")
+    assert "2026-11-10: harbour input $0.15 → $0.10, output $0.45 → $0.30" in re.sub(r"\s+", " ", shown)
+    assert shown.count("<figure") == 3
+    changed = [one for one in json.loads(data.body)["price_history"] if one["before_input"] is not None]
+    assert [one["deployment"] for one in changed] == ["harbour"]
+
+
+def test_code_is_in_tabs_and_all_of_it_is_in_the_page(app: Starlette) -> None:
+    (page,) = get(app, PATH)
+    shown = section(page.text, "code")
+    assert shown.count('type="radio"') == 4 + 3 + 3 + 3 + 2
+    assert shown.count(" checked") == 5
+    for text in ("/v1/responses", "/v1/messages", "generateContent", "import OpenAI from", "from anthropic import"):
+        assert text in shown
+
+
+def test_a_model_that_is_not_deployed_has_list_prices_and_says_whose(app: Starlette) -> None:
+    (page,) = get(app, NOT_DEPLOYED)
+    assert "listed elsewhere, no price here" in page.text
+    assert re.search(r"Elsewhere: \$[\d.]+ for input and \$[\d.]+ for output per million tokens, listed by", page.text)
+
+
+@pytest.fixture(scope="module")
+def address(app: Starlette) -> Iterator[str]:
+    with at_an_address(app) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def visitor(browser: Browser, address: str, **more: Any) -> BrowserContext:
+    size = {"width": more.pop("width", 1280), "height": 800}
+    return browser.new_context(base_url=address, locale="en-US", viewport=size, **more)  # type: ignore[arg-type]
+
+
+def visible(page: Page, selector: str) -> list[bool]:
+    return [one.is_visible() for one in page.locator(selector).all()]
+
+
+@needs_chromium
+@pytest.mark.parametrize("script", [True, False])
+def test_tabs_work_with_and_without_a_script(browser: Browser, address: str, script: bool) -> None:
+    context = visitor(browser, address, java_script_enabled=script)
+    page = context.new_page()
+    page.goto(PATH)
+    code = ".call .endpoints > .panels > .panel:nth-child(1) .panel"
+    assert visible(page, code) == [True, False, False]
+    page.locator(".call").get_by_text("Python", exact=True).first.click()
+    assert visible(page, code) == [False, True, False]
+    page.keyboard.press("ArrowRight")
+    assert visible(page, code) == [False, False, True], "the arrow keys go on"
+    page.locator("[for=measure-uptime]").click()
+    assert page.locator(".uptimes").is_visible()
+    assert page.locator("#live .courses").first.is_hidden()
+    context.close()
+
+
+@needs_chromium
+def test_a_chosen_tab_is_remembered_and_nothing_moves(browser: Browser, address: str) -> None:
+    context = visitor(browser, address)
+    page = context.new_page()
+    page.goto(PATH)
+    page.locator(".call").get_by_text("Python", exact=True).first.click()
+    page.locator(".call").get_by_text("Messages", exact=True).click()
+    assert page.locator("pre:visible", has_text="from anthropic import Anthropic").count() == 1, "the same language"
+    page.goto(NOT_DEPLOYED)
+    assert page.locator("pre:visible", has_text="from anthropic import Anthropic").count() == 1
+    page.add_init_script(
+        "window.moved = 0; new PerformanceObserver(list => { for (const one of list.getEntries()) moved += one.value; })"
+        ".observe({ type: 'layout-shift', buffered: true });"
+    )
+    for path in PAGES:
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("window.moved") == 0, path
+    context.close()
+
+
+@needs_chromium
+def test_providers_change_places_at_once_and_a_point_is_read(browser: Browser, address: str) -> None:
+    context = visitor(browser, address)
+    page = context.new_page()
+    page.goto(PATH)
+    page.evaluate("window.same = true")
+    names = page.locator("#offers tbody th")
+    page.locator("#offers [data-sort=first_token]").click()
+    assert names.first.inner_text().startswith("own-gpu")
+    page.locator("#offers [data-sort=first_token]").click()
+    assert names.first.inner_text().startswith("quayside")
+    assert page.locator("#offers th[aria-sort=descending]").inner_text().startswith("First token")
+    assert page.evaluate("window.same"), "no other page was loaded"
+    assert page.url.endswith("sort=-first_token")
+    page.reload()
+    assert names.first.inner_text().startswith("quayside")
+    plot = page.locator("#live .plot svg").first
+    plot.focus()
+    page.keyboard.press("Home")
+    assert "harbour" in page.locator("#live .at").first.inner_text()
+    context.close()
+
+
+@needs_chromium
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_no_barrier_and_a_models_page_has_few_screens(
+    browser: Browser, address: str, scheme: Any, width: int
+) -> None:
+    context = visitor(browser, address, color_scheme=scheme, width=width)
+    page = context.new_page()
+    for path in (PATH, NOT_DEPLOYED, "/rankings?period=month", "/compare"):
+        page.goto(path)
+        found = Axe().run(page)
+        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        if folder := os.environ.get("FAIRLEAD_SCREENSHOTS"):
+            name = re.sub(r"\W+", "-", path).strip("-") or "front"
+            page.screenshot(path=Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
+        if path == PATH and width == 1280:
+            assert page.evaluate("document.documentElement.scrollHeight") <= SCREENS * 800
+    context.close()
