@@ -171,8 +171,19 @@ class Kit:
         with self.store.read() as connection:
             return len(persons.list_people(connection, 10_000))
 
+    def restarted(self, settings: str, **services: Any) -> None:
+        """The same database with other settings."""
+        self.app.state.console.close()
+        self.settings = parse_settings(settings, "kit.toml", {})
+        self.services = ConsoleServices(self.store, lambda: self.settings, **services)
+        self.app = console(self.services)
+
+    def wait(self) -> None:
+        """Until what is done after answers, such as mails, is done."""
+        self.app.state.console.mailing.submit(lambda: None).result()
+
     def close(self) -> None:
-        self.app.state.console.threads.shutdown()
+        self.app.state.console.close()
         self.store.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
@@ -69,7 +70,7 @@ def become_operator(
             join(connection, person, account_id, "owner")
             after = {"email": email, "name": name, "operator": True}
             record(connection, Actor("person", person.id, visitor.address), "person.create", person.id, None, after)
-        return _signed_in(connection, person, visitor, hours, LINK)
+        return begin_session(connection, person, visitor, hours, LINK)
 
 
 def join(connection: Connection, person: Person, account_id: str, role: Role) -> None:
@@ -108,7 +109,7 @@ def sign_in(store: Store, email: str, password: str, visitor: Visitor, hours: fl
     with store.write() as connection:
         if fresh is not None:
             persons.change_person(connection, person.id, password=fresh)
-        return _signed_in(connection, person, visitor, hours, PASSWORD)
+        return begin_session(connection, person, visitor, hours, PASSWORD)
 
 
 def prove_again(store: Store, signed_in: SignedIn, password: str, visitor: Visitor) -> str:
@@ -130,7 +131,7 @@ def prove_again(store: Store, signed_in: SignedIn, password: str, visitor: Visit
     raise Forbidden("The password is wrong.")
 
 
-def _signed_in(connection: Connection, person: Person, visitor: Visitor, hours: float, method: str) -> str:
+def begin_session(connection: Connection, person: Person, visitor: Visitor, hours: float, method: str) -> str:
     """Begins a session, always with a new token: one that was there before signs nobody in."""
     token = sessions.begin(
         connection, person.id, hours * 3600, method=method, address=visitor.address, agent=visitor.agent
@@ -147,6 +148,13 @@ def visit(store: Store, token: str, address: str) -> SignedIn | None:
         with store.write() as connection:
             sessions.see(connection, found.session, address)
     return found
+
+
+def renew(store: Store, signed_in: SignedIn) -> tuple[SignedIn, str]:
+    """The same session with another token."""
+    with store.write() as connection:
+        token = sessions.renew(connection, signed_in.session.id, pending="")
+    return replace(signed_in, session=replace(signed_in.session, pending="")), token
 
 
 def sign_out(store: Store, actor: Actor, session_id: str) -> None:

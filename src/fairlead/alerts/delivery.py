@@ -11,12 +11,12 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fairlead.alerts.mail import send
+from fairlead.alerts.mail import deliver, letter, send
 from fairlead.alerts.webhook import NotDelivered, post
 from fairlead.errors import ConfigurationError
 from fairlead.http.guard import Guard, Resolve, resolve
 from fairlead.http.trust import machine_trust
-from fairlead.settings import AlertSettings, Secrets
+from fairlead.settings import AlertSettings, EmailSettings, Secrets
 from fairlead.store import Store
 from fairlead.store.alerts import MILLION, AlertRules, OutboxRow, claim, delivered, failed, forget_old
 
@@ -72,12 +72,28 @@ class Channels:
         except SQLAlchemyError:
             raise NotDelivered("the sealed secret cannot be read: the database cannot be used") from None
 
+    @property
+    def has_mail(self) -> bool:
+        return self._settings.email is not None
+
+    def mail_to(self, to: str, subject: str, text: str) -> None:
+        """A mail to one person, which is no alert. Blocking, for a thread. Raises NotDelivered."""
+        email = self._settings.email
+        if email is None:
+            raise NotDelivered("no mail server is configured")
+        try:
+            deliver(email.smtp, self._password(email), letter(email, to, subject, text), self._tls or machine_trust())
+        except ConfigurationError as error:
+            raise NotDelivered(error.message) from None
+
     def _mail(self, event: str, body: str) -> None:
         email = self._settings.email
         assert email is not None
+        send(email, self._password(email), event, body, self._tls or machine_trust())
+
+    def _password(self, email: EmailSettings) -> str | None:
         secret = email.smtp.password
-        password = None if secret is None else self._secrets.value(secret, "alerts.email.smtp")
-        send(email, password, event, body, self._tls or machine_trust())
+        return None if secret is None else self._secrets.value(secret, "alerts.email.smtp")
 
 
 class AlertDelivery:

@@ -6,11 +6,11 @@ import json
 import smtplib
 import ssl
 from email.message import EmailMessage
-from email.utils import formatdate
+from email.utils import formatdate, make_msgid
 from typing import Final
 
 from fairlead.alerts.webhook import NotDelivered
-from fairlead.settings import EmailSettings
+from fairlead.settings import EmailSettings, SmtpSettings
 
 SECONDS: Final = 15.0
 # Of each kind of alert, in words; the members of its `data` are filled in.
@@ -27,8 +27,12 @@ SUBJECTS: Final = {
 
 
 def send(email: EmailSettings, password: str | None, event: str, body: str, tls: ssl.SSLContext) -> None:
+    """Mails an alert. Raises NotDelivered."""
+    deliver(email.smtp, password, message(email, event, body), tls)
+
+
+def deliver(smtp: SmtpSettings, password: str | None, mail: EmailMessage, tls: ssl.SSLContext) -> None:
     """Raises NotDelivered."""
-    smtp = email.smtp
     try:
         server: smtplib.SMTP
         if smtp.security == "tls":
@@ -40,11 +44,24 @@ def send(email: EmailSettings, password: str | None, event: str, body: str, tls:
                 server.starttls(context=tls)
             if smtp.username is not None and password is not None:
                 server.login(smtp.username, password)
-            server.send_message(message(email, event, body))
+            server.send_message(mail)
     except smtplib.SMTPResponseException as error:  # what it has said may repeat what it was sent
         raise NotDelivered(f"the mail server answered {error.smtp_code}") from None
     except (OSError, smtplib.SMTPException) as error:
         raise NotDelivered(f"mail server: {getattr(error, 'strerror', None) or type(error).__name__}") from None
+
+
+def letter(email: EmailSettings, to: str, subject: str, text: str) -> EmailMessage:
+    """A mail to one person."""
+    made = EmailMessage()
+    made["From"] = email.sender or email.to[0]
+    made["To"] = to
+    made["Subject"] = subject
+    made["Date"] = formatdate()
+    made["Message-ID"] = make_msgid(domain="fairlead")
+    made["Auto-Submitted"] = "auto-generated"
+    made.set_content(text)
+    return made
 
 
 def message(email: EmailSettings, event: str, body: str) -> EmailMessage:

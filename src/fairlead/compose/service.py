@@ -372,6 +372,9 @@ class Parts:
             return None
         return LazyConsole(CONSOLE if admin_address(settings) is None else CONSOLE - {ADMIN}, self._services)
 
+    def _mail_to(self, to: str, subject: str, text: str) -> None:
+        self._delivery.channels.mail_to(to, subject, text)  # those of the configuration in force
+
     def _services(self) -> ConsoleServices:
         from fairlead.console.services import ConsoleServices
 
@@ -382,6 +385,8 @@ class Parts:
             self._service.settings.server.public_url,
             self.ledger.flush,
             lambda account_id: self.ledger.wallets.credited(credit_scope(account_id)),
+            lambda: self._delivery.channels.has_mail,
+            self._mail_to,
         )
 
     def _calls(self) -> dict[str, Endpoint]:

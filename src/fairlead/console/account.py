@@ -26,7 +26,10 @@ async def choose(visit: ConsoleVisit) -> Response:
     return visit.redirect("/account")
 
 
-NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (("/account", _("Overview"), "view"),)
+NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
+    ("/account", _("Overview"), "view"),
+    ("/account/members", _("Members"), "view"),
+)
 PAGES: Final = (
     ConsolePage("/account", overview, "person"),
     ConsolePage("/account/organisation", choose, "person", ("POST",)),

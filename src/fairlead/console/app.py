@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.admin import people
-from fairlead.console import account, entry
+from fairlead.console import account, entry, joining, members
 from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
 from fairlead.console.rendering import STATIC_PREFIX, Rendering
@@ -36,7 +36,7 @@ from fairlead.errors import (
     RequestTooLarge,
     Unauthenticated,
 )
-from fairlead.people.sessions import new_token
+from fairlead.people.sessions import NEW_TOKEN, new_token
 from fairlead.settings import PUBLIC
 from fairlead.site.app import NAVIGATION
 from fairlead.site.cached_page import COMPRESSION, LEAST_COMPRESSED_BYTES
@@ -51,7 +51,12 @@ def _(message: str) -> str:
 
 
 # Every page. A test tries each of them as a stranger, in each role, and as a member of another organisation.
-PAGES: Final[tuple[ConsolePage, ...]] = (*entry.PAGES, *account.PAGES)
+PAGES: Final[tuple[ConsolePage, ...]] = (
+    *entry.PAGES,
+    *joining.PAGES,
+    *account.PAGES,
+    *members.PAGES,
+)
 AREAS: Final[tuple[Area, ...]] = (Area("/account", _("Account"), "view", account.NAVIGATION),)
 
 COOKIE: Final = "fairlead"
@@ -107,8 +112,14 @@ class Console:
         navigation = tuple(one for one in NAVIGATION if status or one[0] != "/status")
         self.rendering = Rendering(self.languages, {"navigation": navigation, "with_status": status})
         self.threads = Threads(THREADS, "console")
+        self.mailing = Threads(1, "console mail")
         self._trusted = networks(settings.console.trusted_proxies)
         self._visits = 0
+
+    def close(self) -> None:
+        """Ends the threads, when what they do is done."""
+        self.threads.shutdown()
+        self.mailing.shutdown()
 
     def endpoint(self, page: ConsolePage) -> Any:
         async def answer(request: Request) -> Response:
@@ -161,6 +172,7 @@ class Console:
             request,
             services,
             self.threads,
+            self.mailing,
             chosen(request, self.languages),
             services.public_url or f"{'https' if origin.secure else 'http'}://{origin.host}",
             origin.host,
@@ -173,6 +185,8 @@ class Console:
         request = visit.request
         if visit.token:
             visit.signed_in = await visit.run(people.visit, visit.token, visit.address)
+            if visit.signed_in is not None and visit.signed_in.session.pending == NEW_TOKEN:
+                visit.signed_in, visit.set_token = await visit.run(people.renew, visit.signed_in)
         if request.method == "POST":
             check_origin(request, visit.host, visit.services.public_url)
             visit.form = await _form(request)

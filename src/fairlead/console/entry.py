@@ -28,10 +28,10 @@ async def sign_in_page(visit: ConsoleVisit) -> Response:
 async def sign_in(visit: ConsoleVisit) -> Response:
     email, password = visit.text("email"), visit.text("password")
     try:
-        token = await visit.run(people.sign_in, email, password, visit.visitor, _hours(visit))
+        token = await visit.run(people.sign_in, email, password, visit.visitor, hours(visit))
     except CallerError as error:
         return _sign_in(visit, error)
-    return _entered(visit, token, next_page(visit.text("next")) or HOME)
+    return entered(visit, token, next_page(visit.text("next")) or HOME)
 
 
 def _sign_in(visit: ConsoleVisit, error: CallerError | None = None) -> Response:
@@ -56,12 +56,12 @@ async def operator_link(visit: ConsoleVisit) -> Response:
     if not link.email and not any(given.values()):
         return visit.render("entry/operator.html", given_token=token, given=given)
     try:
-        made = await visit.run(people.become_operator, token, visit.visitor, _hours(visit), **given)
+        made = await visit.run(people.become_operator, token, visit.visitor, hours(visit), **given)
     except InvalidRequest as error:
         return visit.render(
             "entry/operator.html", given_token=token, given=given, problems={error.param or "email": error.message}
         )
-    return _entered(visit, made, HOME)
+    return entered(visit, made, HOME)
 
 
 async def sign_out(visit: ConsoleVisit) -> Response:
@@ -82,21 +82,17 @@ async def again(visit: ConsoleVisit) -> Response:
         token = await visit.run(people.prove_again, visit.signed_in, visit.text("password"), visit.visitor)
     except CallerError as error:
         return visit.render("entry/again.html", next=to, problems={"password": error.message}, status=error.status)
-    return _entered(visit, token, to or HOME)
+    return entered(visit, token, to or HOME)
 
 
-async def sign_up_page(visit: ConsoleVisit) -> Response:
-    return visit.render("entry/sign-up.html", sign_up=visit.services.settings().console.sign_up)
-
-
-def _entered(visit: ConsoleVisit, token: str, to: str) -> Response:
+def entered(visit: ConsoleVisit, token: str, to: str) -> Response:
     """With the new token, and no longer as who they were before."""
     visit.set_token = token
     visit.signed_in = None
     return visit.redirect(to)
 
 
-def _hours(visit: ConsoleVisit) -> float:
+def hours(visit: ConsoleVisit) -> float:
     return visit.services.settings().console.session_hours
 
 
@@ -107,5 +103,4 @@ PAGES: Final = (
     ConsolePage("/sign-in/again", again_page, "person"),
     ConsolePage("/sign-in/again", again, "person", ("POST",)),
     ConsolePage("/sign-out", sign_out, "person", ("POST",)),
-    ConsolePage("/sign-up", sign_up_page, "anyone"),
 )

@@ -75,6 +75,7 @@ class ConsoleVisit:
     request: Request
     services: ConsoleServices
     threads: Threads
+    mailing: Threads
     language: Language
     origin: str  # "https://llm.example.org"
     host: str
@@ -165,6 +166,15 @@ class ConsoleVisit:
         """A field of the form, "" where there is none."""
         found = self.form.get(name)
         return found if isinstance(found, str) else ""
+
+    def mails(self) -> bool:
+        """Whether people can be sent links: a mail server is configured, and `public_url`. Without that one links would
+        begin with whatever host the request names."""
+        return self.services.public_url is not None and self.services.has_mail()
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Does something in a thread of its own after the visitor was answered, so that its time tells nothing."""
+        self.mailing.submit(work)
 
     async def run(
         self,

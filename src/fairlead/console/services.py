@@ -21,7 +21,8 @@ def _empty() -> Snapshot:
 @dataclass(slots=True)
 class ConsoleServices:
     """`settings`, `snapshot`: what is in force now. `flush`: stores the usage that is still in memory, so that pages
-    show it. `credited(account id)`: tells the ledger that an account has new credit."""
+    show it. `credited(account id)`: tells the ledger that an account has new credit.
+    `mail(to, subject, text)`: sends a mail, in a thread; raises NotDelivered."""
 
     store: Store
     settings: Callable[[], Settings]
@@ -29,3 +30,5 @@ class ConsoleServices:
     public_url: str | None = None
     flush: Callable[[], Awaitable[None]] = _nothing
     credited: Callable[[str], None] = field(default=lambda _: None)
+    has_mail: Callable[[], bool] = field(default=lambda: False)
+    mail: Callable[[str, str, str], None] = field(default=lambda _to, _subject, _text: None)

@@ -25,6 +25,7 @@ SECONDS: Final[dict[LinkKind, int]] = {
 }
 # Used and expired ones are kept for so long, to be listed.
 KEPT_SECONDS: Final = 30 * 86_400
+MOST_REQUESTED: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +123,39 @@ def open_links(connection: Connection, account_id: str) -> list[Link]:
 
 def _link(row: Any) -> Link:
     return Link(*(getattr(row, name) for name in Link.__slots__))
+
+
+def requested(connection: Connection) -> list[Link]:
+    """What people have asked for and were sent no mail about: an operator gives them the link. Newest first."""
+    rows = connection.execute(
+        select(person_links)
+        .where(
+            person_links.c.kind.in_(("sign-up", "reset")),
+            ~person_links.c.mailed,
+            person_links.c.used_at.is_(None),
+            person_links.c.expires_at > int(time.time()),
+        )
+        .order_by(person_links.c.created_at.desc(), person_links.c.id)
+        .limit(MOST_REQUESTED)
+    )
+    return [_link(row) for row in rows]
+
+
+def link_of(connection: Connection, link_id: str) -> Link | None:
+    row = connection.execute(select(person_links).where(person_links.c.id == link_id)).first()
+    return None if row is None else _link(row)
+
+
+def new_token(connection: Connection, link: Link) -> str:
+    """Another token for a link, which cannot be shown again either; the one before is worth nothing."""
+    token = START + secrets.token_urlsafe(24)
+    connection.execute(
+        update(person_links)
+        .where(person_links.c.id == link.id)
+        .values(digest=digest_of(token), expires_at=int(time.time()) + SECONDS[link.kind])
+    )
+    return token
+
+
+def end_link(connection: Connection, link_id: str) -> None:
+    connection.execute(delete(person_links).where(person_links.c.id == link_id))

@@ -19,6 +19,8 @@ TOKEN_LENGTH: Final = 43  # of base64url
 SEEN_SECONDS: Final = 60
 # Of one person; a further sign-in ends the one that was seen longest ago.
 MOST_SESSIONS: Final = 50
+# What a session may be waiting for (`Session.pending`): its next request gets another token.
+NEW_TOKEN: Final = "new token"  # noqa: S105 - a state
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,12 @@ def renew(connection: Connection, session_id: str, **columns: Any) -> str:
     token = new_token()
     change(connection, session_id, digest=digest_of(token), **columns)
     return token
+
+
+def renew_all(connection: Connection, person_id: str) -> None:
+    """Their browsers get other tokens with their next requests."""
+    mine = (person_sessions.c.person_id == person_id) & (person_sessions.c.pending == "")
+    connection.execute(update(person_sessions).where(mine).values(pending=NEW_TOKEN))
 
 
 def end(connection: Connection, session_id: str, person_id: str) -> bool:

@@ -1,0 +1,103 @@
+"""The people of an organisation: their roles, their caps, and that they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from fairlead.accounts import groups, keys
+from fairlead.accounts.accounts import Budget
+from fairlead.admin.audit import Actor, record
+from fairlead.admin.groups import archive_group, change_group
+from fairlead.admin.keys import revoke_key
+from fairlead.errors import Forbidden, NotFound
+from fairlead.people import links, persons, sessions
+from fairlead.people.links import Link
+from fairlead.people.persons import Membership, Person
+from fairlead.people.roles import Role
+from fairlead.store import Store
+
+# Keys of one member that are read to be revoked, at a time.
+PAGE = 500
+
+
+class Colleague(NamedTuple):
+    """A member as the page of an organisation shows them. `caps`: what their keys share."""
+
+    person: Person
+    membership: Membership
+    budgets: tuple[Budget, ...]
+    limits: Mapping[str, int]
+
+
+def list_members(store: Store, account_id: str) -> tuple[list[Colleague], list[Link]]:
+    """The people of an organisation, and the invitations that are open."""
+    with store.read() as connection:
+        caps = {one.id: one for one in groups.list_groups(connection, "member", account_id)}
+        found = []
+        for one in persons.members_of(connection, account_id):
+            person = persons.person_of(connection, one.person_id)
+            assert person is not None
+            cap = caps.get(one.member_id)
+            limits = {} if cap is None or cap.limits is None else cap.limits.by_name()
+            found.append(Colleague(person, one, () if cap is None else cap.budgets, limits))
+        return found, links.open_links(connection, account_id)
+
+
+def change_role(store: Store, actor: Actor, account_id: str, person_id: str, role: Role, *, by_owner: bool) -> None:
+    """Gives a member another role, in force with their next request, when their sessions get another token. Only owners
+    make and unmake owners, and one of them stays. Raises NotFound and Forbidden."""
+    with store.write() as connection:
+        before = _member(persons.membership_of(connection, person_id, account_id))
+        if before.role == role:
+            return
+        if "owner" in (before.role, role) and not by_owner:
+            raise Forbidden("Only an owner can make or unmake an owner.")
+        if before.role == "owner" and persons.owners(connection, account_id) == 1:
+            raise Forbidden("An organisation keeps one owner. Make somebody else an owner first.")
+        persons.change_role(connection, person_id, account_id, role)
+        sessions.renew_all(connection, person_id)
+        was, became = {"role": before.role}, {"role": role}
+        record(connection, actor, "membership.change", person_id, was, became, account_id=account_id)
+
+
+def change_caps(store: Store, actor: Actor, account_id: str, person_id: str, columns: Mapping[str, Any]) -> None:
+    """What the keys of a member share, from `accounts.options.as_columns`. Raises NotFound and ConfigurationError."""
+    with store.read() as connection:
+        found = _member(persons.membership_of(connection, person_id, account_id))
+    change_group(store, actor, "member", found.member_id, columns)
+
+
+def remove_member(store: Store, actor: Actor, account_id: str, person_id: str, *, by_owner: bool) -> int:
+    """Takes somebody out of an organisation and revokes the keys that they have there; returns how many. Raises
+    NotFound and Forbidden."""
+    with store.write() as connection:
+        before = _member(persons.membership_of(connection, person_id, account_id))
+        if before.role == "owner":
+            if not by_owner:
+                raise Forbidden("Only an owner can remove an owner.")
+            if persons.owners(connection, account_id) == 1:
+                raise Forbidden("An organisation keeps one owner. Make somebody else an owner first.")
+        persons.remove_membership(connection, person_id, account_id)
+        joined, revoked, after = store.joined(connection), 0, None
+        while True:
+            found = keys.page_of_keys(
+                connection, PAGE, after, account_id, offset=0, disabled=True, revoked=False, expired=True,
+                group=("member_id", before.member_id),
+            )  # fmt: skip
+            for one in found:
+                revoke_key(joined, actor, one.id)
+            revoked += len(found)
+            if len(found) < PAGE:
+                break
+            after = found[-1].id
+        archive_group(joined, actor, "member", before.member_id)
+        was = {"role": before.role}
+        record(connection, actor, "membership.remove", person_id, was, {"keys_revoked": revoked}, account_id=account_id)
+        return revoked
+
+
+def _member(found: Membership | None) -> Membership:
+    if found is None:
+        raise NotFound("There is no such member.")
+    return found

@@ -1,0 +1,126 @@
+"""Roles and caps of members, and that they leave: in force with the next request."""
+
+from __future__ import annotations
+
+import pytest
+from tests.console.kit import Browser, Kit
+
+from fairlead.accounts import keys
+from fairlead.accounts.accounts import account_info
+from fairlead.admin.audit import AuditFilter, list_audit
+from fairlead.admin.groups import one_group
+from fairlead.people import persons
+
+
+def path(browser: Browser, what: str = "") -> str:
+    return f"/account/members/{browser.person_id}{what}"
+
+
+def test_another_role_counts_at_once_and_gives_the_browser_another_token(kit: Kit) -> None:
+    owner, member = kit.as_role("owner"), kit.as_role("admin")
+    assert member.get("/account/members").text.count(">Change<") == 2
+    before = member.token
+    assert owner.post(path(member, "/role"), {"role": "viewer"}).location == "/account/members"
+    page = member.get("/account/members")
+    assert ">Change<" not in page.text
+    assert member.token != before
+    assert kit.stranger().get("/account", cookie=f"fairlead={before}").status == 303
+    assert member.get("/account").status == 200
+    [row] = list_audit(kit.store, AuditFilter(action="membership.change"), 5)
+    assert (row["before"], row["after"], row["actor"]) == ({"role": "admin"}, {"role": "viewer"}, owner.person_id)
+
+
+def test_admins_do_not_touch_owners_and_one_owner_stays(kit: Kit) -> None:
+    owner, admin, member = kit.as_role("owner"), kit.as_role("admin"), kit.as_role("member")
+    for answer in (
+        admin.post(path(owner, "/role"), {"role": "member"}),
+        admin.post(path(owner, "/remove")),
+        admin.post(path(member, "/role"), {"role": "owner"}),
+        admin.post(path(admin, "/role"), {"role": "owner"}),
+        owner.post(path(owner, "/role"), {"role": "admin"}),
+        owner.post(path(owner, "/remove")),
+    ):
+        assert answer.status == 403
+    assert owner.post(path(admin, "/role"), {"role": "owner"}).status == 303
+    assert owner.post(path(owner, "/role"), {"role": "admin"}).status == 303
+
+
+def test_a_member_who_leaves_loses_the_pages_and_their_keys_and_nobody_elses(kit: Kit) -> None:
+    owner, member, other = kit.as_role("owner"), kit.as_role("member"), kit.as_role("member")
+    made = {}
+    with kit.store.write() as connection:
+        for browser in (member, other):
+            membership = persons.membership_of(connection, browser.person_id, kit.acme)
+            assert membership is not None
+            key = keys.add_key(connection, "k", kit.acme, {"member_id": membership.member_id})
+            made[browser.person_id] = key
+    assert owner.post(path(member, "/remove")).status == 303
+    assert member.get("/account/members").status == 403
+    assert member.get(path(owner)).status == 403
+    with kit.store.read() as connection:
+        listed = {one.member_id: one.revoked_at for one in keys.page_of_keys(
+            connection, 10, None, kit.acme, offset=0, disabled=True, revoked=True, expired=True)}  # fmt: skip
+    assert sorted(one is None for one in listed.values()) == [False, True]
+    assert "keys here are revoked" in owner.get("/account/members").text
+
+
+def test_caps_of_a_member_are_those_of_their_keys(kit: Kit) -> None:
+    owner, member = kit.as_role("owner"), kit.as_role("member")
+    bad = owner.post(path(member, "/caps"), {"budget_day": "much", "requests_per_minute": "-3"})
+    assert bad.status == 422
+    assert "Enter an amount" in bad.text
+    assert "Enter a whole number" in bad.text
+    given = {"budget_day": "2.50", "requests_per_minute": "60"}
+    assert owner.post(path(member, "/caps"), given).status == 303
+    with kit.store.read() as connection:
+        membership = persons.membership_of(connection, member.person_id, kit.acme)
+    assert membership is not None
+    group = one_group(kit.store, "member", membership.member_id)
+    assert [(one.period, one.picodollars) for one in group.budgets] == [("day", 2_500_000_000_000)]
+    assert group.limits is not None
+    assert group.limits.by_name() == {"requests_per_minute": 60}
+    page = owner.get("/account/members").text
+    assert "$2.5" in page
+    assert "60 requests per minute" in page
+    owner.post(path(member, "/caps"), {})
+    assert one_group(kit.store, "member", membership.member_id).budgets == ()
+
+
+@pytest.mark.parametrize("what", ["", "/role", "/caps", "/remove"])
+def test_members_of_another_organisation_do_not_exist_here(kit: Kit, what: str) -> None:
+    owner, other = kit.as_role("owner"), kit.as_role("member", kit.globex)
+    answer = owner.post(path(other, what), {"role": "viewer"}) if what else owner.get(path(other))
+    assert answer.status == 404
+    with kit.store.read() as connection:
+        assert [one.role for one in persons.memberships_of(connection, other.person_id)] == ["member"]
+        assert account_info(connection, kit.globex).limits is None
+    assert "Globex" not in owner.get("/account/members").text
+
+
+def test_markup_in_a_name_is_text(kit: Kit) -> None:
+    owner, member = kit.as_role("owner"), kit.as_role("member")
+    evil = '"><script>alert(1)</script>{{ 7 * 7 }}'
+    with kit.store.write() as connection:
+        persons.change_person(connection, member.person_id, name=evil)
+    for page in (owner.get("/account/members"), owner.get(path(member)), member.get("/account")):
+        assert "<script>alert" not in page.text
+        assert "49" not in page.text.partition("alert")[2][:40]
+
+
+def test_the_form_keeps_what_it_does_not_show(kit: Kit) -> None:
+    owner, member = kit.as_role("owner"), kit.as_role("member")
+    from fairlead.accounts.options import as_columns
+    from fairlead.admin.audit import command_line
+    from fairlead.admin.groups import change_group
+    from fairlead.money import Picodollars
+
+    with kit.store.read() as connection:
+        membership = persons.membership_of(connection, member.person_id, kit.acme)
+    assert membership is not None
+    columns = as_columns(budgets={"total": Picodollars.parse("9")}, given_limits=["concurrent_requests=2"])
+    change_group(kit.store, command_line(), "member", membership.member_id, columns)
+    owner.post(path(member, "/caps"), {"budget_day": "1"})
+    group = one_group(kit.store, "member", membership.member_id)
+    assert {one.period for one in group.budgets} == {"day", "total"}
+    assert group.limits is not None
+    assert group.limits.by_name() == {"concurrent_requests": 2}
