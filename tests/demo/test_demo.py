@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
+from fairlead.people import passwords
 from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.recorder import Recorder
 from fairlead.telemetry.tally import count
 
 AT = "2026-11-30T12:00"
 AT_MS = 1_796_040_000_000
-CALLS = "3000"
+CALLS = "1500"
 # What may differ between two demonstrations with the same seed and --at.
 OF_THE_PROCESS = {"processes", "leases", "sqlite_sequence", "person_links"}
 
@@ -135,6 +136,18 @@ with repeatable_randomness(1):
     make_history(store, clock, float(sys.argv[2]), sys.argv[3], seed=1, calls=int(sys.argv[4]))
 store.close()
 """
+
+
+def test_everybody_signs_in_with_the_password_that_is_printed(still: Demo) -> None:
+    printed = "".join(still.output)
+    password = re.search(r"with the password: (.+)", printed)
+    assert password is not None, printed
+    emails = re.findall(r"\S+@example\.org", printed)
+    assert len(emails) >= 8
+    stored = {row[1]: row[3] for row in rows(still.data, "people")}
+    assert all(passwords.verify(stored[email], password[1]) for email in emails[:2])
+    assert len(rows(still.data, "memberships")) == len(stored)
+    assert rows(still.data, "person_sessions")
 
 
 def test_the_same_seed_and_time_make_the_same_history(still: Demo, tmp_path: Path) -> None:

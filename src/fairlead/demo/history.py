@@ -16,11 +16,12 @@ from fairlead.accounts.key_ring import KeyRing
 from fairlead.accounts.keys import key_by_hash
 from fairlead.accounts.options import as_columns
 from fairlead.admin import accounts, configuration, credit, groups, keys
-from fairlead.admin.audit import Actor
+from fairlead.admin.audit import Actor, record
+from fairlead.admin.people import Visitor, join, sign_in
 from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.demo.clock import DemoClock, repeatable_randomness
 from fairlead.demo.incidents import Span, spans
-from fairlead.demo.organisations import ORGANISATIONS, DemoKey, Organisation
+from fairlead.demo.organisations import ORGANISATIONS, DemoKey, DemoMember, Organisation
 from fairlead.demo.providers import DAYS, VERSIONS, document
 from fairlead.demo.traffic import OPENS_SECONDS, Call, Traffic, deployments_of, spread
 from fairlead.ledger.books import keep_sheets
@@ -28,6 +29,7 @@ from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.rollups import add_up
 from fairlead.ledger.wallets import Scope, Shortage
 from fairlead.money import Picodollars
+from fairlead.people import passwords, persons
 from fairlead.prices import PriceSheet
 from fairlead.routing.decision import Decided, body
 from fairlead.routing.holding import scopes_of
@@ -59,6 +61,19 @@ THEO: Final = Actor("command line", "theo")
 MARA: Final = Actor("command line", "mara")
 ACTORS: Final = {"mara": MARA, "theo": THEO}
 WRITER: Final = "demonstration"
+# Of everybody here. No secret: it is printed, and a demonstration listens on the loopback alone.
+PASSWORD: Final = "lighthouse at night"  # noqa: S105
+SESSION_HOURS: Final = 336.0
+PLACES: Final = (
+    Visitor(
+        "198.51.100.24",
+        "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.1 Safari/605.1.15",
+    ),
+    Visitor("203.0.113.7", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+    Visitor(
+        "192.0.2.61", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36"
+    ),
+)
 
 
 class MadeKey(NamedTuple):
@@ -120,6 +135,7 @@ class _Player:
         self._cut: list[str] = []  # calls whose answers were cut, to be refunded once they are stored
         self._cut_lately: list[str] = []
         self._version = 0
+        self._password = ""
         self._count = 0
 
     async def play(self, progress: Callable[[int], None]) -> History:
@@ -181,6 +197,11 @@ class _Player:
                 self._at(span.start + OPENS_SECONDS, partial(self._keep_event, span, "open", span.outcome))
                 self._at(span.end - OPENS_SECONDS, partial(self._keep_event, span, "half_open", span.outcome))
                 self._at(span.end, partial(self._keep_event, span, "closed", "served again"))
+        for number, organisation in enumerate(ORGANISATIONS):
+            for at, member in enumerate(organisation.members[:3]):
+                day = DAYS - 1 - (number * 2 + at * 3) % 11
+                place = PLACES[(number + at) % len(PLACES)]
+                self._at(begin + day * DAY + (6 + at) * HOUR, partial(self._sign_in, member.email, place))
         self._at(begin + 21 * DAY + 12 * HOUR, self._give_codes)
         for day in (11, 19, 27, 36):
             self._at(begin + day * DAY + 10.5 * HOUR, self._refund)
@@ -207,11 +228,27 @@ class _Player:
             accounts.change_account(store, MARA, account_id, {"name": organisation.name})
         for name, budgets in organisation.projects:
             groups.create_group(store, MARA, "project", name, account_id, _columns(budgets))
-        members = {
-            one.name: groups.create_group(store, MARA, "member", one.name, account_id, _columns(one.budgets))
-            for one in organisation.members
-        }
+        members = {one.name: self._join(one, account_id) for one in organisation.members}
         self._made.append(MadeOrganisation(organisation, account_id, members))
+
+    def _join(self, member: DemoMember, account_id: str) -> str:
+        """The id of the row of `members`."""
+        self._password = self._password or passwords.hashed(PASSWORD)
+        with self._store.write() as connection:
+            person = persons.add_person(
+                connection, member.email, member.name, self._password, operator=member.operator, confirmed=True
+            )
+            join(connection, person, account_id, member.role)
+            after = {"email": member.email, "name": member.name, "operator": member.operator}
+            record(connection, MARA, "person.create", person.id, None, after, account_id=account_id)
+            found = persons.membership_of(connection, person.id, account_id)
+        assert found is not None
+        if member.budgets:
+            groups.change_group(self._store, MARA, "member", found.member_id, _columns(member.budgets))
+        return found.member_id
+
+    def _sign_in(self, email: str, place: Visitor) -> None:
+        sign_in(self._store, email, PASSWORD, place, SESSION_HOURS)
 
     def _of(self, organisation: Organisation) -> MadeOrganisation:
         return next(one for one in self._made if one.organisation is organisation)
@@ -257,8 +294,8 @@ class _Player:
             credit.redeem(self._store, Actor("key", "bookshop chat"), code, small.account_id)
 
     def _refund(self) -> None:
-        for record in self._cut[-3:]:
-            credit.refund(self._store, THEO, record, None, "the answer was cut off at the provider")
+        for cut in self._cut[-3:]:
+            credit.refund(self._store, THEO, cut, None, "the answer was cut off at the provider")
         self._cut.clear()
 
     def _keep_event(self, span: Span, event: str, reason: str) -> None:

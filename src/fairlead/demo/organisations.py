@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from fairlead.people.roles import Role
+
 
 class Use(NamedTuple):
     """What calls are like. `prompt`, `answer`: median tokens; `cached`: the part of the prompt that is read from the
@@ -48,11 +50,12 @@ class DemoKey(NamedTuple):
 
 
 class DemoMember(NamedTuple):
-    """`role`: in the organisation."""
+    """A person and their `role` in the organisation; `operator`: of the server, too."""
 
     name: str
-    role: str
+    role: Role
     budgets: tuple[tuple[str, str], ...] = ()
+    operator: bool = False
 
     @property
     def email(self) -> str:
@@ -72,12 +75,11 @@ class Organisation(NamedTuple):
     keys: tuple[DemoKey, ...]
 
 
-OPERATOR: Final = DemoMember("Mara Lindqvist", "operator")
 ORGANISATIONS: Final = (
     Organisation(
         "Platform team", False, "0", (), 0,
         (("Internal tools", (("month", "150"),)), ("Evaluation", ())),
-        (DemoMember("Mara Lindqvist", "owner"), DemoMember("Theo Brandt", "admin"),
+        (DemoMember("Mara Lindqvist", "owner", operator=True), DemoMember("Theo Brandt", "admin", operator=True),
          DemoMember("Ines Okafor", "viewer")),
         (
             DemoKey("assistant in the intranet", CHAT, 0.10, "Internal tools", users=40),

@@ -17,7 +17,8 @@ from typing import Any, Final
 from fairlead.admin import configuration
 from fairlead.demo.caller import Caller
 from fairlead.demo.clock import DemoClock, repeatable_randomness
-from fairlead.demo.history import MARA, make_history
+from fairlead.demo.history import MARA, PASSWORD, make_history
+from fairlead.demo.organisations import ORGANISATIONS
 from fairlead.demo.providers import DAYS, VERSIONS, document
 from fairlead.demo.upstream import DemoUpstream
 from fairlead.errors import ConfigurationError
@@ -64,7 +65,7 @@ def run(options: Options, clock: DemoClock) -> int:
         if not options.still and options.rate > 0:
             caller = Caller(port, kept["keys"], options.rate, options.seed)
             caller.start()
-        _greet(kept, options, directory)
+        _greet(kept, options, directory, port)
         try:
             return serve(settings=load_settings(None), data_dir=directory, host=HOST, port=port, engine=options.engine)
         finally:
@@ -128,11 +129,18 @@ def _tell(day: int) -> None:
         print(end, end="", file=sys.stderr, flush=True)
 
 
-def _greet(kept: dict[str, Any], options: Options, directory: Path) -> None:
+def _greet(kept: dict[str, Any], options: Options, directory: Path, port: int) -> None:
     lines = [
         f"A demonstration with {kept['calls']:,} calls in {DAYS} days, made in {kept['seconds']:g} s. The providers",
         "are scripted: nothing leaves this machine.",
         f"Data: {directory}" + (" (removed at the end)" if options.data is None else ""),
+        "",
+        f"Sign in at http://{HOST}:{port}/sign-in with the password: {PASSWORD}",
+        *(
+            f"  {member.email:30} {'operator' if member.operator else member.role + ' of ' + one.name}"
+            for one in ORGANISATIONS
+            for member in one.members[:2]
+        ),
         "",
         "Keys that anybody may use here:",
         *(f"  {name:26} {key}" for name, key in kept["keys"].items()),
