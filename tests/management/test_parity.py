@@ -64,6 +64,7 @@ SAME: Final = {
 # What is done on the machine itself, and why.
 EXCEPTIONS: Final = {
     "serve": "starts the server",
+    "demo": "starts a server of its own",
     "engine run": "starts the server",
     "doctor": "is a client of a server",
     "operator link": "is how somebody gets in who has no key yet",
