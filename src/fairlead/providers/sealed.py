@@ -17,7 +17,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select, update
 
 from fairlead.errors import ConfigurationError
-from fairlead.settings.environment import SEAL_KEY
+from fairlead.settings.environment import SEAL_KEY, secret_variable
 from fairlead.store import Store
 from fairlead.store.tables import sealed_secrets, versions
 
@@ -74,7 +74,7 @@ def seal_key(store: Store, environment: Mapping[str, str] | None = None, *, make
     """The key in FAIRLEAD_SEAL_KEY (32 bytes in base64), else that in the file `seal.key` of the data directory, which
     is made (mode 0600) when `make` is set and no other machine uses the database. Raises ConfigurationError."""
     environment = os.environ if environment is None else environment
-    if given := environment.get(SEAL_KEY.name):
+    if given := secret_variable(SEAL_KEY, environment):
         return _key_of(given, f"The environment variable {SEAL_KEY.name}")
     file = store.directory / FILE
     if make and not file.exists():

@@ -30,19 +30,41 @@ SEAL_KEY = Variable(
     "the key that provider credentials are sealed with ([credentials]), 32 bytes in base64; else the file `seal.key` "
     "in the data directory",
 )
+SECRET_FILES = Variable(
+    "FAIRLEAD_DATABASE_URL_FILE, FAIRLEAD_SEAL_KEY_FILE",
+    "a file whose first line is the value of the variable without `_FILE`, as containers mount secrets",
+)
 PROXIES = Variable(
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
     "proxies for providers; lower-case names take precedence. `NO_PROXY` has names, domains, addresses and ranges such "
     "as `10.0.0.0/8`; names are not looked up for it",
 )
 SOURCES_ONLY = Variable(PURE, "set to anything: the sources run, although they have been compiled ([compiled])")
-VARIABLES = (CONFIG, DATA, DATABASE_URL, SEAL_KEY, PROXIES, SOURCES_ONLY)
+VARIABLES = (CONFIG, DATA, DATABASE_URL, SEAL_KEY, SECRET_FILES, PROXIES, SOURCES_ONLY)
+
+
+def secret_variable(variable: Variable, environment: Mapping[str, str]) -> str | None:
+    """A variable, or the first line of the file that the one with `_FILE` names; None: neither is set. Raises
+    ConfigurationError."""
+    given, path = environment.get(variable.name), environment.get(f"{variable.name}_FILE")
+    if not path:
+        return given or None
+    if given:
+        raise ConfigurationError(f"Set {variable.name} or {variable.name}_FILE, not both.")
+    try:
+        value = Path(path).read_text("utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise ConfigurationError(f"The file {path} of {variable.name}_FILE cannot be read: {reason}.") from None
+    if not value:
+        raise ConfigurationError(f"The file {path} of {variable.name}_FILE is empty.")
+    return value
 
 
 def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
     """FAIRLEAD_DATABASE_URL, else [database] url, else None: SQLite. Raises ConfigurationError."""
     environment = os.environ if environment is None else environment
-    if named := environment.get(DATABASE_URL.name):
+    if named := secret_variable(DATABASE_URL, environment):
         return named
     url = settings.database.url
     if isinstance(url, EnvironmentKey):
