@@ -50,12 +50,34 @@ def _(message: str) -> str:
     return message
 
 
+async def here(visit: ConsoleVisit) -> Response:
+    """Who is signed in, and the pages that they may see: what the scripts of pages that are the same for everybody ask
+    for. `token` is for forms that they send."""
+    if not visit.can("person"):
+        return JSONResponse({"signed_in": False})
+    pages = [
+        {"path": visit.href(path), "name": f"{visit.gettext(area.title)}: {visit.gettext(name)}"}
+        for area in AREAS if visit.can(area.need)
+        for path, name, need in area.navigation if visit.can(need)
+    ]  # fmt: skip
+    return JSONResponse(
+        {
+            "signed_in": True,
+            "name": visit.person.name,
+            "pages": pages,
+            "may_call": visit.membership is not None and visit.can("keys"),
+            "token": form_token(visit.token),
+        }
+    )
+
+
 # Every page. A test tries each of them as a stranger, in each role, and as a member of another organisation.
 PAGES: Final[tuple[ConsolePage, ...]] = (
     *entry.PAGES,
     *joining.PAGES,
     *account.PAGES,
     *members.PAGES,
+    ConsolePage("/account/here.json", here, "anyone"),
 )
 AREAS: Final[tuple[Area, ...]] = (Area("/account", _("Account"), "view", account.NAVIGATION),)
 

@@ -1,0 +1,75 @@
+// What tables of the console have beyond plain forms. A form marked `data-live` is sent without leaving the page: its row
+// shows at once that it is under way, the page that the server answers takes the place of this one (notice, undo and
+// all), and where that fails the row is as before and says why. Without this script the same form works by a new page.
+
+const language = document.documentElement.lang;
+const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+
+// "5 minutes ago", "in 3 days".
+export function relative(then, now = Date.now()) {
+  const seconds = (then - now) / 1000, [unit, length] = UNITS.find(([, one]) => Math.abs(seconds) >= one) ?? ["minute", 60];
+  return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(Math.trunc(seconds / length), unit);
+}
+
+// Times with the absolute one in the title stay true while a page is open.
+export function refreshTimes(root = document) {
+  for (const time of root.querySelectorAll("main time[datetime][title]")) {
+    const then = Date.parse(time.dateTime);
+    if (!Number.isNaN(then) && Math.abs(then - Date.now()) >= 60000) time.textContent = relative(then);
+  }
+}
+
+function report(form, text) {
+  const row = form.closest("tr, li, section") ?? form;
+  row.querySelector(":scope .failed")?.remove();
+  const place = document.createElement("p");
+  place.className = "problem failed";
+  place.setAttribute("role", "alert");
+  place.textContent = text;
+  (form.closest("td") ?? form.parentElement).append(place);
+}
+
+// Where the focus goes when the page was replaced: to the form in the same place, else to the notice.
+function refocus(action) {
+  const find = path => document.querySelector(path);
+  const place = find(`main form[action="${CSS.escape(action)}"] button`) ?? find(".notice button") ?? find(".notice") ?? find("main h1");
+  if (!place) return;
+  if (!place.matches("button")) place.tabIndex = -1;
+  place.focus();
+}
+
+async function send(form, button) {
+  const row = form.closest("tr, li, section") ?? form, data = new URLSearchParams(new FormData(form, button ?? undefined));
+  row.classList.add("pending");
+  row.setAttribute("aria-busy", "true");
+  for (const one of form.elements) one.disabled = true;
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: data, headers: { accept: "text/html" } });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html"), main = page.querySelector("main");
+    if (answer.ok && main && new URL(answer.url).pathname.startsWith("/sign-in")) { location.assign(answer.url); return; }
+    if (!answer.ok || !main) throw new Error(page.querySelector(".problem, [role=alert], main p")?.textContent.trim() || `${answer.status}`);
+    document.querySelector("main").replaceChildren(...main.childNodes);
+    if (answer.redirected) history.replaceState(null, "", answer.url);
+    document.dispatchEvent(new Event("fresh"));
+    refocus(form.getAttribute("action"));
+  } catch (error) {
+    row.classList.remove("pending");
+    row.removeAttribute("aria-busy");
+    for (const one of form.elements) one.disabled = false;
+    report(form, error.message || form.dataset.failed || "");
+    button?.focus();
+  }
+}
+
+document.addEventListener("submit", event => {
+  const form = event.target;
+  if (!form.matches("form[data-live]") || event.defaultPrevented) return;
+  event.preventDefault();
+  if (form.closest(".pending")) return;
+  send(form, event.submitter);
+});
+refreshTimes();
+setInterval(() => { if (!document.hidden) refreshTimes(); }, 30000);
+document.addEventListener("fresh", () => refreshTimes());
+// A form that came back with problems: to the first field that is wrong.
+document.querySelector("main [aria-invalid=true]")?.focus();
