@@ -19,6 +19,8 @@ from starlette.applications import Starlette
 from tests.site.asking import Answer, ask
 from tests.site.lively import OFFERS, PATH, at_an_address, lively
 
+from fairlead.site.marks import letters_of, mark_id
+
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
 NOT_DEPLOYED = "/models/openai/gpt-5.5"
@@ -158,6 +160,29 @@ def test_a_model_that_is_not_deployed_has_list_prices_and_says_whose(app: Starle
     (page,) = get(app, NOT_DEPLOYED)
     assert "listed elsewhere, no price here" in page.text
     assert re.search(r"Elsewhere: \$[\d.]+ for input and \$[\d.]+ for output per million tokens, listed by", page.text)
+
+
+def test_the_list_has_icons_with_names_and_list_prices_that_say_so(app: Starlette) -> None:
+    page, index, vendor = get(app, "/models", "/search.json", "/models/mistralai")
+    rows = page.text.partition('<tbody id="rows">')[2].partition("</tbody>")[0].split("<tr")
+    (here,) = [row for row in rows if "<code>mistral-small-3.2</code>" in row]
+    assert '<title>Tools</title><use href="#a-tools"/>' in here
+    assert "elsewhere" not in here
+    (there,) = [row for row in rows if "<code>claude-sonnet-5</code>" in row]
+    assert re.search(r'class="n elsewhere">\$[\d.]+<small>elsewhere</small>', there)
+    used = set(re.findall(r'<use href="#([^"]+)"', page.text))
+    assert used <= set(re.findall(r'<symbol id="([^"]+)"', page.text)), "every symbol is in the page"
+    marks = {row["g"] for row in json.loads(index.body)["rows"]}
+    assert marks <= set(re.findall(r'<symbol id="([^"]+)"', page.text)), "those of rows that the script draws, too"
+    assert vendor.text.count('class="mark') > 15
+    assert 'id="plane"' in vendor.text
+
+
+def test_marks_of_vendors_are_letters_in_a_shape() -> None:
+    assert [letters_of(name) for name in ("Mistral AI", "OpenAI", "NVIDIA", "xAI", "DeepSeek", "Cohere", "…")] == [
+        "MA", "OA", "N", "X", "DS", "C", "?",
+    ]  # fmt: skip
+    assert len({mark_id(name) for name in ("a b", "ab", "AB", "a_b")}) == 4
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fairlead.site.forms import Values, give
-from fairlead.site.listing import Query, select
-from fairlead.site.model.code import curl
-from fairlead.site.models import data_of, listed, text_of
+from fairlead.site.listing import Entry, Query, select
+from fairlead.site.model.code import endpoints
+from fairlead.site.models import MOST_MARKS, data_of, listed, text_of
 from fairlead.site.page_context import PageContext
 
 MOST_ROWS = 10
@@ -27,7 +30,9 @@ async def front(request: Request) -> Response:
         example = min(chats or ready, key=lambda entry: (entry.demonstration, entry.price_out or 0), default=None)
         return {
             "entries": (deployed or found)[:MOST_ROWS],
-            "curl": curl(api, example.id, example.mode) if example else curl(api, "fairlead-demo"),
+            "endpoints": endpoints(api, example.id, example.mode) if example else endpoints(api, "fairlead-demo"),
+            "vendors": _vendors(found),
+            "shown_vendors": [(entry.vendor, entry.vendor_name) for entry in (deployed or found)[:MOST_ROWS]],
             "total": len(found),
             "ready": len(ready),
             "deployed": len(deployed),
@@ -42,6 +47,16 @@ async def front(request: Request) -> Response:
         lambda values: _data(values, api),
         lambda values: _text(values, api),
     )
+
+
+def _vendors(entries: Sequence[Entry]) -> list[tuple[str, str, int]]:
+    """(slug, name, number of models), by name."""
+    numbers = Counter((entry.vendor, entry.vendor_name) for entry in entries)
+    return sorted(((slug, name, number) for (slug, name), number in numbers.items()), key=_by_name)[:MOST_MARKS]
+
+
+def _by_name(row: tuple[str, str, int]) -> str:
+    return row[1].lower()
 
 
 def _data(values: Values, api: str) -> object:

@@ -27,13 +27,16 @@ from fairlead.site.listing import (
     select,
     vendor_names,
 )
-from fairlead.site.marks import mark, sprite, used
+from fairlead.site.marks import mark, mark_id, sprite, used
 from fairlead.site.page_cache import JSON
 from fairlead.site.page_context import LOOK_SECONDS, PageContext
 from fairlead.site.scatter import plane
 from fairlead.site.shown import price, tokens, web_address
 from fairlead.site.visit import Visit
 from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, REASON_TITLES, SORT_TITLES, STATE_TITLES
+
+# A page has so many marks of vendors at most; what comes after has none.
+MOST_MARKS = 100
 
 
 async def listed(context: PageContext) -> tuple[Entry, ...]:
@@ -107,7 +110,11 @@ async def vendor(request: Request) -> Response:
             "link": web_address(about.url if about else None),
             "entries": found,
             "deployed": sum(entry.state != "none" for entry in found),
-            "contexts": max((entry.context or 0 for entry in found), default=0) or None,
+            "longest": max((entry.context or 0 for entry in found), default=0) or None,
+            "cheapest": min((entry.price_in for entry in found if entry.price_in is not None), default=None),
+            "capability": [name for name in CAPABILITY_TITLES if any(name in entry.capability for entry in found)],
+            "plane": plane(found, frozenset(entry.id for entry in found)),
+            "vendors": vendor_names(context.sources.snapshot()),
         }
 
     return await give(request, "vendor.html", (context.listed and context.listed[0], slug), values,
@@ -145,20 +152,25 @@ def _index(entries: Sequence[Entry], visit: Visit) -> bytes:
             "s": entry.state,
             "t": _texts(entry, language),
             "d": entry.description,
+            "g": mark_id(entry.vendor),
+            "m": "" if entry.mode == "chat" else f" · {entry.mode}",
+            "l": entry.price_in is None,
         }
         for entry in select(entries, Query())
     ]  # fmt: skip
     return msgspec.json.encode({"sorts": list(SORTS), "rows": rows})
 
 
-def _texts(entry: Entry, language: Language) -> list[str]:
-    """The cells of a row as the template writes them."""
+def _texts(entry: Entry, language: Language) -> list[str | list[str]]:
+    """The cells of a row as the template writes them. Of a model that is not deployed what others ask."""
+    prices = (
+        (entry.price_listed, entry.price_listed_out) if entry.price_in is None else (entry.price_in, entry.price_out)
+    )
     return [
         language.gettext(STATE_TITLES[entry.state]),
-        ", ".join(language.gettext(CAPABILITY_TITLES.get(name, name)) for name in entry.capability),
+        [language.gettext(CAPABILITY_TITLES.get(name, name)) for name in entry.capability],
         tokens(entry.context, language),
-        _price(entry.price_in, language),
-        _price(entry.price_out, language),
+        *(_price(one, language) for one in prices),
         released(entry),
     ]
 
@@ -184,6 +196,7 @@ def globals_for_templates() -> dict[str, object]:
         "reason_titles": REASON_TITLES,
         "released": released,
         "page_rows": PAGE_ROWS,
+        "most_marks": MOST_MARKS,
         "vendor_mark": mark,
         "used_mark": used,
         "vendor_marks": sprite,

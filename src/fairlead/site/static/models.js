@@ -66,19 +66,53 @@ function state(row) {
   return element;
 }
 
+// The marks and icons are symbols of the page (list.html).
+function icon(id, kind, size, title) {
+  const element = make("span");
+  element.innerHTML = `<svg class="${kind}" width="${size}" height="${size}"><use/></svg>`;
+  const picture = element.firstChild;
+  picture.querySelector("use").setAttribute("href", `#${id}`);
+  if (!title) picture.setAttribute("aria-hidden", "true");
+  else {
+    picture.setAttribute("role", "img");
+    const name = document.createElementNS("http://www.w3.org/2000/svg", "title");
+    name.textContent = title;
+    picture.prepend(name);
+  }
+  return picture;
+}
+
+function abilities(row) {
+  const element = make("span", "", "abilities-of");
+  element.append(...row.f.capability.map((name, at) => icon(`a-${name}`, "icon", 18, row.t[1][at])));
+  return element;
+}
+
+function price(text, row) {
+  const cell = make("td", text, "n");
+  if (row.l && text !== "–") {
+    cell.className = "n elsewhere";
+    cell.append(make("small", list.dataset.elsewhere));
+  }
+  return cell;
+}
+
 function named(row) {
   const link = make("a", row.n), small = make("small");
   link.href = row.p;
-  small.append(make("code", row.i), ` · ${row.v}`);
+  small.append(make("code", row.i), ` · ${row.v}${row.m}`);
   return [link, small];
 }
 
 function tableRow(row) {
-  const line = make("tr"), head = make("th"), up = make("td");
+  const line = make("tr"), head = make("th"), up = make("td"), can = make("td"), name = make("span", "", "named"), words = make("span");
   head.scope = "row";
-  head.append(...named(row));
+  words.append(...named(row));
+  name.append(icon(row.g, "mark", 28), words);
+  head.append(name);
   up.append(state(row));
-  line.append(head, up, make("td", row.t[1], "small quiet"), ...row.t.slice(2).map(text => make("td", text, "n")));
+  can.append(abilities(row));
+  line.append(head, up, can, make("td", row.t[2], "n"), price(row.t[3], row), price(row.t[4], row), make("td", row.t[5], "n"));
   return line;
 }
 
@@ -86,10 +120,10 @@ function card(row) {
   const item = make("li"), [link, small] = named(row), facts = make("dl");
   ["context", "input", "output"].forEach((name, at) => {
     const pair = make("div");
-    pair.append(make("dt", list.dataset[name]), make("dd", row.t[at + 2]));
+    pair.append(make("dt", list.dataset[name]), make("dd", row.t[at + 2], row.l && at ? "elsewhere" : ""));
     facts.append(pair);
   });
-  item.append(link, state(row), small, make("p", row.d.length > 140 ? `${row.d.slice(0, 137)}...` : row.d), facts);
+  item.append(icon(row.g, "mark", 28), link, state(row), small, make("p", row.d.length > 140 ? `${row.d.slice(0, 137)}...` : row.d), abilities(row), facts);
   return item;
 }
 
@@ -134,4 +168,3 @@ form.addEventListener("input", update);
 form.addEventListener("submit", event => { for (const part of form.elements) if (part.value === "" || (part.name === "view" && part.value === "table")) part.disabled = true; });
 more.addEventListener("click", () => { shown += step; draw(asked().view); });
 addEventListener("pageshow", () => { for (const part of form.elements) part.disabled = false; });
-form.classList.add("instant");
