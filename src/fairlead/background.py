@@ -16,14 +16,17 @@ LONGEST_WAIT_SECONDS = 60.0
 
 
 class BackgroundTasks:
-    """Coroutines that run until `end`. One that fails says so and begins again: none dies unnoticed."""
+    """Coroutines that run until `end`. One that fails says so and begins again: none dies unnoticed. `failed`: how
+    often, by name."""
 
     def __init__(self, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self.failures = 0
+        self.failed: dict[str, int] = {}
         self._first_wait = first_wait_seconds
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        self.failed[name] = 0
         self._tasks.append(asyncio.get_running_loop().create_task(self._keep_up(name, work), name=name))
 
     async def end(self) -> None:
@@ -42,6 +45,7 @@ class BackgroundTasks:
                 await work()
             except Exception:
                 self.failures += 1
+                self.failed[name] += 1
                 if loop.time() - began > LONGEST_WAIT_SECONDS:
                     wait = self._first_wait
                 log.exception(

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead.admin.alerts import try_channels
 from fairlead.alerts.delivery import Channels
+from fairlead.background import BackgroundTasks
+from fairlead.compose.readiness import Readiness
+from fairlead.compose.trial import checked, try_deployment
+from fairlead.compose.version import Version
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.money import Picodollars
 from fairlead.routing.health import Health
 from fairlead.routing.probes import Books
 from fairlead.routing.trial import trial_entry, try_out
 from fairlead.serving import Servings
+from fairlead.settings import Settings
+from fairlead.store import Store
 from fairlead.toml import nearest
+
+if TYPE_CHECKING:
+    from fairlead.console.services import PoolState
 
 
 class LiveDeployments:
@@ -69,5 +78,52 @@ class LiveDeployments:
 
         async def later() -> list[dict[str, Any]]:
             return [{"channel": one.channel, "error": one.error or None} for one in await try_channels(channels)]
+
+        return later
+
+
+class LiveConsole(LiveDeployments):
+    """What the console shows besides."""
+
+    def __init__(
+        self,
+        servings: Servings,
+        health: Health,
+        books: Books,
+        channels: Callable[[], Channels],
+        version: Callable[[], Version],
+        readiness: Readiness,
+        background: BackgroundTasks,
+        store: Store,
+    ) -> None:
+        super().__init__(servings, health, books, channels)
+        self._version = version
+        self._readiness = readiness
+        self._background = background
+        self._store = store
+
+    def pools(self) -> Mapping[str, PoolState]:
+        from fairlead.console.services import PoolState
+
+        found = {}
+        for provider, reach in self._version().reaches.items():
+            pool = reach.pool
+            found[provider] = PoolState(pool.in_flight, pool.limits.connections, pool.waiting)
+        return found
+
+    def tasks(self) -> Mapping[str, int]:
+        return self._background.failed
+
+    def obstacles(self) -> list[str]:
+        return self._readiness.obstacles()
+
+    def warnings(self) -> list[str]:
+        return self._readiness.warnings()
+
+    def trial_of(self, settings: Settings, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
+        version = checked(settings, self._store)
+
+        async def later() -> dict[str, Any]:
+            return trial_entry(await try_deployment(version, deployment))
 
         return later

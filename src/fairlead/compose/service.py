@@ -36,7 +36,7 @@ from fairlead.compose.credential_watch import CredentialWatch
 from fairlead.compose.drain_watch import DrainWatch
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
-from fairlead.compose.live import LiveDeployments
+from fairlead.compose.live import LiveConsole, LiveDeployments
 from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import ADMIN, BESIDE_ADMIN, CONSOLE, LazyConsole, LazySite, Pages, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
@@ -387,6 +387,16 @@ class Parts:
             lambda account_id: self.ledger.wallets.credited(credit_scope(account_id)),
             lambda: self._delivery.channels.has_mail,
             self._mail_to,
+            LiveConsole(
+                self.servings,
+                self.health,
+                self.ledger,
+                lambda: self._delivery.channels,
+                lambda: self.version,
+                self.readiness,
+                self.background,
+                self._service.store,
+            ),
         )
 
     def _calls(self) -> dict[str, Endpoint]:

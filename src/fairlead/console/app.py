@@ -20,6 +20,7 @@ from starlette.routing import Route
 from fairlead.admin import people
 from fairlead.console import account, entry, joining, members
 from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token
+from fairlead.console.operating import pages as operating
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
 from fairlead.console.rendering import STATIC_PREFIX, Rendering
 from fairlead.console.services import ConsoleServices
@@ -78,8 +79,12 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     *account.PAGES,
     *members.PAGES,
     ConsolePage("/account/here.json", here, "anyone"),
+    *operating.PAGES,
 )
-AREAS: Final[tuple[Area, ...]] = (Area("/account", _("Account"), "view", account.NAVIGATION),)
+AREAS: Final[tuple[Area, ...]] = (
+    Area("/account", _("Account"), "view", account.NAVIGATION),
+    Area("/admin", _("Operate"), "operate", operating.NAVIGATION),
+)
 
 COOKIE: Final = "fairlead"
 # The browser then takes it from this host by https only, and for every path (RFC 6265bis, 4.1.3.2).

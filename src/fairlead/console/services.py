@@ -2,12 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 from fairlead.catalogue.snapshot import Snapshot
+from fairlead.errors import InvalidRequest, NotFound
 from fairlead.settings import Settings
 from fairlead.store import Store
+
+
+class PoolState(NamedTuple):
+    """Calls of a provider: under way, at most at once, and waiting for a place."""
+
+    in_flight: int
+    most: int
+    waiting: int
+
+
+class LiveParts(Protocol):
+    """What only the running process knows."""
+
+    def deployments(self) -> list[dict[str, Any]]:
+        """Those that are configured, with their health."""
+
+    def models(self) -> tuple[Mapping[str, bool], Mapping[str, str]]: ...
+
+    def pools(self) -> Mapping[str, PoolState]:
+        """By provider."""
+
+    def tasks(self) -> Mapping[str, int]:
+        """Background tasks, and how often each has failed."""
+
+    def obstacles(self) -> list[str]:
+        """Why nothing can be served; empty when something can."""
+
+    def warnings(self) -> list[str]: ...
+
+    def trial(self, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
+        """What calls a deployment once. Raises NotFound."""
+
+    def trial_of(self, settings: Settings, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
+        """The same of a configuration that is not in force. Raises ConfigurationError, NotFound."""
+
+    def alert_trial(self) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
+        """What sends a test alert by every channel. Raises InvalidRequest where there is none."""
+
+
+class NotLive:
+    """No process serves: tests of pages, for example."""
+
+    def deployments(self) -> list[dict[str, Any]]:
+        return []
+
+    def models(self) -> tuple[Mapping[str, bool], Mapping[str, str]]:
+        return {}, {}
+
+    def pools(self) -> Mapping[str, PoolState]:
+        return {}
+
+    def tasks(self) -> Mapping[str, int]:
+        return {}
+
+    def obstacles(self) -> list[str]:
+        return []
+
+    def warnings(self) -> list[str]:
+        return []
+
+    def trial(self, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
+        raise NotFound(f"There is no deployment {deployment[:200]!r}.")
+
+    def trial_of(self, settings: Settings, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:  # noqa: ARG002
+        raise NotFound(f"There is no deployment {deployment[:200]!r}.")
+
+    def alert_trial(self) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
+        raise InvalidRequest("No alerts are sent from here.")
 
 
 async def _nothing() -> None:
@@ -15,14 +85,14 @@ async def _nothing() -> None:
 
 
 def _empty() -> Snapshot:
-    raise RuntimeError("no snapshot is served here")
+    return Snapshot({}, {})
 
 
 @dataclass(slots=True)
 class ConsoleServices:
     """`settings`, `snapshot`: what is in force now. `flush`: stores the usage that is still in memory, so that pages
     show it. `credited(account id)`: tells the ledger that an account has new credit.
-    `mail(to, subject, text)`: sends a mail, in a thread; raises NotDelivered."""
+    `mail(to, subject, text)`: sends a mail, in a thread; raises NotDelivered. `live`: what only this process knows."""
 
     store: Store
     settings: Callable[[], Settings]
@@ -32,3 +102,4 @@ class ConsoleServices:
     credited: Callable[[str], None] = field(default=lambda _: None)
     has_mail: Callable[[], bool] = field(default=lambda: False)
     mail: Callable[[str, str, str], None] = field(default=lambda _to, _subject, _text: None)
+    live: LiveParts = field(default_factory=NotLive)

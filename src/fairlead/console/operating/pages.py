@@ -1,0 +1,34 @@
+"""The pages of operators, in one table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fairlead.console.operating import accounts, configuration, deployments, log, overview, start
+from fairlead.console.page import Need
+
+
+def _(message: str) -> str:
+    return message
+
+
+NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
+    ("/admin", _("Overview"), "operate"),
+    ("/admin/start", _("First steps"), "operate"),
+    ("/admin/deployments", _("Providers"), "operate"),
+    ("/admin/models", _("Models and prices"), "operate"),
+    ("/admin/accounts", _("Accounts"), "operate"),
+    ("/admin/credit", _("Codes and refunds"), "operate"),
+    ("/admin/configuration", _("Configuration"), "operate"),
+    ("/admin/nodes", _("Nodes"), "operate"),
+    ("/admin/events", _("Events and alerts"), "operate"),
+    ("/admin/audit", _("Audit log"), "operate"),
+)
+PAGES: Final = (
+    *overview.PAGES,
+    *start.PAGES,
+    *deployments.PAGES,
+    *accounts.PAGES,
+    *configuration.PAGES,
+    *log.PAGES,
+)

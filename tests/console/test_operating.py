@@ -1,0 +1,275 @@
+"""The pages of operators: what they do is what the use-cases do, and what is stored is never markup."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+from tests.console.kit import Answer, Browser, Kit
+
+from fairlead.admin.audit import Actor, list_audit
+from fairlead.admin.audit import AuditFilter as Filter
+from fairlead.admin.configuration import Submission, apply, history
+from fairlead.admin.credentials import list_credentials
+from fairlead.admin.credit import balances
+from fairlead.admin.deployments import drained
+from fairlead.admin.overview import overview
+from fairlead.catalogue.load import build
+from fairlead.console.operating.pages import PAGES
+from fairlead.console.services import NotLive
+from fairlead.providers.dialects import DIALECTS
+from fairlead.settings import Settings, Unread, parse_settings
+from fairlead.store.health import HealthEvent, keep_events
+from fairlead.store.tables import usage_rollups
+
+MARKUP = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+DOCUMENT = """
+[[providers]]
+id = "gpu1"
+base_url = "https://8.8.8.8/v1"
+dialect = "vllm"
+api_key = { env = "GPU1_KEY" }
+
+[[models]]
+id = "mistral-small-3.2"
+
+[[models.deployments]]
+provider = "gpu1"
+upstream_model = "mistral"
+price = { input = "0.10", output = "0.30" }
+cost = { input = "0.05", output = "0.20" }
+"""
+DEPLOYMENT = "gpu1/mistral"
+
+
+class Live(NotLive):
+    """A process that serves DOCUMENT. `outcome`: what a test of a deployment gives."""
+
+    def __init__(self) -> None:
+        self.outcome: dict[str, Any] = {"outcome": "served", "message": None, "status": 200}
+        self.models_there: list[str] = ["mistral-small-2506", "own-model"]
+        self.tried: list[tuple[Settings, str]] = []
+
+    def deployments(self) -> list[dict[str, Any]]:
+        one = {"id": DEPLOYMENT, "model": "mistral-small-3.2", "state": "closed", "in_flight": 2, "last_error": None}
+        return [one]
+
+    def trial(self, deployment: str) -> Any:
+        if deployment != DEPLOYMENT:
+            return super().trial(deployment)
+
+        async def later() -> dict[str, Any]:
+            figures = {"latency_ms": 12, "first_token_ms": 3, "prompt_tokens": 7, "completion_tokens": 1}
+            return {"deployment": deployment, **figures, **self.outcome}
+
+        return later
+
+    def trial_of(self, settings: Settings, deployment: str) -> Any:
+        self.tried.append((settings, deployment))
+        return self.trial(DEPLOYMENT)
+
+    def models_of(self, settings: Settings, provider: str) -> Any:
+        self.tried.append((settings, provider))
+
+        async def later() -> list[str]:
+            return self.models_there
+
+        return later
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> Iterator[Kit]:
+    made = Kit(tmp_path / "data", live=Live())
+    served(made, DOCUMENT)
+    yield made
+    made.close()
+
+
+def served(kit: Kit, document: str) -> None:
+    kit.settings = parse_settings(document, "kit.toml", {})
+    snapshot = build(kit.settings, DIALECTS, lambda *_: None, Unread())
+    kit.services.snapshot = lambda: snapshot
+
+
+@pytest.fixture
+def operator(kit: Kit) -> Browser:
+    return kit.as_operator()
+
+
+def ok(answer: Answer) -> str:
+    assert answer.status == 200, answer.text
+    return answer.text
+
+
+def test_the_overview_shows_spend_margin_and_errors(kit: Kit, operator: Browser) -> None:
+    now = int(time.time())
+    figures = {"reasoning_tokens": 0, "latencies": b"", "scope": "all", "model": "mistral-small-3.2"}
+    day = {"span": "day", "start": now // 86_400 * 86_400, "deployment": DEPLOYMENT, "requests": 10, "failed": 1}
+    tokens = {"prompt_tokens": 3_000_000, "cached_tokens": 1_000_000, "completion_tokens": 1_000_000}
+    hour = {**day, "span": "hour", "start": now // 3600 * 3600, "deployment": ""}
+    with kit.store.write() as connection:
+        for row in (day, hour):
+            connection.execute(insert(usage_rollups), [{**row, **tokens, **figures, "charged": 600_000_000_000}])
+    found = overview(kit.store, kit.services.snapshot(), now)
+    assert (found.requests, found.failed, found.error_share) == (10, 1, 0.1)
+    # $0.60 were charged; 3 million tokens in cost $0.15 and a million out $0.20.
+    assert (found.charged, found.margin) == (600_000_000_000, 250_000_000_000)
+    page = ok(operator.get("/admin"))
+    assert "The only deployment is in use" in page
+    assert page.count('<svg class="bars"') == 2
+
+
+def test_a_deployment_is_tested_drained_and_put_back(kit: Kit, operator: Browser) -> None:
+    page = ok(operator.post("/admin/deployments/test", {"deployment": DEPLOYMENT}))
+    assert "answered in 12 ms" in page
+    assert "7 tokens in, 1 out" in page
+    page = ok(operator.follow(operator.post("/admin/deployments/drain", {"deployment": DEPLOYMENT})))
+    assert [one.deployment for one in drained(kit.store)] == [DEPLOYMENT]
+    assert "Put back" in page
+    operator.post("/admin/deployments/undrain", {"deployment": DEPLOYMENT})
+    assert drained(kit.store) == []
+    actions = [one["action"] for one in list_audit(kit.store, Filter(subject=DEPLOYMENT), 10)]
+    assert actions == ["deployment.undrain", "deployment.drain", "deployment.test"]
+    assert operator.post("/admin/deployments/drain", {"deployment": "gpu9/x"}).status == 404
+
+
+def test_credentials_are_shown_by_their_place_alone(kit: Kit, operator: Browser) -> None:
+    served(kit, DOCUMENT.replace('{ env = "GPU1_KEY" }', '"sk-of-the-provider-0123456789"'))
+    assert "sk-of-the" not in ok(operator.get("/admin/deployments"))
+    served(kit, DOCUMENT)
+    assert "env GPU1_KEY" in ok(operator.get("/admin/deployments"))
+
+
+def test_models_show_what_is_declared_beside_what_was_measured(operator: Browser) -> None:
+    page = ok(operator.get("/admin/models"))
+    assert DEPLOYMENT in page
+    assert "0.05 / 0.20" in page
+
+
+def test_credit_is_granted_and_withdrawn_and_codes_are_shown_once(kit: Kit, operator: Browser) -> None:
+    credited: list[str] = []
+    kit.services.credited = credited.append
+    path = f"/admin/accounts/{kit.acme}"
+    operator.post(f"{path}/grant", {"amount": "$1,000.50", "note": "invoice 17"})
+    operator.post(f"{path}/withdraw", {"amount": "0.50"})
+    [held] = balances(kit.store, kit.acme)
+    assert held.held.granted == 1_000 * 10**12
+    assert credited == [kit.acme, kit.acme]
+    assert "Acme" in ok(operator.get("/admin/accounts"))
+    for wrong in ("", "0", "-5", "five", "1e3"):
+        answer = operator.post(f"{path}/grant", {"amount": wrong})
+        assert answer.status == 422
+        assert 'aria-invalid="true"' in answer.text
+    codes = re.findall(
+        r"<li>(fl-code-[\w-]+)</li>", ok(operator.post("/admin/credit/codes", {"amount": "5", "count": "3"}))
+    )
+    assert len(set(codes)) == 3
+    assert "fl-code" not in ok(operator.get("/admin/credit"))
+    assert operator.post("/admin/credit/codes", {"amount": "5", "count": "1000"}).status == 422
+    assert operator.post("/admin/credit/refund", {"generation": "gen_nothing"}).status == 422
+
+
+def test_an_account_is_created_and_limited(kit: Kit, operator: Browser) -> None:
+    answer = operator.post("/admin/accounts", {"name": "Harbour Ltd", "credit": "25"})
+    page = ok(operator.follow(answer))
+    assert "$25.00" in page
+    fields = {"name": "Harbour", "budget-month": "100", "limit-requests_per_minute": "600", "models": "a, b"}
+    page = ok(operator.follow(operator.post(answer.location, fields)))
+    for text in ('value="100.00"', 'value="600"', 'value="a, b"', "<h1>Harbour</h1>"):
+        assert text in page
+    assert operator.post(answer.location, {**fields, "limit-requests_per_minute": "many"}).status == 422
+    assert operator.get("/admin/accounts/acc_nothing").status == 404
+
+
+def test_a_document_is_planned_then_applied_and_rolled_back_as_it_was_seen(kit: Kit, operator: Browser) -> None:
+    page = ok(operator.post("/admin/configuration/plan", {"document": DOCUMENT}))
+    assert "model mistral-small-3.2 can be called" in page
+    assert history(kit.store) == []
+    sent = {"document": DOCUMENT, "expected": "0", "comment": "first"}
+    page = ok(operator.follow(operator.post("/admin/configuration/apply", sent)))
+    assert "Version 1 is applied" in page
+    [version] = history(kit.store)
+    assert version.comment == "first"
+    # Somebody else was faster: what was seen is not what would change.
+    cheaper = DOCUMENT.replace("0.30", "0.25")
+    apply(kit.store, cheaper, "x", Submission(Actor("command line", "bob")))
+    answer = operator.post("/admin/configuration/apply", {**sent, "document": DOCUMENT.replace("0.30", "0.35")})
+    assert answer.status == 422 or answer.status == 409 or answer.status == 412
+    assert operator.post("/admin/configuration/apply", {"document": DOCUMENT}).status == 400
+    assert "0.30 -&gt; 0.25" in ok(operator.get("/admin/configuration/diff?from=1&to=2"))
+    assert "0.25 -&gt; 0.30" in ok(operator.get("/admin/configuration/rollback?version=1"))
+    operator.post("/admin/configuration/rollback", {"version": "1", "expected": "2"})
+    assert [one.restored for one in history(kit.store)] == [1, None, None]
+    wrong = operator.post("/admin/configuration/plan", {"document": DOCUMENT + "\n[routin]\n"})
+    assert (wrong.status, "routin" in wrong.text) == (422, True)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://0x7f.1/v1", "http://[::ffff:10.0.0.1]/v1"])
+def test_a_provider_in_a_private_network_is_not_added_by_a_browser(kit: Kit, operator: Browser, url: str) -> None:
+    document = DOCUMENT.replace("https://8.8.8.8/v1", url)
+    answer = operator.post("/admin/configuration/apply", {"document": document, "expected": "0"})
+    assert answer.status == 422
+    assert history(kit.store) == []
+
+
+def test_the_audit_log_is_filtered_and_exported(kit: Kit, operator: Browser) -> None:
+    operator.post("/admin/deployments/drain", {"deployment": DEPLOYMENT})
+    operator.post(f"/admin/accounts/{kit.acme}/grant", {"amount": "5", "note": "=1+1"})
+    page = ok(operator.get("/admin/audit?action=credit."))
+    assert "credit.grant" in page
+    assert "deployment.drain" not in page
+    assert operator.get("/admin/audit?since=yesterday").status == 422
+    exported = operator.get("/admin/audit/export?format=jsonl&action=deployment.")
+    lines = [json.loads(line) for line in exported.body.splitlines()]
+    assert [one["action"] for one in lines] == ["deployment.drain"]
+    assert exported.headers["content-disposition"] == 'attachment; filename="audit.jsonl"'
+    assert operator.get("/admin/audit/export?format=exe").status == 400
+
+
+def test_nothing_that_is_stored_or_sent_becomes_markup(kit: Kit, operator: Browser) -> None:
+    name = MARKUP[:100]
+    answer = operator.post("/admin/accounts", {"name": name, "credit": "1"})
+    account = answer.location
+    with kit.store.write() as connection:
+        keep_events(connection, [HealthEvent(MARKUP, MARKUP, MARKUP[:16], MARKUP)])
+    document = DOCUMENT.replace("gpu1", "gpu1").replace(
+        'upstream_model = "mistral"', f"upstream_model = {json.dumps(MARKUP)}"
+    )
+    apply(kit.store, f"# {MARKUP}\n{document}", "x", Submission(Actor("command line", MARKUP), MARKUP[:60], MARKUP))
+    served(kit, document)
+    live = kit.services.live
+    assert isinstance(live, Live)
+    live.outcome = {"outcome": MARKUP, "message": MARKUP, "status": 500}
+    pages = [one.path for one in PAGES if "GET" in one.methods and "{" not in one.path]
+    targets = [
+        *pages,
+        account,
+        "/admin/configuration/1",
+        f"/admin/audit?actor={MARKUP}",
+        "/admin/configuration/rollback?version=0",
+    ]
+    answers = [operator.get(target) for target in targets]
+    answers += [
+        operator.post("/admin/deployments/test", {"deployment": DEPLOYMENT}),
+        operator.post("/admin/deployments/test", {"deployment": MARKUP}),
+        operator.post("/admin/configuration/plan", {"document": MARKUP}),
+        operator.post("/admin/configuration/plan", {"document": f"# {MARKUP}\n{document}"}),
+        operator.post(f"{account}/grant", {"amount": MARKUP, "note": MARKUP}),
+        operator.post(account, {"name": MARKUP, "models": MARKUP}),
+        operator.post("/admin/credit/refund", {"generation": MARKUP}),
+    ]
+    seen = 0
+    for target, one in zip([*targets, *["POST"] * 7], answers, strict=True):
+        assert one.status < 500, target
+        if "html" in one.headers.get("content-type", ""):
+            assert "<script>alert" not in one.text, target
+            assert "<img src=x" not in one.text, target
+            seen += "&lt;script&gt;alert" in one.text
+    assert seen > 8, "the markup is on many of them, as text"
+    assert list_credentials(kit.store) == []
