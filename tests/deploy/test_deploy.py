@@ -87,6 +87,7 @@ def test_the_image_installs_only_what_is_locked_and_runs_without_privileges() ->
     assert "HEALTHCHECK" in final
     assert "curl" not in containerfile()
     assert "gcc" not in final
+    assert "libgomp1" in final, "the engine does not start without OpenMP"
 
 
 def test_what_the_wheel_is_made_of_is_in_the_build_context() -> None:

@@ -77,6 +77,7 @@ EXCEPTIONS: Final = {
     "import openrouter": "reads files",
     "backup create": "writes a file on the machine",
     "backup verify": "reads a file",
+    "upgrade": "is about the version that is installed",
     "restore": "needs an empty data directory, which no server serves from",
     "credentials reseal": "needs the key that they are sealed with",
 }  # fmt: skip

@@ -29,6 +29,7 @@ from fairlead.cli.management_keys import management_keys
 from fairlead.cli.operator import operator
 from fairlead.cli.serve import engine, serve
 from fairlead.cli.shadow import shadow
+from fairlead.cli.upgrade import upgrade
 from fairlead.errors import ConfigurationError, FairleadError
 
 
@@ -66,6 +67,7 @@ for command in (
     usage,
     backup,
     restore,
+    upgrade,
     catalogue,
     import_,
     shadow,

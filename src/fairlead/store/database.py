@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
@@ -320,6 +321,7 @@ class Migration(NamedTuple):
 
     version: str
     summary: str
+    module: ModuleType
 
 
 def pending_migrations(version: str) -> list[Migration]:
@@ -332,7 +334,7 @@ def pending_migrations(version: str) -> list[Migration]:
         found = list(ScriptDirectory.from_config(_alembic()).iterate_revisions("head", version))
     except CommandError as error:
         raise ConfigurationError(f"The migration {version} is unknown to this version of Fairlead: {error}.") from None
-    return [Migration(one.revision, one.doc) for one in reversed(found)]
+    return [Migration(one.revision, one.doc, one.module) for one in reversed(found)]
 
 
 def _alembic() -> Config:
