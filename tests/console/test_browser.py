@@ -109,3 +109,70 @@ def test_a_form_of_a_stranger_is_bounded(served: Served) -> None:
         **{"Content-Type": "application/x-www-form-urlencoded", "Origin": served.url},
     )  # fmt: skip
     assert status == 413, body
+
+
+def test_a_passkey_is_added_and_signs_in_without_a_password(browser: Browser, served: Served) -> None:
+    home = served.url.replace("127.0.0.1", "localhost")  # an address can have no passkeys
+    link = fairlead("operator", "link", "--url", home, data=served.data).stdout.strip()
+    context = browser.new_context(base_url=home, locale="en-US")
+    page = context.new_page()
+    device = context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    device.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
+                "isUserVerified": True, "automaticPresenceSimulation": True,
+            }
+        },
+    )  # fmt: skip
+    page.goto(link)
+    page.get_by_label("Your name").fill("Pat Key")
+    page.get_by_label("E-mail address").fill("pat@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in as operator").click()
+    page.goto("/account/security")
+    check(page)
+    page.get_by_role("link", name="Add a passkey").click()
+    check(page)
+    page.get_by_label("Name").fill("Virtual key")
+    page.get_by_role("button", name="Add passkey").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
+    check(page)
+    page.get_by_role("link", name="I have stored them").click()
+    expect(page.get_by_role("row", name=re.compile("Virtual key"))).to_be_visible()
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page).to_have_url(re.compile("/account$"))
+    # With the password the passkey is asked for as second factor.
+    context.clear_cookies()
+    page.goto("/sign-in")
+    page.get_by_label("E-mail address").fill("pat@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Second factor")
+    check(page)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page).to_have_url(re.compile("/account$"))
+    context.close()
+
+
+def test_a_session_that_is_ended_in_one_browser_is_over_in_the_other(
+    browser: Browser, served: Served, operator: BrowserContext
+) -> None:
+    other = browser.new_context(base_url=served.url, locale="en-US")
+    page = other.new_page()
+    page.goto("/sign-in")
+    page.get_by_label("E-mail address").fill("ann@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page).to_have_url(re.compile("/account$"))
+    [first] = operator.pages
+    first.goto("/account/security")
+    first.get_by_role("button", name="End all other sessions").click()
+    expect(first.get_by_role("status")).to_have_text("All other sessions ended")
+    page.reload()
+    expect(page).to_have_url(re.compile("/sign-in"))
+    other.close()

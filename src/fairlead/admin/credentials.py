@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 
 from fairlead.admin.audit import Actor, record
+from fairlead.admin.factor_secrets import reseal_factors
 from fairlead.errors import ConfigurationError, InvalidRequest, NotFound
 from fairlead.providers import sealed
 from fairlead.settings.secrets import LONGEST_SECRET
@@ -59,4 +60,5 @@ def reseal(store: Store, actor: Actor, old: sealed.SealKey, new: sealed.SealKey)
         for name in moved:
             sealed.put(connection, new, name, sealed.get(connection, old, name))
             record(connection, actor, "credential.reseal", name, {"sealed_with": old.id}, {"sealed_with": new.id})
+        reseal_factors(connection, old, new)
     return len(moved)

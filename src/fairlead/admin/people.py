@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -11,18 +12,20 @@ from sqlalchemy import Connection
 from fairlead.accounts.accounts import add_account, first_account
 from fairlead.accounts.groups import add_group
 from fairlead.admin.audit import Actor, record
-from fairlead.errors import Forbidden, InvalidRequest, NotFound
-from fairlead.people import links, passwords, persons, sessions
-from fairlead.people.attempts import OF_ADDRESS, OF_SUBJECT, attempt
+from fairlead.errors import Forbidden, InvalidRequest, NotFound, RateLimited
+from fairlead.people import factors, links, passwords, persons, sessions
+from fairlead.people.attempts import OF_ADDRESS, OF_SUBJECT, ONCE_A_MINUTE, attempt
 from fairlead.people.links import Link, LinkKind
 from fairlead.people.persons import Person, checked_email, checked_name
 from fairlead.people.roles import Role
-from fairlead.people.sessions import SignedIn
+from fairlead.people.sessions import Session, SignedIn
 from fairlead.store import Store
 
 PASSWORD: Final = "password"  # noqa: S105 - the name of a way to sign in
 LINK: Final = "link"
 EXPIRED: Final = "This link is not valid any more. Ask for another one."
+# How long a sign-in waits for the second factor.
+SECOND_FACTOR_SECONDS: Final = 600
 REFUSED: Final = "E-mail address or password are wrong."
 
 
@@ -70,7 +73,8 @@ def become_operator(
             join(connection, person, account_id, "owner")
             after = {"email": email, "name": name, "operator": True}
             record(connection, Actor("person", person.id, visitor.address), "person.create", person.id, None, after)
-        return begin_session(connection, person, visitor, hours, LINK)
+        # It comes from the machine itself: so does somebody in who has lost their second factor.
+        return begin_session(connection, person, visitor, hours, LINK, proved=True)
 
 
 def join(connection: Connection, person: Person, account_id: str, role: Role) -> None:
@@ -88,13 +92,28 @@ def new_organisation(connection: Connection, actor: Actor, person: Person, name:
     return account_id
 
 
+def count_try(store: Store, visitor: Visitor, subject: str, person_id: str) -> None:
+    """Counts a try to sign in or to prove something: by this address, and on `subject` ("": nobody that is known).
+    Raises RateLimited, which is in the audit log once a minute for each address."""
+    try:
+        with store.write() as connection:
+            attempt(connection, "try/address", visitor.address, OF_ADDRESS)
+            if subject:
+                attempt(connection, "try/subject", subject, OF_SUBJECT)
+    except RateLimited:
+        with contextlib.suppress(RateLimited), store.write() as connection:
+            attempt(connection, "try/audit", visitor.address, ONCE_A_MINUTE)
+            record(
+                connection, Actor("person", "", visitor.address), "sign-in.limit", person_id or "unknown", None, None
+            )
+        raise
+
+
 def sign_in(store: Store, email: str, password: str, visitor: Visitor, hours: float) -> str:
     """Returns the token of a new session. Unknown addresses take as long as known ones, and are refused in the same
     words. Raises Forbidden and RateLimited."""
     known = email.strip().lower()[:254]
-    with store.write() as connection:
-        attempt(connection, "sign-in/address", visitor.address, OF_ADDRESS)
-        attempt(connection, "sign-in/email", known, OF_SUBJECT)
+    count_try(store, visitor, f"email/{known}", "")
     with store.read() as connection:
         found = persons.find_by_email(connection, known)
     stored = None if found is None else found[1]
@@ -112,32 +131,56 @@ def sign_in(store: Store, email: str, password: str, visitor: Visitor, hours: fl
         return begin_session(connection, person, visitor, hours, PASSWORD)
 
 
-def prove_again(store: Store, signed_in: SignedIn, password: str, visitor: Visitor) -> str:
+def prove_again(store: Store, signed_in: SignedIn, password: str, visitor: Visitor, hours: float) -> str:
     """That somebody who is signed in is still who they were: returns another token for the session. Raises Forbidden
     and RateLimited."""
     person = signed_in.person
     actor = Actor("person", person.id, visitor.address)
-    with store.write() as connection:
-        attempt(connection, "sign-in/address", visitor.address, OF_ADDRESS)
-        attempt(connection, "sign-in/email", person.email, OF_SUBJECT)
+    count_try(store, visitor, f"email/{person.email}", person.id)
     with store.read() as connection:
         found = persons.find_by_email(connection, person.email)
     right = passwords.verify(None if found is None else found[1], password)
     with store.write() as connection:
+        if right and factors.has_second_factor(connection, person.id):
+            raise Forbidden("Use your second factor.")
         if right:
-            record(connection, actor, "sign-in.prove", person.id, None, {"by": PASSWORD})
-            return sessions.renew(connection, signed_in.session.id, proved_at=int(time.time()))
+            return finish_session(connection, signed_in, visitor, hours, PASSWORD)
         record(connection, actor, "sign-in.refuse", person.id, None, {"by": PASSWORD})
     raise Forbidden("The password is wrong.")
 
 
-def begin_session(connection: Connection, person: Person, visitor: Visitor, hours: float, method: str) -> str:
-    """Begins a session, always with a new token: one that was there before signs nobody in."""
+def begin_session(
+    connection: Connection, person: Person, visitor: Visitor, hours: float, method: str, *, proved: bool = False
+) -> str:
+    """Begins a session, always with a new token: one that was there before signs nobody in. `proved`: no second factor
+    is asked for; else the session waits for it where the person has one."""
+    waits = not proved and factors.has_second_factor(connection, person.id)
     token = sessions.begin(
-        connection, person.id, hours * 3600, method=method, address=visitor.address, agent=visitor.agent
+        connection,
+        person.id,
+        SECOND_FACTOR_SECONDS if waits else hours * 3600,
+        method=method,
+        address=visitor.address,
+        agent=visitor.agent,
+        pending=sessions.SECOND_FACTOR if waits else "",
     )
-    record(connection, Actor("person", person.id, visitor.address), "sign-in", person.id, None, {"by": method})
+    if not waits:
+        record(connection, Actor("person", person.id, visitor.address), "sign-in", person.id, None, {"by": method})
     return token
+
+
+def finish_session(connection: Connection, signed_in: SignedIn, visitor: Visitor, hours: float, method: str) -> str:
+    """Completes a sign-in that waited for a second factor, or writes down that somebody has proved again who they are.
+    Returns another token for the session."""
+    session, actor = signed_in.session, Actor("person", signed_in.person.id, visitor.address)
+    now = int(time.time())
+    if session.pending != sessions.SECOND_FACTOR:
+        record(connection, actor, "sign-in.prove", actor.id, None, {"by": method})
+        return sessions.renew(connection, session.id, proved_at=now)
+    by = f"{session.method}, {method}"
+    record(connection, actor, "sign-in", actor.id, None, {"by": by})
+    expires = now + int(hours * 3600)
+    return sessions.renew(connection, session.id, proved_at=now, pending="", expires_at=expires, method=by[:32])
 
 
 def visit(store: Store, token: str, address: str) -> SignedIn | None:
@@ -175,3 +218,43 @@ def keep_notice(store: Store, session_id: str, notice: str | None) -> None:
     """What the next page of a session shows once."""
     with store.write() as connection:
         sessions.change(connection, session_id, notice=notice)
+
+
+def change_password(store: Store, signed_in: SignedIn, current: str, new: str, visitor: Visitor) -> str:
+    """Another password; all other sessions end, and this one gets another token, which is returned. `current`: needed
+    where there is one. Raises Forbidden, InvalidRequest and RateLimited."""
+    person = signed_in.person
+    count_try(store, visitor, f"email/{person.email}", person.id)
+    with store.read() as connection:
+        found = persons.find_by_email(connection, person.email)
+    stored = None if found is None else found[1]
+    if stored is not None and not passwords.verify(stored, current):
+        raise InvalidRequest("The current password is wrong.", param="current")
+    fresh = passwords.hashed(passwords.checked(new, person.email, person.name))
+    with store.write() as connection:
+        persons.change_person(connection, person.id, password=fresh)
+        ended = sessions.end_all(connection, person.id, but=signed_in.session.id)
+        actor = Actor("person", person.id, visitor.address)
+        record(connection, actor, "password.change", person.id, None, {"sessions_ended": ended})
+        return sessions.renew(connection, signed_in.session.id, proved_at=int(time.time()))
+
+
+def list_sessions(store: Store, person_id: str) -> list[Session]:
+    with store.read() as connection:
+        return sessions.list_sessions(connection, person_id)
+
+
+def end_session(store: Store, actor: Actor, person_id: str, session_id: str) -> None:
+    """Raises NotFound for a session of somebody else."""
+    with store.write() as connection:
+        if not sessions.end(connection, session_id, person_id):
+            raise NotFound("There is no such session.")
+        record(connection, actor, "session.revoke", person_id, {"id": session_id}, None)
+
+
+def end_other_sessions(store: Store, actor: Actor, person_id: str, but: str | None) -> int:
+    """Returns how many there were."""
+    with store.write() as connection:
+        ended = sessions.end_all(connection, person_id, but=but)
+        record(connection, actor, "session.revoke", person_id, {"sessions": ended}, None)
+    return ended

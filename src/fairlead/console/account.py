@@ -29,6 +29,7 @@ async def choose(visit: ConsoleVisit) -> Response:
 NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/account", _("Overview"), "view"),
     ("/account/members", _("Members"), "view"),
+    ("/account/security", _("Sessions and security"), "person"),
 )
 PAGES: Final = (
     ConsolePage("/account", overview, "person"),

@@ -8,7 +8,7 @@ import gzip
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.admin import people
-from fairlead.console import account, entry, joining, members
-from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token
+from fairlead.console import account, entry, joining, members, security
+from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token, next_page
 from fairlead.console.operating import pages as operating
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
 from fairlead.console.rendering import STATIC_PREFIX, Rendering
@@ -79,6 +79,7 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     *account.PAGES,
     *members.PAGES,
     ConsolePage("/account/here.json", here, "anyone"),
+    *security.PAGES,
     *operating.PAGES,
 )
 AREAS: Final[tuple[Area, ...]] = (
@@ -90,6 +91,7 @@ COOKIE: Final = "fairlead"
 # The browser then takes it from this host by https only, and for every path (RFC 6265bis, 4.1.3.2).
 SECURE_COOKIE: Final = "__Host-fairlead"
 SIGN_IN: Final = "/sign-in"
+SECOND: Final = "/sign-in/second"
 STEP_UP: Final = "/sign-in/again"
 # How long somebody who has proved who they are may do what needs it (`ConsolePage.step_up`).
 STEP_UP_SECONDS: Final = 900
@@ -231,7 +233,8 @@ class Console:
     def _to_sign_in(self, visit: ConsoleVisit) -> Response:
         if not _wants_html(visit.request):
             raise Unauthenticated("Sign in first.")
-        return visit.redirect(f"{SIGN_IN}?next={quote(_here(visit), safe='')}")
+        to = SIGN_IN if visit.signed_in is None else SECOND
+        return visit.redirect(f"{to}?next={quote(_here(visit), safe='')}")
 
     def _refusal(self, request: Request, error: FairleadError) -> Response:
         if not _wants_html(request):
@@ -314,7 +317,8 @@ async def _form(request: Request) -> Any:
 def _here(visit: ConsoleVisit) -> str:
     """The page to return to: after a form, the one that it was on."""
     if visit.request.method not in ("GET", "HEAD"):
-        return visit.path
+        before = urlsplit(visit.request.headers.get("referer", ""))
+        return next_page(before.path) if before.netloc == visit.host else ""
     query = visit.request.scope["query_string"].decode("latin-1")
     return f"{visit.path}?{query}" if query else visit.path
 

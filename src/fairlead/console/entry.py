@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from starlette.responses import Response
 
-from fairlead.admin import people
+from fairlead.admin import factors, people
 from fairlead.console.forms import next_page
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, InvalidRequest
-from fairlead.people.sessions import new_token
+from fairlead.people.factors import Factor
+from fairlead.people.sessions import SECOND_FACTOR, new_token
 
 HOME: Final = "/account"
 
@@ -31,6 +33,24 @@ async def sign_in(visit: ConsoleVisit) -> Response:
         token = await visit.run(people.sign_in, email, password, visit.visitor, hours(visit))
     except CallerError as error:
         return _sign_in(visit, error)
+    to = next_page(visit.text("next"))
+    fresh = await visit.run(people.visit, token, visit.address)
+    if fresh is not None and fresh.session.pending:
+        return entered(visit, token, f"/sign-in/second?next={quote(to, safe='')}" if to else "/sign-in/second")
+    return entered(visit, token, to or HOME)
+
+
+async def passkey(visit: ConsoleVisit) -> Response:
+    """Signs in without a password."""
+    if visit.place is None:
+        raise InvalidRequest(_("Passkeys need https and the name of a host."))
+    challenge, credential = visit.text("challenge"), visit.text("credential")
+    try:
+        token = await visit.run(
+            factors.sign_in_by_passkey, visit.token, challenge, credential, visit.place, visit.visitor, hours(visit)
+        )
+    except CallerError as error:
+        return _sign_in(visit, error)
     return entered(visit, token, next_page(visit.text("next")) or HOME)
 
 
@@ -42,7 +62,61 @@ def _sign_in(visit: ConsoleVisit, error: CallerError | None = None) -> Response:
         sign_up=visit.services.settings().console.sign_up,
         refused_because=None if error is None else error.message,
         status=200 if error is None else error.status,
+        passkey=_passkey(visit),
     )
+
+
+def _passkey(visit: ConsoleVisit, known: list[Factor] | None = None) -> dict[str, str]:
+    """What the form of a passkey holds; nothing where there can be none."""
+    if visit.place is None or (known is not None and not any(one.kind == "passkey" for one in known)):
+        return {"challenge": "", "options": ""}
+    if not visit.token:
+        visit.set_token = visit.set_token or new_token()
+    challenge = factors.new_challenge(visit.set_token or visit.token)
+    return {"challenge": challenge, "options": factors.request_options(visit.place, challenge, known)}
+
+
+async def second_page(visit: ConsoleVisit) -> Response:
+    return await _second(visit)
+
+
+async def _second(visit: ConsoleVisit, error: CallerError | None = None) -> Response:
+    """After the password: a code, or a passkey."""
+    to = next_page(visit.text("next") or visit.query.get("next", ""))
+    if visit.signed_in is None or not visit.session.pending:
+        return visit.redirect("/sign-in" if visit.signed_in is None else to or HOME)
+    known = await visit.run(factors.list_factors, visit.person.id)
+    return visit.render(
+        "entry/second.html",
+        next=to,
+        has_app=any(one.kind == "totp" and one.counts for one in known),
+        problems={} if error is None else {"code": error.message},
+        status=200 if error is None else error.status,
+        passkey=_passkey(visit, known),
+    )
+
+
+async def second(visit: ConsoleVisit) -> Response:
+    if visit.signed_in is None or visit.session.pending != SECOND_FACTOR:
+        return visit.redirect("/sign-in")
+    try:
+        token = await _proved(visit)
+    except CallerError as error:
+        return await _second(visit, error)
+    return entered(visit, token, next_page(visit.text("next")) or HOME)
+
+
+async def _proved(visit: ConsoleVisit) -> str:
+    """By a passkey or a code, whichever was sent. Raises CallerError."""
+    assert visit.signed_in is not None
+    if credential := visit.text("credential"):
+        if visit.place is None:
+            raise InvalidRequest(_("Passkeys need https and the name of a host."))
+        return await visit.run(
+            factors.prove_by_passkey, visit.signed_in, visit.token, visit.text("challenge"), credential, visit.place,
+            visit.visitor, hours(visit),
+        )  # fmt: skip
+    return await visit.run(factors.prove_by_code, visit.signed_in, visit.text("code"), visit.visitor, hours(visit))
 
 
 async def operator_link(visit: ConsoleVisit) -> Response:
@@ -72,17 +146,35 @@ async def sign_out(visit: ConsoleVisit) -> Response:
 
 async def again_page(visit: ConsoleVisit) -> Response:
     """What must be proved again before money moves or a secret is shown."""
-    return visit.render("entry/again.html", next=next_page(visit.query.get("next", "")))
+    return await _again(visit)
+
+
+async def _again(visit: ConsoleVisit, error: CallerError | None = None) -> Response:
+    known = await visit.run(factors.list_factors, visit.person.id)
+    has_app = any(one.kind == "totp" and one.counts for one in known)
+    return visit.render(
+        "entry/again.html",
+        next=next_page(visit.text("next") or visit.query.get("next", "")),
+        has_app=has_app,
+        by_password=not any(one.counts for one in known),
+        problems={} if error is None else {"code" if has_app else "password": error.message},
+        status=200 if error is None else error.status,
+        passkey=_passkey(visit, known),
+    )
 
 
 async def again(visit: ConsoleVisit) -> Response:
-    to = next_page(visit.text("next"))
     assert visit.signed_in is not None
     try:
-        token = await visit.run(people.prove_again, visit.signed_in, visit.text("password"), visit.visitor)
+        if visit.text("credential") or visit.text("code"):
+            token = await _proved(visit)
+        else:
+            token = await visit.run(
+                people.prove_again, visit.signed_in, visit.text("password"), visit.visitor, hours(visit)
+            )
     except CallerError as error:
-        return visit.render("entry/again.html", next=to, problems={"password": error.message}, status=error.status)
-    return entered(visit, token, to or HOME)
+        return await _again(visit, error)
+    return entered(visit, token, next_page(visit.text("next")) or HOME)
 
 
 def entered(visit: ConsoleVisit, token: str, to: str) -> Response:
@@ -100,6 +192,9 @@ PAGES: Final = (
     ConsolePage("/sign-in", sign_in_page, "anyone"),
     ConsolePage("/sign-in", sign_in, "anyone", ("POST",)),
     ConsolePage("/sign-in/link", operator_link, "anyone", ("POST",)),
+    ConsolePage("/sign-in/passkey", passkey, "anyone", ("POST",)),
+    ConsolePage("/sign-in/second", second_page, "anyone"),
+    ConsolePage("/sign-in/second", second, "anyone", ("POST",)),
     ConsolePage("/sign-in/again", again_page, "person"),
     ConsolePage("/sign-in/again", again, "person", ("POST",)),
     ConsolePage("/sign-out", sign_out, "person", ("POST",)),

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from fairlead.admin.audit import Actor
+from fairlead.admin.factors import Place
 from fairlead.admin.people import Visitor
 from fairlead.console.services import ConsoleServices
 from fairlead.errors import Forbidden
@@ -166,6 +168,13 @@ class ConsoleVisit:
         """A field of the form, "" where there is none."""
         found = self.form.get(name)
         return found if isinstance(found, str) else ""
+
+    @property
+    def place(self) -> Place | None:
+        """Where passkeys are good; None where the host is an address, which cannot have any."""
+        host = urlsplit(self.origin).hostname or ""
+        is_address = host.replace(".", "").isdecimal() or ":" in host
+        return None if is_address or not (self.secure or host == "localhost") else Place(self.origin, host)
 
     def mails(self) -> bool:
         """Whether people can be sent links: a mail server is configured, and `public_url`. Without that one links would

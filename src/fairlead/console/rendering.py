@@ -24,6 +24,11 @@ from fairlead.site.page_cache import MEDIA_TYPES, YEAR_SECONDS, PageCache
 from fairlead.site.translated import Translated
 
 STATIC_PREFIX: Final = "/console/static/"
+# What browsers call themselves, the more special ones first: each pretends to be those below it.
+BROWSERS: Final = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}
+SYSTEMS: Final = {
+    "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS", "Linux": "Linux",
+}  # fmt: skip
 
 
 class Rendering:
@@ -96,7 +101,14 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         sign = "−" if text.startswith("-") else ""
         return f"{sign}${text.removeprefix('-')}"
 
-    return {"when": when, "amount": amount}
+    return {"when": when, "amount": amount, "browser": lambda agent: browser(agent) or language.gettext("unknown")}
+
+
+def browser(agent: str) -> str:
+    """ "Firefox on Linux", as far as the browser says it; else what it says."""
+    name = next((shown for mark, shown in BROWSERS.items() if mark in agent), "")
+    system = next((shown for mark, shown in SYSTEMS.items() if mark in agent), "")
+    return f"{name} on {system}" if name and system else name or agent[:60]
 
 
 def ahead(now: datetime, then: datetime, language: Language) -> str:

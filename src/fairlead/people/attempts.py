@@ -23,6 +23,8 @@ class Rate(NamedTuple):
 # Tries of a password, a code or a link: of one address, and on one account from all addresses.
 OF_ADDRESS: Final = Rate(20, 6.0)
 OF_SUBJECT: Final = Rate(10, 60.0)
+# How often an address that is limited is in the audit log.
+ONCE_A_MINUTE: Final = Rate(1, 60.0)
 # Mails to one address.
 OF_MAIL: Final = Rate(3, 1_200.0)
 

@@ -19,8 +19,9 @@ TOKEN_LENGTH: Final = 43  # of base64url
 SEEN_SECONDS: Final = 60
 # Of one person; a further sign-in ends the one that was seen longest ago.
 MOST_SESSIONS: Final = 50
-# What a session may be waiting for (`Session.pending`): its next request gets another token.
+# What a session may be waiting for (`Session.pending`): that its next request gets another token; a second factor.
 NEW_TOKEN: Final = "new token"  # noqa: S105 - a state
+SECOND_FACTOR: Final = "second factor"
 
 
 @dataclass(frozen=True, slots=True)
