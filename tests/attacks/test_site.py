@@ -141,7 +141,8 @@ class Live(HTMLParser):
         self._in_data = tag == "script" and given.get("type") == "application/ld+json"
         if tag == "script" and not self._in_data and not (given.get("src") or "").startswith("/static/"):
             self.found.append(f"<script {given}>")
-        if tag in ("img", "iframe", "object", "embed", "style", "base", "b"):
+        own = tag == "img" and re.fullmatch(r"/models/[A-Za-z0-9%/._~-]+/(card|badge)\.svg", given.get("src") or "")
+        if tag in ("img", "iframe", "object", "embed", "style", "base", "b") and not own:
             self.found.append(f"<{tag} {given}>")
         for name, value in attrs:
             address = re.sub(r"[\s\x00-\x1f]", "", value or "").lower()
@@ -178,12 +179,18 @@ def assert_dead(answer: Answer, where: str) -> None:
         root = ET.fromstring(text)
         spaces = {one.tag.partition("}")[0] for one in root.iter()}
         assert spaces <= {"{http://www.w3.org/2005/Atom", "{http://www.sitemaps.org/schemas/sitemap/0.9",
-                          "{http://www.w3.org/1999/xhtml"}, where  # fmt: skip
+                          "{http://www.w3.org/1999/xhtml", "{http://www.w3.org/2000/svg"}, where  # fmt: skip
+        if "svg" in kind:
+            tags = {one.tag.rpartition("}")[2] for one in root.iter()}
+            assert tags <= {"svg", "title", "desc", "style", "g", "path", "rect", "circle", "text"}, where
+            names = {name for one in root.iter() for name in one.attrib}
+            assert not [name for name in names if name.startswith("on") or "href" in name], where
+            assert "sandbox" in answer.headers["content-security-policy"], where
         assert all(not value.startswith("javascript:") for one in root.iter() for value in one.attrib.values()), where
     elif "json" in kind:
         assert json.loads(text), where
     elif "markdown" in kind or "plain" in kind:
-        assert_dead_markdown(text, where)
+        assert_dead_markdown(text.partition("\n# Guides\n")[0], where)
     else:
         assert kind == "image/png", where
         assert answer.body.startswith(b"\x89PNG"), where
@@ -226,7 +233,11 @@ def paths_of(snapshot: Snapshot) -> list[str]:
     forms.remove("/index")
     others = ["/", "/models?view=cards", "/models?view=chart", "/search.json", "/status.atom", "/sitemap.xml", "/robots.txt",
               "/llms.txt", "/keys/new", "/docs", f"/models/{vendor}/{ids[0]}?window=7d&prompt=1"]  # fmt: skip
-    return [*forms, *others, *(f"/models/{vendor}/{one}.png" for one in ids)]
+    shared = ["/models.atom", "/api/catalogue.json", "/llms-full.txt"]
+    for one in ids:
+        page = f"/models/{vendor}/{one}"
+        shared += [f"{page}.atom", f"{page}/card.svg", f"{page}/badge.svg", f"{page}/badge.svg?show=price"]
+    return [*forms, *others, *shared, *(f"/models/{vendor}/{one}.png" for one in ids)]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -377,7 +388,8 @@ def test_no_header_is_an_error_500(served: Served) -> None:
 
 PAGES = ("/", "/models", "/models.json", "/models/mistralai", "/models/mistralai/mistral-small-3.2", "/search.json", "/compare", "/rankings",
          "/models/mistralai/mistral-small-3.2.png", "/status", "/status.atom", "/docs", "/docs/internals/wire.md", "/sitemap.xml", "/robots.txt",
-         "/llms.txt", "/favicon.svg", "/static/site.css", "/keys/new")  # fmt: skip
+         "/llms.txt", "/llms-full.txt", "/api/catalogue.json", "/models.atom", "/models/mistralai/mistral-small-3.2.atom",
+         "/models/mistralai/mistral-small-3.2/badge.svg", "/models/mistralai/mistral-small-3.2/card.svg", "/favicon.svg", "/static/site.css", "/keys/new")  # fmt: skip
 
 
 def test_every_page_is_only_read_and_says_so(served: Served) -> None:
@@ -455,7 +467,7 @@ def test_no_script_of_a_name_runs_in_a_browser(served: Served) -> None:
             assert answer is not None
             assert answer.status == 200
             assert "<script>alert(1)</script>" in page.locator("body").inner_text(), path
-            assert page.locator("main img, main b, h1 script").count() == 0, path
+            assert page.locator("main img:not([src^='/models/']), main b, h1 script").count() == 0, path
         page.goto("/models")
         page.get_by_role("searchbox").press_sequentially("onerror")  # the list is drawn by the script now
         page.locator("#rows tr").filter(has_text="<script>alert(1)").first.wait_for()

@@ -20,6 +20,7 @@ from fairlead.site.model.page import model, new_key, picture
 from fairlead.site.page_cache import PageCache
 from fairlead.site.page_context import PageContext
 from fairlead.site.records import Unreadable
+from fairlead.site.sharing import pages as sharing
 from fairlead.site.sources import Sources
 
 
@@ -54,6 +55,10 @@ ROUTES = [
     *forms.routes("/models", models.models),
     Route("/search.json", models.index),
     *forms.routes("/models/{vendor}", models.vendor),
+    Route("/models.atom", sharing.feed),
+    Route("/models/{vendor}/{model:path}/badge.svg", sharing.model_badge),
+    Route("/models/{vendor}/{model:path}/card.svg", sharing.model_card),
+    Route("/models/{vendor}/{model:path}.atom", sharing.model_feed),
     Route("/models/{vendor}/{model:path}.png", picture),
     Route("/models/{vendor}/{model:path}", model),
     Route("/keys/new", new_key),
@@ -69,6 +74,8 @@ ROUTES = [
     Route("/sitemap.xml", finding.sitemap),
     Route("/robots.txt", finding.robots),
     Route("/llms.txt", finding.llms),
+    Route("/llms-full.txt", sharing.full),
+    Route("/api/catalogue.json", sharing.catalogue),
 ]
 STATUS_ROUTES = [*forms.routes("/status", status.status), Route("/status.atom", status.feed)]
 

@@ -99,6 +99,8 @@ def _llms(origin: str, entries: Sequence[Entry], titles: Mapping[str, str], with
         "",
         f"- [OpenAPI 3.1]({origin}/openapi.json): every endpoint and parameter",
         f"- [Models]({origin}/models.md): the list with context and prices",
+        f"- [Catalogue]({origin}/api/catalogue.json): every model with facts, deployments and prices, as data",
+        f"- [In full]({origin}/llms-full.txt): all models and guides in one text",
         *([f"- [Status]({origin}/status.md): what can be called now"] if with_status else []),
         "",
         "## Models",

@@ -48,6 +48,8 @@ PLAIN = re.compile(rb"(?:lang=[a-z]{2})?")
 STATIC_PREFIX = "/static/"
 YEAR_SECONDS = 31_536_000
 PICTURE_SECONDS = 3_600
+# Of badges, feeds and the catalogue as data.
+SHARED_SECONDS = 60
 MEDIA_TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -66,6 +68,14 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
+}
+SHARED_HEADERS: Mapping[str, str] = {
+    "x-content-type-options": "nosniff",
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "etag, link",
+    "cross-origin-resource-policy": "cross-origin",
+    # An SVG that is opened as a page may do nothing.
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
 CSP = (
     "default-src 'none'; script-src 'self'{hashes}; style-src 'self'; img-src 'self' data:; media-src 'self' data:; "
@@ -191,6 +201,21 @@ class PageCache:
                     made = CachedPage.of(picture, media_type, cache, {"x-content-type-options": "nosniff"})
                     self.plain.put(key, made)
         return made.answer(request)
+
+    async def shared(self, request: Request, media_type: str, depends: Hashable, body: Callable[[], bytes]) -> Response:
+        """What pages of other origins embed or read, the same for everybody. `depends` is all that it is made of.
+        Raises Busy."""
+        plain = PLAIN.fullmatch(request.scope["query_string"]) is not None
+        pages, key = self.plain if plain else self.queried, ("shared", depends)
+        found = pages.get(key)
+        if found is None:
+            async with self.budget.turn(plain):
+                found = pages.get(key)
+                if found is None:
+                    cache = f"public, max-age={SHARED_SECONDS}"
+                    found = CachedPage.of(await self.in_thread(body), media_type, cache, SHARED_HEADERS)
+                    pages.put(key, found)
+        return found.answer(request)
 
     async def in_thread(self, make: Callable[[], Made]) -> Made:
         """Calls `make` in the thread where pages are made: 20 to 50 ms of Python at once, which must not hold the event

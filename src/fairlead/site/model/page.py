@@ -41,7 +41,7 @@ DEFAULT_WINDOW = "24h"
 # What changes with the snapshot only, and with what the address chooses.
 PARTS = (
     "model/head.html", "model/code.html", "model/facts.html", "model/parameters.html", "model/pricing.html",
-    "model/more.html", "model/sources.html",
+    "model/more.html", "model/sources.html", "model/embed.html",
 )  # fmt: skip
 STATS = (
     "context_length", "max_output_tokens", "mode", "tokenizer", "knowledge_cutoff", "quantization", "size", "family",

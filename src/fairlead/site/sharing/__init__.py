@@ -1,0 +1,1 @@
+"""What other pages and programs embed or subscribe to: badges, cards, feeds, the whole catalogue."""
