@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from starlette.applications import Starlette
 from tests.site.asking import Answer, ask
 from tests.site.lively import OFFERS, PATH, at_an_address, lively
 
+from fairlead.site.bands import bands
 from fairlead.site.marks import letters_of, mark_id
+from fairlead.telemetry.figures import ModelDay
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
@@ -185,6 +188,66 @@ def test_marks_of_vendors_are_letters_in_a_shape() -> None:
     assert len({mark_id(name) for name in ("a b", "ab", "AB", "a_b")}) == 4
 
 
+def test_a_comparison_says_how_much_differs_and_which_figure_is_better(app: Starlette) -> None:
+    page, data = get(app, "/compare/mistral-small-3.2/gpt-oss-120b", "/compare/mistral-small-3.2/gpt-oss-120b.json")
+    facts = json.loads(data.body)["facts"]
+    differing = sum(one["differs"] for one in facts)
+    assert 0 < differing < len(facts)
+    assert f"<strong>{100 * differing / len(facts):.0f} % differs</strong>" in page.text
+    assert page.text.count('<tr class="differs">') == differing
+    speed = page.text.partition("Speed, median of 7 days</th>")[2].partition("</tr>")[0]
+    assert re.sub(r"\s+", " ", speed).startswith("<td>142.0 tokens/s</td><td><strong>190.0 tokens/s</strong>")
+
+
+def test_without_models_a_comparison_has_suggestions_with_reasons(app: Starlette) -> None:
+    page, data, chosen = get(app, "/compare", "/compare.json", "/compare?model=mistral-small-3.2")
+    pairs = json.loads(data.body)["suggestions"]
+    assert len({frozenset(pair) for pair in pairs}) == len(pairs) >= 5
+    shown = section(page.text, "suggestions").partition("</ul>")[0]
+    assert shown.count("<li>") == len(pairs)
+    assert "the price" in shown
+    links = re.findall(r'href="(/compare/[^"]+)"', shown)
+    assert all(answer.status == 200 for answer in get(app, *links))
+    others = section(chosen.text, "suggestions").partition("</ul>")[0]
+    assert others.count("/compare/mistral-small-3.2/") == others.count("<li>") == 6
+
+
+def test_rankings_have_shares_by_day_as_bands_that_add_up(app: Starlette) -> None:
+    page, data = get(app, "/rankings?period=month", "/rankings.json?period=month")
+    plot = page.text.partition('<svg data-read viewBox="0 0 1000 200"')[2].partition("</svg>")[0]
+    assert plot.count('<path class="share') == len(OFFERS)
+    assert plot.count("<rect") == 30
+    assert re.search(r"<title>2026-11-24: [\w.-]+ [\d.]+ % · ", plot)
+    given = json.loads(data.body)
+    assert all(abs(sum(day["shares"].values()) - 1) < 0.001 for day in given["days"])
+    assert abs(sum(one["share"] for one in given["vendors"]) - 1) < 0.001
+
+
+def test_a_day_without_tokens_is_a_gap_in_the_bands_and_small_models_are_the_others() -> None:
+    def day(model: str, on: str, tokens: int) -> ModelDay:
+        return ModelDay(model, on, 1, tokens, 0)
+
+    names = [f"m{at}" for at in range(9)]
+    days = [day(name, on, 10) for name in names for on in ("2026-11-01", "2026-11-02", "2026-11-04")]
+    found = bands(days, names, date(2026, 11, 1), date(2026, 11, 5))
+    assert found is not None
+    assert [band.name for band in found.bands] == [*names[:7], ""]
+    assert [day.shares is None for day in found.days] == [False, False, True, False, True]
+    assert found.bands[0].path.count("M") == 2
+    assert found.days[0].shares is not None
+    assert found.days[0].shares[-1] == pytest.approx(2 / 9)
+    assert bands(days, names, date(2026, 11, 2), date(2026, 11, 3)) is None, "one day is no course"
+
+
+def test_status_has_a_line_of_bars_for_each_model_and_its_deployments_below(app: Starlette) -> None:
+    (page,) = get(app, "/status")
+    one = page.text.partition("Mistral Small 3.2</a>")[2].partition("</section>")[0]
+    assert one.count('<svg class="days"') == 1 + len(PROVIDERS)
+    assert "5 deployments</summary>" in one
+    assert page.text.index('id="models"') < page.text.index('id="incidents"')
+    assert "meridian/mistral-small-3.2" in section(page.text, "incidents")
+
+
 @pytest.fixture(scope="module")
 def address(app: Starlette) -> Iterator[str]:
     with at_an_address(app) as found:
@@ -244,6 +307,19 @@ def test_a_chosen_tab_is_remembered_and_nothing_moves(browser: Browser, address:
         page.goto(path)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("window.moved") == 0, path
+    context.close()
+
+
+@needs_chromium
+def test_a_comparison_shows_only_what_differs_without_a_script(browser: Browser, address: str) -> None:
+    context = visitor(browser, address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/compare/mistral-small-3.2/gpt-oss-120b")
+    all_ = page.locator(".facts tbody tr:visible").count()
+    page.get_by_label("Show only what differs").check()
+    assert page.locator(".facts tbody tr.differs:visible").count() == page.locator(".facts tr.differs").count()
+    assert page.locator(".facts tbody tr:visible").count() < all_
+    assert page.locator(".facts tbody tr:not(.differs, .group):visible").count() == 0
     context.close()
 
 

@@ -263,7 +263,7 @@ def test_the_documentation_leads_from_page_to_page_and_runs_no_markup_of_its_own
 def test_a_comparison_marks_what_differs_and_asks_when_a_model_is_unknown(served: Served) -> None:
     text = raw(served, "GET", "/compare/mistral-small-3.2/many-1")[2].decode()
     assert re.search(
-        r'<tr class="differs"><th scope="row">Lowest input price, per million tokens</th><td>\$0.10</td><td>\$0.11</td>',
+        r'<tr class="differs"><th scope="row">Lowest input price, per million tokens</th><td><strong>\$0.10</strong></td><td>\$0.11</td>',
         text,
     )
     assert re.search(r"<tr><th scope=\"row\">State</th>", text), "both are up"

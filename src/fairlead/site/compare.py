@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log10
 from urllib.parse import quote
@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from fairlead.catalogue.similar import Reason, similar
 from fairlead.catalogue.snapshot import Model
 from fairlead.money import Picodollars
-from fairlead.site.forms import Values, give, plain, segments, table
-from fairlead.site.listing import Entry
+from fairlead.site.forms import Link, Values, give, plain, segments, table
+from fairlead.site.listing import Entry, Query, select
 from fairlead.site.models import listed, released_day
 from fairlead.site.page_context import PageContext
 from fairlead.site.scatter import Label, spread
@@ -22,6 +23,7 @@ from fairlead.site.words import CAPABILITY_TITLES, STATE_TITLES
 from fairlead.telemetry.figures import Performance
 
 MOST_MODELS = 3
+MOST_SUGGESTIONS = 9
 WINDOW = "7d"
 FRESH_SECONDS = 30.0
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 52, 24, 16, 44
@@ -40,9 +42,44 @@ class Row:
     kind: str  # "text" | "tokens" | "price" | "yes" | "ms" | "speed"
     values: tuple[str | int | float | bool | None, ...]
 
+    better: str = ""  # "low" or "high": where one of two figures is better
+
     @property
     def differs(self) -> bool:
         return len(set(self.values)) > 1
+
+    @property
+    def best(self) -> float | None:
+        """The value that is better than the others; None where all are alike, or one is not known."""
+        known = [value for value in self.values if isinstance(value, int | float)]
+        if not self.better or not self.differs or len(known) < len(self.values):
+            return None
+        return min(known) if self.better == "low" else max(known)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Facts of one kind. `differing`: how many of them differ."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    @property
+    def differing(self) -> int:
+        return sum(row.differs for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """Two models that somebody may want to see side by side, and why."""
+
+    one: Entry
+    other: Entry
+    reasons: tuple[Reason, ...]
+
+    @property
+    def path(self) -> str:
+        return address((self.one.id, self.other.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +121,45 @@ async def choose(request: Request) -> Response:
     entries = await listed(context)
 
     def values() -> Values:
-        return {"entries": entries, "chosen": chosen, "unknown": unknown, "models": ()}
+        return {"entries": entries, "chosen": chosen, "unknown": unknown, "models": (),
+                "suggestions": suggestions(context, entries, chosen)}  # fmt: skip
 
-    return await give(request, "compare.html", (context.version(), tuple(chosen)), values,
-                lambda values: {"models": [entry.id for entry in values["entries"]]},
-                lambda _: "# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n")  # fmt: skip
+    depends = (context.version(), context.listed and context.listed[0], tuple(chosen))
+    return await give(request, "compare.html", depends, values,
+                lambda values: {
+                    "models": [entry.id for entry in values["entries"]],
+                    "suggestions": [[one.one.id, one.other.id] for one in values["suggestions"]],
+                },
+                lambda values: _choices(values["suggestions"]))  # fmt: skip
+
+
+def _choices(found: Sequence[Suggestion]) -> str:
+    lines = (f"- {Link(f'{one.one.name} and {one.other.name}', one.path)}" for one in found)
+    return "\n".join(["# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n", *lines, ""])
+
+
+def suggestions(context: PageContext, entries: Sequence[Entry], chosen: Sequence[str]) -> list[Suggestion]:
+    """Those that are most like what was chosen. Without a choice each deployed model with the most similar one of
+    another vendor that is deployed too, then with the most similar of all; no pair twice."""
+    by_id = {entry.id: entry for entry in entries}
+    facts = {model.id: model.facts for model in context.sources.snapshot().models.values() if model.facts.id}
+    first = [entry for name in chosen if (entry := by_id.get(name)) is not None and name in facts]
+    known = [entry for entry in select(entries, Query()) if entry.id in facts and not entry.demonstration]
+    here = [entry for entry in known if entry.callable][:MOST_SUGGESTIONS]
+    pairs = []
+    if first:
+        pairs = [(one, row) for one in first for row in context.similar(facts[one.id])]
+    else:
+        for one in here:
+            others = [facts[other.id] for other in here if other.vendor != one.vendor]
+            pairs += [(one, row) for row in similar(facts[one.id], others, 1)]
+        pairs += [(one, row) for one in here or known[:MOST_SUGGESTIONS] for row in context.similar(facts[one.id])[:1]]
+    found: dict[frozenset[str], Suggestion] = {}
+    for one, row in pairs:
+        other = by_id.get(row.model.id)
+        if other is not None:
+            found.setdefault(frozenset((one.id, other.id)), Suggestion(one, other, row.reasons))
+    return list(found.values())[:MOST_SUGGESTIONS]
 
 
 def address(names: Sequence[str]) -> str:
@@ -121,7 +192,8 @@ async def compare(request: Request) -> Response:
             "entries": tuple(by_id.values()),
             "chosen": names,
             "unknown": (),
-            "rows": rows(models, entries, measured),
+            "groups": groups(models, entries, measured),
+            "suggestions": (),
             "scatter": scatter(models, measured),
         }
 
@@ -141,40 +213,53 @@ async def _measured(context: PageContext, name: str) -> tuple[int, Performance |
     )
 
 
-def rows(models: Sequence[Model], entries: Sequence[Entry], measured: Sequence[Performance | None]) -> list[Row]:
-    def row(title: str, kind: str, *values: str | int | float | bool | None) -> Row:
-        return Row(title, kind, values)
+def groups(
+    models: Sequence[Model], entries: Sequence[Entry], measured: Sequence[Performance | None]
+) -> tuple[Group, ...]:
+    def row(title: str, kind: str, values: Iterable[str | int | float | bool | None], better: str = "") -> Row:
+        return Row(title, kind, tuple(values), better)
 
-    found = [
-        row(_("Vendor"), "text", *(entry.vendor_name for entry in entries)),
-        row(_("State"), "state", *(entry.state for entry in entries)),
-        row(_("Released"), "text", *(released_day(entry) for entry in entries)),
-        *(
-            row(title, "text", *(model.facts.text(name) for model in models))
-            for title, name in (
-                (_("Knowledge cutoff"), "knowledge_cutoff"),
-                (_("Licence"), "licence"),
-                (_("Tokenizer"), "tokenizer"),
-                (_("Quantisation"), "quantization"),
-            )
-        ),
-        row(_("Context, tokens"), "tokens", *(entry.context for entry in entries)),
-        row(_("Longest answer, tokens"), "tokens", *(entry.max_output for entry in entries)),
-        row(_("Lowest input price, per million tokens"), "price", *(entry.price_in for entry in entries)),
-        row(_("Lowest output price, per million tokens"), "price", *(entry.price_out for entry in entries)),
-        row(_("First token, median of 7 days"), "ms", *(_first_token(one) for one in measured)),
-        row(_("Speed, median of 7 days"), "speed", *(_speed(one) for one in measured)),
-        row(_("Input"), "words", *(", ".join(sorted(entry.input)) or None for entry in entries)),
-        row(_("Output"), "words", *(", ".join(sorted(entry.output)) or None for entry in entries)),
-        row(_("Providers"), "text", *(", ".join(entry.provider) or None for entry in entries)),
+    def fact(title: str, name: str) -> Row:
+        return row(title, "text", (model.facts.text(name) for model in models))
+
+    about = (
+        row(_("Vendor"), "text", (entry.vendor_name for entry in entries)),
+        row(_("State"), "state", (entry.state for entry in entries)),
+        row(_("Providers"), "text", (", ".join(entry.provider) or None for entry in entries)),
+        row(_("Released"), "text", (released_day(entry) for entry in entries)),
+        fact(_("Knowledge cutoff"), "knowledge_cutoff"),
+        fact(_("Licence"), "licence"),
+        fact(_("Tokenizer"), "tokenizer"),
+        fact(_("Quantisation"), "quantization"),
+    )
+    figures = [
+        row(_("Context, tokens"), "tokens", (entry.context for entry in entries), "high"),
+        row(_("Longest answer, tokens"), "tokens", (entry.max_output for entry in entries), "high"),
+        row(_("Lowest input price, per million tokens"), "price", (entry.price_in for entry in entries), "low"),
+        row(_("Lowest output price, per million tokens"), "price", (entry.price_out for entry in entries), "low"),
+        row(_("First token, median of 7 days"), "ms", (_first_token(one) for one in measured), "low"),
+        row(_("Speed, median of 7 days"), "speed", (_speed(one) for one in measured), "high"),
+    ]
+    if any(entry.price_in is None for entry in entries):
+        figures[4:4] = [
+            row(_("Input price listed elsewhere"), "price", (entry.price_listed for entry in entries)),
+            row(_("Output price listed elsewhere"), "price", (entry.price_listed_out for entry in entries)),
+        ]
+    can = [
+        row(_("Input"), "words", (", ".join(sorted(entry.input)) or None for entry in entries)),
+        row(_("Output"), "words", (", ".join(sorted(entry.output)) or None for entry in entries)),
     ]
     for name, title in CAPABILITY_TITLES.items():
         values = tuple(_can(model, entry, name) for model, entry in zip(models, entries, strict=True))
         if any(value is not None for value in values):
-            found.append(Row(title, "yes", values))
-    parameters = sorted({name for entry in entries for name in entry.parameter})
-    found += [Row(name, "code", tuple(name in entry.parameter for entry in entries)) for name in parameters]
-    return found
+            can.append(Row(title, "yes", values))
+    names = sorted({name for entry in entries for name in entry.parameter})
+    parameters = (Row(name, "code", tuple(name in entry.parameter for entry in entries)) for name in names)
+    found = (
+        Group(_("About"), about), Group(_("Limits, prices, speed"), tuple(figures)),
+        Group(_("Capabilities"), tuple(can)), Group(_("Parameters"), tuple(parameters)),
+    )  # fmt: skip
+    return tuple(group for group in found if group.rows)
 
 
 def _can(model: Model, entry: Entry, name: str) -> bool | None:
@@ -245,11 +330,18 @@ def _plain(row: Row) -> list[object]:
 def _data(values: Values) -> object:
     return {
         "models": [entry.id for entry in values["models"]],
-        "facts": [{"name": row.title, "differs": row.differs, "values": _plain(row)} for row in values["rows"]],
+        "facts": [
+            {"name": row.title, "differs": row.differs, "values": _plain(row)}
+            for group in values["groups"]
+            for row in group.rows
+        ],
     }
 
 
 def _text(values: Values) -> str:
     names = [entry.id for entry in values["models"]]
-    lines = [(row.title + (" ≠" if row.differs else ""), *_plain(row)) for row in values["rows"]]
-    return f"# {plain(' and '.join(names))}\n\n{table(('Fact', *names), lines)}"
+    text = f"# {plain(' and '.join(names))}\n"
+    for group in values["groups"]:
+        lines = [(row.title + (" ≠" if row.differs else ""), *_plain(row)) for row in group.rows]
+        text += f"\n## {group.title}\n\n{table(('Fact', *names), lines)}"
+    return text

@@ -9,7 +9,9 @@ from datetime import date, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fairlead.site.bands import MOST_NAMED, bands
 from fairlead.site.forms import Values, give, table
+from fairlead.site.listing import vendor_name
 from fairlead.site.page_context import PageContext
 from fairlead.telemetry.figures import ModelDay
 
@@ -45,12 +47,26 @@ async def rankings(request: Request) -> Response:
         "model days", FRESH_SECONDS, lambda: context.sources.records.model_days(2 * PERIODS["month"])
     )
     today = context.sources.now().date()
-    vendors = {model.id: model.vendor for model in context.sources.snapshot().models.values()}
+    snapshot = context.sources.snapshot()
+    vendors = {model.id: model.vendor for model in snapshot.models.values()}
 
     def values() -> Values:
         ranked = rank(days, today, PERIODS[period], vendors)
-        return {"period": period, "ranked": ranked, "start": today - timedelta(PERIODS[period] - 1), "end": today,
-                "total": sum(one.tokens for one in ranked)}  # fmt: skip
+        # One day is no course: it is shown in its week.
+        begin = today - timedelta(max(PERIODS[period], PERIODS["week"]) - 1)
+        makers = by_vendor(ranked)
+        return {
+            "period": period,
+            "ranked": ranked,
+            "names": {one.model: snapshot.models[one.model].name for one in ranked if one.model in snapshot.models},
+            "makers": makers,
+            "vendor_names": {slug: vendor_name(snapshot, slug) for slug, _ in makers if slug},
+            "bands": bands(days, [one.model for one in ranked], begin, today),
+            "most_named": MOST_NAMED,
+            "start": today - timedelta(PERIODS[period] - 1),
+            "end": today,
+            "total": sum(one.tokens for one in ranked),
+        }
 
     return await give(request, "rankings.html", (context.version(), number, period, today), values, _data, _text)
 
@@ -76,6 +92,14 @@ def rank(days: Iterable[ModelDay], today: date, length: int, vendors: dict[str, 
     return found
 
 
+def by_vendor(ranked: Iterable[Ranked]) -> list[tuple[str | None, float]]:
+    """The share of each vendor, the largest first; None: of models that are not in the catalogue any more."""
+    shares: dict[str | None, float] = {}
+    for one in ranked:
+        shares[one.vendor] = shares.get(one.vendor, 0.0) + one.share
+    return sorted(shares.items(), key=lambda row: (-row[1], row[0] or ""))
+
+
 def _sums(days: Iterable[ModelDay], first: date, last: date) -> dict[str, tuple[int, int, int]]:
     found: dict[str, tuple[int, int, int]] = {}
     for day in days:
@@ -99,6 +123,14 @@ def _data(values: Values) -> object:
             {"place": one.place, "model": one.model, "calls": one.calls, "prompt_tokens": one.prompt_tokens,
              "output_tokens": one.output_tokens, "share": round(one.share, 6), "place_before": one.before}
             for one in values["ranked"]
+        ],
+        "vendors": [{"vendor": slug, "share": round(share, 6)} for slug, share in values["makers"]],
+        "days": [] if values["bands"] is None else [
+            {"date": day.on, "shares": None if day.shares is None else {
+                band.name or "others": round(share, 6)
+                for band, share in zip(values["bands"].bands, day.shares, strict=True)
+            }}
+            for day in values["bands"].days
         ],
     }  # fmt: skip
 

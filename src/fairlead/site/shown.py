@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from fairlead.catalogue.similar import Reason
 from fairlead.money import Picodollars
+from fairlead.site.bands import filled, share_rows, shares_at
 from fairlead.site.charts import bars
 from fairlead.site.language import Language
 from fairlead.site.model.courses import cells, drawn, said_at
@@ -49,6 +50,9 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "said_at": lambda chart: said_at(chart, language),
         "cells": lambda chart: cells(chart, language),
         "bars": lambda history: bars(history, language),
+        "filled": filled,
+        "shares_at": lambda chart: shares_at(chart, language),
+        "share_rows": lambda chart: share_rows(chart, language),
         "plain": lambda value: plain(value, language),
         "per_request": lambda row: per_request(row.least, row.most),
         "listed": lambda rate: listed(rate, language),
