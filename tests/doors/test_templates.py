@@ -169,3 +169,34 @@ def test_a_body_goes_on_in_pieces_where_it_is_long() -> None:
         call = bound.to_vendor(ANTHROPIC_MESSAGES.parse(request("messages", body, known)).payload)
         assert joined(call) == body.replace(b'"model":"m"', b'"model":"up-1"')
     assert len(call.body) == 3
+
+
+@pytest.mark.parametrize(
+    ("door", "conversation", "last"),
+    [
+        ("gemini", [{"role": "model", "parts": [{"text": "a"}]}, {"role": "user", "parts": [{"text": "é"}]}], {"role": "model", "parts": [{"text": "b"}]}),
+        ("responses", [{"role": "assistant", "content": "a"}, {"role": "user", "content": "é"}], {"role": "user", "content": "b"}),
+    ],
+)  # fmt: skip
+def test_texts_alone_are_read_like_other_conversations(
+    door: str, conversation: list[Any], last: dict[str, Any]
+) -> None:
+    speaks = DOORS[door][0]
+    plain = speaks.parse(request(door, body_of(door, [*conversation, last])))
+    other = speaks.parse(request(door, body_of(door, [*conversation, {**last, "other": 1}])))
+    assert (plain.needs, plain.media) == (other.needs, other.media)
+    assert plain.operation.affinity(plain.payload) == other.operation.affinity(other.payload)
+    if door == "gemini":
+        facts_of = [
+            (one.entries, one.blocks, one.prefilled) for one in (plain.payload.contents, other.payload.contents)
+        ]
+        assert facts_of == [(3, 3, True)] * 2
+        assert (plain.payload.contents.plain, other.payload.contents.plain) == (True, False)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_conversations_that_begin_otherwise_go_elsewhere(door: str) -> None:
+    """Each goes back to where it is cached."""
+    speaks = DOORS[door][0]
+    demands = [speaks.parse(request(door, body_of(door, conversation))) for conversation in DOORS[door][6][:3]]
+    assert len({demand.operation.affinity(demand.payload) for demand in demands}) == 3

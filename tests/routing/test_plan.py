@@ -97,6 +97,14 @@ def test_who_lacks_what_a_request_needs_is_left_out(given: dict[str, Any], capab
     assert isinstance(told(alone, request(**given), Health()), NoCandidate)
 
 
+def test_what_one_deployment_lacks_decides_nothing_where_nobody_asks_for_it() -> None:
+    lacking = upstream("lacking/x", lacks=("tools",))
+    found = planned(request(temperature=0.5), offer(lacking))
+    assert (found.candidates, found.strategy) == ((lacking,), "")
+    asked = planned(request(tools=[{"type": "function", "function": {"name": "f"}}]), offer(lacking))
+    assert (asked.candidates, asked.strategy) == ((), "priority")
+
+
 def test_parameters_are_a_reason_only_when_they_are_required() -> None:
     mistral = upstream("mistral/x", dialect="mistral")
     with_bias: dict[str, Any] = {"logit_bias": {"1": 5}}

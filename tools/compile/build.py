@@ -23,6 +23,7 @@ MODULES = (
     "api/auth",
     "api/call",
     "api/dispatch",
+    "api/ids",
     "doors/bearer",
     "doors/gemini/credential",
     "doors/gemini/door",
@@ -131,6 +132,7 @@ MODULES = (
     "wire/notes",
     "wire/outline",
     "wire/plain",
+    "wire/random_ids",
     "wire/template",
     "wire/usage",
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fairlead.api.auth import UnknownKey
 from fairlead.api.headers import ALLOWED_HEADERS, EXPOSED_HEADERS
-from fairlead.api.ids import request_id_lines
+from fairlead.api.ids import RequestIds
 from fairlead.doors.table import DEFAULT_DOOR, DoorFinder
 from fairlead.errors import (
     CallerGone,
@@ -31,6 +31,9 @@ Routes = dict[str, dict[str, Endpoint]]
 DATA_PLANE_PREFIX: Final = "/v1/"
 # Where clients of OpenRouter expect the same (`routes.tables`).
 DATA_PLANE_PREFIXES: Final = (DATA_PLANE_PREFIX, "/api/v1/")
+# Paths with a suffix whose routes are remembered, and how long each may be: anybody may ask for any.
+MOST_KNOWN_PATHS: Final = 1_000
+LONGEST_KNOWN_PATH: Final = 256
 # Of a 503 that does not know when it will be over.
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -39,7 +42,7 @@ class Dispatch:
     """`routes`: path -> method -> endpoint. `prefixes`: the same for paths with a suffix (`/v1/models/{id}`).
     What is no path of the data plane goes to `site`. `doors`: whose dialect errors are written in."""
 
-    __slots__ = ("_cors_origins", "_doors", "_failures", "_id_line", "_prefixes", "_routes", "_site")
+    __slots__ = ("_cors_origins", "_doors", "_failures", "_ids", "_known", "_prefixes", "_routes", "_site")
 
     def __init__(
         self,
@@ -51,16 +54,17 @@ class Dispatch:
     ) -> None:
         self._routes = routes
         self._prefixes = prefixes
+        self._known: Routes = {}  # paths that were found by their prefix
         self._site = site
         self._cors_origins = cors_origins
         self._doors = doors or DoorFinder()
-        self._id_line = request_id_lines()
+        self._ids = RequestIds()
         self._failures = FailureLog(log)
 
     def __call__(self, request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
         path = request.path
-        methods = self._routes.get(path) or self._methods_by_prefix(path)
-        response.extra = self._id_line()
+        methods = self._routes.get(path) or self._known.get(path) or self._methods_by_prefix(path)
+        response.extra = self._ids.line()
         if methods is None and not path.startswith(DATA_PLANE_PREFIXES):
             self._site(request, response)
             return None
@@ -88,6 +92,10 @@ class Dispatch:
     def _methods_by_prefix(self, path: str) -> dict[str, Endpoint] | None:
         for prefix, methods in self._prefixes.items():
             if path.startswith(prefix) and len(path) > len(prefix):
+                if len(path) <= LONGEST_KNOWN_PATH:
+                    if len(self._known) >= MOST_KNOWN_PATHS:
+                        self._known.clear()
+                    self._known[path] = methods
                 return methods
         return None
 
@@ -117,7 +125,7 @@ class Dispatch:
         error.code = code
         error.type = "invalid_request_error" if _status < 500 else "service_unavailable"
         head, body = DEFAULT_DOOR.error(error)
-        return head + self._id_line(), body
+        return head + self._ids.line(), body
 
     def answer_error(self, request: Request, response: Response, error: BaseException) -> None:
         """The one place where an error becomes an answer. A stream that has begun ends with an error event."""

@@ -227,7 +227,7 @@ class Bill:
             settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
             text = bills.beginnings.usual(settled, now, self._model, outcome, self._stream, sheet, usage, cost, held)
             if self.notes is not None:
-                text = text[:-1] + self.notes.members() + b"}"
+                text = b"%b%b}" % (text[:-1], self.notes.members())
             bills.spool.append(text, settled)
             return price
         attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)

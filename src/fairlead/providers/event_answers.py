@@ -14,6 +14,7 @@ from fairlead.wire.answer import (
     Text,
     WholeAnswer,
     merged,
+    one_text,
     words,
 )
 from fairlead.wire.heads import JSON_HEAD
@@ -133,9 +134,12 @@ class EventAnswer:
         self._events: list[Event] = []
         self._usage: Usage | None = None
         if whole is not None:
-            self._take(whole.events)
-            self._usage = whole.usage
-            self._check()
+            events, self._usage = whole
+            if one_text(events) is not None:
+                self._events = events
+            else:
+                self._take(events)
+                self._check()
 
     @property
     def head(self) -> bytes:

@@ -34,16 +34,26 @@ class UsageMember:
         self.read = read
         self.written = written
 
-    def end_in(self, document: bytes, usage: Raw) -> int:
-        """Where members may be added to the usage of a document: its closing brace; -1 where that would not do."""
-        text = bytes(usage)
-        if len(text) <= 2 or b'"cost' in text or b"\\" in text or b'"usage_source' in text:
+    def end_in(self, document: bytes, usage: Raw, *, may_be_priced: bool = True) -> int:
+        """Where members may be added to the usage of a document: its closing brace; -1 where that would not do.
+        `may_be_priced`: nobody has read it, so that the provider's own cost may stand in it."""
+        length = len(usage)
+        if length <= 2:
             return -1
         at = document.rfind(self.key)
         if at < 0:
             return -1
         at = value_at(document, at + len(self.key))
-        return at + len(text) - 1 if document.startswith(text, at) else -1
+        end = at + length
+        if at < 0 or not document.startswith(usage, at):
+            return -1
+        if may_be_priced and (
+            document.find(b'"cost', at, end) >= 0
+            or document.find(b"\\", at, end) >= 0
+            or document.find(b'"usage_source', at, end) >= 0
+        ):
+            return -1
+        return end - 1
 
     def shown(self, usage: Raw, members: bytes, counted: Usage | None) -> bytes:
         """The usage that the caller sees: the provider's without its own cost, or what was counted here in its
@@ -86,7 +96,7 @@ class NativeAnswer:
     What stands from `start` to `stop` is replaced by `model`. `words`: everything that the model wrote, when asked for.
     """
 
-    __slots__ = ("_api", "_body", "_choices", "_model", "_start", "_stop", "_usage", "_words")
+    __slots__ = ("_api", "_body", "_choices", "_may_be_priced", "_model", "_start", "_stop", "_usage", "_words")
 
     def __init__(
         self, body: bytes, api: UsageMember, usage: Raw, start: int, stop: int, model: bytes,
@@ -100,6 +110,7 @@ class NativeAnswer:
         self._model = model
         self._words = words
         self._choices = choices
+        self._may_be_priced = True  # its usage may have a cost of its own, until it is known to have none
 
     @property
     def head(self) -> bytes:
@@ -107,7 +118,12 @@ class NativeAnswer:
 
     @property
     def usage(self) -> Usage | None:
-        return None if self._usage == _NULL else self._api.read(self._usage)
+        if self._usage == _NULL:
+            return None
+        usage: Usage | None = self._api.read(self._usage)
+        if usage is not None:
+            self._may_be_priced = usage.priced
+        return usage
 
     @property
     def choices(self) -> int:
@@ -118,7 +134,9 @@ class NativeAnswer:
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
         body, start, stop = self._body, self._start, self._stop
-        end = self._api.end_in(body, self._usage) if counted is None else -1
+        end = -1
+        if counted is None:
+            end = self._api.end_in(body, self._usage, may_be_priced=self._may_be_priced)
         if end >= stop:
             return b"".join((body[:start], self._model, body[stop:end], members, body[end:]))
         if 0 <= end < start:

@@ -18,7 +18,7 @@ from fairlead.providers.event_answers import EventAnswer, EventRelay
 from fairlead.wire.answer import AnswerContext, AnswerFormat, AnswerWriter, WriterFactory
 from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.payload import ChatPayload
-from fairlead.wire.plain import PlainTurns, chat_messages, plain_turns
+from fairlead.wire.plain import PlainTurns, chat_messages, turns_of
 
 # The parameters that every vendor with a dialect of its own has words for.
 TRANSLATED = frozenset({
@@ -125,7 +125,7 @@ class TranslatedChat:
         if ready is None:
             ready = self._ready(payload, template, turns)
             template.remember(self, ready)
-        plain = plain_turns(request.messages) if isinstance(ready, ReadyRequest) else None
+        plain = turns_of(request) if isinstance(ready, ReadyRequest) else None
         if plain is None or not isinstance(ready, ReadyRequest):
             return self._translated(payload, request)
         same = ready.call

@@ -94,8 +94,8 @@ def plan(
     `prompt_tokens`: counted; None: estimated from the bytes. Raises nothing: see `refusal`."""
     first = offers[0]
     if (
-        first.simple and demand.preferences is None and len(offers) == 1 and not health.troubled and not demand.strict
-        and not demand.media
+        first.simple and not first.lacks & demand.needs and demand.preferences is None and len(offers) == 1
+        and not health.troubled and not demand.strict and not demand.media
     ):  # fmt: skip
         return Plan(first.upstreams)  # nothing is to be decided
     wanted = demand.preferences

@@ -143,17 +143,18 @@ def is_stream(adapter: Adapter, exchange: Exchange) -> bool:
 class Servable:
     """A model with everything that can serve it, in the configured order. `paid`: some of it has a price.
 
-    `simple`: there is one deployment, which has all that a call may need and no limits of its own, so that there is
-    nothing to decide. `least_context`: up to so many bytes a prompt fits everywhere, with the longest answer that a
-    deployment's own limit allows; None: nobody needs to know. `context`, `output`: the most tokens of prompt and
-    answer, and of an answer, at any of them; None: not known of one. `image_tokens`: the most for one image. `apis`:
-    whose callers all of them can serve.
+    `simple`: there is one deployment, which has no limits of its own, so that there is nothing to decide for a call
+    that needs none of what it `lacks` (bits of `routing/needs.py`). `least_context`: up to so many bytes a prompt fits
+    everywhere, with the longest answer that a deployment's own limit allows; None: nobody needs to know. `context`,
+    `output`: the most tokens of prompt and answer, and of an answer, at any of them; None: not known of one.
+    `image_tokens`: the most for one image. `apis`: whose callers all of them can serve.
     """
 
     model: Model
     upstreams: tuple[Upstream, ...]
     paid: bool
     simple: bool = False
+    lacks: int = 0
     least_context: int | None = None
     measured: Measured | None = None
     apis: frozenset[str] = frozenset()
@@ -175,10 +176,8 @@ def servable(model: Model, upstreams: Sequence[Upstream], measured: Measured | N
         model,
         tuple(upstreams),
         paid=any(not upstream.deployment.sheet.free for upstream in upstreams),
-        simple=only is not None
-        and not limited
-        and not only.lacks & looked_at
-        and only.deployment.max_concurrent is None,
+        simple=only is not None and not limited and only.deployment.max_concurrent is None,
+        lacks=0 if only is None else only.lacks & looked_at,
         least_context=min(fits) if fits and (limited or len(upstreams) > 1) else None,
         measured=measured,
         apis=frozenset.intersection(*(frozenset(upstream.adapters) for upstream in upstreams))

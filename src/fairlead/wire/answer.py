@@ -10,7 +10,7 @@ nothing leaves it 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -57,6 +57,7 @@ __all__ = [
     "WholeAnswer",
     "WriterFactory",
     "merged",
+    "one_text",
     "words",
 ]
 
@@ -155,6 +156,24 @@ def words(event: Event) -> str:
     if kind is Media:
         return event.transcript  # type: ignore[union-attr]
     return ""
+
+
+# In variables of this module's own, which compiled code reads without a look-up.
+_Start: Final = Start
+_Text: Final = Text
+_Finish: Final = Finish
+
+
+def one_text(events: Sequence[Event]) -> Text | None:
+    """The text of an answer that is nothing else, as most are: `Start`, this text and `Finish`, of one choice. None:
+    another one."""
+    if len(events) != 3 or type(events[0]) is not _Start or type(events[2]) is not _Finish:
+        return None
+    text: Any = events[1]
+    if type(text) is not _Text or text.choice or events[2].choice:
+        return None
+    found: Text = text
+    return found
 
 
 def merged(events: Iterable[Event]) -> list[Event]:

@@ -43,14 +43,19 @@ FINISHES: Final[dict[str, FinishReason]] = {
 # Of `reasoning_details` without a format.
 UNKNOWN_FORMAT: Final = "unknown"
 _DATA_URL: Final = "data:"
+# In a variable of this module's own, which compiled code reads without a look-up.
+_NULL: Final[Raw] = NULL
 
 
 def start_of(document: Completion) -> Start:
-    details = {
-        name: Raw(bytes(raw))
-        for name, raw in (("service_tier", document.service_tier), ("system_fingerprint", document.system_fingerprint))
-        if raw != NULL
-    }
+    tier, fingerprint = document.service_tier, document.system_fingerprint
+    details: dict[str, Raw] | None = None
+    if tier is not _NULL or fingerprint is not _NULL:
+        details = {}
+        if tier != _NULL:
+            details["service_tier"] = Raw(bytes(tier))
+        if fingerprint != _NULL:
+            details["system_fingerprint"] = Raw(bytes(fingerprint))
     return Start(document.id or "", document.created, document.model or "", details or None)
 
 

@@ -12,7 +12,7 @@ from fairlead.wire.answer_shapes import NULL
 Index = Annotated[int, Meta(ge=0, le=127)]
 
 
-class Part(Struct):
+class Part(Struct, gc=False):
     """A part of Mistral's `content`; `thinking` has parts itself."""
 
     type: str = ""
@@ -20,21 +20,21 @@ class Part(Struct):
     thinking: list[Part] | str = ""
 
 
-class Function(Struct):
+class Function(Struct, gc=False):
     name: str | None = None
     arguments: str | None = None
     input: str | None = None
 
 
-class Google(Struct):
+class Google(Struct, gc=False):
     thought_signature: str | None = None
 
 
-class Extra(Struct):
+class Extra(Struct, gc=False):
     google: Google | None = None
 
 
-class Call(Struct):
+class Call(Struct, gc=False):
     index: Index | None = None
     id: str | None = None
     function: Function | None = None
@@ -42,7 +42,7 @@ class Call(Struct):
     extra_content: Extra | None = None
 
 
-class Detail(Struct):
+class Detail(Struct, gc=False):
     type: str = ""
     id: str | None = None
     format: str | None = None
@@ -52,22 +52,22 @@ class Detail(Struct):
     data: str | None = None
 
 
-class Url(Struct):
+class Url(Struct, gc=False):
     url: str = ""
 
 
-class Image(Struct):
+class Image(Struct, gc=False):
     image_url: Url | None = None
 
 
-class Audio(Struct):
+class Audio(Struct, gc=False):
     id: str | None = None
     data: str | None = None
     transcript: str | None = None
     expires_at: int | None = None
 
 
-class UrlCitation(Struct):
+class UrlCitation(Struct, gc=False):
     url: str = ""
     title: str = ""
     content: str = ""
@@ -75,11 +75,11 @@ class UrlCitation(Struct):
     end_index: int | None = None
 
 
-class Annotation(Struct):
+class Annotation(Struct, gc=False):
     url_citation: UrlCitation | None = None
 
 
-class Words(Struct):
+class Words(Struct, gc=False):
     """A `delta`, or a `message`."""
 
     content: str | list[Part] | None = None
@@ -93,12 +93,12 @@ class Words(Struct):
     images: list[Image] | None = None
 
 
-class ChoiceLogprobs(Struct):
+class ChoiceLogprobs(Struct, gc=False):
     content: list[Raw] | None = None
     refusal: list[Raw] | None = None
 
 
-class Choice(Struct):
+class Choice(Struct, gc=False):
     index: Index = 0
     delta: Words | None = None
     message: Words | None = None
@@ -106,7 +106,7 @@ class Choice(Struct):
     logprobs: ChoiceLogprobs | None = None
 
 
-class Completion(Struct):
+class Completion(Struct, gc=False):
     """A chunk, or a whole completion."""
 
     id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -34,7 +34,8 @@ class ChatRequest:
     `trace`: what its attempts are children of, where somebody is told of them. `template`: what its messages came in.
     `media`: what it has beside text (`wire/media.py`), 0: nothing.
     `outline`: the messages of a long body with their long strings cut, for readers of their shape alone.
-    `given` may be the template's: a change needs a copy first.
+    `given` may be the template's: a change needs a copy first. `told`: the messages as somebody has read them who found
+    nothing but texts, a list of `PlainMessage` or `PlainTurns`; None: they are to be read.
 
     `session`: the caller's name of what the call belongs to, "": none.
 
@@ -63,6 +64,7 @@ class ChatRequest:
         "stream",
         "strict",
         "template",
+        "told",
         "trace",
         "unknown",
     )  # fmt: skip
@@ -109,6 +111,7 @@ class ChatRequest:
         self.trace = trace
         self.template = template
         self.outline: Raw | None = None
+        self.told: Any = None
         self.session = ""
         self.cap = cap if cap >= 0 else cap_in(given)
         self.other_bytes = other_bytes if other_bytes >= 0 else prompt_bytes_in(given)
@@ -166,7 +169,7 @@ class ChatRequest:
     def release(self) -> None:
         """Drops the caller's bytes, once they will not be sent again."""
         self.messages = self.opening = _NULL
-        self.outline = None
+        self.outline = self.told = None
         self.given = {}
         self.template = None
 

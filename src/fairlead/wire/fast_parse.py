@@ -124,11 +124,13 @@ def read_within(template: RequestTemplate, body: bytes, begin: int = 0) -> ChatR
     if end <= start or body[begin:start] != template.before or body[end:] != template.after:
         return None
     text = _part(body, start, end)
+    told: list[PlainMessage]
     try:
         if end - start <= UNCOUNTED_BYTES:
-            said = _said(_messages(text), body, start, end)
+            told = _messages(text)
         else:
-            said = _said(decode_counted(_counted_messages, Raw(text), MOST_MESSAGES), body, start, end)
+            told = decode_counted(_counted_messages, Raw(text), MOST_MESSAGES)
+        said = _said(told, body, start, end)
         if said is None:
             return None
         prefill: str | None = _string.decode(said[1]) if said[0] == "assistant" else None
@@ -136,7 +138,10 @@ def read_within(template: RequestTemplate, body: bytes, begin: int = 0) -> ChatR
         return None
     except TooMany:
         raise too_many_messages() from None
-    return template.around(Raw(text), prefill, said[2])
+    request = template.around(Raw(text), prefill, said[2])
+    if end - start < LEAST_BYTES:  # of a long one it is not worth keeping
+        request.told = told
+    return request
 
 
 def _said(messages: list[PlainMessage], body: bytes, start: int, end: int) -> tuple[str, Raw, Raw] | None:

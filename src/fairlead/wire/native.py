@@ -24,10 +24,12 @@ _NULL: Final[Raw] = NULL
 class Contents:
     """What a conversation has. `entries`: messages, or contents of Gemini's; `blocks`: their parts. `media`: as in
     `wire/media.py`; `opening`: what the caller said first; `prefilled`: the model's words are the last ones; `beyond`:
-    it refers to something that only the provider has."""
+    it refers to something that only the provider has; `plain`: there is nothing but texts in it; `turns`: those, where
+    they are by turns; None: that was not looked for."""
 
     __slots__ = (
-        "audio", "beyond", "blocks", "entries", "files", "images", "media", "opening", "prefilled", "tools", "videos",
+        "audio", "beyond", "blocks", "entries", "files", "images", "media", "opening", "plain", "prefilled", "tools",
+        "turns", "videos",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -41,12 +43,15 @@ class Contents:
         self.tools = 0
         self.media = 0
         self.opening = _NULL
+        self.plain = False
+        self.turns: PlainTurns | None = None
         self.prefilled = False
 
 
 class NativeRequest:
     """A `ChatPayload`. `fields`: all members of `body`, each as the caller wrote it. `query`: what of it goes on to a
-    provider of the same API.
+    provider of the same API. `beyond`: its members refer to something that only the provider has, beside the
+    conversation.
 
     `cap`: the most tokens of an answer, 0: none is given; `capped`: it is not the caller's. `server_tools`: what the
     provider is to run. `other_bytes`: of the members, beside the conversation, that may come into the prompt. `notes`:
@@ -55,8 +60,9 @@ class NativeRequest:
     """
 
     __slots__ = (
-        "body", "cap", "capped", "contents", "emulate", "fallbacks", "fields", "lost", "model", "notes", "other_bytes",
-        "preferences", "query", "reports", "server_tools", "stream", "strict", "template", "trace", "translated",
+        "beyond", "body", "cap", "capped", "contents", "emulate", "fallbacks", "fields", "lost", "model", "notes",
+        "other_bytes", "preferences", "query", "reports", "server_tools", "stream", "strict", "template", "trace",
+        "translated",
     )  # fmt: skip
     include_usage: Final = True
 
@@ -64,6 +70,7 @@ class NativeRequest:
         self.body = body
         self.fields = fields
         self.query = query
+        self.beyond = False
         self.model = ""
         self.fallbacks: tuple[str, ...] = ()
         self.stream = False
@@ -95,7 +102,7 @@ class NativeRequest:
     @property
     def needs_provider(self) -> bool:
         """The prompt is longer than what is sent here."""
-        raise NotImplementedError
+        return self.beyond or self.contents.beyond
 
     def neutral(self) -> ChatRequest:
         """The request in OpenAI's shape; what it has `lost` is there when it has been asked for."""
@@ -109,7 +116,7 @@ class NativeRequest:
         template = self.template
         if template is None or template.chat is None:
             return None
-        turns = self.plain_turns()
+        turns = self.contents.turns or self.plain_turns()
         made = None if turns is None else template.chat.around(turns)
         if made is not None:
             self.lost = template.chat.lost
@@ -141,6 +148,7 @@ class NativeRequest:
 
     def _take(self, other: NativeRequest) -> None:
         """Everything of another one but its body, its members and its query."""
+        self.beyond = other.beyond
         self.model = other.model
         self.fallbacks = other.fallbacks
         self.stream = other.stream

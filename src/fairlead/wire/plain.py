@@ -10,12 +10,18 @@ from msgspec import Raw
 
 from fairlead.wire.bounds import MOST_MESSAGES
 from fairlead.wire.chat_request import ChatRequest, RequestTemplate
+from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.plain_shapes import PlainContent, PlainItem, PlainTurn
 
 # A longer one is not worth it: what is saved is the reading of short ones.
 LONGEST: Final = 131_072
+# Up to here it is read as one by its door, in the hope that it is one and will be translated. Agents' are longer, and
+# none.
+SHORT: Final = 16_384
 _byte: Final = struct.Struct("B").unpack_from
+_SOMETHING: Final = b'{"role":"user","content":"x"}'
 _astuple: Final = msgspec.structs.astuple
+_encode: Final = msgspec.json.encode
 _turns: Final = msgspec.json.Decoder(list[PlainTurn])
 _items: Final = msgspec.json.Decoder(list[PlainItem])
 _contents: Final = msgspec.json.Decoder(list[PlainContent])
@@ -31,12 +37,21 @@ class PlainTurns:
         self.system = system
         self.turns = turns
 
+    @property
+    def opening(self) -> Raw:
+        """What the user says first; null: nothing."""
+        turns = self.turns
+        if turns[0][0] == "user":
+            return turns[0][1]
+        return turns[1][1] if len(turns) > 1 else NULL
+
 
 def _is_text(raw: Raw) -> bool:
     return len(raw) > 2 and bool(_byte(raw)[0] == 0x22)
 
 
-def _taken(pairs: list[tuple[str, Raw]]) -> PlainTurns | None:
+def taken(pairs: list[tuple[str, Raw]]) -> PlainTurns | None:
+    """Of (role, content). None: they are more than texts, or not by turns."""
     system: list[tuple[str, Raw]] = []
     turns: list[tuple[str, Raw]] = []
     before = ""
@@ -63,9 +78,19 @@ def plain_turns(messages: Raw) -> PlainTurns | None:
     if len(messages) > LONGEST:
         return None
     try:
-        return _taken([_astuple(one) for one in _turns.decode(messages)])
+        return taken([_astuple(one) for one in _turns.decode(messages)])
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def turns_of(request: ChatRequest) -> PlainTurns | None:
+    """The same of a request, whose messages may have been read already."""
+    told = request.told
+    if isinstance(told, PlainTurns):
+        return told
+    if told is None or len(request.messages) > LONGEST:
+        return plain_turns(request.messages)
+    return taken([_astuple(one) for one in told])
 
 
 def plain_items(input_: Raw) -> PlainTurns | None:
@@ -73,7 +98,7 @@ def plain_items(input_: Raw) -> PlainTurns | None:
     if len(input_) > LONGEST:
         return None
     if _byte(input_)[0] == 0x22:
-        return _taken([("user", input_)])
+        return taken([("user", input_)])
     try:
         pairs: list[tuple[str, Raw]] = []
         for item in _items.decode(input_):
@@ -81,7 +106,7 @@ def plain_items(input_: Raw) -> PlainTurns | None:
             pairs.append((members[0], members[1]))
     except (msgspec.DecodeError, RecursionError):
         return None
-    return _taken(pairs)
+    return taken(pairs)
 
 
 def plain_contents(contents: Raw) -> PlainTurns | None:
@@ -89,13 +114,17 @@ def plain_contents(contents: Raw) -> PlainTurns | None:
     if len(contents) > LONGEST:
         return None
     try:
-        pairs: list[tuple[str, Raw]] = []
-        for content in _contents.decode(contents):
-            members: tuple[Any, ...] = _astuple(content)
-            pairs.append(("assistant" if members[0] == "model" else "user", members[1][0].text))
+        return turns_of_contents(_contents.decode(contents))
     except (msgspec.DecodeError, RecursionError):
         return None
-    return _taken(pairs)
+
+
+def turns_of_contents(contents: list[PlainContent]) -> PlainTurns | None:
+    pairs: list[tuple[str, Raw]] = []
+    for content in contents:
+        members: tuple[Any, ...] = _astuple(content)
+        pairs.append(("assistant" if members[0] == "model" else "user", members[1][0].text))
+    return taken(pairs)
 
 
 def chat_messages(system: bytes, turns: list[tuple[str, Raw]]) -> Raw:
@@ -114,14 +143,22 @@ _ASSISTANT: Final = b'{"role":"assistant","content":'
 
 class ReadyChat:
     """What the requests of a template become in OpenAI's shape, when their conversations are plain. `template`: of that
-    shape; `system`: what stands there before the conversation; `lost` and `kept`: what the translation left out, and
-    what the door keeps of it for the answer."""
+    shape; `system`: what stands there before the conversation, and `spoken` the same apart, None: it is no text; `lost`
+    and `kept`: what the translation left out, and what the door keeps of it for the answer."""
 
-    __slots__ = ("kept", "lost", "system", "template")
+    __slots__ = ("kept", "lost", "spoken", "system", "template")
 
-    def __init__(self, template: RequestTemplate, system: bytes, lost: tuple[str, ...], kept: Any) -> None:
+    def __init__(
+        self,
+        template: RequestTemplate,
+        system: bytes,
+        lost: tuple[str, ...],
+        kept: Any,
+        spoken: list[tuple[str, Raw]] | None,
+    ) -> None:
         self.template = template
         self.system = system
+        self.spoken = spoken
         self.lost = lost
         self.kept = kept
 
@@ -130,8 +167,10 @@ class ReadyChat:
         role, _ = turns.turns[-1]
         if turns.system or role != "user":
             return None
-        opening: Raw = turns.turns[0][1] if turns.turns[0][0] == "user" else turns.turns[1][1]
-        return self.template.around(chat_messages(self.system, turns.turns), None, opening)
+        request = self.template.around(chat_messages(self.system, turns.turns), None, turns.opening)
+        if self.spoken is not None:
+            request.told = PlainTurns(self.spoken, turns.turns)
+        return request
 
 
 def ready_chat(request: ChatRequest, system: Any, lost: tuple[str, ...], kept: Any) -> ReadyChat | None:
@@ -140,5 +179,7 @@ def ready_chat(request: ChatRequest, system: Any, lost: tuple[str, ...], kept: A
     template = request.template
     if template is None or request.prefill is not None:
         return None
-    written = b"" if system is None else msgspec.json.encode(system) + b","
-    return ReadyChat(template, written, lost, kept)
+    if system is None:
+        return ReadyChat(template, b"", lost, kept, [])
+    spoken = plain_turns(Raw(b"[%b,%b]" % (_encode(system), _SOMETHING)))
+    return ReadyChat(template, _encode(system) + b",", lost, kept, None if spoken is None else spoken.system)

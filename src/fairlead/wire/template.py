@@ -15,16 +15,18 @@ class BodyTemplate:
     JSON any other value may.
 
     `memos` is for translators of requests: what each wants to remember of those with this template. `needs`: what its
-    requests need of a deployment beside what is in their conversation; -1: nobody has worked it out.
+    requests need of a deployment beside what is in their conversation; -1: nobody has worked it out; `formatted`: their
+    answers are to be JSON, worked out together with it.
     """
 
-    __slots__ = ("after", "before", "memos", "needs")
+    __slots__ = ("after", "before", "formatted", "memos", "needs")
 
     def __init__(self, before: bytes, after: bytes) -> None:
         self.before = before
         self.after = after
         self.memos: dict[object, object] = {}
         self.needs = -1
+        self.formatted = False
 
     def value_in(self, body: bytes) -> bytes | None:
         """What stands between; None for any other body."""

@@ -114,78 +114,83 @@ def usage_from_openai(raw: bytes | Raw) -> Usage | None:
         usage = Usage(classes, prompt, completion, balanced)
     else:
         usage = _normal(classes, prompt, completion, balanced)
-    usage.priced = (
-        given[7] is not _ABSENT or given[8] is not _ABSENT or given[9] is not _ABSENT or given[10] is not _ABSENT
-    )
+    usage.priced = _has_price(given, 7)
     return usage
+
+
+def _has_price(given: tuple[Any, ...], at: int) -> bool:
+    """Whether one of the four members stands there that tell of a price."""
+    return (
+        given[at] is not _ABSENT or given[at + 1] is not _ABSENT or given[at + 2] is not _ABSENT
+        or given[at + 3] is not _ABSENT
+    )  # fmt: skip
 
 
 def usage_from_responses(raw: bytes | Raw) -> Usage | None:
     """OpenAI's `usage` in Responses: the same counts under other names. None as above."""
     try:
-        given = _responses.decode(raw)
+        given: tuple[Any, ...] = _astuple(_responses.decode(raw))
     except msgspec.DecodeError:
         return None
-    prompt, completion = given.input_tokens or 0, given.output_tokens or 0
+    prompt: int = given[0] or 0
+    completion: int = given[1] or 0
     if not prompt and not completion:
         return None
     cached = written = reasoning = 0
-    if given.input_tokens_details is not None:
-        inside: tuple[Any, ...] = _astuple(given.input_tokens_details)
+    if given[3] is not None:
+        inside: tuple[Any, ...] = _astuple(given[3])
         cached, written = inside[0] or 0, inside[1] or 0
-    if given.output_tokens_details is not None:
-        reasoning = given.output_tokens_details.reasoning_tokens or 0
-    total = given.total_tokens
-    classes: tuple[int, ...] = (
-        prompt - cached - written,
-        cached,
-        written,
-        0,
-        0,
-        0,
-        completion - reasoning,
-        reasoning,
-        0,
-        1,
-    )
-    return _normal(classes, prompt, completion, total is None or total == prompt + completion)
+    if given[4] is not None:
+        reasoning = given[4].reasoning_tokens or 0
+    total: int | None = given[2]
+    fresh, plain = prompt - cached - written, completion - reasoning
+    balanced = total is None or total == prompt + completion
+    classes: tuple[int, ...] = (fresh, cached, written, 0, 0, 0, plain, reasoning, 0, 1)
+    if fresh >= 0 and plain >= 0:
+        usage = Usage(classes, prompt, completion, balanced)
+    else:
+        usage = _normal(classes, prompt, completion, balanced)
+    usage.priced = _has_price(given, 5)
+    return usage
 
 
 def usage_as_responses(usage: Usage) -> bytes:
     """The `usage` of a response, for callers."""
-    tokens = usage.tokens
+    _, cached, short, long, _, _, _, reasoning, _, _ = usage.classes
+    prompt, completion = usage.prompt, usage.completion
     return (
-        b'{"input_tokens":%d,"input_tokens_details":{"cached_tokens":%d,"cache_write_tokens":%d},"output_tokens":%d,'
-        b'"output_tokens_details":{"reasoning_tokens":%d},"total_tokens":%d}'
-        % (
-            usage.prompt,
-            tokens.cached_input,
-            tokens.cache_write_5m + tokens.cache_write_1h,
-            usage.completion,
-            tokens.reasoning,
-            usage.prompt + usage.completion,
-        )
-    )
+        f'{{"input_tokens":{prompt},"input_tokens_details":{{"cached_tokens":{cached},'
+        f'"cache_write_tokens":{short + long}}},"output_tokens":{completion},'
+        f'"output_tokens_details":{{"reasoning_tokens":{reasoning}}},"total_tokens":{prompt + completion}}}'
+    ).encode()
 
 
 def usage_from_anthropic(raw: bytes | Raw) -> Usage | None:
     """Anthropic's `usage`: `input_tokens` are the fresh ones alone. None as above."""
     try:
-        given = _anthropic.decode(raw)
+        given: tuple[Any, ...] = _astuple(_anthropic.decode(raw))
     except msgspec.DecodeError:
         return None
-    fresh, output = given.input_tokens or 0, given.output_tokens or 0
-    read, written = given.cache_read_input_tokens or 0, given.cache_creation_input_tokens or 0
-    short, long = written, 0
+    fresh: int = given[0] or 0
+    output: int = given[1] or 0
+    written: int = given[2] or 0
+    read: int = given[3] or 0
+    short, long, thought = written, 0, 0
     balanced = True
-    if given.cache_creation is not None:
-        short, long = given.cache_creation.ephemeral_5m_input_tokens, given.cache_creation.ephemeral_1h_input_tokens
-        balanced = given.cache_creation_input_tokens is None or short + long == written
+    if given[4] is not None:
+        kept: tuple[Any, ...] = _astuple(given[4])
+        short, long = kept[0], kept[1]
+        balanced = given[2] is None or short + long == written
+    if given[5] is not None:
+        thought = given[5].thinking_tokens
     prompt = fresh + read + short + long
     if not prompt and not output:
         return None
-    thought = given.output_tokens_details.thinking_tokens if given.output_tokens_details is not None else 0
-    return _normal((fresh, read, short, long, 0, 0, output - thought, thought, 0, 1), prompt, output, balanced)
+    plain = output - thought
+    classes: tuple[int, ...] = (fresh, read, short, long, 0, 0, plain, thought, 0, 1)
+    usage = Usage(classes, prompt, output, balanced) if plain >= 0 else _normal(classes, prompt, output, balanced)
+    usage.priced = _has_price(given, 6)
+    return usage
 
 
 def usage_from_bedrock(raw: bytes | Raw) -> Usage | None:
@@ -206,92 +211,92 @@ def usage_from_bedrock(raw: bytes | Raw) -> Usage | None:
 
 def usage_as_openai(usage: Usage) -> bytes:
     """The normal form as OpenAI's `usage`, with OpenRouter's `cache_write_tokens`."""
-    tokens = usage.tokens
-    return msgspec.json.encode(
-        {
-            "prompt_tokens": usage.prompt,
-            "completion_tokens": usage.completion,
-            "total_tokens": usage.prompt + usage.completion,
-            "prompt_tokens_details": {
-                "cached_tokens": tokens.cached_input,
-                "cache_write_tokens": tokens.cache_write_5m + tokens.cache_write_1h,
-                "audio_tokens": tokens.audio_input,
-                "image_tokens": tokens.image,
-            },
-            "completion_tokens_details": {
-                "reasoning_tokens": tokens.reasoning,
-                "audio_tokens": tokens.audio_output,
-            },
-        }
-    )
+    _, cached, short, long, image, audio, _, reasoning, spoken, _ = usage.classes
+    prompt, completion = usage.prompt, usage.completion
+    return (
+        f'{{"prompt_tokens":{prompt},"completion_tokens":{completion},"total_tokens":{prompt + completion},'
+        f'"prompt_tokens_details":{{"cached_tokens":{cached},"cache_write_tokens":{short + long},'
+        f'"audio_tokens":{audio},"image_tokens":{image}}},'
+        f'"completion_tokens_details":{{"reasoning_tokens":{reasoning},"audio_tokens":{spoken}}}}}'
+    ).encode()
 
 
 def usage_as_anthropic(usage: Usage) -> bytes:
     """The normal form as Anthropic's `usage`, whose `input_tokens` are the fresh ones alone."""
-    tokens = usage.tokens
-    short, long = tokens.cache_write_5m, tokens.cache_write_1h
-    return msgspec.json.encode(
-        {
-            "input_tokens": usage.prompt - tokens.cached_input - short - long,
-            "cache_creation_input_tokens": short + long,
-            "cache_read_input_tokens": tokens.cached_input,
-            "cache_creation": {"ephemeral_5m_input_tokens": short, "ephemeral_1h_input_tokens": long},
-            "output_tokens": usage.completion,
-            "output_tokens_details": {"thinking_tokens": tokens.reasoning},
-        }
-    )
+    _, cached, short, long, _, _, _, reasoning, _, _ = usage.classes
+    return (
+        f'{{"input_tokens":{usage.prompt - cached - short - long},"cache_creation_input_tokens":{short + long},'
+        f'"cache_read_input_tokens":{cached},"cache_creation":{{"ephemeral_5m_input_tokens":{short},'
+        f'"ephemeral_1h_input_tokens":{long}}},"output_tokens":{usage.completion},'
+        f'"output_tokens_details":{{"thinking_tokens":{reasoning}}}}}'
+    ).encode()
 
 
 def usage_as_gemini(usage: Usage) -> bytes:
     """The normal form as Gemini's `usageMetadata`, whose thoughts are counted beside the candidates."""
-    tokens = usage.tokens
-    text = usage.prompt - tokens.image - tokens.audio_input
-    shown = (("TEXT", text), ("IMAGE", tokens.image), ("AUDIO", tokens.audio_input))
-    spoken = tokens.audio_output
-    found: dict[str, Any] = {
-        "promptTokenCount": usage.prompt,
-        "candidatesTokenCount": usage.completion - tokens.reasoning,
-        "totalTokenCount": usage.prompt + usage.completion,
-        "promptTokensDetails": [{"modality": name, "tokenCount": count} for name, count in shown if count],
-    }
-    if tokens.cached_input:
-        found["cachedContentTokenCount"] = tokens.cached_input
-    if tokens.reasoning:
-        found["thoughtsTokenCount"] = tokens.reasoning
+    _, cached, _, _, image, audio, _, reasoning, spoken, _ = usage.classes
+    prompt, completion = usage.prompt, usage.completion
+    details = [
+        f'{{"modality":"{name}","tokenCount":{count}}}'
+        for name, count in (("TEXT", prompt - image - audio), ("IMAGE", image), ("AUDIO", audio))
+        if count
+    ]
+    found = (
+        f'{{"promptTokenCount":{prompt},"candidatesTokenCount":{completion - reasoning},'
+        f'"totalTokenCount":{prompt + completion},"promptTokensDetails":[{",".join(details)}]'
+    )
+    if cached:
+        found += f',"cachedContentTokenCount":{cached}'
+    if reasoning:
+        found += f',"thoughtsTokenCount":{reasoning}'
     if spoken:
-        found["candidatesTokensDetails"] = [{"modality": "AUDIO", "tokenCount": spoken}]
-    return msgspec.json.encode(found)
+        found += f',"candidatesTokensDetails":[{{"modality":"AUDIO","tokenCount":{spoken}}}]'
+    return f"{found}}}".encode()
 
 
 def usage_from_gemini(raw: bytes | Raw) -> Usage | None:
     """Gemini's `usageMetadata`: thoughts are counted beside the candidates. None as above."""
     try:
-        given = _gemini.decode(raw)
+        given: tuple[Any, ...] = _astuple(_gemini.decode(raw))
     except msgspec.DecodeError:
         return None
-    prompt = (given.prompt_token_count or 0) + (given.tool_use_prompt_token_count or 0)
-    thoughts = given.thoughts_token_count or 0
-    completion = (given.candidates_token_count or 0) + thoughts
+    thoughts: int = given[2] or 0
+    cached: int = given[3] or 0
+    prompt: int = given[0] or 0
+    prompt += given[4] or 0
+    completion: int = given[1] or 0
+    completion += thoughts
     if not prompt and not completion:
         return None
-    cached = given.cached_content_token_count or 0
-    image = max(0, _of(given.prompt_tokens_details, "IMAGE") - _of(given.cache_tokens_details, "IMAGE"))
-    audio = max(0, _of(given.prompt_tokens_details, "AUDIO") - _of(given.cache_tokens_details, "AUDIO"))
-    spoken = _of(given.candidates_tokens_details, "AUDIO")
-    total = given.total_token_count
-    classes: tuple[int, ...] = (
-        prompt - cached - image - audio, cached, 0, 0, image, audio, completion - thoughts - spoken, thoughts, spoken,
-        1,
-    )  # fmt: skip
-    return _normal(classes, prompt, completion, total is None or total == prompt + completion)
+    image = audio = spoken = 0
+    if given[6] is not None:
+        image, audio = _pictures_and_sounds(given[6])
+        if given[7] is not None:
+            seen, heard = _pictures_and_sounds(given[7])
+            image, audio = max(0, image - seen), max(0, audio - heard)
+    if given[8] is not None:
+        _, spoken = _pictures_and_sounds(given[8])
+    total: int | None = given[5]
+    balanced = total is None or total == prompt + completion
+    fresh, plain = prompt - cached - image - audio, completion - thoughts - spoken
+    classes: tuple[int, ...] = (fresh, cached, 0, 0, image, audio, plain, thoughts, spoken, 1)
+    if fresh >= 0 and plain >= 0:
+        usage = Usage(classes, prompt, completion, balanced)
+    else:
+        usage = _normal(classes, prompt, completion, balanced)
+    usage.priced = _has_price(given, 9)
+    return usage
 
 
-def _of(details: list[Modality] | None, modality: str) -> int:
-    found = 0
-    for entry in details or ():
-        if entry.modality == modality:
-            found += entry.token_count
-    return found
+def _pictures_and_sounds(details: list[Modality]) -> tuple[int, int]:
+    image = audio = 0
+    for entry in details:
+        modality, tokens = entry.modality, entry.token_count
+        if modality == "IMAGE":
+            image += tokens
+        elif modality == "AUDIO":
+            audio += tokens
+    return image, audio
 
 
 def _normal(classes: tuple[int, ...], prompt: int, completion: int, balanced: bool) -> Usage:

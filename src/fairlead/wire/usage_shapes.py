@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 ABSENT = Raw(b"")
 Provenance = Literal["reported", "counted", "estimated"]
@@ -93,24 +93,34 @@ class ResponsesUsage(Struct, gc=False):
     total_tokens: Count | None = None
     input_tokens_details: ResponsesInput | None = None
     output_tokens_details: ResponsesOutput | None = None
+    # The provider's own price, as above.
+    cost: Raw = ABSENT
+    cost_usd: Raw = ABSENT
+    cost_details: Raw = ABSENT
+    usage_source: Raw = ABSENT
 
 
-class CacheCreation(Struct):
+class CacheCreation(Struct, gc=False):
     ephemeral_5m_input_tokens: Count = 0
     ephemeral_1h_input_tokens: Count = 0
 
 
-class OutputDetails(Struct):
+class OutputDetails(Struct, gc=False):
     thinking_tokens: Count = 0
 
 
-class AnthropicUsage(Struct):
+class AnthropicUsage(Struct, gc=False):
     input_tokens: Count | None = None
     output_tokens: Count | None = None
     cache_creation_input_tokens: Count | None = None
     cache_read_input_tokens: Count | None = None
     cache_creation: CacheCreation | None = None
     output_tokens_details: OutputDetails | None = None
+    # The provider's own price, as above.
+    cost: Raw = ABSENT
+    cost_usd: Raw = ABSENT
+    cost_details: Raw = ABSENT
+    usage_source: Raw = ABSENT
 
 
 class CacheDetail(Struct, rename="camel"):
@@ -127,12 +137,12 @@ class BedrockUsage(Struct, rename="camel"):
     cache_details: list[CacheDetail] | None = None
 
 
-class Modality(Struct, rename="camel"):
+class Modality(Struct, rename="camel", gc=False):
     modality: str = "TEXT"
     token_count: Count = 0
 
 
-class GeminiUsage(Struct, rename="camel"):
+class GeminiUsage(Struct, rename="camel", gc=False):
     prompt_token_count: Count | None = None
     candidates_token_count: Count | None = None
     thoughts_token_count: Count | None = None
@@ -142,3 +152,8 @@ class GeminiUsage(Struct, rename="camel"):
     prompt_tokens_details: list[Modality] | None = None
     cache_tokens_details: list[Modality] | None = None
     candidates_tokens_details: list[Modality] | None = None
+    # The provider's own price, as above.
+    cost: Raw = ABSENT
+    cost_usd: Raw = field(default=ABSENT, name="cost_usd")
+    cost_details: Raw = field(default=ABSENT, name="cost_details")
+    usage_source: Raw = field(default=ABSENT, name="usage_source")

@@ -7,7 +7,6 @@ Gemini puts signatures: on the first call of a function, or on the next text.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -31,12 +30,14 @@ from fairlead.wire.answer import (
     Text,
     ToolArguments,
     ToolCall,
+    one_text,
 )
 from fairlead.wire.apis import GENERATE_CONTENT
 from fairlead.wire.gemini.framing import ARRAY_HEAD, Framing
 from fairlead.wire.gemini.shapes import Echo
 from fairlead.wire.gemini.signatures import tagged
 from fairlead.wire.heads import STREAM_HEAD
+from fairlead.wire.random_ids import random_digits
 from fairlead.wire.usage import Usage, usage_as_gemini
 
 REASONS: Final = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
@@ -156,6 +157,9 @@ class GeminiWriter:
         return self._framing.failed(error)
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
+        text = one_text(events)
+        if text is not None and text.text:
+            return self._one_text(events, text, usage, members)
         content: dict[int, list[Part]] = {0: []}
         for event in events:
             if isinstance(event, Start):
@@ -166,6 +170,23 @@ class GeminiWriter:
                 content.setdefault(event.choice, []).extend(self._parts(event))
         ended = [self._ended(index, self._candidate(index), parts) for index, parts in sorted(content.items())]
         return self._whole(ended, usage, members)
+
+    def _one_text(self, events: Sequence[Event], text: Text, usage: Usage | None, members: bytes) -> bytes:
+        """What `whole` would write of such an answer, in a third of the time."""
+        start: Any = events[0]
+        finish: Any = events[2]
+        native: str = finish.native
+        reason = native if native in NATIVE_REASONS else REASONS[finish.reason]
+        given: str = start.id or self._id()
+        counted = NO_USAGE if usage is None else usage_as_gemini(usage)
+        return (
+            b'{"candidates":[{"content":{"parts":[{"text":%b}],"role":"model"},"finishReason":"%b","index":0}],'
+            b'"usageMetadata":%b%b},"modelVersion":%b,"responseId":%b}'
+            % (
+                _encode(text.text), reason.encode(), counted[:-1], members, _encode(self._context.model),
+                _encode(given),
+            )
+        )  # fmt: skip
 
     def _candidate(self, choice: int) -> _Candidate:
         found = self._candidates.get(choice)
@@ -181,7 +202,7 @@ class GeminiWriter:
         return self._after
 
     def _id(self) -> str:
-        return self._start.id or os.urandom(12).hex()
+        return self._start.id or random_digits(24)
 
     def _document(self, candidates: Sequence[tuple[int, list[Part]]]) -> bytes:
         shown = [{"content": {"parts": parts, "role": "model"}, "index": index} for index, parts in candidates]

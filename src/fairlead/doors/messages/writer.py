@@ -5,7 +5,6 @@ Blocks of Anthropic's own keep their signatures; other providers' reasoning is t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -28,9 +27,11 @@ from fairlead.wire.answer import (
     Text,
     ToolArguments,
     ToolCall,
+    one_text,
 )
 from fairlead.wire.apis import MESSAGES
 from fairlead.wire.heads import STREAM_HEAD
+from fairlead.wire.random_ids import random_digits
 from fairlead.wire.reasoning_tags import ANTHROPIC, TAG, UNSIGNED, tagged, tagged_call
 from fairlead.wire.usage import Usage, usage_as_anthropic
 
@@ -54,7 +55,7 @@ _encode: Final = msgspec.json.encode
 
 def message_id(given: str) -> str:
     """The provider's id where it is of Anthropic's shape; else a new one."""
-    return given if given.startswith("msg_") else f"msg_{os.urandom(12).hex()}"
+    return given if given.startswith("msg_") else f"msg_{random_digits(24)}"
 
 
 def stop_reason(finish: Finish, *, refused: bool, called: bool) -> str:
@@ -106,6 +107,9 @@ class MessagesWriter:
         return error_event(error)
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
+        text = one_text(events)
+        if text is not None and text.text:
+            return self._one_text(events, text, usage, members)
         blocks = _Blocks(self._names)
         start = Start()
         for event in events:
@@ -123,6 +127,21 @@ class MessagesWriter:
         message["stop_sequence"] = self._finish.stop_sequence
         message["usage"] = Raw(_usage(usage, members))
         return _encode(message)
+
+    def _one_text(self, events: Sequence[Event], text: Text, usage: Usage | None, members: bytes) -> bytes:
+        """What `whole` would write of such an answer, in a third of the time."""
+        start: Any = events[0]
+        finish: Any = events[2]
+        reason = stop_reason(finish, refused=False, called=False)
+        ended: str | None = finish.stop_sequence
+        return (
+            b'{"id":%b,"type":"message","role":"assistant","model":%b,"content":[{"type":"text","text":%b}],'
+            b'"stop_reason":"%b","stop_sequence":%b,"usage":%b}'
+            % (
+                _encode(message_id(start.id)), _encode(self._context.model), _encode(text.text), reason.encode(),
+                b"null" if ended is None else _encode(ended), _usage(usage, members),
+            )
+        )  # fmt: skip
 
     def _stop_reason(self) -> str:
         return stop_reason(self._finish, refused=self._refused, called=bool(self._calls))
@@ -280,7 +299,7 @@ class _Blocks:
 
 
 def _tool_use(event: ToolCall, names: dict[str, str]) -> dict[str, Any]:
-    call_id = event.id or f"toolu_{os.urandom(12).hex()}"
+    call_id = event.id or f"toolu_{random_digits(24)}"
     return {"type": "tool_use", "id": call_id, "name": names.get(event.name, event.name)}
 
 
@@ -311,4 +330,4 @@ def _citation(event: Citation) -> Any:
 
 
 def _usage(usage: Usage | None, members: bytes) -> bytes:
-    return (NO_USAGE if usage is None else usage_as_anthropic(usage))[:-1] + members + b"}"
+    return b"%b%b}" % ((NO_USAGE if usage is None else usage_as_anthropic(usage))[:-1], members)

@@ -6,7 +6,6 @@ it is closed; between them its parts and their deltas. `document` is the item as
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Raw
 from fairlead.doors.responses.shapes import ToolName
 from fairlead.doors.responses.tools import input_of
 from fairlead.wire.answer import Citation, Logprobs, ToolCall
+from fairlead.wire.random_ids import random_digits
 
 _encode: Final = msgspec.json.encode
 # As the writer begins every event.
@@ -37,7 +37,7 @@ class OpenItem(Protocol):
 
 
 def new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(24)}"
+    return f"{prefix}_{random_digits(48)}"
 
 
 def added(index: int, item: dict[str, Any]) -> ItemEvent:

@@ -3,11 +3,10 @@ be, because providers of the same API get the request as it came."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
 from fairlead.doors.responses.parse import IN_PROMPT
-from fairlead.doors.responses.request import ResponsesRequest
+from fairlead.doors.responses.request import NOTHING_FOUND, ResponsesRequest
 from fairlead.doors.responses.shapes import TRUE, ZERO
 from fairlead.doors.responses.to_chat import SAME
 from fairlead.errors import CallerError
@@ -66,7 +65,7 @@ class ResponsesChat:
         return demand
 
     def affinity(self, payload: ResponsesRequest) -> int:
-        return payload.found.affinity
+        return hash(bytes(payload.found.opening)) or 1
 
     def media_tokens(self, payload: ResponsesRequest, image_tokens: int) -> int:
         if payload.rewritten is not None:
@@ -91,7 +90,7 @@ class ResponsesChat:
             most += self.media_tokens(payload, _MOST_IMAGE_TOKENS)
         if length > KEPT_PROMPT_BYTES or payload.found.media:
             return Prompt(length, most, payload.cap, 1)
-        return DeferredPrompt(length, most, payload.cap, partial(_prompt_of, payload.snapshot()))
+        return DeferredPrompt(length, most, payload.cap, _Later(payload))
 
     def is_empty(self, text: str) -> bool:
         return CHAT.is_empty(text)
@@ -100,8 +99,22 @@ class ResponsesChat:
         return CHAT.probe(model)
 
 
-def _prompt_of(request: ResponsesRequest) -> Prompt:
-    return CHAT.kept(request.neutral())
+class _Later:
+    """Makes the prompt of a request, which may have been released by then. Nearly never called."""
+
+    __slots__ = ("_body", "_fields", "_given", "_history", "_request")
+
+    def __init__(self, request: ResponsesRequest) -> None:
+        self._request = request
+        self._body = request.body
+        self._fields = request.fields
+        self._given = request.given
+        self._history = request.history
+
+    def __call__(self) -> Prompt:
+        same = self._request.copied(self._body, self._fields, self._given, NOTHING_FOUND)
+        same.history = self._history
+        return CHAT.kept(same.neutral())
 
 
 def _input_bytes(payload: ResponsesRequest) -> int:

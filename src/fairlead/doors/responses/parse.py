@@ -3,6 +3,7 @@ providers of the same API get it as it came."""
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +39,8 @@ from fairlead.wire.chat_shapes import NULL, Options
 from fairlead.wire.counting import holds_more
 from fairlead.wire.duplicates import refuse_duplicates_inside
 from fairlead.wire.notes import MEMBERS, notes_in_members
+from fairlead.wire.plain import SHORT, taken
+from fairlead.wire.plain_shapes import PlainItem
 
 # Headers of callers that go on to providers of the same API: a body may not hold without them. Whatever else clients
 # send is about them, and stays here.
@@ -48,6 +51,8 @@ _NULL: Final[Raw] = NULL
 _astuple: Final = msgspec.structs.astuple
 _any_items: Final = msgspec.json.Decoder(list[AnyItem])
 _parts: Final = msgspec.json.Decoder(list[Part])
+_plain_items: Final = msgspec.json.Decoder(list[PlainItem])
+_byte: Final = struct.Struct("B").unpack_from
 _string: Final = msgspec.json.Decoder(str)
 _INPUT: Final = "a string, or a list of items"
 # What comes into a prompt beside the input.
@@ -218,9 +223,12 @@ def _look_through(raw: Raw, key: Raw | None) -> Found:
     first = memoryview(raw)[0]
     if first == 0x22:
         checked("input", _string, raw, _INPUT, ANY_LENGTH)
-        return Found(affinity=hash(bytes(raw if key is None else key)) or 1)
+        return Found(opening=raw if key is None else key)
     if first != 0x5B:
         raise InvalidRequest(f"input must be {_INPUT}.", param="input")
+    plain = _plain(raw, key)
+    if plain is not None:
+        return plain
     seen = _Seen()
     for at, item in enumerate(_items(raw)):
         seen.take(item, at)
@@ -228,10 +236,33 @@ def _look_through(raw: Raw, key: Raw | None) -> Found:
         seen.media,
         seen.images,
         seen.files,
-        hash(bytes(key if key is not None else seen.opening)) or 1,
+        seen.opening if key is None else key,
         seen.is_marked,
         tuple(seen.tools),
     )
+
+
+def _plain(raw: Raw, key: Raw | None) -> Found | None:
+    """The same of items that are one text each; None: of others."""
+    if len(raw) > LONGEST_PARAMETER:
+        return None
+    try:
+        items = _plain_items.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if not 0 < len(items) <= MOST_ITEMS:
+        return None
+    opening = _NULL
+    pairs: list[tuple[str, Raw]] = []
+    for item in items:
+        members: tuple[Any, ...] = _astuple(item)
+        content: Raw = members[1]
+        if _byte(content)[0] != 0x22:
+            return None
+        if opening is _NULL and members[0] == "user":
+            opening = content
+        pairs.append((members[0], content))
+    return Found(opening=opening if key is None else key, turns=taken(pairs) if len(raw) <= SHORT else None)
 
 
 def _items(raw: Raw) -> list[Item]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -34,12 +33,14 @@ from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import NULL, Options
 from fairlead.wire.native import copied
 from fairlead.wire.notes import CallNotes
-from fairlead.wire.plain import ReadyChat, plain_items, ready_chat
+from fairlead.wire.plain import PlainTurns, ReadyChat, plain_items, ready_chat
 from fairlead.wire.preferences import Preferences
+from fairlead.wire.random_ids import random_digits
 from fairlead.wire.template import LONGEST_TEMPLATE, BodyTemplate
 from fairlead.wire.traceparent import TraceContext
 
 CAP: Final = "max_output_tokens"
+NOTHING_FOUND: Final = Found()
 _NO_OPTIONS: Final = Options()
 _encode: Final = msgspec.json.encode
 # What a response repeats of its request, with what stands there when the request says nothing.
@@ -136,7 +137,7 @@ class ResponsesRequest:
     def response_id(self) -> str:
         """Of the response, where its provider has none of this API's shape."""
         if not self._response_id:
-            self._response_id = f"resp_{secrets.token_hex(24)}"
+            self._response_id = f"resp_{random_digits(48)}"
         return self._response_id
 
     @property
@@ -150,26 +151,27 @@ class ResponsesRequest:
 
     @property
     def echo(self) -> Echo:
-        stored = b"true" if self.keep is not None else b"false"
-        members = b',"background":%b,"store":%b' % (TRUE if self.background else FALSE, stored)
-        include = bytes(self.given.get("include", NULL))
-        return Echo(
-            self.response_id, members + self._repeated(), {} if self._chat is None else self._chat.names,
-            b"reasoning.encrypted_content" in include, self.keep,
-        )  # fmt: skip
+        template, keep, chat = self.template, self.keep, self._chat
+        names = {} if chat is None else chat.names
+        if template is not None and keep is None:
+            if not template.members:
+                template.members = self._echoed()
+                template.wants_encrypted = self._wants_encrypted
+            return Echo(self.response_id, template.members, names, template.wants_encrypted)
+        return Echo(self.response_id, self._echoed(), names, self._wants_encrypted, keep)
 
-    def _repeated(self) -> bytes:
+    @property
+    def _wants_encrypted(self) -> bool:
+        return b"reasoning.encrypted_content" in bytes(self.given.get("include", NULL))
+
+    def _echoed(self) -> bytes:
         """What the answer repeats of the request, as ready JSON members."""
-        template = self.template
-        if template is not None and template.repeated:
-            return template.repeated
-        members = b"".join([
+        stored = TRUE if self.keep is not None else FALSE
+        repeated = b"".join([
             b',"%b":%b' % (name.encode(), _repeated(name, self.given.get(name)) or usual)
             for name, usual in _REPEATED.items()
         ])  # fmt: skip
-        if template is not None:
-            template.repeated = members
-        return members
+        return b',"background":%b,"store":%b%b' % (TRUE if self.background else FALSE, stored, repeated)
 
     def neutral(self) -> ChatRequest:
         """Raises CallerError for what cannot be said in chat, in strict mode also for what would be left out."""
@@ -185,7 +187,7 @@ class ResponsesRequest:
         template = self.template
         if template is None or template.chat is None or self.history:
             return None
-        turns = plain_items(self.input)
+        turns: PlainTurns | None = self.found.turns or plain_items(self.input)
         made = None if turns is None else template.chat.around(turns)
         if made is not None:
             self._chat = template.chat.kept
@@ -221,7 +223,7 @@ class ResponsesRequest:
 
     def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         """Chat's parameters as this API has them."""
-        return tuple(dict.fromkeys([NAMES.get(name, name) for name in parameters]))
+        return tuple(dict.fromkeys([NAMES.get(name, name) for name in parameters])) if parameters else ()
 
     def with_neutral(self, request: ChatRequest) -> ResponsesRequest:
         changed = self._copy()
@@ -244,13 +246,6 @@ class ResponsesRequest:
         changed.history = history
         changed.keep = keep
         return changed
-
-    def snapshot(self) -> ResponsesRequest:
-        """The same, which stays when this one is released."""
-        same = self.copied(self.body, self.fields, self.given, self.found)
-        same.rewritten = self.rewritten
-        same.history = self.history
-        return same
 
     def _copy(self) -> ResponsesRequest:
         """Another one, to be changed: it has no template."""
@@ -335,6 +330,7 @@ class ResponsesRequest:
         self.body = b""
         self.fields = {}
         self.given = {}
+        self.found = NOTHING_FOUND  # what was found refers to the body
         self.history = []
         if self._neutral is not None:
             self._neutral.release()
@@ -352,13 +348,14 @@ class ResponsesRequest:
 class ResponsesTemplate(BodyTemplate):
     """`request`: one that has this template, without a body, whose input does not count."""
 
-    __slots__ = ("chat", "repeated", "request")
+    __slots__ = ("chat", "members", "request", "wants_encrypted")
 
     def __init__(self, before: bytes, after: bytes, request: ResponsesRequest) -> None:
         super().__init__(before, after)
         self.request = request
         self.chat: ReadyChat | None = None  # what its plain ones become in OpenAI's shape, once that is known
-        self.repeated = b""  # what their answers repeat of them, once that was written
+        self.members = b""  # what their answers repeat of them, once that was written
+        self.wants_encrypted = False
 
     @staticmethod
     def of(request: ResponsesRequest) -> ResponsesTemplate | None:
@@ -369,7 +366,7 @@ class ResponsesTemplate(BodyTemplate):
             return None
         kept = copied(fields, "input")
         given = {name: kept[name] for name in request.given}
-        return ResponsesTemplate(body[:start], body[end:], request.copied(b"", kept, given, Found()))
+        return ResponsesTemplate(body[:start], body[end:], request.copied(b"", kept, given, NOTHING_FOUND))
 
 
 def items_of(given: Raw) -> list[Raw]:

@@ -216,15 +216,18 @@ class Echo(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """What `input` has that planning must know: bits of `wire/media.py`, and how many. `affinity`: a number for the
-    conversation; `is_marked`: a reasoning item holds another provider's; `tools`: those that an item brings."""
+    """What `input` has that planning must know: bits of `wire/media.py`, and how many. `opening`: what stands for the
+    conversation, the key that its caller gives it or what the user said first; `is_marked`: a reasoning item holds
+    another provider's; `tools`: those that an item brings; `turns`: the texts (`PlainTurns`), where there is nothing
+    else and they are by turns; None: that was not looked for."""
 
     media: int = 0
     images: int = 0
     files: int = 0
-    affinity: int = 1
+    opening: Raw = NULL
     is_marked: bool = False
     tools: tuple[Tool, ...] = ()
+    turns: Any = None
 
 
 class Typed(Struct):

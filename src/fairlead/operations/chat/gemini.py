@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -12,7 +11,7 @@ from fairlead.operations.chat.native import NativeChat
 from fairlead.operations.chat.prompt import kept_prompt
 from fairlead.routing.needs import CHOICES, JSON_OBJECT, JSON_SCHEMA, PARAMETER_BITS, TOOLS
 from fairlead.routing.prompt import Prompt
-from fairlead.wire.gemini.neutral import given, to_chat
+from fairlead.wire.gemini.neutral import contents_in, given, to_chat
 from fairlead.wire.gemini.request import SCHEMAS, GeminiRequest
 from fairlead.wire.native import NativeRequest
 
@@ -62,11 +61,28 @@ class GeminiChat(NativeChat):
 
     def later(self, payload: NativeRequest) -> Callable[[], Prompt]:
         assert isinstance(payload, GeminiRequest)
-        return partial(_translated_prompt, payload.model, payload.members, payload.cap)
+        return _Later(payload.model, payload.members, payload.cap)
+
+    def affinity(self, payload: NativeRequest) -> int:  # type: ignore[override]
+        if payload.contents.plain:  # which were not taken apart
+            for content in contents_in(payload.conversation):
+                if content.role != "model":
+                    return hash(bytes(content.parts)) or 1
+        return super().affinity(payload)
 
 
-def _translated_prompt(model: str, members: Mapping[str, Raw], cap: int) -> Prompt:
-    return kept_prompt(to_chat(model, members, {}, cap=cap, stream=False).request)
+class _Later:
+    """Cheaper to make than a `partial`, and nearly never called."""
+
+    __slots__ = ("_cap", "_members", "_model")
+
+    def __init__(self, model: str, members: Mapping[str, Raw], cap: int) -> None:
+        self._model = model
+        self._members = members
+        self._cap = cap
+
+    def __call__(self) -> Prompt:
+        return kept_prompt(to_chat(self._model, self._members, {}, cap=self._cap, stream=False).request)
 
 
 GEMINI_CHAT: Final = GeminiChat()

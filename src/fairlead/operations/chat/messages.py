@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -46,11 +45,20 @@ class MessagesChat(NativeChat):
         return output is not None and _FORMAT in bytes(output)
 
     def later(self, payload: NativeRequest) -> Callable[[], Prompt]:
-        return partial(_translated_prompt, payload.fields, payload.cap)
+        return _Later(payload.fields, payload.cap)
 
 
-def _translated_prompt(fields: Mapping[str, Raw], cap: int) -> Prompt:
-    return kept_prompt(to_chat(fields, cap).request)
+class _Later:
+    """Cheaper to make than a `partial`, and nearly never called."""
+
+    __slots__ = ("_cap", "_fields")
+
+    def __init__(self, fields: Mapping[str, Raw], cap: int) -> None:
+        self._fields = fields
+        self._cap = cap
+
+    def __call__(self) -> Prompt:
+        return kept_prompt(to_chat(self._fields, self._cap).request)
 
 
 MESSAGES_CHAT: Final = MessagesChat()

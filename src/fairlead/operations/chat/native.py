@@ -49,11 +49,12 @@ class NativeChat(ForeignChat):
             return super().demand(payload)  # type: ignore[arg-type]
         template, found = payload.template, payload.contents
         if template is None:
-            needs = self.parameters(payload)
+            needs, formatted = self.parameters(payload), self.is_formatted(payload)
         else:
-            needs = template.needs
-            if needs < 0:
-                needs = template.needs = self.parameters(payload)
+            if template.needs < 0:
+                template.formatted = self.is_formatted(payload)
+                template.needs = self.parameters(payload)
+            needs, formatted = template.needs, template.formatted
         media = found.media
         if media:
             for bit, need in MEDIA_NEEDS.items():
@@ -65,7 +66,7 @@ class NativeChat(ForeignChat):
         demand = Demand(
             self, payload, payload.model, needs, media, length,
             length + BEYOND_TOKENS if payload.needs_provider else length, payload.cap, self.choices(payload),
-            payload.stream, payload.strict, payload.emulate, self.is_formatted(payload), payload.fallbacks,
+            payload.stream, payload.strict, payload.emulate, formatted, payload.fallbacks,
             payload.preferences,
         )  # fmt: skip
         demand.notes = payload.notes

@@ -164,7 +164,7 @@ def native_answer(body: bytes, public: bytes) -> NativeAnswer:
         raise UpstreamInvalid("The provider's answer is not a message.")
     if not document.content and document.stop_reason is None:
         raise UpstreamInvalid("The provider's answer has neither content nor a stop reason.")
-    start, stop = _model_span(body, document.model, public)
+    start, stop = _model_span(body, document.model)
     return NativeAnswer(
         body, USAGE, document.usage, start, stop, public if start < stop else b"", partial(_words_of, document)
     )
@@ -192,21 +192,20 @@ def _failed(error: ErrorBody, body: bytes) -> FairleadError:
     return found
 
 
-def _model_span(text: bytes, model: Raw, public: bytes) -> tuple[int, int]:
-    """Where the name of the model stands that callers are to read otherwise; (0, 0): nowhere."""
-    old = bytes(model)
-    if model == _NULL or old == public:
+def _model_span(text: bytes, model: Raw) -> tuple[int, int]:
+    """Where the name of the model stands; (0, 0): nowhere."""
+    if model == _NULL:
         return 0, 0
     at = text.find(_MODEL)
     while at >= 0:
         start = value_at(text, at + len(_MODEL))
-        if start >= 0 and text.startswith(old, start):
-            return start, start + len(old)
+        if start >= 0 and text.startswith(model, start):
+            return start, start + len(model)
         at = text.find(_MODEL, at + 1)
     return 0, 0
 
 
 def _with_model(text: bytes, model: Raw, public: bytes) -> bytes:
     """Another name of the model in an event; the rest byte for byte."""
-    start, stop = _model_span(text, model, public)
+    start, stop = _model_span(text, model)
     return b"".join((text[:start], public, text[stop:])) if start < stop else text

@@ -5,6 +5,8 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import Any, Final
 
+from msgspec import Raw
+
 from fairlead.errors import InvalidRequest
 from fairlead.providers.claude import sampling_of, thinking_of, turns_for_claude
 from fairlead.providers.conversation import Losses, parameters_of
@@ -13,7 +15,8 @@ from fairlead.providers.tool_ids import plain_id
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.plain import PlainTurns
 
-_TURN: Final = b'{"role":"%b","content":[{"type":"text","text":%b}]}'
+_USER: Final = b'{"role":"user","content":[{"type":"text","text":'
+_ASSISTANT: Final = b'{"role":"assistant","content":[{"type":"text","text":'
 
 
 def to_body(
@@ -125,9 +128,16 @@ def _text_of_file(part: Media) -> str:
 
 def written_turns(plain: PlainTurns) -> bytes:
     """`messages` and `system` of a conversation that is nothing but texts, as ready members."""
-    written = [_TURN % (role.encode(), bytes(text)) for role, text in plain.turns]
-    body = b'"messages":[%b]' % b",".join(written)
+    pieces: list[bytes | Raw] = []
+    before = b'"messages":['
+    for role, text in plain.turns:
+        pieces += (before, _USER if role == "user" else _ASSISTANT, text)
+        before = b"}]},"
+    pieces.append(b"}]}]")
+    before = b',"system":[{"type":"text","text":'
+    for _, text in plain.system:
+        pieces += (before, text)
+        before = b'},{"type":"text","text":'
     if plain.system:
-        texts = [b'{"type":"text","text":%b}' % bytes(text) for _, text in plain.system]
-        body += b',"system":[%b]' % b",".join(texts)
-    return body
+        pieces.append(b"}]")
+    return b"".join(pieces)

@@ -8,7 +8,7 @@ from fairlead.providers.anthropic.errors import ErrorBody
 from fairlead.wire.chat_shapes import NULL
 
 
-class Block(Struct):
+class Block(Struct, gc=False):
     type: str = ""
     text: str = ""
     thinking: str = ""
@@ -19,7 +19,7 @@ class Block(Struct):
     input: Raw = Raw(b"{}")
 
 
-class Message(Struct):
+class Message(Struct, gc=False):
     id: str = ""
     type: str = ""
     model: str = ""
@@ -30,7 +30,7 @@ class Message(Struct):
     error: ErrorBody | None = None
 
 
-class Delta(Struct):
+class Delta(Struct, gc=False):
     type: str = ""
     text: str = ""
     thinking: str = ""
@@ -40,7 +40,7 @@ class Delta(Struct):
     stop_sequence: str | None = None
 
 
-class StreamEvent(Struct):
+class StreamEvent(Struct, gc=False):
     type: str
     index: int = 0
     message: Message | None = None
@@ -79,7 +79,7 @@ class PassedEvent(Struct, gc=False):
     error: ErrorBody | None = None
 
 
-class PassedDocument(Struct):
+class PassedDocument(Struct, gc=False):
     type: str = ""
     model: Raw = NULL
     content: list[Raw] = []
@@ -88,11 +88,11 @@ class PassedDocument(Struct):
     error: ErrorBody | None = None
 
 
-class ErrorText(Struct):
+class ErrorText(Struct, gc=False):
     type: str
     message: str = ""
 
 
-class ErrorDocument(Struct):
+class ErrorDocument(Struct, gc=False):
     type: str
     error: ErrorText

@@ -14,8 +14,8 @@ from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.gemini.signatures import UNSIGNED
 from fairlead.wire.plain import PlainTurns
 
-_USER: Final = b'{"role":"user","parts":[{"text":%b}]}'
-_MODEL: Final = b'{"role":"model","parts":[{"text":%b}]}'
+_USER: Final = b'{"role":"user","parts":[{"text":'
+_MODEL: Final = b'{"role":"model","parts":[{"text":'
 
 # Google's own table for reasoning_effort: https://ai.google.dev/gemini-api/docs/openai
 BUDGETS = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24_576, "xhigh": 24_576}
@@ -151,9 +151,16 @@ def _declaration(tool: Any) -> dict[str, Any]:
 
 def written_turns(plain: PlainTurns) -> bytes:
     """`contents` and `systemInstruction` of a conversation that is nothing but texts, as ready members."""
-    written = [(_USER if role == "user" else _MODEL) % bytes(text) for role, text in plain.turns]
-    body = b'"contents":[%b]' % b",".join(written)
+    pieces: list[bytes | Raw] = []
+    before = b'"contents":['
+    for role, text in plain.turns:
+        pieces += (before, _USER if role == "user" else _MODEL, text)
+        before = b"}]},"
+    pieces.append(b"}]}]")
+    before = b',"systemInstruction":{"parts":[{"text":'
+    for _, text in plain.system:
+        pieces += (before, text)
+        before = b'},{"text":'
     if plain.system:
-        parts = [b'{"text":%b}' % bytes(text) for _, text in plain.system]
-        body += b',"systemInstruction":{"parts":[%b]}' % b",".join(parts)
-    return body
+        pieces.append(b"}]}")
+    return b"".join(pieces)

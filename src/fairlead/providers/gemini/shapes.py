@@ -8,34 +8,34 @@ from msgspec import Raw, Struct
 from fairlead.wire.chat_shapes import NULL
 
 
-class FunctionCall(Struct):
+class FunctionCall(Struct, gc=False):
     name: str
     id: str | None = None
     args: Raw = Raw(b"{}")
 
 
-class AnswerPart(Struct, rename="camel"):
+class AnswerPart(Struct, gc=False, rename="camel"):
     text: str | None = None
     thought: bool = False
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
 
 
-class AnswerContent(Struct):
+class AnswerContent(Struct, gc=False):
     parts: list[AnswerPart] = []
 
 
-class Candidate(Struct, rename="camel"):
+class Candidate(Struct, gc=False, rename="camel"):
     index: int = 0
     content: AnswerContent = msgspec.field(default_factory=AnswerContent)
     finish_reason: str | None = None
 
 
-class Feedback(Struct, rename="camel"):
+class Feedback(Struct, gc=False, rename="camel"):
     block_reason: str | None = None
 
 
-class Answer(Struct, rename="camel"):
+class Answer(Struct, gc=False, rename="camel"):
     candidates: list[Candidate] = []
     usage_metadata: Raw = NULL
     response_id: str = ""
@@ -76,11 +76,11 @@ class PassedDocument(Struct, gc=False, rename="camel"):
     error: Raw = NULL
 
 
-class ErrorText(Struct):
+class ErrorText(Struct, gc=False):
     code: int
     message: str = ""
     status: str = ""
 
 
-class ErrorDocument(Struct):
+class ErrorDocument(Struct, gc=False):
     error: ErrorText

@@ -123,13 +123,21 @@ class NativeResponses:
         if not payload.is_as_it_came:
             return self._call(payload)
         template: BodyTemplate = payload.template
-        frame = template.memos.get(self)
-        if not isinstance(frame, ReadyBody):
-            frame = self._frame(payload, template)
-            if frame is None:
-                return self._call(payload)
-            template.remember(self, frame)
-        return self._native_call(payload, frame.around(payload.body, payload.conversation), frame.dropped)
+        ready = template.memos.get(self)
+        if isinstance(ready, _ReadyCall):
+            same = ready.call
+            body = ready.body.around(payload.body, payload.conversation)
+            return NativeCall(
+                body, same.stream, same.dropped, (), None, same.headers, False, payload.keep, same.changes
+            )
+        frame = self._frame(payload, template)
+        if frame is None:
+            return self._call(payload)
+        call = self._native_call(payload, frame.around(payload.body, payload.conversation), frame.dropped)
+        if not payload.background:  # which has another id in each answer
+            same = NativeCall([], call.stream, call.dropped, (), None, call.headers, False, None, call.changes)
+            template.remember(self, _ReadyCall(frame, same))
+        return call
 
     def _frame(self, payload: Any, template: BodyTemplate) -> ReadyBody | None:
         body = b"%b%b%b" % (template.before, MARK, template.after)
@@ -177,6 +185,16 @@ class NativeResponses:
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         error = upstream_error(status, headers, body)
         return with_native(error, body) if status < 500 else error
+
+
+class _ReadyCall:
+    """What requests with one template become. `call`: one of them, without a body."""
+
+    __slots__ = ("body", "call")
+
+    def __init__(self, body: ReadyBody, call: NativeCall) -> None:
+        self.body = body
+        self.call = call
 
 
 class NativeRelay:
@@ -332,12 +350,13 @@ class NativeRelay:
 class NativeAnswer:
     """A whole response in one document."""
 
-    __slots__ = ("_body", "_changes", "_keep", "_response")
+    __slots__ = ("_body", "_changes", "_keep", "_may_be_priced", "_response")
 
     def __init__(self, changes: Mapping[str, bytes], body: bytes, keep: Callable[[bytes], None] | None) -> None:
         self._changes = changes
         self._keep = keep
         self._body = body
+        self._may_be_priced = True  # its usage may have a cost of its own, until it is known to have none
         self._response: Response = decoded(RESPONSE, body, "an answer")
         check_complete(self._response)
 
@@ -347,8 +366,13 @@ class NativeAnswer:
 
     @property
     def usage(self) -> Usage | None:
-        usage = self._response.usage
-        return None if usage == _NULL else usage_from_responses(usage)
+        raw = self._response.usage
+        if raw == _NULL:
+            return None
+        usage = usage_from_responses(raw)
+        if usage is not None:
+            self._may_be_priced = usage.priced
+        return usage
 
     @property
     def choices(self) -> int:
@@ -362,8 +386,10 @@ class NativeAnswer:
         return "".join(said)
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        renamed = _changed(self._body, self._response.model, self._changes)
-        body = _with_usage(renamed, self._response.usage, members, counted)
+        response = self._response
+        usage = response.usage
+        renamed = _changed(self._body, response.model, self._changes)
+        body = _with_usage(renamed, usage, members, counted, may_be_priced=self._may_be_priced)
         if self._keep is not None:
             self._keep(body)
         return body
@@ -435,24 +461,28 @@ def _changed(document: bytes, model: Raw, changes: Mapping[str, bytes]) -> bytes
     """The response with the model's name that the caller uses, and what else is ours; the rest byte for byte."""
     if len(changes) == 1:
         public = changes["model"]
-        if model == _NULL or bytes(model) == public:
+        if model == _NULL:
             return document
-        needle = b'"model":%b' % bytes(model)
+        needle = b'"model":%b' % model
         at = document.find(needle)
         if at >= 0 and document.find(needle, at + 8) < 0:  # else one of them may stand inside of something
-            return b"".join((document[:at], b'"model":', public, document[at + len(needle) :]))
+            return b"".join((document[: at + 8], public, document[at + len(needle) :]))
+        if bytes(model) == public:
+            return document
     fields = _fields(document)
     # Providers may leave `background` out; the other members are ours only where they have them.
     there = {name: value for name, value in changes.items() if name in fields or name == "background"}
     return with_members(document, fields, there)
 
 
-def _with_usage(document: bytes, usage: Raw, members: bytes, counted: Usage | None) -> bytes:
+def _with_usage(
+    document: bytes, usage: Raw, members: bytes, counted: Usage | None, *, may_be_priced: bool = True
+) -> bytes:
     """The response with the cost in its usage. `counted`: the usage, where the provider reported none."""
     if counted is None:
         if usage == _NULL or not members:
             return document
-        end = USAGE.end_in(document, usage)
+        end = USAGE.end_in(document, usage, may_be_priced=may_be_priced)
         if end >= 0:
             return b"".join((document[:end], members, document[end:]))
     return with_members(document, _fields(document), {"usage": USAGE.shown(usage, members, counted)})

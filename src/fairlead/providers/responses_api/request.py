@@ -27,7 +27,6 @@ CARRIES: Final = SAME | {
     "structured_outputs", "tool_choice", "tools", "verbosity",
 }  # fmt: skip
 _encode: Final = msgspec.json.encode
-_ITEM: Final = b'{"type":"message","role":"%b","content":%b}'
 
 
 _TRUE: Final = Raw(b"true")
@@ -186,5 +185,10 @@ def _choice(raw: Raw) -> Any:
 
 def written_turns(plain: PlainTurns) -> bytes:
     """`input` of a conversation that is nothing but texts, as a ready member."""
-    written = [_ITEM % (role.encode(), bytes(text)) for role, text in (*plain.system, *plain.turns)]
-    return b'"input":[%b]' % b",".join(written)
+    pieces: list[bytes | Raw] = []
+    before = b'"input":['
+    for role, text in (*plain.system, *plain.turns):
+        pieces += (before, b'{"type":"message","role":"', role.encode(), b'","content":', text)
+        before = b"},"
+    pieces.append(b"}]")
+    return b"".join(pieces)

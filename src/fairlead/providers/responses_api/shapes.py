@@ -12,14 +12,14 @@ from fairlead.errors import UpstreamInvalid
 from fairlead.wire.chat_shapes import NULL
 
 
-class Failure(Struct):
+class Failure(Struct, gc=False):
     code: str | int | None = None
     message: str = ""
     type: str | None = None
     param: str | None = None
 
 
-class Annotation(Struct):
+class Annotation(Struct, gc=False):
     type: str = ""
     url: str = ""
     title: str = ""
@@ -27,7 +27,7 @@ class Annotation(Struct):
     end_index: int | None = None
 
 
-class Part(Struct):
+class Part(Struct, gc=False):
     """Of a message's content, or of reasoning."""
 
     type: str = ""
@@ -37,7 +37,7 @@ class Part(Struct):
     logprobs: list[Raw] | None = None
 
 
-class Item(Struct):
+class Item(Struct, gc=False):
     """One output item, whatever its type."""
 
     type: str = ""
@@ -53,11 +53,11 @@ class Item(Struct):
     result: str | None = None
 
 
-class Details(Struct):
+class Details(Struct, gc=False):
     reason: str | None = None
 
 
-class Response(Struct):
+class Response(Struct, gc=False):
     """A response, or what an event tells of it."""
 
     id: str = ""
@@ -71,7 +71,7 @@ class Response(Struct):
     service_tier: Raw = NULL
 
 
-class Event(Struct):
+class Event(Struct, gc=False):
     """`delta` and `item` have more than one shape."""
 
     type: str = ""

@@ -46,7 +46,8 @@ from fairlead.wire.media import ADDRESS, AUDIO, FILE, IMAGE, VIDEO
 from fairlead.wire.messages.decoding import LIST, OBJECT, decoded, first_byte
 from fairlead.wire.native import Contents, NativeRequest
 from fairlead.wire.notes import notes_in_members
-from fairlead.wire.plain import PlainTurns, plain_contents
+from fairlead.wire.plain import SHORT, PlainTurns, plain_contents, turns_of_contents
+from fairlead.wire.plain_shapes import PlainContent
 from fairlead.wire.preferences import Preferences
 
 GENERATE, STREAM, COUNT = "generateContent", "streamGenerateContent", "countTokens"
@@ -81,6 +82,7 @@ _strings: Final = msgspec.json.Decoder(list[str])
 _objects: Final = msgspec.json.Decoder(list[Item])
 _part_kind: Final = msgspec.json.Decoder(PartKind)
 _part_kinds: Final = msgspec.json.Decoder(list[PartKind])
+_plain_contents: Final = msgspec.json.Decoder(list[PlainContent])
 
 
 class GeminiRequest(NativeRequest):
@@ -116,13 +118,10 @@ class GeminiRequest(NativeRequest):
         return echo_of(self.config, self._names, is_array=self.is_array)
 
     @property
-    def needs_provider(self) -> bool:
-        return self.contents.beyond or bool(self.server_tools) or given(self.members, "cachedContent")
-
-    @property
     def has_tagged_signatures(self) -> bool:
         """Signatures of another provider have come back in it."""
-        return NEEDLE in self.body
+        # `find`, not `in`: that first makes an error of what is no number.
+        return not self.contents.plain and self.body.find(NEEDLE) >= 0
 
     def _translate(self) -> ChatRequest:
         self._check_length()
@@ -228,6 +227,7 @@ def parse_gemini(body: bytes, model: str, action: str, query: str = "", *, is_ar
     _read_contents(members, request.contents)
     if given(members, "tools"):
         request.server_tools = _server_tools(members["tools"])
+    request.beyond = bool(request.server_tools) or given(members, "cachedContent")
     request.notes = notes_in_members(fields)
     for name, raw in members.items():
         if name not in NOT_IN_PROMPT and name != "contents":
@@ -273,6 +273,8 @@ def _read_contents(members: dict[str, Raw], found: Contents) -> None:
     if not given(members, "contents"):
         raise InvalidRequest("contents: Field required.", param="contents")
     raw = members["contents"]
+    if _is_plain(raw, found):
+        return
     _refuse_crowds(raw, "contents")
     contents = contents_in(raw)
     found.entries = len(contents)
@@ -284,6 +286,25 @@ def _read_contents(members: dict[str, Raw], found: Contents) -> None:
         _read_parts(content.parts, found, f"contents.{at}.parts", 0)
     last = contents[-1]
     found.prefilled = last.role == "model" and b'"functionCall"' not in bytes(last.parts)
+
+
+def _is_plain(raw: Raw, found: Contents) -> bool:
+    """Reads contents that are one text each; False: others."""
+    if len(raw) > LONG_LIST_BYTES:
+        return False
+    try:
+        contents = _plain_contents.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    count = len(contents)
+    if not 0 < count <= MOST_NATIVE_MESSAGES:
+        return False
+    found.entries = found.blocks = count
+    found.plain = True
+    if len(raw) <= SHORT:
+        found.turns = turns_of_contents(contents)
+    found.prefilled = contents[-1].role == "model"
+    return True
 
 
 def _refuse_crowds(raw: Raw, name: str) -> None:

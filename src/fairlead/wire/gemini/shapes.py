@@ -6,11 +6,13 @@ first, Google's own examples for curl the second. The field of the second spelli
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Raw, Struct, field
 
-NULL: Final = Raw(b"null")
+from fairlead.wire.chat_shapes import NULL
+
+__all__ = ["NULL"]  # the same object everywhere: some ask for it by identity
 
 
 def _null() -> Raw:

@@ -33,7 +33,7 @@ from fairlead.wire.messages.neutral import to_chat
 from fairlead.wire.messages.shapes import NULL, Kind, Message, Metadata, SourceKind, ToolKind
 from fairlead.wire.native import Contents, NativeRequest
 from fairlead.wire.notes import notes_in_members
-from fairlead.wire.plain import PlainTurns, plain_turns
+from fairlead.wire.plain import SHORT, PlainTurns, plain_turns
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.reasoning_tags import NEEDLE, QUICK_NEEDLE
 
@@ -109,13 +109,10 @@ class MessagesRequest(NativeRequest):
             return ""
 
     @property
-    def needs_provider(self) -> bool:
-        return self.contents.beyond or bool(self.server_tools) or not _BEYOND_MEMBERS.isdisjoint(self.fields)
-
-    @property
     def has_tagged_reasoning(self) -> bool:
         """Reasoning of another provider, or of none, has come back in it."""
-        return self.contents.blocks > 0 and QUICK_NEEDLE in self.body and NEEDLE in self.body
+        # `find`, not `in`: that first makes an error of what is no number.
+        return self.contents.blocks > 0 and self.body.find(QUICK_NEEDLE) >= 0 and self.body.find(NEEDLE) >= 0
 
     def _translate(self) -> ChatRequest:
         self._check_length()
@@ -164,7 +161,16 @@ class MessagesRequest(NativeRequest):
 
     def within(self, body: bytes, conversation: Raw) -> MessagesRequest:
         made = self.marked(body, conversation)
-        _read_messages(made.fields, made.contents)
+        contents = made.contents
+        turns = None if len(conversation) > SHORT else plain_turns(conversation)
+        if turns is None or turns.system:
+            _read_messages(made.fields, contents)
+            return made
+        contents.plain = True
+        contents.turns = turns
+        contents.entries = len(turns.turns)
+        contents.opening = turns.opening
+        contents.prefilled = turns.turns[-1][0] == "assistant"
         return made
 
     def marked(self, body: bytes, conversation: Raw) -> MessagesRequest:
@@ -190,6 +196,7 @@ def parse_messages(body: bytes, query: str = "", headers: bytes = b"") -> Messag
     _read_messages(fields, request.contents)
     if _is_given(fields, "tools"):
         request.contents.tools, request.server_tools = _read_tools(fields["tools"])
+    request.beyond = bool(request.server_tools) or not _BEYOND_MEMBERS.isdisjoint(fields)
     request.notes = notes_in_members(fields, user=request.user)
     for name, raw in fields.items():
         if name not in NOT_IN_PROMPT and name != "messages":

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Raw, Struct, field
 
 from fairlead.wire.bounds import MOST_STOPS
+from fairlead.wire.chat_shapes import NULL
 
-NULL = Raw(b"null")
+__all__ = ["NULL"]  # the same object everywhere: some ask for it by identity
 
 
 def _null() -> Raw:
