@@ -102,7 +102,13 @@ class Browser:
         }
         answer = Answer()
 
+        given = False
+
         async def receive() -> MutableMapping[str, Any]:
+            nonlocal given
+            if given:
+                await asyncio.Event().wait()  # the visitor stays
+            given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: MutableMapping[str, Any]) -> None:

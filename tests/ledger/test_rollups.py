@@ -235,8 +235,8 @@ CALL = st.tuples(
 numbers = itertools.count()
 
 
-@given(st.lists(st.lists(CALL, max_size=15), max_size=4), st.integers(1, 9))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(CALL, max_size=15), max_size=4), st.integers(3, 12))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_roll_ups_come_to_is_what_receipts_come_to(
     store: Store, monkeypatch: pytest.MonkeyPatch, batches: list[list[tuple]], step: int
 ) -> None:

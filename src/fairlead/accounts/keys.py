@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, tuple_, update
 
 from fairlead.accounts.accounts import Budget, budgets_from_json, check_name, first_account
 from fairlead.accounts.changes import changed
@@ -169,8 +169,9 @@ def first_start(store: Store) -> str | None:
 def list_keys(store: Store) -> list[KeyInfo]:
     """All keys, oldest first."""
     with store.read() as connection:
-        rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
-    return [_info(row) for row in rows]
+        return [
+            _info(row) for row in connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
+        ]
 
 
 def page_of_keys(
@@ -202,6 +203,46 @@ def page_of_keys(
     return [_info(row) for row in connection.execute(statement)]
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Which keys of an account. None or "": all. `text`: a part of the name, or of what is shown of the key; `state`:
+    "active" (the default), "disabled", "revoked" or "all"."""
+
+    account_id: str
+    member_id: str | None = None
+    project_id: str | None = None
+    text: str = ""
+    state: str = "active"
+
+
+def newest_keys(
+    connection: Connection, wanted: KeyFilter, limit: int, before: tuple[int, str] | None = None
+) -> list[KeyInfo]:
+    """The newest keys first; `before`: those behind this time and id."""
+    table = api_keys.c
+    statement = select(api_keys).where(table.account_id == wanted.account_id)
+    for column, value in ((table.member_id, wanted.member_id), (table.project_id, wanted.project_id)):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.text:
+        shown = wanted.text.removeprefix(KEY_START)
+        statement = statement.where(
+            table.name.icontains(wanted.text, autoescape=True)
+            | table.prefix.startswith(shown[:PREFIX_LETTERS], autoescape=True)
+            | (table.id == wanted.text)
+        )
+    if wanted.state in ("active", "disabled"):
+        statement = statement.where(table.revoked_at.is_(None))
+    if wanted.state == "disabled":
+        statement = statement.where(table.disabled_at.is_not(None))
+    if wanted.state == "revoked":
+        statement = statement.where(table.revoked_at.is_not(None))
+    if before is not None:
+        statement = statement.where(tuple_(table.created_at, table.id) < before)
+    ordered = statement.order_by(table.created_at.desc(), table.id.desc()).limit(limit)
+    return [_info(row) for row in connection.execute(ordered)]
+
+
 def count_keys(connection: Connection, account_id: str | None, group: tuple[str, str] | None = None) -> int:
     """Keys that were not revoked, of one account or of all; `group` as that of `page_of_keys`."""
     statement = select(func.count()).select_from(api_keys).where(api_keys.c.revoked_at.is_(None))
@@ -226,6 +267,12 @@ def key_by_hash(connection: Connection, hash_: str) -> KeyInfo | None:
         return None
     row = connection.execute(select(api_keys).where(api_keys.c.digest == digest)).first()
     return None if row is None else _info(row)
+
+
+def names_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, str]:
+    """The names of these keys, by id."""
+    rows = connection.execute(select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(key_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def columns_of(connection: Connection, key_id: str) -> dict[str, Any]:

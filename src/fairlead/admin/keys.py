@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from fairlead.accounts import keys
 from fairlead.accounts.accounts import AccountInfo, account_info, add_account, check_name, continued, first_account
 from fairlead.accounts.groups import TABLES, check_groups, group_info
-from fairlead.accounts.keys import KeyInfo
+from fairlead.accounts.keys import KeyFilter, KeyInfo
 from fairlead.admin.accounts import changed_members, check_prepaid, each_user_entry
 from fairlead.admin.audit import Actor, record
 from fairlead.errors import ConfigurationError, NotFound
@@ -189,6 +189,21 @@ def page_of_keys(
             connection, limit, after, account_id, offset=offset, disabled=disabled, revoked=revoked, expired=expired,
             group=group,
         )  # fmt: skip
+
+
+def newest_keys(store: Store, wanted: KeyFilter, limit: int, before: tuple[int, str] | None = None) -> list[KeyInfo]:
+    """So many keys of an account, the newest first; `before`: those behind this time of creation and id."""
+    with store.read() as connection:
+        return keys.newest_keys(connection, wanted, limit, before)
+
+
+def own_key(store: Store, account_id: str, key_id: str, member_id: str | None = None) -> KeyInfo:
+    """A key of an account; with `member_id` of this member. Raises NotFound for any other, whether it exists or not."""
+    with store.read() as connection:
+        found = keys.key_info(connection, key_id)
+    if found is None or found.account_id != account_id or member_id not in (None, found.member_id):
+        raise NotFound("There is no such key.", param="key")
+    return found
 
 
 def count_keys(store: Store, account_id: str | None = None, group: tuple[str, str] | None = None) -> int:

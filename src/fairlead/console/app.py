@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.admin import people
-from fairlead.console import account, entry, joining, members, security
+from fairlead.console import account, developer, entry, joining, members, security
 from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token, next_page
 from fairlead.console.operating import pages as operating
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
@@ -79,6 +79,7 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     *account.PAGES,
     *members.PAGES,
     ConsolePage("/account/here.json", here, "anyone"),
+    *developer.PAGES,
     *security.PAGES,
     *operating.PAGES,
 )

@@ -101,7 +101,16 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         sign = "−" if text.startswith("-") else ""
         return f"{sign}${text.removeprefix('-')}"
 
-    return {"when": when, "amount": amount, "browser": lambda agent: browser(agent) or language.gettext("unknown")}
+    def day_of(seconds: int) -> str:
+        """The day (UTC) of a time since 1970."""
+        return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+    return {
+        "when": when,
+        "amount": amount,
+        "day_of": day_of,
+        "browser": lambda agent: browser(agent) or language.gettext("unknown"),
+    }
 
 
 def browser(agent: str) -> str:

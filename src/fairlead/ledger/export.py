@@ -146,6 +146,19 @@ def _write_csv(found: Iterator[dict[str, Any]], out: BinaryIO) -> int:
     return count
 
 
+def csv_head() -> bytes:
+    """The names of the columns as a line of CSV."""
+    return ",".join(COLUMNS).encode() + b"\r\n"
+
+
+def csv_row(row: dict[str, Any]) -> bytes:
+    """A row of an export as a line of CSV, in the order of COLUMNS."""
+    text = io.StringIO(newline="")
+    row = {**row, "attempts": msgspec.json.encode(row["attempts"]).decode()}
+    csv.writer(text).writerow([_cell(row[name]) for name in COLUMNS])
+    return text.getvalue().encode()
+
+
 def _cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     event,
+    text,
 )
 
 metadata = MetaData()
@@ -86,7 +87,7 @@ api_keys = Table(
     Column("project_id", String(32), nullable=True),
     Column("member_id", String(32), nullable=True),
     Column("each_user", Text, nullable=True),
-    Index("api_keys_account", "account_id"),
+    Index("api_keys_account", "account_id", "created_at", "id"),
     Index("api_keys_digest", "digest", unique=True),
 )
 
@@ -157,6 +158,8 @@ price_sheets = Table(
     UniqueConstraint("deployment", "version", name="price_sheets_version"),
 )
 
+# Of entries that are not the charges of calls. Written out, so that databases see that the index has them.
+MOVES = text("entries.kind <> 'settle'")
 # Amounts from here on are picodollars, times milliseconds since 1970.
 entries = Table(
     "entries",
@@ -165,6 +168,7 @@ entries = Table(
     Column("kind", String(16), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("note", String(256), nullable=False),
+    Index("entries_moves", "id", sqlite_where=text("kind <> 'settle'"), postgresql_where=text("kind <> 'settle'")),
 )
 
 postings = Table(
@@ -432,13 +436,14 @@ usage_rollups = Table(
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("charged", BigInteger, nullable=False),  # picodollars
     Column("latencies", LargeBinary, nullable=False),  # a histogram: ledger/latencies.py
+    sqlite_with_rowid=False,
 )
 
 # A line for each record, in the same transaction as the roll-ups: what lists of calls show and are filtered by.
 calls = Table(
     "calls",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),  # of the record
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
     Column("id", String(48), nullable=False),
     Column("at", BigInteger, nullable=False),  # milliseconds since 1970
     Column("account_id", String(32), nullable=False),

@@ -33,10 +33,11 @@ def upgrade() -> None:
         sa.Column("reasoning_tokens", sa.BigInteger, nullable=False),
         sa.Column("charged", sa.BigInteger, nullable=False),
         sa.Column("latencies", sa.LargeBinary, nullable=False),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "calls",
-        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
         sa.Column("id", sa.String(48), nullable=False),
         sa.Column("at", sa.BigInteger, nullable=False),
         sa.Column("account_id", sa.String(32), nullable=False),
@@ -56,6 +57,10 @@ def upgrade() -> None:
     )
     for name, columns in INDEXES.items():
         op.create_index(f"calls_{name}", "calls", columns)
+    moves = sa.text("kind <> 'settle'")
+    op.create_index("entries_moves", "entries", ["id"], sqlite_where=moves, postgresql_where=moves)
+    op.drop_index("api_keys_account", "api_keys")
+    op.create_index("api_keys_account", "api_keys", ["account_id", "created_at", "id"])
     # Everything is counted again from the records.
     op.drop_table("usage_days")
     op.execute("DELETE FROM versions WHERE name = 'usage_days'")

@@ -1,0 +1,291 @@
+"""What an account's calls came to over time, and the calls themselves: figures from roll-ups, lists from `calls`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from fairlead.accounts import keys
+from fairlead.accounts.groups import GroupKind, list_groups
+from fairlead.errors import InvalidRequest, NotFound
+from fairlead.ledger.books import bodies_of
+from fairlead.ledger.export import row_of
+from fairlead.ledger.latencies import quantiles
+from fairlead.ledger.record import decode
+from fairlead.ledger.rollups import (
+    DAY,
+    DAY_SECONDS,
+    HOUR,
+    HOUR_SECONDS,
+    Rollup,
+    Sums,
+    call_sums,
+    named_scope,
+    rollups,
+    seconds_of,
+)
+from fairlead.store import Store
+from fairlead.store.tables import calls
+
+# The windows that pages offer, by their length in seconds; "12mo" is of whole months.
+WINDOWS: Final = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS, "30d": 30 * DAY_SECONDS, "90d": 90 * DAY_SECONDS}
+YEAR: Final = "12mo"
+MONTHS: Final = 12
+LONGEST_DAYS: Final = 1_096
+# Calls that fit two filters at once have no roll-up: so many of the newest are added up one by one.
+MOST_SUMMED: Final = 20_000
+LONGEST_FILTER: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls of an account; None: all. `member_id`: also what somebody is confined to who sees their own only."""
+
+    account_id: str
+    model: str | None = None
+    key_id: str | None = None
+    project_id: str | None = None
+    member_id: str | None = None
+    session: str | None = None
+    user: str | None = None
+
+    def scopes(self) -> list[str]:
+        """Those that a call must be in, without the account's."""
+        found = [
+            f"{kind}/{name}"
+            for kind, name in (("key", self.key_id), ("project", self.project_id), ("member", self.member_id))
+            if name is not None
+        ]
+        named = (("session", self.session), ("user", self.user))
+        return found + [named_scope(kind, self.account_id, name) for kind, name in named if name is not None]
+
+    def condition(self, window: Window) -> ColumnElement[bool]:
+        wanted = (
+            (calls.c.account_id == self.account_id)
+            & (calls.c.at >= window.since * 1000)
+            & (calls.c.at < window.until * 1000)
+        )
+        for column, value in (
+            (calls.c.model, self.model), (calls.c.key_id, self.key_id), (calls.c.project_id, self.project_id),
+            (calls.c.member_id, self.member_id), (calls.c.session, self.session), (calls.c.caller_user, self.user),
+        ):  # fmt: skip
+            if value is not None:
+                wanted &= column == value
+        return wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time, in seconds since 1970, and its steps: where each begins. `until` is not included."""
+
+    name: str
+    since: int
+    until: int
+    steps: tuple[int, ...]
+
+    @property
+    def span(self) -> str:
+        """Of the roll-ups that its steps are made of."""
+        return DAY if len(self.steps) < 2 or (self.steps[1] - self.steps[0]) % DAY_SECONDS == 0 else HOUR
+
+
+def window_of(name: str, now: float | None = None) -> Window:
+    """A window that ends now: "24h" in hours, "7d" in steps of six hours, "30d" and "90d" in days, "12mo" in months; or
+    days such as "2027-01-01..2027-01-31", both included. Raises InvalidRequest."""
+    now = time.time() if now is None else now
+    today = datetime.fromtimestamp(now, UTC).date()
+    if name == YEAR:
+        return _months(name, _month_before(today.replace(day=1), MONTHS - 1), today)
+    if name in WINDOWS:
+        step = {"24h": HOUR_SECONDS, "7d": 6 * HOUR_SECONDS}.get(name, DAY_SECONDS)
+        until = int(now) // step * step + step
+        since = until - WINDOWS[name]
+        return Window(name, since, until, tuple(range(since, until, step)))
+    first, dots, last = name.partition("..")
+    try:
+        begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    except ValueError:
+        begin = end = today
+        dots = ""
+    days = (end - begin).days + 1
+    if not dots or not 1 <= days <= LONGEST_DAYS or not 2000 <= begin.year <= 2199:
+        raise InvalidRequest(
+            f"The time must be one of {', '.join([*WINDOWS, YEAR])} or two days such as 2027-01-01..2027-01-31, at "
+            "most three years apart.",
+            param="time",
+        )
+    if days > WINDOWS["90d"] // DAY_SECONDS:
+        return _months(name, begin, end)
+    step = HOUR_SECONDS if days <= 2 else DAY_SECONDS
+    since, until = seconds_of(begin), seconds_of(end + timedelta(days=1))
+    return Window(name, since, until, tuple(range(since, until, step)))
+
+
+def _months(name: str, first: date, last: date) -> Window:
+    steps = [seconds_of(first)]
+    month = first.replace(day=1)
+    while (month := (month + timedelta(days=32)).replace(day=1)) <= last:
+        steps.append(seconds_of(month))
+    return Window(name, steps[0], seconds_of(last + timedelta(days=1)), tuple(steps))
+
+
+def _month_before(month: date, count: int) -> date:
+    for _ in range(count):
+        month = (month - timedelta(days=1)).replace(day=1)
+    return month
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of a window; `models`: what each was used for."""
+
+    start: int
+    total: Sums = field(default_factory=Sums)
+    models: dict[str, Sums] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """`models`: by what they were charged, the most first. `partial`: two filters at once had more calls than are added
+    up; the figures are of the newest MOST_SUMMED."""
+
+    window: Window
+    total: Sums
+    steps: Sequence[Step]
+    models: Sequence[tuple[str, Sums]]
+    partial: bool = False
+
+
+class CallLine(NamedTuple):
+    """A call of a list. `at`: milliseconds since 1970; `charged` in picodollars; `milliseconds` to its end."""
+
+    number: int
+    id: str
+    at: int
+    key_id: str
+    model: str
+    deployment: str
+    outcome: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    charged: int
+    milliseconds: int
+    session: str | None
+    user: str | None
+
+
+_LINE: Final = [
+    calls.c[name]
+    for name in (
+        "number", "id", "at", "key_id", "model", "deployment", "outcome", "prompt_tokens", "cached_tokens",
+        "completion_tokens", "charged", "milliseconds", "session", "caller_user",
+    )
+]  # fmt: skip
+
+
+def activity(store: Store, wanted: CallFilter, window: Window) -> Activity:
+    """What the calls of a filter came to in a window. Raises NotFound for a key or a group of another account."""
+    with store.read() as connection:
+        check_filter(connection, wanted)
+        scopes = wanted.scopes()
+        if len(scopes) > 1:
+            found, partial = _from_calls(connection, wanted, window)
+        else:
+            scope = scopes[0] if scopes else f"account/{wanted.account_id}"
+            found = rollups(connection, scope, window.span, window.since, window.until, wanted.model)
+            partial = False
+    steps = [Step(start) for start in window.steps]
+    total, models = Sums(), dict[str, Sums]()
+    at = 0
+    for one in found:  # in the order of time
+        while at + 1 < len(steps) and steps[at + 1].start <= one.start:
+            at += 1
+        total.add(one.sums)
+        steps[at].total.add(one.sums)
+        steps[at].models.setdefault(one.model, Sums()).add(one.sums)
+        models.setdefault(one.model, Sums()).add(one.sums)
+    ordered = sorted(models.items(), key=lambda pair: (-pair[1].charged, -pair[1].requests, pair[0]))
+    return Activity(window, total, steps, ordered, partial)
+
+
+def _from_calls(connection: Connection, wanted: CallFilter, window: Window) -> tuple[list[Rollup], bool]:
+    statement = select(calls).where(wanted.condition(window)).order_by(calls.c.at.desc()).limit(MOST_SUMMED + 1)
+    rows = connection.execute(statement).all()
+    found = [Rollup(row.at // 1000, row.model, call_sums(row)) for row in reversed(rows[:MOST_SUMMED])]
+    return found, len(rows) > MOST_SUMMED
+
+
+def check_filter(connection: Connection, wanted: CallFilter) -> None:
+    """Raises NotFound for a key, a project or a member of another account: that it exists is not told."""
+    if wanted.key_id is not None:
+        key = keys.key_info(connection, wanted.key_id)
+        confined = wanted.member_id is not None and key is not None and key.member_id != wanted.member_id
+        if key is None or key.account_id != wanted.account_id or confined:
+            raise NotFound("There is no such key.", param="key")
+    kinds: tuple[tuple[GroupKind, str | None], ...] = (("project", wanted.project_id), ("member", wanted.member_id))
+    for kind, group_id in kinds:
+        if group_id is None:
+            continue
+        if group_id not in {one.id for one in list_groups(connection, kind, wanted.account_id)}:
+            raise NotFound(f"There is no such {kind}.", param=kind)
+
+
+def list_calls(
+    store: Store, wanted: CallFilter, window: Window, limit: int, before: tuple[int, int] | None = None
+) -> list[CallLine]:
+    """The newest calls first; `before`: those behind this time (milliseconds) and number."""
+    statement = select(*_LINE).where(wanted.condition(window))
+    if before is not None:
+        at, number = before
+        statement = statement.where((calls.c.at < at) | ((calls.c.at == at) & (calls.c.number < number)))
+        statement = statement.where(calls.c.at <= at)
+    statement = statement.order_by(calls.c.at.desc(), calls.c.number.desc()).limit(limit)
+    with store.read() as connection:
+        check_filter(connection, wanted)
+        return [CallLine(*row) for row in connection.execute(statement)]
+
+
+def newest_call(store: Store, wanted: CallFilter, window: Window) -> int:
+    """The number of the newest call that fits; 0 where there is none. Pages ask for it again and again."""
+    found = list_calls(store, wanted, window, 1)
+    return found[0].number if found else 0
+
+
+def export_page(
+    store: Store, wanted: CallFilter, window: Window, limit: int, after: tuple[int, int] = (-1, 0)
+) -> tuple[list[dict[str, Any]], tuple[int, int]]:
+    """So many usage records of the calls of a filter, oldest first, as exports have them, and the place of the last:
+    `after` it the next page begins. Each page is read for itself, so an export holds no transaction open."""
+    at, number = after
+    statement = (
+        select(calls.c.id, calls.c.at, calls.c.number)
+        .where(wanted.condition(window), calls.c.at >= at, (calls.c.at > at) | (calls.c.number > number))
+        .order_by(calls.c.at, calls.c.number)
+        .limit(limit)
+    )
+    with store.read() as connection:
+        check_filter(connection, wanted)
+        found = connection.execute(statement).all()
+        bodies = bodies_of(connection, [row.id for row in found])
+    rows = [row_of(decode(bodies[row.id])) for row in found]
+    return rows, (found[-1].at, found[-1].number) if found else after
+
+
+def latency_of(sums: Sums) -> tuple[float, float] | None:
+    """p50 and p95 of latency in milliseconds; None without an answer."""
+    if not sums.latencies:
+        return None
+    p50, far = quantiles(sums.latencies, (0.5, 0.95))
+    return p50, far
+
+
+def names_of_keys(store: Store, key_ids: Iterable[str]) -> dict[str, str]:
+    """The names of keys, by id."""
+    with store.read() as connection:
+        return keys.names_of(connection, sorted(set(key_ids)))

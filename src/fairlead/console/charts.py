@@ -1,0 +1,205 @@
+"""Charts of an account's activity, as SVG with the table behind: stacked bars, and lines with a band. Pure; axes begin
+at zero.
+
+Each step is a group with a title, which browsers show and `site/static/charts.js` reads out by pointer and arrow keys.
+The picture is stretched to its box, so words stand beside it and not in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+from markupsafe import Markup, escape
+
+WIDTH: Final = 720.0
+HEIGHT: Final = 160.0
+# Of a bar and the gap behind it.
+BAR_SHARE: Final = 0.78
+# Colours there are (console.css, `.s0` to `.s6`). The last is for all that have none of their own.
+COLOURS: Final = 7
+
+
+class Series(NamedTuple):
+    """A part of stacked bars: `values` by step; `colour`: a class of console.css."""
+
+    name: str
+    values: Sequence[float]
+    colour: str
+
+
+class Figure(NamedTuple):
+    """A chart as templates show it. `ticks`: what its top and its middle stand for; `ends`: its first, middle and last
+    step; `legend`: colour and name; `columns` and `rows`: the table, figures already written."""
+
+    svg: Markup
+    ticks: tuple[str, str]
+    ends: tuple[str, str, str]
+    legend: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+    rows: Markup
+
+
+class Words(NamedTuple):
+    """How a chart writes: `number` a value, `tick` one at the axis; `summary` stands for it where it is not seen."""
+
+    number: Callable[[float], str]
+    tick: Callable[[float], str]
+    summary: str
+    time: str  # the head of the first column
+
+
+def bars(steps: Sequence[str], series: Sequence[Series], words: Words, total: str | None = None) -> Figure:
+    """Stacked bars. `steps`: when each begins, as it is shown; `total`: the head of a column with the sum."""
+    sums = [sum(one.values[at] for one in series) for at in range(len(steps))]
+    top = nice(max(sums, default=0))
+    width = WIDTH / max(1, len(steps))
+    parts, rows = [], []
+    for at, when in enumerate(steps):
+        cells = [words.number(one.values[at]) for one in series]
+        whole = words.number(sums[at])
+        shown = [f"{one.name} {cell}" for one, cell in zip(series, cells, strict=True) if one.values[at]]
+        if len(shown) > 1:
+            shown.insert(0, whole)
+        parts.append(f"<g><title>{escape(when)}: {escape(', '.join(shown) or whole)}</title>")
+        parts.append(f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>')
+        below = 0.0
+        for one in series:
+            if not (value := one.values[at]):
+                continue
+            high = _up(below, top), _up(below + value, top)
+            parts.append(
+                f'<rect class="{one.colour}" x="{_short(at * width + width * (1 - BAR_SHARE) / 2)}" '
+                f'y="{_short(high[1])}" width="{_short(width * BAR_SHARE)}" '
+                f'height="{_short(max(0.5, high[0] - high[1]))}"/>'
+            )
+            below += value
+        parts.append("</g>")
+        rows.append(_row(when, [*cells, *([whole] if total else ())]))
+    columns = (words.time, *(one.name for one in series), *((total,) if total else ()))
+    return _figure(parts, steps, top, words, tuple((one.colour, one.name) for one in series), columns, rows)
+
+
+def line(
+    steps: Sequence[str],
+    values: Sequence[float | None],
+    edges: Sequence[float | None],
+    names: tuple[str, str],
+    words: Words,
+    most: float | None = None,
+) -> Figure:
+    """A line, and a band from it to `edges` where they are known. `names`: of the line and of the edge ("": there is no
+    band); `most`: where the axis ends, when that is not made of the values."""
+    known = [one for one in (*values, *edges) if one is not None]
+    top = most or nice(max(known, default=0))
+    width = WIDTH / max(1, len(steps))
+
+    def across(at: int) -> str:
+        return _short((at + 0.5) * width)
+
+    parts = []
+    for run in _runs(values):
+        near = "L".join(f"{across(at)} {_short(_up(values[at] or 0, top))}" for at in run)
+        sure = [at for at in run if edges[at] is not None]
+        if len(sure) > 1:
+            far = "L".join(f"{across(at)} {_short(_up(edges[at] or 0, top))}" for at in sure)
+            back = "L".join(f"{across(at)} {_short(_up(values[at] or 0, top))}" for at in reversed(sure))
+            parts.append(f'<path class="band" d="M{far}L{back}Z"/>')
+        parts.append(f'<path class="line" d="M{near}"/>')
+    rows = []
+    for at, when in enumerate(steps):
+        value, edge = values[at], edges[at]
+        cells = ["–" if one is None else words.number(one) for one in (value, edge)][: 2 if names[1] else 1]
+        rows.append(_row(when, cells))
+        if value is None:
+            continue
+        said = ", ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=False) if name)
+        parts.append(
+            f"<g><title>{escape(when)}: {escape(said)}</title>"
+            f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>'
+            f'<path class="dot" d="M{across(at)} {_short(_up(value, top))}h0"/></g>'
+        )
+    columns = (words.time, *(name for name in names if name))
+    legend = (("line", names[0]), *((("band", names[1]),) if names[1] else ()))
+    return _figure(parts, steps, top, words, legend, columns, rows)
+
+
+class Stretch(NamedTuple):
+    """A bar of a course: milliseconds from its beginning. `state`: a class of console.css."""
+
+    begin: int
+    end: int
+    state: str
+
+
+def course(bars_: Sequence[Stretch], whole: int) -> list[Markup]:
+    """A picture for each line of a waterfall, all on one scale of `whole` milliseconds."""
+    scale = WIDTH / max(1, whole)
+    return [
+        Markup(  # noqa: S704 - numbers, and classes of ours
+            f'<svg class="stretch" viewBox="0 0 {WIDTH:g} 16" preserveAspectRatio="none" aria-hidden="true">'
+            f'<rect class="{one.state}" x="{_short(min(one.begin, whole) * scale)}" y="2" '
+            f'width="{_short(max(2.0, (min(one.end, whole) - min(one.begin, whole)) * scale))}" height="12"/></svg>'
+        )
+        for one in bars_
+    ]
+
+
+def nice(value: float) -> float:
+    """The next round figure that is not below."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(factor * power for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if factor * power >= value * 0.999999)
+
+
+def moment(seconds: int, step_seconds: int) -> str:
+    """A step's beginning as it is shown: a day, or an hour of it."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at:%Y-%m-%d}" if step_seconds % 86_400 == 0 else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def _figure(
+    parts: Sequence[str],
+    steps: Sequence[str],
+    top: float,
+    words: Words,
+    legend: tuple[tuple[str, str], ...],
+    columns: tuple[str, ...],
+    rows: Sequence[str],
+) -> Figure:
+    grid = f"M0 .5H{WIDTH:g}M0 {HEIGHT / 2:g}H{WIDTH:g}M0 {HEIGHT - 0.5:g}H{WIDTH:g}"
+    svg = Markup(  # noqa: S704 - escaped where it is made
+        f'<svg data-read viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(words.summary)}"><path class="axis" d="{grid}"/>{"".join(parts)}</svg>'
+    )
+    ends = (steps[0], steps[len(steps) // 2], steps[-1]) if steps else ("", "", "")
+    return Figure(svg, (words.tick(top), words.tick(top / 2)), ends, legend, columns, Markup("\n".join(rows)))  # noqa: S704
+
+
+def _row(when: str, cells: Sequence[str]) -> str:
+    return (
+        f'<tr><td class="when">{escape(when)}</td>' + "".join(f'<td class="n">{escape(one)}</td>' for one in cells)
+    ) + "</tr>"
+
+
+def _runs(values: Sequence[float | None]) -> list[list[int]]:
+    """Steps that follow one another: a line does not cross a time without calls."""
+    runs: list[list[int]] = []
+    for at, value in enumerate(values):
+        if value is None:
+            continue
+        if not runs or runs[-1][-1] != at - 1:
+            runs.append([])
+        runs[-1].append(at)
+    return runs
+
+
+def _up(value: float, top: float) -> float:
+    return HEIGHT - min(value, top) / top * HEIGHT
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,7 @@
+"""A developer's pages below /account: keys, activity, calls, credit."""
+
+from typing import Final
+
+from fairlead.console.developer import activity, call, credit, keys
+
+PAGES: Final = (*keys.PAGES, *activity.PAGES, *call.PAGES, *credit.PAGES)
