@@ -9,7 +9,7 @@ from fairlead.admin.alerts import try_channels
 from fairlead.alerts.delivery import Channels
 from fairlead.background import BackgroundTasks
 from fairlead.compose.readiness import Readiness
-from fairlead.compose.trial import checked, try_deployment
+from fairlead.compose.trial import checked, list_models, try_deployment
 from fairlead.compose.version import Version
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.money import Picodollars
@@ -119,6 +119,10 @@ class LiveConsole(LiveDeployments):
 
     def warnings(self) -> list[str]:
         return self._readiness.warnings()
+
+    def models_of(self, settings: Settings, provider: str) -> Callable[[], Awaitable[list[str]]]:
+        version = checked(settings, self._store)
+        return lambda: list_models(version, provider)
 
     def trial_of(self, settings: Settings, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
         version = checked(settings, self._store)

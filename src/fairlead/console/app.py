@@ -193,6 +193,7 @@ class Console:
             return await self._finish(visit, answer)
         finally:
             self._visits -= 1
+            await request.close()  # files of its form
 
     def _visit(self, request: Request) -> ConsoleVisit:
         services = self.services

@@ -45,6 +45,10 @@ class LiveParts(Protocol):
     def trial_of(self, settings: Settings, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:
         """The same of a configuration that is not in force. Raises ConfigurationError, NotFound."""
 
+    def models_of(self, settings: Settings, provider: str) -> Callable[[], Awaitable[list[str]]]:
+        """What asks a provider of such a configuration for its models; it raises an UpstreamError. Raises
+        ConfigurationError."""
+
     def alert_trial(self) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
         """What sends a test alert by every channel. Raises InvalidRequest where there is none."""
 
@@ -75,6 +79,9 @@ class NotLive:
 
     def trial_of(self, settings: Settings, deployment: str) -> Callable[[], Awaitable[dict[str, Any]]]:  # noqa: ARG002
         raise NotFound(f"There is no deployment {deployment[:200]!r}.")
+
+    def models_of(self, settings: Settings, provider: str) -> Callable[[], Awaitable[list[str]]]:  # noqa: ARG002
+        raise InvalidRequest("No provider is asked from here.")
 
     def alert_trial(self) -> Callable[[], Awaitable[list[dict[str, Any]]]]:
         raise InvalidRequest("No alerts are sent from here.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -48,17 +49,8 @@ class _Asking:
 async def try_out(upstream: Upstream, books: Books | None = None, seconds: float = TRIAL_SECONDS) -> Trial:
     """Asks for one word, by the adapter and the connections of its calls. Raises nothing for what a provider does.
     `books`: where its cost is noted, as that of a probe."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[BaseException | None] = loop.create_future()
     asking, began = _Asking(), time.perf_counter()
-    running = run(_ask(upstream, books, asking, began), partial(_end, ended))
-    late = UpstreamTimeout(f"The deployment did not answer within {seconds:g} s.")
-    timer = loop.call_later(seconds, running.interrupt, late)
-    try:
-        failure = await ended
-    finally:
-        timer.cancel()
-        running.interrupt(late)  # nothing where it has ended
+    failure = await ended(_ask(upstream, books, asking, began), seconds)
     taken = time.perf_counter() - began
     name = upstream.deployment.id
     if failure is None:
@@ -69,6 +61,20 @@ async def try_out(upstream: Upstream, books: Books | None = None, seconds: float
         failure.message = without_host(failure.message, upstream.pool.address.host)
     hide_keys(upstream, failure)
     return Trial(name, type(failure).code, failure.message[:LONGEST_ERROR], asking.status, taken, asking.first_token)
+
+
+async def ended(coroutine: Coroutine[Any, Any, None], seconds: float) -> BaseException | None:
+    """Runs what waits for an exchange (`http.eager`) from a task; gives the error that it ended with."""
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[BaseException | None] = loop.create_future()
+    running = run(coroutine, partial(_end, end))
+    late = UpstreamTimeout(f"The provider did not answer within {seconds:g} s.")
+    timer = loop.call_later(seconds, running.interrupt, late)
+    try:
+        return await end
+    finally:
+        timer.cancel()
+        running.interrupt(late)  # nothing where it has ended
 
 
 def _end(ended: asyncio.Future[BaseException | None], failure: BaseException | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairlead.console.operating import accounts, configuration, deployments, log, overview, start
+from fairlead.console.operating import accounts, adding, configuration, deployments, importing, log, overview, start
 from fairlead.console.page import Need
 
 
@@ -27,6 +27,8 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
 PAGES: Final = (
     *overview.PAGES,
     *start.PAGES,
+    *adding.PAGES,
+    *importing.PAGES,
     *deployments.PAGES,
     *accounts.PAGES,
     *configuration.PAGES,

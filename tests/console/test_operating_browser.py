@@ -1,0 +1,132 @@
+"""From the first start to a second provider and an imported LiteLLM file, by clicking alone: a real server, real
+Chromium, scripted providers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from tests.console.kit import PASSWORD
+from tests.console.test_browser import browser, check, pytestmark
+from tests.e2e.conftest import Served, eventually, fairlead, serving
+from tests.e2e.test_chat import post
+
+from fairlead.testing import Reply, ScriptedUpstream
+
+assert browser  # a fixture
+assert pytestmark
+
+# The scripted providers are on this machine, which an operator has to allow.
+CONFIG = '[configuration]\nallow_networks = ["127.0.0.0/8"]\n'
+
+
+@pytest.fixture(scope="module")
+def upstreams() -> Iterator[tuple[ScriptedUpstream, ScriptedUpstream]]:
+    with ScriptedUpstream() as one, ScriptedUpstream() as other:
+        one.default, other.default = Reply(text="from one"), Reply(text="from the other")
+        yield one, other
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("operating"), CONFIG) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    [link] = re.findall(r"Sign in as operator, once within a day: (\S+)", served.output)
+    context = browser.new_context(base_url=served.url, locale="en-US")
+    found = context.new_page()
+    found.goto(link)
+    found.get_by_label("Your name").fill("Ann Operator")
+    found.get_by_label("E-mail address").fill("ann@example.org")
+    found.get_by_label("Password").fill(PASSWORD)
+    found.get_by_role("button", name="Sign in as operator").click()
+    found.wait_for_url("**/account")
+    yield found
+    context.close()
+
+
+def add(page: Page, name: str, url: str) -> None:
+    page.goto("/admin/start")
+    page.get_by_role("link", name="Add a provider").click()
+    page.get_by_label("Name here").fill(name)
+    page.get_by_label("Address of its API").fill(f"{url}")
+    page.get_by_label("Dialect of a server of your own").select_option("vllm")
+    page.get_by_label("API key").fill("sk-of-a-provider-0123456789")
+    page.get_by_role("button", name="Seal the key").click()
+    page.get_by_label("another model", exact=True).fill("mistral-small")
+    page.get_by_label("its id here").fill("mistral-small-3.2")
+    page.get_by_label("its input price").fill("0.10")
+    page.get_by_label("its output price").fill("0.30")
+    check(page)
+    page.get_by_role("button", name="Test and show what would change").click()
+    expect(page.get_by_role("status")).to_contain_text("answered in")
+    check(page)
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("status")).to_contain_text("is applied")
+
+
+def test_an_operator_goes_from_the_first_start_to_a_second_provider_that_serves(
+    page: Page, served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream]
+) -> None:
+    one, other = upstreams
+    add(page, "one", one.url)
+    add(page, "other", other.url)
+    key = fairlead("keys", "create", "--name", "laptop", data=served.data).stdout.split()[-1]
+    body = {"model": "mistral-small-3.2", "messages": [{"role": "user", "content": "hi"}]}
+
+    def says() -> str:
+        status, _, answer = post(served, body, key)
+        return str(answer["choices"][0]["message"]["content"]) if status == 200 else ""
+
+    eventually(lambda: says() != "")
+    page.goto("/admin/deployments")
+    row = page.get_by_role("row", name="one/mistral-small")
+    row.get_by_role("button", name="Drain").click()
+    expect(page.get_by_role("row", name="one/mistral-small")).to_contain_text("drained")
+    check(page)
+    eventually(lambda: says() == "from the other")
+    assert other.requests[-1].headers["authorization"] == "Bearer sk-of-a-provider-0123456789"
+    page.get_by_role("button", name="Put back").click()
+    expect(page.get_by_role("button", name="Put back")).to_have_count(0)
+    for path in ("/admin", "/admin/models", "/admin/configuration", "/admin/nodes", "/admin/audit"):
+        page.goto(path)
+        check(page)
+
+
+def test_a_litellm_file_is_imported_planned_and_applied(
+    page: Page, served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream], tmp_path: Path
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        f"""
+model_list:
+  - model_name: from-litellm
+    litellm_params:
+      model: openai/whatever
+      api_base: {upstreams[1].url}
+      api_key: os.environ/OWN_KEY
+      input_cost_per_token: 0
+      output_cost_per_token: 0
+"""
+    )
+    page.goto("/admin/start/litellm")
+    page.get_by_label("File (config.yaml)").set_input_files(file)
+    page.get_by_role("button", name="Read it").click()
+    check(page)
+    page.get_by_label("OWN_KEY").fill("sk-of-litellm-0123456789")
+    document = page.get_by_label("Document (TOML)")
+    document.fill(document.input_value() + f"\n{CONFIG}")
+    page.get_by_role("button", name="Show what would change").click()
+    expect(page.get_by_text("model from-litellm can be called")).to_be_visible()
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_role("status")).to_contain_text("is applied")
+    key = fairlead("keys", "create", "--name", "desktop", data=served.data).stdout.split()[-1]
+    body = {"model": "from-litellm", "messages": [{"role": "user", "content": "hi"}]}
+    eventually(lambda: post(served, body, key)[0] == 200)
+    assert upstreams[1].requests[-1].headers["authorization"] == "Bearer sk-of-litellm-0123456789"
