@@ -42,7 +42,9 @@ SAMPLES = {
     "a table": "{ zzz = 1 }",
 }
 # Values that must look like something.
-SHAPED = {"url": '"https://example.org/"', "to": '["ops@example.org"]'}
+SHAPED = {
+    "url": '"https://example.org/"', "to": '["ops@example.org"]', "issuer": '"https://example.org"', "account": '"acc_0"',
+}  # fmt: skip
 
 
 class Table(NamedTuple):

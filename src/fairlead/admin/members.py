@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
+
 from fairlead.accounts import groups, keys
 from fairlead.accounts.accounts import Budget
 from fairlead.admin.audit import Actor, record
@@ -78,23 +80,28 @@ def remove_member(store: Store, actor: Actor, account_id: str, person_id: str, *
                 raise Forbidden("Only an owner can remove an owner.")
             if persons.owners(connection, account_id) == 1:
                 raise Forbidden("An organisation keeps one owner. Make somebody else an owner first.")
-        persons.remove_membership(connection, person_id, account_id)
-        joined, revoked, after = store.joined(connection), 0, None
-        while True:
-            found = keys.page_of_keys(
-                connection, PAGE, after, account_id, offset=0, disabled=True, revoked=False, expired=True,
-                group=("member_id", before.member_id),
-            )  # fmt: skip
-            for one in found:
-                revoke_key(joined, actor, one.id)
-            revoked += len(found)
-            if len(found) < PAGE:
-                break
-            after = found[-1].id
-        archive_group(joined, actor, "member", before.member_id)
-        was = {"role": before.role}
-        record(connection, actor, "membership.remove", person_id, was, {"keys_revoked": revoked}, account_id=account_id)
-        return revoked
+        return leave(store, connection, actor, account_id, before)
+
+
+def leave(store: Store, connection: Connection, actor: Actor, account_id: str, before: Membership) -> int:
+    """Ends a membership in an open transaction, and revokes the keys that the person has there; returns how many."""
+    persons.remove_membership(connection, before.person_id, account_id)
+    joined, revoked, after = store.joined(connection), 0, None
+    while True:
+        found = keys.page_of_keys(
+            connection, PAGE, after, account_id, offset=0, disabled=True, revoked=False, expired=True,
+            group=("member_id", before.member_id),
+        )  # fmt: skip
+        for one in found:
+            revoke_key(joined, actor, one.id)
+        revoked += len(found)
+        if len(found) < PAGE:
+            break
+        after = found[-1].id
+    archive_group(joined, actor, "member", before.member_id)
+    was, became = {"role": before.role}, {"keys_revoked": revoked}
+    record(connection, actor, "membership.remove", before.person_id, was, became, account_id=account_id)
+    return revoked
 
 
 def _member(found: Membership | None) -> Membership:

@@ -14,7 +14,7 @@ from fairlead.accounts.groups import add_group
 from fairlead.admin.audit import Actor, record
 from fairlead.errors import Forbidden, InvalidRequest, NotFound, RateLimited
 from fairlead.people import factors, links, passwords, persons, sessions
-from fairlead.people.attempts import OF_ADDRESS, OF_SUBJECT, ONCE_A_MINUTE, attempt
+from fairlead.people.attempts import OF_ADDRESS, OF_SUBJECT, ONCE, ONCE_A_MINUTE, attempt
 from fairlead.people.links import Link, LinkKind
 from fairlead.people.persons import Person, checked_email, checked_name
 from fairlead.people.roles import Role
@@ -107,6 +107,13 @@ def count_try(store: Store, visitor: Visitor, subject: str, person_id: str) -> N
                 connection, Actor("person", "", visitor.address), "sign-in.limit", person_id or "unknown", None, None
             )
         raise
+
+
+def count_once(store: Store, name: str, what: str, visitor: Visitor) -> None:
+    """That something is used for the first time. Raises RateLimited."""
+    count_try(store, visitor, "", "")
+    with store.write() as connection:
+        attempt(connection, name, what, ONCE)
 
 
 def sign_in(store: Store, email: str, password: str, visitor: Visitor, hours: float) -> str:

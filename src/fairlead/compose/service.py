@@ -397,6 +397,7 @@ class Parts:
                 self.background,
                 self._service.store,
             ),
+            self._service.secrets,
         )
 
     def _calls(self) -> dict[str, Endpoint]:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.admin import people
-from fairlead.console import account, developer, entry, joining, members, security
+from fairlead.console import account, developer, entry, joining, members, security, signing_on
 from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token, next_page
 from fairlead.console.operating import pages as operating
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
@@ -75,6 +75,7 @@ async def here(visit: ConsoleVisit) -> Response:
 # Every page. A test tries each of them as a stranger, in each role, and as a member of another organisation.
 PAGES: Final[tuple[ConsolePage, ...]] = (
     *entry.PAGES,
+    *signing_on.PAGES,
     *joining.PAGES,
     *account.PAGES,
     *members.PAGES,

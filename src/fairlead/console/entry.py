@@ -54,14 +54,27 @@ async def passkey(visit: ConsoleVisit) -> Response:
     return entered(visit, token, next_page(visit.text("next")) or HOME)
 
 
-def _sign_in(visit: ConsoleVisit, error: CallerError | None = None) -> Response:
+def refused(visit: ConsoleVisit, error: CallerError, status: int = 0) -> Response:
+    """The sign-in, with why it was refused."""
+    return _sign_in(visit, error, status)
+
+
+def providers(visit: ConsoleVisit) -> list[tuple[str, str]]:
+    """Other ways to sign in: path and name."""
+    settings = visit.services.settings().console
+    found = [] if settings.oidc is None else [("/sign-in/oidc", settings.oidc.name)]
+    return found if settings.github is None else [*found, ("/sign-in/github", "GitHub")]
+
+
+def _sign_in(visit: ConsoleVisit, error: CallerError | None = None, status: int = 0) -> Response:
     return visit.render(
         "entry/sign-in.html",
         next=next_page(visit.text("next") or visit.query.get("next", "")),
         email=visit.text("email"),
         sign_up=visit.services.settings().console.sign_up,
         refused_because=None if error is None else error.message,
-        status=200 if error is None else error.status,
+        status=status or (200 if error is None else error.status),
+        providers=providers(visit),
         passkey=_passkey(visit),
     )
 
@@ -156,7 +169,9 @@ async def _again(visit: ConsoleVisit, error: CallerError | None = None) -> Respo
         "entry/again.html",
         next=next_page(visit.text("next") or visit.query.get("next", "")),
         has_app=has_app,
-        by_password=not any(one.counts for one in known),
+        providers=providers(visit) if not visit.person.has_password else [],
+        by_password=visit.person.has_password and not any(one.counts for one in known),
+        by_code=any(one.counts for one in known),
         problems={} if error is None else {"code" if has_app else "password": error.message},
         status=200 if error is None else error.status,
         passkey=_passkey(visit, known),

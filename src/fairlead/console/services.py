@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from fairlead.catalogue.snapshot import Snapshot
 from fairlead.errors import InvalidRequest, NotFound
-from fairlead.settings import Settings
+from fairlead.settings import Secrets, Settings
 from fairlead.store import Store
 
 
@@ -110,3 +110,6 @@ class ConsoleServices:
     has_mail: Callable[[], bool] = field(default=lambda: False)
     mail: Callable[[str, str, str], None] = field(default=lambda _to, _subject, _text: None)
     live: LiveParts = field(default_factory=NotLive)
+    secrets: Secrets = field(default_factory=Secrets)
+    # Of sign-ins, with what each has published of itself.
+    providers: dict[str, Any] = field(default_factory=dict)

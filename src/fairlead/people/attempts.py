@@ -25,6 +25,8 @@ OF_ADDRESS: Final = Rate(20, 6.0)
 OF_SUBJECT: Final = Rate(10, 60.0)
 # How often an address that is limited is in the audit log.
 ONCE_A_MINUTE: Final = Rate(1, 60.0)
+# What is good for one use: remembered longer than it is good.
+ONCE: Final = Rate(1, 3_600.0)
 # Mails to one address.
 OF_MAIL: Final = Rate(3, 1_200.0)
 

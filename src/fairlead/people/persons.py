@@ -167,3 +167,13 @@ def _memberships(connection: Connection, wanted: Any) -> tuple[Membership, ...]:
         Membership(row.person_id, row.account_id, row.name, cast("Role", row.role), row.member_id, row.created_at)
         for row in rows
     )
+
+
+def is_account(connection: Connection, account_id: str) -> bool:
+    return connection.execute(select(accounts.c.id).where(accounts.c.id == account_id)).first() is not None
+
+
+def count_operators(connection: Connection) -> int:
+    """How many operate the server who can sign in."""
+    wanted = people.c.operator & people.c.disabled_at.is_(None)
+    return int(connection.execute(select(func.count()).select_from(people).where(wanted)).scalar_one())

@@ -17,6 +17,8 @@ from fairlead.settings.sections import (
     AlertSettings,
     ConsoleSettings,
     File,
+    GithubSettings,
+    OidcSettings,
     ProviderSettings,
     SecretSource,
     ServerSettings,
@@ -89,6 +91,15 @@ def _check_console(console: ConsoleSettings, source: Source) -> None:
         raise source.error(
             "console.admin_listen", "'admin_listen' must be an address with a port, such as \"127.0.0.1:9470\"."
         )
+    for name in ("oidc", "github"):
+        given: OidcSettings | GithubSettings | None = getattr(console, name)
+        if given is not None:
+            _check_networks(f"console.{name}", given.allow_networks, source)
+            if len(given.client_secret.kinds) != 1:
+                raise source.error(
+                    f"console.{name}.client_secret",
+                    "it must name one source: { env = ... }, { file = ... }, { command = [...] } or { sealed = ... }.",
+                )
     if console.sign_up == "domain" and not console.domains:
         raise source.error("console.sign_up", "'sign_up' is \"domain\": name the domains in 'domains'.")
 

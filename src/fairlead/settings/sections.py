@@ -255,6 +255,81 @@ Domain = Annotated[
 ]
 
 
+ConsoleRole = Literal["owner", "admin", "billing", "member", "viewer"]
+
+
+class GroupSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is in `group` at a provider of sign-ins has `role` in `account`."""
+
+    group: Annotated[str, Meta(min_length=1, max_length=256)]
+    account: Annotated[str, Meta(pattern=r"^acc_[0-9a-f]{1,28}\Z", description="the id of an account")]
+    role: ConsoleRole = "member"
+
+
+WebAddress = Annotated[
+    str, Meta(pattern=r"^https?://[^\s/?#]+[^\s?#]*\Z", description="an address, https://... without a query")
+]
+
+
+CLIENT_SECRET = '`{ env = "NAME" }`, `{ file = "PATH" }`, `{ command = [...] }` or `{ sealed = "NAME" }`'  # noqa: S105 - how one is written
+GROUPS = 'list of `{ group = "NAME", account = "acc_...", role = "member" }`'
+
+
+class OidcSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A provider of OpenID Connect."""
+
+    issuer: Annotated[
+        WebAddress,
+        Doc("the provider, as its `/.well-known/openid-configuration` names it", takes="an address, `https://...`"),
+    ]
+    client_id: Annotated[str, Meta(min_length=1, max_length=256), Doc("of Fairlead there")]
+    client_secret: Annotated[SecretSource, Doc("the secret of the client", takes=CLIENT_SECRET, secret=True)]
+    name: Annotated[str, Meta(min_length=1, max_length=64), Doc("on the button of the sign-in")] = "single sign-on"
+    scopes: Annotated[
+        Annotated[tuple[str, ...], Meta(min_length=1, max_length=20)],
+        Doc("what is asked for", default='"openid", "email" and "profile"', takes="list of words"),
+    ] = ("openid", "email", "profile")
+    groups_claim: Annotated[
+        str, Meta(min_length=1, max_length=128), Doc("the claim with the names of a person's groups")
+    ] = "groups"
+    groups: Annotated[
+        tuple[GroupSettings, ...],
+        Doc("roles that groups give in accounts, followed at each sign-in ([console])", takes=GROUPS),
+    ] = ()
+    operators: Annotated[
+        tuple[str, ...], Doc("groups whose people operate the server", takes="list of names of groups")
+    ] = ()
+    allow_networks: Annotated[
+        tuple[str, ...],
+        Doc(
+            "private networks that the provider may be in: without them only the public internet is connected to",
+            takes='list of ranges, such as `["10.0.0.0/8"]`',
+        ),
+    ] = ()
+
+
+class GithubSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """An OAuth app of GitHub."""
+
+    client_id: Annotated[str, Meta(min_length=1, max_length=256), Doc("of the OAuth app")]
+    client_secret: Annotated[SecretSource, Doc("its secret", takes=CLIENT_SECRET, secret=True)]
+    url: Annotated[WebAddress, Doc("another one for GitHub Enterprise", takes="an address, `https://...`")] = (
+        "https://github.com"
+    )
+    api_url: Annotated[WebAddress, Doc("its API", takes="an address, `https://...`")] = "https://api.github.com"
+    groups: Annotated[
+        tuple[GroupSettings, ...],
+        Doc("as those of OpenID Connect; groups are organisations (`acme`) and teams (`acme/ops`)", takes=GROUPS),
+    ] = ()
+    operators: Annotated[
+        tuple[str, ...], Doc("groups whose people operate the server", takes="list of names of groups")
+    ] = ()
+    allow_networks: Annotated[
+        tuple[str, ...],
+        Doc("private networks that it may be in", takes='list of ranges, such as `["10.0.0.0/8"]`'),
+    ] = ()
+
+
 class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may sign up and sign in to the pages that are not for everybody."""
 
@@ -287,6 +362,22 @@ class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
             "serve `metrics` and `status`, too",
             default="where everything is",
             takes='"HOST:PORT"',
+        ),
+    ] = None
+    oidc: Annotated[
+        OidcSettings | None,
+        Doc(
+            "sign in at a provider of OpenID Connect, such as Keycloak, Okta or Entra ID ([console])",
+            takes='`{ issuer = "https://...", client_id = "...", client_secret = { env = "NAME" } }`',
+            secret=True,
+        ),
+    ] = None
+    github: Annotated[
+        GithubSettings | None,
+        Doc(
+            "sign in at GitHub ([console])",
+            takes='`{ client_id = "...", client_secret = { env = "NAME" } }`',
+            secret=True,
         ),
     ] = None
 

@@ -633,7 +633,7 @@ person_factors = Table(
 person_identities = Table(
     "person_identities",
     metadata,
-    Column("provider", String(64), primary_key=True),
+    Column("provider", String(255), primary_key=True),
     Column("subject", String(255), primary_key=True),
     Column("person_id", String(32), ForeignKey("people.id"), nullable=False),
     Column("created_at", BigInteger, nullable=False),

@@ -78,7 +78,7 @@ def upgrade() -> None:
     op.create_index("person_factors_person", "person_factors", ["person_id"])
     op.create_table(
         "person_identities",
-        sa.Column("provider", sa.String(64), primary_key=True),
+        sa.Column("provider", sa.String(255), primary_key=True),
         sa.Column("subject", sa.String(255), primary_key=True),
         sa.Column("person_id", sa.String(32), sa.ForeignKey("people.id"), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
