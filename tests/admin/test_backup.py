@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import select, text
 
 from fairlead.accounts.accounts import add_account
@@ -367,7 +368,7 @@ by, data, file, url = Actor("command line", "t"), Path(sys.argv[2]), Path(sys.ar
 BACKUPS = {
     "in the middle of the tables": "backup.dump = after(5, backup.dump)",
     "before it has its name": "backup_file.BackupWriter.finish = die",
-    "before its name is on the disk": "backup_file.sync_directory = die",
+    "while it is verified": "backup.restored_to = die",
 }
 RESTORES = {
     "in the middle of the tables": "restore.load = after(5, restore.load)",
@@ -442,15 +443,33 @@ def test_a_full_disk_leaves_nothing(gateway: Gateway, tmp_path: Path) -> None:
         create_backup(gateway.store, BY, path)
     assert list(path.parent.iterdir()) == []
     create_backup(gateway.store, BY, path)
-    with small_disk(40_000), pytest.raises((OSError, ConfigurationError)):
+    path.unlink()
+    with small_disk(40_000), pytest.raises(OSError):  # there is room for the file, and none to verify it
+        create_backup(gateway.store, BY, path)
+    assert list(path.parent.iterdir()) == []
+    create_backup(gateway.store, BY, path)
+    with small_disk(40_000), pytest.raises(OSError):
         restore(path, tmp_path / "other", None, BY)
     assert not (tmp_path / "other").exists()
 
 
+def test_a_row_that_the_database_refuses_is_one_sentence(gateway: Gateway, tmp_path: Path) -> None:
+    done = create_backup(gateway.store, BY, tmp_path / "a.backup.zip")
+    table = done.manifest.table("accounts")
+    assert table is not None
+    for line, words in ((b'["acc_1"]\n', "Incorrect number of bindings"), (b"[[\n", "cannot be read")):
+        path = tmp_path / "odd.backup.zip"
+        with BackupWriter(path) as writer:
+            with writer.member("tables/accounts.jsonl") as out:
+                out.write(line)
+            writer.finish(replace(done.manifest, files={}, tables=(table,)))
+        with pytest.raises(ConfigurationError, match=words):
+            restore(path, tmp_path / "other", None, BY)
+        path.unlink()
+
+
 def test_a_member_of_a_backup_cannot_leave_the_data_directory(gateway: Gateway, tmp_path: Path) -> None:
     done = create_backup(gateway.store, BY, tmp_path / "a.backup.zip")
-    from msgspec.structs import replace
-
     for name in ("../evil", "spool/../../evil", "/evil", "spool/.hidden", "fairlead.db"):
         path = tmp_path / "evil.backup.zip"
         with BackupWriter(path) as writer:

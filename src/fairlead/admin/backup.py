@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +31,7 @@ from fairlead.admin.backup_file import (
     Need,
     TablePart,
     remove_leftovers,
+    scratch_directory,
 )
 from fairlead.admin.configuration import IN_FORCE
 from fairlead.admin.masking import masked
@@ -104,7 +104,7 @@ def create_backup(
         writer.finish(manifest)
     try:
         checked = verify_backup(out, books=books)
-    except ConfigurationError:
+    except (ConfigurationError, OSError):
         out.unlink()
         raise
     if manifest.migration == HEAD:
@@ -113,16 +113,16 @@ def create_backup(
     return Backup(out, manifest, out.stat().st_size, checked)
 
 
-def verify_backup(path: Path, *, books: bool = True, scratch: Path | None = None) -> Checked:
+def verify_backup(path: Path, *, books: bool = True) -> Checked:
     """Reads every byte of a backup and of those that it continues; with `books` it is restored to a temporary SQLite
-    database, whose books are verified. `scratch`: the directory for that. Raises ConfigurationError when something
-    is damaged or missing; a discrepancy in the books is returned: the database that was backed up has it too.
+    database beside it, whose books are verified. Raises ConfigurationError when something is damaged or missing,
+    OSError for trouble with the disk. A discrepancy in the books is returned: the database that was backed up has it.
     """
     with Chain(path) as chain:
         if not books:
             return Checked(chain.manifest, chain.count_rows(), None, None)
-        with tempfile.TemporaryDirectory(prefix=".fairlead-verify-", dir=scratch or path.parent) as directory:
-            return restored_to(Path(directory), chain)
+        with scratch_directory(path.parent) as directory:
+            return restored_to(directory, chain)
 
 
 def _base(path: Path, out: Path) -> Manifest:

@@ -64,7 +64,9 @@ def backup_create(
         try:
             done = create_backup(store, command_line(), out, file=file, base=base, books=not checksums_only)
         except OSError as error:
-            raise click.ClickException(f"{out} cannot be written: {error.strerror}. Nothing was left there.") from None
+            raise click.ClickException(
+                f"{out} cannot be written or verified: {error.strerror}. Nothing was left there."
+            ) from None
     if as_json:
         entry = {"file": str(done.path), "bytes": done.size, **_entry(done.checked)}
         click.echo(json.dumps(entry, indent=2))
