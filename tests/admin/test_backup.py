@@ -24,7 +24,7 @@ from sqlalchemy import select, text
 from fairlead.accounts.accounts import add_account
 from fairlead.admin import backup as backup_module
 from fairlead.admin.audit import Actor, AuditFilter, list_audit
-from fairlead.admin.backup import create_backup, verify_backup
+from fairlead.admin.backup import backup_name, create_backup, prune, verify_backup
 from fairlead.admin.backup_file import BackupReader, BackupWriter, Need
 from fairlead.admin.credentials import set_credential
 from fairlead.admin.keys import create_key
@@ -340,6 +340,19 @@ def test_a_backup_of_an_older_version_is_restored_and_of_a_newer_one_refused(
     monkeypatch.setattr(restore_module, "HEAD", "0001")
     with pytest.raises(ConfigurationError, match="was made by Fairlead"):
         restore(done.path, tmp_path / "newer", None, BY)
+
+
+def test_old_backups_are_removed_but_not_those_that_are_continued(gateway: Gateway, tmp_path: Path) -> None:
+    names = [backup_name(day * 86_400) for day in range(5)]
+    others = ("mine.backup.zip", "notes.txt")
+    for name in others:
+        (tmp_path / name).write_text("kept")
+    for name, base in zip(names, (None, None, names[1], names[2], None), strict=True):
+        create_backup(gateway.store, BY, tmp_path / name, base=base and tmp_path / base, books=False)
+    assert [one.name for one in prune(tmp_path, 2)] == [names[0]]
+    verify_backup(tmp_path / names[3])
+    assert [one.name for one in prune(tmp_path, 1)] == [names[3], names[2], names[1]]
+    assert {one.name for one in tmp_path.glob("*.*")} == {names[4], *others}
 
 
 # --- kill -9, and a full disk

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,6 +31,7 @@ from fairlead.admin.backup_file import (
     Manifest,
     Need,
     TablePart,
+    base_of,
     remove_leftovers,
     scratch_directory,
 )
@@ -52,6 +54,7 @@ NUMBERED: Final[Mapping[str, str]] = {
     "audit_log": "id",
 }
 _KINDS: Final = {"env": "environment variable", "file": "file", "command": "command"}
+_NAMED: Final = re.compile(rf"fairlead-\d{{8}}T\d{{6}}Z{re.escape(SUFFIX)}")
 CREATED: Final = "backup.create"  # the action in the audit log
 
 
@@ -68,6 +71,22 @@ def backup_name(now: float | None = None) -> str:
     """A name that sorts by time."""
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     return f"fairlead-{at.strftime('%Y%m%dT%H%M%SZ')}{SUFFIX}"
+
+
+def prune(directory: Path, keep: int) -> list[Path]:
+    """Removes all backups that `backup_name` has named but the newest, and those that one of these continues; gives
+    what was removed."""
+    found = sorted((one for one in directory.iterdir() if _NAMED.fullmatch(one.name)), reverse=True)
+    kept = set()
+    for one in found[:keep]:
+        name: str | None = one.name
+        while name is not None and name not in kept:
+            kept.add(name)
+            name = base_of(directory / name)
+    removed = [one for one in found if one.name not in kept]
+    for one in removed:
+        one.unlink()
+    return removed
 
 
 def create_backup(

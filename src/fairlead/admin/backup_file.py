@@ -205,6 +205,16 @@ class BackupReader:
             raise ConfigurationError(f"{self.path}: {name} cannot be read: {error}.") from None
 
 
+def base_of(path: Path) -> str | None:
+    """The file that a backup continues, without a look at all of its bytes; None: none, or it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(MANIFEST) as member:
+            found = msgspec.json.decode(member.read(LARGEST_MANIFEST), type=Manifest)
+    except (OSError, zipfile.BadZipFile, KeyError, msgspec.MsgspecError):
+        return None
+    return None if found.base is None else found.base.file
+
+
 class _Format(msgspec.Struct, frozen=True):
     format: int
 
