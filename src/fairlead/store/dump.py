@@ -21,8 +21,8 @@ from sqlalchemy.types import TypeEngine
 from fairlead.errors import ConfigurationError
 
 READ_ROWS: Final = 1_000
-# Not dumped: Alembic's number is that of the backup, and `processes` are those that run now. What lets somebody in for a
-# while must not be good again after a restore: sessions that were ended since, links and codes that were used.
+# Not dumped: Alembic's number is that of the backup, and `processes` are those that run now. What lets somebody in for
+# a while must not be good again after a restore: sessions that were ended since, links and codes that were used.
 LEFT_OUT: Final = frozenset(
     {"alembic_version", "processes", "person_sessions", "person_links", "form_attempts", "authorization_codes"}
 )
