@@ -41,7 +41,9 @@ def upstream() -> Iterator[ScriptedUpstream]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream) -> Iterator[Served]:
-    config = AT_ONCE + provider(upstream.url) + "".join(model(name=name, upstream=name) for name in NAMES)
+    free = model(name="gratis", upstream="gratis").replace('{ input = "0.10", output = "0.30" }', '"free"')
+    models = "".join(model(name=name, upstream=name) for name in NAMES) + free
+    config = AT_ONCE + "[console.guests]\n" + provider(upstream.url) + models
     with serving(tmp_path_factory.mktemp("playground"), config) as running:
         yield running
 
@@ -411,12 +413,28 @@ def test_conversations_stay_in_the_browser_and_can_be_deleted_and_brought_back(p
 
 @needs_chromium
 def test_without_a_key_the_page_asks_for_one_and_forgets_it_when_told(page: Page, upstream: ScriptedUpstream) -> None:
+    page.evaluate("document.getElementById('playground').dataset.guests = ''")
     page.get_by_role("button", name="Forget key").click()
     assert page.evaluate("sessionStorage.getItem('fairlead.key')") is None
     send(page, "Hello")
     expect(page.locator("#problem")).to_have_text("An API key is needed. Paste one in the settings.")
     expect(page.get_by_label("API key", exact=True)).to_be_focused()
     assert upstream.requests == []
+
+
+@needs_chromium
+def test_a_guest_tries_a_free_model_and_is_told_that_others_need_a_key(page: Page, upstream: ScriptedUpstream) -> None:
+    page.get_by_role("button", name="Forget key").click()
+    expect(page.locator("#whose")).to_have_text("as guest")
+    send(page, "Hello")
+    expect(page.locator("#problem")).to_have_text("Guests call free models only. Choose one, or paste an API key.")
+    field = page.get_by_label("Model", exact=True)
+    field.fill("gratis")
+    field.press("Tab")
+    page.get_by_role("button", name="Send", exact=True).click()
+    done(page)
+    expect(answers(page).locator(".figures")).to_contain_text("free")
+    assert [one.json["model"] for one in upstream.requests] == ["gratis"]
 
 
 @needs_chromium

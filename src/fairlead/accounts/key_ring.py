@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fairlead.accounts.accounts import Budget
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.changes import Changes, changes_since, current_number
+from fairlead.accounts.guests import Guests
 from fairlead.accounts.keys import LONGEST_KEY, key_digest
 from fairlead.accounts.known_digests import KnownDigests
 from fairlead.accounts.levels import NO_LEVEL, common_models, level
@@ -128,15 +129,16 @@ class KeyRing:
     """The keys in force, as far as they are in use. `watch` follows the database.
 
     `callers`: those that were found since keys changed last, another object after each change; who was found before may
-    not be in force any more."""
+    not be in force any more. `guests`: who calls without a key; None: nobody may."""
 
     __slots__ = (
         "_absent", "_ask_at", "_asking", "_cached", "_following", "_known", "_loading", "_number", "_publishing",
-        "_store", "_strangers", "_version", "_waiting", "callers",
+        "_store", "_strangers", "_version", "_waiting", "callers", "guests",
     )  # fmt: skip
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.guests: Guests | None = None
         self.callers: dict[bytes, Caller] = {}
         self._cached: dict[bytes, CachedKey] = {}  # by digest, those that were read first at the beginning
         self._absent: dict[bytes, None] = {}

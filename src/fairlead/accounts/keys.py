@@ -30,6 +30,8 @@ PREFIX_LETTERS = 8
 SECRET_BYTES = 32
 LONGEST_KEY = 256
 DIGEST_BYTES = 32
+# The account of visitors without a key, which the server adds by itself (`guests.py`).
+GUESTS = "acc_guests"
 LONGEST_SHOWN = 32
 _LETTERS = string.ascii_letters + string.digits
 
@@ -161,7 +163,7 @@ def create_key(store: Store, name: str) -> str:
 def first_start(store: Store) -> str | None:
     """The first account and key of a new database; None when there are keys already."""
     with store.read() as connection:
-        if connection.execute(select(accounts.c.id).limit(1)).first() is not None:
+        if connection.execute(select(accounts.c.id).where(accounts.c.id != GUESTS).limit(1)).first() is not None:
             return None
     return create_key(store, "first key")
 

@@ -6,11 +6,12 @@ import asyncio
 from typing import Final
 
 from fairlead.accounts.caller import Caller
+from fairlead.accounts.guests import GUEST_KEY, KEY_ID, Guests
 from fairlead.accounts.key_ring import REFUSED, KeyLookup, KeyRing
 from fairlead.doors.door import Door
 from fairlead.doors.table import DEFAULT_DOOR
 from fairlead.errors import KeysUnavailable, Unauthenticated
-from fairlead.http.request import Request
+from fairlead.http.request import Request, number
 from fairlead.wire.notes import CallNotes, notes_in_head
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 TIMEOUT: Final = b"x-fairlead-timeout"
+FORWARDED: Final = b"x-forwarded-for"
 
 
 class RequestIdentity:
@@ -60,7 +62,7 @@ def identify(request: Request, keys: KeyRing, door: Door) -> RequestIdentity:
         identity = RequestIdentity(caller, now, request.header(TIMEOUT), notes_in_head(request.headers))
         if known is None:
             request.memo = identity
-        else:
+        elif caller.key_id != KEY_ID:  # what guests may send is looked at for every request
             known.memo = identity
     caller = identity.caller
     if caller.restricted:
@@ -97,6 +99,9 @@ def _look_up(request: Request, keys: KeyRing, door: Door, memo: object) -> Calle
     lookup = memo if isinstance(memo, KeyLookup) else None
     caller = None if lookup is REFUSED else keys.find(key)
     if caller is None:
+        guests = keys.guests
+        if guests is not None and key == GUEST_KEY:
+            return _guest(request, guests)
         if lookup is None:
             lookup = keys.look_up(key)
         pending = lookup.pending
@@ -108,3 +113,12 @@ def _look_up(request: Request, keys: KeyRing, door: Door, memo: object) -> Calle
             raise KeysUnavailable("This API key cannot be checked at the moment. Try again soon.")
         raise UnknownKey(None)
     return caller
+
+
+def _guest(request: Request, guests: Guests) -> Caller:
+    length: int | None = None
+    if request.header(b"content-encoding") is None:
+        length = number(request.header(b"content-length") or b"")
+    forwarded = b",".join([value for name, value in request.headers if name == FORWARDED])
+    peer = None if request.peer is None else request.peer[0]
+    return guests.caller(request.path, peer, forwarded.decode("latin-1"), None if length == -1 else length)

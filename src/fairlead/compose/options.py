@@ -5,9 +5,13 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+from fairlead.accounts.guests import Guests, share
 from fairlead.accounts.limit_book import LimitBook
 from fairlead.accounts.limits import Limits
+from fairlead.accounts.options import network, read_networks
+from fairlead.doors.table import DOORS
 from fairlead.http.state import ServerLimits
+from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.needs import CHOICES, JSON_SCHEMA
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
@@ -26,6 +30,36 @@ def limit_book(settings: Settings) -> LimitBook:
 
 def _limits(given: LimitSettings) -> Limits:
     return Limits(**{name: getattr(given, name) for name in Limits.__struct_fields__})
+
+
+def guests_of(settings: Settings, workers: int) -> Guests | None:
+    """Who may call without a key; None: nobody. Each of the workers lets its share through."""
+    given = settings.console.guests
+    if given is None:
+        return None
+    each = Limits(
+        requests_per_minute=given.requests_per_minute,
+        requests_per_day=given.requests_per_day,
+        tokens_per_day=given.tokens_per_day,
+        concurrent_requests=given.concurrent_requests,
+    )
+    total = Limits(
+        requests_per_day=given.total_requests_per_day,
+        tokens_per_day=given.total_tokens_per_day,
+        concurrent_requests=given.total_concurrent_requests,
+    )
+    return Guests(
+        share(each, workers),
+        share(total, workers),
+        _chat_paths(stored=settings.responses.store),
+        read_networks([network(one) for one in settings.console.trusted_proxies]),
+    )
+
+
+def _chat_paths(*, stored: bool) -> list[str]:
+    """Where guests chat. `stored`: responses are kept for the account, which no guest has alone."""
+    rows = [row for row in DOORS.values() if row.operation.name == CHAT.name]
+    return [path for row in rows if not (stored and row.storing is not None) for path in row.paths]
 
 
 def routing_options(given: RoutingSettings) -> Options:

@@ -129,8 +129,10 @@ class LazySite(LazyApp):
         with_status: bool = True,
         docs_edit_url: str | None = None,
         with_console: bool = False,
+        guests: bool = False,
     ) -> None:
         super().__init__()
+        self._guests = guests
         self._servings = servings
         self._obstacle = obstacle
         self._broken = broken
@@ -157,6 +159,7 @@ class LazySite(LazyApp):
             self._records,
             self._carries,
             self._broken,
+            lambda: self._guests,
         )
         app = site(
             sources,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fairlead import __version__
+from fairlead.accounts.guests import add_guest_account
 from fairlead.accounts.key_ring import KeyRing
 from fairlead.alerts.delivery import AlertDelivery, Channels, set_rules
 from fairlead.api.access import AccessEndpoint
@@ -37,7 +38,7 @@ from fairlead.compose.drain_watch import DrainWatch
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.live import LiveConsole, LiveDeployments
-from fairlead.compose.options import limit_book, limits_of, server_limits, tls_context
+from fairlead.compose.options import guests_of, limit_book, limits_of, server_limits, tls_context
 from fairlead.compose.pages import ADMIN, BESIDE_ADMIN, CONSOLE, LazyConsole, LazySite, Pages, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
@@ -124,6 +125,9 @@ class Parts:
         self._usage_counter = UsageCounter(service.store)
         self.background = BackgroundTasks()
         self.keys = KeyRing(store)
+        self.keys.guests = guests_of(settings, service.workers)
+        if self.keys.guests is not None:
+            add_guest_account(store)
         self._alerts = AlertRules()
         set_rules(self._alerts, settings.alerts)
         self._delivery = AlertDelivery(store, Channels(settings.alerts, service.secrets))
@@ -313,6 +317,7 @@ class Parts:
             with_status=settings.server.status == PUBLIC,
             docs_edit_url=settings.site.docs_edit_url,
             with_console=settings.console.enabled,
+            guests=self.keys.guests is not None,
         )
         console = self._make_console()
         pages = Pages(site.handle, console)

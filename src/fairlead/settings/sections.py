@@ -330,6 +330,18 @@ class GithubSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class GuestSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """What visitors without a key may call: free models, within these limits."""
+
+    requests_per_minute: Annotated[Limit, Doc("calls of an address per minute")] = 10
+    requests_per_day: Annotated[Limit, Doc("calls of an address per day")] = 100
+    tokens_per_day: Annotated[Limit, Doc("tokens of prompts and answers of an address per day")] = 100_000
+    concurrent_requests: Annotated[Limit, Doc("calls of an address in flight at the same time")] = 4
+    total_requests_per_day: Annotated[Limit, Doc("calls of all guests together per day")] = 5_000
+    total_tokens_per_day: Annotated[Limit, Doc("tokens of all guests together per day")] = 5_000_000
+    total_concurrent_requests: Annotated[Limit, Doc("calls of all guests in flight at the same time")] = 16
+
+
 class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Who may sign up and sign in to the pages that are not for everybody."""
 
@@ -355,6 +367,14 @@ class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
             takes='list of addresses or ranges, such as `["127.0.0.1", "10.0.0.0/8"]`',
         ),
     ] = ()
+    guests: Annotated[
+        GuestSettings | None,
+        Doc(
+            "visitors may call free models without a key, with the word `guest` in its place ([playground])",
+            default="nobody",
+            takes="a table; `{}` takes the defaults",
+        ),
+    ] = None
     admin_listen: Annotated[
         str | None,
         Doc(

@@ -82,6 +82,7 @@ WORDS: Mapping[str, str] = {
     "guest": _("as guest"),
     "with_key": _("with key {key}"),
     "no_key": _("An API key is needed. Paste one in the settings."),
+    "guest_free": _("Guests call free models only. Choose one, or paste an API key."),
     "bad_json": _("This is not a JSON object."),
     "tool_name": _("Name"),
     "tool_description": _("Description"),

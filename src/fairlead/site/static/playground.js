@@ -226,6 +226,8 @@ function ready() {
   const wrong = columns.find(one => !known.some(each => each.id === one.model));
   if (wrong) { complain(known.length ? words.unknown_model : words.no_models); wrong.focus(); return false; }
   if (!key()) { complain(words.no_key); showPanel(true); by("key").focus(); return false; }
+  const paid = key() === GUEST && columns.find(one => !known.some(each => each.id === one.model && each.free));
+  if (paid) { complain(words.guest_free); paid.focus(); return false; }
   const bad = panel.problem();
   if (bad) { complain(words.bad_json); showPanel(true); bad.focus(); return false; }
   const refused = columns.flatMap(one => one.path()).concat({ role: "user", parts: attached }).filter(one => one.role === "user").flatMap(one => one.parts).find(each => each.type !== "text" && !door().takes.includes(each.type));
