@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 from tests.console.kit import Browser, Kit
 
+from fairlead.accounts.accounts import add_account
 from fairlead.accounts.keys import KeyFilter, KeyInfo, add_key, key_by_hash
 from fairlead.admin.activity import CallFilter, activity, window_of
 from fairlead.admin.audit import AuditFilter, command_line, list_audit
@@ -408,3 +409,22 @@ def test_a_course_is_on_one_scale() -> None:
     first, second = charts.course([Stretch(0, 250, "bad"), Stretch(250, 1000, "s0")], 1000)
     assert 'x="0" y="2" width="180"' in first
     assert 'x="180" y="2" width="540"' in second
+
+
+def test_the_overview_shows_what_is_left_and_spent_or_the_way_to_a_first_call(kit: Kit) -> None:
+    with kit.store.write() as connection:
+        young = add_account(connection, "Young", prepaid=True)
+    page = kit.as_role("owner", young).get("/account").text
+    assert "Make the first call" in page
+    assert "insufficient_credit" in page
+    with kit.store.write() as connection:
+        grant(connection, young, Picodollars.parse("3").value, "welcome")
+    mine = made_key(kit, young, "laptop")
+    made = call(kit, mine, "gen_overview")
+    page = kit.as_role("owner", young).get("/account").text
+    assert "$3.00" in page  # less a ten-thousandth
+    assert f"/account/calls/{made.id}" in page
+    assert "insufficient_credit" not in page
+    assert "Make the first call" not in page
+    member = kit.as_role("member", young).get("/account").text
+    assert f"/account/calls/{made.id}" not in member

@@ -14,11 +14,6 @@ def _(message: str) -> str:
     return message
 
 
-async def overview(visit: ConsoleVisit) -> Response:
-    """Where one lands after signing in."""
-    return visit.render("account/overview.html")
-
-
 async def choose(visit: ConsoleVisit) -> Response:
     """Another organisation, from the menu of every page."""
     assert visit.signed_in is not None
@@ -34,7 +29,4 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/account/members", _("Members"), "view"),
     ("/account/security", _("Sessions and security"), "person"),
 )
-PAGES: Final = (
-    ConsolePage("/account", overview, "person"),
-    ConsolePage("/account/organisation", choose, "person", ("POST",)),
-)
+PAGES: Final = (ConsolePage("/account/organisation", choose, "person", ("POST",)),)

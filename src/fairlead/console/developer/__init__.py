@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from fairlead.console.developer import activity, call, credit, keys
+from fairlead.console.developer import activity, call, credit, keys, overview
 
-PAGES: Final = (*keys.PAGES, *activity.PAGES, *call.PAGES, *credit.PAGES)
+PAGES: Final = (*overview.PAGES, *keys.PAGES, *activity.PAGES, *call.PAGES, *credit.PAGES)

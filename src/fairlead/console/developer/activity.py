@@ -116,7 +116,7 @@ async def activity(visit: ConsoleVisit) -> Response:
         times=TIMES,
         window=window,
         latency=figures.latency_of(found.total),
-        charts=_charts(found, visit.language) if found.total.requests else (),
+        charts=charts_of(found, visit.language) if found.total.requests else (),
         newest=values["calls"][0].number if values["calls"] and not before else 0,
         before=before,
         share=share,
@@ -172,7 +172,7 @@ async def export(visit: ConsoleVisit) -> Response:
 # --- charts
 
 
-def _charts(found: Activity, language: Language) -> tuple[tuple[str, Figure], ...]:
+def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], ...]:
     """Spend, calls, latency, tokens, cache share: each with its title."""
     said = language.gettext
     window, time = found.window, said(_("From"))

@@ -1,0 +1,52 @@
+"""/account: what an organisation has left and has spent, its newest calls, and the way to a first one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from fairlead.admin import activity as figures
+from fairlead.admin import keys
+from fairlead.admin.activity import CallFilter, window_of
+from fairlead.admin.statement import account_credit
+from fairlead.console.developer.activity import charts_of, share
+from fairlead.console.developer.confined import member_of
+from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.store import Store
+
+NEWEST_CALLS = 6
+
+
+async def overview(visit: ConsoleVisit) -> Response:
+    """Where one lands after signing in. Somebody without an organisation is told how to get into one."""
+    if visit.membership is None:
+        return visit.render("account/overview.html")
+    await visit.services.flush()
+    account_id, member_id = visit.account_id, member_of(visit)
+    wanted = CallFilter(account_id, member_id=member_id)
+
+    def read(store: Store) -> dict[str, Any]:
+        account, held = account_credit(store, account_id)
+        calls = figures.list_calls(store, wanted, window_of("30d"), NEWEST_CALLS)
+        return {
+            "account": account,
+            "left": held.granted - held.spent,
+            "day": figures.activity(store, wanted, window_of("24h")).total,
+            "month": figures.activity(store, wanted, window_of("30d")),
+            "calls": calls,
+            "keys": figures.names_of_keys(store, {call.key_id for call in calls}),
+            "has_keys": bool(keys.count_keys(store, account_id)),
+        }
+
+    values = await visit.run(read)
+    month = values["month"]
+    return visit.render(
+        "account/overview.html",
+        **values,
+        spend=charts_of(month, visit.language)[0] if month.total.requests else None,
+        failed=share(month.total.failed, month.total.requests),
+    )
+
+
+PAGES = (ConsolePage("/account", overview, "person"),)
