@@ -183,6 +183,9 @@ def test_an_account_is_created_and_limited(kit: Kit, operator: Browser) -> None:
     page = ok(operator.follow(operator.post(answer.location, fields)))
     for text in ('value="100.00"', 'value="600"', 'value="a, b"', "<h1>Harbour</h1>"):
         assert text in page
+    page = ok(operator.follow(operator.post(f"{answer.location}/disable", {"disabled": "yes"})))
+    assert "its keys are refused" in page
+    assert "Disable the account" in ok(operator.follow(operator.post(f"{answer.location}/disable", {"disabled": "no"})))
     assert operator.post(answer.location, {**fields, "limit-requests_per_minute": "many"}).status == 422
     assert operator.get("/admin/accounts/acc_nothing").status == 404
 

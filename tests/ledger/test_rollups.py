@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from fairlead.accounts.accounts import add_account
 from fairlead.accounts.groups import add_group
@@ -41,7 +41,7 @@ from fairlead.ledger.rollups import (
 from fairlead.money import Picodollars
 from fairlead.prices import amounts
 from fairlead.store import Store, open_store
-from fairlead.store.tables import calls
+from fairlead.store.tables import api_keys, calls
 from fairlead.wire.usage import TokenClasses, Usage
 
 from .test_books import SHEET, record
@@ -186,6 +186,13 @@ def test_a_record_that_is_being_stored_is_neither_missed_nor_waited_for_by_other
 
 
 def test_a_key_s_usage_is_of_this_day_week_and_month(store: Store) -> None:
+    with store.write() as connection:
+        account = add_account(connection, "an account", prepaid=False)
+        connection.execute(
+            insert(api_keys).values(
+                id="key_1", account_id=account, name="a key", prefix="12345678", digest=b"1" * 32, created_at=1
+            )
+        )
     put(store, 0, 2)
     add_up(store)
     one = decode(record(0))

@@ -77,3 +77,15 @@ def test_keys_of_an_archived_project_are_refused_until_it_is_restored(api: Api) 
     assert (refused.status, "archived" in refused.body["error"]["message"]) == (400, True)
     assert api.run("projects", "restore", project) == f"{project} is in use.\n"
     eventually(lambda: api.chat(made["key"])[0] == 200)
+
+
+def test_keys_of_a_disabled_account_are_refused_until_it_is_enabled(api: Api) -> None:
+    account = api("POST", "/v1/admin/accounts", {"name": "late payer", "credit_usd": "5"}).data["id"]
+    made = api("POST", "/v1/admin/keys", {"name": "a", "account": account}).body
+    assert api.chat(made["key"])[0] == 200
+    assert api("PATCH", f"/v1/admin/accounts/{account}", {"disabled": True}).data["disabled_at"] is not None
+    eventually(lambda: api.chat(made["key"])[0] == 401)
+    rules = api("GET", f"/v1/admin/keys/{made['data']['id']}/access").data
+    assert rules["refused_by"]["of"] == f"account {account}"
+    assert api.run("accounts", "enable", account) == f"{account} is in use.\n"
+    eventually(lambda: api.chat(made["key"])[0] == 200)

@@ -10,6 +10,8 @@ from fairlead.cli.main import cli
 # The command and the route that does the same.
 SAME: Final = {
     "access": "GET /v1/admin/keys/{id}/access",
+    "accounts disable": "PATCH /v1/admin/accounts/{id}",
+    "accounts enable": "PATCH /v1/admin/accounts/{id}",
     "accounts create": "POST /v1/admin/accounts",
     "accounts list": "GET /v1/admin/accounts",
     "accounts set": "PATCH /v1/admin/accounts/{id}",

@@ -18,7 +18,7 @@ from fairlead.accounts.changes import changed
 from fairlead.accounts.limits import OwnLimits
 from fairlead.errors import ConfigurationError
 from fairlead.money import Picodollars
-from fairlead.store.tables import accounts
+from fairlead.store.tables import accounts, api_keys
 from fairlead.toml import unknown
 
 LONGEST_NAME = 128
@@ -63,6 +63,7 @@ class AccountInfo:
     limits: OwnLimits | None = None
     models: list[str] | None = None
     each_user: str | None = None  # as it is stored
+    disabled_at: int | None = None
 
 
 def check_name(name: str) -> None:
@@ -115,7 +116,23 @@ def _info(row: Any) -> AccountInfo:
     budgets = budgets_from_json(f"account/{row.id}", row.budgets)
     limits = None if row.limits is None else msgspec.json.decode(row.limits, type=OwnLimits)
     models = None if row.models is None else msgspec.json.decode(row.models, type=list[str])
-    return AccountInfo(row.id, row.name, row.prepaid, budgets, row.created_at, limits, models, row.each_user)
+    return AccountInfo(
+        row.id, row.name, row.prepaid, budgets, row.created_at, limits, models, row.each_user, row.disabled_at
+    )
+
+
+def disable_account(connection: Connection, account_id: str, *, disabled: bool) -> bool:
+    """Refuses the keys of an account from now on, or takes that back. False when it was so already. Raises
+    ConfigurationError."""
+    if (account_info(connection, account_id).disabled_at is not None) == disabled:
+        return False
+    at = int(time.time()) if disabled else None
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(disabled_at=at))
+    # By their digests: a key that was refused is remembered by its own.
+    of_it = select(api_keys.c.digest).where(api_keys.c.account_id == account_id)
+    if digests := list(connection.execute(of_it).scalars()):
+        changed(connection, digests)
+    return True
 
 
 def change_account(connection: Connection, account_id: str, columns: Mapping[str, Any]) -> None:

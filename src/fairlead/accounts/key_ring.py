@@ -78,7 +78,7 @@ _IN_FORCE = (
     .outerjoin(members, members.c.id == api_keys.c.member_id)
     .outerjoin(projects, projects.c.id == api_keys.c.project_id)
     .where(api_keys.c.revoked_at.is_(None), api_keys.c.disabled_at.is_(None))
-    .where(members.c.archived_at.is_(None), projects.c.archived_at.is_(None))
+    .where(members.c.archived_at.is_(None), projects.c.archived_at.is_(None), accounts.c.disabled_at.is_(None))
     .where(api_keys.c.digest.in_(bindparam("digests", expanding=True)))
 )
 _DIGESTS = (

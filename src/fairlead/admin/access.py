@@ -100,6 +100,8 @@ def _levels(connection: Connection, key: KeyInfo) -> Iterator[_Level]:
 
 
 def _archived(connection: Connection, key: KeyInfo) -> Iterator[Rule]:
+    if (at := account_info(connection, key.account_id).disabled_at) is not None:
+        yield Rule("account", f"account {key.account_id}", "refuses", f"disabled since {_day(at)}")
     groups: tuple[tuple[GroupKind, str | None], ...] = (("member", key.member_id), ("project", key.project_id))
     for kind, group_id in groups:
         if group_id is not None and (at := group_info(connection, kind, group_id).archived_at) is not None:

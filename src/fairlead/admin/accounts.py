@@ -51,6 +51,18 @@ def change_account(store: Store, actor: Actor, account_id: str, columns: Mapping
             record(connection, actor, "account.change", account_id, was, became, account_id=account_id)
 
 
+def disable_account(store: Store, actor: Actor, account_id: str, *, disabled: bool = True) -> bool:
+    """Refuses the keys of an account within a second, or takes that back; its credit and its keys stay. False when it
+    was so already. Raises ConfigurationError."""
+    with store.write() as connection:
+        done = accounts.disable_account(connection, account_id, disabled=disabled)
+        if done:
+            action = "account.disable" if disabled else "account.enable"
+            was, becomes = {"disabled": not disabled}, {"disabled": disabled}
+            record(connection, actor, action, account_id, was, becomes, account_id=account_id)
+        return done
+
+
 def changed_members(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Those that differ, as they were and as they are."""
     names = [name for name in after if before.get(name) != after[name]]
@@ -90,6 +102,7 @@ def account_entry(account: AccountInfo) -> dict[str, Any]:
         "models": account.models,
         "each_user": each_user_entry(read_each_user(account.each_user)),
         "created_at": account.created_at,
+        "disabled_at": account.disabled_at,
     }
 
 
@@ -104,7 +117,8 @@ def each_user_entry(cap: EachUser | None) -> dict[str, Any] | None:
 
 
 def _audited(account: AccountInfo) -> dict[str, Any]:
-    return {name: value for name, value in account_entry(account).items() if name not in ("id", "created_at")}
+    own = ("id", "created_at", "disabled_at")
+    return {name: value for name, value in account_entry(account).items() if name not in own}
 
 
 def check_prepaid(connection: Connection, account_id: str) -> None:

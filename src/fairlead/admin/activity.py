@@ -142,7 +142,7 @@ def _month_before(month: date, count: int) -> date:
 
 @dataclass(slots=True)
 class Step:
-    """One step of a window; `models`: what each was used for."""
+    """One step of a window; `models`: what each was used for, without latencies."""
 
     start: int
     total: Sums = field(default_factory=Sums)
@@ -206,10 +206,11 @@ def activity(store: Store, wanted: CallFilter, window: Window) -> Activity:
     for one in found:  # in the order of time
         while at + 1 < len(steps) and steps[at + 1].start <= one.start:
             at += 1
-        total.add(one.sums)
         steps[at].total.add(one.sums)
-        steps[at].models.setdefault(one.model, Sums()).add(one.sums)
-        models.setdefault(one.model, Sums()).add(one.sums)
+        steps[at].models.setdefault(one.model, Sums()).add(one.sums, counts=True)
+        models.setdefault(one.model, Sums()).add(one.sums, counts=True)
+    for step in steps:
+        total.add(step.total)
     ordered = sorted(models.items(), key=lambda pair: (-pair[1].charged, -pair[1].requests, pair[0]))
     return Activity(window, total, steps, ordered, partial)
 

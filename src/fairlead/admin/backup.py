@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import re
 import time
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +31,9 @@ from fairlead.admin.backup_file import (
     Manifest,
     Need,
     TablePart,
+    base_of,
     remove_leftovers,
+    scratch_directory,
 )
 from fairlead.admin.configuration import IN_FORCE
 from fairlead.admin.masking import masked
@@ -52,6 +54,7 @@ NUMBERED: Final[Mapping[str, str]] = {
     "audit_log": "id",
 }
 _KINDS: Final = {"env": "environment variable", "file": "file", "command": "command"}
+_NAMED: Final = re.compile(rf"fairlead-\d{{8}}T\d{{6}}Z{re.escape(SUFFIX)}")
 CREATED: Final = "backup.create"  # the action in the audit log
 
 
@@ -68,6 +71,22 @@ def backup_name(now: float | None = None) -> str:
     """A name that sorts by time."""
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     return f"fairlead-{at.strftime('%Y%m%dT%H%M%SZ')}{SUFFIX}"
+
+
+def prune(directory: Path, keep: int) -> list[Path]:
+    """Removes all backups that `backup_name` has named but the newest, and those that one of these continues; gives
+    what was removed."""
+    found = sorted((one for one in directory.iterdir() if _NAMED.fullmatch(one.name)), reverse=True)
+    kept = set()
+    for one in found[:keep]:
+        name: str | None = one.name
+        while name is not None and name not in kept:
+            kept.add(name)
+            name = base_of(directory / name)
+    removed = [one for one in found if one.name not in kept]
+    for one in removed:
+        one.unlink()
+    return removed
 
 
 def create_backup(
@@ -104,7 +123,7 @@ def create_backup(
         writer.finish(manifest)
     try:
         checked = verify_backup(out, books=books)
-    except ConfigurationError:
+    except (ConfigurationError, OSError):
         out.unlink()
         raise
     if manifest.migration == HEAD:
@@ -113,16 +132,16 @@ def create_backup(
     return Backup(out, manifest, out.stat().st_size, checked)
 
 
-def verify_backup(path: Path, *, books: bool = True, scratch: Path | None = None) -> Checked:
+def verify_backup(path: Path, *, books: bool = True) -> Checked:
     """Reads every byte of a backup and of those that it continues; with `books` it is restored to a temporary SQLite
-    database, whose books are verified. `scratch`: the directory for that. Raises ConfigurationError when something
-    is damaged or missing; a discrepancy in the books is returned: the database that was backed up has it too.
+    database beside it, whose books are verified. Raises ConfigurationError when something is damaged or missing,
+    OSError for trouble with the disk. A discrepancy in the books is returned: the database that was backed up has it.
     """
     with Chain(path) as chain:
         if not books:
             return Checked(chain.manifest, chain.count_rows(), None, None)
-        with tempfile.TemporaryDirectory(prefix=".fairlead-verify-", dir=scratch or path.parent) as directory:
-            return restored_to(Path(directory), chain)
+        with scratch_directory(path.parent) as directory:
+            return restored_to(directory, chain)
 
 
 def _base(path: Path, out: Path) -> Manifest:

@@ -15,6 +15,8 @@ import fcntl
 import hashlib
 import io
 import os
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +38,7 @@ _MARK: Final = b"sha256:"
 _COMMENT_BYTES: Final = len(_MARK) + 64
 _LEVEL: Final = 3  # of compression: the disk is slower than this
 _READ_BYTES: Final = 1024 * 1024
+_SCRATCH: Final = ".fairlead-verify-"
 
 
 class TablePart(msgspec.Struct, frozen=True):
@@ -202,17 +205,42 @@ class BackupReader:
             raise ConfigurationError(f"{self.path}: {name} cannot be read: {error}.") from None
 
 
+def base_of(path: Path) -> str | None:
+    """The file that a backup continues, without a look at all of its bytes; None: none, or it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(MANIFEST) as member:
+            found = msgspec.json.decode(member.read(LARGEST_MANIFEST), type=Manifest)
+    except (OSError, zipfile.BadZipFile, KeyError, msgspec.MsgspecError):
+        return None
+    return None if found.base is None else found.base.file
+
+
 class _Format(msgspec.Struct, frozen=True):
     format: int
 
 
+@contextlib.contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """A temporary directory, held for as long as it is used: `remove_leftovers` leaves it alone."""
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=parent) as directory:
+        handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield Path(directory)
+        finally:
+            os.close(handle)
+
+
 def remove_leftovers(directory: Path) -> None:
-    """Removes what backups have left behind that were killed."""
-    for path in directory.glob(f".*{SUFFIX}.partial"):
+    """Removes what backups and verifications have left behind that were killed."""
+    for path in (*directory.glob(f".*{SUFFIX}.partial"), *directory.glob(f"{_SCRATCH}*")):
         with contextlib.suppress(OSError):
-            with path.open("rb+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(handle)
 
 
 def sync_directory(directory: Path) -> None:

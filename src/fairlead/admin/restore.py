@@ -7,10 +7,12 @@ opens the data directory. A restore that was killed is run again.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -159,7 +161,7 @@ def restore(path: Path, directory: Path, url: str | None, by: Actor, *, accept_d
                     checked = _accepted(_fill(connection, chain, target.staging), path, accept_discrepancy)
                     record(connection, by, RESTORED, path.name, None, {"id": chain.manifest.id})
         except SQLAlchemyError as error:
-            raise ConfigurationError(f"The database {store.shown} cannot be used: {reason(error)}.") from None
+            raise _trouble(error, f"The database {store.shown} cannot be used") from None
         finally:
             store.close()
         if not store.is_shared:
@@ -218,9 +220,16 @@ def restored_to(directory: Path, chain: Chain) -> Checked:
         with store.write() as connection:
             return _fill(connection, chain, directory)
     except SQLAlchemyError as error:
-        raise ConfigurationError(f"The backup cannot be read into a database: {reason(error)}.") from None
+        raise _trouble(error, "The backup cannot be read into a database") from None
     finally:
         store.close()
+
+
+def _trouble(error: SQLAlchemyError, sentence: str) -> Exception:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return OSError(errno.ENOSPC if code & 0xFF == sqlite3.SQLITE_FULL else errno.EIO, reason(error))
+    return ConfigurationError(f"{sentence}: {reason(error)}.")
 
 
 def _fill(connection: Connection, chain: Chain, directory: Path) -> Checked:

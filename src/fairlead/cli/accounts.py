@@ -57,6 +57,7 @@ def accounts_list(as_json: bool, data: Path | None) -> None:
     for account in found:
         budgets = " ".join(budget_words(account.budgets)) or "-"
         kind = "prepaid" if account.prepaid else "unlimited"
+        kind += ", disabled" if account.disabled_at is not None else ""
         rows.append((account.id, account.name, kind, budgets, as_day(account.created_at)))
     table(rows)
 
@@ -76,3 +77,29 @@ def accounts_set(account_id: str, data: Path | None, **given: Any) -> None:
     with opened(data) as store:
         change_account(store, command_line(), account_id, columns)
     click.echo(f"{account_id} was changed.")
+
+
+@accounts.command("disable")
+@click.argument("account_id", metavar="ID")
+@data_option
+def accounts_disable(account_id: str, data: Path | None) -> None:
+    """Refuse the keys of an account within a second. Its credit and its keys stay."""
+    _disable(account_id, data, disabled=True)
+
+
+@accounts.command("enable")
+@click.argument("account_id", metavar="ID")
+@data_option
+def accounts_enable(account_id: str, data: Path | None) -> None:
+    """Let the keys of a disabled account work again."""
+    _disable(account_id, data, disabled=False)
+
+
+def _disable(account_id: str, data: Path | None, *, disabled: bool) -> None:
+    from fairlead.admin.accounts import disable_account
+    from fairlead.admin.audit import command_line
+
+    with opened(data) as store:
+        done = disable_account(store, command_line(), account_id, disabled=disabled)
+    state = "disabled" if disabled else "in use"
+    click.echo(f"{account_id} is {state}." if done else f"{account_id} was {state} already.")

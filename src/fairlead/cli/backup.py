@@ -41,12 +41,22 @@ def backup() -> None:
     "--base", type=click.Path(path_type=Path, dir_okay=False),
     help="Continue this backup: calls, postings and audit rows that it has are not written again. Keep both.",
 )  # fmt: skip
+@click.option(
+    "--keep", type=click.IntRange(1), metavar="N",
+    help="Then remove all but the newest N backups of this directory that were named after the time, and their bases.",
+)  # fmt: skip
 @checksums_option
 @json_option
 @config_option
 @data_option
 def backup_create(
-    output: Path | None, base: Path | None, checksums_only: bool, as_json: bool, config: Path | None, data: Path | None
+    output: Path | None,
+    base: Path | None,
+    keep: int | None,
+    checksums_only: bool,
+    as_json: bool,
+    config: Path | None,
+    data: Path | None,
 ) -> None:
     """Write a backup (mode 0600) and verify it.
 
@@ -54,23 +64,32 @@ def backup_create(
     when the disk is full or the books do not verify.
     """
     from fairlead.admin.audit import command_line
-    from fairlead.admin.backup import backup_name, create_backup
+    from fairlead.admin.backup import backup_name, create_backup, prune
 
     out = Path.cwd() if output is None else output.expanduser().absolute()
     if output is None or out.is_dir():
         out = out / backup_name()
+    elif keep is not None:
+        raise click.UsageError("--keep needs a directory for --output.")
     file = configuration_file(config)
     with opened(data, settings=load_settings(file), migrate=False) as store:
         try:
             done = create_backup(store, command_line(), out, file=file, base=base, books=not checksums_only)
         except OSError as error:
-            raise click.ClickException(f"{out} cannot be written: {error.strerror}. Nothing was left there.") from None
+            raise click.ClickException(
+                f"{out} cannot be written or verified: {error.strerror}. Nothing was left there."
+            ) from None
+    # While the books are wrong, an older backup may be the one that is needed.
+    removed = [] if keep is None or done.checked.discrepancy is not None else prune(out.parent, keep)
     if as_json:
-        entry = {"file": str(done.path), "bytes": done.size, **_entry(done.checked)}
+        names = [one.name for one in removed]
+        entry = {"file": str(done.path), "bytes": done.size, "removed": names, **_entry(done.checked)}
         click.echo(json.dumps(entry, indent=2))
     else:
         click.echo(f"{done.path}: {done.size:,} bytes.")
         _print(done.checked)
+        for one in removed:
+            click.echo(f"Removed {one}.")
     _end(done.checked)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -44,6 +46,8 @@ from fairlead.site.cached_page import COMPRESSION, LEAST_COMPRESSED_BYTES
 from fairlead.site.language import Remember, chosen, languages
 from fairlead.site.page_cache import CSP, HTML, SECURITY_HEADERS
 from fairlead.threads import Threads
+
+log = logging.getLogger("fairlead.console")
 
 
 def _(message: str) -> str:
@@ -191,6 +195,11 @@ class Console:
                 if not isinstance(error, CallerError) and error.status >= 500 and error.code == InternalError.code:
                     raise
                 answer = self._refusal(request, error)
+            except SQLAlchemyError as error:  # it is away, or its disk is full: nothing has changed
+                log.warning("A page of the console could not be made: %s", getattr(error, "orig", None) or error)
+                answer = self._refusal(
+                    request, Overloaded("The database cannot be used at the moment. Nothing changed.")
+                )
             return await self._finish(visit, answer)
         finally:
             self._visits -= 1

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, select, text, update
 
 from fairlead.ledger import latencies
 from fairlead.ledger.latencies import Histogram
@@ -64,7 +64,8 @@ class Sums:
     charged: int = 0
     latencies: Histogram = field(default_factory=dict)
 
-    def add(self, other: Sums) -> None:
+    def add(self, other: Sums, *, counts: bool = False) -> None:
+        """`counts`: without the latencies."""
         self.requests += other.requests
         self.failed += other.failed
         self.prompt_tokens += other.prompt_tokens
@@ -72,7 +73,8 @@ class Sums:
         self.completion_tokens += other.completion_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.charged += other.charged
-        latencies.add(self.latencies, other.latencies)
+        if not counts:
+            latencies.add(self.latencies, other.latencies)
 
     def add_call(self, record: UsageRecord) -> None:
         self.requests += 1
@@ -293,13 +295,6 @@ def _sums_of(row: Any) -> Sums:
     return Sums(row[5], row[6], row[7], row[8], row[9], row[10], row[11], latencies.read(row[12]))
 
 
-def _sums(row: Any) -> Sums:
-    return Sums(
-        int(row.requests), int(row.failed), int(row.prompt_tokens), int(row.cached_tokens), int(row.completion_tokens),
-        int(row.reasoning_tokens), int(row.charged), latencies.read(row.latencies),
-    )  # fmt: skip
-
-
 # --- reading
 
 
@@ -312,12 +307,13 @@ def rollups(
     if model is not None:
         wanted &= table.model == model
     found: dict[tuple[int, str], Sums] = {}
-    for row in connection.execute(select(usage_rollups).where(wanted).order_by(table.start, table.model)):
-        place = (row.start, row.model)
+    statement = select(*(table[name] for name in _COLUMNS)).where(wanted).order_by(table.start, table.model)
+    for row in connection.execute(statement).all():
+        place = (row[2], row[3])
         if place in found:
-            found[place].add(_sums(row))
+            found[place].add(_sums_of(row))
         else:
-            found[place] = _sums(row)
+            found[place] = _sums_of(row)
     return [Rollup(*place, sums) for place, sums in found.items()]
 
 
@@ -343,22 +339,20 @@ def usage_of_keys(connection: Connection, key_ids: Sequence[str], today: date) -
     table = usage_rollups.c
     found: dict[str, KeyUsage] = {}
     mine = table.scope.in_([f"key/{key_id}" for key_id in key_ids]) & (table.span == DAY)
-    for row in connection.execute(
-        select(table.scope, table.start, func.sum(table.charged).label("charged"))
-        .where(mine, table.start >= seconds_of(min(monday, first)))
-        .group_by(table.scope, table.start)
-    ):
-        key_id, charged = row.scope.removeprefix("key/"), int(row.charged)
-        was = found.get(key_id, KeyUsage())
-        found[key_id] = KeyUsage(
-            was.day + (charged if row.start == seconds_of(today) else 0),
-            was.week + (charged if row.start >= seconds_of(monday) else 0),
-            was.month + (charged if row.start >= seconds_of(first) else 0),
-        )
-    last = select(table.scope, func.max(table.start)).where(mine).group_by(table.scope)
-    for scope, start in connection.execute(last):
-        key_id = scope.removeprefix("key/")
-        found[key_id] = found.get(key_id, KeyUsage())._replace(last_day=day_of(start))
+
+    def since(day: date) -> ColumnElement[int]:
+        return func.sum(case((table.start >= seconds_of(day), table.charged), else_=0))
+
+    begin = seconds_of(min(monday, first))
+    sums = select(table.scope, since(today), since(monday), since(first)).where(mine, table.start >= begin)
+    for scope, *charged in connection.execute(sums.group_by(table.scope)):
+        found[scope.removeprefix("key/")] = KeyUsage(int(charged[0]), int(charged[1]), int(charged[2]))
+    # One look at the end of the index for each key, however long it has been used.
+    own = (table.scope == literal("key/") + api_keys.c.id) & (table.span == DAY)
+    newest = select(func.max(table.start)).where(own).scalar_subquery()
+    for key_id, start in connection.execute(select(api_keys.c.id, newest).where(api_keys.c.id.in_(key_ids))):
+        if start is not None:
+            found[key_id] = found.get(key_id, KeyUsage())._replace(last_day=day_of(start))
     return found
 
 

@@ -159,3 +159,8 @@ def new_token(connection: Connection, link: Link) -> str:
 
 def end_link(connection: Connection, link_id: str) -> None:
     connection.execute(delete(person_links).where(person_links.c.id == link_id))
+
+
+def mark_mailed(connection: Connection, link_id: str, *, mailed: bool) -> None:
+    """Whether the token went to the address alone."""
+    connection.execute(update(person_links).where(person_links.c.id == link_id).values(mailed=mailed))

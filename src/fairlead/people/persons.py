@@ -96,6 +96,15 @@ def list_people(connection: Connection, limit: int, after: str = "") -> list[Per
     return [as_person(row) for row in rows]
 
 
+def search(connection: Connection, limit: int, after: str, text: str) -> list[Person]:
+    """So many, by e-mail address, behind `after`; `text`: what the address or the name begins with."""
+    statement = select(people).where(people.c.email > after).order_by(people.c.email).limit(limit)
+    if text:
+        begins = people.c.email.startswith(text.lower(), autoescape=True)
+        statement = statement.where(begins | people.c.name.istartswith(text, autoescape=True))
+    return [as_person(row) for row in connection.execute(statement)]
+
+
 def has_operator(connection: Connection) -> bool:
     """Whether anybody operates this server who can still sign in."""
     wanted = people.c.operator & people.c.disabled_at.is_(None)

@@ -420,6 +420,10 @@ class Health:
         self._events.clear()
         return events
 
+    def return_events(self, events: list[HealthEvent]) -> None:
+        """Takes back what could not be stored: `take_events` gives it again, before what has happened since."""
+        self._events = deque([*events, *self._events], maxlen=MOST_EVENTS)
+
     def kept(self, now: float) -> list[KeptHealth]:
         """What a restart must not forget: who is open or rests, and for how long yet."""
         return [

@@ -39,7 +39,8 @@ LATE_EVENTS = 20
 
 
 class HealthStore:
-    """`run` stores until it is cancelled. What the database does not take is lost: it is no money.
+    """`run` stores until it is cancelled. Events that the database does not take are stored later, because alerts are
+    made of them; decisions are lost then.
 
     `known()`: deployments by id; `shared`: there are other processes, to be learned from;
     `alerts`: who is told of deployments that go down."""
@@ -63,6 +64,7 @@ class HealthStore:
         self._known = known
         self._shared = shared
         self._first = self._seen = 0
+        self._troubled = False
         self._met: set[int] = set()  # events from here on that are known: our own, and those that were read
 
     def restore(self) -> None:
@@ -93,7 +95,9 @@ class HealthStore:
             own = await asyncio.get_running_loop().run_in_executor(
                 self._store.threads, self._keep, events, kept, decisions
             )
-            if self._shared:
+            if own is None:
+                self._health.return_events(events)
+            elif self._shared:
                 self._met.update(own)
 
     async def _learn(self) -> None:
@@ -136,9 +140,9 @@ class HealthStore:
         """Stores what is left."""
         self._keep(self._health.take_events(), self._health.kept(self._clock()), self._decisions())
 
-    def _keep(self, events: list[HealthEvent], kept: list[KeptHealth], decided: list[Decided]) -> list[int]:
-        """The numbers of the events."""
-        for event in events:
+    def _keep(self, events: list[HealthEvent], kept: list[KeptHealth], decided: list[Decided]) -> list[int] | None:
+        """The numbers of the events; None: the database did not take them."""
+        for event in () if self._troubled else events:
             log.warning("%s is %s: %s", event.deployment or event.provider, event.event.replace("_", " "), event.reason)
         try:
             with self._store.write() as connection:
@@ -147,10 +151,14 @@ class HealthStore:
                 keep_health(connection, {(one.deployment, one.provider) for one in events}, kept)
                 keep_decisions(connection, (Decision(one.id, body(one)) for one in decided))
         except SQLAlchemyError as error:
-            log.warning(
-                "Deployment health and routing decisions cannot be stored: %s", getattr(error, "orig", None) or error
-            )
-            return []
+            if not self._troubled:  # said once, not twice a second
+                log.warning(
+                    "Deployment health and routing decisions cannot be stored; retrying: %s",
+                    getattr(error, "orig", None) or error,
+                )
+            self._troubled = True
+            return None
+        self._troubled = False
         return numbers
 
     def _forget(self) -> None:

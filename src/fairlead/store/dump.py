@@ -8,19 +8,24 @@ may be of an older version.
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Boolean, Connection, Float, Integer, LargeBinary, String, inspect
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.types import TypeEngine
 
 from fairlead.errors import ConfigurationError
 
 READ_ROWS: Final = 1_000
-# Not dumped: Alembic's number is that of the backup, and `processes` are those that run now.
-LEFT_OUT: Final = frozenset({"alembic_version", "processes"})
+# Not dumped: Alembic's number is that of the backup, and `processes` are those that run now. What lets somebody in for
+# a while must not be good again after a restore: sessions that were ended since, links and codes that were used.
+LEFT_OUT: Final = frozenset(
+    {"alembic_version", "processes", "person_sessions", "person_links", "form_attempts", "authorization_codes"}
+)
 # What PostgreSQL calls a type of column; each has one JSON type.
 _KINDS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
     (Boolean, "bool"), (Integer, "int8"), (Float, "float8"), (LargeBinary, "bytea"), (String, "text"),
@@ -103,13 +108,14 @@ def load(connection: Connection, table: str, columns: Sequence[str], lines: Iter
     driver: Any = connection.connection.driver_connection
     names = ", ".join(map(_quoted, columns))
     every = chain((first,), rows)
-    if connection.dialect.name == "sqlite":
-        places = ", ".join("?" * len(columns))
-        driver.executemany(f"INSERT INTO {_quoted(table)} ({names}) VALUES ({places})", every)  # noqa: S608
-    else:
-        with driver.cursor() as cursor, cursor.copy(f"COPY {_quoted(table)} ({names}) FROM STDIN") as copy:
-            for row in every:
-                copy.write_row(row)
+    with _driver_errors(connection):
+        if connection.dialect.name == "sqlite":
+            places = ", ".join("?" * len(columns))
+            driver.executemany(f"INSERT INTO {_quoted(table)} ({names}) VALUES ({places})", every)  # noqa: S608
+        else:
+            with driver.cursor() as cursor, cursor.copy(f"COPY {_quoted(table)} ({names}) FROM STDIN") as copy:
+                for row in every:
+                    copy.write_row(row)
     return counted.count
 
 
@@ -136,16 +142,26 @@ def continue_numbers(connection: Connection) -> None:
 
 def _select(connection: Connection, table: TableShape, statement: str) -> Iterator[Sequence[Any]]:
     driver: Any = connection.connection.driver_connection
-    if connection.dialect.name == "sqlite":
-        # SQLite has no booleans.
-        flags = [at for at, kind in enumerate(table.kinds) if kind == "bool"]
-        cursor = driver.execute(statement)
-        while rows := cursor.fetchmany(READ_ROWS):
-            yield from (_with_booleans(row, flags) for row in rows) if flags else rows
-        return
-    with driver.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT") as copy:
-        copy.set_types(list(table.kinds))
-        yield from copy.rows()
+    with _driver_errors(connection):
+        if connection.dialect.name == "sqlite":
+            # SQLite has no booleans.
+            flags = [at for at, kind in enumerate(table.kinds) if kind == "bool"]
+            cursor = driver.execute(statement)
+            while rows := cursor.fetchmany(READ_ROWS):
+                yield from (_with_booleans(row, flags) for row in rows) if flags else rows
+            return
+        with driver.cursor() as cursor, cursor.copy(f"COPY ({statement}) TO STDOUT") as copy:
+            copy.set_types(list(table.kinds))
+            yield from copy.rows()
+
+
+@contextlib.contextmanager
+def _driver_errors(connection: Connection) -> Iterator[None]:
+    """The driver's own errors as those of SQLAlchemy, which everybody else catches."""
+    try:
+        yield
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DatabaseError(None, None, error) from error
 
 
 def _with_booleans(row: Sequence[Any], flags: Sequence[int]) -> list[Any]:

@@ -43,6 +43,7 @@ accounts = Table(
     Column("limits", Text, nullable=True),  # JSON: numbers by limit
     Column("models", Text, nullable=True),  # as those of keys
     Column("each_user", Text, nullable=True),  # JSON: budgets and limits of each end user
+    Column("disabled_at", BigInteger, nullable=True),  # its keys are refused, until it is enabled again
 )
 
 

@@ -40,6 +40,10 @@ class AccountChange(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     each_user: EachUserBody | UnsetType | None = UNSET
 
 
+class AccountUpdate(AccountChange, forbid_unknown_fields=True, frozen=True):
+    disabled: bool | UnsetType = UNSET
+
+
 class NewGroup(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     name: str
     account: Id | None = None
@@ -73,14 +77,17 @@ def _one_account(call: ManagementCall) -> Answer:
 
 
 def _change_account(call: ManagementCall) -> Answer:
-    body: AccountChange = call.body
+    body: AccountUpdate = call.body
     columns = restrictions_of(body)
     if body.name is not UNSET:
         columns["name"] = body.name
-    if not columns:
-        raise InvalidRequest("Nothing to change: give name, budgets_usd, limits, models or each_user.")
+    if not columns and body.disabled is UNSET:
+        raise InvalidRequest("Nothing to change: give name, budgets_usd, limits, models, each_user or disabled.")
     account_answer(call, call.id)
-    accounts.change_account(call.store, call.actor, call.id, columns)
+    if columns:
+        accounts.change_account(call.store, call.actor, call.id, columns)
+    if body.disabled is not UNSET:
+        accounts.disable_account(call.store, call.actor, call.id, disabled=body.disabled)
     return account_answer(call, call.id)
 
 
@@ -159,6 +166,7 @@ ACCOUNTS: Sequence[Action] = (
            "Initial credit needs the scope `money` as well.", body=NewAccount, confined=False, status=201),
     Action("GET", "/v1/admin/accounts/{id}", "read", _one_account, "Accounts", "Retrieve an account."),
     Action("PATCH", "/v1/admin/accounts/{id}", "keys", _change_account, "Accounts",
-           "Change the name, the budgets or the limits of an account.",
-           "A given member replaces the current value; null removes it.", body=AccountChange, confined=False),
+           "Change the name, the budgets or the limits of an account, or disable it for a time.",
+           "A given member replaces the current value; null removes it. Keys of a disabled account are refused "
+           "within a second.", body=AccountUpdate, confined=False),
 )  # fmt: skip

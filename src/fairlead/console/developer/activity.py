@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from fairlead.accounts.keys import KeyFilter
 from fairlead.admin import activity as figures
 from fairlead.admin import groups, keys
 from fairlead.admin.activity import LONGEST_FILTER, YEAR, Activity, CallFilter, window_of
@@ -103,7 +104,7 @@ async def activity(visit: ConsoleVisit) -> Response:
             "more": f"{shown[-1].at}.{shown[-1].number}" if len(lines) > CALLS_PER_PAGE else None,
             "keys": figures.names_of_keys(store, named),
             "projects": {one.id: one.name for one in groups.list_groups(store, "project", visit.account_id)},
-            "has_keys": bool(keys.count_keys(store, visit.account_id)),
+            "has_keys": bool(keys.newest_keys(store, KeyFilter(visit.account_id, state="all"), 1)),
         }
 
     values = await visit.run(read)

@@ -154,6 +154,14 @@ async def _move(visit: ConsoleVisit, use_case: Any, notice: str) -> Response:
     return visit.redirect(f"/admin/accounts/{account_id}", notice=notice)
 
 
+async def disable(visit: ConsoleVisit) -> Response:
+    account_id, disabled = visit.path_params["id"], visit.text("disabled") == "yes"
+    await visit.run(accounts.one_account, account_id)
+    await visit.run(accounts.disable_account, visit.actor, account_id, disabled=disabled)
+    notice = _("Its keys are refused from now on.") if disabled else _("Its keys work again.")
+    return visit.redirect(f"/admin/accounts/{account_id}", notice=notice)
+
+
 async def disable_key(visit: ConsoleVisit) -> Response:
     disabled = visit.text("disabled") == "yes"
     key = await visit.run(keys.key_info, visit.text("key"))
@@ -209,6 +217,7 @@ PAGES: Final = (
     ConsolePage("/admin/accounts/{id}", change, "operate", ("POST",), step_up=True),
     ConsolePage("/admin/accounts/{id}/grant", grant, "operate", ("POST",), step_up=True),
     ConsolePage("/admin/accounts/{id}/withdraw", withdraw, "operate", ("POST",), step_up=True),
+    ConsolePage("/admin/accounts/{id}/disable", disable, "operate", ("POST",)),
     ConsolePage("/admin/accounts/{id}/keys", disable_key, "operate", ("POST",)),
     ConsolePage("/admin/credit", credit_page, "operate", step_up=True),
     ConsolePage("/admin/credit/codes", make_codes, "operate", ("POST",), step_up=True),

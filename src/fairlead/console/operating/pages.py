@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from fairlead.console.operating import accounts, adding, configuration, deployments, importing, log, overview, start
+from fairlead.console.operating import (
+    accounts,
+    adding,
+    configuration,
+    deployments,
+    importing,
+    log,
+    overview,
+    people,
+    start,
+)
 from fairlead.console.page import Need
 
 
@@ -18,6 +28,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/admin/deployments", _("Providers"), "operate"),
     ("/admin/models", _("Models and prices"), "operate"),
     ("/admin/accounts", _("Accounts"), "operate"),
+    ("/admin/people", _("People"), "operate"),
     ("/admin/credit", _("Codes and refunds"), "operate"),
     ("/admin/configuration", _("Configuration"), "operate"),
     ("/admin/nodes", _("Nodes"), "operate"),
@@ -31,6 +42,7 @@ PAGES: Final = (
     *importing.PAGES,
     *deployments.PAGES,
     *accounts.PAGES,
+    *people.PAGES,
     *configuration.PAGES,
     *log.PAGES,
 )

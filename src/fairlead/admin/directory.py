@@ -1,0 +1,142 @@
+"""Everybody who may sign in, for the operator: who they are, what they asked for, and that they may not any more."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from fairlead.accounts.accounts import add_account, check_name
+from fairlead.admin.audit import Actor, record
+from fairlead.errors import Forbidden, InvalidRequest, NotFound
+from fairlead.people import factors, links, persons, sessions
+from fairlead.people.links import Link
+from fairlead.people.persons import Membership, Person, checked_email
+from fairlead.store import Store
+
+
+class Entry(NamedTuple):
+    """A person with their organisations. `seen_at`: when they last used a page, None where no session is left;
+    `second_factor`: whether a password alone signs them in no more."""
+
+    person: Person
+    memberships: tuple[Membership, ...]
+    seen_at: int | None
+    second_factor: bool
+
+
+def list_people(store: Store, limit: int, after: str = "", text: str = "") -> list[Entry]:
+    """So many, by e-mail address, behind `after`; `text`: what the address or the name begins with."""
+    with store.read() as connection:
+        return [_entry(connection, one) for one in persons.search(connection, limit, after, text)]
+
+
+def one_person(store: Store, person_id: str) -> Entry:
+    """Raises NotFound."""
+    with store.read() as connection:
+        return _entry(connection, _person(connection, person_id))
+
+
+def requests(store: Store) -> list[Link]:
+    """Links that people have asked for and were sent no mail about."""
+    with store.read() as connection:
+        return links.requested(connection)
+
+
+def hand_over(store: Store, actor: Actor, link_id: str) -> tuple[Link, str]:
+    """A token for a link that somebody asked for, to be given to them; one before is worth nothing. Raises NotFound."""
+    with store.write() as connection:
+        link = links.link_of(connection, link_id)
+        if link is None or link.kind not in ("sign-up", "reset") or link.used_at is not None:
+            raise NotFound("There is no such request.")
+        token = links.new_token(connection, link)
+        links.mark_mailed(connection, link_id, mailed=False)
+        record(connection, actor, "link.create", link_id, None, {"kind": link.kind, "email": link.email})
+        return link, token
+
+
+def make_reset(store: Store, actor: Actor, person_id: str) -> str:
+    """The token of a link for a new password, to be given to its person. Raises NotFound."""
+    with store.write() as connection:
+        person = _person(connection, person_id)
+        links.end_links(connection, "reset", person.email)
+        token, link = links.add_link(connection, "reset", person.email, person_id=person.id, made_by=actor.id[:32])
+        record(connection, actor, "link.create", link.id, None, {"kind": "reset", "email": person.email})
+        return token
+
+
+def disable(store: Store, actor: Actor, person_id: str, *, disabled: bool) -> None:
+    """Whether somebody may sign in; their sessions end at once. Raises NotFound and Forbidden."""
+    with store.write() as connection:
+        person = _person(connection, person_id)
+        if (person.disabled_at is not None) == disabled:
+            return
+        if disabled and person.operator and persons.count_operators(connection) == 1:
+            raise Forbidden("The last operator stays.")
+        persons.change_person(connection, person_id, disabled_at=int(time.time()) if disabled else None)
+        ended = sessions.end_all(connection, person_id) if disabled else 0
+        action = "person.disable" if disabled else "person.enable"
+        record(connection, actor, action, person_id, None, {"sessions_ended": ended})
+
+
+def make_operator(store: Store, actor: Actor, person_id: str, *, operator: bool) -> None:
+    """Whether somebody operates the server, in force with their next request. Raises NotFound and Forbidden."""
+    with store.write() as connection:
+        person = _person(connection, person_id)
+        if person.operator == operator:
+            return
+        if not operator and persons.count_operators(connection) == 1:
+            raise Forbidden("The last operator stays.")
+        persons.change_person(connection, person_id, operator=operator)
+        sessions.renew_all(connection, person_id)
+        record(connection, actor, "person.operator", person_id, {"operator": person.operator}, {"operator": operator})
+
+
+def remove_second_factors(store: Store, actor: Actor, person_id: str) -> int:
+    """For somebody who has lost them: a password signs them in again. Returns how many there were. Raises NotFound."""
+    with store.write() as connection:
+        _person(connection, person_id)
+        removed = factors.remove_all(connection, person_id, "totp", "passkey", "recovery")
+        ended = sessions.end_all(connection, person_id)
+        after = {"removed": removed, "sessions_ended": ended}
+        record(connection, actor, "factor.remove", person_id, None, after)
+        return removed
+
+
+def invite_customer(store: Store, actor: Actor, name: str, email: str, *, mailed: bool) -> str:
+    """A new prepaid account, and an invitation of its owner; returns the token of the link. Raises InvalidRequest and
+    ConfigurationError."""
+    email = checked_email(email)
+    if not name.strip():
+        raise InvalidRequest("Enter the name of the organisation.", param="organisation")
+    check_name(name.strip())
+    with store.write() as connection:
+        account_id = add_account(connection, name.strip(), prepaid=True)
+        record(
+            connection, actor, "account.create", account_id, None, {"name": name.strip(), "prepaid": True},
+            account_id=account_id,
+        )  # fmt: skip
+        token, link = links.add_link(
+            connection, "invitation", email, account_id=account_id, role="owner", made_by=actor.id[:32], mailed=mailed
+        )
+        after = {"email": email, "role": "owner"}
+        record(connection, actor, "invitation.create", link.id, None, after, account_id=account_id)
+    return token
+
+
+def _person(connection: Connection, person_id: str) -> Person:
+    found = persons.person_of(connection, person_id)
+    if found is None:
+        raise NotFound("There is no such person.")
+    return found
+
+
+def _entry(connection: Connection, person: Person) -> Entry:
+    known = sessions.list_sessions(connection, person.id)
+    return Entry(
+        person,
+        persons.memberships_of(connection, person.id),
+        known[0].seen_at if known else None,
+        factors.has_second_factor(connection, person.id),
+    )

@@ -1,0 +1,109 @@
+"""/admin/people: everybody who may sign in, and the links that they asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from fairlead.admin import directory
+from fairlead.admin.directory import Entry
+from fairlead.console import mails
+from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.errors import CallerError, ConfigurationError
+
+PATH: Final = "/admin/people"
+SHOWN: Final = 100
+# The page of each kind of link.
+PAGES_OF: Final = {"sign-up": "/confirm", "reset": "/reset", "invitation": "/invitation"}
+
+
+def _(message: str) -> str:
+    return message
+
+
+async def page(visit: ConsoleVisit) -> Response:
+    return await _page(visit)
+
+
+async def _page(
+    visit: ConsoleVisit, problems: dict[str, str] | None = None, link: str = "", whose: str = ""
+) -> Response:
+    text = visit.query.get("q", "")[:200]
+    found: list[Entry] = await visit.run(directory.list_people, SHOWN + 1, visit.query.get("after", "")[:254], text)
+    return visit.render(
+        "admin/people.html",
+        entries=found[:SHOWN],
+        after=found[SHOWN - 1].person.email if len(found) > SHOWN else None,
+        q=text,
+        requests=await visit.run(directory.requests),
+        link=link,
+        whose=whose,
+        given={
+            "organisation": "" if link else visit.text("organisation"),
+            "email": "" if link else visit.text("email"),
+        },
+        problems=problems,
+    )
+
+
+async def person(visit: ConsoleVisit) -> Response:
+    entry = await visit.run(directory.one_person, visit.path_params["id"])
+    return visit.render("admin/person.html", entry=entry)
+
+
+async def hand_over(visit: ConsoleVisit) -> Response:
+    link, token = await visit.run(directory.hand_over, visit.actor, visit.path_params["id"])
+    return await _page(visit, link=f"{visit.origin}{PAGES_OF[link.kind]}#{token}", whose=link.email)
+
+
+async def reset(visit: ConsoleVisit) -> Response:
+    token = await visit.run(directory.make_reset, visit.actor, visit.path_params["id"])
+    return await _page(visit, link=f"{visit.origin}/reset#{token}")
+
+
+async def disable(visit: ConsoleVisit) -> Response:
+    disabled = visit.text("disabled") == "yes"
+    await visit.run(directory.disable, visit.actor, visit.path_params["id"], disabled=disabled)
+    return _back(visit, _("Signed out everywhere and disabled") if disabled else _("Enabled"))
+
+
+async def operator(visit: ConsoleVisit) -> Response:
+    await visit.run(
+        directory.make_operator, visit.actor, visit.path_params["id"], operator=visit.text("operator") == "yes"
+    )
+    return _back(visit, _("Changed"))
+
+
+async def factors(visit: ConsoleVisit) -> Response:
+    await visit.run(directory.remove_second_factors, visit.actor, visit.path_params["id"])
+    return _back(visit, _("Second factors removed"))
+
+
+def _back(visit: ConsoleVisit, notice: str) -> Response:
+    return visit.redirect(f"{PATH}/{visit.path_params['id']}", notice=notice)
+
+
+async def invite(visit: ConsoleVisit) -> Response:
+    """A customer: an account of their own, with an invitation of its owner."""
+    name, email, mailed = visit.text("organisation"), visit.text("email"), visit.mails()
+    try:
+        token = await visit.run(directory.invite_customer, visit.actor, name, email, mailed=mailed)
+    except (CallerError, ConfigurationError) as error:
+        return await _page(visit, {error.param or "organisation": error.message})
+    if not mailed:
+        return await _page(visit, link=f"{visit.origin}/invitation#{token}", whose=email)
+    visit.later(mails.write(visit, email.strip(), mails.INVITATION, f"/invitation#{token}", organisation=name.strip()))
+    return visit.redirect(PATH, notice=_("Invitation sent"))
+
+
+PAGES: Final = (
+    ConsolePage(PATH, page, "operate"),
+    ConsolePage(f"{PATH}/{{id}}", person, "operate"),
+    ConsolePage(f"{PATH}/invite", invite, "operate", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/requests/{{id}}", hand_over, "operate", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/{{id}}/reset", reset, "operate", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/{{id}}/disable", disable, "operate", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/{{id}}/operator", operator, "operate", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/{{id}}/factors", factors, "operate", ("POST",), step_up=True),
+)

@@ -1,0 +1,134 @@
+"""From visitor to first call to its receipt, in a browser and a shell: a real server, real Chromium, a scripted provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.console.kit import PASSWORD
+from tests.e2e.conftest import AT_ONCE, Served, eventually, model, provider, serving
+
+from fairlead.admin.audit import command_line
+from fairlead.admin.credit import make_codes
+from fairlead.money import Picodollars
+from fairlead.people.links import add_link
+from fairlead.store import open_store
+from fairlead.testing import Reply, ScriptedUpstream
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    (CHROMIUM is None or shutil.which("curl") is None) and not os.environ.get("CI"), reason="needs Chromium and curl"
+)
+REPLY = Reply(text="Good day to you all.", prompt_tokens=11, completion_tokens=5)
+PRICE = "0.0000026"  # 11 x 0.10 and 5 x 0.30 dollars per million
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ScriptedUpstream]:
+    with ScriptedUpstream() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    config = AT_ONCE + '[console]\nsign_up = "open"\n' + provider(upstream.url) + model()
+    with serving(tmp_path_factory.mktemp("first"), config) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def gives(served: Served) -> tuple[str, str]:
+    """A link to sign up with and a code: what an operator hands over where no mail is sent."""
+    store = open_store(served.data)
+    try:
+        with store.write() as connection:
+            token, _link = add_link(connection, "sign-up", "bea@example.org", mailed=False)
+        return token, make_codes(store, command_line(), Picodollars.parse("5"), 1)[0]
+    finally:
+        store.close()
+
+
+def check(page: Page) -> None:
+    assert Axe().run(page).response["violations"] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and_its_receipt(
+    browser: Browser, served: Served, upstream: ScriptedUpstream
+) -> None:
+    upstream.enqueue(REPLY)
+    token, code = gives(served)
+    context = browser.new_context(base_url=served.url, locale="en-US")
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(f"/confirm#{token}")
+    page.get_by_label("Your name").fill("Bea")
+    page.get_by_label("Organisation").fill("Bea's")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/account")
+
+    page.get_by_role("link", name="Credit").click()
+    page.get_by_label("Redeem a code").fill(code)
+    page.get_by_role("button", name="Redeem code").click()
+    expect(page.get_by_text("$5.00 of credit was added.")).to_be_visible()
+
+    page.get_by_role("navigation", name="Account").get_by_role("link", name="Keys").click()
+    check(page)
+    page.get_by_role("link", name="Create your first key").click()
+    page.get_by_label("Name").fill("laptop")
+    check(page)
+    page.get_by_role("button", name="Create key").click()
+    key = page.locator("[data-fresh-key]").inner_text()
+    assert re.fullmatch(r"sk-fl-[\w-]{40,}", key)
+    check(page)
+    page.reload()
+    assert key not in page.content()  # it was shown once, and the reload has created no other
+    assert page.get_by_role("rowheader").count() == 1
+
+    page.goto("/models/mistralai/mistral-small-3.2")
+    curl = page.locator("pre code", has_text="curl").first
+    expect(curl).to_contain_text(key)
+    command = curl.inner_text()
+    stranger = context.new_page()  # another tab has no key
+    stranger.goto("/models/mistralai/mistral-small-3.2")
+    expect(stranger.locator("pre code", has_text="curl").first).to_contain_text("$FAIRLEAD_API_KEY")
+    stranger.close()
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    answer = json.loads(done.stdout)
+    assert answer["choices"][0]["message"]["content"] == REPLY.text
+    assert answer["usage"]["cost_usd"] == PRICE
+
+    def is_there() -> bool:
+        page.goto("/account/activity?time=24h")
+        return page.locator('a[href^="/account/calls/gen_"]').count() == 1
+
+    eventually(is_there)
+    row = page.get_by_role("row").filter(has=page.locator('a[href^="/account/calls/gen_"]'))
+    expect(row).to_contain_text(f"${PRICE}")
+    expect(row).to_contain_text("laptop")
+    check(page)
+    row.get_by_role("link").first.click()
+    expect(page.get_by_text("the same to the picodollar")).to_be_visible()
+    expect(page.get_by_role("row", name=f"Charged ${PRICE}")).to_be_visible()
+    check(page)
+    page.goto("/models/mistralai/mistral-small-3.2")
+    page.get_by_role("button", name="Take it out").first.click()
+    expect(page.locator("pre code", has_text="curl").first).to_contain_text("$FAIRLEAD_API_KEY")
+    assert problems == []
+    context.close()
