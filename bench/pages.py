@@ -42,7 +42,8 @@ PAGES = (
 
 def settings() -> Settings:
     providers = tuple(
-        ProviderSettings(f"p{at}", "http://127.0.0.1:9/v1", "vllm", "x") for at in range(max(SERVED.values()))
+        ProviderSettings(f"p{at}", base_url="http://127.0.0.1:9/v1", dialect="vllm")
+        for at in range(max(SERVED.values()))
     )
     price = PriceSettings("0.10", "0.30")
     models = tuple(

@@ -119,9 +119,7 @@ def shares_at(one: Bands, language: Language) -> Markup:
                 for band, share in zip(one.bands, day.shares, strict=True)
                 if share
             )
-        found.append(
-            f'<rect x="{day.x}" y="0" width="{day.width}" height="{HEIGHT}"><title>{day.on}: {text}</title></rect>'
-        )
+        found.append(f'<rect x="{day.x}" width="{day.width}" height="{HEIGHT}"><title>{day.on}: {text}</title></rect>')
     return Markup("".join(found))  # noqa: S704 - names are escaped, the rest is numbers and words of ours
 
 

@@ -45,6 +45,7 @@ def sprite(vendors: Iterable[tuple[str, str]]) -> Markup:
     return Markup(f'<svg class="sprite" width="0" height="0" aria-hidden="true">{drawn}</svg>')  # noqa: S704
 
 
+@lru_cache(512)
 def used(slug: str, size: int = 24) -> Markup:
     """A mark of the page's `sprite`."""
     return Markup(  # noqa: S704 - a number, and an id of ours

@@ -7,16 +7,19 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from fairlead.catalogue.similar import Reason
 from fairlead.money import Picodollars
 from fairlead.site.bands import filled, share_rows, shares_at
 from fairlead.site.charts import bars
 from fairlead.site.language import Language
-from fairlead.site.model.courses import cells, drawn, said_at
+from fairlead.site.model.courses import cells, drawn, said_at, written
+from fairlead.site.model.serving import figures_of
+from fairlead.site.words import CAPABILITY_TITLES
 
 KIBI = 1024
+MOST_KEPT = 500
 PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
 
 
@@ -39,7 +42,18 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
             value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         )
 
+    able: dict[tuple[str, ...], Markup] = {}
+
+    def can(names: tuple[str, ...]) -> Markup:
+        if names not in able:
+            if len(able) >= MOST_KEPT:
+                able.clear()
+            able[names] = abilities(names, language)
+        return able[names]
+
     return {
+        "can": can,
+        "priced": lambda here, listed: priced(here, listed, language),
         "count": lambda value: language.gettext("unknown") if value is None else language.number(value),
         "tokens": lambda value: tokens(value, language),
         "price": lambda value: price(value, language),
@@ -47,8 +61,10 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "moment": moment,
         "number": language.number,
         "drawn": drawn,
-        "said_at": lambda chart: said_at(chart, language),
-        "cells": lambda chart: cells(chart, language),
+        "written": lambda chart: written(chart, language),
+        "said_at": lambda chart, texts: said_at(chart, texts, language),
+        "cells": cells,
+        "figures_of": figures_of,
         "bars": lambda history: bars(history, language),
         "filled": filled,
         "shares_at": lambda chart: shares_at(chart, language),
@@ -59,6 +75,24 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "reason": lambda reason: said(reason, language),
         "web_address": web_address,
     }
+
+
+def abilities(names: tuple[str, ...], language: Language) -> Markup:
+    """The icons of capabilities, each with its name: symbols of list.html."""
+    icons = "".join(
+        f'<svg class="icon" width="18" height="18" role="img"><title>'
+        f'{escape(language.gettext(CAPABILITY_TITLES.get(name, name)))}</title><use href="#a-{escape(name)}"/></svg>'
+        for name in names
+    )
+    return Markup(f'<span class="abilities-of">{icons}</span>')  # noqa: S704 - escaped above
+
+
+def priced(here: int | None, listed_: int | None, language: Language) -> Markup:
+    """The cell of a price: here, or what others list where the model is not deployed, which it says."""
+    if here is not None or listed_ is None:
+        return Markup(f'<td class="n">{"–" if here is None else price(here, language)}</td>')  # noqa: S704 - a number
+    elsewhere = escape(language.gettext("elsewhere"))
+    return Markup(f'<td class="n elsewhere">{price(listed_, language)}<small>{elsewhere}</small></td>')  # noqa: S704
 
 
 def web_address(value: object) -> str | None:

@@ -132,38 +132,57 @@ def drawn(one: Courses) -> Markup:
     return Markup(bands + lines)  # noqa: S704 - numbers
 
 
-def said_at(one: Courses, language: Language) -> Markup:
-    """A place for the pointer at every step, with what all lines have there."""
-    unit, number = language.gettext(one.unit), language.number
-    found = []
-    for step in one.steps:
-        texts = [
-            f"{escape(line.name)} {number(value.p50, one.decimals)}"
-            f"{'' if value.edge is None else f' ({one.edge} {number(value.edge, one.decimals)})'}"
-            for line, value in zip(one.lines, step.values, strict=True)
-            if value is not None
+# What a line has at a step, as a language writes it: median, edge ("" where it is not known), number of calls.
+Texts = tuple[str, str, str] | None
+
+
+def written(one: Courses, language: Language) -> list[list[Texts]]:
+    """The values of all steps as texts: once for the points and the table."""
+    number, decimals = language.number, one.decimals
+    return [
+        [
+            None
+            if value is None
+            else (
+                number(value.p50, decimals),
+                "" if value.edge is None else f"{one.edge} {number(value.edge, decimals)}",
+                number(value.samples),
+            )
+            for value in step.values
         ]
-        found.append(
-            f'<rect x="{step.x}" y="0" width="{step.width}" height="{HEIGHT}"><title>{step.at}, {unit}: '
-            f"{' · '.join(texts)}</title></rect>"
+        for step in one.steps
+    ]
+
+
+def said_at(one: Courses, texts: Sequence[Sequence[Texts]], language: Language) -> Markup:
+    """A place for the pointer at every step, with what all lines have there."""
+    unit = escape(language.gettext(one.unit))
+    names = [str(escape(line.name)) for line in one.lines]
+    found = []
+    for step, row in zip(one.steps, texts, strict=True):
+        shown = " · ".join(
+            f"{name} {text[0]} ({text[1]})" if text[1] else f"{name} {text[0]}"
+            for name, text in zip(names, row, strict=True)
+            if text is not None
         )
+        place = f'<rect x="{step.x}" width="{step.width}" height="{HEIGHT}">'
+        found.append(f"{place}<title>{step.at}, {unit}: {shown}</title></rect>")
     return Markup("".join(found))  # noqa: S704 - names are escaped, the rest is numbers and words of ours
 
 
-def cells(one: Courses, language: Language) -> Markup:
-    """The same as rows of a table: median, edge and number of calls of each line."""
-    number = language.number
+def cells(one: Courses, texts: Sequence[Sequence[Texts]]) -> Markup:
+    """The same as rows of a table."""
     rows = []
-    for step in one.steps:
-        row = ""
-        for value in step.values:
-            if value is None:
-                row += '<td class="n">–</td>'
-                continue
-            edge = "" if value.edge is None else f"{one.edge} {number(value.edge, one.decimals)}, "
-            median, samples = number(value.p50, one.decimals), number(value.samples)
-            row += f'<td class="n">{median}<small>{edge}n = {samples}</small></td>'
-        rows.append(f'<tr><th scope="row" class="when">{step.at}</th>{row}</tr>')
+    for step, row in zip(one.steps, texts, strict=True):
+        shown = "".join(
+            "<td>–"
+            if text is None
+            else f"<td>{text[0]}<small>{text[1]}, n = {text[2]}</small>"
+            if text[1]
+            else f"<td>{text[0]}<small>n = {text[2]}</small>"
+            for text in row
+        )
+        rows.append(f'<tr><th scope="row" class="when">{step.at}</th>{shown}</tr>')
     return Markup("\n".join(rows))  # noqa: S704 - numbers
 
 

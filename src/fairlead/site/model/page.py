@@ -17,7 +17,7 @@ from fairlead.catalogue.vocabulary import CAPABILITIES, PARAMETERS
 from fairlead.money import Picodollars
 from fairlead.site.charts import History, history
 from fairlead.site.forms import FORMS, Values, form_of, give, plain, segments, table
-from fairlead.site.listing import listed_prices, vendor_name
+from fairlead.site.listing import listed_prices, vendor_name, vendor_names
 from fairlead.site.model.card import card, card_words
 from fairlead.site.model.citations import Citations
 from fairlead.site.model.code import curl, endpoints
@@ -94,7 +94,6 @@ async def model(request: Request) -> Response:
             "now": now,
             "past": past,
             "sort": sort,
-            "sorts": SORTS,
             "next_sort": next_sort,
             "offers": ordered(_serving(found, state, measured), sort),
         }
@@ -133,6 +132,7 @@ def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: 
         "endpoints": endpoints(visit.api, model.id, model.mode),
         "faq": faq,
         "similar": context.similar(model.facts),
+        "vendor_names": vendor_names(context.sources.snapshot()),
         "by_source": by_source(model.facts),
         "said": said,
         "told": said.told,

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup, escape
+
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.site.charts import History
 from fairlead.telemetry.figures import Figures
@@ -76,6 +78,14 @@ SORTS: Mapping[str, Callable[[Serving], Figure]] = {
 }
 # Where more is better the first choice of a column goes down.
 DOWN_FIRST = frozenset({"speed", "success", "uptime", "context"})
+
+
+def figures_of(one: Serving) -> Markup:
+    """The figures by which a script sorts a row, as attributes."""
+    texts = ((key, figure(one)) for key, figure in SORTS.items())
+    return Markup(  # noqa: S704 - escaped
+        "".join(f' data-{key}="{"" if value is None else escape(value)}"' for key, value in texts)
+    )
 
 
 def ordered(rows: Sequence[Serving], sort: str) -> tuple[Serving, ...]:
