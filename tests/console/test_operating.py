@@ -190,6 +190,14 @@ def test_an_account_is_created_and_limited(kit: Kit, operator: Browser) -> None:
     assert operator.get("/admin/accounts/acc_nothing").status == 404
 
 
+def test_limits_are_shown_by_whose_rule_they_are(kit: Kit, operator: Browser) -> None:
+    served(kit, "[limits]\nrequests_per_minute = 1234\n[limits.free]\ntokens_per_day = 5678\n" + DOCUMENT)
+    operator.post(f"/admin/accounts/{kit.acme}", {"name": "Acme", "limit-concurrent_requests": "9012"})
+    page = ok(operator.get("/admin/limits"))
+    for number in ("1,234", "5,678", "9,012"):
+        assert number in page
+
+
 def test_a_document_is_planned_then_applied_and_rolled_back_as_it_was_seen(kit: Kit, operator: Browser) -> None:
     page = ok(operator.post("/admin/configuration/plan", {"document": DOCUMENT}))
     assert "model mistral-small-3.2 can be called" in page

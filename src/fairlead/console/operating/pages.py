@@ -10,6 +10,7 @@ from fairlead.console.operating import (
     configuration,
     deployments,
     importing,
+    limits,
     log,
     overview,
     people,
@@ -30,6 +31,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/admin/accounts", _("Accounts"), "operate"),
     ("/admin/people", _("People"), "operate"),
     ("/admin/credit", _("Codes and refunds"), "operate"),
+    ("/admin/limits", _("Limits"), "operate"),
     ("/admin/configuration", _("Configuration"), "operate"),
     ("/admin/nodes", _("Nodes"), "operate"),
     ("/admin/events", _("Events and alerts"), "operate"),
@@ -43,6 +45,7 @@ PAGES: Final = (
     *deployments.PAGES,
     *accounts.PAGES,
     *people.PAGES,
+    *limits.PAGES,
     *configuration.PAGES,
     *log.PAGES,
 )
