@@ -20,6 +20,7 @@ from fairlead.console.services import ConsoleServices
 from fairlead.people import passwords, persons, sessions
 from fairlead.people.roles import Role
 from fairlead.settings import Settings, parse_settings
+from fairlead.site.budget import PageBudget
 from fairlead.store import open_store
 
 HOST = "llm.example"
@@ -128,6 +129,13 @@ class Browser:
         return answer
 
 
+def unbounded(services: ConsoleServices) -> Starlette:
+    """The console, whose pages may take all of the time of a test."""
+    app = console(services)
+    app.state.console.budget = PageBudget(share=1e9, burst=1e9)
+    return app
+
+
 class Kit:
     """A console with two organisations, `acme` and `globex` (ids of accounts), and an operator's own."""
 
@@ -135,7 +143,7 @@ class Kit:
         self.store = open_store(directory, database_url)
         self.settings: Settings = parse_settings(settings, "kit.toml", {})
         self.services = ConsoleServices(self.store, lambda: self.settings, **services)
-        self.app = console(self.services)
+        self.app = unbounded(self.services)
         with self.store.write() as connection:
             self.own = first_account(connection)
             self.acme = add_account(connection, "Acme", prepaid=True)
@@ -182,7 +190,7 @@ class Kit:
         self.app.state.console.close()
         self.settings = parse_settings(settings, "kit.toml", {})
         self.services = ConsoleServices(self.store, lambda: self.settings, **services)
-        self.app = console(self.services)
+        self.app = unbounded(self.services)
 
     def wait(self) -> None:
         """Until what is done after answers, such as mails, is done."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.accounts.accounts import add_account, first_account
 from fairlead.accounts.groups import add_group
@@ -265,3 +266,11 @@ def end_other_sessions(store: Store, actor: Actor, person_id: str, but: str | No
         ended = sessions.end_all(connection, person_id, but=but)
         record(connection, actor, "session.revoke", person_id, {"sessions": ended}, None)
     return ended
+
+
+def record_refusal(store: Store, actor: Actor, action: str, path: str) -> None:
+    """That somebody tried what they may not, once a minute for each address and kind: a log that strangers fill is
+    read by nobody."""
+    with contextlib.suppress(RateLimited, SQLAlchemyError), store.write() as connection:
+        attempt(connection, f"audit/{action}", actor.address, ONCE_A_MINUTE)
+        record(connection, actor, action, path, None, None)

@@ -21,12 +21,21 @@ from starlette.routing import Route
 
 from fairlead.admin import people
 from fairlead.console import account, developer, entry, joining, members, security, signing_on
-from fairlead.console.forms import FIELD, HEADER, check_origin, form_token, is_form_token, next_page
+from fairlead.console.forms import (
+    FIELD,
+    HEADER,
+    MOST_FIELDS,
+    ForgedForm,
+    check_origin,
+    form_token,
+    is_form_token,
+    next_page,
+)
 from fairlead.console.operating import pages as operating
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
 from fairlead.console.rendering import STATIC_PREFIX, Rendering
 from fairlead.console.services import ConsoleServices
-from fairlead.console.visitors import networks, origin_of
+from fairlead.console.visitors import is_own_host, networks, origin_of
 from fairlead.errors import (
     CallerError,
     FairleadError,
@@ -42,6 +51,7 @@ from fairlead.errors import (
 from fairlead.people.sessions import NEW_TOKEN, new_token
 from fairlead.settings import PUBLIC
 from fairlead.site.app import NAVIGATION
+from fairlead.site.budget import Busy, PageBudget
 from fairlead.site.cached_page import COMPRESSION, LEAST_COMPRESSED_BYTES
 from fairlead.site.language import Remember, chosen, languages
 from fairlead.site.page_cache import CSP, HTML, SECURITY_HEADERS
@@ -104,8 +114,8 @@ STEP_UP_SECONDS: Final = 900
 # Threads in which pages are made and the database is read, and visits that may wait for them.
 THREADS: Final = 2
 MOST_VISITS: Final = 64
-# Of a form: fields, files, and bytes of a field.
-MOST_FIELDS: Final = 500
+FORM: Final = "application/x-www-form-urlencoded"
+# Of a form: files, and bytes of a field.
 MOST_FILES: Final = 10
 MOST_FIELD_BYTES: Final = 4_194_304
 HSTS: Final = "max-age=31536000"
@@ -136,6 +146,20 @@ def console(services: ConsoleServices, pages: tuple[ConsolePage, ...] = PAGES) -
     return app
 
 
+class NotAllowed(Forbidden):
+    """Somebody is signed in and may not see a page."""
+
+    action = "page.refuse"
+
+
+class WrongHost(CallerError):
+    """The console was asked for under a name that is not its own."""
+
+    status = 421
+    code = "forbidden"
+    action = "host.refuse"
+
+
 class Console:
     """Answers every page of the table. `threads`: where use-cases run and pages are made."""
 
@@ -150,6 +174,7 @@ class Console:
         self.mailing = Threads(1, "console mail")
         self._trusted = networks(settings.console.trusted_proxies)
         self._visits = 0
+        self.budget = PageBudget()
 
     def close(self) -> None:
         """Ends the threads, when what they do is done."""
@@ -195,6 +220,8 @@ class Console:
                 if not isinstance(error, CallerError) and error.status >= 500 and error.code == InternalError.code:
                     raise
                 answer = self._refusal(request, error)
+                if isinstance(error, ForgedForm | NotAllowed | WrongHost):
+                    await visit.run(people.record_refusal, visit.actor, type(error).action, page.path)
             except SQLAlchemyError as error:  # it is away, or its disk is full: nothing has changed
                 log.warning("A page of the console could not be made: %s", getattr(error, "orig", None) or error)
                 answer = self._refusal(
@@ -224,6 +251,9 @@ class Console:
 
     async def _made(self, visit: ConsoleVisit, page: ConsolePage) -> Response:
         request = visit.request
+        console = visit.services.settings().console
+        if not is_own_host(visit.host, visit.services.public_url, console.hosts):
+            raise WrongHost(f"The console is at {visit.services.public_url}.")
         if visit.token:
             visit.signed_in = await visit.run(people.visit, visit.token, visit.address)
             if visit.signed_in is not None and visit.signed_in.session.pending == NEW_TOKEN:
@@ -233,11 +263,11 @@ class Console:
             visit.form = await _form(request)
             given = visit.text(FIELD) or request.headers.get(HEADER, "")
             if not is_form_token(given, visit.token):
-                raise Forbidden("This form is out of date. Go back, load the page again and send it once more.")
+                raise ForgedForm("This form is out of date. Go back, load the page again and send it once more.")
         if page.need != "anyone" and not visit.can("person"):
             return self._to_sign_in(visit)
         if not visit.can(page.need):
-            raise Forbidden("Your role does not allow this. Ask an owner or admin of the organisation.")
+            raise NotAllowed("Your role does not allow this. Ask an owner or admin of the organisation.")
         if page.step_up and time.time() - visit.session.proved_at > STEP_UP_SECONDS:
             return visit.redirect(f"{STEP_UP}?next={quote(_here(visit), safe='')}")
         return await page.endpoint(visit)
@@ -263,7 +293,14 @@ class Console:
         loop = asyncio.get_running_loop()
         if isinstance(answer, Rendered):
             gzipped = "gzip" in visit.request.headers.get("accept-encoding", "")
-            await loop.run_in_executor(self.threads, self._render, visit, answer, gzipped)
+            if visit.signed_in is None:  # strangers come in any number: they have what public pages may take
+                try:
+                    async with self.budget.turn(plain=True):
+                        await loop.run_in_executor(self.threads, self._render, visit, answer, gzipped)
+                except Busy:
+                    answer = _as_json(Overloaded("Too many visitors at once.", retry_after_seconds=2))
+            else:
+                await loop.run_in_executor(self.threads, self._render, visit, answer, gzipped)
         elif isinstance(answer, Redirected) and answer.notice is not None and visit.signed_in is not None:
             await visit.run(people.keep_notice, visit.session.id, answer.notice)
         for name, value in HEADERS.items():
@@ -318,7 +355,9 @@ async def _form(request: Request) -> Any:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if length != "0" and not await request.body():
         raise RequestTooLarge("This form is too large.")
-    if kind not in ("application/x-www-form-urlencoded", "multipart/form-data"):
+    if kind == FORM and (await request.body()).count(b"&") >= MOST_FIELDS:
+        raise InvalidRequest("This form has too many fields.")
+    if kind not in (FORM, "multipart/form-data"):
         return FormData()  # what a script sends as JSON has its token in a header
     try:
         return await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=MOST_FIELD_BYTES)

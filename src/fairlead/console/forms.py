@@ -13,9 +13,17 @@ from starlette.requests import Request
 
 from fairlead.errors import Forbidden
 
+# Fields of a form.
+MOST_FIELDS = 500
 FIELD = "form_token"
 HEADER = "x-form-token"
 _BYTES = 32
+
+
+class ForgedForm(Forbidden):
+    """A form that no page of ours has sent, as far as one can say."""
+
+    action = "form.refuse"
 
 
 def form_token(token: str) -> str:
@@ -38,18 +46,20 @@ def is_form_token(given: str, token: str) -> bool:
 
 
 def check_origin(request: Request, host: str, public_url: str | None) -> None:
-    """Raises Forbidden for a form that another site has sent. Browsers say with every form where it is from; what
+    """Raises ForgedForm for a form that another site has sent. Browsers say with every form where it is from; what
     says nothing is no browser, or an extension that hides it."""
     site = request.headers.get("sec-fetch-site")
     if site is not None and site != "same-origin":
-        raise Forbidden("This form was sent by another site. Open the page here and send it again.")
+        raise ForgedForm("This form was sent by another site. Open the page here and send it again.")
     origin = request.headers.get("origin")
     if origin is None and site is None:
-        raise Forbidden("Your browser does not say where this form is from (Origin). Allow it, or use another browser.")
+        raise ForgedForm(
+            "Your browser does not say where this form is from (Origin). Allow it, or use another browser."
+        )
     if origin is not None:
         own = {host} | ({urlsplit(public_url).netloc} if public_url else set())
         if not origin.startswith(("http://", "https://")) or urlsplit(origin).netloc not in own:
-            raise Forbidden("This form was sent by another site. Open the page here and send it again.")
+            raise ForgedForm("This form was sent by another site. Open the page here and send it again.")
 
 
 def next_page(given: str) -> str:

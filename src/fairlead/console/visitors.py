@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -23,6 +24,17 @@ class Origin(NamedTuple):
     host: str
 
 
+def is_own_host(host: str, public_url: str | None, more: Sequence[str]) -> bool:
+    """Whether the console may be asked for under this name. Where it is known which name that is, others are refused:
+    somebody else's name that leads here (DNS rebinding) makes their page one of this host. An address is nobody's
+    name."""
+    if public_url is None:
+        return True
+    name = (urlsplit(f"//{host}").hostname or "").lower().rstrip(".")
+    known = {"localhost", (urlsplit(public_url).hostname or "").lower(), *(one.lower() for one in more)}
+    return name in known or _address(name) is not None
+
+
 def networks(given: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(one, strict=False) for one in given)
 
@@ -32,7 +44,7 @@ def origin_of(request: Request, trusted: Sequence[Network], public_url: str | No
     peer = request.client.host if request.client is not None else ""
     secure = request.scope["scheme"] == "https"
     given = request.headers.get("host", "")
-    host = given if _HOST.fullmatch(given) else "localhost"
+    host = given if _HOST.fullmatch(given) else "invalid"
     secure = secure or public_url == f"https://{host}"
     if not _is_in(peer, trusted):
         return Origin(peer, secure, host)

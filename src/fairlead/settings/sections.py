@@ -375,6 +375,14 @@ class ConsoleSettings(Struct, frozen=True, forbid_unknown_fields=True):
             takes="a table; `{}` takes the defaults",
         ),
     ] = None
+    hosts: Annotated[
+        tuple[str, ...],
+        Doc(
+            "further names of hosts under which the console may be asked for, where `public_url` is set; addresses and "
+            "`localhost` always are",
+            takes='list of names, such as `["admin.internal"]`',
+        ),
+    ] = ()
     admin_listen: Annotated[
         str | None,
         Doc(
