@@ -233,7 +233,7 @@ def check_filter(connection: Connection, wanted: CallFilter) -> None:
     for kind, group_id in kinds:
         if group_id is None:
             continue
-        if group_id not in {one.id for one in list_groups(connection, kind, wanted.account_id)}:
+        if group_id not in {one.id for one in list_groups(connection, kind, wanted.account_id, archived=True)}:
             raise NotFound(f"There is no such {kind}.", param=kind)
 
 

@@ -175,9 +175,7 @@ async def export(visit: ConsoleVisit) -> Response:
 def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], ...]:
     """Spend, calls, latency, tokens, cache share: each with its title."""
     said = language.gettext
-    window, time = found.window, said(_("From"))
-    size = window.steps[1] - window.steps[0] if len(window.steps) > 1 else 86_400
-    steps = [charts.moment(one, size) for one in window.steps]
+    time, steps = said(_("From")), _steps(found)
     totals = [step.total for step in found.steps]
 
     def count(value: float) -> str:
@@ -192,19 +190,6 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
     def whole_seconds(value: float) -> str:
         return f"{language.number(value / 1000, 0 if value >= 10_000 else 1)} s"
 
-    def dollars(value: float) -> str:
-        return f"${Picodollars(int(value)).dollars()}"
-
-    def round_dollars(value: float) -> str:
-        amount = value / 1e12
-        return f"${language.number(amount, 0 if amount >= 10 else 2)}" if amount >= 0.01 else f"${amount:g}"
-
-    spend = charts.bars(
-        steps,
-        _by_model(found, said),
-        Words(dollars, round_dollars, _spend_summary(found, language), time),
-        said(_("Total")),
-    )
     failed = [one.failed for one in totals]
     answered = [one.requests - one.failed for one in totals]
     rate = share(found.total.failed, found.total.requests) or 0
@@ -242,12 +227,37 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
         most=100.0,
     )
     return (
-        (said(_("Spend by model")), spend),
+        (said(_("Spend by model")), spend_chart(found, language)),
         (said(_("Calls and errors")), calls),
         (said(_("Latency, to the end of the answer")), latency),
         (said(_("Tokens")), tokens),
         (said(_("Share of prompt tokens from cache")), cache),
     )
+
+
+def spend_chart(found: Activity, language: Language) -> Figure:
+    """What calls were charged, by model."""
+    said = language.gettext
+
+    def dollars(value: float) -> str:
+        return f"${Picodollars(int(value)).dollars()}"
+
+    def round_dollars(value: float) -> str:
+        amount = value / 1e12
+        return f"${language.number(amount, 0 if amount >= 10 else 2)}" if amount >= 0.01 else f"${amount:g}"
+
+    return charts.bars(
+        _steps(found),
+        _by_model(found, said),
+        Words(dollars, round_dollars, _spend_summary(found, language), said(_("From"))),
+        said(_("Total")),
+    )
+
+
+def _steps(found: Activity) -> list[str]:
+    starts = found.window.steps
+    size = starts[1] - starts[0] if len(starts) > 1 else 86_400
+    return [charts.moment(one, size) for one in starts]
 
 
 def _by_model(found: Activity, said: Any) -> list[Series]:

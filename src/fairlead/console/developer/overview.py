@@ -6,11 +6,12 @@ from typing import Any
 
 from starlette.responses import Response
 
+from fairlead.accounts.keys import KeyFilter
 from fairlead.admin import activity as figures
 from fairlead.admin import keys
 from fairlead.admin.activity import CallFilter, window_of
 from fairlead.admin.statement import account_credit
-from fairlead.console.developer.activity import charts_of, share
+from fairlead.console.developer.activity import share, spend_chart
 from fairlead.console.developer.confined import member_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.store import Store
@@ -36,7 +37,7 @@ async def overview(visit: ConsoleVisit) -> Response:
             "month": figures.activity(store, wanted, window_of("30d")),
             "calls": calls,
             "keys": figures.names_of_keys(store, {call.key_id for call in calls}),
-            "has_keys": bool(keys.count_keys(store, account_id)),
+            "has_keys": bool(keys.newest_keys(store, KeyFilter(account_id), 1)),
         }
 
     values = await visit.run(read)
@@ -44,7 +45,7 @@ async def overview(visit: ConsoleVisit) -> Response:
     return visit.render(
         "account/overview.html",
         **values,
-        spend=charts_of(month, visit.language)[0] if month.total.requests else None,
+        spend=(visit.gettext("Spend by model"), spend_chart(month, visit.language)) if month.total.requests else None,
         failed=share(month.total.failed, month.total.requests),
     )
 
