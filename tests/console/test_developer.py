@@ -20,6 +20,7 @@ from fairlead.accounts.keys import KeyFilter, KeyInfo, add_key, key_by_hash
 from fairlead.admin.activity import CallFilter, activity, window_of
 from fairlead.admin.audit import AuditFilter, command_line, list_audit
 from fairlead.admin.credit import make_codes, refund
+from fairlead.admin.groups import group_info, list_groups
 from fairlead.admin.keys import hash_of, key_info, newest_keys
 from fairlead.admin.statement import read_month, statement
 from fairlead.console import charts
@@ -191,6 +192,38 @@ def test_a_member_sees_and_changes_own_keys_only(kit: Kit) -> None:
     assert made.member_id == member_id(kit, member)
     assert "theirs alone" in kit.as_role("viewer").get("/account/keys").text
     assert kit.as_role("viewer").get(f"/account/keys/{theirs.id}").status == 403
+
+
+# --- projects
+
+
+def test_a_project_is_created_changed_archived_and_restored(kit: Kit, owner: Browser) -> None:
+    page = owner.follow(owner.post("/account/projects/new", {"name": "search", "budget_day": "5", "models": "m"}))
+    assert "search" in page.text
+    [project] = [one for one in list_groups(kit.store, "project", kit.acme) if one.name == "search"]
+    assert (project.models, [(one.period, one.picodollars) for one in project.budgets]) == (
+        ["m"],
+        [("day", 5 * 10**12)],
+    )
+    call(kit, made_key(kit, kit.acme, "of search", project_id=project.id), "project")
+    assert Picodollars(PRICE).dollars()[:4] in owner.get("/account/projects").text
+    path = f"/account/projects/{project.id}"
+    assert owner.post(path, {"name": "", "budget_day": "five"}).status == 422
+    owner.post(path, {"name": "find", "requests_per_minute": "9"})
+    changed = group_info(kit.store, "project", project.id)
+    assert (changed.name, changed.budgets, changed.models) == ("find", (), None)
+    assert changed.limits is not None
+    undo = owner.follow(owner.post(f"{path}/state", {"archived": "1"}))
+    assert "find is archived" in undo.text
+    assert group_info(kit.store, "project", project.id).archived_at is not None
+    assert owner.get(f"/account/activity?time=24h&project={project.id}").status == 200
+    owner.post(f"{path}/state", {"archived": "0"})
+    assert group_info(kit.store, "project", project.id).archived_at is None
+    stranger, member = kit.as_role("owner", kit.globex), kit.as_role("member")
+    assert stranger.get(path).status == stranger.post(f"{path}/state", {"archived": "1"}).status == 404
+    assert stranger.get(f"/account/activity?project={project.id}").status == 404
+    assert member.get(path).status == member.post(path, {"name": "x"}).status == 403
+    assert "find" in member.get("/account/projects").text
 
 
 # --- activity and calls

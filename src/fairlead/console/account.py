@@ -25,6 +25,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/account", _("Overview"), "view"),
     ("/account/keys", _("Keys"), "view"),
     ("/account/activity", _("Activity"), "view"),
+    ("/account/projects", _("Projects"), "view"),
     ("/account/credit", _("Credit"), "view"),
     ("/account/members", _("Members"), "view"),
     ("/account/security", _("Sessions and security"), "person"),

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from fairlead.accounts.groups import GroupInfo
 from fairlead.accounts.keys import KeyFilter, KeyInfo
 from fairlead.accounts.limits import Limits
 from fairlead.accounts.options import as_columns
@@ -51,15 +52,17 @@ class KeyForm:
     """What somebody has filled in, and what is wrong with it, by field."""
 
     values: Mapping[str, str]
+    shared: bool = False  # of many keys: without expiry and networks
     columns: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
-    def read(self, before: KeyInfo | None = None) -> None:
-        """Makes columns of it, or problems. `before`: a key that is changed; what it has and no field shows is kept."""
+    def read(self, before: KeyInfo | GroupInfo | None = None) -> None:
+        """Makes columns of it, or problems. `before`: what is changed; what it has and no field shows is kept."""
         values = self.values
-        self._take("expires", lambda text: as_columns(expires=text))
+        if not self.shared:
+            self._take("expires", lambda text: as_columns(expires=text))
+            self._take("networks", lambda text: as_columns(networks=_words(text)))
         self._take("models", lambda text: as_columns(models=_words(text)))
-        self._take("networks", lambda text: as_columns(networks=_words(text)))
         budgets: dict[str, Picodollars] = {}
         for period, _title in BUDGETS:
             if text := values[f"budget_{period}"].strip().removeprefix("$"):
@@ -80,7 +83,7 @@ class KeyForm:
             try:
                 as_columns(given_limits=[entry])
             except ConfigurationError as error:
-                self.problems[entry.partition("=")[0]] = _sentence(error)
+                self.problems[entry.partition("=")[0]] = sentence_of(error)
         if before is not None and before.limits is not None:
             for model, limits in before.limits.models.items():
                 numbers += [f"{model}:{name}={number}" for name, number in _numbers(limits)]
@@ -91,7 +94,7 @@ class KeyForm:
         try:
             self.columns |= columns(self.values[name].strip())
         except ConfigurationError as error:
-            self.problems[name] = _sentence(error)
+            self.problems[name] = sentence_of(error)
 
 
 def _numbers(limits: Limits) -> list[tuple[str, int]]:
@@ -99,7 +102,8 @@ def _numbers(limits: Limits) -> list[tuple[str, int]]:
     return [(name, number) for name, number in found if number]
 
 
-def _sentence(error: ConfigurationError | InvalidRequest) -> str:
+def sentence_of(error: ConfigurationError | InvalidRequest) -> str:
+    """What is wrong, in the words of the form."""
     text = error.message
     for option, name in NAMES.items():
         text = text.replace(option, name)
@@ -115,17 +119,20 @@ def _filled(visit: ConsoleVisit) -> dict[str, str]:
     return {name: visit.text(name) for name in FIELDS}
 
 
-def _values_of(key: KeyInfo) -> dict[str, str]:
-    """The form of a key that is there."""
+def values_of(key: KeyInfo | GroupInfo) -> dict[str, str]:
+    """The form of a key or a group that is there."""
     numbers = {} if key.limits is None else key.limits.by_name()
     amounts = {one.period: Picodollars(one.picodollars).dollars() for one in key.budgets}
+    found = {"name": key.name, "models": "\n".join(key.models or ())}
+    if isinstance(key, KeyInfo):
+        found |= {
+            "project": key.project_id or "",
+            # The last day that it may be used on.
+            "expires": "" if key.expires_at is None else f"{datetime.fromtimestamp(key.expires_at - 1, UTC):%Y-%m-%d}",
+            "networks": "\n".join(key.networks or ()),
+        }
     return {
-        "name": key.name,
-        "project": key.project_id or "",
-        # The last day that it may be used on.
-        "expires": "" if key.expires_at is None else f"{datetime.fromtimestamp(key.expires_at - 1, UTC):%Y-%m-%d}",
-        "models": "\n".join(key.models or ()),
-        "networks": "\n".join(key.networks or ()),
+        **found,
         **{f"budget_{period}": amounts.get(period, "") for period, _title in BUDGETS},
         **{name: str(numbers.get(name, "")) for name, _title in LIMITS},
     }
@@ -203,7 +210,7 @@ async def create(visit: ConsoleVisit) -> Response:
                 columns={one: value for one, value in columns.items() if value is not None},
             )  # fmt: skip
         except (ConfigurationError, InvalidRequest) as error:
-            form.problems["name"] = _sentence(error)
+            form.problems["name"] = sentence_of(error)
         else:
             return visit.render("account/key-created.html", key=key, name=name, snippet=_snippet(visit))
     return visit.render("account/key.html", problems=form.problems, **await _form(visit, None, form.values))
@@ -219,10 +226,10 @@ async def change(visit: ConsoleVisit) -> Response:
     """The form of a key, and what it changes."""
     key = await own_key(visit)
     if visit.request.method != "POST":
-        return visit.render("account/key.html", **await _form(visit, key, _values_of(key)))
+        return visit.render("account/key.html", **await _form(visit, key, values_of(key)))
     form = KeyForm(_filled(visit))
     form.read(key)
-    if form.values["expires"] == _values_of(key)["expires"]:
+    if form.values["expires"] == values_of(key)["expires"]:
         form.columns.pop("expires_at", None)  # the same day: to the second as it was
         form.problems.pop("expires", None)
     columns = {**form.columns, "project_id": form.values["project"] or None}
@@ -230,7 +237,7 @@ async def change(visit: ConsoleVisit) -> Response:
         try:
             await visit.run(keys.change_key, visit.actor, key.id, columns, name=form.values["name"].strip())
         except (ConfigurationError, InvalidRequest) as error:
-            form.problems["name"] = _sentence(error)
+            form.problems["name"] = sentence_of(error)
         else:
             return visit.redirect("/account/keys", notice=_("The key was changed. It is in force within a second."))
     return visit.render("account/key.html", problems=form.problems, **await _form(visit, key, form.values))
