@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -14,7 +15,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -23,11 +26,12 @@ from fairlead.telemetry.cells import TRAFFIC
 from fairlead.telemetry.recorder import Recorder
 from fairlead.telemetry.tally import count
 
+ROOT = Path(__file__).parents[2]
 AT = "2026-11-30T12:00"
 AT_MS = 1_796_040_000_000
 CALLS = "1500"
 # What may differ between two demonstrations with the same seed and --at.
-OF_THE_PROCESS = {"processes", "leases", "sqlite_sequence", "person_links"}
+OF_THE_PROCESS = {"processes", "leases", "sqlite_sequence", "person_links", "form_attempts"}
 
 
 class Demo:
@@ -150,6 +154,55 @@ def test_everybody_signs_in_with_the_password_that_is_printed(still: Demo) -> No
     assert rows(still.data, "person_sessions")
 
 
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("screenshots", ROOT / "tools" / "screenshots.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def signed_in(demo: Demo, email: str, password: str) -> urllib.request.OpenerDirector:
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    page = opener.open(f"{demo.url}/sign-in", timeout=60).read().decode()
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+    form = urlencode({**fields, "email": email, "password": password}).encode()
+    answer = opener.open(urllib.request.Request(f"{demo.url}/sign-in", form, {"origin": demo.url}), timeout=60)
+    assert not answer.url.endswith("/sign-in"), email
+    return opener
+
+
+def test_every_page_that_is_in_a_picture_is_full(still: Demo, tool: ModuleType) -> None:
+    password = re.search(r"with the password: (.+)", "".join(still.output))
+    assert password is not None
+    openers = {"": urllib.request.build_opener()}
+    for one in tool.PICTURES:
+        if one.who not in openers:
+            openers[one.who] = signed_in(still, one.who, password[1])
+        with openers[one.who].open(still.url + one.path, timeout=60) as answer:
+            page = answer.read().decode()
+        assert answer.url == still.url + one.path, f"{one.name} is at {answer.url}"
+        shown = re.sub(r"<[^>]+>", " ", page.partition("<main")[2])
+        assert len(re.findall(r"[0-9]+", shown)) > 20, f"{one.name} has hardly a figure"
+        if one.at:
+            assert f'id="{one.at[1:]}"' in page, one.name
+    assert tool.RECEIPT not in [one.name for one in tool.PICTURES]
+
+
+def test_the_pictures_of_the_documentation_are_those_that_the_command_makes(tool: ModuleType) -> None:
+    names = [*(one.name for one in tool.PICTURES), tool.RECEIPT]
+    made = {f"{name}-{scheme}.png" for name in names for scheme in tool.SCHEMES}
+    there = {file.name: file.stat().st_size for file in (ROOT / "docs" / "images").glob("*.png")}
+    assert set(there) == made
+    assert max(there.values()) < 80_000
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    shown = {name for page in pages for name in re.findall(r"images/([\w-]+\.png)", page.read_text("utf-8"))}
+    assert shown <= made
+    assert {name.rpartition("-")[0] for name in shown} == set(names), "a picture that no page shows"
+
+
 def test_the_same_seed_and_time_make_the_same_history(still: Demo, tmp_path: Path) -> None:
     address = json.loads((still.data / "demonstration.json").read_text())["address"]
     command = [sys.executable, "-c", ONLY_HISTORY, str(tmp_path), str(AT_MS // 1000), address, CALLS]
@@ -157,7 +210,8 @@ def test_the_same_seed_and_time_make_the_same_history(still: Demo, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     for table in tables(still.data):
         if table not in OF_THE_PROCESS:
-            served = [row for row in rows(still.data, table) if "server" not in row]  # what the start itself did
+            # Without what the start itself and visitors of the pages have done.
+            served = [row for row in rows(still.data, table) if "server" not in row and "127.0.0.1" not in row]
             assert served == rows(tmp_path, table), table
 
 

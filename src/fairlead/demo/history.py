@@ -362,7 +362,9 @@ class _Player:
             at += attempt.seconds
             clock.set(at)
             if attempt.outcome not in ("served", "caller_gone"):
-                bill.failed(sheets[attempt.deployment], attempt.outcome)
+                # What was written before the cut is the operator's to pay.
+                cut = attempt.outcome == call.outcome == "upstream_cut" and call.output
+                bill.failed(sheets[attempt.deployment], attempt.outcome, _usage(call) if cut else None)
         if call.outcome in ("served", "caller_gone"):
             bill.settle(sheet, _usage(call), call.outcome)
             if call.outcome == "caller_gone" and bill.price > 0:
@@ -473,7 +475,7 @@ class _Cells:
             tokens = (call.prompt, call.output) if served else (0, 0)
             first = call.first if served else 0.0
             count(self._cell(call.model, attempt.deployment, at), attempt.outcome, first, attempt.seconds, *tokens)
-        tokens = (call.prompt, call.output) if call.output else (0, 0)
+        tokens = (call.prompt, call.output) if call.outcome in ("served", "caller_gone") else (0, 0)
         waited = at - call.start - (call.attempts[-1].seconds if call.attempts else 0.0)
         first = call.first + waited if call.first else 0.0
         count(self._cell(call.model, "", at), call.outcome, first, at - call.start, *tokens)

@@ -161,9 +161,10 @@ def _deployment(model: DemoModel, provider: Provider, factor: str) -> Iterator[s
 
 def _rates(model: DemoModel, ratio: Decimal) -> str:
     given = {"input": model.input, "output": model.output, "cached_input": model.cached}
-    shown = [
-        f'{name} = "{(Decimal(rate) * ratio).quantize(Decimal("0.0001")).normalize():f}"'
-        for name, rate in given.items()
-        if rate
-    ]
+    shown = [f'{name} = "{_rounded(Decimal(rate) * ratio):f}"' for name, rate in given.items() if rate]
     return f"{{ {', '.join(shown)} }}"
+
+
+def _rounded(rate: Decimal) -> Decimal:
+    """To the cent, small ones to a tenth of it."""
+    return rate.quantize(Decimal("0.01") if rate >= Decimal("0.1") else Decimal("0.001"))

@@ -17,10 +17,10 @@ from fairlead.demo.providers import BY_PROVIDER, MODELS, DemoModel, deployment_i
 DAY: Final = 86_400
 # Calls per hour (UTC) of each kind of use, the busiest as 1.
 HOURS: Final[Mapping[str, tuple[float, ...]]] = {
-    "office": (.04, .03, .03, .03, .05, .12, .35, .7, .95, 1, .95, .8, .85, .98, 1, .92, .75, .5, .3, .2, .16, .12,
-               .08, .06),
-    "day": (.18, .12, .1, .09, .1, .16, .3, .5, .66, .74, .78, .8, .82, .8, .78, .8, .86, .94, 1, .98, .9, .72, .5,
-            .3),
+    "office": (.12, .1, .1, .1, .12, .18, .38, .7, .95, 1, .95, .8, .85, .98, 1, .92, .75, .5, .34, .26, .22, .18, .15,
+               .13),
+    "day": (.3, .26, .24, .24, .25, .3, .4, .54, .66, .74, .78, .8, .82, .8, .78, .8, .86, .94, 1, .98, .9, .72, .52,
+            .38),
     "night": (.9, 1, 1, .9, .6, .3, .12, .08, .08, .08, .08, .1, .1, .08, .08, .08, .08, .1, .12, .15, .2, .3, .5,
               .7),
 }  # fmt: skip
@@ -28,6 +28,8 @@ WEEKEND: Final = {"office": 0.28, "day": 0.85, "night": 0.8}
 # How long attempts fail before a breaker opens, and how rarely it tries again.
 OPENS_SECONDS: Final = 45.0
 AGAIN: Final = 0.03
+# The share of streams that nobody can continue once they are cut.
+FINAL: Final = 0.5
 FAULTS: Final = ("upstream_failed", "upstream_timeout", "upstream_cut", "upstream_rate_limited", "upstream_invalid")
 REFUSED: Final = ("invalid_request", "rate_limit_exceeded", "context_length_exceeded", "unsupported_content")
 CONTEXT: Final = 120_000
@@ -156,6 +158,11 @@ class Traffic:
                 seconds = 10.0 if outcome == "upstream_timeout" else first * chance.uniform(0.2, 1.5)
                 call.attempts.append(Attempt(deployment, outcome, seconds))
                 at += seconds
+                if outcome == "upstream_cut" and call.stream and chance.random() < FINAL:
+                    call.output = max(1, int(call.output * chance.random()))
+                    call.reasoning = min(call.reasoning, call.output)
+                    call.outcome = outcome
+                    return call
                 continue
             speed = model.speed * provider.pace / busy / paces[deployment] * chance.lognormvariate(0, 0.16)
             if chance.random() < 0.008:
@@ -203,7 +210,7 @@ class Traffic:
     @staticmethod
     def _weight(deployment: str) -> float:
         provider = BY_PROVIDER[deployment.partition("/")[0]]
-        return provider.pace / float(provider.ratio) ** 2 / provider.delay
+        return float((provider.pace / provider.delay) ** 0.4 / float(provider.ratio) ** 1.4)
 
     def _fault(self, deployment: str, at: float) -> str | None:
         """What an attempt comes to: "served" or the code of an error; None: it is not tried."""
