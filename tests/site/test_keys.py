@@ -103,6 +103,22 @@ def test_the_palette_of_somebody_who_has_signed_in_has_their_pages_and_calls(pag
     expect(page.locator("#palette").get_by_role("option")).to_contain_text("Call")
 
 
+def test_somebody_who_has_signed_in_needs_no_key_in_the_playground(page: Page, served: Served) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("E-mail address").fill("ann@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("**/account")
+    page.goto("/playground?model=mistral-small-3.2")
+    page.wait_for_selector("[data-ready]")
+    expect(page.locator("#whose")).to_have_text("as Ann")
+    page.get_by_role("textbox", name="Message").fill("Hello")
+    page.keyboard.press("Enter")
+    # The provider of this server is not there: what is refused by it was let through by the key.
+    expect(page.locator(".turn.assistant .problem")).to_contain_text(re.compile("provider|upstream|connect|deployment"))
+    assert page.evaluate("sessionStorage.length") == 0
+
+
 TABLE = """<!doctype html><html lang="en"><head><title>Keys</title><script type="module" src="/static/craft.js"></script></head>
 <body><main><h1>Keys</h1>{notice}<table><tr><td>one</td><td><time datetime="{at}" title="then">at some time</time></td>
 <td><form data-live method="post" action="/account/example"><button name="off" value="{value}">{text}</button></form></td></tr></table>

@@ -59,16 +59,42 @@ class KeyInfo:
     each_user: EachUser | None = None
 
 
-def add_key(connection: Connection, name: str, account_id: str, columns: Mapping[str, Any] | None = None) -> str:
-    """Makes a key of this account and gives it; it cannot be shown again. `columns`: see `options.as_columns`.
+def add_key(
+    connection: Connection,
+    name: str,
+    account_id: str,
+    columns: Mapping[str, Any] | None = None,
+    *,
+    key_id: str | None = None,
+) -> str:
+    """Makes a key of this account and gives it; it cannot be shown again. `columns`: see `options.as_columns`;
+    `key_id`: where it is to have a certain one.
 
     Raises ConfigurationError.
     """
     check_name(name)
-    prefix = "".join(secrets.choice(_LETTERS) for _ in range(PREFIX_LETTERS))
-    key = KEY_START + prefix + secrets.token_urlsafe(SECRET_BYTES)
-    _insert(connection, name, account_id, prefix, key_digest(key.encode()), columns)
+    prefix, key = _new()
+    given = dict(columns or {}) if key_id is None else {**(columns or {}), "id": key_id}
+    _insert(connection, name, account_id, prefix, key_digest(key.encode()), given)
     return key
+
+
+def renew_key(connection: Connection, key_id: str, columns: Mapping[str, Any]) -> str:
+    """Puts another secret in the place of a key's, which is refused from then on, and gives the new key."""
+    before = connection.execute(select(api_keys.c.digest).where(api_keys.c.id == key_id)).scalar_one()
+    prefix, key = _new()
+    digest = key_digest(key.encode())
+    connection.execute(
+        update(api_keys).where(api_keys.c.id == key_id).values({**columns, "prefix": prefix, "digest": digest})
+    )
+    changed(connection, [before, digest])
+    return key
+
+
+def _new() -> tuple[str, str]:
+    """The letters that a key is shown by, and the key."""
+    prefix = "".join(secrets.choice(_LETTERS) for _ in range(PREFIX_LETTERS))
+    return prefix, KEY_START + prefix + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def import_key(
@@ -145,7 +171,7 @@ def _insert(
     }
     connection.execute(insert(api_keys).values(row))
     changed(connection, [digest])
-    return key_id
+    return str(row["id"])
 
 
 def account_id_of(connection: Connection, key: str) -> str:

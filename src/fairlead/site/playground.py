@@ -80,6 +80,7 @@ WORDS: Mapping[str, str] = {
     "finish": _("ended: {reason}"),
     "answer": _("Answer {at}"),
     "guest": _("as guest"),
+    "as_person": _("as {name}"),
     "with_key": _("with key {key}"),
     "no_key": _("An API key is needed. Paste one in the settings."),
     "guest_free": _("Guests call free models only. Choose one, or paste an API key."),

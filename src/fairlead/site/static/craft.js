@@ -29,10 +29,11 @@ function report(form, text) {
   (form.closest("td") ?? form.parentElement).append(place);
 }
 
+const alike = action => [...document.querySelectorAll(`main form[action="${CSS.escape(action)}"]`)];
+
 // Where the focus goes when the page was replaced: to the form in the same place, else to the notice.
-function refocus(action) {
-  const find = path => document.querySelector(path);
-  const place = find(`main form[action="${CSS.escape(action)}"] button`) ?? find(".notice button") ?? find(".notice") ?? find("main h1");
+function refocus(action, at) {
+  const place = alike(action)[at]?.querySelector("button") ?? document.querySelector(".notice button") ?? document.querySelector(".notice") ?? document.querySelector("main h1");
   if (!place) return;
   if (!place.matches("button")) place.tabIndex = -1;
   place.focus();
@@ -48,10 +49,11 @@ async function send(form, button) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html"), main = page.querySelector("main");
     if (answer.ok && main && new URL(answer.url).pathname.startsWith("/sign-in")) { location.assign(answer.url); return; }
     if (!answer.ok || !main) throw new Error(page.querySelector(".problem, [role=alert], main p")?.textContent.trim() || `${answer.status}`);
+    const action = form.getAttribute("action"), at = alike(action).indexOf(form);
     document.querySelector("main").replaceChildren(...main.childNodes);
     if (answer.redirected) history.replaceState(null, "", answer.url);
     document.dispatchEvent(new Event("fresh"));
-    refocus(form.getAttribute("action"));
+    refocus(action, at);
   } catch (error) {
     row.classList.remove("pending");
     row.removeAttribute("aria-busy");

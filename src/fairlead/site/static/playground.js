@@ -9,20 +9,37 @@ import * as store from "./playground-store.js";
 import { Column, make, words, fill, copyButton } from "./playground-view.js";
 
 const root = document.getElementById("playground"), by = id => document.getElementById(id);
-const MOST_COLUMNS = 4, MOST_ROUNDS = 8, MOST_FILES = 16, GUEST = "guest", KEY = "fairlead.key";
+const MOST_COLUMNS = 4, MOST_ROUNDS = 8, MOST_FILES = 16, GUEST = "guest", SESSION = "session", KEY = "fairlead.key";
 const RECEIPT_TRIES = [400, 800, 1600, 3200, 6400, 12800];
 const origin = location.origin;
 
 const id = () => Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => byte.toString(36).padStart(2, "0")).join("");
 const session = { get: name => { try { return sessionStorage.getItem(name) ?? ""; } catch { return ""; } }, set: (name, value) => { try { if (value) sessionStorage.setItem(name, value); else sessionStorage.removeItem(name); } catch { /* kept in the field only */ } } };
 
-let known = [], conversation = null, columns = [], attached = [], saving = 0;
+let known = [], conversation = null, columns = [], attached = [], saving = 0, here = {}, minted = null, minting = null;
 const facts = new Map();
 const panel = new Panel(changed);
 
 const settings = () => panel.settings;
 const door = () => DOORS[settings().door];
-const key = () => by("key").value.trim() || (root.dataset.guests ? GUEST : "");
+// Whose calls these are: of a key in this tab, of the session of somebody who has signed in, or a guest's.
+const key = () => by("key").value.trim() || (here.may_call ? SESSION : root.dataset.guests ? GUEST : "");
+
+// The key itself. That of a session lasts a minute and stays in memory; another tab may have replaced it (`renew`).
+async function credential(renew = false) {
+  const own = key();
+  if (own !== SESSION) return own;
+  if (renew || !minted || minted.expires_at * 1000 - Date.now() < 15000) {
+    minting ??= fetch("/account/playground-key", { method: "POST", headers: { "x-form-token": here.token, accept: "application/json" } })
+      .then(async answer => {
+        const said = await answer.json();
+        if (!answer.ok) throw new Error(said.error?.message ?? `${answer.status}`);
+        minted = said;
+      }).finally(() => { minting = null; });
+    await minting;
+  }
+  return minted.key;
+}
 const say = text => { by("said").textContent = ""; by("said").textContent = text; };
 
 function complain(text) {
@@ -45,7 +62,7 @@ async function refresh() {
   panel.show(found.filter(Boolean), door());
   by("path").textContent = `POST ${door().path(columns[0]?.model || "MODEL", true)}`;
   const shown = key();
-  by("whose").textContent = shown === GUEST ? words.guest : shown ? fill(words.with_key, { key: `${shown.slice(0, 10)}…` }) : "";
+  by("whose").textContent = shown === SESSION ? fill(words.as_person, { name: here.name }) : shown === GUEST ? words.guest : shown ? fill(words.with_key, { key: `${shown.slice(0, 10)}…` }) : "";
   by("forget").hidden = !by("key").value;
 }
 
@@ -148,13 +165,15 @@ async function run(one, rounds = 0) {
   busy();
   let first = null, end = null;
   try {
-    for await (const event of call(own, key(), asked, abort.signal)) {
+    let events = call(own, await credential(), asked, abort.signal), head = await events.next();
+    if (head.value?.status === 401 && key() === SESSION) { events = call(own, await credential(true), asked, abort.signal); head = await events.next(); }
+    Object.assign(node.meta, { generation: head.value.generation, deployment: head.value.deployment, dropped: head.value.dropped });
+    for await (const event of events) {
       if (["text", "thinking", "arguments", "call", "media"].includes(event.type)) {
         end = performance.now();
         if (first === null) node.meta.first = first = end - start;
       }
-      if (event.type === "head") Object.assign(node.meta, { generation: event.generation, deployment: event.deployment, dropped: event.dropped });
-      else if (event.type === "text" && event.choice) node.others[event.choice - 1] = (node.others[event.choice - 1] ?? "") + event.text;
+      if (event.type === "text" && event.choice) node.others[event.choice - 1] = (node.others[event.choice - 1] ?? "") + event.text;
       else if (event.type === "text") node.text += event.text;
       else if (event.type === "thinking" && !event.choice) node.thinking += event.text;
       else if (event.type === "call") node.calls.push({ at: event.at, id: event.id, name: event.name, arguments: "" });
@@ -194,7 +213,7 @@ async function receipt(one, node) {
   for (const wait of RECEIPT_TRIES) {
     await new Promise(done => setTimeout(done, wait));
     try {
-      const answer = await fetch(`/v1/receipts/${node.meta.generation}`, { headers: { authorization: `Bearer ${key()}` }, credentials: "omit", cache: "no-store" });
+      const answer = await fetch(`/v1/receipts/${node.meta.generation}`, { headers: { authorization: `Bearer ${await credential()}` }, credentials: "omit", cache: "no-store" });
       if (answer.status === 404) continue;
       if (!answer.ok) break;
       const found = await answer.json();
@@ -367,6 +386,7 @@ addEventListener("keydown", event => { if (event.key === "Escape" && !document.q
 async function begin() {
   for (const place of root.querySelectorAll(".acts, .table")) place.hidden = false;
   by("key").value = session.get(KEY);
+  if (document.getElementById("palette")?.dataset.console) try { here = await (await fetch("/account/here.json", { headers: { accept: "application/json" }, cache: "no-store" })).json(); } catch { here = {}; }
   let kept = null;
   try { kept = JSON.parse(localStorage.getItem("fairlead.playground")); } catch { /* nothing remembered */ }
   panel.take(kept);
