@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import insert
 from tests.console.kit import Answer, Browser, Kit
 
+from fairlead.admin.alerts import list_alerts
 from fairlead.admin.audit import Actor, list_audit
 from fairlead.admin.audit import AuditFilter as Filter
 from fairlead.admin.configuration import Submission, apply, history
@@ -25,8 +26,9 @@ from fairlead.console.operating.pages import PAGES
 from fairlead.console.services import NotLive
 from fairlead.providers.dialects import DIALECTS
 from fairlead.settings import Settings, Unread, parse_settings
+from fairlead.store.alerts import event_body, new_event_id
 from fairlead.store.health import HealthEvent, keep_events
-from fairlead.store.tables import usage_rollups
+from fairlead.store.tables import alert_outbox, usage_rollups
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 DOCUMENT = """
@@ -227,6 +229,23 @@ def test_a_provider_in_a_private_network_is_not_added_by_a_browser(kit: Kit, ope
     answer = operator.post("/admin/configuration/apply", {"document": document, "expected": "0"})
     assert answer.status == 422
     assert history(kit.store) == []
+
+
+def test_a_dead_alert_is_sent_again(kit: Kit, operator: Browser) -> None:
+    event = new_event_id()
+    values = {"at": 1, "attempts": 3, "next_at": 1, "claimed_until": 0, "error": MARKUP, "state": "dead"}
+    with kit.store.write() as connection:
+        body = event_body(event, "alerts.test", 0, {})
+        connection.execute(
+            insert(alert_outbox),
+            [{"event": event, "kind": "alerts.test", "channel": "webhook", "body": body, **values}],
+        )
+    page = ok(operator.get("/admin/events"))
+    assert "Send again" in page
+    assert "<script>alert" not in page
+    operator.post("/admin/events/retry", {"alert": event})
+    assert [one["state"] for one in list_alerts(kit.store)] == ["waiting"]
+    assert operator.post("/admin/events/retry", {"alert": "evt_nothing"}).status == 404
 
 
 def test_the_audit_log_is_filtered_and_exported(kit: Kit, operator: Browser) -> None:

@@ -112,6 +112,14 @@ def page_of_accounts(connection: Connection, limit: int, after: str | None, only
     return [_info(row) for row in connection.execute(statement)]
 
 
+def limited_accounts(connection: Connection, limit: int) -> list[AccountInfo]:
+    """So many accounts that have limits of their own, in the order of their ids."""
+    rows = connection.execute(
+        select(accounts).where(accounts.c.limits.is_not(None)).order_by(accounts.c.id).limit(limit)
+    )
+    return [_info(row) for row in rows]
+
+
 def _info(row: Any) -> AccountInfo:
     budgets = budgets_from_json(f"account/{row.id}", row.budgets)
     limits = None if row.limits is None else msgspec.json.decode(row.limits, type=OwnLimits)

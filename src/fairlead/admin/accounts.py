@@ -90,6 +90,12 @@ def page_of_accounts(store: Store, limit: int, after: str | None = None, only: s
         return accounts.page_of_accounts(connection, limit, after, only)
 
 
+def limited_accounts(store: Store, limit: int) -> list[AccountInfo]:
+    """So many accounts that have limits of their own, by their ids."""
+    with store.read() as connection:
+        return accounts.limited_accounts(connection, limit)
+
+
 def account_entry(account: AccountInfo) -> dict[str, Any]:
     """An account as JSON documents show it. Times in seconds since 1970, amounts as decimal dollars."""
     return {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from fairlead.catalogue.snapshot import Deployment, Snapshot
-from fairlead.ledger.rollups import ALL, days_of, rollups
+from fairlead.ledger.rollups import calls_by_hour, days_of
 from fairlead.store import Store
 
 HOUR: Final = 3_600
@@ -89,9 +89,8 @@ def overview(store: Store, snapshot: Snapshot, now: float | None = None) -> Over
     hours: dict[int, list[int]] = {first_hour + at * HOUR: [0, 0] for at in range(HOURS_SHOWN)}
     days = {(first_day + timedelta(days=at)).isoformat(): [0, 0, 0, 0, 0] for at in range(DAYS_SHOWN)}
     with store.read() as connection:
-        for one in rollups(connection, ALL, "hour", first_hour, this_hour + HOUR):
-            hours[one.start][0] += one.sums.requests
-            hours[one.start][1] += one.sums.failed
+        for start, requests, failed in calls_by_hour(connection, first_hour, this_hour + HOUR):
+            hours[start] = [requests, failed]
         for row in days_of(connection, first_day.isoformat(), today.isoformat()):
             cost = _cost(deployments.get(row["deployment"]), row)
             for at, value in enumerate(

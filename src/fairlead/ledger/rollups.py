@@ -333,6 +333,17 @@ def call_sums(line: Row[Any]) -> Sums:
     )  # fmt: skip
 
 
+def calls_by_hour(connection: Connection, since: int, until: int) -> list[tuple[int, int, int]]:
+    """When an hour begins (seconds since 1970; `until` not included), its calls, and how many of them failed."""
+    table = usage_rollups.c
+    rows = connection.execute(
+        select(table.start, func.sum(table.requests), func.sum(table.failed))
+        .where(table.scope == ALL, table.span == HOUR, table.start >= since, table.start < until)
+        .group_by(table.start)
+    )
+    return [(int(start), int(requests), int(failed)) for start, requests, failed in rows]
+
+
 def usage_of_keys(connection: Connection, key_ids: Sequence[str], today: date) -> dict[str, KeyUsage]:
     """Those that were used, by id."""
     monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)

@@ -12,12 +12,12 @@ from fairlead.admin import accounts
 from fairlead.console.page import ConsolePage, ConsoleVisit
 
 NAMES: Final = tuple(Limits.__struct_fields__)
-ACCOUNTS_SHOWN: Final = 1_000
+ACCOUNTS_SHOWN: Final = 200
 
 
 async def limits(visit: ConsoleVisit) -> Response:
     settings = visit.services.settings()
-    found: list[AccountInfo] = await visit.run(accounts.page_of_accounts, ACCOUNTS_SHOWN)
+    found: list[AccountInfo] = await visit.run(accounts.limited_accounts, ACCOUNTS_SHOWN)
     of_accounts = [(one, one.limits.by_name()) for one in found if one.limits is not None]
     return visit.render(
         "admin/limits.html",

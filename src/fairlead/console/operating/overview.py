@@ -8,12 +8,12 @@ from typing import Final
 from starlette.responses import Response
 
 from fairlead.admin import configuration as versions
-from fairlead.admin.alerts import list_alerts, note_trial
+from fairlead.admin.alerts import list_alerts, note_trial, retry_alert
 from fairlead.admin.configuration import Status
 from fairlead.admin.overview import Overview, overview
 from fairlead.console.operating.bars import Step, bars
 from fairlead.console.page import ConsolePage, ConsoleVisit
-from fairlead.errors import FairleadError
+from fairlead.errors import ConfigurationError, FairleadError, NotFound
 from fairlead.money import Picodollars
 from fairlead.store import Store
 from fairlead.store.health import HealthEvent, page_of_events
@@ -108,6 +108,14 @@ async def test_alerts(visit: ConsoleVisit) -> Response:
     return visit.redirect("/admin/events", notice="; ".join(failed) or _("The test alert was delivered."))
 
 
+async def retry_alert_now(visit: ConsoleVisit) -> Response:
+    try:
+        await visit.run(retry_alert, visit.actor, visit.text("alert")[:64])
+    except ConfigurationError:
+        raise NotFound("There is no such alert.") from None
+    return visit.redirect("/admin/events", notice=_("The alert will be sent again."))
+
+
 def _(message: str) -> str:
     return message
 
@@ -116,5 +124,6 @@ PAGES: Final = (
     ConsolePage("/admin", front, "operate"),
     ConsolePage("/admin/nodes", nodes, "operate"),
     ConsolePage("/admin/events", events, "operate"),
+    ConsolePage("/admin/events/retry", retry_alert_now, "operate", ("POST",)),
     ConsolePage("/admin/events/test", test_alerts, "operate", ("POST",)),
 )
