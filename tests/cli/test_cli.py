@@ -21,6 +21,25 @@ from fairlead.store import open_store
 SOURCE = Path(__file__).parents[2] / "src"
 
 
+def test_keys_are_listed_in_pages_and_by_account(tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path))
+    for name in ("one", "two", "three"):
+        run("keys", "create", "--name", name, *data)
+    run("keys", "create", "--name", "customer", "--credit", "1", *data)
+    every = json.loads(run("keys", "list", "--json", *data).stdout)
+    account = next(one["account"] for one in every if one["name"] == "customer")
+    assert [one["name"] for one in json.loads(run("keys", "list", "--json", "--account", account, *data).stdout)] == [
+        "customer"
+    ]
+    ids: list[str] = []
+    while page := json.loads(
+        run("keys", "list", "--json", "--limit", "3", *(("--after", ids[-1]) if ids else ()), *data).stdout
+    ):
+        assert len(page) <= 3
+        ids += [one["id"] for one in page]
+    assert ids == sorted(one["id"] for one in every)
+
+
 def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "d"))
     made = run("keys", "create", "--name", "first", "--credit", "2.50", *data, forked=False)

@@ -24,6 +24,9 @@ from fairlead.cli.options import (
 if TYPE_CHECKING:
     from fairlead.accounts.keys import KeyInfo
 
+# Of one account, or behind a key, where no other limit is given.
+MOST_LISTED = 1_000_000
+
 
 @click.group()
 def keys() -> None:
@@ -82,15 +85,21 @@ def keys_set(key_id: str, data: Path | None, **given: Any) -> None:
 
 
 @keys.command("list")
+@click.option("--account", "account_id", metavar="ID", help="Only the keys of this account.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="So many, in the order of their ids.")
+@click.option("--after", metavar="ID", help="Those behind this key, in the order of their ids.")
 @json_option
 @data_option
-def keys_list(as_json: bool, data: Path | None) -> None:
-    """List the keys: id, prefix, name, account, state."""
+def keys_list(as_json: bool, data: Path | None, account_id: str | None, limit: int | None, after: str | None) -> None:
+    """List the keys: id, prefix, name, account, state. Without options all of them, oldest first."""
     from fairlead.admin.accounts import list_accounts
-    from fairlead.admin.keys import key_entry, list_keys
+    from fairlead.admin.keys import key_entry, list_keys, page_of_keys
 
     with opened(data) as store:
-        found = list_keys(store)
+        if account_id is None and limit is None and after is None:
+            found = list_keys(store)
+        else:
+            found = page_of_keys(store, limit or MOST_LISTED, after, account_id)
         payers = {one.id: one for one in list_accounts(store)}
     if as_json:
         click.echo(json.dumps([key_entry(key) for key in found], indent=2))

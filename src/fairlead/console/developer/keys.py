@@ -103,7 +103,7 @@ def _numbers(limits: Limits) -> list[tuple[str, int]]:
 
 
 def sentence_of(error: ConfigurationError | InvalidRequest) -> str:
-    """What is wrong, in the words of the form."""
+    """What is wrong, with the names that the form has for fields."""
     text = error.message
     for option, name in NAMES.items():
         text = text.replace(option, name)
