@@ -95,7 +95,7 @@ WORDS: Mapping[str, str] = {
     "range": _("{least} to {most}"),
     "one_per_line": _("one per line"),
     "not_in_door": _("not in this API"),
-    "not_in_model": _("not supported by {models}"),
+    "not_in_model": _("Not known to be supported by {models}"),
     "no_parameters": _("Choose a model to see its parameters."),
     "file_not_taken": _("{name}: this API takes no {kind}."),
     "too_large": _("Files may have 20 MB together."),

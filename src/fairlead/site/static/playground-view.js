@@ -242,7 +242,7 @@ function figures(node, running) {
   const meta = node.meta, found = [];
   if (meta.first != null) found.push(fill(words.first, { ms: number(meta.first) }));
   if (running) found.push(fill(words.characters, { count: number(node.text.length + node.thinking.length) }), `${number((meta.elapsed ?? 0) / 1000, 1)} s`);
-  else if (meta.seconds != null) found.push(`${number(meta.seconds, 1)} s`);
+  else if (meta.seconds != null) found.push(`${number(meta.seconds, meta.seconds < 1 ? 2 : 1)} s`);
   if (meta.rate) found.push(fill(words.speed, { rate: number(meta.rate, meta.rate < 100 ? 1 : 0) }));
   if (meta.input != null || meta.output != null) found.push(fill(words.tokens, { input: number(meta.input ?? 0), output: number(meta.output ?? 0) }));
   if (meta.cached) found.push(fill(words.cached, { count: number(meta.cached) }));
