@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
 import pytest
 from tests.console.kit import PASSWORD, Kit
 
@@ -155,3 +158,32 @@ def test_proving_who_one_is_gives_another_token(kit: Kit) -> None:
     assert browser.token != before
     assert kit.stranger().get("/account", cookie=f"fairlead={before}").status == 303
     assert browser.get("/account").status == 200
+
+
+def test_people_live_in_both_databases(tmp_path: Path, database_url: str | None) -> None:
+    from tests.console.test_security import with_app
+
+    kit = Kit(tmp_path / "data", '[console]\nsign_up = "open"\n', database_url=database_url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAIRLEAD_SEAL_KEY", base64.b64encode(bytes(32)).decode())
+        owner, member = kit.person(EMAIL, "owner", kit.acme), kit.as_role("member")
+        phone, codes = with_app(owner)
+        for code in (phone.code(), codes[0]):
+            browser = kit.stranger()
+            browser.get("/sign-in")
+            assert browser.post("/sign-in", {"email": EMAIL, "password": PASSWORD}).location == "/sign-in/second"
+            assert browser.post("/sign-in/second", {"code": code}).location == "/account"
+        owner.post(f"/account/members/{member.person_id}/role", {"role": "viewer"})
+        assert member.get("/account/members").status == 200
+        page = owner.post("/account/members/invite", {"email": "new@example.org", "role": "billing"})
+        assert "/invitation#fl-link-" in page.text
+        statuses = []
+        for _ in range(12):
+            browser = kit.stranger()
+            browser.get("/sign-in")
+            statuses.append(browser.post("/sign-in", {"email": "who@example.org", "password": "\0"}).status)
+        assert statuses[-1] == 429
+        assert "new@example.org" in owner.get("/account/members").text
+        operator = kit.as_operator()
+        assert EMAIL in operator.get("/admin/people?q=ann").text
+    kit.close()

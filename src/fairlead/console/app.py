@@ -255,6 +255,8 @@ class Console:
         console = visit.services.settings().console
         if not is_own_host(visit.host, visit.services.public_url, console.hosts):
             raise WrongHost(f"The console is at {visit.services.public_url}.")
+        if "\0" in visit.path or b"%00" in request.scope["query_string"]:
+            raise InvalidRequest("An address has no NUL characters.")  # nor has a text of PostgreSQL
         if visit.token:
             visit.signed_in = await visit.run(people.visit, visit.token, visit.address)
             if visit.signed_in is not None and visit.signed_in.session.pending == NEW_TOKEN:

@@ -167,7 +167,7 @@ class ConsoleVisit:
     def text(self, name: str) -> str:
         """A field of the form, "" where there is none."""
         found = self.form.get(name)
-        return found if isinstance(found, str) else ""
+        return found.replace("\0", "") if isinstance(found, str) else ""
 
     @property
     def place(self) -> Place | None:
