@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from html import unescape
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -409,6 +410,40 @@ def test_a_statement_ends_with_the_balance_and_an_invoice_is_a_pdf(kit: Kit) -> 
     assert browser.get("/account/credit?month=never").status == 404
     with pytest.raises(NotFound):
         statement(kit.store, "acc_none", date(2027, 1, 1))
+
+
+def test_every_page_is_the_same_on_both_databases(
+    tmp_path: Path, database_url: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fairlead.console.developer import activity as activity_page
+    from fairlead.console.developer import keys as keys_page
+
+    monkeypatch.setattr(keys_page, "PER_PAGE", 1)
+    monkeypatch.setattr(activity_page, "CALLS_PER_PAGE", 1)
+    kit = Kit(tmp_path / "data", database_url=database_url)
+    try:
+        with kit.store.write() as connection:
+            keep_sheets(connection, [SHEET])
+            grant(connection, kit.acme, 10**12, "invoice")
+        browser = kit.as_role("owner")
+        keys = [made_key(kit, kit.acme, f"key {at}") for at in range(3)]
+        for at, key in enumerate(keys):
+            call(kit, key, f"both{at}", session="s", user="u")
+        for first, name in (("/account/keys?q=key", "key "), ("/account/activity?time=24h", "gen_both")):
+            target, pages = first, ""
+            for _page in range(3):
+                pages += (page := browser.get(target).text)
+                more = re.search(r'href="(\?[^"#]*before=[^"#]*)[#"]', page)
+                target = first.partition("?")[0] + unescape(more[1]) if more else ""
+            assert all(f"{name}{at}" in pages for at in range(3))
+            assert not target
+        both = browser.get(f"/account/activity?time=24h&user=u&session=s&key={keys[0].id}").text
+        assert f'title="${Picodollars(PRICE).dollars()}"' in both
+        for path in ("/account", "/account/projects", "/account/calls/gen_both0", "/account/activity?time=12mo"):
+            assert browser.get(path).status == 200
+        assert statement(kit.store, kit.acme, read_month("")).closing == 10**12 - 3 * PRICE
+    finally:
+        kit.close()
 
 
 # --- charts
