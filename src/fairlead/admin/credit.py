@@ -102,4 +102,5 @@ def page_of_balances(
 
 
 def _balances(connection: Connection, found: list[AccountInfo]) -> list[AccountBalance]:
-    return [AccountBalance(one, funds.balance(connection, credit_scope(one.id)) or Balance(0, 0, 0)) for one in found]
+    held = funds.balances(connection, [credit_scope(one.id) for one in found])
+    return [AccountBalance(one, held.get(credit_scope(one.id), Balance(0, 0, 0))) for one in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, text, update
@@ -28,6 +28,8 @@ SESSION_DAYS = 30
 # They are counted once for about so many new ones.
 NEW_SESSIONS_PER_LOOK = 64
 SESSION_PART = "/session/"
+# Scopes whose balances are read by one statement.
+SCOPES_AT_ONCE = 500
 
 # What each batch of records runs, made once: making a statement takes longer than running it.
 _OF = funds.c.scope == bindparam("of")
@@ -256,6 +258,15 @@ def balance(connection: Connection, scope: str) -> Balance | None:
     """None when nothing was ever granted to it or taken from it."""
     row = connection.execute(select(funds).where(funds.c.scope == scope)).first()
     return None if row is None else Balance(row.granted, row.spent, row.leased)
+
+
+def balances(connection: Connection, scopes: Sequence[str]) -> dict[str, Balance]:
+    """Of those that something was ever granted to or taken from."""
+    found = {}
+    for at in range(0, len(scopes), SCOPES_AT_ONCE):
+        for row in connection.execute(select(funds).where(funds.c.scope.in_(scopes[at : at + SCOPES_AT_ONCE]))):
+            found[row.scope] = Balance(row.granted, row.spent, row.leased)
+    return found
 
 
 def overdrawn(connection: Connection) -> str | None:
