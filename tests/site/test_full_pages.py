@@ -22,7 +22,8 @@ from tests.site.lively import OFFERS, PATH, at_an_address, lively
 
 from fairlead.site.bands import bands
 from fairlead.site.marks import letters_of, mark_id
-from fairlead.telemetry.figures import ModelDay
+from fairlead.site.model.courses import courses
+from fairlead.telemetry.figures import Band, ModelDay, Point
 
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
@@ -221,6 +222,19 @@ def test_rankings_have_shares_by_day_as_bands_that_add_up(app: Starlette) -> Non
     given = json.loads(data.body)
     assert all(abs(sum(day["shares"].values()) - 1) < 0.001 for day in given["days"])
     assert abs(sum(one["share"] for one in given["vendors"]) - 1) < 0.001
+
+
+def test_a_step_without_neighbours_is_a_dot_and_gaps_stay_open() -> None:
+    def point(at: int, samples: int) -> Point:
+        band = Band(samples, 100.0 if samples >= 5 else None)
+        return Point(at, samples, samples, 0, band, band, band)
+
+    series = {"one": [point(60 * at, 9 if at in (0, 1, 4) else 1) for at in range(6)], "none": ()}
+    found = courses(series, 360, "ms", lambda one: one.first_token, "p95")
+    assert found is not None
+    assert [(line.line.count("M"), line.dots.count("M"), line.band) for line in found.lines] == [(1, 1, ""), (0, 0, "")]
+    assert [len(step.values) for step in found.steps] == [2, 2, 2]
+    assert courses({"one": [point(0, 2)]}, 60, "ms", lambda one: one.first_token, "p95") is None
 
 
 def test_a_day_without_tokens_is_a_gap_in_the_bands_and_small_models_are_the_others() -> None:

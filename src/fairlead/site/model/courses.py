@@ -32,12 +32,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`number`: that of its colour, the same in every chart of the page."""
+    """`number`: that of its colour, the same in every chart of the page. `dots`: steps without a neighbour."""
 
     name: str
     number: int
     line: str
     band: str
+    dots: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +98,19 @@ def courses(
     for place, (name, row) in enumerate(known.items()):
         strokes: list[str] = []
         fills: list[str] = []
+        dots: list[str] = []
         for run in runs(list(row), step):
             inside = [(across(at), row[at]) for at in sorted(run)]
-            # A line of one point is a dot: a stroke of no length with a round end.
-            strokes.append(
-                "M" + "L".join(f"{x} {up(value.p50)}" for x, value in inside) + ("h0" if len(inside) == 1 else "")
-            )
+            if len(inside) == 1:  # a stroke of no length with round ends
+                dots.append(f"M{inside[0][0]} {up(inside[0][1].p50)}h0")
+            else:
+                strokes.append("M" + "L".join(f"{x} {up(value.p50)}" for x, value in inside))
             sure = [(x, value) for x, value in inside if value.edge is not None]
             if len(sure) > 1:
                 far = "L".join(f"{x} {up(value.edge or 0)}" for x, value in sure)
                 near = "L".join(f"{x} {up(value.p50)}" for x, value in reversed(sure))
                 fills.append(f"M{far}L{near}Z")
-        lines.append(Line(name, place, "".join(strokes), "".join(fills)))
+        lines.append(Line(name, place, "".join(strokes), "".join(fills), "".join(dots)))
     width = WIDTH / number
     steps = tuple(
         Step(minute(at), round((at - start) / step * width, 1), round(width, 1), found)
@@ -129,7 +131,8 @@ def drawn(one: Courses) -> Markup:
     """Bands first, so that no line is below one."""
     bands = "".join(f'<path class="band c{line.number}" d="{line.band}"/>' for line in one.lines if line.band)
     lines = "".join(f'<path class="line c{line.number}" d="{line.line}"/>' for line in one.lines if line.line)
-    return Markup(bands + lines)  # noqa: S704 - numbers
+    dots = "".join(f'<path class="line dot c{line.number}" d="{line.dots}"/>' for line in one.lines if line.dots)
+    return Markup(bands + lines + dots)  # noqa: S704 - numbers
 
 
 # What a line has at a step, as a language writes it: median, edge ("" where it is not known), number of calls.
