@@ -24,12 +24,12 @@ _NULL: Final[Raw] = NULL
 class Contents:
     """What a conversation has. `entries`: messages, or contents of Gemini's; `blocks`: their parts. `media`: as in
     `wire/media.py`; `opening`: what the caller said first; `prefilled`: the model's words are the last ones; `beyond`:
-    it refers to something that only the provider has; `plain`: there is nothing but texts in it; `turns`: those, where
-    they are by turns; None: that was not looked for."""
+    it refers to something that only the provider has; `plain`: there is nothing but texts in it; `told`: those, as
+    they were read; None: they are to be read."""
 
     __slots__ = (
-        "audio", "beyond", "blocks", "entries", "files", "images", "media", "opening", "plain", "prefilled", "tools",
-        "turns", "videos",
+        "audio", "beyond", "blocks", "entries", "files", "images", "media", "opening", "plain", "prefilled", "told",
+        "tools", "videos",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Contents:
         self.media = 0
         self.opening = _NULL
         self.plain = False
-        self.turns: PlainTurns | None = None
+        self.told: Any = None
         self.prefilled = False
 
 
@@ -116,7 +116,7 @@ class NativeRequest:
         template = self.template
         if template is None or template.chat is None:
             return None
-        turns = self.contents.turns or self.plain_turns()
+        turns = self.plain_turns()
         made = None if turns is None else template.chat.around(turns)
         if made is not None:
             self.lost = template.chat.lost

@@ -39,7 +39,7 @@ from fairlead.wire.chat_shapes import NULL, Options
 from fairlead.wire.counting import holds_more
 from fairlead.wire.duplicates import refuse_duplicates_inside
 from fairlead.wire.notes import MEMBERS, notes_in_members
-from fairlead.wire.plain import SHORT, taken
+from fairlead.wire.plain import SHORT
 from fairlead.wire.plain_shapes import PlainItem
 
 # Headers of callers that go on to providers of the same API: a body may not hold without them. Whatever else clients
@@ -262,7 +262,7 @@ def _plain(raw: Raw, key: Raw | None) -> Found | None:
         if opening is _NULL and members[0] == "user":
             opening = content
         pairs.append((members[0], content))
-    return Found(opening=opening if key is None else key, turns=taken(pairs) if len(raw) <= SHORT else None)
+    return Found(opening=opening if key is None else key, told=pairs if len(raw) <= SHORT else None)
 
 
 def _items(raw: Raw) -> list[Item]:

@@ -33,7 +33,7 @@ from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import NULL, Options
 from fairlead.wire.native import copied
 from fairlead.wire.notes import CallNotes
-from fairlead.wire.plain import PlainTurns, ReadyChat, plain_items, ready_chat
+from fairlead.wire.plain import ReadyChat, plain_items, ready_chat, taken
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.random_ids import random_digits
 from fairlead.wire.template import LONGEST_TEMPLATE, BodyTemplate
@@ -187,7 +187,8 @@ class ResponsesRequest:
         template = self.template
         if template is None or template.chat is None or self.history:
             return None
-        turns: PlainTurns | None = self.found.turns or plain_items(self.input)
+        told = self.found.told
+        turns = plain_items(self.input) if told is None else taken(told)
         made = None if turns is None else template.chat.around(turns)
         if made is not None:
             self._chat = template.chat.kept

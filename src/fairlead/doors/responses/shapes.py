@@ -218,8 +218,8 @@ class Echo(Struct, frozen=True):
 class Found(Struct, frozen=True):
     """What `input` has that planning must know: bits of `wire/media.py`, and how many. `opening`: what stands for the
     conversation, the key that its caller gives it or what the user said first; `is_marked`: a reasoning item holds
-    another provider's; `tools`: those that an item brings; `turns`: the texts (`PlainTurns`), where there is nothing
-    else and they are by turns; None: that was not looked for."""
+    another provider's; `tools`: those that an item brings; `told`: role and text of each, where there is nothing else;
+    None: they are to be read."""
 
     media: int = 0
     images: int = 0
@@ -227,7 +227,7 @@ class Found(Struct, frozen=True):
     opening: Raw = NULL
     is_marked: bool = False
     tools: tuple[Tool, ...] = ()
-    turns: Any = None
+    told: list[tuple[str, Raw]] | None = None
 
 
 class Typed(Struct):

@@ -136,7 +136,8 @@ class GeminiRequest(NativeRequest):
         return found.request
 
     def plain_turns(self) -> PlainTurns | None:
-        return plain_contents(self.conversation)
+        told = self.contents.told
+        return plain_contents(self.conversation) if told is None else turns_of_contents(told)
 
     def take_kept(self, kept: Any) -> None:
         self._names = kept
@@ -302,7 +303,7 @@ def _is_plain(raw: Raw, found: Contents) -> bool:
     found.entries = found.blocks = count
     found.plain = True
     if len(raw) <= SHORT:
-        found.turns = turns_of_contents(contents)
+        found.told = contents
     found.prefilled = contents[-1].role == "model"
     return True
 

@@ -122,7 +122,8 @@ class MessagesRequest(NativeRequest):
         return found.request
 
     def plain_turns(self) -> PlainTurns | None:
-        return plain_turns(self.conversation)
+        told = self.contents.told
+        return told if isinstance(told, PlainTurns) else plain_turns(self.conversation)
 
     def take_kept(self, kept: Any) -> None:
         self.echo = kept
@@ -167,7 +168,7 @@ class MessagesRequest(NativeRequest):
             _read_messages(made.fields, contents)
             return made
         contents.plain = True
-        contents.turns = turns
+        contents.told = turns
         contents.entries = len(turns.turns)
         contents.opening = turns.opening
         contents.prefilled = turns.turns[-1][0] == "assistant"
