@@ -30,17 +30,17 @@ SEAL_KEY = Variable(
     "the key that provider credentials are sealed with ([credentials]), 32 bytes in base64; else the file `seal.key` "
     "in the data directory",
 )
-SECRET_FILES = Variable(
-    "FAIRLEAD_DATABASE_URL_FILE, FAIRLEAD_SEAL_KEY_FILE",
-    "a file whose first line is the value of the variable without `_FILE`, as containers mount secrets",
+DATABASE_URL_FILE = Variable(
+    "FAIRLEAD_DATABASE_URL_FILE", "a file whose first line is the URL of the database, as containers mount secrets"
 )
+SEAL_KEY_FILE = Variable("FAIRLEAD_SEAL_KEY_FILE", "a file whose first line is that key")
 PROXIES = Variable(
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
     "proxies for providers; lower-case names take precedence. `NO_PROXY` has names, domains, addresses and ranges such "
     "as `10.0.0.0/8`; names are not looked up for it",
 )
 SOURCES_ONLY = Variable(PURE, "set to anything: the sources run, although they have been compiled ([compiled])")
-VARIABLES = (CONFIG, DATA, DATABASE_URL, SEAL_KEY, SECRET_FILES, PROXIES, SOURCES_ONLY)
+VARIABLES = (CONFIG, DATA, DATABASE_URL, DATABASE_URL_FILE, SEAL_KEY, SEAL_KEY_FILE, PROXIES, SOURCES_ONLY)
 
 
 def secret_variable(variable: Variable, environment: Mapping[str, str]) -> str | None:
