@@ -25,9 +25,9 @@ class Tried(NamedTuple):
 
 
 def list_alerts(store: Store, state: str | None = None, most: int = 50) -> list[dict[str, Any]]:
-    """The newest alerts first, one entry for each channel, as JSON values."""
+    """The server's newest alerts first, one entry for each channel, as JSON values."""
     with store.read() as connection:
-        return [_shown(row) for row in listed(connection, state, most)]
+        return [shown(row) for row in listed(connection, state, most)]
 
 
 def retry_alert(store: Store, actor: Actor, event: str) -> int:
@@ -63,7 +63,8 @@ async def try_channels(channels: Channels) -> list[Tried]:
     return found
 
 
-def _shown(row: OutboxRow) -> dict[str, Any]:
+def shown(row: OutboxRow) -> dict[str, Any]:
+    """An alert on one channel, as JSON values."""
     return {
         "id": row.event,
         "type": row.kind,

@@ -22,7 +22,7 @@ from fairlead.store.tables import audit_log
 ActorKind = Literal["management key", "key", "command line", "file", "server", "person"]
 
 # What begins like one of our keys and codes and is longer than what lists show of them.
-_SECRET: Final = re.compile(r"(?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-|fl-link-)[A-Za-z0-9_-]{16,}")
+_SECRET: Final = re.compile(r"(?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-|fl-link-|fl-hook-)[A-Za-z0-9_-]{16,}")
 
 FORMATS: Final = ("jsonl", "csv")
 READ_ROWS: Final = 1_000

@@ -7,6 +7,8 @@ import ipaddress
 import itertools
 import logging
 import ssl
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,8 +18,9 @@ from fairlead.alerts.webhook import NotDelivered, post
 from fairlead.errors import ConfigurationError
 from fairlead.http.guard import Guard, Resolve, resolve
 from fairlead.http.trust import machine_trust
-from fairlead.settings import AlertSettings, EmailSettings, Secrets
+from fairlead.settings import AlertSettings, EmailSettings, Secrets, SecretSource
 from fairlead.store import Store
+from fairlead.store.account_alerts import AccountAlerts, secret_name
 from fairlead.store.alerts import MILLION, AlertRules, OutboxRow, claim, delivered, failed, forget_old
 
 log = logging.getLogger("fairlead.alerts")
@@ -54,6 +57,7 @@ class Channels:
         self._settings = settings
         self._secrets = secrets
         self._guard = Guard([ipaddress.ip_network(one) for one in settings.allow_networks], resolve)
+        self._own_guard = Guard([ipaddress.ip_network(one) for one in settings.account_networks], resolve)
         self._tls = tls
 
     async def deliver(self, channel: str, event: str, body: str) -> None:
@@ -67,6 +71,28 @@ class Channels:
                 await post(self._guard, webhook.url, secret, event, body.encode(), self._tls)
             elif channel == "email" and email is not None:
                 await loop.run_in_executor(None, self._mail, event, body)
+        except ConfigurationError as error:
+            raise NotDelivered(error.message) from None
+        except SQLAlchemyError:
+            raise NotDelivered("the sealed secret cannot be read: the database cannot be used") from None
+
+    async def deliver_own(
+        self, alerts: AccountAlerts, to: Sequence[str], channel: str, event: str, body: str, mailing: Executor
+    ) -> None:
+        """An alert of an account, to whom it has chosen. `to`: where its mail goes; `mailing`: the threads for mail.
+        Raises NotDelivered."""
+        loop = asyncio.get_running_loop()
+        try:
+            if channel == "webhook":
+                if alerts.webhook is None:
+                    raise NotDelivered("there is no webhook any more")
+                secret = alerts.secret or SecretSource(sealed=secret_name(alerts.account_id))
+                value = await loop.run_in_executor(None, self._secrets.value, secret, "the webhook")
+                await post(self._own_guard, alerts.webhook, value, event, body.encode(), self._tls, hint="")
+            else:
+                if not to:
+                    raise NotDelivered("nobody of its recipients is a member who can be sent mail")
+                await loop.run_in_executor(mailing, self._mail, event, body, to)
         except ConfigurationError as error:
             raise NotDelivered(error.message) from None
         except SQLAlchemyError:
@@ -86,10 +112,11 @@ class Channels:
         except ConfigurationError as error:
             raise NotDelivered(error.message) from None
 
-    def _mail(self, event: str, body: str) -> None:
+    def _mail(self, event: str, body: str, to: Sequence[str] = ()) -> None:
         email = self._settings.email
-        assert email is not None
-        send(email, self._password(email), event, body, self._tls or machine_trust())
+        if email is None:
+            raise NotDelivered("no mail server is configured")
+        send(email, self._password(email), event, body, self._tls or machine_trust(), to)
 
     def _password(self, email: EmailSettings) -> str | None:
         secret = email.smtp.password

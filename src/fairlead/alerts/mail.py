@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import smtplib
 import ssl
+from collections.abc import Sequence
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from typing import Final
@@ -18,6 +19,7 @@ SUBJECTS: Final = {
     "budget.threshold": "{percent} % of the budget of {whose} is spent",
     "budget.exhausted": "The budget of {whose} is used up",
     "credit.low": "{percent} % of the credit of {whose} is spent",
+    "credit.low below": "The credit of {whose} is below {below} dollars",
     "credit.exhausted": "The credit of {whose} is used up",
     "deployment.down": "{deployment} is down: {reason}",
     "deployment.up": "{deployment} is up again",
@@ -26,9 +28,11 @@ SUBJECTS: Final = {
 }
 
 
-def send(email: EmailSettings, password: str | None, event: str, body: str, tls: ssl.SSLContext) -> None:
-    """Mails an alert. Raises NotDelivered."""
-    deliver(email.smtp, password, message(email, event, body), tls)
+def send(
+    email: EmailSettings, password: str | None, event: str, body: str, tls: ssl.SSLContext, to: Sequence[str] = ()
+) -> None:
+    """Mails an alert. `to`: others than settings name. Raises NotDelivered."""
+    deliver(email.smtp, password, message(email, event, body, to or email.to), tls)
 
 
 def deliver(smtp: SmtpSettings, password: str | None, mail: EmailMessage, tls: ssl.SSLContext) -> None:
@@ -64,12 +68,12 @@ def letter(email: EmailSettings, to: str, subject: str, text: str) -> EmailMessa
     return made
 
 
-def message(email: EmailSettings, event: str, body: str) -> EmailMessage:
+def message(email: EmailSettings, event: str, body: str, to: Sequence[str]) -> EmailMessage:
     """An alert as a mail; its Message-ID is the same in every retry."""
     told = json.loads(body)
     made = EmailMessage()
     made["From"] = email.sender or email.to[0]
-    made["To"] = ", ".join(email.to)
+    made["To"] = ", ".join(to)
     made["Subject"] = f"[Fairlead] {subject(told['type'], told['data'])}"[:200]
     made["Date"] = formatdate(told["created"])
     made["Message-ID"] = f"<{event}@fairlead>"
@@ -80,11 +84,15 @@ def message(email: EmailSettings, event: str, body: str) -> EmailMessage:
 
 
 def subject(kind: str, data: dict[str, object]) -> str:
-    whose = next((f"{name} {data[name]}" for name in ("key", "project", "member", "account") if name in data), "")
+    of = next((name for name in ("key", "project", "member", "account") if name in data), "")
+    whose = f"{of} {data.get('name', data[of])}" if of else ""
+    if kind == "credit.low" and "below_usd" in data:
+        kind = "credit.low below"
     if "period" in data:
         whose += f" ({data['period']})"
     part = data.get("threshold", 0)
     percent = f"{part * 100:g}" if isinstance(part, int | float) else ""
     deployment = data.get("deployment") or data.get("provider") or ""
     words = {"whose": whose, "percent": percent, "deployment": deployment, "reason": data.get("reason", "")}
+    words["below"] = data.get("below_usd", "")
     return " ".join(SUBJECTS.get(kind, kind).format(**words).split())

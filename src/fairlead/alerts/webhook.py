@@ -21,15 +21,24 @@ class NotDelivered(Exception):
     """Why an alert did not arrive, for the log and `fairlead alerts list`."""
 
 
-async def post(guard: Guard, url: str, secret: str, event: str, body: bytes, tls: ssl.SSLContext | None = None) -> None:
-    """Returns when the receiver has answered 2xx. Raises NotDelivered; a redirect is a failure, and is not followed."""
+async def post(
+    guard: Guard,
+    url: str,
+    secret: str,
+    event: str,
+    body: bytes,
+    tls: ssl.SSLContext | None = None,
+    hint: str = "; allow a private network with alerts.allow_networks",
+) -> None:
+    """Returns when the receiver has answered 2xx. Raises NotDelivered; a redirect is a failure, and is not followed.
+    `hint`: what else to say of an address that is refused."""
     try:
         async with asyncio.timeout(SECONDS):
             status = await _status(guard, url, secret, event, body, tls)
     except TimeoutError:
         raise NotDelivered(f"no answer within {SECONDS:g} s") from None
     except RefusedAddress as error:
-        raise NotDelivered(f"{error}; allow a private network with alerts.allow_networks") from None
+        raise NotDelivered(f"{error}{hint}") from None
     except (OSError, EOFError) as error:
         raise NotDelivered(f"no connection: {getattr(error, 'strerror', None) or type(error).__name__}") from None
     if not 200 <= status < 300:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from fairlead import __version__
 from fairlead.accounts.guests import add_guest_account
 from fairlead.accounts.key_ring import KeyRing
+from fairlead.alerts.accounts import AccountDelivery
 from fairlead.alerts.delivery import AlertDelivery, Channels, set_rules
 from fairlead.api.access import AccessEndpoint
 from fairlead.api.admission import Admission, admit_no_body
@@ -131,6 +132,7 @@ class Parts:
         self._alerts = AlertRules()
         set_rules(self._alerts, settings.alerts)
         self._delivery = AlertDelivery(store, Channels(settings.alerts, service.secrets))
+        self._account_delivery = AccountDelivery(store, lambda: self._delivery.channels)
         self.ledger = Ledger(
             store, service.version.sheets, power=settings.ledger.durability == "power", alerts=self._alerts
         )
@@ -240,6 +242,7 @@ class Parts:
         begin("drained deployments", self.drains.run)
         begin("deployment probes", self.probes.run)
         begin("alerts", self._delivery.run)
+        begin("alerts of accounts", self._account_delivery.run)
         if self._archive is not None:
             begin("stored responses", self._archive.forget)
         if self._responding is not None:

@@ -27,6 +27,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/account/activity", _("Activity"), "view"),
     ("/account/projects", _("Projects"), "view"),
     ("/account/credit", _("Credit"), "view"),
+    ("/account/alerts", _("Alerts"), "view"),
     ("/account/members", _("Members"), "view"),
     ("/account/security", _("Sessions and security"), "person"),
 )

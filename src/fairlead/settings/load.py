@@ -117,6 +117,7 @@ def _check_networks(section: str, given: tuple[str, ...], source: Source, name: 
 def _check_alerts(alerts: AlertSettings, source: Source) -> None:
     networks = alerts.allow_networks
     _check_networks("alerts", networks, source)
+    _check_networks("alerts", alerts.account_networks, source, "account_networks")
     secrets = []
     if alerts.webhook is not None:
         secrets.append(("alerts.webhook.secret", alerts.webhook.secret))

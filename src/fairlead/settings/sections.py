@@ -607,6 +607,13 @@ class AlertSettings(Struct, frozen=True, forbid_unknown_fields=True):
             takes='list of ranges, such as `["10.0.0.0/8"]`',
         ),
     ] = ()
+    account_networks: Annotated[
+        tuple[str, ...],
+        Doc(
+            "private networks that webhooks of accounts may be in, which their admins choose themselves",
+            takes='list of ranges, such as `["10.20.0.0/16"]`',
+        ),
+    ] = ()
 
 
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,11 +7,11 @@ import json
 import secrets
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from fairlead.store.health import HealthEvent
 from fairlead.store.tables import alert_levels, alert_outbox
@@ -46,7 +46,8 @@ class AlertRules:
 
 
 class OutboxRow(NamedTuple):
-    """One alert on one channel. Times in milliseconds since 1970."""
+    """One alert on one channel. Times in milliseconds since 1970. `account_id`: whose own alert it is; None: the
+    server's."""
 
     id: int
     event: str
@@ -58,6 +59,7 @@ class OutboxRow(NamedTuple):
     attempts: int
     next_at: int
     error: str
+    account_id: str | None
 
 
 _COLUMNS = [alert_outbox.c[name] for name in OutboxRow._fields]
@@ -74,8 +76,14 @@ def new_event_id() -> str:
 
 def announce(connection: Connection, rules: AlertRules, kind: str, data: Mapping[str, Any]) -> None:
     """Puts an alert into the outbox, for every channel."""
-    if not rules.channels:
-        return
+    if rules.channels:
+        put(connection, rules.channels, kind, data)
+
+
+def put(
+    connection: Connection, channels: Sequence[str], kind: str, data: Mapping[str, Any], account_id: str | None = None
+) -> str:
+    """Puts an alert into the outbox, for these channels; gives its id. `account_id`: whose own alert it is."""
     now = _now()
     event = new_event_id()
     body = event_body(event, kind, now, data)
@@ -85,10 +93,12 @@ def announce(connection: Connection, rules: AlertRules, kind: str, data: Mapping
             {
                 "event": event, "kind": kind, "channel": channel, "at": now, "body": body, "state": "waiting",
                 "attempts": 0, "next_at": now, "claimed_until": 0, "error": "",
+                "account_id": account_id,
             }
-            for channel in rules.channels
+            for channel in channels
         ],
     )  # fmt: skip
+    return event
 
 
 def announce_health(connection: Connection, rules: AlertRules, events: Iterable[HealthEvent]) -> None:
@@ -131,20 +141,41 @@ def _once(connection: Connection, scope: str, mark: int, before: int = 0) -> int
     return connection.execute(_ONCE, values).rowcount
 
 
-def claim(connection: Connection, channels: Sequence[str], seconds: float) -> OutboxRow | None:
-    """The oldest alert that is due, which no other process sends for so long; None when there is none."""
+def claim(
+    connection: Connection, channels: Sequence[str], seconds: float, account_id: str | None = None
+) -> OutboxRow | None:
+    """The oldest alert of the server, or of an account, that is due, which no other process sends for so long; None
+    when there is none."""
     now = _now()
-    due = (
-        (alert_outbox.c.state == "waiting")
-        & (alert_outbox.c.next_at <= now)
-        & (alert_outbox.c.claimed_until <= now)
-        & alert_outbox.c.channel.in_(channels)
-    )
+    due = _due(now) & alert_outbox.c.channel.in_(channels) & _of(account_id)
     for row in connection.execute(select(*_COLUMNS).where(due).order_by(alert_outbox.c.id).limit(1)):
         mine = update(alert_outbox).where(alert_outbox.c.id == row.id, due)
         if connection.execute(mine.values(claimed_until=now + int(seconds * 1000))).rowcount:
             return OutboxRow(*row)
     return None
+
+
+def accounts_due(connection: Connection, channel: str, most: int, without: Collection[str]) -> list[str]:
+    """Accounts of which an alert is due on a channel, but for some: first those whose alerts were not tried yet, so
+    that receivers that fail wait for the others and not the other way round."""
+    mine = alert_outbox.c.account_id
+    wanted = _due(_now()) & mine.is_not(None) & (alert_outbox.c.channel == channel) & mine.not_in(without)
+    first = func.min(alert_outbox.c.attempts), func.min(alert_outbox.c.id)
+    return list(connection.execute(select(mine).where(wanted).group_by(mine).order_by(*first).limit(most)).scalars())
+
+
+def _due(now: int) -> ColumnElement[bool]:
+    return (alert_outbox.c.state == "waiting") & (alert_outbox.c.next_at <= now) & (alert_outbox.c.claimed_until <= now)
+
+
+def _of(account_id: str | None) -> ColumnElement[bool]:
+    return alert_outbox.c.account_id.is_(None) if account_id is None else alert_outbox.c.account_id == account_id
+
+
+def put_since(connection: Connection, kind: str, account_id: str, since_ms: int) -> int:
+    """How many alerts of a kind an account was to get since then."""
+    wanted = (alert_outbox.c.kind == kind) & _of(account_id) & (alert_outbox.c.at >= since_ms)
+    return int(connection.execute(select(func.count(alert_outbox.c.event.distinct())).where(wanted)).scalar_one())
 
 
 def delivered(connection: Connection, number: int) -> None:
@@ -181,17 +212,18 @@ def forget_old(connection: Connection) -> None:
     connection.execute(delete(alert_outbox).where(alert_outbox.c.state != "waiting", alert_outbox.c.at < now - KEPT_MS))
 
 
-def listed(connection: Connection, state: str | None, most: int) -> list[OutboxRow]:
-    """The newest alerts, newest first."""
-    statement = select(*_COLUMNS).order_by(alert_outbox.c.id.desc()).limit(most)
+def listed(connection: Connection, state: str | None, most: int, account_id: str | None = None) -> list[OutboxRow]:
+    """The newest alerts of the server, or of an account, newest first."""
+    statement = select(*_COLUMNS).where(_of(account_id)).order_by(alert_outbox.c.id.desc()).limit(most)
     if state is not None:
         statement = statement.where(alert_outbox.c.state == state)
     return [OutboxRow(*row) for row in connection.execute(statement)]
 
 
-def revive(connection: Connection, event: str) -> list[OutboxRow]:
-    """Has what of an event was not delivered sent again at once; gives these rows as they were."""
-    mine = (alert_outbox.c.event == event) & (alert_outbox.c.state != "delivered")
+def revive(connection: Connection, event: str, account_id: str | None = None) -> list[OutboxRow]:
+    """Has what of an event of the server, or of an account, was not delivered sent again at once; gives these rows as
+    they were."""
+    mine = (alert_outbox.c.event == event) & _of(account_id) & (alert_outbox.c.state != "delivered")
     found = [OutboxRow(*row) for row in connection.execute(select(*_COLUMNS).where(mine))]
     now = _now()
     # It counts as new, or the next failure would end it.
@@ -201,8 +233,9 @@ def revive(connection: Connection, event: str) -> list[OutboxRow]:
     return found
 
 
-def is_known(connection: Connection, event: str) -> bool:
-    return connection.execute(select(alert_outbox.c.id).where(alert_outbox.c.event == event)).first() is not None
+def is_known(connection: Connection, event: str, account_id: str | None = None) -> bool:
+    wanted = (alert_outbox.c.event == event) & _of(account_id)
+    return connection.execute(select(alert_outbox.c.id).where(wanted)).first() is not None
 
 
 def _now() -> int:

@@ -544,7 +544,21 @@ alert_outbox = Table(
     Column("next_at", BigInteger, nullable=False),
     Column("claimed_until", BigInteger, nullable=False),
     Column("error", String(256), nullable=False),  # of the last attempt
+    Column("account_id", String(32), nullable=True),  # whose own alert it is; None: the server's
     Index("alert_outbox_state", "state", "next_at"),
+    Index("alert_outbox_account", "account_id", "id"),
+)
+
+# What an account wants to be told of its budgets and its credit, and whom.
+account_alerts = Table(
+    "account_alerts",
+    metadata,
+    Column("account_id", String(32), ForeignKey("accounts.id"), primary_key=True),
+    Column("thresholds", Text, nullable=False),  # JSON: parts of a budget in millionths, ascending
+    Column("low_credit", BigInteger, nullable=True),  # picodollars
+    Column("people", Text, nullable=False),  # JSON: ids of those who get mail
+    Column("webhook", Text, nullable=True),  # its URL
+    Column("secret", Text, nullable=True),  # what it is signed with; None: it is in `sealed_secrets`
 )
 
 # People who sign in to the console. Times in seconds since 1970, here and in what belongs to them.

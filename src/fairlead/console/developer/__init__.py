@@ -1,7 +1,15 @@
-"""A developer's pages below /account: keys, activity, calls, credit, projects."""
+"""A developer's pages below /account: keys, activity, calls, credit, alerts, projects."""
 
 from typing import Final
 
-from fairlead.console.developer import activity, call, credit, keys, overview, projects
+from fairlead.console.developer import activity, alerts, call, credit, keys, overview, projects
 
-PAGES: Final = (*overview.PAGES, *keys.PAGES, *activity.PAGES, *call.PAGES, *credit.PAGES, *projects.PAGES)
+PAGES: Final = (
+    *overview.PAGES,
+    *keys.PAGES,
+    *activity.PAGES,
+    *call.PAGES,
+    *credit.PAGES,
+    *alerts.PAGES,
+    *projects.PAGES,
+)
