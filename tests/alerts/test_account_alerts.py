@@ -197,6 +197,8 @@ def test_the_servers_alerts_and_an_accounts_own_do_not_know_of_each_other(
         rules = AlertRules(("webhook",), (500_000,))
         post(connection, [record(next(numbers), scope, cents=9)], "p", alerts=rules)
     [server], [own] = list_alerts(store), own_alerts(store, acme).deliveries
+    assert list_alerts(store, account_id=acme) == [own]
+    assert list_alerts(store, account_id=globex) == []
     assert (server["data"]["threshold"], own["data"]["threshold"]) == (0.5, 0.9)
     for account_id, event in ((globex, own["id"]), (acme, server["id"])):
         with pytest.raises(NotFound):
@@ -400,3 +402,18 @@ def test_alerts_of_accounts_due_for_the_first_time_go_before_those_that_failed(
         assert accounts_due(connection, "webhook", 5, ()) == [accounts[1], accounts[0]]
         assert accounts_due(connection, "webhook", 5, [accounts[1]]) == [accounts[0]]
         assert accounts_due(connection, "email", 5, ()) == []
+
+
+def test_an_error_of_ours_counts_as_an_attempt(
+    store: Store, accounts: tuple[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def break_down(*_given: object) -> None:
+        raise RuntimeError("broken")
+
+    wants(store, accounts[0])
+    send_test(store, ACTOR, accounts[0])
+    monkeypatch.setattr(Channels, "deliver_own", break_down)
+    deliver_all(delivery(store))
+    [one] = own_alerts(store, accounts[0]).deliveries
+    assert (one["state"], one["attempts"], one["error"]) == ("waiting", 1, "internal error")
+    assert "could not be sent" in caplog.text

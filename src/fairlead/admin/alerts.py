@@ -24,10 +24,12 @@ class Tried(NamedTuple):
     error: str
 
 
-def list_alerts(store: Store, state: str | None = None, most: int = 50) -> list[dict[str, Any]]:
-    """The server's newest alerts first, one entry for each channel, as JSON values."""
+def list_alerts(
+    store: Store, state: str | None = None, most: int = 50, account_id: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest alerts of the server, or of an account's own, one entry for each channel, as JSON values."""
     with store.read() as connection:
-        return [shown(row) for row in listed(connection, state, most)]
+        return [shown(row) for row in listed(connection, state, most, account_id)]
 
 
 def retry_alert(store: Store, actor: Actor, event: str) -> int:

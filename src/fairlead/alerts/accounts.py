@@ -88,6 +88,9 @@ class AccountDelivery:
                 await self._channels().deliver_own(alerts, to, channel, row.event, row.body, mailing)
             except NotDelivered as error:
                 reason = str(error)
+            except Exception:  # else it would be tried once a minute, without an end
+                log.exception("Alert %s could not be sent. Please report the traceback.", row.event)
+                reason = "internal error"
             await loop.run_in_executor(self._store.threads, self._settle, row, reason)
         except SQLAlchemyError as error:
             self._trouble(error)

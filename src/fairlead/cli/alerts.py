@@ -19,15 +19,16 @@ def alerts() -> None:
 
 @alerts.command("list")
 @click.option("--state", type=click.Choice(["waiting", "delivered", "dead"]), help="Only alerts in this state.")
+@click.option("--account", metavar="ID", help="The alerts that this account has chosen for itself.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many.")
 @json_option
 @data_option
-def alerts_list(state: str | None, limit: int, as_json: bool, data: Path | None) -> None:
+def alerts_list(state: str | None, account: str | None, limit: int, as_json: bool, data: Path | None) -> None:
     """List the newest alerts of each channel, newest first. A dead one was not delivered for three days."""
     from fairlead.admin.alerts import list_alerts
 
     with opened(data) as store:
-        found = list_alerts(store, state, limit)
+        found = list_alerts(store, state, limit, account)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

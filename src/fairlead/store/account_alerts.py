@@ -14,6 +14,8 @@ from fairlead.store.tables import account_alerts, accounts, api_keys, members, m
 _OWNERS: Final = {"account": accounts, "key": api_keys, "project": projects, "member": members}
 # Ids of one kind that are looked up by one statement.
 IDS_AT_ONCE: Final = 500
+# What each batch of records runs, made once: making a statement takes longer than running it.
+_ANY: Final = select(account_alerts.c.account_id).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def keep(connection: Connection, alerts: AccountAlerts) -> None:
 
 
 def is_any(connection: Connection) -> bool:
-    return connection.execute(select(account_alerts.c.account_id).limit(1)).first() is not None
+    return connection.execute(_ANY).first() is not None
 
 
 def wanted_of(connection: Connection, scopes: Iterable[str]) -> Mapping[str, tuple[AccountAlerts, str]]:

@@ -65,7 +65,7 @@ def _list_alerts(call: ManagementCall) -> Answer:
     state = call.query.get("state")
     if state not in (None, "waiting", "delivered", "dead"):
         raise InvalidRequest("state must be waiting, delivered or dead.", param="state")
-    return Answer({"data": alerts.list_alerts(call.store, state, call.count())})
+    return Answer({"data": alerts.list_alerts(call.store, state, call.count(), call.query.get("account"))})
 
 
 def _retry_alert(call: ManagementCall) -> Answer:
@@ -112,7 +112,8 @@ OPERATIONS: Sequence[Action] = (
            "Breakers that opened and closed, rests, probes.", query=PAGE, confined=False),
     Action("GET", "/v1/admin/alerts", "read", _list_alerts, "Alerts", "List the newest alerts of each channel.",
            "Newest first. A dead one was not delivered for three days.",
-           query={"limit": PAGE["limit"], "state": "waiting, delivered or dead."}, confined=False),
+           query={"limit": PAGE["limit"], "state": "waiting, delivered or dead.",
+                  "account": "Those that this account has chosen for itself. Default: the server's."}, confined=False),
     Action("POST", "/v1/admin/alerts/test", "configuration", _test_alerts, "Alerts",
            "Send a test alert by every channel, at once.", "`error` is null for one that has arrived.", confined=False),
     Action("POST", "/v1/admin/alerts/{id}/retry", "configuration", _retry_alert, "Alerts", "Send an alert again.",
