@@ -72,6 +72,8 @@ def test_every_setting_that_may_hold_a_secret_is_declared_as_one() -> None:
         ("database", "url"),
         ("telemetry", "otlp_headers"),
         ("alerts", "webhook"),
+        ("console", "oidc"),
+        ("console", "github"),
         ("providers", "api_key"),
         ("providers", "api_keys"),
         ("providers", "access_key_id"),

@@ -423,7 +423,8 @@ def test_requests_whose_answers_nobody_reads_are_not_started(at_once: bool) -> N
         (one,) = server.server.open
         eventually(lambda: one._reading_paused)
         assert server.call(one.transport.get_write_buffer_size) < 600_000
-        assert server.call(lambda: len(one._queue or ())) <= 2 * PIPELINED_REQUESTS
+        # And what had been read from the socket when reading stopped.
+        assert server.call(lambda: len(one._queue or ())) <= 4 * PIPELINED_REQUESTS
         assert server.server.ahead < 600_000
         assert 0 < one.deadline - server.loop.time() <= 60  # the stall deadline
         one.deadline = 0

@@ -94,7 +94,8 @@ def test_pages_with_a_query_push_out_one_another_and_no_plain_page() -> None:
     page(cache, "plain")
     for at in range(MOST_QUERIED_PAGES + 20):
         page(cache, f"query {at}", b"q=%d" % at)
-    assert (len(cache.plain), len(cache.queried)) == (1, MOST_QUERIED_PAGES)
+    assert len(cache.plain) == 1
+    assert 200 < len(cache.queried) <= MOST_QUERIED_PAGES
     assert 0 < cache.queried.bytes <= MOST_QUERIED_BYTES
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from fairlead.money import Picodollars
 
 # Generations that `verify` names.
 MOST_SHOWN = 20
+# How long `explain` waits for the record of a call that was made a moment ago.
+RECORD_SECONDS = 3.0
 
 
 @click.command()
@@ -61,8 +64,10 @@ def explain(generation: str, as_json: bool, data: Path | None) -> None:
     from fairlead.admin.books import explain as explained
     from fairlead.routing.explain import sentences
 
+    give_up = time.monotonic() + RECORD_SECONDS
     with opened(data) as store:
-        found = explained(store, generation)
+        while (found := explained(store, generation)) is None and time.monotonic() < give_up:
+            time.sleep(RECORD_SECONDS / 20)
     if found is None:
         raise click.ClickException(f"No record of {generation}. Records are written with a short delay.")
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(sentences(found)))

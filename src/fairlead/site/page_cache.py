@@ -301,7 +301,7 @@ class PageCache:
             # Plain text, escaped where it is shown: templates also translate what comes from catalogues and settings.
             found.globals["_"] = language.gettext
             found.globals.update(static=self.static, navigation=self.navigation, fairlead_version=__version__)
-            found.globals.update(languages=self.languages, **self.words)
+            found.globals.update({"languages": self.languages, "with_console": False, **self.words})
             found.filters.update(shown.filters(language))
             self._environments[language.code] = found
         return found
