@@ -91,6 +91,8 @@ class FairleadError(Exception):
 
     headers = b""  # more lines for the answer's head
     details: Mapping[str, object] | None = None  # more members for the error's body, for programs
+    # For callers who read the status as `code`, as OpenRouter's do. Set where the error is answered.
+    numbered = False
     # What the provider has written, for callers who speak the same API (`wire/apis.py`): they read it as it came.
     native_api = ""
     native_body = b""

@@ -130,6 +130,14 @@ def test_everything_is_below_api_v1_too(tmp_path: Path, upstream: ScriptedUpstre
         assert answer.status == 400
         assert json.loads(answer.body)["error"]["status"] == "INVALID_ARGUMENT", "in the words of its dialect"
         assert (await asked(it, "/api/v1/models/claude-01/endpoints"))[0] == 200
+        for below in ("", "/api"):
+            one = (await asked(it, f"{below}/v1/model/claude-01"))[1]["data"]
+            assert one == (await asked(it, "/v1/models/claude-01"))[1]
+            assert one["links"]["details"] == "/api/v1/models/claude-01/endpoints"
+            status, found = await asked(it, f"{below}/v1/model/nobody")
+            code = {"": "model_not_found", "/api": 404}[below]
+            assert (status, found["error"]["code"]) == (404, code), "OpenRouter's clients want a number"
+        assert found["error"]["metadata"]["code"] == "model_not_found"
         assert (await asked(it, "/api/v1/key"))[0] == 401
 
     served(tmp_path, configuration(upstream), test)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.e2e.conftest import eventually
+
+from fairlead.store import open_store
+from fairlead.store.alerts import put
 
 from .conftest import Api
 
@@ -131,3 +136,30 @@ def test_a_budget_names_the_models_that_it_goes_on_with(fresh: Api) -> None:
     assert "continue_with" not in fresh("PATCH", path, {"budgets_usd": {"day": "1"}}).data
     wrong = fresh("PATCH", path, {"budgets_usd": {"day": "1"}, "continue_with": {"week": ["small"]}})
     assert (wrong.status, "continue_with: give the budget of 'week' too" in str(wrong.body)) == (400, True)
+
+
+def test_alerts_of_one_account_are_listed_without_anybody_elses(api: Api) -> None:
+    made = [api("POST", "/v1/admin/accounts", {"name": name}).data["id"] for name in ("Acme", "Globex")]
+    store = open_store(api.served.data, api.served.database)
+    with store.write() as connection:
+        theirs = {
+            account: [put(connection, ("webhook",), "credit.low", {"n": n}, account) for n in range(count)]
+            for account, count in zip(made, (2, 1), strict=True)
+        }
+        servers = put(connection, ("webhook",), "alerts.test", {})
+    store.close()
+    for account, events in theirs.items():
+        found = api("GET", f"/v1/admin/alerts?account={account}").data
+        assert [one["id"] for one in found] == events[::-1], "newest first"
+        by_command = json.loads(api.run("alerts", "list", "--account", account, "--json"))
+        assert [one["id"] for one in by_command] == events[::-1]
+        rows = api.run("alerts", "list", "--account", account).splitlines()[1:]
+        assert len(rows) == len(events)
+        assert all(event in row for event, row in zip(events[::-1], rows, strict=True))
+    assert [one["id"] for one in api("GET", f"/v1/admin/alerts?account={made[0]}&limit=1").data] == theirs[made[0]][-1:]
+    assert [one["id"] for one in api("GET", "/v1/admin/alerts").data] == [servers], "by default the server's own"
+    assert servers in api.run("alerts", "list")
+    assert theirs[made[0]][0] not in api.run("alerts", "list")
+    assert api("GET", "/v1/admin/alerts?account=acc_nobody").data == []
+    confined = api.new_key("read", account=made[0])
+    assert api("GET", f"/v1/admin/alerts?account={made[0]}", key=confined).status == 403

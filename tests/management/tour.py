@@ -191,6 +191,7 @@ def main() -> None:
         generation = api.chat(key)[1]["x-fairlead-generation-id"]
         known["GET /v1/generation"] = {"response": api("GET", f"/v1/generation?id={generation}", key=key).body}
         known["GET /v1/key"] = {"response": api("GET", "/v1/key", key=key).body}
+        known["GET /v1/model/{id}"] = {"response": api("GET", "/v1/model/mistral-small-3.2", key="").body}
         path = "/v1/models/mistral-small-3.2/endpoints"
         known["GET /v1/models/{id}/endpoints"] = {"response": api("GET", path, key="").body}
     known["POST /v1/admin/alerts/test"]["response"]["data"][0]["error"] = None

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fairlead.api.auth import UnknownKey
 from fairlead.api.headers import ALLOWED_HEADERS, EXPOSED_HEADERS
 from fairlead.api.ids import RequestIds
-from fairlead.doors.table import DEFAULT_DOOR, DoorFinder
+from fairlead.doors.table import BELOW_DATA_PLANE, DEFAULT_DOOR, DoorFinder
 from fairlead.errors import (
     CallerGone,
     FairleadError,
@@ -30,7 +30,8 @@ Routes = dict[str, dict[str, Endpoint]]
 
 DATA_PLANE_PREFIX: Final = "/v1/"
 # Where clients of OpenRouter expect the same (`routes.tables`).
-DATA_PLANE_PREFIXES: Final = (DATA_PLANE_PREFIX, "/api/v1/")
+DATA_PLANE_PREFIXES: Final = (DATA_PLANE_PREFIX, BELOW_DATA_PLANE)
+BELOW_TARGET: Final = BELOW_DATA_PLANE.encode()
 # Paths with a suffix whose routes are remembered, and how long each may be: anybody may ask for any.
 MOST_KNOWN_PATHS: Final = 1_000
 LONGEST_KNOWN_PATH: Final = 256
@@ -136,6 +137,7 @@ class Dispatch:
             self._failures.error(f"{request.method} {request.path!r} failed", error)
             error = InternalError("An internal error occurred. The log has the details under this request id.")
         door = self._doors.at(request.path)
+        error.numbered = request.target.startswith(BELOW_TARGET)
         if response.started:
             last = (response.error_event or door.error_event)(error)
             if not last:  # it has no words for an error: that it is incomplete must show

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -18,7 +18,7 @@ from fairlead.errors import ModelNotFound
 from fairlead.http.request import Request, Response
 from fairlead.money import Picodollars
 from fairlead.serving import Servings
-from fairlead.wire.models import Architecture, ModelEntry, ModelList, Pricing
+from fairlead.wire.models import Architecture, Links, ModelEntry, ModelList, Pricing, TopProvider
 
 JSON_HEAD = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 PREFIX = "/v1/models/"
@@ -37,8 +37,8 @@ class ModelLists:
         self.entries = entries = [entry(model) for model in snapshot.models.values()]
         self.shaped: dict[ModelShape, dict[str, bytes]] = {}
         servable = tuple(item for item in entries if item.deployments)
-        self.all = msgspec.json.encode(ModelList(data=tuple(entries)))
-        self.callable = msgspec.json.encode(ModelList(data=servable))
+        self.all = msgspec.json.encode(ModelList(tuple(entries), len(entries)))
+        self.callable = msgspec.json.encode(ModelList(servable, len(servable)))
         self.callable_ids = frozenset(item.id for item in servable)
         self.modes = {item.id: item.mode for item in entries}
         self.infos: dict[str, bytes] = {}  # once somebody has asked
@@ -104,8 +104,11 @@ class Models:
         if allowed is None:
             return lists.all if everything else lists.callable
         shown = allowed if everything else allowed & lists.callable_ids
-        entries = b",".join(body for name, body in lists.one.items() if name in shown)
-        return b'{"object":"list","data":[%b]}' % entries
+        bodies = [body for name, body in lists.one.items() if name in shown]
+        return b'{"object":"list","data":[%b],"total_count":%d,"links":{"next":null}}' % (
+            b",".join(bodies),
+            len(bodies),
+        )
 
     def info(self, request: Request, response: Response) -> None:
         """What can be called here, in LiteLLM's format."""
@@ -124,7 +127,11 @@ class Models:
             other.one(request, response)
             return
         model_id = unquote(request.path.removeprefix(PREFIX))
-        response.send(200, JSON_HEAD, _found(self.now().one, model_id, PREFIX))
+        response.send(200, JSON_HEAD, self.entry(model_id))
+
+    def entry(self, model_id: str) -> bytes:
+        """As JSON. Raises ModelNotFound."""
+        return _found(self.now().one, model_id, PREFIX)
 
 
 class DoorModels:
@@ -178,13 +185,20 @@ def entry(model: Model) -> ModelEntry:
         description=model.description,
         context_length=model.context_length,
         max_output_tokens=model.max_output_tokens,
-        architecture=Architecture(tuple(model.input_modalities), tuple(model.output_modalities)),
+        architecture=Architecture(
+            tuple(model.input_modalities),
+            tuple(model.output_modalities),
+            f"{'+'.join(model.input_modalities)}->{'+'.join(model.output_modalities)}",
+        ),
         capabilities=tuple(model.capabilities),
         supported_parameters=tuple(model.parameters),
         default_parameters=dict(model.defaults),
         pricing=_pricing(model),
         deployments=len(model.deployments),
         demonstration=model.demonstration,
+        canonical_slug=model.id,
+        links=Links(f"/api/v1/models/{quote(model.id)}/endpoints"),
+        top_provider=TopProvider(model.context_length, model.max_output_tokens),
         mode=model.mode,
         aliases=model.aliases,
         knowledge_cutoff=model.facts.text("knowledge_cutoff"),

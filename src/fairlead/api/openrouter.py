@@ -1,8 +1,9 @@
-"""GET /v1/providers and /v1/models/count, in OpenRouter's shapes."""
+"""GET /v1/providers, /v1/models/count and /v1/model/{id}, in OpenRouter's shapes."""
 
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -11,6 +12,7 @@ from fairlead.doors.table import DEFAULT_DOOR
 from fairlead.http.request import Request, Response
 from fairlead.serving import Servings
 
+MODEL_PREFIX: Final = "/v1/model/"
 JSON_HEAD: Final = b"content-type: application/json\r\nx-content-type-options: nosniff\r\n"
 
 
@@ -37,6 +39,11 @@ class OpenRouterLists:
         allowed = self._models.allowed(request, DEFAULT_DOOR)
         callable_ids = self._models.now().callable_ids
         _send(response, {"count": len(callable_ids if allowed is None else callable_ids & allowed)})
+
+    def model(self, request: Request, response: Response) -> None:
+        response.send(
+            200, JSON_HEAD, b'{"data":%b}' % self._models.entry(unquote(request.path.removeprefix(MODEL_PREFIX)))
+        )
 
 
 def _send(response: Response, data: Any) -> None:

@@ -115,6 +115,8 @@ class Performances:
                 "modality": f"{'+'.join(model.input_modalities)}->{'+'.join(model.output_modalities)}",
                 "input_modalities": model.input_modalities,
                 "output_modalities": model.output_modalities,
+                "instruct_type": None,
+                "tokenizer": None,
             },
             "status": "available" if obstacle is None else "unavailable",
             "endpoints": _all_endpoints(model, model.deployments, half_hour, day),

@@ -193,6 +193,10 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/v1/models/{id}", _model, "anyone", "Models", "Retrieve a model.", answer="ModelEntry", statuses=(404,)
     ),
     Route(
+        "GET", "/v1/model/{id}", lambda to: to.openrouter.model, "anyone", "Models",
+        "Retrieve a model, in OpenRouter's format.", "`data` is the entry of `GET /v1/models/{id}`.", statuses=(404,),
+    ),
+    Route(
         "GET", "/v1/models/{id}/performance", _model, "anyone", "Models",
         "Retrieve the measured performance of a model.",
         "First-token time, output speed, latency, success and uptime, for the model as callers saw it and for each "

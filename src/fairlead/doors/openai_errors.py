@@ -16,6 +16,9 @@ def error_head(error: FairleadError) -> bytes:
 
 
 def error_body(error: FairleadError) -> bytes:
-    """The JSON document `{"error": {...}}`: OpenAI's four members, and the error's details beside them."""
-    body = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    """The JSON document `{"error": {...}}`: OpenAI's four members, and the error's details beside them. A numbered
+    one has the status as its code and the code in `metadata`, as OpenRouter's clients require."""
+    body: dict[str, object] = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    if error.numbered:
+        body |= {"code": error.status, "metadata": {"code": error.code, "error_type": error.code}}
     return msgspec.json.encode({"error": {**body, **(error.details or {})}})
