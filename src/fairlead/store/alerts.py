@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, text, update
 
 from fairlead.store.health import HealthEvent
 from fairlead.store.tables import alert_levels, alert_outbox
@@ -158,14 +158,27 @@ def claim(
 def accounts_due(connection: Connection, channel: str, most: int, without: Collection[str]) -> list[str]:
     """Accounts of which an alert is due on a channel, but for some: first those whose alerts were not tried yet, so
     that receivers that fail wait for the others and not the other way round."""
-    mine = alert_outbox.c.account_id
-    wanted = _due(_now()) & mine.is_not(None) & (alert_outbox.c.channel == channel) & mine.not_in(without)
-    first = func.min(alert_outbox.c.attempts), func.min(alert_outbox.c.id)
-    return list(connection.execute(select(mine).where(wanted).group_by(mine).order_by(*first).limit(most)).scalars())
+    given = {"now": _now(), "wanted": channel, "without": list(without), "most": most}
+    return list(connection.execute(_ACCOUNTS_DUE, given).scalars())
 
 
-def _due(now: int) -> ColumnElement[bool]:
+def _due(now: int | ColumnElement[int]) -> ColumnElement[bool]:
     return (alert_outbox.c.state == "waiting") & (alert_outbox.c.next_at <= now) & (alert_outbox.c.claimed_until <= now)
+
+
+# Asked every second: a statement that is made anew each time is garbage that only Python's collector frees.
+_ACCOUNTS_DUE = (
+    select(alert_outbox.c.account_id)
+    .where(
+        _due(bindparam("now")),
+        alert_outbox.c.account_id.is_not(None),
+        alert_outbox.c.channel == bindparam("wanted"),
+        alert_outbox.c.account_id.not_in(bindparam("without", expanding=True)),
+    )
+    .group_by(alert_outbox.c.account_id)
+    .order_by(func.min(alert_outbox.c.attempts), func.min(alert_outbox.c.id))
+    .limit(bindparam("most"))
+)
 
 
 def _of(account_id: str | None) -> ColumnElement[bool]:
