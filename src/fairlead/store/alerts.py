@@ -166,7 +166,7 @@ def _due(now: int | ColumnElement[int]) -> ColumnElement[bool]:
     return (alert_outbox.c.state == "waiting") & (alert_outbox.c.next_at <= now) & (alert_outbox.c.claimed_until <= now)
 
 
-# Asked every second: a statement that is made anew each time is garbage that only Python's collector frees.
+# Asked every second: a statement that is made each time is garbage that only Python's collector frees.
 _ACCOUNTS_DUE = (
     select(alert_outbox.c.account_id)
     .where(
