@@ -192,11 +192,13 @@ def test_verify_ends_with_one_at_a_charge_that_was_changed(upstream: ScriptedUps
     assert answer.headers["x-fairlead-generation-id"] in bad.stderr
 
 
-def test_answers_with_durability_power_are_as_good_as_others(upstream: ScriptedUpstream, tmp_path: Path) -> None:
-    with serving(tmp_path, '[ledger]\ndurability = "power"\n' + provider(upstream.url) + model()) as served:
+def test_answers_with_durability_power_are_as_good_as_others(tmp_path: Path) -> None:
+    settings = '[ledger]\ndurability = "power"\n'
+    # A provider of its own: the gateway of the other tests still runs, and takes what is prepared for this one.
+    with ScriptedUpstream() as own, serving(tmp_path, settings + provider(own.url) + model()) as served:
         with openai.OpenAI(base_url=served.url + "/v1", api_key=served.key, max_retries=0) as sdk:
             for stream in (False, True):
-                upstream.enqueue(REPLY)
+                own.enqueue(REPLY)
                 answer: Any = sdk.chat.completions.create(model=MODEL, messages=HELLO, stream=stream)
                 text = (
                     "".join(c.choices[0].delta.content or "" for c in answer)
