@@ -1,4 +1,4 @@
-"""`fairlead` in a block: asks the host to fork for the command; `serve` and `engine run` are processes of their own."""
+"""`fairlead` in a block: asks the host to fork for the command; `serve`, `demo` and `engine run` are processes of their own."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 def main() -> int:
     argv = sys.argv[1:]
-    if argv[:1] == ["serve"] or argv[:2] == ["engine", "run"]:
+    if argv[:1] in (["serve"], ["demo"]) or argv[:2] == ["engine", "run"]:
         if (
             "--port" not in argv
             and not any(one.startswith("--port=") for one in argv)
