@@ -16,8 +16,7 @@ LONGEST_WAIT_SECONDS = 60.0
 
 
 class BackgroundTasks:
-    """Coroutines that run until `end`. One that fails says so and begins again: none dies unnoticed. `failed`: how
-    often, by name."""
+    """Coroutines that run until `end`. One that fails is logged and restarted. `failed`: how often, by name."""
 
     def __init__(self, first_wait_seconds: float = FIRST_WAIT_SECONDS) -> None:
         self.failures = 0

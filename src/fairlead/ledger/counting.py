@@ -14,8 +14,9 @@ from fairlead.store import Store
 log = logging.getLogger("fairlead.ledger")
 
 IDLE_SECONDS: Final = 1.0
-# After a full step it rests for this multiple of the time that the step took: calls are charged first.
-REST: Final = 2.0
+# After a full step it rests for this multiple of the time that the step took: a server that is busy with calls counts
+# them later, in at most a twentieth of its time.
+REST: Final = 19.0
 LEAST_REST_SECONDS: Final = 0.02
 
 

@@ -1,4 +1,4 @@
-"""/account/alerts: what an organisation is told of its budgets and credit, whom, and what became of each alert."""
+"""/account/alerts: thresholds and recipients of an organisation's alerts, and their deliveries."""
 
 from __future__ import annotations
 
