@@ -174,8 +174,8 @@ def restore(path: Path, directory: Path, url: str | None, by: Actor, *, accept_d
 
 
 def _restore_shared(store: Store, chain: Chain, target: Target, by: Actor, accept_discrepancy: bool) -> Checked:
-    """Files are put into place before the commit: what is killed in between begins again, what is killed behind it
-    has only to be finished."""
+    """Files are put into place before the commit. A restore that is killed before the commit starts over; one that is
+    killed after it is finished by the next run."""
     path = chain.path
     if target.was_interrupted and _is_committed(store, chain.manifest):
         target.place()

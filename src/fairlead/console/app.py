@@ -189,7 +189,7 @@ class Console:
         return answer
 
     async def static(self, request: Request) -> Response:
-        found = self.rendering.static_answer(request, request.path_params["name"])
+        found = self.rendering.static_files.answer(request, request.path_params["name"])
         if found is None:
             raise HTTPException(404)
         return found

@@ -6,22 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from importlib.resources import files
-from pathlib import PurePosixPath
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, StrictUndefined, select_autoescape
+from jinja2 import ChoiceLoader, Environment
 from markupsafe import Markup
-from starlette.requests import Request
-from starlette.responses import Response
 
-from fairlead import __version__
 from fairlead.money import Picodollars
 from fairlead.site import shown
-from fairlead.site.cached_page import CachedPage
 from fairlead.site.language import Language
-from fairlead.site.page_cache import MEDIA_TYPES, YEAR_SECONDS, PageCache
-from fairlead.site.translated import Translated
+from fairlead.site.page_cache import STATIC_PREFIX as SITE_PREFIX
+from fairlead.site.static_files import StaticFiles
+from fairlead.site.translated import Translated, environment
 
 STATIC_PREFIX: Final = "/console/static/"
 # What browsers call themselves, the more special ones first: each pretends to be those below it.
@@ -35,46 +30,17 @@ class Rendering:
     """`words`: what every template can use. Usable from several threads: environments are made beforehand."""
 
     def __init__(self, languages: tuple[Language, ...], words: Mapping[str, Any]) -> None:
-        self._site = PageCache()  # for the addresses of the public pages' files
-        self._static: dict[str, CachedPage] = {}
-        for entry in (files("fairlead.console") / "static").iterdir():
-            media_type = MEDIA_TYPES.get(PurePosixPath(entry.name).suffix)
-            if media_type is not None:
-                self._static[entry.name] = CachedPage.of(entry.read_bytes(), media_type, "public, max-age=300")
+        self.static_files = StaticFiles("fairlead.console", STATIC_PREFIX)
+        self._site = StaticFiles("fairlead.site", SITE_PREFIX)  # for the addresses of the public pages' files
         given = {**words, "languages": languages, "with_console": True}
         self._environments = {one.code: self._environment(one, given) for one in languages}
 
     def text(self, language: Language, template: str, values: Mapping[str, Any]) -> str:
         return self._environments[language.code].get_template(template).render(values)
 
-    def static(self, name: str) -> str:
-        """The address of a file of the console, with its content's hash: it may be kept for ever."""
-        return f"{STATIC_PREFIX}{name}?v={self._static[name].etag[1:9]}"
-
-    def static_answer(self, request: Request, name: str) -> Response | None:
-        found = self._static.get(name)
-        if found is None:
-            return None
-        response = found.answer(request)
-        if request.scope["query_string"] == f"v={found.etag[1:9]}".encode():
-            response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-        return response
-
     def _environment(self, language: Language, words: Mapping[str, Any]) -> Environment:
-        made = Environment(
-            loader=ChoiceLoader([Translated(language, "fairlead.console"), Translated(language)]),
-            autoescape=select_autoescape(("html", "xml")),
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        made.policies["ext.i18n.trimmed"] = True
-        made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
-        made.globals["_"] = language.gettext
-        made.globals.update(static=self._site.static, console_static=self.static, fairlead_version=__version__, **words)
-        made.filters.update(shown.filters(language))
+        made = environment(language, ChoiceLoader([Translated(language, "fairlead.console"), Translated(language)]))
+        made.globals.update(static=self._site.address, console_static=self.static_files.address, **words)
         made.filters.update(filters(language))
         return made
 

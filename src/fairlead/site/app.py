@@ -119,7 +119,7 @@ def site(
 
 async def static(request: Request) -> Response:
     name = request.path_params.get("name", "favicon.svg")
-    found = PageContext.of(request).cache.static_answer(request, name)
+    found = PageContext.of(request).cache.static_files.answer(request, name)
     if found is None:
         raise HTTPException(404)
     return found

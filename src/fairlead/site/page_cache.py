@@ -10,22 +10,19 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from pathlib import PurePosixPath
 from typing import TypeVar
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fairlead import __version__
-from fairlead.site import shown
 from fairlead.site.budget import PageBudget
 from fairlead.site.cached_page import CachedPage, CachedPages
 from fairlead.site.language import Language
-from fairlead.site.translated import Translated
+from fairlead.site.static_files import StaticFiles
+from fairlead.site.translated import Translated, environment
 from fairlead.site.visit import Visit
 from fairlead.threads import Threads
 
@@ -46,17 +43,9 @@ SAFE_IN_PATHS = "/%:@!$&'()*+,;=~"
 # The query of an address that is as good as none: there are as many of these pages as there are languages.
 PLAIN = re.compile(rb"(?:lang=[a-z]{2})?")
 STATIC_PREFIX = "/static/"
-YEAR_SECONDS = 31_536_000
 PICTURE_SECONDS = 3_600
 # Of badges, feeds and the catalogue as data.
 SHARED_SECONDS = 60
-MEDIA_TYPES: Mapping[str, str] = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".txt": "text/plain; charset=utf-8",
-}
 HTML = "text/html; charset=utf-8"
 JSON = "application/json"
 # One address has a page in every language.
@@ -102,15 +91,7 @@ class PageCache:
     _compiled: dict[str, asyncio.Future[None]] = field(default_factory=dict)
     _parts: OrderedDict[Hashable, Mapping[str, Markup]] = field(default_factory=OrderedDict)
     _part_characters: int = 0
-    _static: dict[str, CachedPage] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for entry in (files("fairlead.site") / "static").iterdir():
-            media_type = MEDIA_TYPES.get(PurePosixPath(entry.name).suffix)
-            if media_type is not None:
-                # A script that another one imports has no hash in its address: after an upgrade none may be an old one.
-                kept = "no-cache" if media_type == MEDIA_TYPES[".js"] else "public, max-age=300"
-                self._static[entry.name] = CachedPage.of(entry.read_bytes(), media_type, kept)
+    static_files: StaticFiles = field(default_factory=lambda: StaticFiles("fairlead.site", STATIC_PREFIX))
 
     def visit(self, request: Request, language: Language) -> Visit:
         origin = self.public_url
@@ -239,20 +220,6 @@ class PageCache:
         """A template as text, for `data`."""
         return self._environment(visit.language).get_template(template).render(visit=visit, **values)
 
-    def static(self, name: str) -> str:
-        """The address of a static file, with its content's hash: it may be kept for ever."""
-        found = self._static[name]
-        return f"{STATIC_PREFIX}{name}?v={found.etag[1:9]}"
-
-    def static_answer(self, request: Request, name: str) -> Response | None:
-        found = self._static.get(name)
-        if found is None:
-            return None
-        response = found.answer(request)
-        if request.scope["query_string"] == f"v={found.etag[1:9]}".encode():
-            response.headers["cache-control"] = f"public, max-age={YEAR_SECONDS}, immutable"
-        return response
-
     async def _cached(
         self, request: Request, language: Language, key: Hashable, make: Callable[[], CachedPage]
     ) -> CachedPage:
@@ -286,23 +253,9 @@ class PageCache:
     def _environment(self, language: Language) -> Environment:
         found = self._environments.get(language.code)
         if found is None:
-            found = Environment(
-                loader=Translated(language),
-                autoescape=select_autoescape(("html", "xml")),
-                undefined=StrictUndefined,
-                # Templates come with the package: nobody asks the disk for each of them whether it has changed.
-                auto_reload=False,
-                trim_blocks=True,
-                lstrip_blocks=True,
-                extensions=["jinja2.ext.i18n"],
-            )
-            found.policies["ext.i18n.trimmed"] = True
-            found.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
-            # Plain text, escaped where it is shown: templates also translate what comes from catalogues and settings.
-            found.globals["_"] = language.gettext
-            found.globals.update(static=self.static, navigation=self.navigation, fairlead_version=__version__)
+            found = environment(language, Translated(language))
+            found.globals.update(static=self.static_files.address, navigation=self.navigation)
             found.globals.update({"languages": self.languages, "with_console": False, **self.words})
-            found.filters.update(shown.filters(language))
             self._environments[language.code] = found
         return found
 

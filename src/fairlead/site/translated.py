@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from fairlead import __version__
+from fairlead.site import shown
 from fairlead.site.language import Language
 
 
@@ -33,3 +35,24 @@ class Translated(PackageLoader):
     def _word(self, found: re.Match[str]) -> str:
         word = self._language.gettext(found[1]).replace("\\", "\\\\").replace('"', '\\"')
         return f'("{word}")'
+
+
+def environment(language: Language, loader: BaseLoader) -> Environment:
+    """What renders templates in a language, with the filters that all pages have."""
+    made = Environment(
+        loader=loader,
+        autoescape=select_autoescape(("html", "xml")),
+        undefined=StrictUndefined,
+        # Templates come with the package: nobody asks the disk for each of them whether it has changed.
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    # Plain text, escaped where it is shown: templates also translate what comes from catalogues and settings.
+    made.globals["_"] = language.gettext
+    made.globals["fairlead_version"] = __version__
+    made.filters.update(shown.filters(language))
+    return made

@@ -35,7 +35,7 @@ GOOD: Final = frozenset({"served", "empty"})
 
 
 async def call(visit: ConsoleVisit) -> Response:
-    """The receipt of a call and what is known of it."""
+    """Receipt, attempts, plan and parameters of a call."""
     await visit.services.flush()
     show_cost = visit.services.settings().ledger.receipts_show_cost
     found = await visit.run(
