@@ -75,3 +75,8 @@ setInterval(() => { if (!document.hidden) refreshTimes(); }, 30000);
 document.addEventListener("fresh", () => refreshTimes());
 // A form that came back with problems: to the first field that is wrong.
 document.querySelector("main [aria-invalid=true]")?.focus();
+
+// On a narrow screen the side navigation is one line that scrolls: the page that is shown may be outside of it.
+const side = document.querySelector(".side");
+const here = side?.querySelector("[aria-current]");
+if (here) side.scrollLeft = here.offsetLeft - side.offsetLeft - (side.clientWidth - here.clientWidth) / 2;
