@@ -65,6 +65,7 @@ class HealthStore:
         self._shared = shared
         self._first = self._seen = 0
         self._troubled = False
+        self._flushing = asyncio.Lock()
         self._met: set[int] = set()  # events from here on that are known: our own, and those that were read
 
     def restore(self) -> None:
@@ -89,16 +90,18 @@ class HealthStore:
                 await loop.run_in_executor(self._store.threads, self._forget)
 
     async def _flush(self) -> None:
-        events, decisions = self._health.take_events(), self._decisions()
-        if events or decisions:
-            kept = self._health.kept(self._clock()) if events else []
-            own = await asyncio.get_running_loop().run_in_executor(
-                self._store.threads, self._keep, events, kept, decisions
-            )
-            if own is None:
-                self._health.return_events(events)
-            elif self._shared:
-                self._met.update(own)
+        # One after the other: a receipt that is asked for is not read while the decision is still on its way.
+        async with self._flushing:
+            events, decisions = self._health.take_events(), self._decisions()
+            if events or decisions:
+                kept = self._health.kept(self._clock()) if events else []
+                own = await asyncio.get_running_loop().run_in_executor(
+                    self._store.threads, self._keep, events, kept, decisions
+                )
+                if own is None:
+                    self._health.return_events(events)
+                elif self._shared:
+                    self._met.update(own)
 
     async def _learn(self) -> None:
         """What the other processes of this database have found out since."""
