@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -71,7 +72,7 @@ def member_id(kit: Kit, browser: Browser) -> str:
         return memberships_of(connection, browser.person_id)[0].member_id
 
 
-def call(kit: Kit, key: KeyInfo, name: str, outcome: str = "served", at: float = 0, **more: str) -> UsageRecord:
+def call(kit: Kit, key: KeyInfo, name: str, outcome: str = "served", at: float = 0, **more: Any) -> UsageRecord:
     """A call that ended a moment ago, in the books and in the figures."""
     began = int((at or time.time() - 60) * 1000)
     served = outcome == "served"
@@ -306,6 +307,12 @@ def test_a_call_has_its_receipt_made_again_its_attempts_and_its_plan(kit: Kit, o
     assert "z/m: resting" in page
     assert "logit_bias" in page
     assert "are not stored" in page
+    assert "First token" not in page
+    told = call(kit, key, "told", first_token=450)
+    page = owner.get(f"/account/calls/{told.id}").text
+    assert 'class="waiting" x="180" y="2" width="225"' in page  # 200 to 450 of 800 ms
+    assert re.search(r"First token after</dt><dd>0.45.*–.*450 ms", page, re.DOTALL)
+    assert "&#34;first_token_ms&#34;: 450" in page
     with kit.store.write() as connection:
         connection.execute(text("UPDATE usage_records SET body = replace(body, :a, :b) WHERE id = :id"),
                            {"a": f'"price":{PRICE}', "b": f'"price":{PRICE + 1}', "id": record.id})  # fmt: skip
@@ -477,6 +484,9 @@ def test_a_course_is_on_one_scale() -> None:
     first, second = charts.course([Stretch(0, 250, "bad"), Stretch(250, 1000, "s0")], 1000)
     assert 'x="0" y="2" width="180"' in first
     assert 'x="180" y="2" width="540"' in second
+    assert "waiting" not in first + second
+    [waiting] = charts.course([Stretch(250, 1000, "s0", 500)], 1000)
+    assert 'class="waiting" x="180" y="2" width="180"' in waiting
 
 
 def test_the_overview_shows_what_is_left_and_spent_or_the_way_to_a_first_call(kit: Kit) -> None:

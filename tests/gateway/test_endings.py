@@ -155,6 +155,7 @@ def test_served_whole(build: Build) -> None:
         status, body = house.ask()
         assert (status, json.loads(body)["choices"][0]["message"]["content"]) == (200, "This is a scripted answer.")
         assert house.ending() == ("served", [("a", "served")], True)
+        assert house.record().first_token == 0  # it came whole
 
 
 def test_served_as_a_stream(build: Build) -> None:
@@ -162,6 +163,8 @@ def test_served_as_a_stream(build: Build) -> None:
         status, body = house.ask(stream=True)
         assert (status, "[DONE]" in body) == (200, True)
         assert house.ending() == ("served", [("a", "served")], True)
+        record = house.record()
+        assert 0 < record.first_token <= record.done - record.at + 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -217,6 +220,10 @@ def test_cut_in_the_middle_and_continued(build: Build, providers: Any) -> None:
         words = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
         text = "".join(choice["delta"].get("content") or "" for one in words for choice in one["choices"])
         assert (status, text, "[DONE]" in body) == (200, "one two three four", True)
+        record = house.record()
+        assert 0 < record.first_token <= record.attempts[0].milliseconds + 1, (
+            "the caller had it of the first deployment"
+        )
         assert house.ending() == ("served", [("a", "upstream_cut"), ("b", "served")], True)
 
 
@@ -225,6 +232,7 @@ def test_cut_in_the_middle_and_not_continued(build: Build, providers: Any) -> No
     with build(in_order(continue_streams=False)) as house:
         assert "[DONE]" not in house.ask(stream=True)[1]
         assert house.ending() == ("upstream_cut", [("a", "upstream_cut")], False)
+        assert house.record().first_token > 0
     assert not providers[1].requests
 
 

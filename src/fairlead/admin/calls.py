@@ -29,12 +29,14 @@ class Derived(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """An attempt in the course of a call; milliseconds from its beginning."""
+    """An attempt in the course of a call; milliseconds from its beginning. `first_token`: of the answer, in the attempt
+    that brought it; None: in another one, or not known."""
 
     deployment: str
     outcome: str
     begin: int
     end: int
+    first_token: int | None = None
 
 
 class CallDetail(NamedTuple):
@@ -95,6 +97,7 @@ def course(record: UsageRecord) -> list[Bar]:
     bars, at = [], 0
     for attempt in record.attempts:
         end = at + max(0, attempt.milliseconds)
-        bars.append(Bar(attempt.deployment, attempt.outcome, at, end))
+        first = record.first_token if at < record.first_token <= end else None
+        bars.append(Bar(attempt.deployment, attempt.outcome, at, end, first))
         at = end
     return bars

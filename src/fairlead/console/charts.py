@@ -127,11 +127,13 @@ def line(
 
 
 class Stretch(NamedTuple):
-    """A bar of a course: milliseconds from its beginning. `state`: a class of console.css."""
+    """A bar of a course: milliseconds from its beginning. `state`: a class of console.css. `first`: when its first
+    token came; None: not known."""
 
     begin: int
     end: int
     state: str
+    first: int | None = None
 
 
 def course(bars_: Sequence[Stretch], whole: int) -> list[Markup]:
@@ -141,7 +143,14 @@ def course(bars_: Sequence[Stretch], whole: int) -> list[Markup]:
         Markup(  # noqa: S704 - numbers, and classes of ours
             f'<svg class="stretch" viewBox="0 0 {WIDTH:g} 16" preserveAspectRatio="none" aria-hidden="true">'
             f'<rect class="{one.state}" x="{_short(min(one.begin, whole) * scale)}" y="2" '
-            f'width="{_short(max(2.0, (min(one.end, whole) - min(one.begin, whole)) * scale))}" height="12"/></svg>'
+            f'width="{_short(max(2.0, (min(one.end, whole) - min(one.begin, whole)) * scale))}" height="12"/>'
+            + (
+                f'<rect class="waiting" x="{_short(one.begin * scale)}" y="2" '
+                f'width="{_short(max(0.0, (min(one.first, whole) - one.begin) * scale))}" height="12"/>'
+                if one.first is not None
+                else ""
+            )
+            + "</svg>"
         )
         for one in bars_
     ]

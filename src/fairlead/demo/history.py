@@ -365,6 +365,9 @@ class _Player:
                 # What was written before the cut is the operator's to pay.
                 cut = attempt.outcome == call.outcome == "upstream_cut" and call.output
                 bill.failed(sheets[attempt.deployment], attempt.outcome, _usage(call) if cut else None)
+        if call.stream and call.first:
+            waited = sum(one.seconds for one in call.attempts[:-1])
+            bill.first_token = max(1, round((waited + call.first) * 1000))
         if call.outcome in ("served", "caller_gone"):
             bill.settle(sheet, _usage(call), call.outcome)
             if call.outcome == "caller_gone" and bill.price > 0:

@@ -214,6 +214,7 @@ class StreamSink:
             attempt.first_at = self._delivery.clock()
         if relay.delivered():
             self._delivery.on_first_token(attempt)
+            attempt.bill.on_first_token()
         elif not self._response.started and not relay.choices and self._is_short(out):
             self.held += out
             return b""

@@ -112,6 +112,7 @@ class Bill:
         "_stream",
         "_wasted",
         "closed",
+        "first_token",
         "id",
         "notes",
         "price",
@@ -137,6 +138,7 @@ class Bill:
         self.closed = False
         self.price = 0
         self.tokens = 0  # those of the answer that was charged
+        self.first_token = 0  # milliseconds from the beginning to the first token of a stream, 0: there was none
         self.notes: CallNotes | None = None  # what the record has beside the bill
         self._account = account
         self._key = key
@@ -151,6 +153,11 @@ class Bill:
     def key(self) -> str:
         """The id of the key that made the call."""
         return self._key
+
+    def on_first_token(self) -> None:
+        """The first token of the answer has come."""
+        if not self.first_token:  # else it continues what another deployment began
+            self.first_token = max(1, _nanoseconds() // 1_000_000 - self._at)
 
     def answered_by(self, model: str) -> None:
         """Another model than the one that was asked for serves."""
@@ -226,6 +233,8 @@ class Bill:
         ):
             settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
             text = bills.beginnings.usual(settled, now, self._model, outcome, self._stream, sheet, usage, cost, held)
+            if self.first_token:
+                text = b'%b,"first_token":%d}' % (text[:-1], self.first_token)
             if self.notes is not None:
                 text = b"%b%b}" % (text[:-1], self.notes.members())
             bills.spool.append(text, settled)
@@ -238,6 +247,7 @@ class Bill:
             self.id, self._at, now, self._account, self._key, self._model, outcome, self._stream,
             state, sheet.deployment, sheet.id, used.tokens, used.prompt, used.completion, used.balanced,
             price, cost, (*self._attempts, attempt), held, scopes, shortfall, prompt_state, missing, implausible,
+            self.first_token,
         )  # fmt: skip
         bills.spool.append(self._written(record), settled_of(record))
         return price
@@ -265,6 +275,7 @@ class Bill:
             last.sheet if last else "",
             cost=self._wasted or None,
             attempts=self._attempts,
+            first_token=self.first_token,
         )
         self._bills.spool.append(self._written(record), settled_of(record))
 

@@ -78,6 +78,7 @@ def row_of(record: UsageRecord) -> dict[str, Any]:
         "ended_at": _time(record.done),
         "started_at_ms": record.at,
         "ended_at_ms": record.done,
+        "first_token_ms": record.first_token or None,
         "account": record.account,
         "key": record.key,
         "model": record.model,

@@ -28,6 +28,7 @@ def receipt(
         "digests": _digests(record),
         "started_at_ms": record.at,
         "ended_at_ms": record.done,
+        "first_token_ms": record.first_token or None,
         "usage": {
             "state": record.state,
             **({"reported": record.implausible} if record.implausible else {}),

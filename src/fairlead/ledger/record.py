@@ -45,6 +45,8 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     `hold` was set aside in every one of `scopes` (credit and budgets); `shortfall` is what the call came to beyond it
     and beyond what else there was: it was not charged. `implausible`: the tokens of prompt and answer that the provider
     reported although the request cannot have caused them; what was counted here stands in their place.
+    `first_token`: milliseconds from the beginning of the call to the first token of an answer that came as a stream; 0:
+    there was none, or the record is of a version that did not keep it.
     `session`, `user`, `received`, `sent` and `asked`: see `wire/notes.py`.
     """
 
@@ -72,6 +74,7 @@ class UsageRecord(Struct, frozen=True, gc=False, omit_defaults=True):
     prompt_usage: str = ""
     missing: bool = False
     implausible: tuple[int, int] | None = None
+    first_token: int = 0
     session: str = ""
     user: str = ""
     received: str = ""

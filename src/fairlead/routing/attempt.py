@@ -221,6 +221,8 @@ class Attempt:
         if self.response.disconnected:
             await self.cut_off()
             return
+        if not self.response.started:  # the caller has seen nothing of it
+            self.bill.first_token = 0
         answer, usage = self.answer, None
         text = answer.delivered() if answer is not None and self.upstream.costs else ""
         if answer is not None and not text and self.upstream.costs and not self.operation.is_empty(text):

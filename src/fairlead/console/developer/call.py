@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from fairlead.admin.calls import call_detail
+from fairlead.admin.calls import Bar, call_detail
 from fairlead.console import charts
 from fairlead.console.charts import Stretch
 from fairlead.console.developer.confined import member_of
@@ -42,10 +42,7 @@ async def call(visit: ConsoleVisit) -> Response:
         call_detail, visit.account_id, visit.path_params["call"], member_of(visit), show_cost=show_cost
     )
     whole = max(1, found.record.done - found.record.at, *(bar.end for bar in found.course))
-    stretches = [
-        Stretch(bar.begin, bar.end, "s0" if bar.outcome in GOOD else "quiet" if bar.outcome == "caller_gone" else "bad")
-        for bar in found.course
-    ]
+    stretches = [_stretch(bar) for bar in found.course]
     return visit.render(
         "account/call.html",
         found=found,
@@ -58,6 +55,11 @@ async def call(visit: ConsoleVisit) -> Response:
         good=GOOD,
         as_json=msgspec.json.format(msgspec.json.encode(found.receipt), indent=2).decode(),
     )
+
+
+def _stretch(bar: Bar) -> Stretch:
+    state = "s0" if bar.outcome in GOOD else "quiet" if bar.outcome == "caller_gone" else "bad"
+    return Stretch(bar.begin, bar.end, state, bar.first_token)
 
 
 def _parameters(routed: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
