@@ -176,3 +176,19 @@ def test_a_session_that_is_ended_in_one_browser_is_over_in_the_other(
     page.reload()
     expect(page).to_have_url(re.compile("/sign-in"))
     other.close()
+
+
+def test_on_a_narrow_screen_rows_are_cards_that_fit_and_stay_a_table(operator: BrowserContext) -> None:
+    page = operator.new_page()
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path, name in (("/account/security", "Where you are signed in"), ("/admin/accounts", "Accounts")):
+        page.goto(path)
+        table = page.get_by_role("table", name=name)
+        assert table.evaluate("one => one.scrollWidth <= one.parentElement.clientWidth")
+        assert table.get_by_role("row").count() > 1
+        assert table.get_by_role("columnheader").count() > 1
+        cell = table.get_by_role("row").nth(1).get_by_role("cell").last
+        label = cell.evaluate("one => getComputedStyle(one, '::before').content")
+        assert cell.get_attribute("data-label") is None or str(cell.get_attribute("data-label")) in label
+        check(page)
+    page.close()

@@ -57,7 +57,7 @@ def section(text: str, name: str) -> str:
 
 def column(table: str, at: int) -> list[str]:
     """The texts of a column of a table's body, with the words of small print left out."""
-    body = re.sub(r"<small>.*?</small>", "", table.partition("<tbody>")[2].partition("</tbody>")[0])
+    body = re.sub(r"<small>.*?</small>", "", re.split(r"</?tbody[^>]*>", table)[1])
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in body.split("<tr")[1:]]
     return [re.sub(r"<[^>]+>", "", row[at]).strip() for row in rows]
 

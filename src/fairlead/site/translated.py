@@ -9,6 +9,7 @@ from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, sele
 
 from fairlead import __version__
 from fairlead.site import shown
+from fairlead.site.cards import cards
 from fairlead.site.language import Language
 
 
@@ -55,4 +56,5 @@ def environment(language: Language, loader: BaseLoader) -> Environment:
     made.globals["_"] = language.gettext
     made.globals["fairlead_version"] = __version__
     made.filters.update(shown.filters(language))
+    made.filters["cards"] = cards
     return made
