@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from tests.console.kit import Browser, Kit
 
 from fairlead.accounts import keys
 from fairlead.accounts.accounts import account_info
-from fairlead.admin.audit import AuditFilter, list_audit
+from fairlead.accounts.key_ring import KeyRing
+from fairlead.admin.audit import Actor, AuditFilter, list_audit
 from fairlead.admin.groups import one_group
+from fairlead.admin.keys import disable_key, hash_of, key_by_hash, rotate_key
 from fairlead.people import persons
 
 
@@ -45,23 +49,96 @@ def test_admins_do_not_touch_owners_and_one_owner_stays(kit: Kit) -> None:
     assert owner.post(path(owner, "/role"), {"role": "admin"}).status == 303
 
 
-def test_a_member_who_leaves_loses_the_pages_and_their_keys_and_nobody_elses(kit: Kit) -> None:
-    owner, member, other = kit.as_role("owner"), kit.as_role("member"), kit.as_role("member")
-    made = {}
+def made_keys(kit: Kit, *browsers: Browser) -> dict[str, str]:
+    """A key of each of these members of Acme, by the id of the person."""
+    found = {}
     with kit.store.write() as connection:
-        for browser in (member, other):
+        for browser in browsers:
             membership = persons.membership_of(connection, browser.person_id, kit.acme)
             assert membership is not None
-            key = keys.add_key(connection, "k", kit.acme, {"member_id": membership.member_id})
-            made[browser.person_id] = key
-    assert owner.post(path(member, "/remove")).status == 303
+            found[browser.person_id] = keys.add_key(connection, "k", kit.acme, {"member_id": membership.member_id})
+    return found
+
+
+def rejoin(kit: Kit, owner: Browser, member: Browser) -> None:
+    """Is invited again, and accepts."""
+    kit.restarted('[console]\nsign_up = "invitation"\n')
+    for browser in (owner, member):
+        browser.app = kit.app
+    with kit.store.read() as connection:
+        person = persons.person_of(connection, member.person_id)
+    assert person is not None
+    page = owner.post("/account/members/invite", {"email": person.email, "role": "member"}).text
+    [token] = re.findall(r"fl-link-[\w-]+", page)
+    assert member.post("/invitation", {"token": token, "accept": "yes"}).location == "/account"
+
+
+@pytest.mark.parametrize("fate", ["disable", "revoke", "keep"])
+def test_what_becomes_of_the_keys_of_a_member_who_leaves_and_comes_back(kit: Kit, fate: str) -> None:
+    owner, member, other = kit.as_role("owner"), kit.as_role("member"), kit.as_role("member")
+    made = made_keys(kit, member, other)
+    key = made[member.person_id].encode()
+    ring = KeyRing(kit.store)
+    assert ring.read(key) is not None
+    page = owner.get(path(member)).text
+    assert "The key that they made here" in page
+    assert re.search(r'value="disable" checked', page), "what is done by default"
+    assert owner.post(path(member, "/remove"), {"keys": fate}).status == 303
+    ring.follow()
+    assert (ring.read(key) is not None) == (fate == "keep")
+    assert ring.read(made[other.person_id].encode()) is not None
+    rejoin(kit, owner, member)
+    ring.follow()
+    assert (ring.read(key) is not None) == (fate != "revoke")
+    assert ring.read(made[other.person_id].encode()) is not None
+    [row] = list_audit(kit.store, AuditFilter(action="membership.remove"), 5)
+    assert row["after"] == {"keys": fate, "number_of_keys": 1}
+    if fate == "disable":  # with the caps that they had
+        with kit.store.read() as connection:
+            membership = persons.membership_of(connection, member.person_id, kit.acme)
+            assert membership is not None
+            assert keys.keys_where(connection, kit.acme, keys.api_keys.c.member_id == membership.member_id) != []
+        assert one_group(kit.store, "member", membership.member_id).archived_at is None
+
+
+def test_a_key_that_was_disabled_before_or_since_does_not_come_back_with_its_member(kit: Kit) -> None:
+    owner, member = kit.as_role("owner"), kit.as_role("member")
+    [before] = made_keys(kit, member).values()
+    [since] = made_keys(kit, member).values()
+    ids = {one: hash_of(one) for one in (before, since)}
+    disable_key(kit.store, Actor("server"), key_by_hash(kit.store, ids[before]).id, disabled=True)
+    owner.post(path(member, "/remove"))
+    # Somebody has looked at it in the meantime.
+    with kit.store.write() as connection:
+        keys.change_key(connection, key_by_hash(kit.store.joined(connection), ids[since]).id, {"disabled_at": 1})
+    rejoin(kit, owner, member)
+    assert all(key_by_hash(kit.store, hash_).disabled_at is not None for hash_ in ids.values())
+
+
+def test_keys_that_an_admin_made_for_the_organisation_go_as_well_and_those_of_others_stay(kit: Kit) -> None:
+    owner, admin = kit.as_role("owner"), kit.as_role("admin")
+    for browser in (owner, admin):
+        assert browser.post("/account/keys/new", {"name": f"of {browser.person_id}"}).status == 200
+    [of_admin] = [one for one in keys.list_keys(kit.store) if admin.person_id in one.name]
+    assert of_admin.member_id is None
+    rotate_key(kit.store, Actor("person", admin.person_id), of_admin.id)
+    owner.post(path(admin, "/remove"))
+    left = {one.name: one.disabled_at for one in keys.list_keys(kit.store) if one.revoked_at is None}
+    assert left[f"of {owner.person_id}"] is None
+    assert left[f"of {admin.person_id}"] is not None
+
+
+def test_a_member_who_leaves_loses_the_pages_and_their_keys_and_nobody_elses(kit: Kit) -> None:
+    owner, member, other = kit.as_role("owner"), kit.as_role("member"), kit.as_role("member")
+    made_keys(kit, member, other)
+    assert owner.post(path(member, "/remove"), {"keys": "revoke"}).status == 303
     assert member.get("/account/members").status == 403
     assert member.get(path(owner)).status == 403
     with kit.store.read() as connection:
         listed = {one.member_id: one.revoked_at for one in keys.page_of_keys(
             connection, 10, None, kit.acme, offset=0, disabled=True, revoked=True, expired=True)}  # fmt: skip
     assert sorted(one is None for one in listed.values()) == [False, True]
-    assert "keys here are revoked" in owner.get("/account/members").text
+    assert "made here are revoked" in owner.get("/account/members").text
 
 
 def test_caps_of_a_member_are_those_of_their_keys(kit: Kit) -> None:

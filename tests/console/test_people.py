@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from tests.console.kit import PASSWORD, Kit
+from tests.console.test_members import made_keys
 from tests.console.test_security import with_app
 
+from fairlead.accounts.key_ring import KeyRing
+from fairlead.admin.audit import AuditFilter, list_audit
 from fairlead.people import persons
 
 PATH = "/admin/people"
@@ -55,6 +59,29 @@ def test_somebody_who_is_disabled_is_out_at_once_and_cannot_come_back(kit: Kit) 
     assert browser.post("/sign-in", {"email": "ann@example.org", "password": PASSWORD}).status == 403
     operator.post(f"{path}/disable", {"disabled": "no"})
     assert browser.post("/sign-in", {"email": "ann@example.org", "password": PASSWORD}).status == 303
+
+
+@pytest.mark.parametrize("fate", ["", "revoke", "keep"])
+def test_keys_of_somebody_who_is_disabled_stop_with_them_unless_the_operator_wants_otherwise(
+    kit: Kit, fate: str
+) -> None:
+    operator, member, other = kit.as_operator(), kit.as_role("member"), kit.as_role("member")
+    made = made_keys(kit, member, other)
+    key = made[member.person_id].encode()
+    ring, path = KeyRing(kit.store), f"{PATH}/{member.person_id}"
+    assert ring.read(key) is not None
+    assert "The key that they made for Acme" in operator.get(path).text
+    assert operator.post(f"{path}/disable", {"disabled": "yes", f"keys-{kit.acme}": "whatever"}).status == 400
+    given = {f"keys-{kit.acme}": fate} if fate else {}
+    assert operator.post(f"{path}/disable", {"disabled": "yes", **given}).location == path
+    ring.follow()
+    assert (ring.read(key) is not None) == (fate == "keep")
+    assert ring.read(made[other.person_id].encode()) is not None
+    operator.post(f"{path}/disable", {"disabled": "no"})
+    ring.follow()
+    assert (ring.read(key) is not None) == (fate != "revoke")
+    [row] = list_audit(kit.store, AuditFilter(action="person.disable"), 5)
+    assert row["after"]["organisations"] == {kit.acme: {"keys": fate or "disable", "number_of_keys": 1}}
 
 
 def test_operators_come_and_go_and_one_stays(kit: Kit) -> None:

@@ -23,12 +23,12 @@ class Phone:
 
     def __init__(self, secret: str) -> None:
         self.secret = secret
-        self.period = int(time.time() // PERIOD_SECONDS) - 1
+        self.period = 0
 
     def code(self) -> str:
-        found = code_at(self.secret, self.period)
-        self.period += 1
-        return found
+        """Another one each time, from the oldest that is taken on: there are three, however slow the test is."""
+        self.period = max(self.period + 1, int(time.time() // PERIOD_SECONDS) - 1)
+        return code_at(self.secret, self.period)
 
 
 def with_app(browser: Browser) -> tuple[Phone, list[str]]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, tuple_, update
 
 from fairlead.accounts.accounts import Budget, budgets_from_json, check_name, first_account
 from fairlead.accounts.changes import changed
@@ -297,6 +297,12 @@ def key_by_hash(connection: Connection, hash_: str) -> KeyInfo | None:
     return None if row is None else _info(row)
 
 
+def keys_where(connection: Connection, account_id: str, wanted: ColumnElement[bool]) -> list[KeyInfo]:
+    """The keys of an account that this is true of, without those that were revoked."""
+    mine = wanted & (api_keys.c.account_id == account_id) & api_keys.c.revoked_at.is_(None)
+    return [_info(row) for row in connection.execute(select(api_keys).where(mine).order_by(api_keys.c.id))]
+
+
 def names_of(connection: Connection, key_ids: Sequence[str]) -> dict[str, str]:
     """The names of these keys, by id."""
     rows = connection.execute(select(api_keys.c.id, api_keys.c.name).where(api_keys.c.id.in_(key_ids)))
@@ -345,6 +351,17 @@ def revoke_key(connection: Connection, key_id: str) -> bool:
     )
     changed(connection, [digest])
     return True
+
+
+def expire_keys(connection: Connection, key_ids: Sequence[str]) -> None:
+    """Ends those of these keys that have not expired, within a second."""
+    now = int(time.time())
+    wanted = api_keys.c.id.in_(key_ids) & api_keys.c.revoked_at.is_(None) & (api_keys.c.expires_at > now)
+    rows = connection.execute(select(api_keys.c.id, api_keys.c.digest).where(wanted)).all()
+    if rows:
+        ended = api_keys.c.id.in_([row.id for row in rows])
+        connection.execute(update(api_keys).where(ended).values(expires_at=now))
+        changed(connection, [row.digest for row in rows])
 
 
 def change_key(connection: Connection, key_id: str, columns: Mapping[str, Any]) -> bool:

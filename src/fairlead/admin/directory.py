@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from fairlead.accounts.accounts import add_account, check_name
+from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
+from fairlead.admin.member_keys import KeysFate, end_keys, keys_of_member, restore_keys
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.people import factors, links, persons, sessions
 from fairlead.people.links import Link
@@ -18,12 +21,14 @@ from fairlead.store import Store
 
 class Entry(NamedTuple):
     """A person with their organisations. `seen_at`: when they last used a page, None where no session is left;
-    `second_factor`: whether a password alone signs them in no more."""
+    `second_factor`: whether a password alone signs them in no more; `keys`: how many keys they made that were not
+    revoked, by the id of the organisation, of one person only."""
 
     person: Person
     memberships: tuple[Membership, ...]
     seen_at: int | None
     second_factor: bool
+    keys: Mapping[str, int] = {}
 
 
 def list_people(store: Store, limit: int, after: str = "", text: str = "") -> list[Entry]:
@@ -35,7 +40,9 @@ def list_people(store: Store, limit: int, after: str = "", text: str = "") -> li
 def one_person(store: Store, person_id: str) -> Entry:
     """Raises NotFound."""
     with store.read() as connection:
-        return _entry(connection, _person(connection, person_id))
+        found = _entry(connection, _person(connection, person_id))
+        counts = {one.account_id: len(keys_of_member(connection, one)) for one in found.memberships}
+        return found._replace(keys=counts)
 
 
 def requests(store: Store) -> list[Link]:
@@ -66,8 +73,12 @@ def make_reset(store: Store, actor: Actor, person_id: str) -> str:
         return token
 
 
-def disable(store: Store, actor: Actor, person_id: str, *, disabled: bool) -> None:
-    """Whether somebody may sign in; their sessions end at once. Raises NotFound and Forbidden."""
+def disable(
+    store: Store, actor: Actor, person_id: str, *, disabled: bool, fates: Mapping[str, KeysFate] | None = None
+) -> None:
+    """Whether somebody may sign in; their sessions end at once. `fates`: what becomes of the keys that they made, by
+    the id of the organisation; where it says nothing they are disabled, and enabled with the person. Raises NotFound
+    and Forbidden."""
     with store.write() as connection:
         person = _person(connection, person_id)
         if (person.disabled_at is not None) == disabled:
@@ -75,9 +86,18 @@ def disable(store: Store, actor: Actor, person_id: str, *, disabled: bool) -> No
         if disabled and person.operator and persons.count_operators(connection) == 1:
             raise Forbidden("The last operator stays.")
         persons.change_person(connection, person_id, disabled_at=int(time.time()) if disabled else None)
-        ended = sessions.end_all(connection, person_id) if disabled else 0
+        ended = ending.end_all(connection, person_id) if disabled else 0
+        done: dict[str, Any] = {}
+        for one in persons.memberships_of(connection, person_id):
+            if disabled:
+                fate = (fates or {}).get(one.account_id, "disable")
+                count = end_keys(connection, actor, one, fate, leaves=False)
+                done[one.account_id] = {"keys": fate, "number_of_keys": count}
+            else:
+                restored = restore_keys(connection, actor, one.account_id, person_id)
+                done[one.account_id] = {"keys": "enable", "number_of_keys": len(restored)}
         action = "person.disable" if disabled else "person.enable"
-        record(connection, actor, action, person_id, None, {"sessions_ended": ended})
+        record(connection, actor, action, person_id, None, {"sessions_ended": ended, "organisations": done})
 
 
 def make_operator(store: Store, actor: Actor, person_id: str, *, operator: bool) -> None:
@@ -89,7 +109,7 @@ def make_operator(store: Store, actor: Actor, person_id: str, *, operator: bool)
         if not operator and persons.count_operators(connection) == 1:
             raise Forbidden("The last operator stays.")
         persons.change_person(connection, person_id, operator=operator)
-        sessions.renew_all(connection, person_id)
+        ending.renew_all(connection, person_id)
         record(connection, actor, "person.operator", person_id, {"operator": person.operator}, {"operator": operator})
 
 
@@ -98,7 +118,7 @@ def remove_second_factors(store: Store, actor: Actor, person_id: str) -> int:
     with store.write() as connection:
         _person(connection, person_id)
         removed = factors.remove_all(connection, person_id, "totp", "passkey", "recovery")
-        ended = sessions.end_all(connection, person_id)
+        ended = ending.end_all(connection, person_id)
         after = {"removed": removed, "sessions_ended": ended}
         record(connection, actor, "factor.remove", person_id, None, after)
         return removed

@@ -7,11 +7,12 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection
 
+from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
 from fairlead.admin.members import leave
 from fairlead.admin.people import Visitor, begin_session, join, new_organisation
 from fairlead.errors import Forbidden, InvalidRequest
-from fairlead.people import identities, persons, sessions
+from fairlead.people import identities, persons
 from fairlead.people.identities import Identity
 from fairlead.people.persons import LONGEST_NAME, Person, checked_email
 from fairlead.people.roles import ROLES, Role
@@ -54,7 +55,7 @@ def sign_in_by_identity(
             person = _person(connection, claimed, rules, visitor)
             _give_roles(store, connection, person, claimed, rules, visitor)
             if before is not None:
-                sessions.end(connection, before, person.id)
+                ending.end(connection, before, person.id)
             provider = "github" if claimed.identity.provider == "github" else "oidc"
             return begin_session(connection, person, visitor, hours, provider)
     except Forbidden:
@@ -129,7 +130,7 @@ def _give_roles(
         elif before is not None and role is not None:
             persons.change_role(connection, person.id, account_id, role)
         elif role is not None and persons.is_account(connection, account_id):
-            join(connection, person, account_id, role)
+            join(connection, person, account_id, role, actor)
         else:
             continue  # a rule names an account that there is not
         changed = True
@@ -143,7 +144,7 @@ def _give_roles(
         persons.change_person(connection, person.id, operator=operates)
         record(connection, actor, "person.operator", person.id, {"operator": person.operator}, {"operator": operates})
     if changed:
-        sessions.renew_all(connection, person.id)
+        ending.renew_all(connection, person.id)
 
 
 def _roles(groups: Iterable[str], rules: Sequence[GroupSettings]) -> Mapping[str, Role]:

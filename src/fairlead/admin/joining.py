@@ -7,10 +7,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from fairlead.accounts.accounts import account_info, check_name
+from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
 from fairlead.admin.people import EXPIRED, LINK, Visitor, begin_session, join, new_organisation, open_link
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
-from fairlead.people import links, passwords, persons, sessions
+from fairlead.people import links, passwords, persons
 from fairlead.people.attempts import OF_ADDRESS, OF_MAIL, attempt
 from fairlead.people.links import Link
 from fairlead.people.persons import Person, checked_email, checked_name
@@ -90,7 +91,7 @@ def reset(store: Store, token: str, visitor: Visitor, *, password: str) -> None:
             raise Forbidden(EXPIRED)
         confirmed = {"confirmed_at": link.created_at} if link.mailed and person.confirmed_at is None else {}
         persons.change_person(connection, person.id, password=stored, **confirmed)
-        ended = sessions.end_all(connection, person.id)
+        ended = ending.end_all(connection, person.id)
         actor = Actor("person", person.id, visitor.address)
         record(connection, actor, "password.reset", person.id, None, {"sessions_ended": ended})
 
@@ -167,8 +168,9 @@ def _join(connection: Connection, link: Link, person: Person, visitor: Visitor) 
     if link.role is None or not links.use_link(connection, link):
         raise Forbidden(EXPIRED)
     if persons.membership_of(connection, person.id, account_id) is None:
-        join(connection, person, account_id, link.role)
-        actor, after = Actor("person", person.id, visitor.address), {"person": person.id, "role": link.role}
+        actor = Actor("person", person.id, visitor.address)
+        join(connection, person, account_id, link.role, actor)
+        after = {"person": person.id, "role": link.role}
         record(connection, actor, "membership.create", person.id, None, after, account_id=account_id)
     return account_id
 

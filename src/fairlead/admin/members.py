@@ -7,20 +7,19 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from fairlead.accounts import groups, keys
+from fairlead.accounts import groups
 from fairlead.accounts.accounts import Budget
+from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
+from fairlead.admin.ending import end_playground_keys
 from fairlead.admin.groups import archive_group, change_group
-from fairlead.admin.keys import revoke_key
+from fairlead.admin.member_keys import KeysFate, end_keys, keys_of_member
 from fairlead.errors import Forbidden, NotFound
-from fairlead.people import links, persons, sessions
+from fairlead.people import links, persons
 from fairlead.people.links import Link
 from fairlead.people.persons import Membership, Person
 from fairlead.people.roles import Role
 from fairlead.store import Store
-
-# Keys of one member that are read to be revoked, at a time.
-PAGE = 500
 
 
 class Colleague(NamedTuple):
@@ -58,7 +57,7 @@ def change_role(store: Store, actor: Actor, account_id: str, person_id: str, rol
         if before.role == "owner" and persons.owners(connection, account_id) == 1:
             raise Forbidden("An organisation keeps one owner. Make somebody else an owner first.")
         persons.change_role(connection, person_id, account_id, role)
-        sessions.renew_all(connection, person_id)
+        ending.renew_all(connection, person_id)
         was, became = {"role": before.role}, {"role": role}
         record(connection, actor, "membership.change", person_id, was, became, account_id=account_id)
 
@@ -70,9 +69,17 @@ def change_caps(store: Store, actor: Actor, account_id: str, person_id: str, col
     change_group(store, actor, "member", found.member_id, columns)
 
 
-def remove_member(store: Store, actor: Actor, account_id: str, person_id: str, *, by_owner: bool) -> int:
-    """Takes somebody out of an organisation and revokes the keys that they have there; returns how many. Raises
-    NotFound and Forbidden."""
+def count_keys(store: Store, membership: Membership) -> int:
+    """How many keys somebody has made for an organisation that were not revoked."""
+    with store.read() as connection:
+        return len(keys_of_member(connection, membership))
+
+
+def remove_member(
+    store: Store, actor: Actor, account_id: str, person_id: str, *, by_owner: bool, fate: KeysFate = "disable"
+) -> int:
+    """Takes somebody out of an organisation, and does that to the keys that they made there; returns to how many.
+    Raises NotFound and Forbidden."""
     with store.write() as connection:
         before = _member(persons.membership_of(connection, person_id, account_id))
         if before.role == "owner":
@@ -80,28 +87,26 @@ def remove_member(store: Store, actor: Actor, account_id: str, person_id: str, *
                 raise Forbidden("Only an owner can remove an owner.")
             if persons.owners(connection, account_id) == 1:
                 raise Forbidden("An organisation keeps one owner. Make somebody else an owner first.")
-        return leave(store, connection, actor, account_id, before)
+        return leave(store, connection, actor, account_id, before, fate)
 
 
-def leave(store: Store, connection: Connection, actor: Actor, account_id: str, before: Membership) -> int:
-    """Ends a membership in an open transaction, and revokes the keys that the person has there; returns how many."""
+def leave(
+    store: Store,
+    connection: Connection,
+    actor: Actor,
+    account_id: str,
+    before: Membership,
+    fate: KeysFate = "disable",
+) -> int:
+    """Ends a membership in an open transaction, and does that to the keys that the person made there; returns to how
+    many."""
+    end_playground_keys(connection, before.person_id)
+    count = end_keys(connection, actor, before, fate, leaves=True)
     persons.remove_membership(connection, before.person_id, account_id)
-    joined, revoked, after = store.joined(connection), 0, None
-    while True:
-        found = keys.page_of_keys(
-            connection, PAGE, after, account_id, offset=0, disabled=True, revoked=False, expired=True,
-            group=("member_id", before.member_id),
-        )  # fmt: skip
-        for one in found:
-            revoke_key(joined, actor, one.id)
-        revoked += len(found)
-        if len(found) < PAGE:
-            break
-        after = found[-1].id
-    archive_group(joined, actor, "member", before.member_id)
-    was, became = {"role": before.role}, {"keys_revoked": revoked}
+    archive_group(store.joined(connection), actor, "member", before.member_id)
+    was, became = {"role": before.role}, {"keys": fate, "number_of_keys": count}
     record(connection, actor, "membership.remove", before.person_id, was, became, account_id=account_id)
-    return revoked
+    return count
 
 
 def _member(found: Membership | None) -> Membership:

@@ -12,7 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.accounts.accounts import add_account, first_account
 from fairlead.accounts.groups import add_group
+from fairlead.accounts.groups import archive_group as change_archived
+from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
+from fairlead.admin.member_keys import restore_keys
 from fairlead.errors import Forbidden, InvalidRequest, NotFound, RateLimited
 from fairlead.people import factors, links, passwords, persons, sessions
 from fairlead.people.attempts import OF_ADDRESS, OF_SUBJECT, ONCE, ONCE_A_MINUTE, attempt
@@ -78,9 +81,17 @@ def become_operator(
         return begin_session(connection, person, visitor, hours, LINK, proved=True)
 
 
-def join(connection: Connection, person: Person, account_id: str, role: Role) -> None:
-    """Makes somebody a member, with a row of `members` for the caps of their keys."""
-    member_id = add_group(connection, "member", person.name, account_id)
+def join(connection: Connection, person: Person, account_id: str, role: Role, actor: Actor | None = None) -> None:
+    """Makes somebody a member, with a row of `members` for the caps of their keys. Keys that were disabled when they
+    left are enabled, with the row that they had. `actor`: who does it, the person where there is nobody else."""
+    by = actor or Actor("person", person.id)
+    restored = [] if person.disabled_at else restore_keys(connection, by, account_id, person.id)
+    member_id = next((one.member_id for one in restored if one.member_id is not None), None)
+    if member_id is None:
+        member_id = add_group(connection, "member", person.name, account_id)
+    elif change_archived(connection, "member", member_id, archived=False):
+        was, became = {"archived": True}, {"archived": False}
+        record(connection, by, "member.restore", member_id, was, became, account_id=account_id)
     persons.add_membership(connection, person.id, account_id, role, member_id)
 
 
@@ -210,7 +221,7 @@ def renew(store: Store, signed_in: SignedIn) -> tuple[SignedIn, str]:
 
 def sign_out(store: Store, actor: Actor, session_id: str) -> None:
     with store.write() as connection:
-        if sessions.end(connection, session_id, actor.id):
+        if ending.end(connection, session_id, actor.id):
             record(connection, actor, "sign-out", actor.id, None, None)
 
 
@@ -241,7 +252,7 @@ def change_password(store: Store, signed_in: SignedIn, current: str, new: str, v
     fresh = passwords.hashed(passwords.checked(new, person.email, person.name))
     with store.write() as connection:
         persons.change_person(connection, person.id, password=fresh)
-        ended = sessions.end_all(connection, person.id, but=signed_in.session.id)
+        ended = ending.end_all(connection, person.id, but=signed_in.session.id)
         actor = Actor("person", person.id, visitor.address)
         record(connection, actor, "password.change", person.id, None, {"sessions_ended": ended})
         return sessions.renew(connection, signed_in.session.id, proved_at=int(time.time()))
@@ -255,7 +266,7 @@ def list_sessions(store: Store, person_id: str) -> list[Session]:
 def end_session(store: Store, actor: Actor, person_id: str, session_id: str) -> None:
     """Raises NotFound for a session of somebody else."""
     with store.write() as connection:
-        if not sessions.end(connection, session_id, person_id):
+        if not ending.end(connection, session_id, person_id):
             raise NotFound("There is no such session.")
         record(connection, actor, "session.revoke", person_id, {"id": session_id}, None)
 
@@ -263,7 +274,7 @@ def end_session(store: Store, actor: Actor, person_id: str, session_id: str) -> 
 def end_other_sessions(store: Store, actor: Actor, person_id: str, but: str | None) -> int:
     """Returns how many there were."""
     with store.write() as connection:
-        ended = sessions.end_all(connection, person_id, but=but)
+        ended = ending.end_all(connection, person_id, but=but)
         record(connection, actor, "session.revoke", person_id, {"sessions": ended}, None)
     return ended
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from fairlead.accounts.options import as_columns
 from fairlead.admin import joining, members
+from fairlead.admin.member_keys import KeysFate, checked_fate
 from fairlead.console import mails
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, ConfigurationError, InvalidRequest, NotFound
@@ -23,6 +24,11 @@ def _(message: str) -> str:
     return message
 
 
+REMOVED: Final[dict[KeysFate, str]] = {
+    "disable": _("Member removed; the keys that they made here are disabled"),
+    "revoke": _("Member removed; the keys that they made here are revoked"),
+    "keep": _("Member removed; the keys that they made here go on"),
+}
 # What each role is for, in words.
 MEANINGS: Final[dict[Role, str]] = {
     "owner": _("Everything, and makes and removes owners"),
@@ -99,6 +105,7 @@ async def _member(visit: ConsoleVisit, problems: dict[str, str] | None = None) -
     return visit.render(
         "account/member.html",
         found=found,
+        keys=await visit.run(members.count_keys, found.membership),
         roles=[(role, role, MEANINGS[role]) for role in ROLES],
         may_own=visit.can("own"),
         given=given,
@@ -156,8 +163,11 @@ async def caps(visit: ConsoleVisit) -> Response:
 
 async def remove(visit: ConsoleVisit) -> Response:
     person_id = visit.path_params["person"]
-    await visit.run(members.remove_member, visit.actor, visit.account_id, person_id, by_owner=visit.can("own"))
-    return visit.redirect(PATH, notice=_("Member removed; their keys here are revoked"))
+    fate = checked_fate(visit.text("keys") or "disable")
+    await visit.run(
+        members.remove_member, visit.actor, visit.account_id, person_id, by_owner=visit.can("own"), fate=fate
+    )
+    return visit.redirect(PATH, notice=REMOVED[fate])
 
 
 def _role(visit: ConsoleVisit) -> Role:

@@ -14,9 +14,9 @@ from fairlead.errors import Forbidden
 async def key(visit: ConsoleVisit) -> Response:
     """/account/playground-key: a key that lasts a minute, for the script of /playground."""
     membership = visit.membership
-    if membership is None:
+    if membership is None or visit.signed_in is None:
         raise Forbidden("You are not a member of an organisation.")
-    made = await visit.run(playground_key, visit.actor, visit.person.id, membership.account_id, membership.member_id)
+    made = await visit.run(playground_key, visit.actor, visit.signed_in, membership)
     return JSONResponse({"key": made.key, "expires_at": made.expires_at})
 
 

@@ -126,6 +126,12 @@ def find(connection: Connection, token: str) -> SignedIn | None:
     return SignedIn(session, person, memberships_of(connection, person.id))
 
 
+def lasts(connection: Connection, session: Session) -> bool:
+    """Whether a session that was read before is still there."""
+    wanted = (person_sessions.c.id == session.id) & (person_sessions.c.expires_at > int(time.time()))
+    return connection.execute(select(person_sessions.c.id).where(wanted)).first() is not None
+
+
 def is_stale(session: Session) -> bool:
     """Whether it is worth a write that a session is in use: once a minute."""
     return time.time() - session.seen_at >= SEEN_SECONDS

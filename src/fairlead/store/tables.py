@@ -44,6 +44,7 @@ accounts = Table(
     Column("models", Text, nullable=True),  # as those of keys
     Column("each_user", Text, nullable=True),  # JSON: budgets and limits of each end user
     Column("disabled_at", BigInteger, nullable=True),  # its keys are refused, until it is enabled again
+    Column("deleted_at", BigInteger, nullable=True),  # for good: what is left is in the books
 )
 
 
@@ -585,6 +586,17 @@ memberships = Table(
     Column("member_id", String(32), nullable=False),  # whose caps hold for this person's keys
     Column("created_at", BigInteger, nullable=False),
     Index("memberships_account", "account_id"),
+)
+
+# Keys that were disabled with their person or a membership, and are enabled with them again.
+suspended_keys = Table(
+    "suspended_keys",
+    metadata,
+    Column("key_id", String(32), primary_key=True),
+    Column("account_id", String(32), ForeignKey("accounts.id"), nullable=False),
+    Column("person_id", String(32), nullable=False),
+    Column("at", BigInteger, nullable=False),  # the key's `disabled_at`
+    Index("suspended_keys_person", "person_id", "account_id"),
 )
 
 # Who is signed in, by the SHA-256 of what their browser holds.

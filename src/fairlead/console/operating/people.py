@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from fairlead.admin import directory
 from fairlead.admin.directory import Entry
+from fairlead.admin.member_keys import checked_fate
 from fairlead.console import mails
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, ConfigurationError
@@ -64,7 +65,9 @@ async def reset(visit: ConsoleVisit) -> Response:
 
 async def disable(visit: ConsoleVisit) -> Response:
     disabled = visit.text("disabled") == "yes"
-    await visit.run(directory.disable, visit.actor, visit.path_params["id"], disabled=disabled)
+    given = {name.removeprefix("keys-"): visit.text(name) for name in visit.form if name.startswith("keys-")}
+    fates = {account_id: checked_fate(fate) for account_id, fate in given.items()}
+    await visit.run(directory.disable, visit.actor, visit.path_params["id"], disabled=disabled, fates=fates)
     return _back(visit, _("Signed out everywhere and disabled") if disabled else _("Enabled"))
 
 
