@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, insert, text
 from tests.console.kit import Browser, Kit
 
 from fairlead.accounts.accounts import add_account
 from fairlead.accounts.keys import KeyFilter, KeyInfo, add_key, key_by_hash
-from fairlead.admin.activity import CallFilter, activity, window_of
+from fairlead.admin.activity import CallFilter, activity, happenings, window_before, window_of
 from fairlead.admin.audit import AuditFilter, command_line, list_audit
 from fairlead.admin.credit import make_codes, refund
 from fairlead.admin.groups import group_info, list_groups
 from fairlead.admin.keys import hash_of, key_info, newest_keys
 from fairlead.admin.statement import read_month, statement
 from fairlead.console import charts
-from fairlead.console.charts import Series, Stretch, Words
+from fairlead.console.charts import Beside, Series, Stretch, Words
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.ledger.books import keep_sheets, post
 from fairlead.ledger.funds import grant
@@ -35,6 +35,7 @@ from fairlead.ledger.rollups import add_up
 from fairlead.money import Picodollars
 from fairlead.people.persons import memberships_of
 from fairlead.prices import PriceSheet, Schedule, amounts, rates_from
+from fairlead.store.tables import health_events
 from fairlead.wire.usage import usage_from_openai
 
 SHEET = PriceSheet("p/m", Schedule(rates_from({"input": "0.10", "output": "0.30"})))
@@ -87,6 +88,17 @@ def call(kit: Kit, key: KeyInfo, name: str, outcome: str = "served", at: float =
         post(connection, [encode(record)], "p")
     assert add_up(kit.store)
     return record
+
+
+def store_health_events(connection: Connection, events: list[tuple[str, str, str]]) -> None:
+    at = int(time.time() * 1000) - 60_000
+    connection.execute(
+        insert(health_events),
+        [
+            {"at": at, "deployment": deployment, "provider": owner, "event": event, "reason": ""}
+            for deployment, owner, event in events
+        ],
+    )
 
 
 # --- keys
@@ -374,6 +386,68 @@ def test_windows_and_days_of_one_s_own(owner: Browser) -> None:
             window_of(wrong, now)
     assert owner.get("/account/activity?time=soon").status == 400
     assert owner.get("/account/activity?from=2027-01-01&to=2027-01-03").status == 200
+
+
+def test_a_window_in_hours_and_the_period_before() -> None:
+    now = datetime(2027, 3, 31, 15, 30, tzinfo=UTC).timestamp()
+    hours = window_of("2027-01-30T22..2027-01-31T01", now)
+    assert (len(hours.steps), hours.span, hours.until - hours.since) == (4, "hour", 4 * 3600)
+    assert window_of("2027-01-30T22..2027-01-30T22", now).span == "hour"
+    for wrong in ("2027-01-30T22..2027-01-30T21", "2027-01-01T00..2027-01-30T00", "2027-01-30T25..2027-01-30T26"):
+        with pytest.raises(InvalidRequest):
+            window_of(wrong, now)
+    for name in ("24h", "7d", "30d", "2027-01-30..2027-02-02", "2027-01-30T22..2027-01-31T01"):
+        window = window_of(name, now)
+        before = window_before(window)
+        assert before.until == window.since
+        assert before.until - before.since == window.until - window.since
+        assert (len(before.steps), before.span) == (len(window.steps), window.span)
+    year = window_before(window_of("12mo", now))
+    assert [datetime.fromtimestamp(one, UTC).date() for one in (year.steps[0], year.until)] == [
+        date(2025, 4, 1),
+        date(2026, 4, 1),
+    ]
+
+
+def test_figures_are_compared_with_the_period_before_and_steps_lead_to_themselves(kit: Kit) -> None:
+    with kit.store.write() as connection:
+        account = add_account(connection, "Compared", prepaid=False)
+    owner, key, now = kit.as_role("owner", account), made_key(kit, account), time.time()
+    for at in range(3):
+        call(kit, key, f"compared{at}")
+    call(kit, key, "former", "failed", at=now - 26 * 3600)
+    call(kit, key, "former2", at=now - 26 * 3600)
+    page = owner.get("/account/activity?time=24h&compare=1").text
+    figures = re.sub(r"<[^>]*>|\s+", " ", page.partition('data-part="figures">')[2].partition("</dl>")[0])
+    for told in ("+200.0 %", "−50.0 points", "+50.0 %"):  # spend, failed, calls
+        assert told in re.sub(" +", " ", figures)
+    assert "Period before" in page.partition("<thead>")[2].partition("</thead>")[0]
+    assert 'class="before"' in page
+    plain = owner.get("/account/activity?time=24h").text
+    assert 'class="before"' not in plain
+    spans = re.findall(r'data-spans="([^"]*)"', plain)[0].split(" ")
+    assert len(spans) == 24
+    assert f'href="?time={spans[-1]}"' in plain
+    hour = owner.get(f"/account/activity?time={spans[-1]}").text
+    assert "gen_compared0" in hour + owner.get(f"/account/activity?time={spans[-2]}").text
+    assert "data-reset" in hour
+
+
+def test_what_happened_to_deployments_that_serve_the_models_is_marked(kit: Kit, owner: Browser) -> None:
+    window = window_of("24h")
+    with kit.store.write() as connection:
+        store_health_events(connection, [("p/m", "p", "open"), ("other/x", "other", "open"), ("p/m", "p", "closed")])
+    found = happenings(kit.store, window, ["p/m"], configuration=False)
+    assert [(one.kind, one.subject) for one in found] == [("down", "p/m")]
+    words = Words(lambda value: f"{value:g}", lambda value: f"{value:g}", "it", "From")
+    beside = Beside((4.0, None), "before", "Event", {1: "<p/m> out of use"}, ["?time=a", "?time=b"])
+    made = charts.bars(["one", "two"], [Series("a", [1, 2], "s0")], words, beside=beside)
+    assert "two: a 2, &lt;p/m&gt; out of use" in made.svg
+    assert "one: a 1, before 4" in made.svg
+    assert made.ticks[0] == "4"
+    assert made.svg.count('class="happening"') == 1
+    assert made.columns[-1] == "before"
+    assert '<a href="?time=b">two</a><small>&lt;p/m&gt; out of use</small>' in made.rows
 
 
 # --- credit

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -67,6 +68,46 @@ def check(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def changes_in_place(page: Page, command: str, upstream: ScriptedUpstream) -> None:
+    """On Activity: newer calls appear, filters and parts of charts are chosen, and the page is never loaded again."""
+    page.evaluate("window.same = true")
+    calls = page.locator('a[href^="/account/calls/gen_"]')
+    page.get_by_label("End user").fill("half typed")
+    upstream.enqueue(REPLY)
+    subprocess.run(["sh", "-c", command], capture_output=True, timeout=60, check=True)
+    expect(calls).to_have_count(2, timeout=30_000)
+    expect(page.get_by_label("End user")).to_be_focused()
+    expect(page.get_by_label("End user")).to_have_value("half typed")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_text("No call fits these filters.")).to_be_visible()
+    expect(page).to_have_url(re.compile("user=half"))
+    page.go_back()
+    expect(calls).to_have_count(2)
+    page.get_by_role("link", name="Compare with the period before").click()
+    expect(page.get_by_text("Without comparison")).to_be_visible()
+    chart = page.locator("svg[data-read]").first
+    chart.focus()
+    page.keyboard.press("End")
+    expect(page.locator(".tip").first).to_contain_text(f"${2 * Decimal(PRICE)}")
+    page.keyboard.press("Shift+ArrowLeft")
+    expect(page.locator(".chosen").first).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"time=\d{4}-\d\d-\d\dT\d\d\.\."))
+    expect(calls).to_have_count(2)
+    check(page)
+    page.get_by_role("link", name="Reset", exact=True).click()
+    expect(page.get_by_role("link", name="Reset", exact=True)).to_have_count(0)
+    box = chart.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 2, box["y"] + 20, steps=3)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"time=\d{4}-\d\d-\d\dT\d\d\.\."))
+    expect(calls).to_have_count(2)
+    assert page.evaluate("window.same")
+
+
 def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and_its_receipt(
     browser: Browser, served: Served, upstream: ScriptedUpstream
 ) -> None:
@@ -123,7 +164,8 @@ def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and
     expect(row).to_contain_text(f"${PRICE}")
     expect(row).to_contain_text("laptop")
     check(page)
-    row.get_by_role("link").first.click()
+    changes_in_place(page, command, upstream)
+    page.get_by_role("row").filter(has=page.locator('a[href^="/account/calls/gen_"]')).get_by_role("link").first.click()
     expect(page.get_by_text("the same to the picodollar")).to_be_visible()
     expect(page.get_by_role("row", name=f"Charged ${PRICE}")).to_be_visible()
     check(page)

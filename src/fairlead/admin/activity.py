@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -30,7 +31,7 @@ from fairlead.ledger.rollups import (
     seconds_of,
 )
 from fairlead.store import Store
-from fairlead.store.tables import calls
+from fairlead.store.tables import calls, configuration_versions, health_events
 
 # The windows that pages offer, by their length in seconds; "12mo" is of whole months.
 WINDOWS: Final = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS, "30d": 30 * DAY_SECONDS, "90d": 90 * DAY_SECONDS}
@@ -40,6 +41,8 @@ LONGEST_DAYS: Final = 1_096
 # Calls that fit two filters at once have no roll-up: so many of the newest are added up one by one.
 MOST_SUMMED: Final = 20_000
 LONGEST_FILTER: Final = 256
+MOST_HAPPENINGS: Final = 100
+_HOURS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\.\d{4}-\d\d-\d\dT\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +94,14 @@ class Window:
     @property
     def span(self) -> str:
         """Of the roll-ups that its steps are made of."""
-        return DAY if len(self.steps) < 2 or (self.steps[1] - self.steps[0]) % DAY_SECONDS == 0 else HOUR
+        second = self.steps[1] if len(self.steps) > 1 else self.until
+        return DAY if (second - self.steps[0]) % DAY_SECONDS == 0 else HOUR
 
 
 def window_of(name: str, now: float | None = None) -> Window:
     """A window that ends now: "24h" in hours, "7d" in steps of six hours, "30d" and "90d" in days, "12mo" in months; or
-    days such as "2027-01-01..2027-01-31", both included. Raises InvalidRequest."""
+    days such as "2027-01-01..2027-01-31", both included; or hours such as "2027-01-01T08..2027-01-01T12", both
+    included, of a week at most. Raises InvalidRequest."""
     now = time.time() if now is None else now
     today = datetime.fromtimestamp(now, UTC).date()
     if name == YEAR:
@@ -107,6 +112,8 @@ def window_of(name: str, now: float | None = None) -> Window:
         since = until - WINDOWS[name]
         return Window(name, since, until, tuple(range(since, until, step)))
     first, dots, last = name.partition("..")
+    if _HOURS.fullmatch(name):
+        return _hours(name, first, last)
     try:
         begin, end = date.fromisoformat(first), date.fromisoformat(last)
     except ValueError:
@@ -124,6 +131,61 @@ def window_of(name: str, now: float | None = None) -> Window:
     step = HOUR_SECONDS if days <= 2 else DAY_SECONDS
     since, until = seconds_of(begin), seconds_of(end + timedelta(days=1))
     return Window(name, since, until, tuple(range(since, until, step)))
+
+
+def _hours(name: str, first: str, last: str) -> Window:
+    try:
+        since, end = (int(datetime.fromisoformat(f"{one}:00+00:00").timestamp()) for one in (first, last))
+    except ValueError:
+        since, end = 0, -HOUR_SECONDS
+    until = end + HOUR_SECONDS
+    if not 0 < until - since <= 7 * DAY_SECONDS:
+        raise InvalidRequest(
+            "A time in hours must be such as 2027-01-01T08..2027-01-01T12, at most a week.", param="time"
+        )
+    return Window(name, since, until, tuple(range(since, until, HOUR_SECONDS)))
+
+
+def window_before(window: Window) -> Window:
+    """The period of the same length that ends where this one begins, in as many steps where steps are as long as one
+    another: of "12mo" it is the twelve months before."""
+    if window.name == YEAR:
+        first = datetime.fromtimestamp(window.since, UTC).date()
+        return _months(YEAR, _month_before(first, MONTHS), first - timedelta(days=1))
+    length = window.until - window.since
+    steps = tuple(max(0, step - length) for step in window.steps)
+    return Window(f"before {window.name}", max(0, window.since - length), window.since, steps)
+
+
+class Happening(NamedTuple):
+    """What a chart marks. `at`: seconds since 1970; `kind`: "down" for a deployment (or a provider) that was taken out
+    of use, "configuration" for a version that was applied; `subject`: which."""
+
+    at: int
+    kind: Literal["down", "configuration"]
+    subject: str
+
+
+def happenings(store: Store, window: Window, deployments: Collection[str], *, configuration: bool) -> list[Happening]:
+    """What may explain a chart, the oldest first, at most MOST_HAPPENINGS of each kind. `deployments`: of these and of
+    their providers only; `configuration`: versions that were applied too."""
+    since, until = window.since * 1000, window.until * 1000
+    events, versions = health_events.c, configuration_versions.c
+    taken = select(events.at, events.deployment, events.provider).where(
+        events.at >= since, events.at < until, events.event == "open", events.deployment.in_(sorted(deployments))
+    )
+    applied = select(versions.at, versions.number).where(versions.at >= since, versions.at < until)
+    with store.read() as connection:
+        found = [
+            Happening(row.at // 1000, "down", row.deployment or row.provider)
+            for row in connection.execute(taken.order_by(events.at.desc()).limit(MOST_HAPPENINGS))
+        ]
+        if configuration:
+            found += [
+                Happening(row.at // 1000, "configuration", str(row.number))
+                for row in connection.execute(applied.order_by(versions.at.desc()).limit(MOST_HAPPENINGS))
+            ]
+    return sorted(found)
 
 
 def _months(name: str, first: date, last: date) -> Window:

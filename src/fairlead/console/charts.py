@@ -8,8 +8,9 @@ The picture is stretched to its box, so words stand beside it and not in it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from markupsafe import Markup, escape
@@ -28,6 +29,23 @@ class Series(NamedTuple):
     name: str
     values: Sequence[float]
     colour: str
+
+
+class Beside(NamedTuple):
+    """What a chart has besides its own values. `before`: of the period before, by step, with `before_name`; `notes`:
+    what happened in a step, with `notes_name`; `links`: where a step leads to, which the table offers."""
+
+    before: Sequence[float | None] = ()
+    before_name: str = ""
+    notes_name: str = ""
+    notes: Mapping[int, str] = MappingProxyType({})
+    links: Sequence[str] = ()
+
+    def value(self, at: int) -> float | None:
+        return self.before[at] if at < len(self.before) else None
+
+
+NOTHING: Final = Beside()
 
 
 class Figure(NamedTuple):
@@ -51,10 +69,16 @@ class Words(NamedTuple):
     time: str  # the head of the first column
 
 
-def bars(steps: Sequence[str], series: Sequence[Series], words: Words, total: str | None = None) -> Figure:
+def bars(
+    steps: Sequence[str],
+    series: Sequence[Series],
+    words: Words,
+    total: str | None = None,
+    beside: Beside = NOTHING,
+) -> Figure:
     """Stacked bars. `steps`: when each begins, as it is shown; `total`: the head of a column with the sum."""
     sums = [sum(one.values[at] for one in series) for at in range(len(steps))]
-    top = nice(max(sums, default=0))
+    top = nice(max((*sums, *(one or 0 for one in beside.before)), default=0))
     width = WIDTH / max(1, len(steps))
     parts, rows = [], []
     for at, when in enumerate(steps):
@@ -63,6 +87,7 @@ def bars(steps: Sequence[str], series: Sequence[Series], words: Words, total: st
         shown = [f"{one.name} {cell}" for one, cell in zip(series, cells, strict=True) if one.values[at]]
         if len(shown) > 1:
             shown.insert(0, whole)
+        shown += _said_beside(at, words, beside)
         parts.append(f"<g><title>{escape(when)}: {escape(', '.join(shown) or whole)}</title>")
         parts.append(f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>')
         below = 0.0
@@ -77,9 +102,9 @@ def bars(steps: Sequence[str], series: Sequence[Series], words: Words, total: st
             )
             below += value
         parts.append("</g>")
-        rows.append(_row(when, [*cells, *([whole] if total else ())]))
+        rows.append(_row(at, when, [*cells, *([whole] if total else ())], words, beside))
     columns = (words.time, *(one.name for one in series), *((total,) if total else ()))
-    return _figure(parts, steps, top, words, tuple((one.colour, one.name) for one in series), columns, rows)
+    return _figure(parts, steps, top, words, tuple((one.colour, one.name) for one in series), columns, rows, beside)
 
 
 def line(
@@ -89,10 +114,11 @@ def line(
     names: tuple[str, str],
     words: Words,
     most: float | None = None,
+    beside: Beside = NOTHING,
 ) -> Figure:
     """A line, and a band from it to `edges` where they are known. `names`: of the line and of the edge ("": there is no
     band); `most`: where the axis ends, when that is not made of the values."""
-    known = [one for one in (*values, *edges) if one is not None]
+    known = [one for one in (*values, *edges, *beside.before) if one is not None]
     top = most or nice(max(known, default=0))
     width = WIDTH / max(1, len(steps))
 
@@ -112,10 +138,11 @@ def line(
     for at, when in enumerate(steps):
         value, edge = values[at], edges[at]
         cells = ["–" if one is None else words.number(one) for one in (value, edge)][: 2 if names[1] else 1]
-        rows.append(_row(when, cells))
+        rows.append(_row(at, when, cells, words, beside))
         if value is None:
             continue
-        said = ", ".join(f"{name} {cell}" for name, cell in zip(names, cells, strict=False) if name)
+        told = [f"{name} {cell}" for name, cell in zip(names, cells, strict=False) if name]
+        said = ", ".join((*told, *_said_beside(at, words, beside)))
         parts.append(
             f"<g><title>{escape(when)}: {escape(said)}</title>"
             f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>'
@@ -123,7 +150,7 @@ def line(
         )
     columns = (words.time, *(name for name in names if name))
     legend = (("line", names[0]), *((("band", names[1]),) if names[1] else ()))
-    return _figure(parts, steps, top, words, legend, columns, rows)
+    return _figure(parts, steps, top, words, legend, columns, rows, beside)
 
 
 class Stretch(NamedTuple):
@@ -178,7 +205,18 @@ def _figure(
     legend: tuple[tuple[str, str], ...],
     columns: tuple[str, ...],
     rows: Sequence[str],
+    beside: Beside,
 ) -> Figure:
+    width = WIDTH / max(1, len(steps))
+    for run in _runs(beside.before[: len(steps)]):
+        course = "L".join(f"{_short((at + 0.5) * width)} {_short(_up(beside.value(at) or 0, top))}" for at in run)
+        parts = [*parts, f'<path class="before" d="M{course}"/>']
+    marks = "".join(f"M{_short((at + 0.5) * width)} 0V{HEIGHT:g}" for at in sorted(beside.notes))
+    if marks:
+        parts = [*parts, f'<path class="happening" d="{marks}"/>']
+        legend = (*legend, ("happening", beside.notes_name))
+    if any(one is not None for one in beside.before):
+        legend, columns = (*legend, ("before", beside.before_name)), (*columns, beside.before_name)
     grid = f"M0 .5H{WIDTH:g}M0 {HEIGHT / 2:g}H{WIDTH:g}M0 {HEIGHT - 0.5:g}H{WIDTH:g}"
     svg = Markup(  # noqa: S704 - escaped where it is made
         f'<svg data-read viewBox="0 0 {WIDTH:g} {HEIGHT:g}" preserveAspectRatio="none" role="img" '
@@ -188,10 +226,24 @@ def _figure(
     return Figure(svg, (words.tick(top), words.tick(top / 2)), ends, legend, columns, Markup("\n".join(rows)))  # noqa: S704
 
 
-def _row(when: str, cells: Sequence[str]) -> str:
+def _said_beside(at: int, words: Words, beside: Beside) -> list[str]:
+    value, note = beside.value(at), beside.notes.get(at)
+    before = [] if value is None else [f"{beside.before_name} {words.number(value)}"]
+    return before if note is None else [*before, note]
+
+
+def _row(at: int, when: str, cells: Sequence[str], words: Words, beside: Beside) -> str:
+    shown = escape(when)
+    if at < len(beside.links):
+        shown = Markup('<a href="{}">{}</a>').format(beside.links[at], when)
+    if (note := beside.notes.get(at)) is not None:
+        shown += Markup("<small>{}</small>").format(note)
+    if any(one is not None for one in beside.before):
+        value = beside.value(at)
+        cells = [*cells, "–" if value is None else words.number(value)]
     return (
-        f'<tr><td class="when">{escape(when)}</td>' + "".join(f'<td class="n">{escape(one)}</td>' for one in cells)
-    ) + "</tr>"
+        f'<tr><td class="when">{shown}</td>' + "".join(f'<td class="n">{escape(one)}</td>' for one in cells) + "</tr>"
+    )
 
 
 def _runs(values: Sequence[float | None]) -> list[list[int]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -12,15 +15,24 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from fairlead.accounts.keys import KeyFilter
 from fairlead.admin import activity as figures
 from fairlead.admin import groups, keys
-from fairlead.admin.activity import LONGEST_FILTER, YEAR, Activity, CallFilter, window_of
+from fairlead.admin.activity import (
+    LONGEST_FILTER,
+    YEAR,
+    Activity,
+    CallFilter,
+    Happening,
+    window_before,
+    window_of,
+)
 from fairlead.console import charts
-from fairlead.console.charts import Figure, Series, Words
+from fairlead.console.charts import Beside, Figure, Series, Words
 from fairlead.console.developer.confined import member_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import Overloaded
 from fairlead.ledger.export import csv_head, csv_row
-from fairlead.ledger.rollups import Sums
+from fairlead.ledger.rollups import DAY_SECONDS, HOUR, HOUR_SECONDS, Sums
 from fairlead.money import Picodollars
+from fairlead.settings import PUBLIC
 from fairlead.site.language import Language
 from fairlead.store import Store
 
@@ -37,6 +49,7 @@ TIMES: Final = (
     ("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")), ("90d", _("90 days")), (YEAR, _("12 months")),
 )  # fmt: skip
 NAMES: Final = ("model", "key", "project", "session", "user")
+DAY_LENGTH: Final = len("2027-01-01")
 EXPORTED_AT_ONCE: Final = 500
 # Exports that are written at the same time, so that they leave threads and connections to others.
 MOST_EXPORTS: Final = 2
@@ -53,13 +66,14 @@ class Address:
     project: str = ""
     session: str = ""
     user: str = ""
+    compare: bool = False  # with the period before
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Address:
         given = {name: query.get(name, "").strip()[:LONGEST_FILTER] for name in NAMES}
         first, last = query.get("from", "")[:10], query.get("to", "")[:10]
         time = f"{first}..{last or first}" if first else query.get("time", DEFAULT)[:32]
-        return cls(time, **given)
+        return cls(time, **given, compare=query.get("compare") == "1")
 
     def filter(self, account_id: str, member_id: str | None) -> CallFilter:
         return CallFilter(
@@ -69,7 +83,8 @@ class Address:
 
     def query(self, **changed: str) -> str:
         """The same with other filters, as the query of an address."""
-        values = {"time": self.time, **{name: getattr(self, name) for name in NAMES}, **changed}
+        compare = "1" if self.compare else ""
+        values = {"time": self.time, **{name: getattr(self, name) for name in NAMES}, "compare": compare, **changed}
         kept = {name: value for name, value in values.items() if value and (name, value) != ("time", DEFAULT)}
         return "?" + urlencode(kept)
 
@@ -82,7 +97,15 @@ class Address:
     def days(self) -> tuple[str, str]:
         """The first and the last day of a time of one's own."""
         first, dots, last = self.time.partition("..")
-        return (first, last) if dots else ("", "")
+        return (first[:10], last[:10]) if dots else ("", "")
+
+    @property
+    def own(self) -> str:
+        """A time of one's own as it is shown, "" for one of those that the page offers."""
+        first, dots, last = self.time.replace("T", " ").partition("..")
+        hours = ":00", ":59 UTC"
+        ends = (first + hours[0], last + hours[1]) if len(first) > DAY_LENGTH else (first, last)
+        return "" if not dots else ends[0] if first == last and len(first) <= DAY_LENGTH else " – ".join(ends)
 
 
 async def activity(visit: ConsoleVisit) -> Response:
@@ -92,14 +115,21 @@ async def activity(visit: ConsoleVisit) -> Response:
     window = window_of(address.time)
     wanted = address.filter(visit.account_id, member_of(visit))
     before = _before(visit.query.get("before", ""))
+    everything = visit.can("operate")
+    public = visit.services.settings().server.status == PUBLIC
+    models = visit.services.snapshot().models
 
     def read(store: Store) -> dict[str, Any]:
         found = figures.activity(store, wanted, window)
+        served = [one.id for model, _ in found.models if model in models for one in models[model].deployments]
+        known = served if public or everything else ()
         lines = figures.list_calls(store, wanted, window, CALLS_PER_PAGE + 1, before)
         shown = lines[:CALLS_PER_PAGE]
         named = {line.key_id for line in shown} | ({wanted.key_id} if wanted.key_id else set())
         return {
             "found": found,
+            "former": figures.activity(store, wanted, window_before(window)) if address.compare else None,
+            "happenings": figures.happenings(store, window, known, configuration=everything),
             "calls": shown,
             "more": f"{shown[-1].at}.{shown[-1].number}" if len(lines) > CALLS_PER_PAGE else None,
             "keys": figures.names_of_keys(store, named),
@@ -108,7 +138,11 @@ async def activity(visit: ConsoleVisit) -> Response:
         }
 
     values = await visit.run(read)
-    found = values["found"]
+    found, former = values["found"], values["former"]
+    spans = _spans(found)
+    beside = _Beside(
+        former, _notes(found, values["happenings"], visit.language), [address.query(time=one) for one in spans]
+    )
     return visit.render(
         "account/activity.html",
         **values,
@@ -116,7 +150,9 @@ async def activity(visit: ConsoleVisit) -> Response:
         times=TIMES,
         window=window,
         latency=figures.latency_of(found.total),
-        charts=charts_of(found, visit.language) if found.total.requests else (),
+        changes=changes(found.total, former.total, visit.language) if former is not None else {},
+        spans=spans,
+        charts=charts_of(found, visit.language, beside) if found.total.requests else (),
         newest=values["calls"][0].number if values["calls"] and not before else 0,
         before=before,
         share=share,
@@ -169,10 +205,88 @@ async def export(visit: ConsoleVisit) -> Response:
     return answer
 
 
+# --- against the period before
+
+
+def changes(now: Sums, former: Sums, language: Language) -> dict[str, tuple[str, str]]:
+    """By the name of a figure: how much it has changed, with its sign, and what it was. Shares change by percentage
+    points."""
+    number = language.number
+
+    def relative(value: float, before: float, shown: str) -> tuple[str, str]:
+        return ("–" if not before else f"{_signed((value - before) * 100 / before, language)} %"), shown
+
+    def points(value: float | None, before: float | None) -> tuple[str, str]:
+        if value is None or before is None:
+            return "–", "–" if before is None else f"{number(before, 1)} %"
+        return f"{_signed(value - before, language)} {language.gettext(_('points'))}", f"{number(before, 1)} %"
+
+    latencies = figures.latency_of(now), figures.latency_of(former)
+    found = {
+        "spend": relative(now.charged, former.charged, f"${former.charged / 1e12:,.2f}"),
+        "calls": relative(now.requests, former.requests, number(former.requests)),
+        "failed": points(share(now.failed, now.requests), share(former.failed, former.requests)),
+        "tokens": relative(
+            now.prompt_tokens + now.completion_tokens,
+            former.prompt_tokens + former.completion_tokens,
+            number(former.prompt_tokens + former.completion_tokens),
+        ),
+        "cached": points(
+            share(now.cached_tokens, now.prompt_tokens), share(former.cached_tokens, former.prompt_tokens)
+        ),
+    }
+    if latencies[0] is not None and latencies[1] is not None:
+        found["latency"] = relative(latencies[0][0], latencies[1][0], f"{number(latencies[1][0] / 1000, 2)} s")
+    return found
+
+
+def _signed(value: float, language: Language) -> str:
+    text = language.number(abs(value), 1)
+    zero = language.number(0, 1)
+    return text if text == zero else f"{'+' if value > 0 else '−'}{text}"
+
+
+class _Beside(NamedTuple):
+    """Of all charts of the page: the period before, what happened, and where steps lead to."""
+
+    former: Activity | None = None
+    notes: Mapping[int, str] = MappingProxyType({})
+    links: Sequence[str] = ()
+
+    def of(self, value: Callable[[Sums], float | None], said: Callable[[str], str]) -> Beside:
+        former = () if self.former is None else [value(step.total) for step in self.former.steps]
+        return Beside(former, said(_("Period before")), said(_("Event")), self.notes, self.links)
+
+
+def _spans(found: Activity) -> list[str]:
+    """Each step as a time of its own, as the address has it."""
+    ends = [*found.window.steps[1:], found.window.until]
+    hours = found.window.span == HOUR
+    form, unit = ("%Y-%m-%dT%H", HOUR_SECONDS) if hours else ("%Y-%m-%d", DAY_SECONDS)
+    return [
+        f"{datetime.fromtimestamp(one, UTC):{form}}..{datetime.fromtimestamp(end - unit, UTC):{form}}"
+        for one, end in zip(found.window.steps, ends, strict=True)
+    ]
+
+
+def _notes(found: Activity, happened: Sequence[Happening], language: Language) -> dict[int, str]:
+    """By step, what happened in it."""
+    told: dict[int, dict[str, None]] = {}
+    for one in happened:
+        at = bisect_right(found.window.steps, one.at) - 1
+        words = _("%(name)s out of use") if one.kind == "down" else _("configuration %(name)s applied")
+        told.setdefault(at, {})[language.gettext(words) % {"name": one.subject}] = None
+    return {at: "; ".join(words) for at, words in told.items()}
+
+
 # --- charts
 
 
-def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], ...]:
+def charts_of(
+    found: Activity,
+    language: Language,
+    beside: _Beside = _Beside(),  # noqa: B008 - a constant
+) -> tuple[tuple[str, Figure], ...]:
     """Spend, calls, latency, tokens, cache share: each with its title."""
     said = language.gettext
     time, steps = said(_("From")), _steps(found)
@@ -199,6 +313,7 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
         Words(
             count, _short_count(language), f"{said(_('Calls'))}: {count(found.total.requests)}, {per_cent(rate)}", time
         ),
+        beside=beside.of(lambda one: one.requests, said),
     )
     latencies = [figures.latency_of(one) for one in totals]
     latency = charts.line(
@@ -207,6 +322,7 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
         [None if one is None else one[1] for one in latencies],
         ("p50", "p95"),
         Words(seconds, whole_seconds, said(_("Latency")), time),
+        beside=beside.of(lambda one: (figures.latency_of(one) or (None,))[0], said),
     )
     tokens = charts.bars(
         steps,
@@ -217,6 +333,7 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
         ],
         Words(count, _short_count(language), said(_("Tokens")), time),
         said(_("Total")),
+        beside.of(lambda one: one.prompt_tokens + one.completion_tokens, said),
     )
     cache = charts.line(
         steps,
@@ -225,9 +342,10 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
         (said(_("Cache share")), ""),
         Words(per_cent, per_cent, said(_("Cache share")), time),
         most=100.0,
+        beside=beside.of(lambda one: share(one.cached_tokens, one.prompt_tokens), said),
     )
     return (
-        (said(_("Spend by model")), spend_chart(found, language)),
+        (said(_("Spend by model")), spend_chart(found, language, beside)),
         (said(_("Calls and errors")), calls),
         (said(_("Latency, to the end of the answer")), latency),
         (said(_("Tokens")), tokens),
@@ -235,7 +353,11 @@ def charts_of(found: Activity, language: Language) -> tuple[tuple[str, Figure], 
     )
 
 
-def spend_chart(found: Activity, language: Language) -> Figure:
+def spend_chart(
+    found: Activity,
+    language: Language,
+    beside: _Beside = _Beside(),  # noqa: B008 - a constant
+) -> Figure:
     """What calls were charged, by model."""
     said = language.gettext
 
@@ -251,12 +373,13 @@ def spend_chart(found: Activity, language: Language) -> Figure:
         _by_model(found, said),
         Words(dollars, round_dollars, _spend_summary(found, language), said(_("From"))),
         said(_("Total")),
+        beside.of(lambda one: one.charged, said),
     )
 
 
 def _steps(found: Activity) -> list[str]:
     starts = found.window.steps
-    size = starts[1] - starts[0] if len(starts) > 1 else 86_400
+    size = (starts[1] if len(starts) > 1 else found.window.until) - starts[0]
     return [charts.moment(one, size) for one in starts]
 
 
