@@ -124,9 +124,10 @@ def check_groups(connection: Connection, account_id: str, columns: Mapping[str, 
         group_id = columns.get(f"{kind}_id")
         if group_id is None:
             continue
-        found = group_info(connection, kind, group_id)
-        if found.account_id != account_id:
-            raise ConfigurationError(f"The {kind} {group_id} belongs to another account than the key.")
+        row = connection.execute(select(TABLES[kind]).where(TABLES[kind].c.id == group_id)).first()
+        if row is None or row.account_id != account_id:  # whether another account has it is not told
+            raise ConfigurationError(f"The account of the key has no {kind} {group_id!r}.")
+        found = _info(kind, row)
         if found.archived_at is not None:
             raise ConfigurationError(f"The {kind} {group_id} is archived: restore it, or choose another one.")
 
