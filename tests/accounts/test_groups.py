@@ -84,13 +84,13 @@ def test_a_plain_key_gets_nothing_of_this(store: Store) -> None:
 def test_a_key_belongs_to_projects_and_members_of_its_own_account_only(store: Store) -> None:
     mine, other = (create_account(store, ACTOR, name, usd("0")) for name in ("mine", "other"))
     project = create_group(store, ACTOR, "project", "p", other)
-    with pytest.raises(ConfigurationError, match="another account"):
+    with pytest.raises(ConfigurationError, match="has no project"):
         create_key(store, ACTOR, "k", account_id=mine, columns={"project_id": project})
     key = create_key(store, ACTOR, "k", account_id=mine)
     with store.read() as connection:
         made = key_by_hash(connection, key_digest(key.encode()).hex())
     assert made is not None
-    with pytest.raises(ConfigurationError, match="another account"):
+    with pytest.raises(ConfigurationError, match="has no project"):
         change_key(store, ACTOR, made.id, {"project_id": project})
     with pytest.raises(ConfigurationError, match="no member"):
         change_key(store, ACTOR, made.id, {"member_id": "mem_nothing"})
