@@ -21,6 +21,7 @@ import uvloop
 from fairlead.accounts.keys import first_start
 from fairlead.compose.following import Origin, at_start, once_more
 from fairlead.compose.service import Service
+from fairlead.engines.configured import EngineRoom
 from fairlead.engines.shared import STARTING, SharedEngine, keep
 from fairlead.engines.spec import EngineSpec
 from fairlead.engines.supervisor import Engine
@@ -57,11 +58,12 @@ def serve(
     own = engines_in(data_dir, ggufs, demo=engine)
     flags = mmap.mmap(-1, workers + max(1, len(own)))  # for each worker whether it serves, then each engine's state
     shared = [SharedEngine(one, flags, workers + at) for at, one in enumerate(own)]
+    room = EngineRoom(data_dir)
     store = open_store(data_dir, url)
     try:
         # What is wrong with the configuration, the address or the database is said once, and before there are many.
         settings, origin = at_start(store, settings, file)
-        service = Service(settings, store, shared, origin=origin)
+        service = Service(settings, store, shared, origin=origin, room=room)
         check(store)
         sockets = [_bound(host, port)]
         port = sockets[0][0].getsockname()[1]
@@ -78,7 +80,7 @@ def serve(
     children = [
         ChildProcess(
             f"worker {at + 1}",
-            partial(_work, (settings, origin), (data_dir, url), shared, sockets, flags, at),
+            partial(_work, (settings, origin), (data_dir, url), (shared, room), sockets, flags, at),
             lambda at=at: flags[at] == 1,  # type: ignore[misc]
         )
         for at in range(workers)
@@ -102,7 +104,7 @@ def _close(sockets: list[list[socket.socket]]) -> None:
 def _work(
     given: tuple[Settings, Origin],
     data: tuple[Path, str | None],
-    engines: Sequence[SharedEngine],
+    engines: tuple[Sequence[SharedEngine], EngineRoom],
     sockets: list[list[socket.socket]],
     flags: mmap.mmap,
     at: int,
@@ -124,15 +126,20 @@ def _work(
 
 
 def _service(
-    given: tuple[Settings, Origin], store: Store, engines: Sequence[SharedEngine], at: int, workers: int
+    given: tuple[Settings, Origin],
+    store: Store,
+    engines: tuple[Sequence[SharedEngine], EngineRoom],
+    at: int,
+    workers: int,
 ) -> Service:
     """With what is in force now, which need not be what the parent was started with; what was refused by the others is
     refused here too."""
     refused = ""
+    own, room = engines
     for settings, origin in once_more(store, given):
         try:
             known = origin if origin.refused or not refused else replace(origin, refused=refused)
-            return Service(settings, store, engines, place=at, workers=workers, origin=known)
+            return Service(settings, store, own, place=at, workers=workers, origin=known, room=room)
         except ConfigurationError as error:
             refused = refused or error.message
     raise ConfigurationError(refused)

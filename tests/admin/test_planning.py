@@ -139,7 +139,7 @@ def test_every_setting_of_a_model_is_compared() -> None:
     """Deployments, prices and limits have sentences of their own; providers and sections are compared as a whole."""
     elsewhere = {"id", "deployments", "markup", "limits"}
     assert set(ModelSettings.__struct_fields__) == set(MODEL_FIELDS) | elsewhere
-    assert set(File.__struct_fields__) == {*LIVE_SECTIONS, *SECTIONS, "limits", "providers", "models"}
+    assert set(File.__struct_fields__) == {*LIVE_SECTIONS, *SECTIONS, "limits", "providers", "models", "engines"}
     with_defaults = BASE.replace('id = "mistral-small-3.2"\n', 'id = "mistral-small-3.2"\ndefaults = { top_k = 7 }\n')
     (change,) = planned(BASE, with_defaults)
     assert change.words.startswith("defaults of model mistral-small-3.2: ")

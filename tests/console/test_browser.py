@@ -43,7 +43,7 @@ def operator(browser: Browser, served: Served) -> Iterator[BrowserContext]:
     page.get_by_label("E-mail address").fill("ann@example.org")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in as operator").click()
-    page.wait_for_url("**/account")
+    page.wait_for_url("**/admin/start")
     yield context
     context.close()
 

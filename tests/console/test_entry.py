@@ -26,8 +26,10 @@ def test_the_first_operator_comes_by_a_link_chooses_a_password_and_signs_in_with
     short = browser.post("/sign-in/link", {**given, "password": "short"})
     assert short.status == 422
     assert "12 to 256 characters" in short.text
-    home = browser.follow(browser.post("/sign-in/link", {**given, "password": PASSWORD}))
-    assert "default" in home.text  # the operator's own account
+    entered = browser.post("/sign-in/link", {**given, "password": PASSWORD})
+    assert entered.location == "/admin/start"
+    assert "First steps" in browser.follow(entered).text
+    assert "default" in browser.get("/account").text  # the operator's own account
     assert first_operator_link(kit.store) is None
     again = kit.stranger()
     again.get("/sign-in")
@@ -45,7 +47,7 @@ def test_a_further_link_signs_an_operator_in_and_ends_the_one_before(kit: Kit) -
     browser = kit.stranger()
     browser.get("/sign-in")
     assert browser.post("/sign-in/link", {"token": first}).status == 403
-    assert browser.post("/sign-in/link", {"token": second}).location == "/account"
+    assert browser.post("/sign-in/link", {"token": second}).location == "/admin", "the first steps are taken"
     assert operator.get("/account").status == 200
     with pytest.raises(InvalidRequest, match="No operator"):
         make_operator_link(kit.store, command_line(), "who@example.org")

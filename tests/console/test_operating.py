@@ -16,7 +16,7 @@ from tests.console.kit import Answer, Browser, Kit
 from fairlead.admin.alerts import list_alerts
 from fairlead.admin.audit import Actor, list_audit
 from fairlead.admin.audit import AuditFilter as Filter
-from fairlead.admin.configuration import Submission, apply, history
+from fairlead.admin.configuration import Submission, apply, current, history
 from fairlead.admin.credentials import list_credentials
 from fairlead.admin.credit import balances
 from fairlead.admin.deployments import drained
@@ -221,6 +221,59 @@ def test_a_document_is_planned_then_applied_and_rolled_back_as_it_was_seen(kit: 
     assert [one.restored for one in history(kit.store)] == [1, None, None]
     wrong = operator.post("/admin/configuration/plan", {"document": DOCUMENT + "\n[routin]\n"})
     assert (wrong.status, "routin" in wrong.text) == (422, True)
+
+
+def test_the_editor_names_every_mistake_with_line_and_column_and_keeps_the_draft(kit: Kit, operator: Browser) -> None:
+    draft = '[limits]\nrequests_per_minute = "many"\n\n[[providers]]\nid = "a"\n  base_urll = "https://8.8.8.8/v1"\n'
+    answer = operator.post("/admin/configuration/plan", {"document": draft, "base": "0:"})
+    assert answer.status == 422
+    found = re.findall(r'data-line="(\d+)" data-column="(\d+)"', answer.text)
+    assert found == [("2", "1"), ("6", "3")]
+    assert "requests_per_minute takes a whole number" in answer.text
+    assert "did you mean &#39;base_url&#39;" in answer.text
+    assert 'id="L6" class="bad"' in answer.text, "where the link leads without a script"
+    assert "base_urll = " in answer.text
+    broken = operator.post("/admin/configuration/plan", {"document": "[limits]\nx =\n", "base": "0:"})
+    assert 'data-line="2"' in broken.text
+    assert "not valid TOML" in broken.text
+    later = operator.post("/admin/configuration/plan", {"document": DOCUMENT.replace('"gpu1"\nup', '"gpu9"\nup')})
+    assert 'data-line="12"' in later.text, "what contradicts another setting"
+
+
+def test_the_editor_shows_the_difference_and_says_that_somebody_was_faster(kit: Kit, operator: Browser) -> None:
+    page = ok(operator.get("/admin/configuration/edit"))
+    base = hidden_value(page, "base")
+    apply(kit.store, DOCUMENT, "x", Submission(Actor("command line", "bob")))
+    dearer = DOCUMENT.replace("0.30", "0.35")
+    page = ok(operator.post("/admin/configuration/plan", {"document": dearer, "base": base}))
+    assert "Somebody else has changed the configuration since you began." in page
+    assert hidden_value(page, "base") == base, "it stays so until the editor is opened again"
+    assert "version 1 is in force" in page
+    assert re.search(r'class="add">\+price = .*0\.35', page)
+    assert re.search(r'class="cut">-price = .*0\.30', page)
+    fresh = ok(operator.get("/admin/configuration/edit"))
+    assert "Somebody else" not in fresh
+    page = ok(operator.post("/admin/configuration/plan", {"document": dearer, "base": hidden_value(fresh, "base")}))
+    assert "Somebody else" not in page
+
+
+def test_an_applied_version_can_be_undone_until_another_one_follows(kit: Kit, operator: Browser) -> None:
+    apply(kit.store, DOCUMENT, "x", Submission(Actor("command line", "bob")))
+    cheaper = DOCUMENT.replace("0.30", "0.25")
+    page = ok(operator.follow(operator.post("/admin/configuration/apply", {"document": cheaper, "expected": "1"})))
+    form = re.search(r'<form[^>]*action="/admin/configuration/rollback" data-live>.*?</form>', page, re.DOTALL)
+    assert form is not None
+    undo = {name: hidden_value(form[0], name) for name in ("version", "expected")}
+    assert undo == {"version": "1", "expected": "2"}
+    assert operator.post("/admin/configuration/rollback", undo).status == 303
+    assert current(kit.store).text == DOCUMENT
+    assert operator.post("/admin/configuration/rollback", undo).status == 412, "another version has followed"
+
+
+def hidden_value(page: str, name: str) -> str:
+    found = re.search(rf'<input type="hidden" name="{name}" value="([^"]*)"', page)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "http://0x7f.1/v1", "http://[::ffff:10.0.0.1]/v1"])

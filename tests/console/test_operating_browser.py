@@ -4,6 +4,7 @@ Chromium, scripted providers."""
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.console.test_browser import browser, check, pytestmark
 from tests.e2e.conftest import Served, eventually, fairlead, serving
 from tests.e2e.test_chat import post
 
+from fairlead.engines.spec import DEMO_GGUF
 from fairlead.testing import Reply, ScriptedUpstream
 
 assert browser  # a fixture
@@ -46,7 +48,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     found.get_by_label("E-mail address").fill("ann@example.org")
     found.get_by_label("Password").fill(PASSWORD)
     found.get_by_role("button", name="Sign in as operator").click()
-    found.wait_for_url("**/account")
+    found.wait_for_url("**/admin/start")
     yield found
     context.close()
 
@@ -130,3 +132,69 @@ model_list:
     body = {"model": "from-litellm", "messages": [{"role": "user", "content": "hi"}]}
     eventually(lambda: post(served, body, key)[0] == 200)
     assert upstreams[1].requests[-1].headers["authorization"] == "Bearer sk-of-litellm-0123456789"
+
+
+def test_a_gguf_file_is_run_called_stopped_and_runs_again_by_undo(page: Page, served: Served) -> None:
+    models = served.data / "models"
+    models.mkdir()
+    shutil.copyfile(DEMO_GGUF, models / "tiny.gguf")
+    page.goto("/admin/start")
+    page.get_by_role("link", name="Run a GGUF file").click()
+    page.get_by_role("link", name="Choose tiny.gguf").click()
+    check(page)
+    page.get_by_role("button", name="Show what it needs").click()
+    expect(page.get_by_text("engine tiny is started")).to_be_visible()
+    check(page)
+    page.get_by_role("button", name="Apply and start").click()
+    state = page.locator(".engines .state")
+    expect(state).to_contain_text("ready", timeout=60_000)
+    check(page)
+    key = fairlead("keys", "create", "--name", "engine", data=served.data).stdout.split()[-1]
+    status, _, answer = post(served, {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}, key)
+    assert status == 200, answer
+    page.get_by_role("button", name="Stop").click()
+    expect(state).to_contain_text("stopped", timeout=60_000)
+    page.get_by_role("button", name="Undo").click()
+    expect(state).to_contain_text("ready", timeout=60_000)
+
+
+def test_the_editor_indents_lets_the_keyboard_leave_goes_to_a_mistake_and_keeps_a_draft(page: Page) -> None:
+    page.goto("/admin/configuration/edit")
+    area = page.get_by_label("Document (TOML)")
+    kept = area.input_value()
+    area.fill(f'{kept}\n[limits]\nrequests_per_minute = "many"\n')
+    area.press("Control+Home")
+    area.press("Tab")
+    assert area.input_value().startswith("  "), "indented, and still here"
+    expect(area).to_be_focused()
+    area.press("Shift+Tab")
+    assert area.input_value().startswith(kept[:10])
+    area.press("Escape")
+    area.press("Tab")
+    expect(area).not_to_be_focused()
+    page.goto("/admin/limits")
+    page.goto("/admin/configuration/edit")
+    page.get_by_role("button", name="Restore the draft").click()
+    expect(area).to_have_value(re.compile("many"))
+    area.press("Control+Enter")
+    problem = page.get_by_role("link", name=re.compile(r"Line \d+, column 1"))
+    expect(problem).to_be_visible()
+    check(page)
+    problem.click()
+    expect(area).to_be_focused()
+    assert page.evaluate("getSelection().toString()").startswith("requests_per_minute")
+    area.fill(kept + "\n[limits]\nrequests_per_minute = 60\n")
+    page.get_by_role("button", name="Show what would change").click()
+    apply = page.get_by_role("button", name="Apply")
+    expect(apply).to_be_enabled()
+    check(page)
+    area.press_sequentially("#")
+    expect(apply).to_be_disabled()
+    expect(page.get_by_text("The document has changed since this plan")).to_be_visible()
+    area.press("Backspace")
+    apply.click()
+    expect(page.get_by_role("status")).to_contain_text("is applied")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("row").nth(1)).to_contain_text("repeats version")
+    page.goto("/admin/configuration/edit")
+    expect(page.get_by_role("button", name="Restore the draft")).to_be_hidden()

@@ -21,6 +21,10 @@ SAME: Final = {
     "shadow report": "GET /v1/admin/shadow",
     "audit export": "GET /v1/admin/audit",
     "audit list": "GET /v1/admin/audit",
+    "engine add": "POST /v1/admin/configuration/apply",
+    "engine start": "POST /v1/admin/configuration/apply",
+    "engine stop": "POST /v1/admin/configuration/apply",
+    "engine remove": "POST /v1/admin/configuration/apply",
     "config apply": "POST /v1/admin/configuration/apply",
     "config diff": "GET /v1/admin/configuration/diff",
     "config history": "GET /v1/admin/configuration/versions",
@@ -67,6 +71,7 @@ SAME: Final = {
 EXCEPTIONS: Final = {
     "serve": "starts the server",
     "demo": "starts a server of its own",
+    "engine list": "reads files",
     "engine run": "starts the server",
     "doctor": "is a client of a server",
     "operator link": "is how somebody gets in who has no key yet",

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from fairlead import toml
 from fairlead.accounts.naming import continuing, naming
 from fairlead.admin import audit
 from fairlead.admin.audit import Actor
@@ -26,6 +27,7 @@ from fairlead.admin.planning import Change, Described, Known, changes, gone_mode
 from fairlead.admin.remote import check_remote, guarded_addresses
 from fairlead.admin.sealing import sealed_document
 from fairlead.catalogue.load import build
+from fairlead.engines.folders import allowed_file, model_folders
 from fairlead.errors import (
     ConfigurationError,
     FairleadError,
@@ -38,7 +40,7 @@ from fairlead.providers.prefill import supports_prefill
 from fairlead.providers.presets import with_presets
 from fairlead.providers.scrub import holds_secret
 from fairlead.providers.sealed import listed, put
-from fairlead.settings import Settings, Unread, parse_settings, sources_of
+from fairlead.settings import RENAMED, File, Settings, Unread, parse_settings, sources_of
 from fairlead.store import Store
 from fairlead.store.configuration import (
     ProcessState,
@@ -50,7 +52,7 @@ from fairlead.store.configuration import (
     number_in_force,
     read_version,
 )
-from fairlead.toml import read_text
+from fairlead.toml import Located, read_text
 
 # A copy of the file that a node runs, in its data directory: what is in force when the file itself is not good.
 IN_FORCE: Final = "in-force.toml"
@@ -149,6 +151,7 @@ def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
     if base.source == "database":  # as it would be stored
         text = sealed_document(text, store).text
     after, missing = described(text, name)
+    lacking = _lacking_files(after.settings, store)
     before, notes = _base(base)
     with store.read() as connection:
         known = Known(
@@ -156,7 +159,7 @@ def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
             naming(connection, gone := gone_models(before.snapshot, after.snapshot)),
             continuing(connection, gone),
         )
-    return Plan(base, digest_of(text), (*notes, *changes(before, after, known)), missing)
+    return Plan(base, digest_of(text), (*notes, *changes(before, after, known), *lacking), missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +176,30 @@ class Submission:
     on_server: bool = True
 
 
+def problems_of(text: str, name: str) -> list[Located]:
+    """What is wrong with a document, with lines and columns: all of its settings that have a wrong value, else the
+    first thing that contradicts another one. Empty: a plan can be made of it."""
+    source = toml.Source(name, text)
+    found = toml.all_problems(source, text, File, RENAMED)
+    if not found:
+        try:
+            described(text, name)
+        except ConfigurationError as error:
+            found = [toml.located(error.message, source)]
+    return found
+
+
+def diff_texts(before: str, after: str, names: tuple[str, str] = ("in force", "draft")) -> list[str]:
+    """Lines of a unified diff of two documents, secrets and suspicious comments hidden."""
+    old, new = (masked(text).splitlines() for text in (before, after))
+    return list(difflib.unified_diff(old, new, *names, lineterm=""))
+
+
 def apply(store: Store, text: str, name: str, by: Submission) -> StoredVersion:
     """Adds a version and puts it in force, in one transaction. Raises ConfigurationError, or VersionConflict when
     another version was added meanwhile, or Forbidden for what only somebody on the server may add."""
     _check(text, name)
+    _lacking_files(parse_settings(text, name), store)
     guarded: frozenset[str] = frozenset()
     if not by.on_server:
         found = current(store, file_of_node(store))
@@ -330,6 +353,25 @@ def _check(text: str, name: str) -> None:
             "in the database the path must be absolute: there is no file that it would be relative to.",
         )
     described(text, name)
+
+
+def _lacking_files(settings: Settings, store: Store) -> list[Change]:
+    """Warnings about engines whose files are not on this node. Raises ConfigurationError for a file that no engine may
+    read."""
+    folders = model_folders(store.directory, settings.configuration.model_folders)
+    found = []
+    for at, engine in enumerate(settings.engines):
+        for field in ("file", "vision_file"):
+            if (file := getattr(engine, field)) is None:
+                continue
+            try:
+                path = allowed_file(file, folders)
+            except ConfigurationError as error:
+                raise settings.error(f"engines[{at}].{field}", error.message) from None
+            if not path.is_file():
+                words = f"{path} is not on this node: engine {engine.id} starts when it is there"
+                found.append(Change("engine.file_missing", engine.id, words, "warning"))
+    return found
 
 
 def _missing(settings: Settings) -> tuple[str, ...]:

@@ -81,6 +81,12 @@ def become_operator(
         return begin_session(connection, person, visitor, hours, LINK, proved=True)
 
 
+def has_operator(store: Store) -> bool:
+    """Whether anybody operates this server yet."""
+    with store.read() as connection:
+        return persons.has_operator(connection)
+
+
 def join(connection: Connection, person: Person, account_id: str, role: Role, actor: Actor | None = None) -> None:
     """Makes somebody a member, with a row of `members` for the caps of their keys. Keys that were disabled when they
     left are enabled, with the row that they had. `actor`: who does it, the person where there is nobody else."""

@@ -15,7 +15,15 @@ from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
 from fairlead.money import Picodollars
 from fairlead.prices import PriceSheet, Schedule
 from fairlead.prices.sheet import FALLBACKS
-from fairlead.settings import EnvironmentKey, ProviderSettings, SecretSource, Settings, restart_needed, secret_settings
+from fairlead.settings import (
+    EngineSettings,
+    EnvironmentKey,
+    ProviderSettings,
+    SecretSource,
+    Settings,
+    restart_needed,
+    secret_settings,
+)
 from fairlead.wire.usage import CLASSES
 
 # When a change counts: for calls that begin after it, at the next start, or it is only something to know.
@@ -71,6 +79,7 @@ def changes(before: Described, after: Described, known: Known) -> list[Change]:
     """Everything that differs, in the order in which an operator wants to read it: first what goes away."""
     return [
         *_providers(before, after, known),
+        *_engines(before.settings, after.settings),
         *_models(before.snapshot, after.snapshot, known),
         *_prices(before.snapshot, after.snapshot),
         *_limits(before.settings, after.settings),
@@ -127,6 +136,36 @@ def _under_way(calls: int) -> str:
     if not calls:
         return "no calls are under way"
     return f"{calls} {'call is' if calls == 1 else 'calls are'} under way, which end as they began"
+
+
+# --- engines
+
+
+def _engines(before: Settings, after: Settings) -> Iterator[Change]:
+    old, new = ({one.id: one for one in each.engines} for each in (before, after))
+    for name, engine in old.items():
+        if name not in new:
+            what = f"engine {name} is ended, and {engine.model or name} is not served by it any more"
+            yield Change("engine.removed", name, what, before=shown_value(engine))
+    for name, engine in new.items():
+        if name not in old:
+            what = f"engine {name} is started: model {engine.model or name} from {engine.file}, {_sizes(engine)}"
+            yield Change("engine.added", name, what, after=shown_value(engine))
+            continue
+        for one in msgspec.structs.fields(EngineSettings):
+            was, becomes = getattr(old[name], one.name), getattr(engine, one.name)
+            if was == becomes:
+                continue
+            if one.name == "enabled":
+                what = f"engine {name} is {'started' if becomes else 'ended; it stays in the configuration'}"
+            else:
+                what = f"{one.name} of engine {name}: {_arrow(was, becomes)}; it is started again"
+            yield Change("engine.changed", f"{name}.{one.name}", what, "now", was, becomes)
+
+
+def _sizes(engine: EngineSettings) -> str:
+    context = "" if engine.context_length is None else f"{engine.context_length} tokens of context, "
+    return f"{context}{engine.slots} {'call' if engine.slots == 1 else 'calls'} at once"
 
 
 # --- models and their deployments

@@ -35,7 +35,7 @@ def check_remote(text: str, name: str, in_force: str, resolve: Resolve = resolve
         )
     for setting, was, becomes in _networks(old, new):
         if was != becomes:
-            raise Forbidden(f"The document changes {setting}, which opens private networks. {ON_THE_SERVER}")
+            raise Forbidden(f"The document changes {setting}, which opens what is private. {ON_THE_SERVER}")
     guard = Guard([ipaddress.ip_network(one) for one in old.configuration.allow_networks])
     for what, url in _addresses(new) - _addresses(old):
         try:
@@ -74,6 +74,7 @@ def _local_sources(settings: Settings) -> set[SecretSource]:
 
 def _networks(old: Settings, new: Settings) -> Iterator[tuple[str, object, object]]:
     yield "[configuration] allow_networks", old.configuration.allow_networks, new.configuration.allow_networks
+    yield "[configuration] model_folders", old.configuration.model_folders, new.configuration.model_folders
     yield "[alerts] allow_networks", old.alerts.allow_networks, new.alerts.allow_networks
     was, becomes = (None if one.alerts.email is None else one.alerts.email.smtp for one in (old, new))
     yield "smtp of [alerts] email", was, becomes

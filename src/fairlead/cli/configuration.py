@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from fairlead.cli.options import data_option, json_option, opened, table
-from fairlead.errors import ConfigurationError, FairleadError
+from fairlead.errors import CallerError, ConfigurationError, FairleadError
 from fairlead.settings import configuration_file, data_directory, load_settings
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def config_show(number: int | None, as_json: bool, data: Path | None) -> None:
     from fairlead.admin.configuration import current, current_entry, document_of, version_entry
     from fairlead.admin.masking import masked
 
-    with _opened(data) as (store, file):
+    with configured_store(data) as (store, file):
         if number is None:
             found = current(store, file)
             entry, text = current_entry(found), found.text
@@ -88,7 +88,7 @@ def config_plan(file: Path | None, as_json: bool, data: Path | None) -> None:
     from fairlead.admin.configuration import plan, plan_entry
 
     try:
-        with _opened(data, file) as (store, own):
+        with configured_store(data, file) as (store, own):
             text, name = _read(file or own)
             found = plan(store, text, name, own)
     except FairleadError as error:
@@ -117,13 +117,13 @@ def config_apply(
     """
     from fairlead.admin.configuration import apply, plan
 
-    with _opened(data, file) as (store, own):
+    with configured_store(data, file) as (store, own):
         text, name = _read(file)
         found = plan(store, text, name, own)
         if found.current.source == "database" and found.current.digest == found.digest:
             click.echo(f"Version {found.current.number} in force is the same document. Nothing was applied.")
             return
-        _confirm(found, yes, expect)
+        confirm(found, yes, expect)
         version = apply(store, text, name, _submission(author, comment, expect, found))
         _follow(store, version)
 
@@ -144,9 +144,9 @@ def config_rollback(
     """
     from fairlead.admin.configuration import rollback, rollback_plan
 
-    with _opened(data) as (store, own):
+    with configured_store(data) as (store, own):
         found = rollback_plan(store, number, own)
-        _confirm(found, yes, expect)
+        confirm(found, yes, expect)
         default = f"Rollback to version {number}" if number else "The files of the nodes are in force again"
         version = rollback(store, number, _submission(author, comment or default, expect, found))
         _follow(store, version)
@@ -160,7 +160,7 @@ def config_history(limit: int, as_json: bool, data: Path | None) -> None:
     """List the versions of the configuration, newest first."""
     from fairlead.admin.configuration import current, history, version_entry
 
-    with _opened(data) as (store, file):
+    with configured_store(data) as (store, file):
         found, in_force = history(store, limit), current(store, file)
     if as_json:
         click.echo(json.dumps([version_entry(one) for one in found], indent=2))
@@ -185,7 +185,7 @@ def config_diff(a: int, b: int, as_text: bool, as_json: bool, data: Path | None)
     """Show what differs between versions A and B."""
     from fairlead.admin.configuration import change_entry, compare, compare_texts
 
-    with _opened(data) as (store, _):
+    with configured_store(data) as (store, _):
         if as_text:
             click.echo(compare_texts(store, a, b), nl=False)
             return
@@ -209,7 +209,7 @@ def config_status(as_json: bool, data: Path | None) -> None:
     """
     from fairlead.admin.configuration import current_entry, process_entry, status
 
-    with _opened(data) as (store, file):
+    with configured_store(data) as (store, file):
         found = status(store, file)
     if as_json:
         entries = [process_entry(one) for one in found.processes]
@@ -223,7 +223,7 @@ def config_status(as_json: bool, data: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def _opened(data: Path | None, named: Path | None = None) -> Iterator[tuple[Store, Path | None]]:
+def configured_store(data: Path | None, named: Path | None = None) -> Iterator[tuple[Store, Path | None]]:
     """The database, and the configuration file of this node's processes. A file that is wrong must not keep anybody
     from seeing so: then the copy of what is in force says where the database is."""
     from fairlead.admin.configuration import IN_FORCE, file_of_node
@@ -239,6 +239,21 @@ def _opened(data: Path | None, named: Path | None = None) -> Iterator[tuple[Stor
         settings = load_settings(kept)
     with opened(data, settings=settings) as store:
         yield store, file or file_of_node(store)
+
+
+def apply_changed(change: Callable[[str], str], comment: str, *, yes: bool, data: Path | None) -> None:
+    """Applies what is in force with a change."""
+    from fairlead.admin.configuration import apply, current, plan
+
+    with configured_store(data) as (store, own):
+        base = current(store, own)
+        try:
+            text = change(base.text)
+        except CallerError as error:
+            raise ConfigurationError(error.message) from None
+        found = plan(store, text, "document", own)
+        confirm(found, yes, None)
+        _follow(store, apply(store, text, "document", _submission("", comment, None, found)))
 
 
 def _read(file: Path | None) -> tuple[str, str]:
@@ -277,7 +292,7 @@ def _print_plan(found: Plan) -> None:
         )
 
 
-def _confirm(found: Plan, yes: bool, expect: int | None) -> None:
+def confirm(found: Plan, yes: bool, expect: int | None) -> None:
     """Prints the plan, and asks. Raises Abort."""
     _print_plan(found)
     if expect is not None and expect != found.current.number:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from fairlead.catalogue.facts import ModelFacts, Source, Value
@@ -16,10 +15,9 @@ from fairlead.errors import (
     ConfigurationError,
 )
 from fairlead.prices import FREE, PriceSheet
-from fairlead.settings import ProviderKey, ProviderSettings
+from fairlead.settings import OF_THE_START, ProviderKey, ProviderSettings
 
 ENGINE_PROVIDER = "engine"
-ENGINE_PROVIDERS = re.compile(r"engine(-[0-9]+)?")
 ENGINE_CONNECT_SECONDS = 2
 ENGINE_QUEUE = 256
 ENGINE_QUEUE_SECONDS = 60
@@ -27,12 +25,17 @@ ENGINE_WEIGHT = 1.0
 ENGINE_PRIORITY = 1_000  # the last deployment of its model, unless an operator put others behind it
 
 
-def with_engines(snapshot: Snapshot, engines: Sequence[AnyEngine]) -> Snapshot:
-    """The snapshot with the local engines as providers, each as the last deployment of its model."""
-    for reserved in filter(ENGINE_PROVIDERS.fullmatch, snapshot.providers if engines else ()):
+def with_engines(
+    snapshot: Snapshot, engines: Sequence[AnyEngine], configured: Mapping[str, AnyEngine] | None = None
+) -> Snapshot:
+    """The snapshot with the local engines as providers, each as the last deployment of its model. `configured`: those
+    of the configuration, by id."""
+    for reserved in filter(OF_THE_START.fullmatch, snapshot.providers if engines else ()):
         raise ConfigurationError(f"The provider id {reserved!r} is reserved for the embedded engine; choose another.")
     for at, engine in enumerate(engines):
         snapshot = _with_engine(snapshot, engine, engine_provider(at))
+    for name, engine in (configured or {}).items():
+        snapshot = _with_engine(snapshot, engine, name)
     return snapshot
 
 

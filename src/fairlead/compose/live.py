@@ -10,7 +10,10 @@ from fairlead.alerts.delivery import Channels
 from fairlead.background import BackgroundTasks
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.trial import checked, list_models, try_deployment
+from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version
+from fairlead.engines.configured import ConfiguredEngine
+from fairlead.engines.shared import SharedEngine
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.money import Picodollars
 from fairlead.routing.health import Health
@@ -95,12 +98,14 @@ class LiveConsole(LiveDeployments):
         readiness: Readiness,
         background: BackgroundTasks,
         store: Store,
+        engines: Callable[[], Mapping[str, AnyEngine]],
     ) -> None:
         super().__init__(servings, health, books, channels)
         self._version = version
         self._readiness = readiness
         self._background = background
         self._store = store
+        self._engines = engines
 
     def pools(self) -> Mapping[str, PoolState]:
         from fairlead.console.services import PoolState
@@ -113,6 +118,9 @@ class LiveConsole(LiveDeployments):
 
     def tasks(self) -> Mapping[str, int]:
         return self._background.failed
+
+    def engines(self) -> list[dict[str, Any]]:
+        return [_engine_entry(name, engine) for name, engine in self._engines().items()]
 
     def obstacles(self) -> list[str]:
         return self._readiness.obstacles()
@@ -131,3 +139,28 @@ class LiveConsole(LiveDeployments):
             return trial_entry(await try_deployment(version, deployment))
 
         return later
+
+
+def _engine_entry(name: str, engine: AnyEngine) -> dict[str, Any]:
+    """`state`: "starting", "ready", "crashed" or "stopped"; `log`: what it has written last."""
+    spec = engine.spec
+    lines: tuple[str, ...] = ()
+    if isinstance(engine, SharedEngine):
+        state = "ready" if engine.is_ready else "crashed" if engine.gave_up else "starting"
+        reason = ""
+    else:
+        state, reason, lines = engine.state, engine.reason, engine.log
+    return {
+        "id": name,
+        "model": spec.model_id,
+        "file": str(spec.gguf),
+        "mode": spec.mode,
+        "context_tokens": spec.context_tokens,
+        "slots": spec.slots,
+        "configured": isinstance(engine, ConfiguredEngine),
+        "state": state,
+        "gave_up": engine.gave_up,
+        "reason": reason,
+        "log": list(lines),
+        "since": engine.since if isinstance(engine, ConfiguredEngine) else None,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ from fairlead.background import BackgroundTasks
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.compose.credential_watch import CredentialWatch
 from fairlead.compose.drain_watch import DrainWatch
+from fairlead.compose.engine_model import engine_provider
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.live import LiveConsole, LiveDeployments
@@ -45,7 +47,9 @@ from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
+from fairlead.engines.configured import ConfiguredEngine, ConfiguredEngines, EngineRoom
 from fairlead.gateway.gateway import Gateway
+from fairlead.http.client import Pool
 from fairlead.http.memory import trim_heap_when_idle
 from fairlead.http.request import Request
 from fairlead.http.server import Server
@@ -92,7 +96,7 @@ RETIRE_SECONDS = 0.5
 
 class Service:
     """What is known before anything runs: the configuration, checked. `place`: of this process among the workers of
-    this machine. Raises ConfigurationError."""
+    this machine; `room`: where engines of the configuration have their sockets. Raises ConfigurationError."""
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class Service:
         place: int = 0,
         workers: int = 1,
         origin: Origin = NOWHERE,
+        room: EngineRoom | None = None,
     ) -> None:
         self.settings = settings
         self.origin = origin
@@ -112,7 +117,12 @@ class Service:
         self.workers = workers
         self.tls = tls_context(settings)
         self.secrets = Secrets(sealed=SealedReader(store))
-        self.version = version_of(settings, engines, secrets=self.secrets)  # the one that it starts with
+        room = room or EngineRoom(store.directory)
+        self.configured = ConfiguredEngines(room, keeps=not place, workers=workers)
+        own = self.configured.of(settings)
+        self.version = version_of(
+            settings, engines, secrets=self.secrets, configured=own
+        )  # the one that it starts with
 
 
 class Parts:
@@ -125,6 +135,8 @@ class Parts:
         self._clock = asyncio.get_running_loop().time
         self._usage_counter = UsageCounter(service.store)
         self.background = BackgroundTasks()
+        self.engines = service.configured
+        self._run_engines(self.version)
         self.keys = KeyRing(store)
         self.keys.guests = guests_of(settings, service.workers)
         if self.keys.guests is not None:
@@ -206,6 +218,7 @@ class Parts:
         await self.ledger.add_sheets(version.sheets)
         # From here on nothing is awaited and nothing fails: one version is in force for everything.
         self.version = version
+        self._run_engines(version)
         set_rules(self._alerts, settings.alerts)
         self._delivery.channels = Channels(settings.alerts, self._service.secrets)
         self._limits.replace(*limits_of(settings))
@@ -216,8 +229,18 @@ class Parts:
 
     def _built(self, settings: Settings) -> tuple[Version, Serving]:
         secrets = self._service.secrets.held(settings)
-        version = version_of(settings, self._service.engines, self.version, secrets)
+        own = self.engines.of(settings)
+        version = version_of(settings, self._service.engines, self.version, secrets, own)
         return version, serving_from(version, self._recorder, self._attempts, self._mirrors)
+
+    def _all_engines(self) -> dict[str, AnyEngine]:
+        first = {engine_provider(at): one for at, one in enumerate(self._service.engines)}
+        return {**first, **self.engines.engines}
+
+    def _run_engines(self, version: Version) -> None:
+        reaches = {name: one for name, one in version.reaches.items() if isinstance(one.engine, ConfiguredEngine)}
+        wanted = {name: one.engine for name, one in reaches.items() if isinstance(one.engine, ConfiguredEngine)}
+        self.engines.put_in_force(wanted, {name: partial(_calls_of, one.pool) for name, one in reaches.items()})
 
     def _in_flight(self) -> dict[str, int]:
         return {name: one.in_flight for name, one in self.health.by_deployment.items()}
@@ -235,6 +258,7 @@ class Parts:
         begin("key watcher", self.keys.watch)
         begin("configuration watcher", self.following.run)
         begin("usage writer", self.ledger.run)
+        begin("engines of the configuration", self.engines.run)
         if not self._service.place:
             begin("usage counter", self._usage_counter.run)
         begin("telemetry writer", self.telemetry.run)
@@ -262,6 +286,7 @@ class Parts:
         """Stores what is not stored yet, in the order in which one part hands it to the next."""
         loop = asyncio.get_running_loop()
         await self.background.end()
+        await self.engines.close()
         await self.following.close()
         await loop.run_in_executor(self._service.store.threads, self.routing.close)
         await self.telemetry.close()
@@ -404,6 +429,7 @@ class Parts:
                 self.readiness,
                 self.background,
                 self._service.store,
+                self._all_engines,
             ),
             self._service.secrets,
         )
@@ -437,6 +463,10 @@ class Parts:
 
     def _metrics(self) -> Metrics:
         return Metrics(gauges(self), {"process": self.ledger.name}, lambda: families(self.telemetry.all_totals()))
+
+
+def _calls_of(pool: Pool) -> int:
+    return pool.in_flight
 
 
 def _writers() -> dict[str, WriterFactory]:

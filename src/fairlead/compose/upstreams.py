@@ -12,6 +12,7 @@ from fairlead import __version__
 from fairlead.catalogue.snapshot import Deployment, Model, Provider
 from fairlead.catalogue.views import limits
 from fairlead.doors.table import DOORS, DoorRow
+from fairlead.engines.configured import ConfiguredEngine
 from fairlead.engines.shared import SharedEngine
 from fairlead.engines.supervisor import Engine
 from fairlead.errors import (
@@ -40,7 +41,7 @@ from fairlead.tokens import family_of
 from fairlead.wire.vocabulary import OUTPUT_CAPS, PARAMETERS
 
 JSON_BODY = b"content-type: application/json\r\n"
-AnyEngine = Engine | SharedEngine
+AnyEngine = Engine | SharedEngine | ConfiguredEngine
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,17 @@ class Version(NamedTuple):
 
 
 def version_of(
-    settings: Settings, engines: Sequence[AnyEngine], before: Version | None = None, secrets: Secrets | None = None
+    settings: Settings,
+    engines: Sequence[AnyEngine],
+    before: Version | None = None,
+    secrets: Secrets | None = None,
+    configured: Mapping[str, AnyEngine] | None = None,
 ) -> Version:
     """Checks a configuration. Providers that are the same as `before` keep their connections, and the catalogue that
     is bundled is not read again: that takes longer than all the rest, and calls would wait for it.
 
-    `secrets`: what reads the keys of providers. Raises ConfigurationError.
+    `secrets`: what reads the keys of providers; `configured`: engines of the configuration, by id. Raises
+    ConfigurationError.
     """
     own = settings.catalogue.directory is not None
     if before is None or own or before.settings.catalogue.directory is not None:
@@ -59,9 +64,9 @@ def version_of(
     else:
         known = before.known
     snapshot = build(with_presets(settings), DIALECTS, supports_prefill, secrets, known)
-    snapshot = with_engines(snapshot, engines)
+    snapshot = with_engines(snapshot, engines, configured)
     check_shadow(settings, snapshot)
-    behind = {engine_provider(at): engine for at, engine in enumerate(engines)}
+    behind = {**{engine_provider(at): engine for at, engine in enumerate(engines)}, **(configured or {})}
     reaches = {}
     for provider in snapshot.providers.values():
         if before is not None and _same_reach(provider, settings, before):

@@ -32,7 +32,7 @@ from fairlead.console.forms import (
     next_page,
 )
 from fairlead.console.operating import pages as operating
-from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered
+from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered, with_undo
 from fairlead.console.rendering import STATIC_PREFIX, Rendering
 from fairlead.console.services import ConsoleServices
 from fairlead.console.visitors import is_own_host, networks, origin_of
@@ -323,9 +323,10 @@ class Console:
         return answer
 
     def _render(self, visit: ConsoleVisit, answer: Rendered, gzipped: bool) -> None:
-        notice = None
-        if visit.signed_in is not None and visit.signed_in.session.notice is not None:
-            notice = visit.signed_in.session.notice
+        notice, undo = None, None
+        polled = "x-poll" in visit.request.headers  # by a script, for parts of the page: the notice is another one's
+        if visit.signed_in is not None and visit.signed_in.session.notice is not None and not polled:
+            notice, undo = with_undo(visit.signed_in.session.notice)
             people.keep_notice(self.services.store, visit.signed_in.session.id, None)
         token = visit.token if visit.set_token is None else visit.set_token
         areas = [one for one in AREAS if visit.can(one.need)]
@@ -338,6 +339,7 @@ class Console:
                 **answer.values,
                 "visit": visit,
                 "notice": notice,
+                "undo_notice": undo,
                 "areas": areas,
                 "area": here,
                 "form_token": lambda: form_token(token),

@@ -15,6 +15,9 @@ from fairlead.people.factors import Factor
 from fairlead.people.sessions import SECOND_FACTOR, new_token
 
 HOME: Final = "/account"
+# Where the link of an operator leads: the first one has everything to do still.
+FIRST_STEPS: Final = "/admin/start"
+OPERATE: Final = "/admin"
 
 
 def _(message: str) -> str:
@@ -142,13 +145,14 @@ async def operator_link(visit: ConsoleVisit) -> Response:
         return _sign_in(visit, error)
     if not link.email and not any(given.values()):
         return visit.render("entry/operator.html", given_token=token, given=given)
+    first = not await visit.run(people.has_operator)
     try:
         made = await visit.run(people.become_operator, token, visit.visitor, hours(visit), **given)
     except InvalidRequest as error:
         return visit.render(
             "entry/operator.html", given_token=token, given=given, problems={error.param or "email": error.message}
         )
-    return entered(visit, made, HOME)
+    return entered(visit, made, FIRST_STEPS if first else OPERATE)
 
 
 async def sign_out(visit: ConsoleVisit) -> Response:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Literal, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.datastructures import FormData, QueryParams
@@ -50,6 +51,10 @@ class Area(NamedTuple):
     navigation: tuple[tuple[str, str, Need], ...]
 
 
+# Between a notice and its form, as sessions keep them.
+UNDO: Final = "\x1e"
+
+
 class Rendered(HTMLResponse):
     """A page that is made when its function has returned, in a thread."""
 
@@ -59,12 +64,28 @@ class Rendered(HTMLResponse):
         self.values = values
 
 
+class Undo(NamedTuple):
+    """The form that takes a change back: where it goes, and its fields. Nothing in it is believed: it is sent like any
+    other form."""
+
+    path: str
+    fields: Mapping[str, str]
+
+
 class Redirected(RedirectResponse):
     """A way to another page of this site, with a notice to show there."""
 
-    def __init__(self, path: str, notice: str | None) -> None:
+    def __init__(self, path: str, notice: str | None, undo: Undo | None = None) -> None:
         super().__init__(path, 303)
-        self.notice = notice
+        self.notice = notice if notice is None or undo is None else f"{notice}{UNDO}{json.dumps(undo)}"
+
+
+def with_undo(notice: str | None) -> tuple[str | None, Undo | None]:
+    """What a session has kept, taken apart again."""
+    if notice is None or UNDO not in notice:
+        return notice, None
+    words, _, form = notice.partition(UNDO)
+    return words, Undo(*json.loads(form))
 
 
 @dataclass(slots=True)
@@ -205,6 +226,6 @@ class ConsoleVisit:
         """A page. `problems`: what is wrong with fields of its form, by their names; the status is then 422."""
         return Rendered(template, {**values, "problems": problems or {}}, status or (422 if problems else 200))
 
-    def redirect(self, path: str, *, notice: str | None = None) -> Response:
-        """A 303 to another page; `notice` is shown there once."""
-        return Redirected(path, notice)
+    def redirect(self, path: str, *, notice: str | None = None, undo: Undo | None = None) -> Response:
+        """A 303 to another page; `notice` is shown there once, with a button for `undo`."""
+        return Redirected(path, notice, undo)

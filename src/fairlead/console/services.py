@@ -34,6 +34,9 @@ class LiveParts(Protocol):
     def tasks(self) -> Mapping[str, int]:
         """Background tasks, and how often each has failed."""
 
+    def engines(self) -> list[dict[str, Any]]:
+        """Local engines and how they are: those of the configuration (`configured`), and those of the start."""
+
     def obstacles(self) -> list[str]:
         """Why nothing can be served; empty when something can."""
 
@@ -67,6 +70,9 @@ class NotLive:
 
     def tasks(self) -> Mapping[str, int]:
         return {}
+
+    def engines(self) -> list[dict[str, Any]]:
+        return []
 
     def obstacles(self) -> list[str]:
         return []

@@ -98,8 +98,10 @@ def spec_for(
     context: int | None = None,
     slots: int | None = None,
     mode: str | None = None,
+    *,
+    measure: bool = True,
 ) -> EngineSpec:
-    """Checks the files and the memory for the model at `path`.
+    """Checks the files and the memory for the model at `path`; `measure`: the memory, too.
 
     `context` is in tokens per slot; without it the largest of `CONTEXTS` that fits. `mode`: what it is for, where the
     file does not say so. Raises ConfigurationError with what is wrong and what helps.
@@ -126,8 +128,7 @@ def spec_for(
     if mmproj is not None:
         weight_bytes += mmproj.stat().st_size
     if model_id is None:
-        # A file may have any name; an id stands in addresses.
-        model_id = re.sub(r"[^a-z0-9._\-]+", "-", _PART.sub("", path.stem).lower()).strip("-._")[:128] or "model"
+        model_id = id_of_file(path)
     elif not re.fullmatch(MODEL_ID, model_id):
         raise ConfigurationError(
             f"{model_id[:200]!r} cannot be the id of a model: up to 128 letters, digits and . _ : / -, "
@@ -137,7 +138,9 @@ def spec_for(
         model_id=model_id,
         gguf=path.absolute(),
         mmproj=None if mmproj is None else mmproj.absolute(),
-        context_tokens=_context(path, info, weight_bytes, slots, context, MOST_TOGETHER if mode != "chat" else None),
+        context_tokens=_context(
+            path, info, weight_bytes, slots, context, MOST_TOGETHER if mode != "chat" else None, measure
+        ),
         slots=slots,
         threads=min(MOST_THREADS, available_processors()),
         chat_template=MISTRAL_SMALL_TEMPLATE if is_mistral_small(path, info) else None,
@@ -145,6 +148,11 @@ def spec_for(
         mode=mode,
         pooling=_pooling(info, mode),
     )
+
+
+def id_of_file(path: Path) -> str:
+    """The id of its model where none is given. A file may have any name; an id stands in addresses."""
+    return re.sub(r"[^a-z0-9._\-]+", "-", _PART.sub("", path.stem).lower()).strip("-._")[:128] or "model"
 
 
 def specs_for(
@@ -235,7 +243,7 @@ def _parts(path: Path, info: GgufInfo) -> list[Path]:
 
 
 def _context(
-    path: Path, info: GgufInfo, weight_bytes: int, slots: int, asked: int | None, limit: int | None = None
+    path: Path, info: GgufInfo, weight_bytes: int, slots: int, asked: int | None, limit: int | None, measure: bool
 ) -> int:
     most = info.context_length or CONTEXTS[0]
     most = most if limit is None else min(most, limit)
@@ -247,7 +255,7 @@ def _context(
         candidates = [asked]
     else:
         candidates = [tokens for tokens in CONTEXTS if tokens <= most] or [most]
-    room = None if _has_accelerator() else available_memory()
+    room = free_memory() if measure else None
     if room is None:
         return candidates[0]
     needed = 0
@@ -259,6 +267,29 @@ def _context(
         f"{path.name} needs about {_gigabytes(needed)} of memory with {candidates[-1]} tokens of context in each of "
         f"{slots} slots, but only {_gigabytes(room)} is free. Use a smaller quantization, --context or --slots."
     )
+
+
+def free_memory() -> int | None:
+    """Bytes that a model may take here; None where that cannot be said: of an accelerator the machine knows nothing."""
+    return None if _has_accelerator() else available_memory()
+
+
+def needed_memory(spec: EngineSpec) -> int:
+    """Bytes that an engine with this will hold, about. Raises ConfigurationError."""
+    info = _read(spec.gguf, "model")
+    weight = sum(part.stat().st_size for part in _parts(spec.gguf, info))
+    weight += 0 if spec.mmproj is None else spec.mmproj.stat().st_size
+    return estimate_memory(info, weight_bytes=weight, context_tokens=spec.context_tokens, slots=spec.slots)
+
+
+def check_memory(spec: EngineSpec) -> None:
+    """Raises ConfigurationError where an engine would not fit into the memory that is free now."""
+    needed, room = needed_memory(spec), free_memory()
+    if room is not None and needed > room:
+        raise ConfigurationError(
+            f"{spec.gguf.name} needs about {_gigabytes(needed)} of memory with {spec.context_tokens} tokens of context "
+            f"in each of {spec.slots} slots, but only {_gigabytes(room)} is free."
+        )
 
 
 def _has_accelerator() -> bool:

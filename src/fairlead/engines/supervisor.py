@@ -65,17 +65,26 @@ class Engine:
     `gave_up` is true.
     """
 
-    def __init__(self, spec: EngineSpec, data_dir: Path, limits: EngineLimits | None = None) -> None:
-        """Makes the socket's directory. Raises OSError when that cannot be done."""
+    def __init__(
+        self,
+        spec: EngineSpec,
+        data_dir: Path,
+        limits: EngineLimits | None = None,
+        *,
+        directory: Path | None = None,
+        api_key: str = "",
+    ) -> None:
+        """Makes the socket's directory, where it is not given with the key for calls. Raises OSError when that cannot
+        be done."""
         self.spec = spec
-        self.api_key = secrets.token_urlsafe(32)
+        self.api_key = api_key or secrets.token_urlsafe(32)
         self.state: State = "stopped"
         self.reason = "The engine was not started."
         self.gave_up = False
         self.on_state: Callable[[Engine], None] | None = None
         self.starts = 0
         self._limits = limits or EngineLimits()
-        self._directory = make_socket_directory(data_dir)
+        self._directory = make_socket_directory(data_dir) if directory is None else directory
         self._socket = self._directory / SOCKET_NAME
         self._ring = LogRing()
         self._waiting: set[asyncio.Future[bool]] = set()

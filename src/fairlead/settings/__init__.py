@@ -8,7 +8,7 @@ from fairlead.settings.environment import (
     database_url,
 )
 from fairlead.settings.exposure import PUBLIC, admin_address, exposure, private_addresses
-from fairlead.settings.load import load_settings, parse_settings
+from fairlead.settings.load import OF_THE_START, load_settings, parse_settings
 from fairlead.settings.proxy import ProxySettings
 from fairlead.settings.restart import restart_needed
 from fairlead.settings.secrets import (
@@ -33,6 +33,7 @@ from fairlead.settings.sections import (
     DefaultLimitSettings,
     DeploymentSettings,
     EmailSettings,
+    EngineSettings,
     EnvironmentKey,
     File,
     GithubSettings,
@@ -61,6 +62,7 @@ __all__ = [
     "CONFIG",
     "DATA",
     "MODEL_ID",
+    "OF_THE_START",
     "PUBLIC",
     "RENAMED",
     "AlertSettings",
@@ -71,6 +73,7 @@ __all__ = [
     "DefaultLimitSettings",
     "DeploymentSettings",
     "EmailSettings",
+    "EngineSettings",
     "EnvironmentKey",
     "File",
     "GithubSettings",

@@ -28,6 +28,8 @@ from fairlead.toml import Source, read, read_text
 from fairlead.wire.addresses import WEB_ADDRESS, is_metadata, is_private
 
 PUBLIC_URL = re.compile(r"https?://(?:[A-Za-z0-9.\-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+# Ids of the providers that engines of `fairlead engine run` are.
+OF_THE_START = re.compile(r"engine(-[0-9]+)?")
 # Bodies of the largest size that must fit into `max_buffered_bytes`.
 BODIES_BUFFERED = 2
 
@@ -56,6 +58,7 @@ def parse_settings(text: str, name: str, environment: Mapping[str, str] | None =
                 "'base_url' names the metadata service of a cloud, which hands out credentials of the machine.",
             )
         _check_secrets(provider, at, source)
+    _check_engines(file, source)
     _check_alerts(file.alerts, source)
     _check_networks("configuration", file.configuration.allow_networks, source)
     _check_console(file.console, source)
@@ -69,6 +72,19 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _check_engines(file: File, source: Source) -> None:
+    taken = {one.id for one in file.providers}
+    for at, engine in enumerate(file.engines):
+        if OF_THE_START.fullmatch(engine.id):
+            raise source.error(f"engines[{at}].id", f"{engine.id!r} is that of engines of the command line.")
+        if engine.id in taken:
+            raise source.error(f"engines[{at}].id", f"{engine.id!r} is there already, as a provider or an engine.")
+        taken.add(engine.id)
+    for at, folder in enumerate(file.configuration.model_folders):
+        if not folder.startswith("/") or "\0" in folder or folder.rstrip("/") == "":
+            raise source.error(f"configuration.model_folders[{at}]", "write an absolute path, and not of everything.")
 
 
 def _check_secrets(provider: ProviderSettings, at: int, source: Source) -> None:

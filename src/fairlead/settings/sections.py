@@ -223,6 +223,14 @@ class ConfigurationSettings(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = ()
 
+    model_folders: Annotated[
+        tuple[str, ...],
+        Doc(
+            "folders, besides `models` of the data directory, whose GGUF files may be run by `[[engines]]`",
+            takes="list of absolute paths",
+        ),
+    ] = ()
+
 
 class CatalogueSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """A directory of model files that add to the bundled ones, or replace them."""
@@ -926,6 +934,30 @@ class ModelSettings(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
 
+class EngineSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """A GGUF file that the embedded engine serves, in a process of its own on every node."""
+
+    id: Annotated[Id, Doc("name of the engine, and of the provider that it is", takes="letters, digits, `.`, `_`, `-`")]
+    file: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=4096)],
+        Doc("the GGUF file", takes="path below a folder of models: absolute, or relative to it"),
+    ]
+    model: Annotated[ModelId | None, Doc("id of the model in the API", default="`id`", takes="id of a model")] = None
+    mode: Annotated[
+        Literal["chat", "embedding", "rerank"] | None, Doc("what the model is for", default="read from the file")
+    ] = None
+    context_length: Annotated[
+        Annotated[int, Meta(ge=256, le=1_048_576)] | None,
+        Doc("tokens of context for each call", default="8192, or the model's where that is less"),
+    ] = None
+    slots: Annotated[Annotated[int, Meta(ge=1, le=64)], Doc("calls at once; others wait")] = 4
+    vision_file: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=4096)] | None,
+        Doc("the vision part of the model (mmproj file)", takes="path, as `file`"),
+    ] = None
+    enabled: Annotated[bool, Doc("whether it runs")] = True
+
+
 class File(Struct, frozen=True, forbid_unknown_fields=True):
     """A configuration file."""
 
@@ -945,6 +977,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     alerts: AlertSettings = AlertSettings()
     providers: tuple[ProviderSettings, ...] = ()
     models: tuple[ModelSettings, ...] = ()
+    engines: tuple[EngineSettings, ...] = ()
 
 
 class Settings(File, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ import re
 import tomllib
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -43,6 +44,46 @@ def read(source: Source, text: str, shape: type[Shape], renamed: Sequence[Rename
     if _has_odd_numbers(raw) and (problem := next(problems(kind, raw), None)):
         raise _error(source, problem, kind)
     return found
+
+
+class Located(NamedTuple):
+    """Something that is wrong, with its place, both from 1; 0: in the file as a whole."""
+
+    line: int
+    column: int
+    sentence: str
+
+
+def all_problems(
+    source: Source, text: str, shape: type[Shape], renamed: Sequence[Renamed] = (), most: int = 50
+) -> list[Located]:
+    """All that `read` would refuse one after the other, in the order of the file."""
+    try:
+        raw = parse(source, text)
+        for one in renamed:
+            _rename(source, raw, one)
+    except ConfigurationError as error:
+        return [located(error.message, source)]
+    kind = _type(cast("Hashable", shape))
+    found = [
+        located(_error(source, one, kind).message, source, str(one.path[-1]) if one.path else "")
+        for one in islice(problems(kind, raw), most)
+    ]
+    return sorted(set(found))
+
+
+def located(message: str, source: Source, word: str = "") -> Located:
+    """The place that a sentence of `Source.error` begins with; the column is that of `word` in the line, or of what the
+    line begins with."""
+    name, _, rest = message.partition(":")
+    number, _, sentence = rest.partition(":")
+    if name != source.name or not number.strip().isdigit():
+        return Located(0, 0, message.removeprefix(f"{source.name}: "))
+    line = int(number)
+    lines = source.text.split("\n")
+    shown = lines[line - 1] if 0 < line <= len(lines) else ""
+    column = shown.find(word) if word else -1
+    return Located(line, (column if column >= 0 else len(shown) - len(shown.lstrip())) + 1, sentence.strip())
 
 
 def _rename(source: Source, raw: dict[str, Any], one: Renamed) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from starlette.datastructures import UploadFile
@@ -11,10 +10,11 @@ from starlette.responses import Response
 from fairlead.admin import configuration as versions
 from fairlead.admin.configuration import LARGEST_DOCUMENT, Current, Plan, Submission
 from fairlead.admin.masking import masked
-from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.console.page import ConsolePage, ConsoleVisit, Undo
 from fairlead.errors import CallerError, ConfigurationError, InvalidRequest
 from fairlead.store import Store
 from fairlead.store.configuration import StoredVersion
+from fairlead.toml import Located, Source, located
 
 SHOWN: Final = 50
 DOCUMENT: Final = "document"
@@ -62,21 +62,35 @@ async def edit(visit: ConsoleVisit) -> Response:
     """The document in force, to be changed. What is secret in it is not shown, so it cannot be kept by writing it
     again: where there is a secret as text, the document is changed by the command line or by first steps."""
     found: Current = await visit.run(in_force)
-    return _edit(visit, masked(found.text), found.number)
+    return _edit(visit, masked(found.text), found, base_of(found))
 
 
-def _edit(
-    visit: ConsoleVisit,
-    document: str,
-    number: int,
-    problems: Mapping[str, str] | None = None,
-) -> Response:
-    return visit.render("admin/edit.html", document=document, number=number, problems=problems)
+def base_of(found: Current) -> str:
+    """What a draft was begun from."""
+    return f"{found.number}:{found.digest[:16]}"
+
+
+def _edit(visit: ConsoleVisit, document: str, found: Current, base: str, **more: Any) -> Response:
+    """The editor. `base`: what the draft was begun from; where something else is in force by now, the page says so."""
+    begun = _number(base.partition(":")[0])
+    given = {"wrong": [], "plan": None, "lines": [], "back": "/admin/configuration", "comment": "", **more}
+    return visit.render(
+        "admin/edit.html",
+        status=422 if given["wrong"] else 200,
+        document=document,
+        rows=document.count("\n") + 2,
+        current=found,
+        base=base,
+        begun=max(0, begun),
+        overtaken=base != base_of(found),
+        **given,
+    )
 
 
 async def plan(visit: ConsoleVisit) -> Response:
-    """What a document would change. It is applied by the form on that page, with the document that was seen."""
-    return await show_plan(visit, await document_of(visit))
+    """What a document would change, or all that is wrong with it. It is applied by the form on that page, with the
+    document that was seen."""
+    return await show_plan(visit, await document_of(visit), base=visit.text("base")[:64])
 
 
 async def document_of(visit: ConsoleVisit, name: str = DOCUMENT) -> str:
@@ -93,37 +107,57 @@ async def document_of(visit: ConsoleVisit, name: str = DOCUMENT) -> str:
         raise InvalidRequest("The file is not UTF-8 text.") from None
 
 
-async def show_plan(
-    visit: ConsoleVisit, document: str, back: str = "/admin/configuration/edit", **more: Any
-) -> Response:
+async def show_plan(visit: ConsoleVisit, document: str, back: str = "/admin/configuration", base: str = "") -> Response:
+    found: Current = await visit.run(in_force)
+    base = base or base_of(found)
     try:
-        found: Plan = await visit.run(_plan, document)
+        wrong: list[Located] = await visit.run(_wrong, document)
+        planned: Plan | None = None if wrong else await visit.run(_plan, document)
     except (ConfigurationError, InvalidRequest) as error:
-        current: Current = await visit.run(in_force)
-        return _edit(visit, document, current.number, {DOCUMENT: error.message})
-    return visit.render("admin/plan.html", plan=found, document=document, restored=None, back=back, comment="", **more)
+        return _edit(
+            visit, document, found, base, wrong=[located(error.message, Source(DOCUMENT, document))], back=back
+        )
+    if planned is None:
+        return _edit(visit, document, found, base, wrong=wrong, back=back)
+    lines = versions.diff_texts(found.text, document)
+    return _edit(visit, document, found, base, plan=planned, lines=lines, back=back)
+
+
+def _wrong(store: Store, document: str) -> list[Located]:  # noqa: ARG001 - a use-case of the thread, as all are
+    if len(document.encode()) > LARGEST_DOCUMENT:
+        raise InvalidRequest(f"The document is larger than {LARGEST_DOCUMENT} bytes.")
+    return versions.problems_of(document, DOCUMENT)
 
 
 def _plan(store: Store, document: str) -> Plan:
-    if len(document.encode()) > LARGEST_DOCUMENT:
-        raise InvalidRequest(f"The document is larger than {LARGEST_DOCUMENT} bytes.")
     return versions.plan(store, document, DOCUMENT, versions.file_of_node(store))
 
 
 async def apply(visit: ConsoleVisit) -> Response:
     by = _submission(visit, on_server=False)
     document = await document_of(visit)
+    before: Current = await visit.run(in_force)
     try:
         made: StoredVersion = await visit.run(versions.apply, document, DOCUMENT, by)
     except (CallerError, ConfigurationError) as error:
         current: Current = await visit.run(in_force)
-        return _edit(visit, document, current.number, {DOCUMENT: error.message})
-    return _applied(visit, made)
+        wrong = [located(error.message, Source(DOCUMENT, document))]
+        return _edit(visit, document, current, visit.text("base")[:64] or base_of(current), wrong=wrong)
+    return _applied(visit, made, before)
 
 
-def _applied(visit: ConsoleVisit, made: StoredVersion) -> Response:
+def _applied(visit: ConsoleVisit, made: StoredVersion, before: Current) -> Response:
+    """Undone by a rollback to what was in force, as long as no other version has followed."""
     text = visit.gettext("Version %(number)s is applied. Processes take it up within two seconds.")
-    return visit.redirect("/admin/configuration", notice=text % {"number": made.number})
+    return visit.redirect("/admin/configuration", notice=text % {"number": made.number}, undo=undo_of(made, before))
+
+
+def undo_of(made: StoredVersion, before: Current) -> Undo | None:
+    """The form that rolls a version back. None where nothing was in force before it."""
+    if before.source == "none":
+        return None
+    number = before.number if before.source == "database" else 0
+    return Undo("/admin/configuration/rollback", {"version": str(number), "expected": str(made.number)})
 
 
 async def rollback_plan(visit: ConsoleVisit) -> Response:
@@ -144,11 +178,12 @@ async def rollback(visit: ConsoleVisit) -> Response:
     number = _number(visit.text("version"))
     if number < 0:
         raise InvalidRequest("Choose a version.")
+    before: Current = await visit.run(in_force)
     try:
         made: StoredVersion = await visit.run(versions.rollback, number, _submission(visit))
     except ConfigurationError as error:
         raise InvalidRequest(error.message) from None
-    return _applied(visit, made)
+    return _applied(visit, made, before)
 
 
 def _submission(visit: ConsoleVisit, *, on_server: bool = True) -> Submission:

@@ -18,7 +18,7 @@ async def start(visit: ConsoleVisit) -> Response:
         current=await visit.run(in_force),
         providers=[one.id for one in visit.services.settings().providers],
         models=sorted({one["model"] for one in deployments}),
-        local=[one["id"] for one in deployments if one["id"].startswith("engine")],
+        local=[one["model"] for one in visit.services.live.engines()],
         claude_code=(
             f"export ANTHROPIC_BASE_URL={visit.origin}\nexport ANTHROPIC_AUTH_TOKEN=$FAIRLEAD_API_KEY\n"
             f"export ANTHROPIC_MODEL={model}\nclaude"
