@@ -90,12 +90,13 @@ IDS: Mapping[str, str] = {
     "people": "person",
     "token": "invitation",
     "alert": "alert",
+    "person": "person",
 }
 # Those that hold none.
 PLAIN = {
     "model", "models", "name", "state", "before", "after", "archived", "format", "from", "to", "month", "next", "q",
     "prompt", "iss", "code", "challenge", "credential", "current", "password", "email", "role", "organisation", "accept",
-    "seen", "time", "keys", "file", "webhook", "thresholds", "low_credit", "expires", "networks", "disabled",
+    "seen", "time", "keys", "file", "webhook", "thresholds", "low_credit", "expires", "networks", "disabled", "forfeit", "compare",
 }  # fmt: skip
 # What a form may need besides, so that it is not refused for that.
 PLAUSIBLE = {

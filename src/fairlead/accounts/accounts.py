@@ -64,6 +64,7 @@ class AccountInfo:
     models: list[str] | None = None
     each_user: str | None = None  # as it is stored
     disabled_at: int | None = None
+    deleted_at: int | None = None
 
 
 def check_name(name: str) -> None:
@@ -125,15 +126,19 @@ def _info(row: Any) -> AccountInfo:
     limits = None if row.limits is None else msgspec.json.decode(row.limits, type=OwnLimits)
     models = None if row.models is None else msgspec.json.decode(row.models, type=list[str])
     return AccountInfo(
-        row.id, row.name, row.prepaid, budgets, row.created_at, limits, models, row.each_user, row.disabled_at
-    )
+        row.id, row.name, row.prepaid, budgets, row.created_at, limits, models, row.each_user, row.disabled_at,
+        row.deleted_at,
+    )  # fmt: skip
 
 
 def disable_account(connection: Connection, account_id: str, *, disabled: bool) -> bool:
     """Refuses the keys of an account from now on, or takes that back. False when it was so already. Raises
     ConfigurationError."""
-    if (account_info(connection, account_id).disabled_at is not None) == disabled:
+    before = account_info(connection, account_id)
+    if (before.disabled_at is not None) == disabled:
         return False
+    if before.deleted_at is not None:
+        raise ConfigurationError(f"The organisation of {account_id} was deleted.")
     at = int(time.time()) if disabled else None
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(disabled_at=at))
     # By their digests: a key that was refused is remembered by its own.

@@ -120,11 +120,11 @@ def archive_group(connection: Connection, kind: GroupKind, group_id: str, *, arc
 
 def check_groups(connection: Connection, account_id: str, columns: Mapping[str, Any]) -> None:
     """Raises ConfigurationError when a key is to belong to a project or a member of another account."""
-    for kind in TABLES:
+    for kind, table in TABLES.items():
         group_id = columns.get(f"{kind}_id")
         if group_id is None:
             continue
-        row = connection.execute(select(TABLES[kind]).where(TABLES[kind].c.id == group_id)).first()
+        row = connection.execute(select(table).where(table.c.id == group_id)).first()
         if row is None or row.account_id != account_id:  # whether another account has it is not told
             raise ConfigurationError(f"The account of the key has no {kind} {group_id!r}.")
         found = _info(kind, row)

@@ -55,7 +55,7 @@ def hand_over(store: Store, actor: Actor, link_id: str) -> tuple[Link, str]:
     """A token for a link that somebody asked for, to be given to them; one before is worth nothing. Raises NotFound."""
     with store.write() as connection:
         link = links.link_of(connection, link_id)
-        if link is None or link.kind not in ("sign-up", "reset") or link.used_at is not None:
+        if link is None or link.kind not in links.REQUESTED or link.used_at is not None:
             raise NotFound("There is no such request.")
         token = links.new_token(connection, link)
         links.mark_mailed(connection, link_id, mailed=False)

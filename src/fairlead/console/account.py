@@ -29,6 +29,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/account/credit", _("Credit"), "view"),
     ("/account/alerts", _("Alerts"), "view"),
     ("/account/members", _("Members"), "view"),
+    ("/account/settings", _("Organisation"), "view"),
     ("/account/security", _("Sessions and security"), "person"),
 )
 PAGES: Final = (ConsolePage("/account/organisation", choose, "person", ("POST",)),)

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.admin import people
-from fairlead.console import account, developer, entry, joining, members, playground, security, signing_on
+from fairlead.console import account, developer, entry, joining, members, organisation, playground, security, signing_on
 from fairlead.console.forms import (
     FIELD,
     HEADER,
@@ -93,6 +93,7 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     *joining.PAGES,
     *account.PAGES,
     *members.PAGES,
+    *organisation.PAGES,
     *playground.PAGES,
     ConsolePage("/account/here.json", here, "anyone"),
     *developer.PAGES,

@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from fairlead.admin import joining, people
+from fairlead.admin import emails, joining, people
 from fairlead.console import mails
 from fairlead.console.entry import HOME, entered, hours
 from fairlead.console.page import ConsolePage, ConsoleVisit
@@ -62,10 +62,12 @@ async def confirm_page(visit: ConsoleVisit) -> Response:
 
 
 async def confirm(visit: ConsoleVisit) -> Response:
-    """The rest of a sign-up: name, organisation, password."""
+    """The rest of a sign-up: name, organisation, password; or of another e-mail address."""
     token = visit.text("token")
     try:
-        link = await visit.run(people.open_link, token, ("sign-up",), visit.visitor)
+        link = await visit.run(people.open_link, token, ("sign-up", "confirm"), visit.visitor)
+        if link.kind == "confirm":
+            return await _confirm_email(visit, token)
     except CallerError as error:
         return _paste(visit, "/confirm", error)
     given = {name: visit.text(name) for name in ("name", "organisation", "password")}
@@ -81,6 +83,19 @@ async def confirm(visit: ConsoleVisit) -> Response:
     except CallerError as error:
         return _paste(visit, "/confirm", error)
     return entered(visit, made, HOME)
+
+
+async def _confirm_email(visit: ConsoleVisit, token: str) -> Response:
+    """For who asked for it: first what changes. Raises CallerError."""
+    link = await visit.run(emails.open_email, token, visit.signed_in, visit.visitor)
+    assert visit.signed_in is not None
+    if not visit.text("accept"):
+        return visit.render("entry/new-email.html", given_token=token, email=link.email)
+    done = await visit.run(emails.change_email, token, visit.signed_in, visit.visitor)
+    visit.set_token = done.token
+    if visit.mails():
+        visit.later(mails.write(visit, done.before, mails.EMAIL_CHANGED, "/sign-in", email=link.email))
+    return visit.redirect("/account/security", notice=_("E-mail address changed; you are signed out everywhere else"))
 
 
 async def reset_page(visit: ConsoleVisit) -> Response:

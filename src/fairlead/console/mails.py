@@ -49,6 +49,29 @@ INVITATION: Final = Text(
     _("You are invited to {organisation} at {host}. Open this link within a week to join:\n\n{link}"),
 )
 
+CONFIRM: Final = Text(
+    _("Confirm your new e-mail address at {host}"),
+    _(
+        "You, or somebody who is signed in as you, wants to sign in at {host} with this e-mail address. Open this link "
+        "within a day, in a browser where you are signed in, to confirm it:\n\n{link}\n\nIf it was not you, do nothing."
+    ),
+)
+TAKEN: Final = Text(
+    _("You have an account at {host} already"),
+    _(
+        "Somebody, we hope you, wants to use this e-mail address for another account at {host}. You have one with it "
+        "already:\n\n{link}\n\nTo use it for the other one, change or delete this one first. If it was not you, do "
+        "nothing."
+    ),
+)
+EMAIL_CHANGED: Final = Text(
+    _("Your e-mail address at {host} was changed"),
+    _(
+        "Your account at {host} has another e-mail address now: {email}. If it was not you, ask the operator of "
+        "{host} at once to disable the account.\n\n{link}"
+    ),
+)
+
 
 def write(visit: ConsoleVisit, to: str, text: Text, path: str, **values: str) -> Callable[[], None]:
     """The sending of a mail, to be called in a thread. `path`: of the link, with its token behind `#`."""

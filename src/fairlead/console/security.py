@@ -8,9 +8,12 @@ import segno
 from markupsafe import Markup
 from starlette.responses import Response
 
-from fairlead.admin import factors, people
+from fairlead.admin import closing, emails, factors, joining, people
+from fairlead.admin.member_keys import checked_fate
+from fairlead.console import mails
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, InvalidRequest
+from fairlead.people.sessions import new_token
 
 PATH: Final = "/account/security"
 LONGEST_NAME: Final = 64
@@ -46,6 +49,42 @@ async def password(visit: ConsoleVisit) -> Response:
     except InvalidRequest as error:
         return await _page(visit, {error.param or "password": error.message})
     return visit.redirect(PATH, notice=_("Password changed; you are signed out everywhere else"))
+
+
+async def email(visit: ConsoleVisit) -> Response:
+    """A link to the new address. The answer is the same for every address, and so is its time."""
+    try:
+        wanted = await visit.run(joining.count_request, visit.text("email"), visit.visitor)
+    except InvalidRequest as error:
+        return await _page(visit, {"email": error.message})
+    store, visitor, mailed, person_id = visit.store, visit.visitor, visit.mails(), visit.person.id
+
+    def work() -> None:
+        token = emails.request_email(store, person_id, wanted, visitor, mailed=mailed)
+        if mailed and token is None:
+            mails.write(visit, wanted, mails.TAKEN, "/sign-in")()
+        elif mailed:
+            mails.write(visit, wanted, mails.CONFIRM, f"/confirm#{token}")()
+
+    visit.later(work)
+    if mailed:
+        return visit.redirect(PATH, notice=_("Open the link that was sent to the new address, in this browser"))
+    return visit.redirect(PATH, notice=_("This server sends no mail: its operator can give you the link"))
+
+
+async def delete_page(visit: ConsoleVisit) -> Response:
+    return visit.render("account/delete-person.html", given="")
+
+
+async def delete(visit: ConsoleVisit) -> Response:
+    fate = checked_fate(visit.text("keys") or "revoke")
+    try:
+        await visit.run(closing.delete_person, visit.actor, visit.person, visit.text("email"), fate)
+    except CallerError as error:
+        return visit.render("account/delete-person.html", given=visit.text("email"), problems={"email": error.message})
+    visit.set_token = new_token()
+    visit.signed_in = None
+    return visit.redirect("/sign-in")
 
 
 async def end_session(visit: ConsoleVisit) -> Response:
@@ -131,6 +170,9 @@ async def remove_factor(visit: ConsoleVisit) -> Response:
 PAGES: Final = (
     ConsolePage(PATH, page, "person"),
     ConsolePage(f"{PATH}/password", password, "person", ("POST",)),
+    ConsolePage(f"{PATH}/email", email, "person", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/delete", delete_page, "person", step_up=True),
+    ConsolePage(f"{PATH}/delete", delete, "person", ("POST",), step_up=True),
     ConsolePage(f"{PATH}/sessions/end", end_others, "person", ("POST",)),
     ConsolePage(f"{PATH}/sessions/{{id}}/end", end_session, "person", ("POST",)),
     ConsolePage(f"{PATH}/app", app_page, "person", ("POST",), step_up=True),

@@ -26,6 +26,8 @@ SECONDS: Final[dict[LinkKind, int]] = {
 # Used and expired ones are kept for so long, to be listed.
 KEPT_SECONDS: Final = 30 * 86_400
 MOST_REQUESTED: Final = 200
+# What people ask for themselves.
+REQUESTED: Final[tuple[LinkKind, ...]] = ("sign-up", "reset", "confirm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,12 @@ def end_links(connection: Connection, kind: LinkKind, email: str, account_id: st
     connection.execute(delete(person_links).where(wanted))
 
 
+def end_links_of(connection: Connection, kind: LinkKind, person_id: str) -> None:
+    """The same for a person, whichever address they went to."""
+    mine = (person_links.c.kind == kind) & (person_links.c.person_id == person_id) & person_links.c.used_at.is_(None)
+    connection.execute(delete(person_links).where(mine))
+
+
 def open_links(connection: Connection, account_id: str) -> list[Link]:
     """The invitations to an organisation that nobody has used yet, newest first."""
     rows = connection.execute(
@@ -130,7 +138,7 @@ def requested(connection: Connection) -> list[Link]:
     rows = connection.execute(
         select(person_links)
         .where(
-            person_links.c.kind.in_(("sign-up", "reset")),
+            person_links.c.kind.in_(REQUESTED),
             ~person_links.c.mailed,
             person_links.c.used_at.is_(None),
             person_links.c.expires_at > int(time.time()),

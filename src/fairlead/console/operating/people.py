@@ -16,7 +16,7 @@ from fairlead.errors import CallerError, ConfigurationError
 PATH: Final = "/admin/people"
 SHOWN: Final = 100
 # The page of each kind of link.
-PAGES_OF: Final = {"sign-up": "/confirm", "reset": "/reset", "invitation": "/invitation"}
+PAGES_OF: Final = {"sign-up": "/confirm", "reset": "/reset", "confirm": "/confirm", "invitation": "/invitation"}
 
 
 def _(message: str) -> str:
