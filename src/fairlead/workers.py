@@ -1,7 +1,8 @@
 """`fairlead serve --workers N`: one parent, N processes that serve on one port, one that keeps the engine.
 
 The parent binds a socket per worker (SO_REUSEPORT: the kernel spreads the connections) and holds it, so that what
-waits in the queue of a worker that died is served by the next one. Workers share the database, and nothing else.
+waits in the queue of a worker that died is served by the next one. Workers share the database, and Valkey where there
+is one.
 """
 
 from __future__ import annotations

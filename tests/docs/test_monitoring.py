@@ -92,6 +92,7 @@ def test_every_gauge_that_an_operator_must_act_on_has_a_rule() -> None:
         "fairlead_database_trouble",
         "fairlead_credit_trouble",
         "fairlead_chore_failures",
+        "fairlead_limits_shared",
     ):
         assert name in text, name
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from fairlead.accounts.limits import NO_LIMITS, Limited, Limits, OwnLimits
 from fairlead.accounts.meters import SECOND_NS, Admission, Meter, admit
+
+if TYPE_CHECKING:
+    from fairlead.accounts.sharing import SharedLimits
 
 # Scopes that are remembered; about 1 KB each.
 MOST_METERS = 50_000
@@ -18,12 +22,15 @@ FORGOTTEN_METERS = 64
 
 class LimitBook:
     """The meters of everybody. `default` is for every key that has no limits of its own, `free` for each account's
-    calls of models that cost nothing, `models` for all calls of a model together."""
+    calls of models that cost nothing, `models` for all calls of a model together. `shared`: with other
+    processes."""
 
     def __init__(
         self, default: Limits = NO_LIMITS, free: Limits = NO_LIMITS, models: Mapping[str, Limits] | None = None
     ) -> None:
         self._meters: dict[str, Meter] = {}
+        self.shared = False
+        self._sharing: SharedLimits | None = None
         self.replace(default, free, models or {})
 
     def replace(self, default: Limits, free: Limits, models: Mapping[str, Limits]) -> None:
@@ -34,6 +41,11 @@ class LimitBook:
         # Whether anybody but those with limits of their own has to be looked at.
         self.everybody = default != NO_LIMITS or free != NO_LIMITS or bool(self._models)
 
+    def share(self, sharing: SharedLimits) -> None:
+        """Limits are those of all processes together from now on. Before the first call."""
+        self.shared = True
+        self._sharing = sharing
+
     def admit(
         self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False, calls: int = 1
     ) -> Admission | None:
@@ -43,6 +55,19 @@ class LimitBook:
         if movable:
             return Admission((), tokens, int(now * SECOND_NS), whose, calls)
         return admit(self._meters_of(whose, model, free=free), tokens, now, calls)
+
+    def lease(
+        self, whose: Limited, models: Iterable[tuple[str, bool]], tokens: int, calls: int = 1
+    ) -> Coroutine[Any, Any, None] | None:
+        """What has to be awaited before a call of one of these models, each with whether it is free, can be decided,
+        where limits are shared with other processes. None: nothing has to."""
+        sharing = self._sharing
+        if sharing is None:
+            return None
+        meters: list[Meter] = []
+        for model, free in models:
+            meters += [meter for meter in self._meters_of(whose, model, free=free) if meter not in meters]
+        return sharing.obtain(meters, tokens, calls) if sharing.lacking(meters, tokens, calls) else None
 
     def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
         """The call goes to this model. Raises RateLimited when that is over its limits."""
@@ -76,7 +101,9 @@ class LimitBook:
         if meter is None:
             if len(self._meters) >= MOST_METERS:
                 self._forget_idle()
-            meter = self._meters[name] = Meter(scope, limits)
+            sharing = self._sharing
+            made = Meter(scope, limits) if sharing is None else sharing.meter(name, scope, limits)
+            meter = self._meters[name] = made
         elif meter.limits is not limits and meter.limits != limits:
             meter.replace(limits)
         return meter

@@ -22,7 +22,7 @@ DAY_NS = 24 * 60 * MINUTE_NS
 _PERIODS = {MINUTE_NS: "minute", DAY_NS: "day"}
 
 
-class _Rate:
+class Rate:
     """One limit per period. All is full again at `tat`, GCRA's theoretical arrival time.
 
     `tat` counts in nanoseconds times `limit`, where one request or token is a whole number: `period_ns`.
@@ -67,29 +67,31 @@ class _Rate:
 class Meter:
     """The state of one scope under its limits.
 
-    `scope` is a noun that goes after "The" in messages: "key", "account", "model small of this account".
+    `scope` is a noun that goes after "The" in messages: "key", "account", "model small of this account". `slots`: how
+    many requests may be in flight; None: as many as come.
     """
 
-    __slots__ = ("in_flight", "limited", "limits", "requests", "scope", "tokens")
+    __slots__ = ("in_flight", "limited", "limits", "requests", "scope", "slots", "tokens")
 
     def __init__(self, scope: str, limits: Limits) -> None:
         self.scope = scope
         self.in_flight = 0
-        self.requests: tuple[_Rate, ...] = ()
-        self.tokens: tuple[_Rate, ...] = ()
+        self.slots: int | None = None
+        self.requests: tuple[Rate, ...] = ()
+        self.tokens: tuple[Rate, ...] = ()
         self.replace(limits)
 
     def replace(self, limits: Limits) -> None:
         """Other limits from now on. A rate that is changed keeps the share that is used; a new one begins unused."""
         self.limits = limits
-        self.requests = _changed(self.requests, limits.requests_per_minute, limits.requests_per_day)
-        self.tokens = _changed(self.tokens, limits.tokens_per_minute, limits.tokens_per_day)
+        self.requests = changed(self.requests, limits.requests_per_minute, limits.requests_per_day)
+        self.tokens = changed(self.tokens, limits.tokens_per_minute, limits.tokens_per_day)
+        self.slots = limits.concurrent_requests
         self.limited = bool(self.requests or self.tokens or limits.concurrent_requests)
 
     def full(self) -> bool:
         """Whether as many requests are in flight as may be."""
-        most = self.limits.concurrent_requests
-        return most is not None and self.in_flight >= most
+        return self.slots is not None and self.in_flight >= self.slots
 
     def refuses(self, tokens: int, now_ns: int, calls: int = 1) -> bool:
         for rate in self.requests:
@@ -109,7 +111,7 @@ class _Charge(NamedTuple):
     """`end_ns`: when time alone will have given it back."""
 
     meter: Meter
-    rate: _Rate
+    rate: Rate
     amount: int
     end_ns: int
     of_tokens: bool
@@ -204,13 +206,15 @@ def admit(meters: Sequence[Meter], tokens: int, now: float, calls: int = 1) -> A
     return Admission(limited, tokens, now_ns, calls=calls)
 
 
-def _changed(rates: tuple[_Rate, ...], per_minute: int | None, per_day: int | None) -> tuple[_Rate, ...]:
-    # The same object stays in use, because requests in flight still settle with it.
+def changed(
+    rates: tuple[Rate, ...], per_minute: int | None, per_day: int | None, kind: type[Rate] = Rate
+) -> tuple[Rate, ...]:
+    """The rates for these limits. The same object stays in use, because requests in flight still settle with it."""
     living = {rate.period_ns: rate for rate in rates}
     changed = []
     for period_ns, limit in ((MINUTE_NS, per_minute), (DAY_NS, per_day)):
         if limit is not None:
-            rate = living.get(period_ns) or _Rate(limit, period_ns)
+            rate = living.get(period_ns) or kind(limit, period_ns)
             rate.change(limit)
             changed.append(rate)
     return tuple(changed)
@@ -240,14 +244,14 @@ def _refusals(meters: Sequence[Meter], tokens: int, now_ns: int, calls: int) -> 
                 yield _too_soon(meter, rate, f"may use {rate.limit:,} token", tokens, now_ns)
 
 
-def _too_soon(meter: Meter, rate: _Rate, may: str, amount: int, now_ns: int) -> tuple[int, RateLimited]:
+def _too_soon(meter: Meter, rate: Rate, may: str, amount: int, now_ns: int) -> tuple[int, RateLimited]:
     wait_ns = -(-rate.excess(amount, now_ns) // rate.limit)
     plural = "" if rate.limit == 1 else "s"
     sentence = f"The {meter.scope} {may}{plural} per {_PERIODS[rate.period_ns]}; try again in {_words(wait_ns)}."
     return wait_ns, RateLimited(sentence, retry_after_seconds=-(-wait_ns // SECOND_NS))
 
 
-def _too_large(meter: Meter, rate: _Rate, tokens: int) -> RateLimited:
+def _too_large(meter: Meter, rate: Rate, tokens: int) -> RateLimited:
     limit = f"{rate.limit:,} token{'' if rate.limit == 1 else 's'} per {_PERIODS[rate.period_ns]}"
     return RateLimited(
         f"The {meter.scope} may use {limit} and this request may need {tokens:,}, which always "
@@ -255,7 +259,7 @@ def _too_large(meter: Meter, rate: _Rate, tokens: int) -> RateLimited:
     )
 
 
-def _too_many_calls(meter: Meter, rate: _Rate, calls: int) -> RateLimited:
+def _too_many_calls(meter: Meter, rate: Rate, calls: int) -> RateLimited:
     limit = f"{rate.limit:,} request{'' if rate.limit == 1 else 's'} per {_PERIODS[rate.period_ns]}"
     return RateLimited(
         f"The {meter.scope} may make {limit}, and `n` of this request counts as {calls:,} where it is emulated, "
@@ -286,7 +290,7 @@ def _headers(meters: Sequence[Meter], now_ns: int) -> bytes:
     return _lines("requests", requests, now_ns) + _lines("tokens", tokens, now_ns)
 
 
-def _lines(of: str, rates: list[_Rate], now_ns: int) -> bytes:
+def _lines(of: str, rates: list[Rate], now_ns: int) -> bytes:
     if not rates:
         return b""
     remaining, reset_ns, limit = min((rate.remaining(now_ns), -rate.reset_ns(now_ns), rate.limit) for rate in rates)

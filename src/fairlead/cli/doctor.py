@@ -31,7 +31,7 @@ def doctor(names: tuple[str, ...], url: str, key: str | None, model: str | None,
 
     Each client makes two or three small calls, which are charged to the key. Exits with status 1 when something breaks.
     """
-    from fairlead.admin.doctor.clients import CLIENTS, diagnosed
+    from fairlead.admin.doctor.clients import CLIENTS, diagnosed, warned
     from fairlead.admin.doctor.server import Server, Unreachable
 
     if not key:
@@ -40,6 +40,10 @@ def doctor(names: tuple[str, ...], url: str, key: str | None, model: str | None,
     found: list[Finding] = []
     try:
         called = model or _first_model(server)
+        for finding in warned(server):
+            found.append(finding)
+            if not as_json:
+                click.echo(_line(finding))
         for name in names or NAMES:
             for finding in diagnosed(CLIENTS[name], server, called):
                 found.append(finding)

@@ -116,7 +116,7 @@ def _candidates(store: Store, origin: Origin, version: StoredVersion | None) -> 
 
 class Following:
     """`run` follows; `reload` is for SIGHUP. `apply`: puts settings in force, or raises and changes nothing;
-    `in_flight`: calls under way by deployment."""
+    `in_flight`: calls under way by deployment; `remark`: what else operators should see of this process."""
 
     def __init__(
         self,
@@ -129,8 +129,10 @@ class Following:
         name: str,
         place: int,
         alerts: AlertRules | None = None,
+        remark: Callable[[], str] = str,
     ) -> None:
         self._alerts = alerts or AlertRules()
+        self._remark = remark
         self._told = ""
         self._store = store
         self._started = started
@@ -207,9 +209,11 @@ class Following:
                 await asyncio.wait_for(self._hurry.wait(), WATCH_SECONDS)
             self._hurry.clear()
             forced, self._forced = self._forced, False
-            before = self._process, self.note
+            before = self._process
             await self._look(forced=forced)
-            await self._report(at_once=(self._process, self.note) != before)
+            note = "; ".join(one for one in (self.note, self._remark()) if one)
+            self._process = self._process._replace(note=note)
+            await self._report(at_once=self._process != before)
 
     async def close(self) -> None:
         """Removes what this process reported."""
@@ -349,7 +353,7 @@ class Following:
         if not at_once and loop.time() - self._reported_at < HEARTBEAT_SECONDS:
             return
         calls = {name: count for name, count in self._in_flight().items() if count}
-        self._process = self._process._replace(heard_at=_now(), note=self.note, in_flight=json.dumps(calls))
+        self._process = self._process._replace(heard_at=_now(), in_flight=json.dumps(calls))
         try:
             await loop.run_in_executor(self._store.threads, self._keep, self._process)
         except SQLAlchemyError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fairlead.accounts.sharing import SharedLimits
 from fairlead.api.metrics import Gauge
 from fairlead.background import BackgroundTasks
 from fairlead.compose.following import Following
@@ -21,6 +22,7 @@ class Measured(Protocol):
     following: Following
     ledger: Ledger
     readiness: Readiness
+    sharing: SharedLimits | None
     server: Server
     servings: Servings
     telemetry: TelemetryWriter
@@ -61,6 +63,16 @@ def gauges(parts: Measured) -> tuple[Gauge, ...]:
             "fairlead_configuration_refused",
             "1: a newer configuration was refused, the one before stays in force.",
             lambda: bool(parts.following.error),
+        ),
+        Gauge(
+            "fairlead_limits_shared",
+            "1: limits are shared by Valkey; 0: it is away, limits are divided; -1: none is set.",
+            lambda: -1 if parts.sharing is None else parts.sharing.trouble is None,
+        ),
+        Gauge(
+            "fairlead_limits_absences",
+            "How often Valkey was away since the start.",
+            lambda: 0 if parts.sharing is None else parts.sharing.absences,
         ),
         Gauge("fairlead_ready", "1: calls can be served.", lambda: not parts.readiness.obstacles()),
     )

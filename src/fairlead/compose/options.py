@@ -15,7 +15,8 @@ from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.needs import CHOICES, JSON_SCHEMA
 from fairlead.routing.options import Options
 from fairlead.routing.plan import Rules
-from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings
+from fairlead.settings import LimitSettings, RoutingSettings, ServerSettings, Settings, valkey_url
+from fairlead.store.valkey import ValkeyAddress, valkey_address
 
 
 def limits_of(settings: Settings) -> tuple[Limits, Limits, dict[str, Limits]]:
@@ -32,8 +33,15 @@ def _limits(given: LimitSettings) -> Limits:
     return Limits(**{name: getattr(given, name) for name in Limits.__struct_fields__})
 
 
+def valkey_of(settings: Settings) -> ValkeyAddress | None:
+    """What holds limits for all processes; None: each counts alone. Raises ConfigurationError."""
+    url = valkey_url(settings)
+    return None if url is None else valkey_address(url)
+
+
 def guests_of(settings: Settings, workers: int) -> Guests | None:
-    """Who may call without a key; None: nobody. Each of the workers lets its share through."""
+    """Who may call without a key; None: nobody. Each of the workers lets its share through; 1: of limits that all hold
+    together, too."""
     given = settings.console.guests
     if given is None:
         return None

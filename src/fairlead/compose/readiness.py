@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead.accounts.sharing import SharedLimits
 from fairlead.compose.following import Following
 from fairlead.ledger.ledger import Ledger
 from fairlead.ledger.unreadable import UNREADABLE
@@ -10,11 +11,19 @@ from fairlead.store import Store
 
 
 class Readiness:
-    def __init__(self, servings: Servings, ledger: Ledger, store: Store, following: Following) -> None:
+    def __init__(
+        self,
+        servings: Servings,
+        ledger: Ledger,
+        store: Store,
+        following: Following,
+        sharing: SharedLimits | None = None,
+    ) -> None:
         self._servings = servings
         self._ledger = ledger
         self._store = store
         self._following = following
+        self._sharing = sharing
 
     def obstacle(self, model_id: str) -> str | None:
         """Why a model cannot be called now, in a few words; None when it can."""
@@ -34,6 +43,8 @@ class Readiness:
         if self._ledger.trouble is not None:
             waiting = self._ledger.waiting_bytes
             found.append(f"usage records cannot be stored ({self._ledger.trouble}); {waiting} bytes wait in the spool")
+        if self._sharing is not None and self._sharing.trouble is not None:
+            found.append(self._sharing.remark())
         if self._ledger.wallets.trouble is not None:
             found.append(f"credit cannot be leased, so calls that need it are refused ({self._ledger.wallets.trouble})")
         found += [

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fairlead import __version__
 from fairlead.accounts.guests import add_guest_account
 from fairlead.accounts.key_ring import KeyRing
+from fairlead.accounts.sharing import SharedLimits
 from fairlead.alerts.accounts import AccountDelivery
 from fairlead.alerts.delivery import AlertDelivery, Channels, set_rules
 from fairlead.api.access import AccessEndpoint
@@ -41,7 +42,7 @@ from fairlead.compose.engine_model import engine_provider
 from fairlead.compose.following import NOWHERE, Following, Origin
 from fairlead.compose.gauges import gauges
 from fairlead.compose.live import LiveConsole, LiveDeployments
-from fairlead.compose.options import guests_of, limit_book, limits_of, server_limits, tls_context
+from fairlead.compose.options import guests_of, limit_book, limits_of, server_limits, tls_context, valkey_of
 from fairlead.compose.pages import ADMIN, BESIDE_ADMIN, CONSOLE, LazyConsole, LazySite, Pages, Recorded, broken, no_page
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
@@ -116,6 +117,7 @@ class Service:
         self.place = place
         self.workers = workers
         self.tls = tls_context(settings)
+        self.valkey = valkey_of(settings)
         self.secrets = Secrets(sealed=SealedReader(store))
         room = room or EngineRoom(store.directory)
         self.configured = ConfiguredEngines(room, keeps=not place, workers=workers)
@@ -138,7 +140,7 @@ class Parts:
         self.engines = service.configured
         self._run_engines(self.version)
         self.keys = KeyRing(store)
-        self.keys.guests = guests_of(settings, service.workers)
+        self.keys.guests = guests_of(settings, service.workers if service.valkey is None else 1)
         if self.keys.guests is not None:
             add_guest_account(store)
         self._alerts = AlertRules()
@@ -162,6 +164,9 @@ class Parts:
         serving = serving_from(self.version, self._recorder, self._attempts, self._mirrors)
         self.servings = Servings(serving)
         self._limits = limit_book(settings)
+        self.sharing = None if service.valkey is None else SharedLimits(service.valkey, self._clock, service.workers)
+        if self.sharing is not None:
+            self._limits.share(self.sharing)
         self._schemas = SchemaChecker()
         inliner = Inliner() if settings.routing.fetch_media else None
         self.gateway = Gateway(
@@ -199,8 +204,9 @@ class Parts:
             name=self.ledger.name,
             place=service.place,
             alerts=self._alerts,
+            remark=lambda: "" if self.sharing is None else self.sharing.remark(),
         )
-        self.readiness = Readiness(self.servings, self.ledger, store, self.following)
+        self.readiness = Readiness(self.servings, self.ledger, store, self.following, self.sharing)
         self._credential_watch = CredentialWatch(
             service.secrets, store, lambda: self.version, self._another_key
         )  # fmt: skip
@@ -255,6 +261,8 @@ class Parts:
     def begin_background(self) -> None:
         """Starts what runs beside the calls until `close`."""
         server, begin = self.server, self.background.begin
+        if self.sharing is not None:
+            begin("shared limits", self.sharing.run)
         begin("key watcher", self.keys.watch)
         begin("configuration watcher", self.following.run)
         begin("usage writer", self.ledger.run)

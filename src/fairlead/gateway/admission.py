@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.limits import Limited
@@ -106,16 +107,44 @@ def nobody_fetches(offers: Sequence[Servable]) -> bool:
     return all(upstream.lacks & MEDIA_URLS for offer in offers for upstream in offer.upstreams)
 
 
+def lease(limits: Limits, call_state: CallState) -> Coroutine[Any, Any, None] | None:
+    """What has to be awaited before `admit` and `let_in`, where limits are shared with other processes; mostly None."""
+    if not limits.shared:
+        return None
+    calls = _calls(call_state)
+    models = [(offer.model.id, not offer.paid) for offer in call_state.offers]
+    return limits.lease(_whose(call_state), models, tokens_foreseen(call_state.demand, calls), calls)
+
+
+def lease_again(limits: Limits, call_state: CallState, model: str, free: bool) -> Coroutine[Any, Any, None] | None:
+    """The same before the call goes to another model, where each has limits of its own."""
+    admission = call_state.admission
+    if not limits.shared or admission is None or admission.whose is None:
+        return None
+    calls = _calls(call_state)
+    return limits.lease(admission.whose, [(model, free)], tokens_foreseen(call_state.demand, calls), calls)
+
+
+def _whose(call_state: CallState) -> Limited:
+    caller = call_state.caller
+    return caller.limited or Limited(caller.key_id, caller.account_id, None, None)
+
+
+def _calls(call_state: CallState) -> int:
+    """So many calls of a provider it becomes."""
+    calls = 1
+    if call_state.demand.choices > 1:
+        for offer in call_state.offers:
+            calls = max(calls, calls_foreseen(offer, call_state.demand))
+    return calls
+
+
 def admit(limits: Limits, call_state: CallState, now: float) -> Admission | None:
     """Charges a call to the limits of its caller. None: it has none. Raises RateLimited."""
     caller, demand, offers = call_state.caller, call_state.demand, call_state.offers
-    whose = caller.limited or Limited(caller.key_id, caller.account_id, None, None)
-    calls = 1
-    if demand.choices > 1:
-        for offer in offers:
-            calls = max(calls, calls_foreseen(offer, demand))
+    calls = _calls(call_state)
     return limits.admit(
-        whose, demand.model, tokens_foreseen(demand, calls), now, free=not offers[0].paid,
+        _whose(call_state), demand.model, tokens_foreseen(demand, calls), now, free=not offers[0].paid,
         movable=len(offers) > 1 or demand.preferences is not None or caller.has_fallbacks(), calls=calls,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from fairlead.accounts.caller import Caller
 from fairlead.accounts.end_users import of_user
 from fairlead.accounts.limit_book import LimitBook
 from fairlead.errors import BudgetExceeded, CallerGone, DeadlineExceeded, FairleadError, InsufficientCredit
-from fairlead.gateway.admission import admit, called, let_in, meter, named, nobody_fetches, offered
+from fairlead.gateway.admission import admit, called, lease, lease_again, let_in, meter, named, nobody_fetches, offered
 from fairlead.gateway.attempts import Attempts
 from fairlead.gateway.call import CallState
 from fairlead.gateway.deadline import expire
@@ -115,13 +115,24 @@ class Gateway:
         until = math.inf if seconds is None else self._clock() + seconds
         call_state = CallState(serving, offers, paid, demand, response, caller, until, timeout_seconds is not None)
         if caller.limited is not None or self._limits.everybody:
-            admission = admit(self._limits, call_state, self._clock())
-            if admission is not None:
-                if admission.whose is None:
-                    response.extra += admission.headers(self._clock())
-                call_state.admission = admission
-                return self._limited(call_state)
+            leasing = lease(self._limits, call_state)
+            return self._admitted(call_state) if leasing is None else self._leased(call_state, leasing)
         return self._serve(call_state)
+
+    async def _leased(self, call_state: CallState, leasing: Coroutine[Any, Any, None]) -> None:
+        """Limits are shared with other processes, and nothing is left of what this one holds of them."""
+        await leasing
+        await self._admitted(call_state)
+
+    def _admitted(self, call_state: CallState) -> Coroutine[Any, Any, Any]:
+        """Serves a call within the limits of its caller. Raises RateLimited."""
+        admission = admit(self._limits, call_state, self._clock())
+        if admission is None:
+            return self._serve(call_state)
+        if admission.whose is None:
+            call_state.response.extra += admission.headers(self._clock())
+        call_state.admission = admission
+        return self._limited(call_state)
 
     async def _limited(self, call_state: CallState) -> None:
         admission = call_state.admission
@@ -197,6 +208,11 @@ class Gateway:
             refused = error
         free_alone = not isinstance(refused, BudgetExceeded)
         for name in models_to_go_on_with(caller, demand.notes, refused):
+            model = self.model_id(name)
+            offer = call_state.serving.servables.get(model)
+            leasing = None if offer is None else lease_again(self._limits, call_state, model, not offer.paid)
+            if leasing is not None:
+                await leasing
             if not self._plans_with(call_state, demand, name) or (free_alone and call_state.paid):
                 continue
             if not call_state.paid:
@@ -244,6 +260,9 @@ class Gateway:
                 raise CallerGone("The caller disconnected.") from failure
             upstream = await self._attempts.next(call_state, upstream, failure, tried)
             clear_traceback(failure)
+            leasing = lease_again(self._limits, call_state, upstream.model_id, upstream.deployment.sheet.free)
+            if leasing is not None:
+                await leasing
             tried = self._clock()
             refused = self._meter(call_state, upstream)
             if refused is not None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from fairlead.accounts.limits import Limited
@@ -50,16 +50,25 @@ class Health(routing.Health, Protocol):
 
 
 class Limits(Protocol):
-    """Rate limits. `everybody`: callers without limits of their own have some, too."""
+    """Rate limits. `everybody`: callers without limits of their own have some, too; `shared`: with other processes."""
 
     @property
     def everybody(self) -> bool: ...
+
+    @property
+    def shared(self) -> bool: ...
 
     def admit(
         self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False, calls: int = 1
     ) -> Admission | None:
         """Lets a call of about `tokens` through, or raises RateLimited; None when nothing limits it. `movable`: another
         model may come to serve it, so that nothing is charged before `move`. `calls`: of a provider."""
+
+    def lease(
+        self, whose: Limited, models: Iterable[tuple[str, bool]], tokens: int, calls: int = 1
+    ) -> Coroutine[Any, Any, None] | None:
+        """What has to be awaited before a call of one of these models, each with whether it is free, can be decided;
+        None: nothing has to."""
 
     def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
         """The call goes to this model. Raises RateLimited when that is over its limits."""

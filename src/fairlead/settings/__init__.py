@@ -6,6 +6,7 @@ from fairlead.settings.environment import (
     configuration_file,
     data_directory,
     database_url,
+    valkey_url,
 )
 from fairlead.settings.exposure import PUBLIC, admin_address, exposure, private_addresses
 from fairlead.settings.load import OF_THE_START, load_settings, parse_settings
@@ -115,4 +116,5 @@ __all__ = [
     "restart_needed",
     "secret_settings",
     "sources_of",
+    "valkey_url",
 ]

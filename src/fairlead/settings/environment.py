@@ -33,6 +33,8 @@ SEAL_KEY = Variable(
 DATABASE_URL_FILE = Variable(
     "FAIRLEAD_DATABASE_URL_FILE", "a file whose first line is the URL of the database, as containers mount secrets"
 )
+VALKEY_URL = Variable("FAIRLEAD_VALKEY_URL", "the Valkey server, before `valkey` of `[limits]`")
+VALKEY_URL_FILE = Variable("FAIRLEAD_VALKEY_URL_FILE", "a file whose first line is that URL")
 SEAL_KEY_FILE = Variable("FAIRLEAD_SEAL_KEY_FILE", "a file whose first line is that key")
 PROXIES = Variable(
     "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY",
@@ -40,7 +42,10 @@ PROXIES = Variable(
     "as `10.0.0.0/8`; names are not looked up for it",
 )
 SOURCES_ONLY = Variable(PURE, "set to anything: the sources run, although they have been compiled ([compiled])")
-VARIABLES = (CONFIG, DATA, DATABASE_URL, DATABASE_URL_FILE, SEAL_KEY, SEAL_KEY_FILE, PROXIES, SOURCES_ONLY)
+VARIABLES = (
+    CONFIG, DATA, DATABASE_URL, DATABASE_URL_FILE, VALKEY_URL, VALKEY_URL_FILE, SEAL_KEY, SEAL_KEY_FILE, PROXIES,
+    SOURCES_ONLY,
+)  # fmt: skip
 
 
 def secret_variable(variable: Variable, environment: Mapping[str, str]) -> str | None:
@@ -63,18 +68,26 @@ def secret_variable(variable: Variable, environment: Mapping[str, str]) -> str |
 
 def database_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
     """FAIRLEAD_DATABASE_URL, else [database] url, else None: SQLite. Raises ConfigurationError."""
+    return _url(DATABASE_URL, settings.database.url, "database", environment)
+
+
+def valkey_url(settings: Settings, environment: Mapping[str, str] | None = None) -> str | None:
+    """FAIRLEAD_VALKEY_URL, else [limits] valkey, else None: each process counts alone. Raises ConfigurationError."""
+    return _url(VALKEY_URL, settings.limits.valkey, "Valkey server", environment)
+
+
+def _url(
+    variable: Variable, given: str | EnvironmentKey | None, of: str, environment: Mapping[str, str] | None
+) -> str | None:
     environment = os.environ if environment is None else environment
-    if named := secret_variable(DATABASE_URL, environment):
+    if named := secret_variable(variable, environment):
         return named
-    url = settings.database.url
-    if isinstance(url, EnvironmentKey):
-        value = environment.get(url.env)
+    if isinstance(given, EnvironmentKey):
+        value = environment.get(given.env)
         if not value:
-            raise ConfigurationError(
-                f"The environment variable {url.env} is not set; set it to the URL of the database."
-            )
+            raise ConfigurationError(f"The environment variable {given.env} is not set; set it to the URL of the {of}.")
         return value
-    return url
+    return given
 
 
 def data_directory(given: Path | None, environment: Mapping[str, str] | None = None) -> Path:

@@ -10,7 +10,7 @@ from fairlead.settings.sections import File
 
 SECTIONS: Final = ("server", "database", "site", "console", "ledger", "telemetry", "responses")
 # Of sections that can be replaced otherwise.
-SETTINGS: Final = (("configuration", "store"), ("routing", "fetch_media"), ("routing", "probes"))
+SETTINGS: Final = (("configuration", "store"), ("routing", "fetch_media"), ("routing", "probes"), ("limits", "valkey"))
 
 
 def restart_needed(before: File, after: File) -> list[tuple[str, str]]:

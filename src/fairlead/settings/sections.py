@@ -183,12 +183,26 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DefaultLimitSettings(LimitSettings, frozen=True, forbid_unknown_fields=True):
-    """For every key that has no limits of its own; `free`: for each account's calls of free models."""
+    """For every key that has no limits of its own; `free`: for each account's calls of free models; `valkey`: what
+    holds limits for all processes."""
 
     free: Annotated[
         LimitSettings,
         Doc("for each account's calls of free models", default="none", takes="a table of the same"),
     ] = LimitSettings()
+    valkey: Annotated[
+        str | EnvironmentKey | None,
+        Doc(
+            "a Valkey (or Redis) server by which all limits hold over all workers and machines together "
+            "([scale-out]). `FAIRLEAD_VALKEY_URL` takes precedence",
+            default="each process counts alone",
+            takes='`valkey://user:password@host:6379/0`, `valkeys://` with TLS, or `{ env = "NAME" }`',
+            secret=True,
+        ),
+    ] = None
+
+    def __repr__(self) -> str:  # it may hold a password
+        return "DefaultLimitSettings()"
 
 
 class DatabaseSettings(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@ records can be read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +25,16 @@ class NoLimits:
     """Lets every call through."""
 
     everybody: Final = False
+    shared: Final = False
 
     def admit(
         self, whose: Limited, model: str, tokens: int, now: float, *, free: bool, movable: bool = False, calls: int = 1
     ) -> Admission | None:
         del whose, model, tokens, now, free, movable, calls
         return None
+
+    def lease(self, whose: Limited, models: Iterable[tuple[str, bool]], tokens: int, calls: int = 1) -> None:
+        del whose, models, tokens, calls
 
     def move(self, admission: Admission, model: str, now: float, *, free: bool) -> None:
         del admission, model, now, free

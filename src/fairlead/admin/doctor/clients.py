@@ -52,6 +52,14 @@ class Client:
     first: tuple[Callable[[Client, Server], Finding], ...] = field(default=())
 
 
+def warned(server: Server) -> Iterator[Finding]:
+    """What the server itself says is wrong with it, such as a Valkey that is away. Raises Unreachable."""
+    state = server.ask("GET", "/readyz").json
+    found = state.get("warnings") if isinstance(state, dict) else None
+    for warning in found if isinstance(found, list) else []:
+        yield Finding("server", "health", "note", str(warning))
+
+
 def diagnosed(client: Client, server: Server, model: str) -> Iterator[Finding]:
     """The findings of one client, as they are made. Raises Unreachable when nothing answers at all."""
     for check in client.first:

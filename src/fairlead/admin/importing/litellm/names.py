@@ -241,7 +241,8 @@ CALLBACKS: Mapping[str, str] = {
 ROUTER_NOT_MAPPED: Mapping[str, str] = {
     **dict.fromkeys(
         ("redis_host", "redis_port", "redis_password", "redis_url", "redis_db", "cache_kwargs"),
-        "no Redis is needed: workers share memory, and nodes share a PostgreSQL database (`url` of [database])",
+        "nodes share their state by PostgreSQL (`url` of [database]); a Valkey or Redis server (`valkey` of [limits]) "
+        "lets limits hold over all of them",
     ),
     **dict.fromkeys(
         ("allowed_fails", "cooldown_time", "disable_cooldowns", "allowed_fails_policy"),
