@@ -1,39 +1,53 @@
-"""A database with a million calls and 10,000 keys, and what the developer's pages take with it.
+"""A database with a million calls and 10,000 keys, and what each page of the console takes with it.
 
     PYTHONPATH=. .venv/bin/python bench/console.py make DIR [--calls 1000000] [--keys 10000]
-    PYTHONPATH=. .venv/bin/python bench/console.py measure DIR [--rounds 30]
+    PYTHONPATH=. .venv/bin/python bench/console.py measure DIR [--rounds 30] [--docs docs/internals/performance.md]
 
 `make` writes records as the ledger does, but without waiting for the disk, and counts them. They
-are those of one account; the newest are of now, the oldest 40 days old.
+are those of one account; the newest are of now, the oldest 40 days old. Around it are a thousand
+accounts with people, a long audit log and many events. `measure` asks for every page of the
+console's own table: one without a sample in `SAMPLES` (or a reason in `NOT_ASKED`) ends it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import sqlite3
 import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from starlette.applications import Starlette
 
 from fairlead.accounts.accounts import add_account
 from fairlead.accounts.groups import add_group
+from fairlead.admin.audit import Actor
+from fairlead.admin.configuration import Submission, apply
 from fairlead.admin.people import join
-from fairlead.console.app import COOKIE, console
+from fairlead.catalogue.load import build
+from fairlead.console.app import COOKIE, PAGES, console
+from fairlead.console.page import ConsolePage
 from fairlead.console.services import ConsoleServices
 from fairlead.ledger import rollups
 from fairlead.ledger.books import keep_sheets
+from fairlead.ledger.funds import grant
 from fairlead.ledger.record import UsageRecord, encode
 from fairlead.people import persons, sessions
 from fairlead.prices import PriceSheet, Schedule, amounts, rates_from
-from fairlead.settings import parse_settings
+from fairlead.providers.dialects import DIALECTS
+from fairlead.providers.prefill import supports_prefill
+from fairlead.settings import Unread, parse_settings
+from fairlead.site.budget import PageBudget
 from fairlead.store import Store, open_store
-from fairlead.store.tables import accounts, calls, charges
+from fairlead.store.health import HealthEvent, keep_events
+from fairlead.store.tables import accounts, audit_log, calls, charges, projects
 from fairlead.wire.usage import TokenClasses, Usage
 
 DAYS: Final = 40
@@ -41,6 +55,10 @@ ENTRY_RECORDS: Final = 100
 COUNTED_AT_ONCE: Final = 20_000
 MODELS: Final = ("mistral-small-3.2", "mistral-large-3", "qwen3-235b", "llama-4-scout", "gpt-oss-120b", "deepseek-v3.2",
                  "gemma-3-27b", "voyage-4")  # fmt: skip
+ACCOUNTS: Final = 1_000
+AUDITED: Final = 20_000
+EVENTS: Final = 5_000
+PROJECTS: Final = 50
 OUTCOMES: Final = ("served",) * 96 + ("caller_gone", "upstream_timeout", "upstream_rate_limited", "empty")
 
 
@@ -51,11 +69,15 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--keys", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--only", default="", help="of the pages, those whose address contains this")
+    parser.add_argument("--docs", type=Path, metavar="PAGE", help="write the table into PAGE")
     given = parser.parse_args()
     if given.what == "make":
         make(given.directory, given.calls, given.keys)
-    else:
-        asyncio.run(measure(given.directory, given.rounds))
+        return
+    lines = asyncio.run(measure(given.directory, given.rounds, given.only))
+    if given.docs:
+        write_docs(given.docs, lines)
 
 
 def make(directory: Path, count: int, key_count: int) -> None:
@@ -78,6 +100,7 @@ def make(directory: Path, count: int, key_count: int) -> None:
     file.close()
     print(f"{count:,} records in {time.perf_counter() - began:.0f} s")
     _count(store, count)
+    surround(store, account)
     store.close()
     print(f"{(directory / 'fairlead.db').stat().st_size / 1e6:,.0f} MB")
 
@@ -150,74 +173,270 @@ def _count(store: Store, count: int) -> None:
     print(f"counted in {seconds:.0f} s: {seconds / count * 1e6:.0f} µs for each")
 
 
+# --- what stands around the calls
+
+
+def document() -> str:
+    """A configuration with the models of the calls."""
+    lines = []
+    for at in range(3):
+        lines.append(
+            f'[[providers]]\nid = "provider-{at}"\nbase_url = "https://8.8.8.{at + 1}/v1"\ndialect = "vllm"\n'
+            f'api_key = {{ env = "PROVIDER_{at}_KEY" }}\n'
+        )
+    for at, model in enumerate(MODELS):
+        lines.append(
+            f'[[models]]\nid = "{model}"\n[[models.deployments]]\nprovider = "provider-{at % 3}"\n'
+            f'upstream_model = "{model}"\nprice = {{ input = "0.{at + 1}", output = "{at + 1}.00" }}\n'
+            f'cost = {{ input = "0.0{at + 1}", output = "0.{at + 1}" }}\n'
+        )
+    return "\n".join(lines)
+
+
+def surround(store: Store, account: str) -> None:
+    """Other accounts with people and credit, projects, an audit log, events, versions of a configuration."""
+    now, actor = int(time.time()), Actor("command line", "bench")
+    with store.write() as connection:
+        for at in range(ACCOUNTS):
+            other = add_account(connection, f"Organisation {at}", prepaid=True)
+            grant(connection, other, (at + 1) * 10**12, "credit of a new account")
+            person = persons.add_person(connection, f"person-{at}@example.org", f"Person {at}", None, confirmed=True)
+            join(connection, person, other, "owner")
+        for role in ("admin", "member", "viewer"):
+            for at in range(20):
+                person = persons.add_person(
+                    connection, f"{role}-{at}@example.com", f"{role} {at}", None, confirmed=True
+                )
+                join(connection, person, account, role)
+        grant(connection, account, 10**18, "credit")
+        connection.execute(
+            insert(projects),
+            [
+                {"id": f"prj_{at:012x}", "account_id": account, "name": f"Project {at}", "created_at": now - at}
+                for at in range(PROJECTS)
+            ],
+        )
+        connection.execute(
+            insert(audit_log),
+            [
+                {"at": (now - AUDITED + at) * 1000, "actor_kind": "person", "actor": f"usr_{at % 50}",
+                 "address": "192.0.2.1", "action": "key.change", "subject": f"key_{at:012x}", "account_id": account,
+                 "before": '{"name":"a"}', "after": '{"name":"b"}'}
+                for at in range(AUDITED)
+            ],
+        )  # fmt: skip
+        keep_events(connection, [
+            HealthEvent(f"provider-{at % 3}/{MODELS[at % 8]}", f"provider-{at % 3}", "open" if at % 2 else "closed",
+                        "upstream_timeout", (now - EVENTS + at) * 1000)
+            for at in range(EVENTS)
+        ])  # fmt: skip
+    apply(store, document(), "bench.toml", Submission(actor, "bench", "", 0))
+    apply(
+        store, document().replace('output = "0.3"', 'output = "0.4"'), "bench.toml", Submission(actor, "bench", "", 1)
+    )
+
+
 # --- measuring
 
+# What each page that is made for a visitor is asked for with; `{account}`, `{busiest}`, `{call}`, `{person}` and
+# `{project}` are of the database. A page that has more than one cost has more than one sample.
+SAMPLES: Final[dict[str, tuple[str, ...]]] = {
+    "/sign-in": ("/sign-in",),
+    "/sign-in/again": ("/sign-in/again",),
+    "/sign-up": ("/sign-up",),
+    "/confirm": ("/confirm",),
+    "/reset": ("/reset",),
+    "/invitation": ("/invitation",),
+    "/account": ("/account",),
+    "/account/here.json": ("/account/here.json",),
+    "/account/keys": ("/account/keys", "/account/keys?q=service+99"),
+    "/account/keys/new": ("/account/keys/new",),
+    "/account/keys/{key}": ("/account/keys/{busiest}",),
+    "/account/activity": (
+        "/account/activity?time=24h", "/account/activity", "/account/activity?time=30d",
+        "/account/activity?time=90d", "/account/activity?time=12mo", "/account/activity?time=30d&key={busiest}",
+        f"/account/activity?model={MODELS[1]}", "/account/activity?time=30d&user=user-7",
+        "/account/activity?time=30d&project={project}",
+    ),
+    "/account/activity/newest": ("/account/activity/newest",),
+    "/account/activity/calls.csv": ("/account/activity/calls.csv?time=24h&user=user-7",),
+    "/account/calls/{call}": ("/account/calls/{call}",),
+    "/account/credit": ("/account/credit",),
+    "/account/credit/statement.csv": ("/account/credit/statement.csv",),
+    "/account/credit/invoice.pdf": ("/account/credit/invoice.pdf",),
+    "/account/alerts": ("/account/alerts",),
+    "/account/members": ("/account/members",),
+    "/account/members/{person}": ("/account/members/{person}",),
+    "/account/projects": ("/account/projects",),
+    "/account/projects/new": ("/account/projects/new",),
+    "/account/projects/{project}": ("/account/projects/{project}",),
+    "/account/security": ("/account/security",),
+    "/account/security/passkeys": ("/account/security/passkeys",),
+    "/admin": ("/admin",),
+    "/admin/start": ("/admin/start",),
+    "/admin/start/provider": ("/admin/start/provider",),
+    "/admin/start/litellm": ("/admin/start/litellm",),
+    "/admin/deployments": ("/admin/deployments",),
+    "/admin/models": ("/admin/models",),
+    "/admin/accounts": ("/admin/accounts",),
+    "/admin/accounts/{id}": ("/admin/accounts/{account}",),
+    "/admin/credit": ("/admin/credit",),
+    "/admin/people": ("/admin/people", "/admin/people?q=99"),
+    "/admin/people/{id}": ("/admin/people/{person}",),
+    "/admin/limits": ("/admin/limits",),
+    "/admin/configuration": ("/admin/configuration",),
+    "/admin/configuration/edit": ("/admin/configuration/edit",),
+    "/admin/configuration/diff": ("/admin/configuration/diff?from=1&to=2",),
+    "/admin/configuration/rollback": ("/admin/configuration/rollback?version=1",),
+    "/admin/configuration/{number}": ("/admin/configuration/1",),
+    "/admin/nodes": ("/admin/nodes",),
+    "/admin/events": ("/admin/events",),
+    "/admin/audit": ("/admin/audit",),
+    "/admin/audit/export": ("/admin/audit/export?format=jsonl",),
+}  # fmt: skip
+# Pages that only lead on to another one.
+NOT_ASKED: Final = frozenset({
+    "/sign-in/second", "/sign-in/oidc", "/sign-in/oidc/callback", "/sign-in/github", "/sign-in/github/callback",
+})  # fmt: skip
+# Of these the sign-in decides where they lead, so a stranger asks for them.
+STRANGERS: Final = ("/sign-in", "/sign-up", "/reset", "/confirm", "/invitation")
+# Files, which are as long as what they hold.
+FILES: Final = (".csv", ".pdf", "/audit/export?format=jsonl")
+MOST_MS: Final = 50.0
+MOST_KB: Final = 60.0
+DOCS_BEGIN, DOCS_END = "<!-- console: begin -->", "<!-- console: end -->"
 
-async def measure(directory: Path, rounds: int) -> None:
-    """Each page in this process, as its owner sees it: wall and CPU time to the first byte, bytes of the answer."""
-    store = open_store(directory)
-    app = console(ConsoleServices(store, lambda: parse_settings("", "bench.toml", {})))
+
+class Asked(NamedTuple):
+    """Seconds to the first byte by the clock and of CPU, and bytes of the answer."""
+
+    wall: float
+    cpu: float
+    size: int
+
+
+class Row(NamedTuple):
+    """What the samples of a page came to: milliseconds, and kilobytes as they are sent. `cpu`: the least, because other
+    programs on the same cores make it more."""
+
+    page: str
+    p50: float
+    p95: float
+    cpu: float
+    kb: float
+
+    @property
+    def kept(self) -> bool:
+        return self.p50 <= MOST_MS and (self.kb <= MOST_KB or self.page.endswith(FILES))
+
+
+def without_sample(table: Iterable[ConsolePage] = PAGES) -> list[str]:
+    """Pages of the console's table that nobody has said how to ask for."""
+    pages = {one.path for one in table if "GET" in one.methods}
+    return sorted(pages - set(SAMPLES) - NOT_ASKED)
+
+
+def session(store: Store) -> tuple[dict[str, str], str]:
+    """What stands in samples, and the cookie of an operator who owns the account of the calls."""
     with store.write() as connection:
         account = connection.execute(select(accounts.c.id).where(accounts.c.name == "Example")).scalar_one()
-        people = persons.list_people(connection, 1)
-        person = people[0] if people else persons.add_person(connection, "o@example.org", "O", None, confirmed=True)
-        if not people:
+        found = persons.find_by_email(connection, "o@example.org")
+        if found is None:
+            person = persons.add_person(connection, "o@example.org", "O", None, confirmed=True, operator=True)
             join(connection, person, account, "owner")
+        else:
+            person = found[0]
         token = sessions.begin(connection, person.id, 86_400, method="password", address="192.0.2.1", agent="bench")
-        sample = connection.execute(select(calls).order_by(calls.c.at.desc()).limit(1)).one()
+        call = connection.execute(select(calls.c.id).order_by(calls.c.at.desc()).limit(1)).scalar_one()
         busiest = connection.execute(select(charges.c.key_id).order_by(charges.c.charged.desc()).limit(1)).scalar_one()
-    pages = {
-        "Keys": "/account/keys",
-        "Keys, by name": "/account/keys?q=service+99",
-        "Activity, 24 hours": "/account/activity?time=24h",
-        "Activity, 7 days": "/account/activity",
-        "Activity, 30 days": "/account/activity?time=30d",
-        "Activity, 90 days": "/account/activity?time=90d",
-        "Activity of the busiest key, 30 days": f"/account/activity?time=30d&key={busiest}",
-        "Activity of a model, 7 days": f"/account/activity?model={MODELS[1]}",
-        "Activity of an end user, 30 days": "/account/activity?time=30d&user=user-7",
-        "Call": f"/account/calls/{sample.id}",
-        "Credit": "/account/credit",
-    }
-    print(f"{'page':40}{'p50, ms':>10}{'p95, ms':>10}{'CPU, ms':>10}{'KB':>8}")
-    for name, target in pages.items():
-        await _asked(app, target, token)  # templates are compiled, pages of the database are read
-        taken = [await _asked(app, target, token) for _ in range(rounds)]
-        walls = sorted(one[0] for one in taken)
-        print(
-            f"{name:40}{median(walls) * 1e3:10.1f}{walls[int(len(walls) * 0.95) - 1] * 1e3:10.1f}"
-            f"{median(one[1] for one in taken) * 1e3:10.1f}{taken[-1][2] / 1000:8.1f}"
-        )
-    app.state.console.threads.shutdown()
+        project = connection.execute(
+            select(projects.c.id).where(projects.c.account_id == account).limit(1)
+        ).scalar_one()
+    words = {"account": account, "busiest": busiest, "call": call, "person": person.id, "project": project}
+    return words, token
+
+
+async def measure(directory: Path, rounds: int, only: str = "") -> list[str]:
+    """Each page in this process: wall and CPU time to the first byte, bytes of the answer."""
+    if missing := without_sample():
+        raise SystemExit(f"bench/console.py: no sample for {', '.join(missing)}")
+    store = open_store(directory)
+    settings = parse_settings(document(), "bench.toml", {})
+    snapshot = build(settings, DIALECTS, supports_prefill, Unread())
+    app = console(ConsoleServices(store, lambda: settings, lambda: snapshot))
+    app.state.console.budget = PageBudget(share=1e9, burst=1e9)
+    words, token = session(store)
+    lines = [
+        "| page | first byte p50, ms | p95, ms | CPU, least, ms | KB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    print("\n".join(lines))
+    rows = []
+    for sample in [one for samples in SAMPLES.values() for one in samples if only in one]:
+        target = sample.format(**words)
+        cookie = "" if sample in STRANGERS else token
+        await _asked(app, target, cookie)  # templates are compiled, pages of the database are read
+        taken = [await _asked(app, target, cookie) for _ in range(rounds)]
+        walls = sorted(one.wall for one in taken)
+        row = Row(
+            sample, median(walls) * 1e3, walls[max(0, int(rounds * 0.95) - 1)] * 1e3,
+            min(one.cpu for one in taken) * 1e3, taken[-1].size / 1000,
+        )  # fmt: skip
+        rows.append(row)
+        lines.append(f"| `{row.page}` | {row.p50:.1f} | {row.p95:.1f} | {row.cpu:.1f} | {row.kb:.1f} |")
+        print(lines[-1], "" if row.kept else "<- missed")
+    missed = [one.page for one in rows if not one.kept]
+    lines += ["", f"{len(rows) - len(missed)} of {len(rows)} within {MOST_MS:.0f} ms and {MOST_KB:.0f} KB."]
+    print("\n".join(lines[-1:]))
+    app.state.console.close()
     store.close()
+    return lines
 
 
-async def _asked(app: Starlette, target: str, token: str) -> tuple[float, float, int]:
+def write_docs(page: Path, lines: list[str]) -> None:
+    """Replaces what stands between the two markers."""
+    before, begin, rest = page.read_text().partition(DOCS_BEGIN)
+    _, end, after = rest.partition(DOCS_END)
+    if not begin or not end:
+        raise SystemExit(f"{page}: no {DOCS_BEGIN} ... {DOCS_END}")
+    where = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}:"
+    page.write_text("\n".join([before + begin, where, "", *lines, end + after]))
+
+
+async def _asked(app: Starlette, target: str, token: str) -> Asked:
     path, _, query = target.partition("?")
+    headers = [(b"host", b"llm.example"), (b"accept", b"text/html"), (b"accept-encoding", b"gzip")]
+    if token:
+        headers.append((b"cookie", f"{COOKIE}={token}".encode()))
     scope: dict[str, Any] = {
         "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "method": "GET", "scheme": "http",
         "http_version": "1.1", "path": path, "raw_path": path.encode(), "query_string": query.encode(),
-        "root_path": "", "server": ("llm.example", 80), "client": ("192.0.2.1", 1), "state": {},
-        "headers": [(b"host", b"llm.example"), (b"accept", b"text/html"), (b"accept-encoding", b"gzip"),
-                    (b"cookie", f"{COOKIE}={token}".encode())],
+        "root_path": "", "server": ("llm.example", 80), "client": ("192.0.2.1", 1), "state": {}, "headers": headers,
     }  # fmt: skip
     found: list[tuple[float, float]] = []
     size = 0
     wall, cpu = time.perf_counter(), time.process_time()
 
+    given = False
+
     async def receive() -> Any:
+        nonlocal given
+        if given:
+            await asyncio.Event().wait()  # the visitor stays
+        given = True
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Any) -> None:
         nonlocal size
         if message["type"] == "http.response.start":
             found.append((time.perf_counter() - wall, time.process_time() - cpu))
-            assert message["status"] == 200, (target, message)
+            if message["status"] != 200:
+                raise SystemExit(f"bench/console.py: {target} answered {message['status']}: {dict(message['headers'])}")
         else:
             size += len(message.get("body", b""))
 
     await app(scope, receive, send)
-    return (*found[0], size)
+    return Asked(*found[0], size)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from fairlead.accounts.accounts import add_account
 from fairlead.accounts.groups import add_group
 from fairlead.accounts.keys import account_id_of, add_key, key_by_hash, key_digest
+from fairlead.ledger import latencies
 from fairlead.ledger import rollups as rollups_module
 from fairlead.ledger.books import keep_sheets, post, stored_record
 from fairlead.ledger.counting import UsageCounter
@@ -29,24 +30,30 @@ from fairlead.ledger.record import UsageRecord, decode, encode
 from fairlead.ledger.rollups import (
     ALL,
     DAY,
+    DAY_SECONDS,
+    FIGURES,
     HOUR,
+    Sums,
     add_up,
     count_batch,
     counted_until,
     days_of,
+    latencies_by_step,
     named_scope,
     rollups,
+    stepped,
     usage_of_keys,
 )
-from fairlead.money import Picodollars
+from fairlead.money import MOST_PICODOLLARS, Picodollars
 from fairlead.prices import amounts
 from fairlead.store import Store, open_store
-from fairlead.store.tables import api_keys, calls
+from fairlead.store.tables import api_keys, calls, usage_rollups
 from fairlead.wire.usage import TokenClasses, Usage
 
 from .test_books import SHEET, record
 
 END = 2**40
+START = 1_700_000_000 // DAY_SECONDS * DAY_SECONDS
 
 
 @pytest.fixture
@@ -297,12 +304,43 @@ def test_what_roll_ups_come_to_is_what_receipts_come_to(
         charged = sum(Picodollars.parse(one["charged_usd"]).value for one in receipts)
         lines = connection.execute(select(calls).where(calls.c.account_id == account)).all()
         account_days = rollups(connection, f"account/{account}", DAY, 0, END)
+        assert_steps_are_sums(connection, f"account/{account}", DAY, [START + at * DAY_SECONDS for at in range(9)])
+        assert_steps_are_sums(connection, f"account/{account}", HOUR, [START, START + 7_200, START + DAY_SECONDS])
+        assert_steps_are_sums(connection, ALL, HOUR, [START])
     assert len(receipts) == len(ids) == len(lines) == sum(one.sums.requests for one in account_days)
     assert charged == sum(line.charged for line in lines) == sum(one.sums.charged for one in account_days)
     assert sum(line.prompt_tokens for line in lines) == sum(one.sums.prompt_tokens for one in account_days)
     answered = [line for line in lines if line.outcome in ("served", "empty")]
     assert len(answered) == sum(sum(one.sums.latencies.values()) for one in account_days)
     assert sum(one["outcome"] == "upstream_failed" for one in receipts) == sum(one.sums.failed for one in account_days)
+
+
+def assert_steps_are_sums(connection: Connection, scope: str, span: str, steps: list[int]) -> None:
+    """What the database adds up is what the roll-ups come to, whatever the steps."""
+    expected: dict[tuple[int, str], Sums] = {}
+    histograms: dict[int, dict[int, int]] = {}
+    for one in rollups(connection, scope, span, steps[0], END):
+        step = max(start for start in steps if start <= one.start)
+        expected.setdefault((step, one.model), Sums()).add(one.sums, counts=True)
+        latencies.add(histograms.setdefault(step, {}), one.sums.latencies)
+    assert {(one.start, one.model): one.sums for one in stepped(connection, scope, span, steps, END)} == expected
+    found = latencies_by_step(connection, scope, span, steps, END)
+    assert {at: one for at, one in found.items() if one} == {at: one for at, one in histograms.items() if one}
+    for name in {model for _, model in expected}:
+        one_model = stepped(connection, scope, span, steps, END, name)
+        assert {one.model for one in one_model} == {name}
+
+
+def test_charges_that_exceed_64_bits_are_added_up_in_steps(store: Store) -> None:
+    row = dict.fromkeys(FIGURES, 1) | {"scope": ALL, "span": DAY, "model": "m", "latencies": b""}
+    with store.write() as connection:
+        connection.execute(
+            insert(usage_rollups),
+            [row | {"start": START, "deployment": f"p/{at}", "charged": MOST_PICODOLLARS - at} for at in range(5)],
+        )
+    with store.read() as connection:
+        (one,) = stepped(connection, ALL, DAY, [START], END)
+    assert one.sums.charged == 5 * MOST_PICODOLLARS - 10
 
 
 def test_all_calls_are_one_scope(store: Store) -> None:

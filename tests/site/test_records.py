@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from fairlead.site.charts import history
 from fairlead.site.compare import _round_up
 from fairlead.site.incidents import SILENT_MS, atom, incidents_of
-from fairlead.site.rankings import rank
+from fairlead.site.rankings import compared_days, rank
 from fairlead.site.records import Event
 from fairlead.telemetry.figures import DayBar, ModelDay, Rate
 
@@ -19,21 +19,35 @@ def day(model: str, at: str, tokens: int) -> ModelDay:
     return ModelDay(model, at, 1, tokens, 0)
 
 
-def test_models_are_ranked_by_the_tokens_of_the_period_and_compared_with_the_one_before() -> None:
+def test_models_are_ranked_by_the_tokens_of_the_period_and_compared_by_whole_days() -> None:
     days = [
-        day("a", "2026-11-24", 100),
-        day("a", "2026-11-17", 300),
-        day("b", "2026-11-20", 300),
-        day("c", "2026-11-10", 9),
+        day("a", "2026-11-24", 100),  # today is not over: it counts, and is not compared
+        day("a", "2026-11-17", 200),
+        day("a", "2026-11-10", 50),
+        day("b", "2026-11-20", 400),
+        day("c", "2026-11-16", 9),  # it began at the end of the week before
+        day("c", "2026-11-18", 90),
+        day("d", "2026-11-09", 9),
     ]
     ranked = rank(days, TODAY, 7, {"a": "acme"})
-    assert [(one.place, one.model, one.tokens, one.share) for one in ranked] == [
-        (1, "b", 300, 0.75),
-        (2, "a", 100, 0.25),
+    assert [(one.place, one.model, one.tokens, one.growth) for one in ranked] == [
+        (1, "b", 400, None),
+        (2, "a", 100, 3.0),
+        (3, "c", 90, None),
     ]
-    assert (ranked[1].before, ranked[1].growth, ranked[1].vendor) == (1, 100 / 300 - 1, "acme")
-    assert (ranked[0].before, ranked[0].growth, ranked[0].vendor) == (None, None, None)
+    assert (ranked[1].before, ranked[1].share, ranked[1].vendor) == (1, 100 / 590, "acme")
+    assert (ranked[0].before, ranked[0].vendor) == (None, None)
     assert rank([], TODAY, 7, {}) == []
+
+
+def test_where_no_whole_period_came_before_nothing_is_compared() -> None:
+    days = [day("a", "2026-11-11", 5), day("a", "2026-11-20", 100)]
+    assert compared_days(days, TODAY, 7) is None
+    assert [(one.growth, one.before) for one in rank(days, TODAY, 7, {})] == [(None, None)]
+    assert compared_days([*days, day("b", "2026-11-10", 1)], TODAY, 7) == (
+        (date(2026, 11, 17), date(2026, 11, 23)),
+        (date(2026, 11, 10), date(2026, 11, 16)),
+    )
 
 
 def test_an_incident_lasts_from_the_first_opening_to_the_closing() -> None:

@@ -235,3 +235,23 @@ def test_an_unreadable_database_is_an_error_for_everyone_who_waits_and_no_longer
         assert (await cache.performance(MODEL, "1h")).value.model == MODEL
 
     asyncio.run(visit())
+
+
+def test_thin_traffic_has_longer_steps_and_a_trickle_keeps_the_usual_ones(
+    store: Store, clock: Clock, writer: Writer
+) -> None:
+    clock.now = MONDAY + HOUR // 2
+    for _ in range(23):  # three calls an hour: none has a median, three hours together have one
+        attempts(writer, "served", 3)
+        flush(writer)
+        clock.now += HOUR
+    shown = Reader(store, clock).performance(MODEL, "24h")
+    (deployment,) = shown.deployments
+    assert shown.step_seconds == 2 * HOUR
+    assert [point.at for point in deployment.series] == list(range(shown.start, shown.end, 2 * HOUR))
+    assert sum(point.first_token.p50 is not None for point in deployment.series) >= 10
+    assert sum(point.calls for point in deployment.series) == deployment.traffic.calls == 69
+    clock.now += 2 * DAY
+    attempts(writer, "served", 3)
+    flush(writer)
+    assert Reader(store, clock).performance(MODEL, "24h").step_seconds == HOUR

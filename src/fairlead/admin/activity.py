@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Connection, select
 from fairlead.accounts import keys
 from fairlead.accounts.groups import GroupKind, list_groups
 from fairlead.errors import InvalidRequest, NotFound
+from fairlead.ledger import latencies
 from fairlead.ledger.books import bodies_of
 from fairlead.ledger.export import row_of
-from fairlead.ledger.latencies import quantiles
+from fairlead.ledger.latencies import Histogram, quantiles
 from fairlead.ledger.record import decode
 from fairlead.ledger.rollups import (
     DAY,
@@ -26,9 +27,10 @@ from fairlead.ledger.rollups import (
     Rollup,
     Sums,
     call_sums,
+    latencies_by_step,
     named_scope,
-    rollups,
     seconds_of,
+    stepped,
 )
 from fairlead.store import Store
 from fairlead.store.tables import calls, configuration_versions, health_events
@@ -251,8 +253,9 @@ _LINE: Final = [
 ]  # fmt: skip
 
 
-def activity(store: Store, wanted: CallFilter, window: Window) -> Activity:
+def activity(store: Store, wanted: CallFilter, window: Window, *, with_latencies: bool = True) -> Activity:
     """What the calls of a filter came to in a window. Raises NotFound for a key or a group of another account."""
+    by_step: dict[int, Histogram] = {}
     with store.read() as connection:
         check_filter(connection, wanted)
         scopes = wanted.scopes()
@@ -260,8 +263,10 @@ def activity(store: Store, wanted: CallFilter, window: Window) -> Activity:
             found, partial = _from_calls(connection, wanted, window)
         else:
             scope = scopes[0] if scopes else f"account/{wanted.account_id}"
-            found = rollups(connection, scope, window.span, window.since, window.until, wanted.model)
-            partial = False
+            of = (scope, window.span, window.steps, window.until, wanted.model)
+            found, partial = stepped(connection, *of), False
+            if with_latencies:
+                by_step = latencies_by_step(connection, *of)
     steps = [Step(start) for start in window.steps]
     total, models = Sums(), dict[str, Sums]()
     at = 0
@@ -272,6 +277,7 @@ def activity(store: Store, wanted: CallFilter, window: Window) -> Activity:
         steps[at].models.setdefault(one.model, Sums()).add(one.sums, counts=True)
         models.setdefault(one.model, Sums()).add(one.sums, counts=True)
     for step in steps:
+        latencies.add(step.total.latencies, by_step.get(step.start, {}))
         total.add(step.total)
     ordered = sorted(models.items(), key=lambda pair: (-pair[1].charged, -pair[1].requests, pair[0]))
     return Activity(window, total, steps, ordered, partial)

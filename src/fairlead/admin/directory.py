@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -34,13 +34,13 @@ class Entry(NamedTuple):
 def list_people(store: Store, limit: int, after: str = "", text: str = "") -> list[Entry]:
     """So many, by e-mail address, behind `after`; `text`: what the address or the name begins with."""
     with store.read() as connection:
-        return [_entry(connection, one) for one in persons.search(connection, limit, after, text)]
+        return _entries(connection, persons.search(connection, limit, after, text))
 
 
 def one_person(store: Store, person_id: str) -> Entry:
     """Raises NotFound."""
     with store.read() as connection:
-        found = _entry(connection, _person(connection, person_id))
+        found = _entries(connection, [_person(connection, person_id)])[0]
         counts = {one.account_id: len(keys_of_member(connection, one)) for one in found.memberships}
         return found._replace(keys=counts)
 
@@ -152,11 +152,9 @@ def _person(connection: Connection, person_id: str) -> Person:
     return found
 
 
-def _entry(connection: Connection, person: Person) -> Entry:
-    known = sessions.list_sessions(connection, person.id)
-    return Entry(
-        person,
-        persons.memberships_of(connection, person.id),
-        known[0].seen_at if known else None,
-        factors.has_second_factor(connection, person.id),
-    )
+def _entries(connection: Connection, people: Sequence[Person]) -> list[Entry]:
+    ids = [one.id for one in people]
+    organisations = persons.memberships_by_person(connection, ids)
+    seen = sessions.last_seen(connection, ids)
+    safe = factors.with_second_factor(connection, ids)
+    return [Entry(one, organisations.get(one.id, ()), seen.get(one.id), one.id in safe) for one in people]

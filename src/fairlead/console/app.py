@@ -8,6 +8,7 @@ import gzip
 import logging
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -343,7 +344,7 @@ class Console:
                 "undo_notice": undo,
                 "areas": areas,
                 "area": here,
-                "form_token": lambda: form_token(token),
+                "form_token": cache(lambda: form_token(token)),
             },
         )
         body = text.encode()

@@ -27,8 +27,8 @@ class ForgedForm(Forbidden):
 
 
 def form_token(token: str) -> str:
-    """What a form of the visitor with this cookie carries. Another text each time, so that compression of the page
-    does not give it away (BREACH)."""
+    """What a form of the visitor with this cookie carries. Another text for each page, so that its compression does not
+    give it away (BREACH)."""
     mask = secrets.token_bytes(_BYTES)
     masked = bytes(one ^ other for one, other in zip(mask, _secret(token), strict=True))
     return base64.urlsafe_b64encode(mask + masked).decode().rstrip("=")

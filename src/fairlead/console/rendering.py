@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from fairlead.money import Picodollars
 from fairlead.site import shown
@@ -55,7 +55,8 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         then, now = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(time.time(), UTC)
         words = shown.ago(now, then, language) if then <= now else ahead(now, then, language)
         title = then.strftime("%Y-%m-%d %H:%M:%S UTC")
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(then.isoformat(), title, words)
+        # Not Markup.format, which takes as long as the rest of a row.
+        return Markup(f'<time datetime="{then.isoformat()}" title="{title}">{escape(words)}</time>')  # noqa: S704
 
     def amount(picodollars: int | Picodollars | None, decimals: int | None = None) -> str:
         """Dollars, exact: $0.0000123; with `decimals`, rounded to so many. None: a dash."""

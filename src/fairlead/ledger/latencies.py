@@ -38,6 +38,17 @@ def add(into: Histogram, other: Mapping[int, int]) -> None:
         into[bucket] = into.get(bucket, 0) + count
 
 
+def merged(bodies: Iterable[bytes]) -> Histogram:
+    """What `written` made of many, added up; at once, for a page may have a thousand of them."""
+    counts = [0] * (LAST_BUCKET + 1)
+    decode = _decoder.decode
+    for body in bodies:
+        if body:
+            for bucket, count in decode(body).items():
+                counts[bucket] += count
+    return {bucket: count for bucket, count in enumerate(counts) if count}
+
+
 def quantiles(histogram: Mapping[int, int], shares: Iterable[float]) -> list[float]:
     """The milliseconds below which these shares (0 to 1) of the samples lie; the histogram is not empty."""
     buckets = sorted(histogram.items())

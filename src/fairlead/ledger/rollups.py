@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -30,6 +30,8 @@ WAIT_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 1.0
 SETTLE_POLL_SECONDS: Final = 0.01
 CELLS_PER_STATEMENT: Final = 128
+# Charges are added up in millionths of a dollar and what is left of them.
+CHARGED_PART: Final = 1_000_000
 HOUR, DAY = "hour", "day"
 HOUR_SECONDS: Final = 3_600
 DAY_SECONDS: Final = 86_400
@@ -303,9 +305,7 @@ def rollups(
 ) -> list[Rollup]:
     """Those of a scope that begin in this time (seconds since 1970; `until` not included), by time and model."""
     table = usage_rollups.c
-    wanted = (table.scope == scope) & (table.span == span) & (table.start >= since) & (table.start < until)
-    if model is not None:
-        wanted &= table.model == model
+    wanted = _wanted(scope, span, since, until, model)
     found: dict[tuple[int, str], Sums] = {}
     statement = select(*(table[name] for name in _COLUMNS)).where(wanted).order_by(table.start, table.model)
     for row in connection.execute(statement).all():
@@ -315,6 +315,58 @@ def rollups(
         else:
             found[place] = _sums_of(row)
     return [Rollup(*place, sums) for place, sums in found.items()]
+
+
+def stepped(
+    connection: Connection, scope: str, span: str, steps: Sequence[int], until: int, model: str | None = None
+) -> list[Rollup]:
+    """The same, of steps that begin at these times, by step and model and without latencies: the database adds them up,
+    for a chart of a week has more than a thousand roll-ups."""
+    table = usage_rollups.c
+    step = _step(steps).label("step")
+    counts = [func.sum(table[name]) for name in FIGURES if name != "charged"]
+    # In two parts: SQLite's sums end at 64 bits, which many large charges may exceed.
+    charged = [func.sum(table.charged // CHARGED_PART), func.sum(table.charged % CHARGED_PART)]
+    statement = (
+        select(step, table.model, *counts, *charged)
+        .where(_wanted(scope, span, steps[0], until, model))
+        .group_by(step, table.model)
+        .order_by(step, table.model)
+    )
+    found = []
+    for row in connection.execute(statement).all():
+        requests, failed, prompt, cached, completion, reasoning, parts, rest = map(int, row[2:])
+        sums = Sums(requests, failed, prompt, cached, completion, reasoning, parts * CHARGED_PART + rest)
+        found.append(Rollup(int(row[0]), row[1], sums))
+    return found
+
+
+def latencies_by_step(
+    connection: Connection, scope: str, span: str, steps: Sequence[int], until: int, model: str | None = None
+) -> dict[int, Histogram]:
+    """Of the same steps, all models together."""
+    statement = select(_step(steps), usage_rollups.c.latencies).where(_wanted(scope, span, steps[0], until, model))
+    bodies: dict[int, list[bytes]] = {}
+    for start, body in connection.execute(statement).all():
+        bodies.setdefault(start, []).append(body)
+    return {start: latencies.merged(some) for start, some in bodies.items()}
+
+
+def _wanted(scope: str, span: str, since: int, until: int, model: str | None) -> ColumnElement[bool]:
+    table = usage_rollups.c
+    wanted = (table.scope == scope) & (table.span == span) & (table.start >= since) & (table.start < until)
+    return wanted if model is None else wanted & (table.model == model)
+
+
+def _step(steps: Sequence[int]) -> ColumnElement[int]:
+    """When the step begins that a roll-up belongs to."""
+    start = usage_rollups.c.start
+    sizes = {after - before for before, after in pairwise(steps)}
+    if len(sizes) == 1:
+        return start - (start - steps[0]) % sizes.pop()
+    if not sizes:
+        return literal(steps[0])
+    return case(*((start < after, literal(before)) for before, after in pairwise(steps)), else_=literal(steps[-1]))
 
 
 def charged_before(connection: Connection, scope: str, until: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -80,6 +81,12 @@ def factors_of(connection: Connection, person_id: str) -> list[Factor]:
 def has_second_factor(connection: Connection, person_id: str) -> bool:
     """Whether a password alone signs this person in no more."""
     return any(one.counts for one in factors_of(connection, person_id))
+
+
+def with_second_factor(connection: Connection, person_ids: Sequence[str]) -> set[str]:
+    """Those of them whom a password alone signs in no more."""
+    rows = connection.execute(select(person_factors).where(person_factors.c.person_id.in_(person_ids)))
+    return {one.person_id for one in map(_factor, rows) if one.counts}
 
 
 def by_handle(connection: Connection, handle: bytes) -> Factor | None:

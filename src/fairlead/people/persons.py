@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, cast
 
@@ -125,6 +126,14 @@ def as_person(row: Any) -> Person:
 def memberships_of(connection: Connection, person_id: str) -> tuple[Membership, ...]:
     """The organisations of a person, oldest membership first."""
     return _memberships(connection, memberships.c.person_id == person_id)
+
+
+def memberships_by_person(connection: Connection, person_ids: Sequence[str]) -> dict[str, tuple[Membership, ...]]:
+    """The same of several."""
+    found: dict[str, tuple[Membership, ...]] = {}
+    for one in _memberships(connection, memberships.c.person_id.in_(person_ids)):
+        found[one.person_id] = (*found.get(one.person_id, ()), one)
+    return found
 
 
 def members_of(connection: Connection, account_id: str) -> tuple[Membership, ...]:

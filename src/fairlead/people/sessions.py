@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, delete, insert, select, update
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, delete, func, insert, select, update
 
 from fairlead.people.persons import Membership, Person, as_person, memberships_of
 from fairlead.store.tables import people, person_sessions
@@ -181,6 +182,16 @@ def list_sessions(connection: Connection, person_id: str) -> list[Session]:
         .order_by(person_sessions.c.seen_at.desc(), person_sessions.c.created_at.desc())
     )
     return [Session(*(getattr(row, name) for name in Session.__slots__)) for row in rows]
+
+
+def last_seen(connection: Connection, person_ids: Sequence[str]) -> dict[str, int]:
+    """When each of those with a session in force used it last."""
+    mine = person_sessions.c.person_id.in_(person_ids) & (person_sessions.c.expires_at > int(time.time()))
+    newest = func.max(person_sessions.c.seen_at)
+    rows = connection.execute(
+        select(person_sessions.c.person_id, newest).where(mine).group_by(person_sessions.c.person_id)
+    )
+    return {person_id: int(at) for person_id, at in rows}
 
 
 def forget_expired(connection: Connection) -> None:

@@ -167,12 +167,18 @@ def sources_of(value: object) -> Iterator[SecretSource]:
     elif isinstance(value, EnvironmentKey):
         yield SecretSource(env=value.env)
     elif isinstance(value, Struct):
-        for one in fields(value):
-            yield from sources_of(getattr(value, one.name))
+        for name in _names(type(value)):
+            yield from sources_of(getattr(value, name))
     elif isinstance(value, Mapping):
         yield from (found for one in value.values() for found in sources_of(one))
     elif isinstance(value, tuple):
         yield from (found for one in value for found in sources_of(one))
+
+
+@cache
+def _names(kind: type[Struct]) -> tuple[str, ...]:
+    """msgspec reads the annotations of a class anew each time."""
+    return tuple(one.name for one in fields(kind))
 
 
 def label(secret: Secret) -> str:

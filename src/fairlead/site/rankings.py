@@ -21,7 +21,8 @@ FRESH_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """`before`: its place in the period before; None: it had no calls then. `growth`: of tokens, 1.0 is twice."""
+    """`before`: its place in the period before; None: it had no calls then. `growth`: of tokens, 1.0 is twice; None: it
+    is new, or nothing can be compared. Both are of whole days (`compared_days`)."""
 
     place: int
     model: str
@@ -44,7 +45,7 @@ async def rankings(request: Request) -> Response:
     if period not in PERIODS:
         period = "week"
     number, days = await context.fresh.get(
-        "model days", FRESH_SECONDS, lambda: context.sources.records.model_days(2 * PERIODS["month"])
+        "model days", FRESH_SECONDS, lambda: context.sources.records.model_days(2 * PERIODS["month"] + 1)
     )
     today = context.sources.now().date()
     snapshot = context.sources.snapshot()
@@ -63,6 +64,7 @@ async def rankings(request: Request) -> Response:
             "vendor_names": {slug: vendor_name(snapshot, slug) for slug, _ in makers if slug},
             "bands": bands(days, [one.model for one in ranked], begin, today),
             "most_named": MOST_NAMED,
+            "compared": compared_days(days, today, PERIODS[period]),
             "start": today - timedelta(PERIODS[period] - 1),
             "end": today,
             "total": sum(one.tokens for one in ranked),
@@ -71,24 +73,50 @@ async def rankings(request: Request) -> Response:
     return await give(request, "rankings.html", (context.version(), number, period, today), values, _data, _text)
 
 
-def rank(days: Iterable[ModelDay], today: date, length: int, vendors: dict[str, str]) -> list[Ranked]:
-    """The models by tokens of the last `length` days, today's among them. Pure."""
+def rank(days: Sequence[ModelDay], today: date, length: int, vendors: dict[str, str]) -> list[Ranked]:
+    """The models by tokens of the last `length` days, today's among them; compared as `compared_days` says. Pure."""
     now = _sums(days, today - timedelta(length - 1), today)
-    then = _sums(days, today - timedelta(2 * length - 1), today - timedelta(length))
+    compared = compared_days(days, today, length)
+    then = {} if compared is None else _sums(days, *compared[1])
+    whole = {} if compared is None else _sums(days, *compared[0])
+    begun = _first_days(days)
     places = {name: place for place, name in enumerate(_order(then), 1)}
     total = sum(prompt + output for _, prompt, output in now.values())
     found = []
     for place, name in enumerate(_order(now), 1):
         calls, prompt, output = now[name]
-        past = sum(then[name][1:]) if name in then else 0
+        past, recent = (sum(sums.get(name, (0, 0, 0))[1:]) for sums in (then, whole))
+        # Of a model that began in the middle of the period before, a growth would say nothing.
+        known = compared is not None and begun[name] <= (compared[1][0] + timedelta(length // 7)).isoformat()
         found.append(
             Ranked(
                 place, name, vendors.get(name), calls, prompt, output,
                 (prompt + output) / total if total else 0.0,
                 places.get(name),
-                (prompt + output) / past - 1 if past else None,
+                recent / past - 1 if past and known else None,
             )
         )  # fmt: skip
+    return found
+
+
+Days = tuple[date, date]
+
+
+def compared_days(days: Iterable[ModelDay], today: date, length: int) -> tuple[Days, Days] | None:
+    """The last `length` whole days, and as many before them: the first and the last day of each. None where this server
+    has not counted tokens for so long, so that nothing can be compared."""
+    last = today - timedelta(1)
+    now, then = (last - timedelta(length - 1), last), (last - timedelta(2 * length - 1), last - timedelta(length))
+    first = min(_first_days(days).values(), default=None)
+    return None if first is None or first > then[0].isoformat() else (now, then)
+
+
+def _first_days(days: Iterable[ModelDay]) -> dict[str, str]:
+    """On which each model had tokens."""
+    found: dict[str, str] = {}
+    for day in days:
+        if day.prompt_tokens + day.output_tokens:
+            found[day.model] = min(day.date, found.get(day.model, day.date))
     return found
 
 
@@ -121,7 +149,8 @@ def _data(values: Values) -> object:
         "total_tokens": values["total"],
         "models": [
             {"place": one.place, "model": one.model, "calls": one.calls, "prompt_tokens": one.prompt_tokens,
-             "output_tokens": one.output_tokens, "share": round(one.share, 6), "place_before": one.before}
+             "output_tokens": one.output_tokens, "share": round(one.share, 6), "place_before": one.before,
+             "growth": None if one.growth is None else round(one.growth, 4)}
             for one in values["ranked"]
         ],
         "vendors": [{"vendor": slug, "share": round(share, 6)} for slug, share in values["makers"]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
@@ -30,6 +30,7 @@ from fairlead.telemetry.cells import (
     series_of,
 )
 from fairlead.telemetry.figures import (
+    LEAST_FOR_MEDIAN,
     DayBar,
     Mirrored,
     ModelDay,
@@ -40,24 +41,39 @@ from fairlead.telemetry.figures import (
     point,
     success,
 )
-from fairlead.telemetry.layout import FAULTS, MOST_OUTCOMES, OK, OUTPUT_TOKENS, PROMPT_TOKENS, Counts, add, sum_of
+from fairlead.telemetry.layout import (
+    FAULTS,
+    LATENCY,
+    MOST_OUTCOMES,
+    OK,
+    OUTPUT_TOKENS,
+    PROMPT_TOKENS,
+    Counts,
+    add,
+    samples,
+    sum_of,
+)
 
 
 class Window(NamedTuple):
-    """`step`: seconds between points. Whole steps are read, the one that has just begun among them."""
+    """`step`: seconds between points. Whole steps are read, the one that has just begun among them. `factors`: how many
+    of them may be one, where there are too few calls for a median of each."""
 
     seconds: int
     step: int
     read: Callable[[Connection, Mapping[int, SeriesName], int, int], Read]
+    factors: tuple[int, ...] = (2, 3)
 
 
 WINDOWS: Mapping[str, Window] = {
-    "30m": Window(30 * MINUTE, MINUTE, read_minutes),
-    "1h": Window(HOUR, 2 * MINUTE, read_minutes),
-    "24h": Window(DAY, HOUR, read_hours),
-    "7d": Window(7 * DAY, 6 * HOUR, read_hours),
+    "30m": Window(30 * MINUTE, MINUTE, read_minutes, (2, 5)),
+    "1h": Window(HOUR, 2 * MINUTE, read_minutes, (2, 5)),
+    "24h": Window(DAY, HOUR, read_hours, (2, 3, 4)),
+    "7d": Window(7 * DAY, 6 * HOUR, read_hours, (2, 4)),
     "30d": Window(30 * DAY, DAY, read_days),
 }
+# Steps are made longer while more than this share of the calls lies in steps that have too few of them.
+MOST_THIN = 0.1
 DAYS_SHOWN = 90
 # Cells are read a part at a time: each is a histogram, and all of a quarter's at once would be many megabytes.
 PART_STEPS, PART_DAYS = 4, 10
@@ -83,13 +99,17 @@ class Reader:
                 for (series, at), counts in chosen.read(connection, names, since, until).items():
                     step = start + (at - start) // chosen.step * chosen.step
                     add(by_name.setdefault(names[series], {}).setdefault(step, {}), counts)
+        step = _step(by_name, chosen, start)
+        if step != chosen.step:
+            by_name = {name: _in_steps(cells, start, step) for name, cells in by_name.items()}
+            steps = range(start, end, step)
         deployments = sorted({name.deployment for name in by_name if name.deployment})
         return Performance(
             model,
             window,
             start,
             end,
-            chosen.step,
+            step,
             now,
             _served(model, "", by_name, steps),
             tuple(_served(model, deployment, by_name, steps) for deployment in deployments),
@@ -174,6 +194,41 @@ class Reader:
     def _days(self, days: int) -> tuple[int, int]:
         end = int(self._clock()) // DAY * DAY + DAY
         return end - days * DAY, end
+
+
+def _step(by_name: Mapping[SeriesName, Mapping[int, Counts]], window: Window, start: int) -> int:
+    """The shortest step with which most calls are in steps that say something of each deployment, or at least of the
+    model; the window's own where none is long enough."""
+    of_model: list[dict[int, int]] = []
+    of_deployments: list[dict[int, int]] = []
+    for name, cells in by_name.items():
+        if name.kind == TRAFFIC:
+            numbers = {at: samples(counts, LATENCY) for at, counts in cells.items()}
+            (of_deployments if name.deployment else of_model).append(numbers)
+    for served in (of_deployments, of_model):
+        calls = sum(sum(one.values()) for one in served)
+        for factor in (1, *window.factors):
+            if _thin(served, start, factor * window.step) <= MOST_THIN * calls:
+                return factor * window.step
+    return window.step
+
+
+def _thin(served: Iterable[Mapping[int, int]], start: int, step: int) -> int:
+    """Calls in steps that have too few of them. `served`: numbers of calls by time, of each series."""
+    found = 0
+    for one in served:
+        steps: dict[int, int] = {}
+        for at, number in one.items():
+            steps[(at - start) // step] = steps.get((at - start) // step, 0) + number
+        found += sum(number for number in steps.values() if number < LEAST_FOR_MEDIAN)
+    return found
+
+
+def _in_steps(cells: Mapping[int, Counts], start: int, step: int) -> dict[int, Counts]:
+    found: dict[int, Counts] = {}
+    for at, counts in cells.items():
+        add(found.setdefault(start + (at - start) // step * step, {}), counts)
+    return found
 
 
 def _parts(start: int, end: int, seconds: int) -> Iterator[tuple[int, int]]:

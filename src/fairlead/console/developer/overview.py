@@ -33,8 +33,8 @@ async def overview(visit: ConsoleVisit) -> Response:
         return {
             "account": account,
             "left": held.granted - held.spent,
-            "day": figures.activity(store, wanted, window_of("24h")).total,
-            "month": figures.activity(store, wanted, window_of("30d")),
+            "day": figures.activity(store, wanted, window_of("24h"), with_latencies=False).total,
+            "month": figures.activity(store, wanted, window_of("30d"), with_latencies=False),
             "calls": calls,
             "keys": figures.names_of_keys(store, {call.key_id for call in calls}),
             "has_keys": bool(keys.newest_keys(store, KeyFilter(account_id), 1)),

@@ -160,7 +160,7 @@ def written(one: Courses, language: Language) -> list[list[Texts]]:
 def said_at(one: Courses, texts: Sequence[Sequence[Texts]], language: Language) -> Markup:
     """A place for the pointer at every step, with what all lines have there."""
     unit = escape(language.gettext(one.unit))
-    names = [str(escape(line.name)) for line in one.lines]
+    names = [str(escape(line.name)) or language.gettext("All calls") for line in one.lines]
     found = []
     for step, row in zip(one.steps, texts, strict=True):
         shown = " · ".join(

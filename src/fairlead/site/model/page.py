@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,7 +32,7 @@ from fairlead.site.page_context import PageContext
 from fairlead.site.states import State
 from fairlead.site.visit import Visit
 from fairlead.site.words import STATE_TITLES
-from fairlead.telemetry.figures import Performance, Served
+from fairlead.telemetry.figures import Band, Performance, Point, Served
 
 FRESH_SECONDS = 10.0
 # What the page says of the last 30 days changes by the day.
@@ -47,6 +48,15 @@ STATS = (
     "context_length", "max_output_tokens", "mode", "tokenizer", "knowledge_cutoff", "quantization", "size", "family",
     "licence", "weights", "released", "status", "retires", "successor",
 )  # fmt: skip
+
+
+# Charts of what was measured: name, unit, how a point has it, and where the band reaches to.
+MEASURES: Final[tuple[tuple[str, str, Callable[[Point], Band], str], ...]] = (
+    ("first_token", "ms", lambda point: point.first_token, "p95"),
+    ("speed", "tokens/s", lambda point: point.speed, "p5"),
+    ("latency", "ms", lambda point: point.latency, "p95"),
+)
+ALL_CALLS: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,19 +227,22 @@ def _serving(model: Model, state: State, measured: Measured) -> tuple[Serving, .
 
 
 def _courses(model: Model, performance: Performance) -> dict[str, Courses]:
-    """By measure, the lines of all deployments; those with the most calls where there are very many."""
+    """By measure, the lines of all deployments; those with the most calls where there are very many. Where none of them
+    has enough calls for a line, one of all calls of the model."""
     names = short_names(model)
     calls = {one.deployment: one.traffic.calls for one in performance.deployments}
     most = sorted(names, key=lambda name: -calls.get(name, 0))[:MOST_LINES]
     by_id = {one.deployment: one.series for one in performance.deployments}
     series = {short: by_id.get(name, ()) for name, short in names.items() if name in most}
-    end = performance.end
-    found = {
-        "first_token": courses(series, end, "ms", lambda point: point.first_token, "p95"),
-        "speed": courses(series, end, "tokens/s", lambda point: point.speed, "p5"),
-        "latency": courses(series, end, "ms", lambda point: point.latency, "p95"),
-    }
-    return {name: one for name, one in found.items() if one is not None}
+    whole = {ALL_CALLS: performance.total.series}
+    found = {}
+    for name, unit, of, edge in MEASURES:
+        one = courses(series, performance.end, unit, of, edge)
+        if one is None or not any(line.line for line in one.lines):
+            one = courses(whole, performance.end, unit, of, edge) or one
+        if one is not None:
+            found[name] = one
+    return found
 
 
 def _served(performance: Performance | None, deployment: str) -> Served | None:
