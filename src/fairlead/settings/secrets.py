@@ -177,7 +177,7 @@ def sources_of(value: object) -> Iterator[SecretSource]:
 
 @cache
 def _names(kind: type[Struct]) -> tuple[str, ...]:
-    """msgspec reads the annotations of a class anew each time."""
+    """msgspec reads the annotations of a class again each time."""
     return tuple(one.name for one in fields(kind))
 
 
