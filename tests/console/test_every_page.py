@@ -104,8 +104,16 @@ def test_what_needs_a_step_up_leads_there_after_a_while(kit: Kit, page: ConsoleP
         [session] = list_sessions(connection, browser.person_id)
         change(connection, session.id, proved_at=int(time.time()) - STEP_UP_SECONDS - 1)
     path = filled(page.path)
-    answer = browser.post(path) if "POST" in page.methods else browser.get(path)
-    assert (answer.status, answer.location.split("?")[0]) == (303, "/sign-in/again")
+    if "POST" not in page.methods:
+        answer = browser.get(path)
+        assert (answer.status, answer.location.split("?")[0]) == (303, "/sign-in/again")
+        return
+    # A form is not lost: the page that asks sends it again (`test_step_up.py`).
+    answer = browser.post(path, {"note": "what was typed"})
+    assert (answer.status, answer.location) == (200, "")
+    assert "Confirm that it is you" in answer.text
+    assert '<input type="hidden" name="note" value="what was typed">' in answer.text
+    assert browser.post(path, accept="application/json").location.startswith("/sign-in/again")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -274,6 +274,9 @@ class Console:
         if not visit.can(page.need):
             raise NotAllowed("Your role does not allow this. Ask an owner or admin of the organisation.")
         if page.step_up and time.time() - visit.session.proved_at > STEP_UP_SECONDS:
+            if request.method == "POST" and _wants_html(request):
+                asked = await entry.step_up(visit, _here(visit))
+                return await page.endpoint(visit) if asked is None else asked
             return visit.redirect(f"{STEP_UP}?next={quote(_here(visit), safe='')}")
         return await page.endpoint(visit)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from fairlead.admin import factors, people
-from fairlead.console.forms import next_page
+from fairlead.console.forms import PROOF, HeldForm, hold, next_page
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, InvalidRequest
 from fairlead.people.factors import Factor
@@ -122,17 +126,18 @@ async def second(visit: ConsoleVisit) -> Response:
     return entered(visit, token, next_page(visit.text("next")) or HOME)
 
 
-async def _proved(visit: ConsoleVisit) -> str:
+async def _proved(visit: ConsoleVisit, prefix: str = "") -> str:
     """By a passkey or a code, whichever was sent. Raises CallerError."""
     assert visit.signed_in is not None
-    if credential := visit.text("credential"):
+    if credential := visit.text(prefix + "credential"):
         if visit.place is None:
             raise InvalidRequest(_("Passkeys need https and the name of a host."))
         return await visit.run(
-            factors.prove_by_passkey, visit.signed_in, visit.token, visit.text("challenge"), credential, visit.place,
-            visit.visitor, hours(visit),
+            factors.prove_by_passkey, visit.signed_in, visit.token, visit.text(prefix + "challenge"), credential,
+            visit.place, visit.visitor, hours(visit),
         )  # fmt: skip
-    return await visit.run(factors.prove_by_code, visit.signed_in, visit.text("code"), visit.visitor, hours(visit))
+    code = visit.text(prefix + "code")
+    return await visit.run(factors.prove_by_code, visit.signed_in, code, visit.visitor, hours(visit))
 
 
 async def operator_link(visit: ConsoleVisit) -> Response:
@@ -166,17 +171,27 @@ async def again_page(visit: ConsoleVisit) -> Response:
     return await _again(visit)
 
 
-async def _again(visit: ConsoleVisit, error: CallerError | None = None) -> Response:
+async def _again(
+    visit: ConsoleVisit,
+    error: CallerError | None = None,
+    held: HeldForm | None = None,
+    back: str = "",
+    problems: Mapping[str, str] | None = None,
+) -> Response:
+    """`held`: the form that was sent too late, which is sent again with the proof; `back`: the page that it is on."""
+    prefix = "" if held is None else PROOF
     known = await visit.run(factors.list_factors, visit.person.id)
     has_app = any(one.kind == "totp" and one.counts for one in known)
     return visit.render(
         "entry/again.html",
-        next=next_page(visit.text("next") or visit.query.get("next", "")),
+        next=back if held is not None else next_page(visit.text("next") or visit.query.get("next", "")),
+        held=held,
+        prefix=prefix,
         has_app=has_app,
         providers=providers(visit) if not visit.person.has_password else [],
         by_password=visit.person.has_password and not any(one.counts for one in known),
         by_code=any(one.counts for one in known),
-        problems={} if error is None else {"code" if has_app else "password": error.message},
+        problems=problems or ({} if error is None else {prefix + ("code" if has_app else "password"): error.message}),
         status=200 if error is None else error.status,
         passkey=_passkey(visit, known),
     )
@@ -185,15 +200,43 @@ async def _again(visit: ConsoleVisit, error: CallerError | None = None) -> Respo
 async def again(visit: ConsoleVisit) -> Response:
     assert visit.signed_in is not None
     try:
-        if visit.text("credential") or visit.text("code"):
-            token = await _proved(visit)
-        else:
-            token = await visit.run(
-                people.prove_again, visit.signed_in, visit.text("password"), visit.visitor, hours(visit)
-            )
+        token = await _proved_again(visit)
     except CallerError as error:
         return await _again(visit, error)
     return entered(visit, token, next_page(visit.text("next")) or HOME)
+
+
+async def _proved_again(visit: ConsoleVisit, prefix: str = "") -> str:
+    """By what was sent: a passkey, a code or the password. Raises CallerError."""
+    assert visit.signed_in is not None
+    if visit.text(prefix + "credential") or visit.text(prefix + "code"):
+        return await _proved(visit, prefix)
+    password = visit.text(prefix + "password")
+    return await visit.run(people.prove_again, visit.signed_in, password, visit.visitor, hours(visit))
+
+
+async def step_up(visit: ConsoleVisit, back: str) -> Response | None:
+    """A form was sent that needs a proof of who somebody is: asks for it on a page that holds what was typed and sends
+    it again. None: the proof came with it, and the form is handled now. `back`: the page with the form."""
+    assert visit.signed_in is not None
+    held = hold(visit.form)
+    sent = {name.removeprefix(PROOF) for name in visit.form if name.startswith(PROOF) and visit.text(name)}
+    if not sent & {"password", "code", "credential"}:
+        return await _again(visit, held=held, back=back)
+    missing = [
+        name for name in visit.form.getlist(PROOF + "secret") if isinstance(name, str) and name not in held.given
+    ]
+    if missing:
+        held = held._replace(secrets=tuple(dict.fromkeys((*held.secrets, *missing))))
+        return await _again(visit, held=held, back=back, problems=dict.fromkeys(missing, _("Enter it again.")))
+    try:
+        visit.set_token = await _proved_again(visit, PROOF)
+    except CallerError as error:
+        return await _again(visit, error, held, back)
+    session = replace(visit.session, proved_at=int(time.time()))
+    visit.signed_in = replace(visit.signed_in, session=session)
+    visit.form = FormData([(name, one) for name, one in visit.form.multi_items() if not name.startswith(PROOF)])
+    return None
 
 
 def entered(visit: ConsoleVisit, token: str, to: str) -> Response:

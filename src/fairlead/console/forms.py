@@ -7,8 +7,10 @@ import binascii
 import hashlib
 import hmac
 import secrets
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from fairlead.errors import Forbidden
@@ -18,6 +20,11 @@ MOST_FIELDS = 500
 FIELD = "form_token"
 HEADER = "x-form-token"
 _BYTES = 32
+# How the fields begin that prove who somebody is, in a form that is sent again.
+PROOF: Final = "step-up-"
+# Fields whose values are in no page: they are typed again.
+SECRETS: Final = frozenset({"key", "code", "password", "current"})
+SECRET_START: Final = "secret-"  # noqa: S105 - the beginning of a name
 
 
 class ForgedForm(Forbidden):
@@ -60,6 +67,28 @@ def check_origin(request: Request, host: str, public_url: str | None) -> None:
         own = {host} | ({urlsplit(public_url).netloc} if public_url else set())
         if not origin.startswith(("http://", "https://")) or urlsplit(origin).netloc not in own:
             raise ForgedForm("This form was sent by another site. Open the page here and send it again.")
+
+
+class HeldForm(NamedTuple):
+    """What was typed into a form that needs a proof first. `fields`: to be sent again; `secrets`, `files`: names of
+    those that have to be given again; `given`: names of all that was."""
+
+    fields: tuple[tuple[str, str], ...]
+    secrets: tuple[str, ...]
+    files: tuple[str, ...]
+    given: frozenset[str]
+
+
+def is_secret(name: str) -> bool:
+    return name in SECRETS or name.startswith(SECRET_START)
+
+
+def hold(form: FormData) -> HeldForm:
+    given = [(name, one) for name, one in form.multi_items() if name != FIELD and not name.startswith(PROOF)]
+    fields = [(name, one) for name, one in given if isinstance(one, str) and not is_secret(name)]
+    secrets = dict.fromkeys(name for name, one in given if is_secret(name) and one)
+    files = dict.fromkeys(name for name, one in given if isinstance(one, UploadFile) and one.filename)
+    return HeldForm(tuple(fields), tuple(secrets), tuple(files), frozenset((*dict(fields), *secrets, *files)))
 
 
 def next_page(given: str) -> str:

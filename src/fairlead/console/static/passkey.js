@@ -29,7 +29,7 @@ for (const button of document.querySelectorAll("button[data-passkey]")) {
     try {
       const publicKey = options(given);
       const made = await (given.user ? navigator.credentials.create({ publicKey }) : navigator.credentials.get({ publicKey }));
-      form.elements.credential.value = JSON.stringify(answer(made));
+      form.querySelector("[data-credential]").value = JSON.stringify(answer(made));
       form.submit();
     } catch {
       problem.textContent = button.dataset.failed;
