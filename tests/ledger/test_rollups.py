@@ -350,3 +350,22 @@ def test_all_calls_are_one_scope(store: Store) -> None:
     add_up(store)
     with store.read() as connection:
         assert sum(one.sums.requests for one in rollups(connection, ALL, DAY, 0, END)) == 3
+
+
+@pytest.mark.parametrize("column", ["project_id", "member_id", "session", "caller_user"])
+def test_calls_with_a_value_are_found_by_an_index_without_those_that_have_none(tmp_path: Path, column: str) -> None:
+    store = open_store(tmp_path)
+    account = "account_id = ? AND " if column in {"session", "caller_user"} else ""
+    values = ("acc", "x") if account else ("x",)
+    with store.read() as connection:
+        plan = connection.exec_driver_sql(
+            f"EXPLAIN QUERY PLAN SELECT id FROM calls WHERE {account}{column} = ? ORDER BY at DESC LIMIT 50", values
+        ).all()
+        index = {"project_id": "calls_project", "member_id": "calls_member", "session": "calls_session"}.get(
+            column, "calls_user"
+        )
+        stored = connection.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (index,)).scalar_one()
+    assert len(plan) == 1, plan  # no sorting
+    assert f"USING INDEX {index}" in plan[0][3]
+    assert "IS NOT NULL" in stored
+    store.close()

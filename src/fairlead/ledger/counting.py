@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,9 +15,11 @@ from fairlead.store import Store
 log = logging.getLogger("fairlead.ledger")
 
 IDLE_SECONDS: Final = 1.0
-# After a full step it rests for this multiple of the time that the step took: a server that is busy with calls counts
-# them later, in at most a twentieth of its time.
-REST: Final = 19.0
+# While there is more to count, it rests for a multiple of the time that a step took: a process that is busy with calls
+# counts them later, in a fiftieth of its time, and one that is not catches up at once.
+REST: Final = 1.0
+BUSY_REST: Final = 49.0
+BUSY_SHARE: Final = 0.5  # of the time of one core
 LEAST_REST_SECONDS: Final = 0.02
 
 
@@ -30,11 +33,15 @@ class UsageCounter:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
+        rest = BUSY_REST
         while True:
             began = loop.time()
             more = await loop.run_in_executor(self._store.threads, self._step)
             took = loop.time() - began
-            await asyncio.sleep(max(LEAST_REST_SECONDS, REST * took) if more else self._idle)
+            used, slept = time.process_time(), loop.time()
+            await asyncio.sleep(max(LEAST_REST_SECONDS, rest * took) if more else self._idle)
+            share = (time.process_time() - used) / max(LEAST_REST_SECONDS, loop.time() - slept)
+            rest = BUSY_REST if share > BUSY_SHARE else REST
 
     def _step(self) -> bool:
         try:
