@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from tests.accounts.valkey_server import ValkeyServer
 
-from fairlead.accounts import shared_meter, sharing
+from fairlead.accounts import limit_book, shared_meter, sharing
 from fairlead.accounts.limit_book import LimitBook
 from fairlead.accounts.limits import Limited, Limits, OwnLimits
 from fairlead.accounts.meters import Admission
@@ -490,6 +490,28 @@ def test_changed_limits_hold_for_what_was_used(server: ValkeyServer) -> None:
                 assert await first.fits(Limits(requests_per_day=100))
             served = sum([await second.fits(Limits(requests_per_day=10)) for _ in range(20)])
             assert 3 <= served <= 5  # half of it was used
+
+    uvloop.run(story())
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_scope_that_is_forgotten_while_it_holds_leases_is_remembered(
+    server: ValkeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limit_book, "MOST_METERS", 2)
+    limits = Limits(requests_per_day=640)
+
+    async def story() -> None:
+        async with processes(server.url, 1) as (first,):
+            now = first.clock
+            for key in ("key_1", "key_2", "key_3", "key_1") * 5:
+                whose = Limited(key, "acc_1", OwnLimits(limits), None)
+                leasing = first.book.lease(whose, [("small", False)], 1)
+                if leasing is not None:
+                    await leasing
+                assert first.book.admit(whose, "small", 1, now(), free=False) is not None
+            admission = await first.call(limits)
+            assert b"x-ratelimit-remaining-requests: 629" in admission.headers(now())
 
     uvloop.run(story())
 

@@ -21,6 +21,7 @@ from compose_spec import PyCompose
 from fairlead.errors import ConfigurationError
 from fairlead.settings import File, database_url, load_settings
 from fairlead.settings.environment import SEAL_KEY, secret_variable
+from fairlead.store.valkey import valkey_address
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -60,7 +61,8 @@ def test_no_file_names_a_registry() -> None:
             for image in re.findall(
                 r"^\s*(?:image:|FROM|ARG PYTHON_IMAGE=)\s*(\S+)", path.read_text("utf-8"), re.MULTILINE
             ):
-                assert "/" not in image, path
+                first = image.partition("/")[0]
+                assert first == image or not set(first) & set(".:"), path
 
 
 # --- image
@@ -78,7 +80,7 @@ def containerfile() -> str:
 
 
 def test_the_image_installs_only_what_is_locked_and_runs_without_privileges() -> None:
-    installs = re.findall(r"pip (?:install|wheel) [^&\n]*", containerfile())
+    installs = re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&\n]*", containerfile())
     assert len(installs) == 4
     for one in installs:
         assert "--require-hashes" in one or "--no-index" in one, one
@@ -110,7 +112,7 @@ def compose() -> Any:
 
 def test_the_compose_file_is_one_by_the_specification() -> None:
     text = (DEPLOY / "compose" / "compose.yaml").read_text("utf-8")
-    assert PyCompose.from_yaml(text).service_names() == ["fairlead", "postgres"]
+    assert PyCompose.from_yaml(text).service_names() == ["fairlead", "postgres", "valkey"]
     with pytest.raises(Exception, match="read_onl"):
         PyCompose.from_yaml(text.replace("read_only:", "read_onl:"))
 
@@ -141,6 +143,9 @@ def test_the_secrets_are_made_once_and_agree(tmp_path: Path) -> None:
     assert made["database_url"] == f"postgresql://fairlead:{made['postgres_password']}@postgres/fairlead\n"
     assert re.fullmatch(r"[A-Za-z0-9]{30,}", made["postgres_password"])
     assert len(base64.b64decode(made["seal_key"])) == 32
+    address = valkey_address(made["valkey_url"].strip())
+    assert (address.host, address.port, len(address.password) > 30) == ("valkey", 6379, True)
+    assert made["valkey.conf"].startswith(f"requirepass {address.password}\n")
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     run("sh", tmp_path / "secrets.sh", check=True)
     assert {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()} == made
@@ -207,7 +212,7 @@ def rendered(overlay: str) -> str:
 
 def pods(overlay: str) -> Iterator[Any]:
     for one in documents(rendered(overlay)):
-        if one["kind"] == "StatefulSet":
+        if one["kind"] in ("StatefulSet", "Deployment"):
             yield one["spec"]["template"]["spec"]
 
 
@@ -241,25 +246,33 @@ def test_pods_meet_the_restricted_standard(overlay: str) -> None:
             assert context["allowPrivilegeEscalation"] is False
             assert context["readOnlyRootFilesystem"] is True
             assert context["capabilities"] == {"drop": ["ALL"]}
-            assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-            assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
             mounted = {one["name"] for one in container["volumeMounts"]}
-            assert mounted == {one["name"] for one in pod["volumes"]} | {"data"}
+            volumes = {one["name"] for one in pod["volumes"]}
+            if container["name"] == "fairlead":
+                assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+                assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+                assert mounted == volumes | {"data"}
+            else:
+                assert container["readinessProbe"]["tcpSocket"] == container["livenessProbe"]["tcpSocket"]
+                assert mounted == volumes
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_selectors_find_the_pods(overlay: str) -> None:
     found = documents(rendered(overlay))
     [workload] = [one for one in found if one["kind"] == "StatefulSet"]
-    labels = workload["spec"]["template"]["metadata"]["labels"].items()
+    templates = {one["metadata"]["name"]: one["spec"]["template"] for one in found if "template" in one.get("spec", {})}
     for one in found:
         spec = one.get("spec", {})
-        if one["kind"] == "Service":
-            assert spec["selector"].items() <= labels
-        elif "podSelector" in spec:
-            assert spec["podSelector"]["matchLabels"].items() <= labels
-        elif "selector" in spec:
-            assert spec["selector"]["matchLabels"].items() <= labels
+        # Each part of Valkey is named so; it finds Valkey's pods, and no other.
+        chosen = "fairlead-valkey" if one["metadata"]["name"] == "fairlead-valkey" else "fairlead"
+        selector = spec.get("podSelector") or spec.get("selector")
+        if selector is not None:
+            wanted = selector if one["kind"] == "Service" else selector["matchLabels"]
+            found_by_it = [
+                name for name, template in templates.items() if wanted.items() <= template["metadata"]["labels"].items()
+            ]
+            assert found_by_it == [chosen], one["kind"]
         if one["kind"] == "HorizontalPodAutoscaler":
             assert spec["scaleTargetRef"]["name"] == workload["metadata"]["name"]
     [config] = [one["metadata"]["name"] for one in found if one["kind"] == "ConfigMap"]

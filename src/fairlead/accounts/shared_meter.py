@@ -37,6 +37,9 @@ class Sharing(Protocol):
     def used(self, meter: SharedMeter) -> None:
         """A call is decided."""
 
+    def next_sequence(self) -> int:
+        """The number of a report: higher than all before."""
+
 
 class SharedRate(Rate):
     """`lease`: what this process may use without asking. As a `Rate` it is what the server last said of the whole, and
@@ -107,7 +110,6 @@ class SharedMeter(Meter):
         "fresh",
         "name",
         "need",
-        "sequence",
         "sharing",
         "touched_ns",
         "under_way",
@@ -118,7 +120,6 @@ class SharedMeter(Meter):
         self.name = name
         self.sharing = sharing
         self.epoch = -1
-        self.sequence = 0
         self.fresh = True  # the server is told to forget what we held
         self.answered_ns = -FRESH_NS
         self.until_ns = 0
@@ -253,11 +254,10 @@ class SharedMeter(Meter):
                 words += [rate.period_ns // MS_NS, rate.limit, rate.used, wanted, needed]
                 sent.append((rate, rate.limit, rate.used))
                 rate.used = rate.drawn = 0
-        self.sequence += 1
         self.under_way = True
         report = Report(self, now_ns, tuple(sent), self.epoch)
         fresh, self.fresh = self.fresh, False
-        return report, [1 if fresh else 0, self.sequence, *words]
+        return report, [1 if fresh else 0, self.sharing.next_sequence(), *words]
 
 
 class Report:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 from uuid import uuid4
 
@@ -81,6 +82,7 @@ class SharedLimits:
         self._due: dict[SharedMeter, None] = {}
         self._waiting: dict[SharedMeter, list[_Waiter]] = {}
         self._flushing = False
+        self._sequence = 0
         self._gone: asyncio.Event = asyncio.Event()
         self._by_name: dict[str, SharedMeter] = {}
 
@@ -92,7 +94,17 @@ class SharedLimits:
         return f"limits are divided among {among}: Valkey at {self.address} is away ({self.trouble})"
 
     def meter(self, name: str, scope: str, limits: Limits) -> SharedMeter:
-        return SharedMeter(name, scope, limits, self)
+        """That of a scope: the one that still holds leases, where it was forgotten meanwhile."""
+        known = self._by_name.get(name)
+        if known is None:
+            return SharedMeter(name, scope, limits, self)
+        if known.limits != limits:
+            known.replace(limits)
+        return known
+
+    def next_sequence(self) -> int:
+        self._sequence += 1
+        return self._sequence
 
     def used(self, meter: SharedMeter) -> None:
         """A call is decided by this meter."""
@@ -153,6 +165,7 @@ class SharedLimits:
                     await self._connect()
                 except ValkeyError as error:
                     self.trouble = str(error)
+                    self._forget_unused()
                 else:
                     if told:
                         log.warning("Valkey at %s answers again: limits are shared.", self.address)
@@ -225,12 +238,27 @@ class SharedLimits:
 
     def _report_all(self) -> None:
         now_ns = self._now()
-        for meter in list(self._active):
+        for meter in self._next():
             meter.follow(now_ns)
             if meter.has_news(now_ns):
                 self._ask(meter)
             meter.set_pace(TICK_SECONDS)
             if meter.is_at_rest() and not meter.has_news(now_ns) and meter not in self._due:
+                self._forget(meter)
+
+    def _next(self) -> list[SharedMeter]:
+        """Some of those that are in use, all of them in turn: few enough for an event loop."""
+        some = list(islice(self._active, MOST_AT_ONCE))
+        for meter in some:
+            del self._active[meter]
+            self._active[meter] = None
+        return some
+
+    def _forget_unused(self) -> None:
+        """While there is no server: what time has given back need not be told to it."""
+        now_ns = self._now()
+        for meter in self._next():
+            if meter.is_full_again(now_ns):
                 self._forget(meter)
 
     def _forget(self, meter: SharedMeter) -> None:
