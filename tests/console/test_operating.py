@@ -21,6 +21,7 @@ from fairlead.admin.credentials import list_credentials
 from fairlead.admin.credit import balances
 from fairlead.admin.deployments import drained
 from fairlead.admin.overview import overview
+from fairlead.background import Job
 from fairlead.catalogue.load import build
 from fairlead.console.operating.pages import PAGES
 from fairlead.console.services import NotLive
@@ -268,6 +269,57 @@ def test_an_applied_version_can_be_undone_until_another_one_follows(kit: Kit, op
     assert operator.post("/admin/configuration/rollback", undo).status == 303
     assert current(kit.store).text == DOCUMENT
     assert operator.post("/admin/configuration/rollback", undo).status == 412, "another version has followed"
+
+
+def test_at_night_the_overview_says_what_fails_whom_it_hits_and_drains_it_with_undo(
+    kit: Kit, operator: Browser
+) -> None:
+    other = "gpu1/other"
+    states = {"id": DEPLOYMENT, "model": "mistral-small-3.2", "state": "open", "in_flight": 0, "last_error": MARKUP}
+    kit.services.live.deployments = lambda: [states, {**states, "id": other}]  # type: ignore[method-assign]
+    with kit.store.write() as connection:
+        keep_events(connection, [HealthEvent("", "gpu1", "open", "upstream_failed")])
+    page = ok(operator.get("/admin"))
+    assert "What is wrong now" in page
+    assert "nobody else serves it, so calls fail" in page
+    assert MARKUP not in page
+    sent = {"deployment": f"{DEPLOYMENT} {other}", "on": "overview"}
+    assert f'value="{sent["deployment"]}"' in page
+    answer = operator.post("/admin/deployments/drain", sent)
+    assert answer.location == "/admin"
+    assert [one.deployment for one in drained(kit.store)] == sorted([DEPLOYMENT, other])
+    page = ok(operator.follow(answer))
+    assert "2 deployments are out of use" in page
+    assert "What is wrong now" not in page
+    operator.post("/admin/deployments/undrain", {"deployment": hidden_value(page, "deployment")})
+    assert drained(kit.store) == []
+
+
+def test_jobs_show_their_turns_what_waits_and_why_one_failed(kit: Kit, operator: Browser) -> None:
+    fine, bad = Job("usage counter"), Job("alerts")
+    fine.turned_at, fine.next_at = time.time() - 5, time.time() + 30
+    bad.failures, bad.error, bad.failed_at = 2, "<b>Error</b>", time.time()
+    kit.services.live.jobs = lambda: [fine, bad]  # type: ignore[method-assign]
+    page = ok(operator.get("/admin/jobs"))
+    assert page.index(">alerts<") < page.index(">usage counter<"), "what failed comes first"
+    for words in ("Roll-ups: adds up", "5 s ago", "in 30 s", "&lt;b&gt;Error", "Last backup"):
+        assert words in page, words
+
+
+def test_what_can_be_taken_back_has_its_undo_in_the_notice(kit: Kit, operator: Browser) -> None:
+    member = kit.as_role("member")
+    for path, fields in (
+        (f"/admin/accounts/{kit.acme}/disable", {"disabled": "yes"}),
+        (f"/admin/people/{member.person_id}/disable", {"disabled": "yes"}),
+        (f"/admin/people/{member.person_id}/operator", {"operator": "yes"}),
+    ):
+        page = ok(operator.follow(operator.post(path, fields)))
+        notice = page.partition('class="notice"')[2].partition("</div>")[0]
+        assert f'action="{path}" data-live' in notice
+        [name] = fields
+        assert hidden_value(notice, name) == "no"
+        assert 'class="notice"' not in ok(operator.get(path.rpartition("/")[0])), "shown once"
+    assert ok(operator.get(f"/admin/people/{member.person_id}"))
 
 
 def hidden_value(page: str, name: str) -> str:

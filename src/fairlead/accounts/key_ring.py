@@ -31,6 +31,7 @@ from fairlead.accounts.known_digests import KnownDigests
 from fairlead.accounts.levels import NO_LEVEL, common_models, level
 from fairlead.accounts.limits import Limited, LimitGroup, UserCap
 from fairlead.accounts.options import Network, read_list, read_networks
+from fairlead.background import rest
 from fairlead.store import Store
 from fairlead.store.tables import accounts, api_keys, members, projects
 from fairlead.threads import SHORT_TURNS
@@ -263,7 +264,7 @@ class KeyRing:
                 in_trouble = True
             else:
                 in_trouble = False
-            await asyncio.sleep(WATCH_SECONDS)
+            await rest(WATCH_SECONDS, "the database cannot be read" if in_trouble else "")
 
     def follow(self) -> None:
         """Puts in force what has changed in the database. For a thread."""

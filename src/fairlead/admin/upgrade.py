@@ -84,7 +84,7 @@ def check_upgrade(store: Store, file: Path | None = None, now: float | None = No
             pending = tuple(_pending(connection, migration))
         documents = [*_documents(connection), *_files(store.directory, file)]
         running = tuple(_running(connection, now))
-        backup = _last_backup(connection, now)
+        backup = last_backup(connection, now)
     deprecated, wrong = _settings(documents)
     obstacles += wrong
     if pending:
@@ -174,7 +174,8 @@ def _running(connection: Connection, now: float) -> Iterator[Running]:
         yield Running(row.release, row.node, row.many)
 
 
-def _last_backup(connection: Connection, now: float) -> LastBackup | None:
+def last_backup(connection: Connection, now: float) -> LastBackup | None:
+    """The newest one that the audit log knows of."""
     if not inspect(connection).has_table("audit_log"):
         return None
     row = connection.exec_driver_sql(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.alerts.delivery import CLAIM_SECONDS, LOOK_SECONDS, Channels
 from fairlead.alerts.webhook import NotDelivered
+from fairlead.background import rest
 from fairlead.store import Store
 from fairlead.store.account_alerts import AccountAlerts, addresses_of, alerts_of
 from fairlead.store.alerts import OutboxRow, accounts_due, claim, delivered, failed
@@ -48,7 +49,7 @@ class AccountDelivery:
                     first = asyncio.FIRST_COMPLETED
                     await asyncio.wait(self._sending.values(), timeout=LOOK_SECONDS, return_when=first)
                 else:
-                    await asyncio.sleep(LOOK_SECONDS)
+                    await rest(LOOK_SECONDS, "the database cannot be used" if self._troubled else "")
         finally:
             for task in self._sending.values():
                 task.cancel()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from fairlead.alerts.mail import deliver, letter, send
 from fairlead.alerts.webhook import NotDelivered, post
+from fairlead.background import rest
 from fairlead.errors import ConfigurationError
 from fairlead.http.guard import Guard, Resolve, resolve
 from fairlead.http.trust import machine_trust
@@ -136,7 +137,7 @@ class AlertDelivery:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for turn in itertools.count(1):
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS, "the database cannot be used" if self._troubled else "")
             try:
                 while self.channels.names and await self.deliver_one():
                     pass

@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from fairlead.background import rest
 from fairlead.errors import InvalidRequest, NotFound, Overloaded
 from fairlead.store import Store, reason
 from fairlead.store.responses import (
@@ -174,7 +175,7 @@ class ResponseArchive:
         loop = asyncio.get_running_loop()
         while True:
             await loop.run_in_executor(self._store.threads, self._forget)
-            await asyncio.sleep(FORGET_SECONDS)
+            await rest(FORGET_SECONDS)
 
     def _forget(self) -> None:
         with self._store.write() as connection:

@@ -13,6 +13,7 @@ from typing import Final
 
 from fairlead.accounts.caller import Caller
 from fairlead.api.archive import ResponseArchive
+from fairlead.background import rest
 from fairlead.doors.door import StoringDoor
 from fairlead.errors import CallerGone, FairleadError, InternalError, Overloaded, RateLimited, ShuttingDown
 from fairlead.gateway.gateway import Gateway
@@ -130,7 +131,7 @@ class BackgroundResponses:
         """Stops calls whose responses were cancelled or deleted by another process, again and again."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS)
             places = list(self._working)
             if not places:
                 continue

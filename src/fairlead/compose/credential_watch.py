@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from fairlead.background import rest
 from fairlead.compose.upstreams import Reach, key_line
 from fairlead.compose.version import Version
 from fairlead.errors import ConfigurationError
@@ -54,7 +55,7 @@ class CredentialWatch:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS)
             places = list(_places(self._version()))
             if not places:
                 continue

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from fairlead.background import rest
 from fairlead.catalogue.snapshot import Deployment
 from fairlead.routing.health import Health
 from fairlead.store import Store
@@ -44,7 +45,7 @@ class DrainWatch:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            await rest(WATCH_SECONDS)
             before = self._drained
             await loop.run_in_executor(self._store.threads, self._read)
             if self._drained != before:

@@ -23,6 +23,7 @@ from fairlead.admin import audit
 from fairlead.admin.audit import Actor
 from fairlead.admin.configuration import IN_FORCE, Current, digest_of, guarded_of, take_in
 from fairlead.admin.sealing import sealed_document
+from fairlead.background import turned
 from fairlead.errors import ConfigurationError, FairleadError
 from fairlead.settings import Settings, load_settings, parse_settings, restart_needed
 from fairlead.store import Store
@@ -206,6 +207,7 @@ class Following:
         await self._report(at_once=True)
         while True:
             with contextlib.suppress(TimeoutError):
+                turned(WATCH_SECONDS)
                 await asyncio.wait_for(self._hurry.wait(), WATCH_SECONDS)
             self._hurry.clear()
             forced, self._forced = self._forced, False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead.admin.alerts import try_channels
 from fairlead.alerts.delivery import Channels
-from fairlead.background import BackgroundTasks
+from fairlead.background import BackgroundTasks, Job
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.trial import checked, list_models, try_deployment
 from fairlead.compose.upstreams import AnyEngine
@@ -16,7 +16,7 @@ from fairlead.engines.configured import ConfiguredEngine
 from fairlead.engines.shared import SharedEngine
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.money import Picodollars
-from fairlead.routing.health import Health
+from fairlead.routing.health import CLOSED, Health
 from fairlead.routing.probes import Books
 from fairlead.routing.trial import trial_entry, try_out
 from fairlead.serving import Servings
@@ -107,6 +107,16 @@ class LiveConsole(LiveDeployments):
         self._store = store
         self._engines = engines
 
+    def deployments(self) -> list[dict[str, Any]]:
+        """With the breaker of the provider, which takes all of its deployments out of use."""
+        found = super().deployments()
+        for one in found:
+            health = self._health.by_deployment.get(one["id"])
+            above = None if health is None else health.provider
+            if above is not None and one["state"] == CLOSED != above.state:
+                one |= {"state": above.state, "last_error": above.last_error or one["last_error"]}
+        return found
+
     def pools(self) -> Mapping[str, PoolState]:
         from fairlead.console.services import PoolState
 
@@ -115,6 +125,9 @@ class LiveConsole(LiveDeployments):
             pool = reach.pool
             found[provider] = PoolState(pool.in_flight, pool.limits.connections, pool.waiting)
         return found
+
+    def jobs(self) -> list[Job]:
+        return list(self._background.jobs.values())
 
     def tasks(self) -> Mapping[str, int]:
         return self._background.failed

@@ -34,7 +34,7 @@ from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
 from fairlead.api.routes import Endpoints, Route, served, tables, with_body
 from fairlead.api.stored import StoredResponses, StoringEndpoint
-from fairlead.background import BackgroundTasks
+from fairlead.background import BackgroundTasks, rest
 from fairlead.catalogue.snapshot import Deployment, Model
 from fairlead.compose.credential_watch import CredentialWatch
 from fairlead.compose.drain_watch import DrainWatch
@@ -254,7 +254,7 @@ class Parts:
     async def close_retired(self) -> None:
         """Closes the connections of providers that are not configured any more, once no call needs them."""
         while True:
-            await asyncio.sleep(RETIRE_SECONDS)
+            await rest(RETIRE_SECONDS)
             for pool in self.servings.retired():
                 await pool.close()
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from fairlead.background import Job
 from fairlead.catalogue.snapshot import Snapshot
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.settings import Secrets, Settings
@@ -30,6 +31,9 @@ class LiveParts(Protocol):
 
     def pools(self) -> Mapping[str, PoolState]:
         """By provider."""
+
+    def jobs(self) -> list[Job]:
+        """Background tasks of this process, with their last and next turns."""
 
     def tasks(self) -> Mapping[str, int]:
         """Background tasks, and how often each has failed."""
@@ -67,6 +71,9 @@ class NotLive:
 
     def pools(self) -> Mapping[str, PoolState]:
         return {}
+
+    def jobs(self) -> list[Job]:
+        return []
 
     def tasks(self) -> Mapping[str, int]:
         return {}

@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from fairlead.background import rest, turned
 from fairlead.engines.folders import allowed_file, model_folders
 from fairlead.engines.processors import available_processors
 from fairlead.engines.socket_directory import LONGEST_PATH_BYTES, SOCKET_NAME, remove_stale
@@ -166,7 +167,7 @@ class ConfiguredEngines:
                 await self._changed.wait()
             for engine in self._wanted.values():
                 _read_state(engine)
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS)
 
     async def close(self) -> None:
         """Ends the children that this process keeps."""
@@ -181,6 +182,7 @@ class ConfiguredEngines:
             for engine in [one for one in self._wanted.values() if one not in self._running]:
                 await self._start(engine)
             lacking = any(one not in self._running for one in self._wanted.values())
+            turned(RETRY_SECONDS if lacking else 0)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_SECONDS if lacking else None):
                     await self._changed.wait()

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from fairlead.background import rest
+
 # glibc's malloc.h. With the defaults each body over 128 KiB is mapped and unmapped by the kernel, page fault by page
 # fault: three quarters of the cost of a 1 MB request. Measured: 3,550 -> 1,121 us.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
@@ -84,7 +86,7 @@ async def trim_heap_when_idle(
         return
     trimmed_at = seen = requests()
     while True:
-        await asyncio.sleep(seconds)
+        await rest(seconds)
         now = requests()
         if now == seen and now != trimmed_at and not in_flight():
             await asyncio.get_running_loop().run_in_executor(None, trim, 0)

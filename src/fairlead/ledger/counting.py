@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from fairlead.background import rest
 from fairlead.ledger.rollups import count_batch
 from fairlead.store import Store
 
@@ -33,15 +34,16 @@ class UsageCounter:
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
-        rest = BUSY_REST
+        factor = BUSY_REST
         while True:
             began = loop.time()
             more = await loop.run_in_executor(self._store.threads, self._step)
             took = loop.time() - began
             used, slept = time.process_time(), loop.time()
-            await asyncio.sleep(max(LEAST_REST_SECONDS, rest * took) if more else self._idle)
+            pause = max(LEAST_REST_SECONDS, factor * took) if more else self._idle
+            await rest(pause, "the database cannot be used" if self._trouble else "")
             share = (time.process_time() - used) / max(LEAST_REST_SECONDS, loop.time() - slept)
-            rest = BUSY_REST if share > BUSY_SHARE else REST
+            factor = BUSY_REST if share > BUSY_SHARE else REST
 
     def _step(self) -> bool:
         try:

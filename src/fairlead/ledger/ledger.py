@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from fairlead.background import turned
 from fairlead.clock import utc_now
 from fairlead.errors import ConfigurationError, LedgerUnavailable
 from fairlead.ledger.bill import TAG_DIGITS, TAG_START, Bill, Bills
@@ -185,6 +186,7 @@ class Ledger:
                     await self.flush()
             await self.flush()
             await self.tick()
+            turned(DRAIN_SECONDS, self.trouble or "")
 
     async def tick(self) -> None:
         """Gives back credit that is idle or wanted elsewhere, and tells of budgets that are used up."""

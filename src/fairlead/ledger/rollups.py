@@ -42,7 +42,7 @@ FIGURES: Final = (
 )  # fmt: skip
 _PLACE: Final = ("scope", "span", "start", "model", "deployment")
 # Answers, and callers who left: no failure of anybody's.
-_NOT_FAILED: Final = frozenset({"served", EMPTY, "caller_gone"})
+NOT_FAILED: Final = frozenset({"served", EMPTY, "caller_gone"})
 _SERVED: Final = frozenset({"served", EMPTY})
 _COLUMNS: Final = (*_PLACE, *FIGURES, "latencies")
 _LINE_COLUMNS: Final = (
@@ -81,7 +81,7 @@ class Sums:
 
     def add_call(self, record: UsageRecord) -> None:
         self.requests += 1
-        self.failed += record.outcome not in _NOT_FAILED
+        self.failed += record.outcome not in NOT_FAILED
         self.prompt_tokens += record.prompt
         self.cached_tokens += record.tokens.cached_input
         self.completion_tokens += record.completion
@@ -396,7 +396,7 @@ def call_sums(line: Row[Any]) -> Sums:
     """What one line of `calls` comes to; it has no count of reasoning tokens."""
     bucket = {latencies.bucket_of(line.milliseconds): 1} if line.outcome in _SERVED else {}
     return Sums(
-        1, int(line.outcome not in _NOT_FAILED), line.prompt_tokens, line.cached_tokens, line.completion_tokens, 0,
+        1, int(line.outcome not in NOT_FAILED), line.prompt_tokens, line.cached_tokens, line.completion_tokens, 0,
         line.charged, bucket,
     )  # fmt: skip
 

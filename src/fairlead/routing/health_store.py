@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from fairlead.background import rest
 from fairlead.catalogue.snapshot import Deployment
 from fairlead.routing.decision import Decided, body
 from fairlead.routing.health import Health
@@ -82,7 +83,7 @@ class HealthStore:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         for turn in itertools.count():
-            await asyncio.sleep(KEEP_SECONDS)
+            await rest(KEEP_SECONDS)
             await self._flush()
             if self._shared and turn % LEARN_TURNS == 0:
                 await self._learn()

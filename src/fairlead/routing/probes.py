@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
+from fairlead.background import rest
 from fairlead.errors import FairleadError, UpstreamDenied, UpstreamFailed, UpstreamInvalid, UpstreamTimeout
 from fairlead.http.eager import run
 from fairlead.ledger.ledger import Bill
@@ -64,7 +65,7 @@ class Probes:
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await rest(LOOK_SECONDS)
             now = self._clock()
             for target in self._health.due_probes(now - self._patience):
                 upstream = self._upstreams().get(target.id)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
+from fairlead.background import rest
 from fairlead.store import Store
 from fairlead.telemetry.cells import (
     DAY,
@@ -89,7 +90,7 @@ class TelemetryWriter:
         turns = max(1, int(MINUTE / self._keeping.flush_seconds))
         first = random.randrange(turns)  # noqa: S311 - workers that start together need not all add up at once
         for turn in itertools.count(first):
-            await asyncio.sleep(self._keeping.flush_seconds)
+            await rest(self._keeping.flush_seconds)
             await self.flush()
             if turn % turns == 0:
                 await loop.run_in_executor(self._store.threads, self.tidy)

@@ -12,7 +12,7 @@ from fairlead.accounts.limits import Limits
 from fairlead.accounts.options import as_columns
 from fairlead.admin import accounts, credit, keys
 from fairlead.admin.credit import AccountBalance
-from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.console.page import ConsolePage, ConsoleVisit, Undo
 from fairlead.errors import CallerError, ConfigurationError, FairleadError
 from fairlead.money import Picodollars
 
@@ -159,7 +159,8 @@ async def disable(visit: ConsoleVisit) -> Response:
     await visit.run(accounts.one_account, account_id)
     await visit.run(accounts.disable_account, visit.actor, account_id, disabled=disabled)
     notice = _("Its keys are refused from now on.") if disabled else _("Its keys work again.")
-    return visit.redirect(f"/admin/accounts/{account_id}", notice=notice)
+    undo = Undo(f"/admin/accounts/{account_id}/disable", {"disabled": "no" if disabled else "yes"})
+    return visit.redirect(f"/admin/accounts/{account_id}", notice=notice, undo=undo)
 
 
 async def disable_key(visit: ConsoleVisit) -> Response:
@@ -167,7 +168,9 @@ async def disable_key(visit: ConsoleVisit) -> Response:
     key = await visit.run(keys.key_info, visit.text("key"))
     await visit.run(keys.disable_key, visit.actor, key.id, disabled=disabled)
     notice = _("The key is refused from now on.") if disabled else _("The key works again.")
-    return visit.redirect(f"/admin/accounts/{key.account_id}", notice=notice)
+    fields = {"key": key.id, "disabled": "no" if disabled else "yes"}
+    undo = Undo(f"/admin/accounts/{key.account_id}/keys", fields)
+    return visit.redirect(f"/admin/accounts/{key.account_id}", notice=notice, undo=undo)
 
 
 async def credit_page(visit: ConsoleVisit) -> Response:

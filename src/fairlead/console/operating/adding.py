@@ -22,7 +22,7 @@ from fairlead.admin.first_steps import (
     with_provider,
 )
 from fairlead.admin.remote import check_remote, guarded_addresses
-from fairlead.console.operating.configuration import in_force
+from fairlead.console.operating.configuration import in_force, undo_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, ConfigurationError, FairleadError, Forbidden, InvalidRequest
 from fairlead.providers.dialects import DIALECTS
@@ -204,7 +204,7 @@ async def apply(visit: ConsoleVisit) -> Response:
     except ConfigurationError as error:
         raise InvalidRequest(error.message) from None
     words = visit.gettext("Version %(number)s is applied. Processes take it up within two seconds.")
-    return visit.redirect("/admin/deployments", notice=words % {"number": made.number})
+    return visit.redirect("/admin/deployments", notice=words % {"number": made.number}, undo=undo_of(made, current))
 
 
 PAGES: Final = (

@@ -10,7 +10,7 @@ from fairlead.admin import deployments as use_cases
 from fairlead.admin.planning import shown_value
 from fairlead.catalogue.lint import Problem, against_dialect, lint
 from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
-from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.console.page import ConsolePage, ConsoleVisit, Undo
 from fairlead.money import Picodollars
 from fairlead.providers.dialects import DIALECTS
 from fairlead.settings import Settings, secret_settings
@@ -18,6 +18,8 @@ from fairlead.store import Store
 from fairlead.store.drained import Drained
 from fairlead.telemetry.reader import Reader
 
+# Deployments that one form drains or puts back.
+MOST_AT_ONCE: Final = 100
 WINDOW: Final = "24h"
 CREDENTIALS: Final = ("api_key", "api_keys", "access_key_id", "secret_access_key", "session_token", "profile")
 
@@ -78,15 +80,41 @@ async def test(visit: ConsoleVisit) -> Response:
 
 
 async def drain(visit: ConsoleVisit) -> Response:
-    name = visit.text("deployment")
+    names = _named(visit)
     known = [one["id"] for one in visit.services.live.deployments()]
-    await visit.run(use_cases.drain, visit.actor, name, known)
-    return visit.redirect("/admin/deployments", notice=_("The deployment is out of use. Calls under way end normally."))
+    for name in names:
+        await visit.run(use_cases.drain, visit.actor, name, known)
+    if len(names) == 1:
+        notice = visit.gettext("%(name)s is out of use. Calls under way end normally.") % {"name": names[0]}
+    else:
+        notice = visit.gettext("%(count)s deployments are out of use. Calls under way end normally.")
+        notice %= {"count": len(names)}
+    return visit.redirect(_back(visit), notice=notice, undo=_opposite(visit, "undrain", names))
 
 
 async def undrain(visit: ConsoleVisit) -> Response:
-    await visit.run(use_cases.undrain, visit.actor, visit.text("deployment"))
-    return visit.redirect("/admin/deployments", notice=_("The deployment is in use again."))
+    names = _named(visit)
+    for name in names:
+        await visit.run(use_cases.undrain, visit.actor, name)
+    if len(names) == 1:
+        notice = visit.gettext("%(name)s is in use again.") % {"name": names[0]}
+    else:
+        notice = visit.gettext("%(count)s deployments are in use again.") % {"count": len(names)}
+    return visit.redirect(_back(visit), notice=notice, undo=_opposite(visit, "drain", names))
+
+
+def _named(visit: ConsoleVisit) -> list[str]:
+    """The deployments of a form, with spaces between them, which no id has."""
+    return visit.text("deployment").split()[:MOST_AT_ONCE] or [""]
+
+
+def _back(visit: ConsoleVisit) -> str:
+    """The page that the form was on."""
+    return "/admin" if visit.text("on") == "overview" else "/admin/deployments"
+
+
+def _opposite(visit: ConsoleVisit, what: str, names: list[str]) -> Undo:
+    return Undo(f"/admin/deployments/{what}", {"deployment": " ".join(names), "on": visit.text("on")})
 
 
 async def models(visit: ConsoleVisit) -> Response:

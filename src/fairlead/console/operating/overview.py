@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,6 +11,9 @@ from starlette.responses import Response
 from fairlead.admin import configuration as versions
 from fairlead.admin.alerts import list_alerts, note_trial, retry_alert
 from fairlead.admin.configuration import Status
+from fairlead.admin.deployments import drained
+from fairlead.admin.incidents import Incident, incidents
+from fairlead.admin.jobs import waiting
 from fairlead.admin.overview import Overview, overview
 from fairlead.console.operating.bars import Step, bars
 from fairlead.console.page import ConsolePage, ConsoleVisit
@@ -18,9 +22,32 @@ from fairlead.money import Picodollars
 from fairlead.store import Store
 from fairlead.store.health import HealthEvent, page_of_events
 
+
+def _(message: str) -> str:
+    return message
+
+
+# What each background task does.
+JOBS: Final = {
+    "alerts": _("Sends alerts of the server by webhook and e-mail, and tries again those that failed."),
+    "alerts of accounts": _("Sends the alerts that organisations have chosen for themselves."),
+    "configuration watcher": _("Takes up new versions of the configuration."),
+    "deployment probes": _("Calls deployments that get no calls, so that their health is known."),
+    "drained deployments": _("Follows what operators drain and put back."),
+    "engines of the configuration": _("Starts and ends the engines of GGUF files."),
+    "heap trimming": _("Gives memory back when nobody calls."),
+    "key watcher": _("Takes up changes of keys, accounts and limits."),
+    "provider keys": _("Reads keys of providers again that may have been replaced."),
+    "responses in the background": _("Stops responses that were cancelled elsewhere."),
+    "retired connections": _("Closes connections that no version of the configuration needs any more."),
+    "routing writer": _("Stores health and decisions, and learns those of other processes."),
+    "stored responses": _("Retention: deletes stored responses that are old enough."),
+    "telemetry writer": _("Stores measurements. Retention: deletes those that are old enough."),
+    "usage counter": _("Roll-ups: adds up calls for charts, lists and budgets."),
+    "usage writer": _("Stores the records of calls, and settles credit."),
+}
 EVENTS_SHOWN: Final = 100
 ALERTS_SHOWN: Final = 50
-IN_USE: Final = ("closed", "half_open")
 
 
 async def front(visit: ConsoleVisit) -> Response:
@@ -29,12 +56,19 @@ async def front(visit: ConsoleVisit) -> Response:
     status = await visit.run(_status)
     deployments = live.deployments()
     pools = live.pools()
+    out = {one.deployment for one in await visit.run(drained)}
+    wrong: list[Incident] = await visit.run(incidents, deployments, out)
     return visit.render(
         "admin/overview.html",
         found=found,
         running=status,
         deployments=deployments,
-        out=[one for one in deployments if one["state"] not in IN_USE],
+        wrong=wrong,
+        working=len(deployments) - len({name for one in wrong for name in one.deployments} | out),
+        drained=sorted(out & {one["id"] for one in deployments}),
+        full=[(name, one) for name, one in pools.items() if one.waiting],
+        failed_engines=[one for one in live.engines() if one["gave_up"]],
+        dead=(await visit.run(waiting)).outbox.dead,
         obstacles=live.obstacles(),
         warnings=live.warnings(),
         in_flight=sum(one.in_flight for one in pools.values()),
@@ -75,9 +109,19 @@ def _status(store: Store) -> Status:
 
 
 async def nodes(visit: ConsoleVisit) -> Response:
+    return visit.render("admin/nodes.html", running=await visit.run(_status))
+
+
+async def jobs(visit: ConsoleVisit) -> Response:
+    live = visit.services.live
     return visit.render(
-        "admin/nodes.html", running=await visit.run(_status), tasks=visit.services.live.tasks()
-    )  # fmt: skip
+        "admin/jobs.html",
+        jobs=sorted(live.jobs(), key=lambda one: (not one.failures, one.name)),
+        words=JOBS,
+        now=time.time(),
+        waiting=await visit.run(waiting),
+        engines=live.engines(),
+    )
 
 
 async def events(visit: ConsoleVisit) -> Response:
@@ -116,13 +160,10 @@ async def retry_alert_now(visit: ConsoleVisit) -> Response:
     return visit.redirect("/admin/events", notice=_("The alert will be sent again."))
 
 
-def _(message: str) -> str:
-    return message
-
-
 PAGES: Final = (
     ConsolePage("/admin", front, "operate"),
     ConsolePage("/admin/nodes", nodes, "operate"),
+    ConsolePage("/admin/jobs", jobs, "operate"),
     ConsolePage("/admin/events", events, "operate"),
     ConsolePage("/admin/events/retry", retry_alert_now, "operate", ("POST",)),
     ConsolePage("/admin/events/test", test_alerts, "operate", ("POST",)),

@@ -36,6 +36,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/admin/limits", _("Limits"), "operate"),
     ("/admin/configuration", _("Configuration"), "operate"),
     ("/admin/nodes", _("Nodes"), "operate"),
+    ("/admin/jobs", _("Jobs"), "operate"),
     ("/admin/events", _("Events and alerts"), "operate"),
     ("/admin/audit", _("Audit log"), "operate"),
 )

@@ -10,7 +10,7 @@ from fairlead.admin import directory
 from fairlead.admin.directory import Entry
 from fairlead.admin.member_keys import checked_fate
 from fairlead.console import mails
-from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.console.page import ConsolePage, ConsoleVisit, Undo
 from fairlead.errors import CallerError, ConfigurationError
 
 PATH: Final = "/admin/people"
@@ -68,14 +68,15 @@ async def disable(visit: ConsoleVisit) -> Response:
     given = {name.removeprefix("keys-"): visit.text(name) for name in visit.form if name.startswith("keys-")}
     fates = {account_id: checked_fate(fate) for account_id, fate in given.items()}
     await visit.run(directory.disable, visit.actor, visit.path_params["id"], disabled=disabled, fates=fates)
-    return _back(visit, _("Signed out everywhere and disabled") if disabled else _("Enabled"))
+    notice = _("Signed out everywhere and disabled") if disabled else _("Enabled")
+    return _back(visit, notice, "disable", {"disabled": "no" if disabled else "yes"})
 
 
 async def operator(visit: ConsoleVisit) -> Response:
-    await visit.run(
-        directory.make_operator, visit.actor, visit.path_params["id"], operator=visit.text("operator") == "yes"
-    )
-    return _back(visit, _("Changed"))
+    wanted = visit.text("operator") == "yes"
+    await visit.run(directory.make_operator, visit.actor, visit.path_params["id"], operator=wanted)
+    notice = _("They operate this server now.") if wanted else _("They do not operate this server any more.")
+    return _back(visit, notice, "operator", {"operator": "no" if wanted else "yes"})
 
 
 async def factors(visit: ConsoleVisit) -> Response:
@@ -83,8 +84,10 @@ async def factors(visit: ConsoleVisit) -> Response:
     return _back(visit, _("Second factors removed"))
 
 
-def _back(visit: ConsoleVisit, notice: str) -> Response:
-    return visit.redirect(f"{PATH}/{visit.path_params['id']}", notice=notice)
+def _back(visit: ConsoleVisit, notice: str, undo: str = "", fields: dict[str, str] | None = None) -> Response:
+    """`undo`: the form below the person's page that takes it back, with its fields."""
+    path = f"{PATH}/{visit.path_params['id']}"
+    return visit.redirect(path, notice=notice, undo=Undo(f"{path}/{undo}", fields or {}) if undo else None)
 
 
 async def invite(visit: ConsoleVisit) -> Response:
