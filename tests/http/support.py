@@ -86,7 +86,7 @@ class Running:
 
     def call(self, function: Callable[[], Any]) -> Any:
         done: Any = asyncio.run_coroutine_threadsafe(_call(function), self.loop)
-        return done.result(10)
+        return done.result(60)
 
 
 async def _call(function: Callable[[], Any]) -> Any:

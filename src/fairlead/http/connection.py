@@ -246,6 +246,10 @@ class Connection(Pipeline):
             if not self._queue or not keep_alive:
                 self._close_gently()
                 return
+        elif server.draining and self._in_head and not (self._fed or self._queue or self._rest):
+            # Its head, written before the drain began, did not say so.
+            self.close()
+            return
         elif self._writing_paused:
             self._stop_reading()
         elif self._in_head and not self._fed:
