@@ -15,7 +15,7 @@ from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpcore2
@@ -24,11 +24,38 @@ import pytest
 from fairlead import compiled
 from fairlead.store import open_store
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 ROOT = Path(__file__).parents[1]
 # "compiled" or "source": what script/test says that this run tests. A run of anything else would prove nothing.
 MODE = "FAIRLEAD_TESTS"
 # Each may start a PostgreSQL server of its own.
 MOST_WORKERS = 8
+# The files that take longest, longest first: begun late, they would leave all processes but one without work at the end.
+LONGEST = (
+    "docs/test_pages.py",
+    "e2e/test_langchain.py",
+    "site/test_pages.py",
+    "ledger/test_machine.py",
+    "admin/test_backup.py",
+    "admin/test_configuration.py",
+    "site/test_playground.py",
+    "compose/test_following.py",
+    "demo/test_demo.py",
+    "site/test_full_pages.py",
+    "site/test_model_page.py",
+    "accounts/test_key_ring.py",
+    "attacks/test_load.py",
+    "bench/test_failover.py",
+    "site/test_pictures.py",
+    "e2e/test_gemini_cli.py",
+    "e2e/test_codex.py",
+    "e2e/test_engine.py",
+    "console/test_browser.py",
+    "console/test_first_call.py",
+    "console/test_operating_browser.py",
+)
 # initdb refuses to run as root.
 SERVANT = "nobody"
 
@@ -81,12 +108,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             or "postgresql" in getattr(getattr(item, "callspec", None), "params", {}).values()
         ):
             item.add_marker(pytest.mark.slow)
+    places = {ROOT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.hookimpl(optionalhook=True)  # absent without pytest-xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """For `-n auto`: one more than there are cores, because most tests wait for processes."""
-    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
+    """For `-n auto`: two more than there are cores, because most tests wait for processes."""
+    return min((os.cpu_count() or 1) + 2, MOST_WORKERS)
 
 
 def pytest_report_header() -> str:
@@ -120,6 +149,18 @@ def monkeypatch() -> Iterator[pytest.MonkeyPatch]:
 def short_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory for a socket, whose path is 107 bytes at most: those of `tmp_path` have the test's name in them."""
     return tmp_path_factory.mktemp("s")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium. Until its module has ended, this thread is Playwright's: asyncio.run would be refused."""
+    from playwright.sync_api import sync_playwright
+    from tests.browsing import launched
+
+    with sync_playwright() as playwright:
+        found = launched(playwright)
+        yield found
+        found.close()
 
 
 class PostgresServer:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,8 +16,9 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 from starlette.applications import Starlette
+from tests.browsing import needs_chromium, profile
 from tests.e2e.conftest import Served, model, provider, serving
 from tests.site.asking import Answer, ask, pages_of
 
@@ -44,7 +43,6 @@ HOSTILE = "H " + " ".join(LIVE)
 HOSTILE_ID = HOSTILE.replace("\n", "")
 SLUG = "v\"><img src=x onerror=alert(6)>'"
 JAVASCRIPT = "javascript:alert(7)"
-CHROMIUM = shutil.which("chromium")
 LANGUAGES = ("en", "de", "zh")
 
 
@@ -449,28 +447,27 @@ def test_thousands_of_addresses_that_nobody_meant_leave_nothing_behind() -> None
     asyncio.run(run())
 
 
-@pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
-def test_no_script_of_a_name_runs_in_a_browser(served: Served) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(base_url=served.url, locale="de")
-        said: list[str] = []
-        page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-        for path in (
-            "/models?q=alert",
-            "/models?view=cards&q=alert",
-            f"/models/{quote(SLUG, safe='')}",
-            f"/models/{quote(SLUG, safe='')}/named",
-        ):
-            answer = page.goto(path)
-            assert answer is not None
-            assert answer.status == 200
-            assert "<script>alert(1)</script>" in page.locator("body").inner_text(), path
-            assert page.locator("main img:not([src^='/models/']), main b, h1 script").count() == 0, path
-        page.goto("/models")
-        page.get_by_role("searchbox").press_sequentially("onerror")  # the list is drawn by the script now
-        page.locator("#rows tr").filter(has_text="<script>alert(1)").first.wait_for()
-        assert page.locator("#rows img, #rows script").count() == 0
-        browser.close()
-        assert said == []
+@needs_chromium
+def test_no_script_of_a_name_runs_in_a_browser(browser: Browser, served: Served) -> None:
+    context = profile(browser, served.url, locale="de")
+    page = context.new_page()
+    said: list[str] = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    for path in (
+        "/models?q=alert",
+        "/models?view=cards&q=alert",
+        f"/models/{quote(SLUG, safe='')}",
+        f"/models/{quote(SLUG, safe='')}/named",
+    ):
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200
+        assert "<script>alert(1)</script>" in page.locator("body").inner_text(), path
+        assert page.locator("main img:not([src^='/models/']), main b, h1 script").count() == 0, path
+    page.goto("/models")
+    page.get_by_role("searchbox").press_sequentially("onerror")  # the list is drawn by the script now
+    page.locator("#rows tr").filter(has_text="<script>alert(1)").first.wait_for()
+    assert page.locator("#rows img, #rows script").count() == 0
+    context.close()
+    assert said == []

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tests.browsing import become_operator, needs_chromium, no_barriers, profile, watched
 from tests.console.kit import PASSWORD
 from tests.e2e.conftest import Served, fairlead, serving
 from tests.e2e.test_chat import raw
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -25,58 +22,31 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
 def operator(browser: Browser, served: Served) -> Iterator[BrowserContext]:
     """The first operator, signed in by the link that the start has printed."""
-    [link] = re.findall(r"Sign in as operator, once within a day: (\S+)", served.output)
-    context = browser.new_context(base_url=served.url, locale="en-US")
-    page = context.new_page()
-    page.goto(link)
-    page.get_by_label("Your name").fill("Ann Operator")
-    page.get_by_label("E-mail address").fill("ann@example.org")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in as operator").click()
-    page.wait_for_url("**/admin/start")
+    context = profile(browser, served.url)
+    become_operator(context.new_page(), served)
     yield context
     context.close()
 
 
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
-    context = browser.new_context(base_url=served.url, locale="en-US")
-    found = context.new_page()
-    problems: list[str] = []
-    found.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
-    found.on("pageerror", lambda error: problems.append(str(error)))
-    yield found
-    context.close()
-    assert problems == []
-
-
-def check(page: Page) -> None:
-    """Nothing that axe-core objects to."""
-    found = Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    with watched(browser, served.url) as found:
+        yield found
 
 
 def test_the_first_link_signs_the_operator_in_and_its_token_is_in_no_address(operator: BrowserContext) -> None:
     [page] = operator.pages
     expect(page.get_by_role("heading", level=1)).to_have_text("default")
-    check(page)
+    no_barriers(page)
     page.goto("/sign-in")
     expect(page).to_have_url(re.compile("/account$"))
 
 
 def test_a_link_can_be_pasted_where_no_script_runs(browser: Browser, served: Served) -> None:
     link = fairlead("operator", "link", "--url", served.url, data=served.data).stdout.strip()
-    context = browser.new_context(base_url=served.url, java_script_enabled=False, locale="en-US")
+    context = profile(browser, served.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/sign-in")
     page.get_by_text("I have a one-time link").click()
@@ -89,7 +59,7 @@ def test_a_link_can_be_pasted_where_no_script_runs(browser: Browser, served: Ser
 def test_pages_for_strangers_have_nothing_that_axe_objects_to(page: Page) -> None:
     for path in ("/sign-in", "/sign-up"):
         page.goto(path)
-        check(page)
+        no_barriers(page)
 
 
 def test_the_public_pages_lead_to_the_sign_in_and_are_the_same_for_all(
@@ -114,7 +84,7 @@ def test_a_form_of_a_stranger_is_bounded(served: Served) -> None:
 def test_a_passkey_is_added_and_signs_in_without_a_password(browser: Browser, served: Served) -> None:
     home = served.url.replace("127.0.0.1", "localhost")  # an address can have no passkeys
     link = fairlead("operator", "link", "--url", home, data=served.data).stdout.strip()
-    context = browser.new_context(base_url=home, locale="en-US")
+    context = profile(browser, home)
     page = context.new_page()
     device = context.new_cdp_session(page)
     device.send("WebAuthn.enable")
@@ -133,13 +103,13 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(browser: Browser, se
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in as operator").click()
     page.goto("/account/security")
-    check(page)
+    no_barriers(page)
     page.get_by_role("link", name="Add a passkey").click()
-    check(page)
+    no_barriers(page)
     page.get_by_label("Name").fill("Virtual key")
     page.get_by_role("button", name="Add passkey").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Recovery codes")
-    check(page)
+    no_barriers(page)
     page.get_by_role("link", name="I have stored them").click()
     expect(page.get_by_role("row", name=re.compile("Virtual key"))).to_be_visible()
     page.locator(".menu summary").click()
@@ -153,7 +123,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(browser: Browser, se
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Second factor")
-    check(page)
+    no_barriers(page)
     page.get_by_role("button", name="Use a passkey").click()
     expect(page).to_have_url(re.compile("/account$"))
     context.close()
@@ -162,7 +132,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(browser: Browser, se
 def test_a_session_that_is_ended_in_one_browser_is_over_in_the_other(
     browser: Browser, served: Served, operator: BrowserContext
 ) -> None:
-    other = browser.new_context(base_url=served.url, locale="en-US")
+    other = profile(browser, served.url)
     page = other.new_page()
     page.goto("/sign-in")
     page.get_by_label("E-mail address").fill("ann@example.org")
@@ -190,5 +160,5 @@ def test_on_a_narrow_screen_rows_are_cards_that_fit_and_stay_a_table(operator: B
         cell = table.get_by_role("row").nth(1).get_by_role("cell").last
         label = cell.evaluate("one => getComputedStyle(one, '::before').content")
         assert cell.get_attribute("data-label") is None or str(cell.get_attribute("data-label")) in label
-        check(page)
+        no_barriers(page)
     page.close()

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from tests.browsing import CHROMIUM, no_barriers, profile
 from tests.console.kit import PASSWORD
 from tests.e2e.conftest import AT_ONCE, Served, eventually, model, provider, serving
 
@@ -23,7 +23,6 @@ from fairlead.people.links import add_link
 from fairlead.store import open_store
 from fairlead.testing import Reply, ScriptedUpstream
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(
     (CHROMIUM is None or shutil.which("curl") is None) and not os.environ.get("CI"), reason="needs Chromium and curl"
 )
@@ -44,14 +43,6 @@ def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory)
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 def gives(served: Served) -> tuple[str, str]:
     """A link to sign up with and a code: what an operator hands over where no mail is sent."""
     store = open_store(served.data)
@@ -64,7 +55,7 @@ def gives(served: Served) -> tuple[str, str]:
 
 
 def check(page: Page) -> None:
-    assert Axe().run(page).response["violations"] == []
+    no_barriers(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -113,7 +104,7 @@ def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and
 ) -> None:
     upstream.enqueue(REPLY)
     token, code = gives(served)
-    context = browser.new_context(base_url=served.url, locale="en-US")
+    context = profile(browser, served.url)
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))

@@ -10,17 +10,14 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.console.kit import PASSWORD
-from tests.console.test_browser import browser, check, pytestmark
+from tests.browsing import become_operator, needs_chromium, no_barriers, profile
 from tests.e2e.conftest import Served, eventually, fairlead, serving
 from tests.e2e.test_chat import post
 
 from fairlead.engines.spec import DEMO_GGUF
 from fairlead.testing import Reply, ScriptedUpstream
 
-assert browser  # a fixture
-assert pytestmark
-
+pytestmark = needs_chromium
 # The scripted providers are on this machine, which an operator has to allow.
 CONFIG = '[configuration]\nallow_networks = ["127.0.0.0/8"]\n'
 
@@ -40,15 +37,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, served: Served) -> Iterator[Page]:
-    [link] = re.findall(r"Sign in as operator, once within a day: (\S+)", served.output)
-    context = browser.new_context(base_url=served.url, locale="en-US")
+    context = profile(browser, served.url)
     found = context.new_page()
-    found.goto(link)
-    found.get_by_label("Your name").fill("Ann Operator")
-    found.get_by_label("E-mail address").fill("ann@example.org")
-    found.get_by_label("Password").fill(PASSWORD)
-    found.get_by_role("button", name="Sign in as operator").click()
-    found.wait_for_url("**/admin/start")
+    become_operator(found, served)
     yield found
     context.close()
 
@@ -65,10 +56,10 @@ def add(page: Page, name: str, url: str) -> None:
     page.get_by_label("its id here").fill("mistral-small-3.2")
     page.get_by_label("its input price").fill("0.10")
     page.get_by_label("its output price").fill("0.30")
-    check(page)
+    no_barriers(page)
     page.get_by_role("button", name="Test and show what would change").click()
     expect(page.get_by_role("status")).to_contain_text("answered in")
-    check(page)
+    no_barriers(page)
     page.get_by_role("button", name="Apply").click()
     expect(page.get_by_role("status")).to_contain_text("is applied")
 
@@ -91,14 +82,14 @@ def test_an_operator_goes_from_the_first_start_to_a_second_provider_that_serves(
     row = page.get_by_role("row", name="one/mistral-small")
     row.get_by_role("button", name="Drain").click()
     expect(page.get_by_role("row", name="one/mistral-small")).to_contain_text("drained")
-    check(page)
+    no_barriers(page)
     eventually(lambda: says() == "from the other")
     assert other.requests[-1].headers["authorization"] == "Bearer sk-of-a-provider-0123456789"
     page.get_by_role("button", name="Put back").click()
     expect(page.get_by_role("button", name="Put back")).to_have_count(0)
     for path in ("/admin", "/admin/models", "/admin/configuration", "/admin/nodes", "/admin/jobs", "/admin/audit"):
         page.goto(path)
-        check(page)
+        no_barriers(page)
 
 
 def test_a_litellm_file_is_imported_planned_and_applied(
@@ -120,7 +111,7 @@ model_list:
     page.goto("/admin/start/litellm")
     page.get_by_label("File (config.yaml)").set_input_files(file)
     page.get_by_role("button", name="Read it").click()
-    check(page)
+    no_barriers(page)
     page.get_by_label("OWN_KEY").fill("sk-of-litellm-0123456789")
     document = page.get_by_label("Document (TOML)")
     document.fill(document.input_value() + f"\n{CONFIG}")
@@ -141,14 +132,14 @@ def test_a_gguf_file_is_run_called_stopped_and_runs_again_by_undo(page: Page, se
     page.goto("/admin/start")
     page.get_by_role("link", name="Run a GGUF file").click()
     page.get_by_role("link", name="Choose tiny.gguf").click()
-    check(page)
+    no_barriers(page)
     page.get_by_role("button", name="Show what it needs").click()
     expect(page.get_by_text("engine tiny is started")).to_be_visible()
-    check(page)
+    no_barriers(page)
     page.get_by_role("button", name="Apply and start").click()
     state = page.locator(".engines .state")
     expect(state).to_contain_text("ready", timeout=60_000)
-    check(page)
+    no_barriers(page)
     key = fairlead("keys", "create", "--name", "engine", data=served.data).stdout.split()[-1]
     status, _, answer = post(served, {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}, key)
     assert status == 200, answer
@@ -179,7 +170,7 @@ def test_the_editor_indents_lets_the_keyboard_leave_goes_to_a_mistake_and_keeps_
     area.press("Control+Enter")
     problem = page.get_by_role("link", name=re.compile(r"Line \d+, column 1"))
     expect(problem).to_be_visible()
-    check(page)
+    no_barriers(page)
     problem.click()
     expect(area).to_be_focused()
     assert page.evaluate("getSelection().toString()").startswith("requests_per_minute")
@@ -187,7 +178,7 @@ def test_the_editor_indents_lets_the_keyboard_leave_goes_to_a_mistake_and_keeps_
     page.get_by_role("button", name="Show what would change").click()
     apply = page.get_by_role("button", name="Apply")
     expect(apply).to_be_enabled()
-    check(page)
+    no_barriers(page)
     area.press_sequentially("#")
     expect(apply).to_be_disabled()
     expect(page.get_by_text("The document has changed since this plan")).to_be_visible()

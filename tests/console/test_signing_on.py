@@ -60,7 +60,7 @@ def at_provider(url: str) -> str:
     """Where the provider sends the browser back to: path and query."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect())
     try:
-        opener.open(url, timeout=10)
+        opener.open(url, timeout=60)
     except urllib.error.HTTPError as answer:
         with answer:
             back = urlsplit(answer.headers.get("location", ""))

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.conftest import LONGEST, compiled_modules
 
 ROOT = Path(__file__).parents[2]
 # An interpreter that makes environments with itself in them, has pip unless it must not, and "compiles" when it may.
@@ -349,7 +350,11 @@ def test_all_tests_run_compiled_and_the_compiled_parts_from_the_sources_while_th
     assert sources.startswith("source pure  -m pytest ")
     assert "tests/wire" in sources
     assert everything.startswith("compiled src/fairlead/compiled.txt -m pytest ")
-    assert "tests/" not in everything, "nothing is left out"
+    once = re.findall(r"--ignore=(\S+)", everything)
+    assert once == [one for one in once if one in sources.split()], "nothing is left out"
+    assert everything.count("tests/") == len(once)
+    parts = tuple(f"fairlead.{one.removeprefix('tests/')}." for one in once)
+    assert not [name for name in compiled_modules() if name.startswith(parts)], "what is compiled is tested so"
     for call in (sources, everything):
         assert "-n auto" in call
         assert "--durations=25" in call
@@ -369,3 +374,7 @@ def test_arguments_are_pytests_and_nothing_is_compiled_for_them(tested: Path) ->
     assert done.returncode == 0
     assert called == ["source pure  -m pytest tests/money -x"]
     assert not (tested / "builds").exists()
+
+
+def test_the_files_that_begin_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).exists()] == []

@@ -176,21 +176,25 @@ def test_a_new_connection_that_is_closed_is_no_reason_to_send_again() -> None:
 
 
 def test_the_queue_in_front_is_bounded_in_places_and_time() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
     async def script(_number: int, _reader: Reader, writer: Writer) -> None:
-        await asyncio.sleep(0.5)
+        asked.set()
+        await go_on.wait()
         writer.write(OK)
 
     async def main() -> None:
         limits = pool_limits_with(connections=1, queue=1, queue_seconds=0.2)
         async with pooled(Upstream(script), limits=limits) as pool:
             first = asyncio.create_task(eagerly(call(pool)))
-            await asyncio.sleep(0.05)
+            await asked.wait()
             second = asyncio.create_task(eagerly(call(pool)))
             await asyncio.sleep(0)
             with pytest.raises(UpstreamBusy, match="queue for this provider is full"):
                 await eagerly(call(pool))
             with pytest.raises(UpstreamBusy, match="in time"):
                 await second
+            go_on.set()
             assert await first == b"ok"
             assert pool.waiting == 0
 

@@ -281,7 +281,7 @@ class Money(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "examples"), [("memory", 60), ("sqlite", 12), ("postgresql", 12)])
+@pytest.mark.parametrize(("kind", "examples"), [("memory", 30), ("sqlite", 10), ("postgresql", 10)])
 def test_any_order_of_events_keeps_the_money_right(
     kind: str, examples: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
@@ -60,6 +61,13 @@ class Gateway(NamedTuple):
         assert found.discrepancy is None, found.discrepancy
         assert found.records == len(records)
         return records
+
+    async def recorded(self, number: int) -> list[UsageRecord]:
+        """The records, when there are that many."""
+        async with asyncio.timeout(60):
+            while len(found := await self.records()) < number:  # noqa: ASYNC110 - they are in a database
+                await asyncio.sleep(0.02)
+        return found
 
     async def last(self) -> UsageRecord:
         return (await self.records())[-1]

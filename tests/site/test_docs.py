@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from tests.browsing import needs_chromium, no_barriers, profile
 from tests.e2e.conftest import Served, model, provider, serving
 from tests.site.asking import Answer, ask, pages_of
 
@@ -23,8 +21,6 @@ from fairlead.settings import Settings
 from fairlead.site.docs_index import parts_of
 from fairlead.site.guides import SECTIONS, Guides, path_of
 
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
 MOST_INDEX_BYTES = 600_000  # 150,000 compressed
 
 
@@ -135,15 +131,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.set_default_timeout(60_000)
-            yield page
-        finally:
-            browser.close()
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    context = profile(browser, served.url, viewport={"width": 1280, "height": 900})
+    yield context.new_page()
+    context.close()
 
 
 @needs_chromium
@@ -164,17 +155,16 @@ def test_the_search_finds_while_one_types_and_can_be_used_by_keyboard(served: Se
     expect(page.get_by_role("status")).to_have_text("Nothing found.")
     page.keyboard.press("Escape")
     expect(field).to_have_value("")
-    assert Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa"]}).violations_count == 0
+    no_barriers(page)
 
 
 @needs_chromium
 @pytest.mark.parametrize("width", [390, 1280])
 def test_without_scripts_every_page_is_in_a_list_and_nothing_is_wider_than_the_screen(
-    served: Served, page: Page, width: int
+    browser: Browser, served: Served, page: Page, width: int
 ) -> None:
-    context = page.context.browser
-    assert context is not None
-    plain = context.new_page(java_script_enabled=False, viewport={"width": width, "height": 844})
+    context = profile(browser, served.url, java_script_enabled=False, viewport={"width": width, "height": 844})
+    plain = context.new_page()
     plain.goto(f"{served.url}/docs/reference/parameters")
     assert not plain.locator("#find").is_visible()
     if width < 960:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import struct
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, expect
+from tests.browsing import needs_chromium, watched
 from tests.e2e.conftest import Served, model, provider, serving
 from tests.e2e.test_chat import raw
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--hide-scrollbars",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +59,13 @@ def size_of(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-@pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
+@needs_chromium
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_real_browser_renders_it(served: Served, tmp_path: Path, width: int) -> None:
-    assert CHROMIUM is not None
-    picture = tmp_path / "page.png"
-    base = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
-    subprocess.run([*base, f"--screenshot={picture}", served.url], check=True, capture_output=True, timeout=60)
-    assert size_of(picture.read_bytes()) == (width, 900)
-    assert len(picture.read_bytes()) > 8_000, "an empty page is smaller"
-    dom = subprocess.run(
-        [*base, "--dump-dom", served.url], check=True, capture_output=True, timeout=60, text=True
-    ).stdout
-    assert "mistral-small-3.2" in dom
-    assert 'rel="stylesheet"' in dom
+def test_a_real_browser_renders_it(browser: Browser, served: Served, width: int) -> None:
+    with watched(browser, served.url, viewport={"width": width, "height": 900}) as page:
+        page.goto("/")
+        picture = page.screenshot()
+        assert size_of(picture) == (width, 900)
+        assert len(picture) > 8_000, "an empty page is smaller"
+        expect(page.get_by_text("mistral-small-3.2").first).to_be_attached()
+        assert page.evaluate("document.styleSheets.length") > 0

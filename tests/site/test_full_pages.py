@@ -7,16 +7,15 @@ import gzip
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.applications import Starlette
+from tests.browsing import needs_chromium, no_barriers, profile
 from tests.site.asking import Answer, ask
 from tests.site.lively import OFFERS, PATH, at_an_address, lively
 
@@ -25,8 +24,6 @@ from fairlead.site.marks import letters_of, mark_id
 from fairlead.site.model.courses import courses
 from fairlead.telemetry.figures import Band, ModelDay, Point
 
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
 NOT_DEPLOYED = "/models/openai/gpt-5.5"
 PAGES = (
     "/", "/models", "/models?view=cards", "/models?view=chart", "/models/mistralai", PATH, NOT_DEPLOYED,
@@ -268,17 +265,9 @@ def address(app: Starlette) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 def visitor(browser: Browser, address: str, **more: Any) -> BrowserContext:
     size = {"width": more.pop("width", 1280), "height": 800}
-    return browser.new_context(base_url=address, locale="en-US", viewport=size, **more)  # type: ignore[arg-type]
+    return profile(browser, address, viewport=size, **more)
 
 
 def visible(page: Page, selector: str) -> list[bool]:
@@ -369,8 +358,7 @@ def test_axe_finds_no_barrier_and_a_models_page_has_few_screens(
     page = context.new_page()
     for path in (PATH, NOT_DEPLOYED, "/rankings?period=month", "/compare"):
         page.goto(path)
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        no_barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         if folder := os.environ.get("FAIRLEAD_SCREENSHOTS"):
             name = re.sub(r"\W+", "-", path).strip("-") or "front"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,15 +14,13 @@ from typing import Any
 
 import openai
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
+from tests.browsing import needs_chromium, no_barriers, profile
 from tests.e2e.conftest import Served, eventually, model, provider, serving
 from tests.e2e.test_chat import raw
 
 from fairlead.testing import Reply, ScriptedUpstream
 
-CHROMIUM = shutil.which("chromium")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None and not os.environ.get("CI"), reason="needs Chromium")
 PATH = "/models/mistralai/mistral-small-3.2"
 NOT_DEPLOYED = "/models/openai/gpt-oss-120b"
 CALLS = 24
@@ -83,14 +80,6 @@ def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
 def after_calls(served: Served) -> Served:
     """The same server when it has served some calls and shows them."""
 
@@ -117,7 +106,7 @@ def calls_shown(served: Served) -> int:
 def test_every_part_of_the_reference_page_is_there_without_scripts_and_real_calls_are_shown(
     browser: Browser, after_calls: Served
 ) -> None:
-    context = browser.new_context(base_url=after_calls.url, java_script_enabled=False, locale="en-US")
+    context = profile(browser, after_calls.url, java_script_enabled=False)
     page = context.new_page()
     page.goto(PATH)
     for name, selector, words in SECTIONS:
@@ -137,9 +126,7 @@ def test_every_part_of_the_reference_page_is_there_without_scripts_and_real_call
 
 @needs_chromium
 def test_with_scripts_a_sum_is_worked_out_at_once_and_the_curl_is_copied(browser: Browser, served: Served) -> None:
-    context = browser.new_context(
-        base_url=served.url, locale="en-US", permissions=["clipboard-read", "clipboard-write"]
-    )
+    context = profile(browser, served.url, permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text) if message.type in ("error", "warning") else None)
@@ -160,14 +147,11 @@ def test_with_scripts_a_sum_is_worked_out_at_once_and_the_curl_is_copied(browser
 def test_axe_finds_no_barrier_and_nothing_is_wider_than_the_screen(
     browser: Browser, after_calls: Served, scheme: Any, width: int
 ) -> None:
-    context = browser.new_context(
-        base_url=after_calls.url, color_scheme=scheme, viewport={"width": width, "height": 900}, locale="en-US"
-    )
+    context = profile(browser, after_calls.url, color_scheme=scheme, viewport={"width": width, "height": 900})
     page = context.new_page()
     for path in (PATH, NOT_DEPLOYED, "/keys/new"):
         page.goto(path)
-        found = Axe().run(page)
-        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+        no_barriers(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         if folder := os.environ.get("FAIRLEAD_SCREENSHOTS"):
             page.screenshot(path=Path(folder) / f"{path.rpartition('/')[2]}-{scheme}-{width}.png", full_page=True)

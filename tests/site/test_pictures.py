@@ -7,20 +7,17 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import openai
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
+from tests.browsing import needs_chromium, no_barriers, profile
 from tests.e2e.conftest import Served, eventually, model, provider, serving
 from tests.e2e.test_chat import raw
 
 from fairlead.site.picture import HEIGHT, WIDTH, Canvas, Letters
 from fairlead.site.scatter import spread
 from fairlead.testing import Reply, ScriptedUpstream
-
-from .test_model_page import CHROMIUM, needs_chromium
 
 PATH = "/models/mistralai/mistral-small-3.2"
 PUBLIC = "https://llm.example.org"
@@ -45,14 +42,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             time.sleep(1)  # what is looked at too early is shown again for half a minute
             eventually(lambda: b'class="course' in raw(running, "GET", PATH)[2], 200)
             yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 def dots_of(png: bytes) -> tuple[int, int, bytes]:
@@ -118,7 +107,7 @@ def test_addresses_are_the_public_one_whatever_host_is_asked_for(served: Served)
 
 @needs_chromium
 def test_charts_are_read_by_arrow_keys_and_by_pointing(browser: Browser, served: Served) -> None:
-    context = browser.new_context(base_url=served.url, locale="en-US")
+    context = profile(browser, served.url)
     page = context.new_page()
     page.goto(PATH)
     page.locator('label[for="measure-uptime"]').click()
@@ -139,7 +128,7 @@ def test_charts_are_read_by_arrow_keys_and_by_pointing(browser: Browser, served:
     course = page.locator("figure.courses svg").first
     course.hover()
     expect(page.locator("figure.courses .at").first).to_contain_text("ms: mock")
-    assert Axe().run(page).violations_count == 0
+    no_barriers(page)
     context.close()
 
 
@@ -148,7 +137,7 @@ def test_charts_are_read_by_arrow_keys_and_by_pointing(browser: Browser, served:
 def test_the_cloud_of_prices_leads_to_the_models_and_follows_the_filters(
     browser: Browser, served: Served, scripts: bool
 ) -> None:
-    context: Any = browser.new_context(base_url=served.url, locale="en-US", java_script_enabled=scripts)
+    context = profile(browser, served.url, java_script_enabled=scripts)
     page = context.new_page()
     page.goto("/models?view=chart&q=mistral")
     seen = page.locator(".cloud a:visible")
@@ -161,7 +150,7 @@ def test_the_cloud_of_prices_leads_to_the_models_and_follows_the_filters(
         page.locator('.cloud a[tabindex="0"]').focus()
         page.keyboard.press("End")
         expect(page.locator(".chart .at")).to_contain_text("tokens")
-        assert Axe().run(page).violations_count == 0
+        no_barriers(page)
     here = page.locator('.cloud a[data-i="mistral-small-3.2"]')
     assert here.locator("circle.here").count() == 1
     here.locator("circle").click(force=True)
