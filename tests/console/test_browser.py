@@ -38,7 +38,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
 def test_the_first_link_signs_the_operator_in_and_its_token_is_in_no_address(operator: BrowserContext) -> None:
     [page] = operator.pages
-    expect(page.get_by_role("heading", level=1)).to_have_text("default")
+    expect(page.get_by_role("heading", level=1)).to_have_text("First steps")
     no_barriers(page)
     page.goto("/sign-in")
     expect(page).to_have_url(re.compile("/account$"))
