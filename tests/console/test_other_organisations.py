@@ -119,12 +119,15 @@ ACTION_PATHS: Mapping[str, str] = {
     "/v1/admin/keys/": "key",
     "/v1/admin/management-keys/": "management_key",
     "/v1/admin/explain/": "call",
+    "/v1/admin/people/": "person",
+    "/v1/admin/memberships/": "member",
+    "/v1/admin/invitations/": "invitation",
 }
 # Parameters and members of bodies that hold ids.
 ACTION_IDS: Mapping[str, str] = {
     "account": "account", "workspace_id": "account", "team_id": "account", "user_id": "account", "key": "key",
     "api_key": "hash", "api_key_hash": "hash", "project": "project", "member": "member", "request_id": "call",
-    "session": "call_session", "subject": "key", "actor": "person", "creator_user_id": "person", "keys": "hash",
+    "session": "call_session", "subject": "key", "actor": "person", "creator_user_id": "person", "keys": "hash", "person": "person",
 }  # fmt: skip
 ACTION_PLAIN = {
     "since", "state", "from", "to", "include_disabled", "limit", "page", "cursor", "end_date", "model", "summarize",
@@ -133,7 +136,7 @@ ACTION_PLAIN = {
     "models", "tpm_limit", "user_alias", "duration", "auto_create_key", "include_byok_in_limit", "key_alias", "user_email",
     "continue_with", "rpm_limit", "disabled", "networks", "expires_at", "code_challenge_method", "max_parallel_requests",
     "each_user", "code", "scopes", "code_verifier", "callback_url", "usage_limit_type", "team_alias", "credit_usd",
-    "budgets_usd",
+    "budgets_usd", "email", "role",
 }  # fmt: skip
 
 

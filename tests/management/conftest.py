@@ -31,7 +31,7 @@ class Api:
 
     def __init__(self, served: Served) -> None:
         self.served = served
-        self.key = self.new_key("read", "keys", "money", "configuration")
+        self.key = self.new_key("read", "keys", "money", "configuration", "people")
 
     def new_key(self, *scopes: str, account: str | None = None, expires: str | None = None) -> str:
         """A management key, made by the command line."""

@@ -65,6 +65,18 @@ SAME: Final = {
     "management-keys list": "GET /v1/admin/management-keys",
     "management-keys revoke": "DELETE /v1/admin/management-keys/{id}",
     "usage export": "GET /v1/admin/usage",
+    "people add": "POST /v1/admin/memberships",
+    "people disable": "PATCH /v1/admin/people/{id}",
+    "people enable": "PATCH /v1/admin/people/{id}",
+    "people invitations": "GET /v1/admin/invitations",
+    "people invite": "POST /v1/admin/invitations",
+    "people list": "GET /v1/admin/people",
+    "people memberships": "GET /v1/admin/memberships",
+    "people remove": "DELETE /v1/admin/memberships/{id}",
+    "people role": "PATCH /v1/admin/memberships/{id}",
+    "people sessions": "GET /v1/admin/people/{id}/sessions",
+    "people sign-out": "DELETE /v1/admin/people/{id}/sessions",
+    "people withdraw": "DELETE /v1/admin/invitations/{id}",
     "version": "GET /openapi.json",
 }
 # What is done on the machine itself, and why.

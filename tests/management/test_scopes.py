@@ -109,6 +109,8 @@ WHOLE = {
     "POST /v1/admin/keys": {"name": "x"},
     "POST /v1/admin/projects": {"name": "x"},
     "POST /v1/admin/members": {"name": "x"},
+    "POST /v1/admin/memberships": {"person": "usr_x", "account": "acc_x"},
+    "POST /v1/admin/invitations": {"email": "x@example.org"},
     "POST /v1/admin/management-keys": {"name": "x", "scopes": ["read"]},
     "POST /v1/admin/grants": {"account": "acc_x", "amount_usd": "1"},
     "POST /v1/admin/withdrawals": {"account": "acc_x", "amount_usd": "1"},

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import insert
 from tests.e2e.conftest import eventually
 
+from fairlead.people import persons, sessions
 from fairlead.store import open_store
 from fairlead.store.alerts import event_body, new_event_id
 from fairlead.store.configuration import node_name
@@ -142,6 +143,7 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("GET", f"/spend/logs?team_id={team}")
     call("POST", "/key/delete", {"keys": [theirs]})
     call("POST", "/user/new", {"user_email": "alice@example.org", "max_budget": 50})
+    tour_of_people(api, call, account)
     call("POST", "/v1/admin/credentials", {"name": "openai", "secret": "sk-proj-an-openai-key"})
     call("GET", "/v1/admin/credentials")
     call("DELETE", "/v1/admin/credentials/openai", shown="/v1/admin/credentials/{id}")
@@ -163,12 +165,37 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     yield from seen
 
 
+def tour_of_people(api: Api, call: Any, account: str) -> None:
+    """People: one who signs in here already, and one who is invited."""
+    store = open_store(api.served.data)
+    with store.write() as connection:
+        person = persons.add_person(connection, "ada@example.org", "Ada", None, confirmed=True)
+        for at in range(2):
+            sessions.begin(connection, person.id, 3600, method="password", address="192.0.2.7", agent=f"Browser {at}")
+    store.close()
+    invited = call("POST", "/v1/admin/invitations", {"email": "bob@example.org", "account": account, "role": "owner"})
+    call("GET", f"/v1/admin/invitations?account={account}")
+    call("DELETE", f"/v1/admin/invitations/{invited['data']['id']}", shown="/v1/admin/invitations/{id}")
+    body = {"person": person.id, "account": account, "role": "admin"}
+    membership = call("POST", "/v1/admin/memberships", body)["data"]["id"]
+    path, shown = f"/v1/admin/memberships/{membership}", "/v1/admin/memberships/{id}"
+    call("PATCH", path, {"role": "member"}, shown=shown)
+    call("GET", f"/v1/admin/memberships?account={account}")
+    call("GET", f"/v1/admin/people?account={account}")
+    path, one = f"/v1/admin/people/{person.id}", "/v1/admin/people/{id}"
+    call("GET", path, shown=one)
+    call("GET", f"{path}/sessions", shown=f"{one}/sessions")
+    call("DELETE", f"{path}/sessions", shown=f"{one}/sessions")
+    call("PATCH", path, {"disabled": True, "keys": "disable"}, shown=one)
+    call("DELETE", f"/v1/admin/memberships/{membership}?keys=revoke", shown=shown)
+
+
 def _scrubbed(value: Any, directory: Path) -> Any:
     """Keys and codes are shortened, so that nobody takes one for a real one; names of this machine are replaced."""
     text = json.dumps(value).replace(str(directory), "/etc/fairlead").replace(f'"{node_name()}"', '"gateway-1"')
     text = text.replace("https://8.8.8.8/", "https://gpu1.example.org/")  # no name has to be resolved for the tour
     text = re.sub(r"http://127\.0\.0\.1:[0-9]+", "http://gpu1:8000", text)
-    text = re.sub(r"((?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-)[A-Za-z0-9_-]{6})[A-Za-z0-9_-]+", r"\1...", text)
+    text = re.sub(r"((?:sk-fl-|fl-mgmt-|fl-code-|fl-auth-|fl-link-)[A-Za-z0-9_-]{6})[A-Za-z0-9_-]+", r"\1...", text)
     return json.loads(text)
 
 

@@ -23,8 +23,9 @@ KEY_START: Final = "fl-mgmt-"
 SECRET_BYTES: Final = 32
 KEY_LENGTH: Final = len(KEY_START) + 43  # base64url of 32 bytes
 SHOWN_LENGTH: Final = len(KEY_START) + 6
-# What a key may do: look at everything; change keys and accounts; move credit; change the configuration.
-SCOPES: Final = ("read", "keys", "money", "configuration")
+# What a key may do: look at everything; change keys and accounts; move credit; change the
+# configuration; say who signs in and where they have a role.
+SCOPES: Final = ("read", "keys", "money", "configuration", "people")
 
 
 @dataclass(frozen=True, slots=True)

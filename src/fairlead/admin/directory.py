@@ -34,13 +34,13 @@ class Entry(NamedTuple):
 def list_people(store: Store, limit: int, after: str = "", text: str = "") -> list[Entry]:
     """So many, by e-mail address, behind `after`; `text`: what the address or the name begins with."""
     with store.read() as connection:
-        return _entries(connection, persons.search(connection, limit, after, text))
+        return entries_of(connection, persons.search(connection, limit, after, text))
 
 
 def one_person(store: Store, person_id: str) -> Entry:
     """Raises NotFound."""
     with store.read() as connection:
-        found = _entries(connection, [_person(connection, person_id)])[0]
+        found = entries_of(connection, [_person(connection, person_id)])[0]
         counts = {one.account_id: len(keys_of_member(connection, one)) for one in found.memberships}
         return found._replace(keys=counts)
 
@@ -152,7 +152,7 @@ def _person(connection: Connection, person_id: str) -> Person:
     return found
 
 
-def _entries(connection: Connection, people: Sequence[Person]) -> list[Entry]:
+def entries_of(connection: Connection, people: Sequence[Person]) -> list[Entry]:
     ids = [one.id for one in people]
     organisations = persons.memberships_by_person(connection, ids)
     seen = sessions.last_seen(connection, ids)

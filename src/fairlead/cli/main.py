@@ -27,6 +27,7 @@ from fairlead.cli.importers import import_
 from fairlead.cli.keys import keys
 from fairlead.cli.management_keys import management_keys
 from fairlead.cli.operator import operator
+from fairlead.cli.people import people
 from fairlead.cli.serve import engine, serve
 from fairlead.cli.shadow import shadow
 from fairlead.cli.upgrade import upgrade
@@ -60,6 +61,7 @@ for command in (
     deployments,
     management_keys,
     operator,
+    people,
     audit,
     alerts,
     verify,

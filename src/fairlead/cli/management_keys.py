@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fairlead.accounts.management_keys import ManagementKey
 
 # As `accounts.management_keys.SCOPES`, which a command that is not run need not import.
-SCOPES = ("read", "keys", "money", "configuration")
+SCOPES = ("read", "keys", "money", "configuration", "people")
 
 
 @click.group("management-keys")
@@ -28,7 +28,7 @@ def management_keys() -> None:
 @click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True,
     help="read: see everything; keys: change keys and accounts; money: move credit; configuration: change what is "
-    "served. May be given several times.",
+    "served; people: say who signs in. May be given several times.",
 )  # fmt: skip
 @click.option("--account", "account_id", metavar="ID", help="Confine it to this account.")
 @click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or a time from now (30d, 12h).")

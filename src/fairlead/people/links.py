@@ -129,6 +129,19 @@ def open_links(connection: Connection, account_id: str) -> list[Link]:
     return [_link(row) for row in rows]
 
 
+def page_of_invitations(connection: Connection, limit: int, after: str, account_id: str | None) -> list[Link]:
+    """Those that nobody has used yet, so many, by their ids, behind `after`."""
+    statement = select(person_links).where(
+        person_links.c.kind == "invitation",
+        person_links.c.used_at.is_(None),
+        person_links.c.expires_at > int(time.time()),
+        person_links.c.id > after,
+    )
+    if account_id is not None:
+        statement = statement.where(person_links.c.account_id == account_id)
+    return [_link(row) for row in connection.execute(statement.order_by(person_links.c.id).limit(limit))]
+
+
 def _link(row: Any) -> Link:
     return Link(*(getattr(row, name) for name in Link.__slots__))
 

@@ -97,6 +97,36 @@ def list_people(connection: Connection, limit: int, after: str = "") -> list[Per
     return [as_person(row) for row in rows]
 
 
+def page_of_people(
+    connection: Connection, limit: int, after: str, account_id: str | None, email: str | None
+) -> list[Person]:
+    """So many, by their ids, behind `after`: members of an account, who has an address, or all."""
+    statement = select(people).where(people.c.id > after).order_by(people.c.id).limit(limit)
+    if account_id is not None:
+        mine = select(memberships.c.person_id).where(memberships.c.account_id == account_id)
+        statement = statement.where(people.c.id.in_(mine))
+    if email is not None:
+        statement = statement.where(people.c.email == email)
+    return [as_person(row) for row in connection.execute(statement)]
+
+
+def page_of_memberships(
+    connection: Connection, limit: int, after: str, account_id: str | None, person_id: str | None
+) -> list[Membership]:
+    """So many, by the ids of their rows of `members`, behind `after`."""
+    statement = (
+        select(memberships, accounts.c.name)
+        .join(accounts, accounts.c.id == memberships.c.account_id)
+        .where(memberships.c.member_id > after)
+        .order_by(memberships.c.member_id)
+        .limit(limit)
+    )
+    for column, value in ((memberships.c.account_id, account_id), (memberships.c.person_id, person_id)):
+        if value is not None:
+            statement = statement.where(column == value)
+    return [_membership(row) for row in connection.execute(statement)]
+
+
 def search(connection: Connection, limit: int, after: str, text: str) -> list[Person]:
     """So many, by e-mail address, behind `after`; `text`: what the address or the name begins with."""
     statement = select(people).where(people.c.email > after).order_by(people.c.email).limit(limit)
@@ -181,10 +211,11 @@ def _memberships(connection: Connection, wanted: Any) -> tuple[Membership, ...]:
         .where(wanted)
         .order_by(memberships.c.created_at, memberships.c.account_id, memberships.c.person_id)
     )
-    return tuple(
-        Membership(row.person_id, row.account_id, row.name, cast("Role", row.role), row.member_id, row.created_at)
-        for row in rows
-    )
+    return tuple(_membership(row) for row in rows)
+
+
+def _membership(row: Any) -> Membership:
+    return Membership(row.person_id, row.account_id, row.name, cast("Role", row.role), row.member_id, row.created_at)
 
 
 def is_account(connection: Connection, account_id: str) -> bool:

@@ -11,7 +11,7 @@ from fairlead.admin.audit import Actor
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.store import Store
 
-Scope = Literal["read", "keys", "money", "configuration"]
+Scope = Literal["read", "keys", "money", "configuration", "people"]
 MOST_LISTED: Final = 1_000
 LISTED: Final = 100
 

@@ -13,6 +13,7 @@ from fairlead.api.management.litellm import LITELLM
 from fairlead.api.management.money import MONEY
 from fairlead.api.management.openrouter import OPENROUTER
 from fairlead.api.management.operations import OPERATIONS
+from fairlead.api.management.people import PEOPLE
 
 ACTIONS: Final[tuple[Action, ...]] = (
     *OPENROUTER,
@@ -22,5 +23,6 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *OPERATIONS,
     *CONFIGURATION,
     *CREDENTIALS,
+    *PEOPLE,
     *LITELLM,
 )
