@@ -121,7 +121,7 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("GET", f"/v1/admin/audit?account={account}&action=account.create")
     body = {"name": "laptop", "limit": 20, "limit_reset": "monthly", "workspace_id": account}
     theirs = call("POST", "/v1/keys", body)
-    api.chat(theirs["key"])
+    eventually(lambda: api.chat(theirs["key"])[0] == 200)
     one = f"/v1/keys/{theirs['data']['hash']}"
     eventually(lambda: api("GET", one).data["usage"] > 0)
     call("GET", one, shown="/v1/keys/{hash}")
