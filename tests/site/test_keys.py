@@ -83,6 +83,27 @@ def test_the_palette_of_somebody_who_has_signed_in_has_their_pages_and_calls(pag
     field.fill(f"gen_{'0' * 32}")
     expect(page.locator("#palette").get_by_role("option")).to_have_count(1)
     expect(page.locator("#palette").get_by_role("option")).to_contain_text("Call")
+    field.fill("crky")  # letters of it are enough
+    expect(page.locator("#palette").get_by_role("option", selected=True)).to_contain_text("Create key")
+    assert page.locator("#palette mark").all_inner_texts()[:2] == ["Cr", "k"]
+    assert Axe().run(page).response["violations"] == []
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("/account/keys/new$"))
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette").get_by_role("option", selected=True)).to_contain_text("Create keyRecent")
+    field.fill("mistral-small drain")
+    expect(page.locator("#palette").get_by_role("option", selected=True)).to_contain_text("Drain")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Drain")).to_be_focused()
+    page.keyboard.press("Control+k")
+    field.fill("dark")
+    page.keyboard.press("Enter")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.keyboard.press("Control+k")
+    field.fill("sign out")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    assert page.evaluate("localStorage.getItem('recent')") is None
 
 
 def test_somebody_who_has_signed_in_needs_no_key_in_the_playground(page: Page, served: Served) -> None:

@@ -21,7 +21,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fairlead.admin import people
-from fairlead.console import account, developer, entry, joining, members, organisation, playground, security, signing_on
+from fairlead.console import (
+    account,
+    developer,
+    entry,
+    finding,
+    joining,
+    members,
+    organisation,
+    playground,
+    security,
+    signing_on,
+)
 from fairlead.console.forms import (
     FIELD,
     HEADER,
@@ -71,16 +82,13 @@ async def here(visit: ConsoleVisit) -> Response:
     for. `token` is for forms that they send."""
     if not visit.can("person"):
         return JSONResponse({"signed_in": False})
-    pages = [
-        {"path": visit.href(path), "name": f"{visit.gettext(area.title)}: {visit.gettext(name)}"}
-        for area in AREAS if visit.can(area.need)
-        for path, name, need in area.navigation if visit.can(need)
-    ]  # fmt: skip
     return JSONResponse(
         {
             "signed_in": True,
             "name": visit.person.name,
-            "pages": pages,
+            "who": visit.person.id,
+            "pages": finding.pages_of(visit, AREAS),
+            "actions": finding.actions_of(visit),
             "may_call": visit.membership is not None and visit.can("keys"),
             "token": form_token(visit.token),
         }
@@ -97,6 +105,7 @@ PAGES: Final[tuple[ConsolePage, ...]] = (
     *organisation.PAGES,
     *playground.PAGES,
     ConsolePage("/account/here.json", here, "anyone"),
+    *finding.PAGES,
     *developer.PAGES,
     *security.PAGES,
     *operating.PAGES,

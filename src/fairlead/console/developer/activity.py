@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,7 @@ from fairlead.console import charts
 from fairlead.console.charts import Beside, Figure, Series, Words
 from fairlead.console.developer.confined import member_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
-from fairlead.errors import Overloaded
+from fairlead.errors import NotFound, Overloaded
 from fairlead.ledger.export import csv_head, csv_row
 from fairlead.ledger.rollups import DAY_SECONDS, HOUR, HOUR_SECONDS, Sums
 from fairlead.money import Picodollars
@@ -49,6 +49,8 @@ TIMES: Final = (
     ("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")), ("90d", _("90 days")), (YEAR, _("12 months")),
 )  # fmt: skip
 NAMES: Final = ("model", "key", "project", "session", "user")
+KEY_ID: Final = "key_"
+MOST_NAMED: Final = 100
 DAY_LENGTH: Final = len("2027-01-01")
 EXPORTED_AT_ONCE: Final = 500
 # Exports that are written at the same time, so that they leave threads and connections to others.
@@ -111,7 +113,7 @@ class Address:
 async def activity(visit: ConsoleVisit) -> Response:
     """Figures, charts and calls."""
     await visit.services.flush()
-    address = Address.of(visit.query)
+    address = await _with_key(visit, Address.of(visit.query))
     window = window_of(address.time)
     wanted = address.filter(visit.account_id, member_of(visit))
     before = _before(visit.query.get("before", ""))
@@ -157,6 +159,17 @@ async def activity(visit: ConsoleVisit) -> Response:
         before=before,
         share=share,
     )
+
+
+async def _with_key(visit: ConsoleVisit, address: Address) -> Address:
+    """A key can be written by its name: the newest that has it, else the newest that has it as a part."""
+    if not address.key or address.key.startswith(KEY_ID):
+        return address
+    wanted = KeyFilter(visit.account_id, member_of(visit), text=address.key, state="all")
+    fit = await visit.run(keys.newest_keys, wanted, MOST_NAMED)
+    if not fit:
+        raise NotFound("There is no such key.", param="key")
+    return replace(address, key=next((one.id for one in fit if one.name == address.key), fit[0].id))
 
 
 def share(part: int, whole: int) -> float | None:

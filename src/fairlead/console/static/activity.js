@@ -121,3 +121,18 @@ onZoom(time => {
   url.searchParams.set("time", time);
   go(url.href, true);
 });
+
+// Keys by a part of their name, however many there are.
+let waiting = 0;
+document.addEventListener("input", event => {
+  const field = event.target;
+  if (!field.matches("[data-find]") || field.value.trim().length < 2) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(async () => {
+    try {
+      const rows = await (await fetch(`/account/find.json?q=${encodeURIComponent(field.value.trim())}`, { headers: { accept: "application/json" } })).json();
+      const keys = rows.filter(row => row.id), twice = name => keys.filter(row => row.name === name).length > 1;
+      field.list.replaceChildren(...keys.map(row => new Option(row.note, twice(row.name) ? row.id : row.name)));
+    } catch { /* the name can be typed as it is */ }
+  }, 150);
+});

@@ -76,6 +76,18 @@ document.addEventListener("fresh", () => refreshTimes());
 // A form that came back with problems: to the first field that is wrong.
 document.querySelector("main [aria-invalid=true]")?.focus();
 
+// An address that names a form or a row: to its first field, or its last button. The palette leads to them.
+const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+if (target) {
+  const form = target.matches("form") ? target : target.matches("h2") ? target.nextElementSibling : null;
+  const place = target.matches("tr") ? [...target.querySelectorAll("button")].at(-1) : form?.matches("form") && form.querySelector("input:not([type=hidden]), select, textarea");
+  // The browser takes the focus away when it goes to the fragment itself, until the page is there.
+  const focus = () => requestAnimationFrame(() => requestAnimationFrame(() => place?.focus()));
+  if (document.readyState === "complete") focus(); else addEventListener("load", focus, { once: true });
+}
+// What the palette remembers is of who has signed in.
+document.addEventListener("submit", event => { if (event.target.getAttribute("action") === "/sign-out") try { localStorage.removeItem("recent"); } catch { /* nothing was kept */ } });
+
 // On a narrow screen the side navigation is one line that scrolls: the page that is shown may be outside of it.
 const side = document.querySelector(".side");
 const here = side?.querySelector("[aria-current]");
