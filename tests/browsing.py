@@ -30,8 +30,10 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 def launched(playwright: Playwright) -> Browser:
-    """Without a graphics card there is nothing to gain by Chromium's imitation of one."""
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    """Without a graphics card there is nothing to gain by Chromium's imitation of one; its microphone beeps, and nobody
+    has to be asked for it."""
+    microphone = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *microphone])
 
 
 def profile(browser: Browser, url: str, **more: Any) -> BrowserContext:

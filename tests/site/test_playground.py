@@ -9,8 +9,11 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
+import wave
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +27,17 @@ from fairlead.testing.replies import ToolCall
 
 DOORS = ("chat", "messages", "responses", "gemini")
 NAMES = ("mistral-small-3.2", "qwen3-32b", "gpt-oss-120b", "another")
+OPENAI = """export default class OpenAI {
+  constructor({ baseURL, apiKey }) {
+    const headers = { authorization: `Bearer ${apiKey}`, "content-type": "application/json" };
+    this.chat = { completions: { create: async body => {
+      const answer = await fetch(`${baseURL}/chat/completions`, { method: "POST", headers, body: JSON.stringify(body) });
+      if (!answer.ok) throw new Error(await answer.text());
+      return answer.json();
+    } } };
+  }
+}
+"""
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -228,7 +242,7 @@ def test_an_edited_message_begins_a_branch_and_the_old_one_stays(page: Page, ups
 @needs_chromium
 @pytest.mark.parametrize("door", DOORS)
 def test_copied_code_runs_as_it_stands_and_gives_an_answer(
-    page: Page, served: Served, upstream: ScriptedUpstream, door: str, monkeypatch: pytest.MonkeyPatch
+    page: Page, served: Served, upstream: ScriptedUpstream, door: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     choose(page, door)
     page.get_by_label("temperature").fill("0.4")
@@ -253,6 +267,17 @@ def test_copied_code_runs_as_it_stands_and_gives_an_answer(
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="TypeScript")).to_be_focused()
     expect(shown).to_contain_text("process.env.FAIRLEAD_API_KEY")
+    if (node := shutil.which("node")) is not None and door == "chat":
+        # The client that the code imports, as far as this code uses it: what it is called with is sent as it is.
+        package = tmp_path / "node_modules" / "openai"
+        package.mkdir(parents=True)
+        (package / "package.json").write_text('{"name": "openai", "type": "module", "main": "index.js"}')
+        (package / "index.js").write_text(OPENAI)
+        (tmp_path / "copied.mjs").write_text(shown.inner_text())
+        ran = subprocess.run([node, "copied.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+        assert "This is a scripted answer." in ran.stdout, ran.stdout
+        assert body(upstream)["messages"][-1]["content"] == 'It\'s "quoted" $HOME `x` \\ and\nlong: ä'
+        assert body(upstream)["temperature"] == 0.4
 
 
 @needs_chromium
@@ -366,6 +391,33 @@ def test_a_dropped_file_is_attached_and_what_the_api_cannot_take_is_refused(page
 
 
 @needs_chromium
+def test_speech_is_recorded_heard_and_sent_as_wav_and_without_a_microphone_the_page_says_so(
+    page: Page, upstream: ScriptedUpstream
+) -> None:
+    page.goto("/playground?model=another")  # of which it is not known what it takes
+    page.wait_for_selector("[data-ready]")
+    page.get_by_role("button", name="Record").click()
+    stop = page.get_by_role("button", name="Stop recording")
+    expect(stop).to_contain_text(re.compile("[1-9] s"), timeout=30_000)
+    stop.click()
+    expect(page.locator("#files audio")).to_have_count(1)
+    send(page, "What do you hear?")
+    done(page)
+    [sound] = [one for one in body(upstream)["messages"][-1]["content"] if one["type"] == "input_audio"]
+    assert sound["input_audio"]["format"] == "wav"
+    with wave.open(io.BytesIO(base64.b64decode(sound["input_audio"]["data"]))) as heard:
+        assert (heard.getframerate(), heard.getnchannels(), heard.getsampwidth()) == (16_000, 1, 2)
+        assert heard.getnframes() > 8_000
+    refuse = "navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'))"
+    page.evaluate(f"() => {{ {refuse} }}")
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("#problem")).to_contain_text("No microphone was found.")
+    choose(page, "messages")
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("#problem")).to_have_text("Record: this API takes no audio.")
+
+
+@needs_chromium
 def test_a_json_schema_is_sent_and_a_broken_one_is_not(page: Page, upstream: ScriptedUpstream) -> None:
     page.get_by_label("Answer format").select_option("json_schema")
     page.locator("#schema").fill("{broken")
@@ -388,10 +440,20 @@ def test_conversations_stay_in_the_browser_and_can_be_deleted_and_brought_back(p
     page.wait_for_selector("[data-ready]")
     page.get_by_role("button", name="Remember this", exact=True).click()
     expect(answers(page)).to_contain_text("This is a scripted answer.")
+    page.get_by_role("button", name="Rename: Remember this").click()
+    page.get_by_role("textbox", name="Rename").fill("Kept for later")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Kept for later", exact=True)).to_be_focused()
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export as JSON: Kept for later").click()
+    assert saved.value.suggested_filename == "Kept-for-later.json"
+    kept = json.loads(saved.value.path().read_text())
+    assert (kept["format"], kept["title"]) == ("fairlead.conversation.1", "Kept for later")
+    assert [one["role"] for one in kept["columns"][0]["nodes"]] == ["user", "assistant"]
     page.get_by_role("button", name="Delete all").click()
     expect(page.locator("#kept")).to_have_text("None yet.")
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator("#kept li button").first).to_have_text("Remember this")
+    expect(page.locator("#kept li button").first).to_have_text("Kept for later")
     page.get_by_role("button", name="Delete all").click()
     expect(page.locator("#kept")).to_have_text("None yet.")
     page.reload()

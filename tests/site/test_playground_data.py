@@ -35,6 +35,8 @@ def test_without_scripts_the_page_says_what_to_do_and_its_policy_allows_no_inlin
     assert "needs a script" in answer.text
     assert "unsafe-inline" not in answer.headers["content-security-policy"]
     assert "<script>" not in answer.text
+    assert "microphone=(self)" in answer.headers["permissions-policy"]
+    assert "microphone=()" in asked("/models").headers["permissions-policy"]
 
 
 def test_only_models_that_can_be_chatted_with_are_listed_and_free_ones_are_marked() -> None:

@@ -58,6 +58,8 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "referrer-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+# Pages that may ask for the microphone.
+RECORDING = frozenset({"playground.html"})
 SHARED_HEADERS: Mapping[str, str] = {
     "x-content-type-options": "nosniff",
     "access-control-allow-origin": "*",
@@ -132,6 +134,8 @@ class PageCache:
     def _html(self, visit: Visit, template: str, values: Mapping[str, object]) -> CachedPage:
         text = self._environment(visit.language).get_template(template).render(visit=visit, **values)
         headers = {"content-security-policy": policy(text), "vary": VARY, **SECURITY_HEADERS}
+        if template in RECORDING:
+            headers["permissions-policy"] = headers["permissions-policy"].replace("microphone=()", "microphone=(self)")
         return CachedPage.of(text.encode(), HTML, "no-cache", headers)
 
     def parts(

@@ -3,6 +3,7 @@
 import { DOORS, call, request } from "./playground-doors.js";
 import { code, LANGUAGES } from "./playground-code.js";
 import { MOST_BYTES, part } from "./playground-files.js";
+import { MOST_SECONDS, reason, record } from "./playground-record.js";
 import { Panel } from "./playground-panel.js";
 import { read as readShared, written } from "./playground-share.js";
 import * as store from "./playground-store.js";
@@ -134,8 +135,42 @@ async function list() {
       await list();
       undo(words.deleted, async () => { if (held) { await store.keep(held); await list(); } });
     });
-    return make("li", {}, open, make("time", { className: "small quiet", dateTime: new Date(one.at).toISOString() }, new Date(one.at).toLocaleDateString(document.documentElement.lang)), remove);
+    const rename = make("button", { type: "button", className: "quiet", title: words.rename, ariaLabel: `${words.rename}: ${one.title}` }, "✎");
+    rename.addEventListener("click", () => retitle(one, open, rename));
+    const save_ = make("button", { type: "button", className: "quiet", title: words.export, ariaLabel: `${words.export}: ${one.title}` }, "↓");
+    save_.addEventListener("click", () => download(one.id));
+    return make("li", {}, open, make("time", { className: "small quiet", dateTime: new Date(one.at).toISOString() }, new Date(one.at).toLocaleDateString(document.documentElement.lang)), rename, save_, remove);
   }) : [make("li", { className: "small quiet" }, words.none_kept)]));
+}
+
+// Enter keeps the new name, Escape the old one.
+function retitle(one, open, rename) {
+  const field = make("input", { value: one.title, maxLength: 80, ariaLabel: words.rename });
+  let ended = false;
+  const end = async kept => {
+    if (ended) return;
+    ended = true;
+    const title = field.value.trim(), held = kept && title && await store.read(one.id);
+    if (held) {
+      await store.keep({ ...held, title });
+      if (one.id === conversation.id) conversation.title = title;
+    }
+    await list();
+    [...by("kept").querySelectorAll(".link")].find(each => each.textContent === (held ? title : one.title))?.focus();
+  };
+  field.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === "Escape") { event.preventDefault(); event.stopPropagation(); end(event.key === "Enter"); } });
+  field.addEventListener("blur", () => end(true));
+  open.replaceWith(field);
+  rename.disabled = true;
+  field.select();
+}
+
+async function download(wanted) {
+  const held = await store.read(wanted);
+  if (!held) return;
+  const url = URL.createObjectURL(new Blob([JSON.stringify({ format: "fairlead.conversation.1", ...held }, null, 2)], { type: "application/json" }));
+  make("a", { href: url, download: `${held.title.replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 60) || "conversation"}.json` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
 function undo(text, back) {
@@ -295,12 +330,40 @@ async function attach(files) {
   drawFiles();
 }
 
+// From the microphone; the same button ends it. What was recorded is a file like any other, and can be heard before it is sent.
+let recording = null;
+async function speak() {
+  const button = by("record"), label = button.querySelector("span");
+  complain("");
+  if (!door().takes.includes("audio")) { complain(fill(words.file_not_taken, { name: words.record, kind: "audio" })); return; }
+  if (recording) {
+    const { now, clock } = recording;
+    recording = null;
+    clearInterval(clock);
+    button.removeAttribute("aria-pressed");
+    label.textContent = words.record;
+    try { await attach([await now.stop()]); say(words.recorded); } catch { complain(words.mic_failed); }
+    by("prompt").focus();
+    return;
+  }
+  try {
+    const now = await record(), told = () => {
+      label.textContent = fill(words.record_stop, { seconds: now.seconds() });
+      if (now.seconds() >= MOST_SECONDS) speak();
+    };
+    recording = { now, clock: setInterval(told, 1000) };
+    button.setAttribute("aria-pressed", "true");
+    told();
+    say(words.recording);
+  } catch (error) { complain(words[reason(error)]); }
+}
+
 function drawFiles() {
   by("files").hidden = !attached.length;
   by("files").replaceChildren(...attached.map(one => {
     const remove = make("button", { type: "button", className: "quiet", ariaLabel: `${words.delete}: ${one.name}` }, "×");
     remove.addEventListener("click", () => { attached = attached.filter(other => other !== one); drawFiles(); by("prompt").focus(); });
-    return make("li", {}, ...(one.type === "image" ? [make("img", { src: `data:${one.mime};base64,${one.data}`, alt: "" })] : []), `${one.name} `, make("span", { className: "quiet" }, `${Math.ceil(one.size / 1024).toLocaleString(document.documentElement.lang)} KB`), remove);
+    return make("li", {}, ...(one.type === "image" ? [make("img", { src: `data:${one.mime};base64,${one.data}`, alt: "" })] : one.type === "audio" ? [make("audio", { src: `data:${one.mime};base64,${one.data}`, controls: true, ariaLabel: one.name })] : []), `${one.name} `, make("span", { className: "quiet" }, `${Math.ceil(one.size / 1024).toLocaleString(document.documentElement.lang)} KB`), remove);
   }));
 }
 
@@ -359,6 +422,7 @@ by("composer").addEventListener("submit", event => { event.preventDefault(); sen
 by("prompt").addEventListener("keydown", event => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); } });
 by("prompt").addEventListener("paste", event => { if (event.clipboardData.files.length) { event.preventDefault(); attach(event.clipboardData.files); } });
 by("attach").addEventListener("change", async () => { await attach(by("attach").files); by("attach").value = ""; by("prompt").focus(); });
+by("record").addEventListener("click", speak);
 by("stop").addEventListener("click", () => { for (const one of columns) one.stop(); by("prompt").focus(); });
 by("new").addEventListener("click", () => { fresh(columns.map(one => one.model)); list(); by("prompt").focus(); });
 by("code").addEventListener("click", showCode);
