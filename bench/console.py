@@ -29,7 +29,7 @@ from starlette.applications import Starlette
 from fairlead.accounts.accounts import add_account
 from fairlead.accounts.groups import add_group
 from fairlead.admin.audit import Actor
-from fairlead.admin.configuration import Submission, apply
+from fairlead.admin.configuration import Submission, apply, history
 from fairlead.admin.people import join
 from fairlead.catalogue.load import build
 from fairlead.console.app import COOKIE, PAGES, console
@@ -195,7 +195,7 @@ def document() -> str:
 
 def surround(store: Store, account: str) -> None:
     """Other accounts with people and credit, projects, an audit log, events, versions of a configuration."""
-    now, actor = int(time.time()), Actor("command line", "bench")
+    now = int(time.time())
     with store.write() as connection:
         for at in range(ACCOUNTS):
             other = add_account(connection, f"Organisation {at}", prepaid=True)
@@ -230,10 +230,14 @@ def surround(store: Store, account: str) -> None:
                         "upstream_timeout", (now - EVENTS + at) * 1000)
             for at in range(EVENTS)
         ])  # fmt: skip
-    apply(store, document(), "bench.toml", Submission(actor, "bench", "", 0))
-    apply(
-        store, document().replace('output = "0.3"', 'output = "0.4"'), "bench.toml", Submission(actor, "bench", "", 1)
-    )
+    configure(store, document())
+    configure(store, document().replace('output = "0.3"', 'output = "0.4"'))
+
+
+def configure(store: Store, text: str) -> None:
+    """The next version of the configuration."""
+    expected = max((one.number for one in history(store)), default=0)
+    apply(store, text, "bench.toml", Submission(Actor("command line", "bench"), "bench", "", expected))
 
 
 # --- measuring

@@ -101,9 +101,15 @@ def fairlead_to_vendors(site: Site) -> Gateway:
     return _fairlead(site, {"burst": ("burst", "generic")} | {name: (name, VENDORS[name]) for name in VENDORS})
 
 
-def _fairlead(site: Site, dialects: Mapping[str, tuple[str, str]]) -> Gateway:
+def fairlead_with_data(site: Site, data: Path) -> Gateway:
+    """The product on a data directory that is there already; it has one route."""
+    return _fairlead(site, {"burst": ("burst", "generic")}, data)
+
+
+def _fairlead(site: Site, dialects: Mapping[str, tuple[str, str]], data: Path | None = None) -> Gateway:
     """`dialects`: of each route the port of the mock, and the dialect that it is called with."""
-    data, config, port = site.work / "fairlead", site.work / "fairlead.toml", free_port()
+    config, port = site.work / ("fairlead.toml" if data is None else f"{data.name}.toml"), free_port()
+    data = data or site.work / "fairlead"
     tables = ["[server]\nmax_connections = 20000\nmax_requests_in_flight = 20000\n"]
     for name, (at, dialect) in dialects.items():
         tables.append(

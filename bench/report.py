@@ -32,6 +32,13 @@ ROWS: Mapping[str, str] = {
     "startup_ms": "start to first answer, ms",
     "site_percent": "calls lost to 50 visitors of the pages, %",
     "site_pages": "pages per second that they saw",
+    "console_cpu_alone_us": "CPU µs/request, 1 KB, c=32, a million calls in the database",
+    "console_cpu_us": "… while 20 people use the console (their pages included)",
+    "console_p50_alone_us": "p50 µs, 1 KB, c=1, the same database",
+    "console_p50_us": "… while 20 people use the console",
+    "console_percent": "calls lost to 20 people who use the console, %",
+    "console_pages": "pages per second that they saw",
+    "console_wait_ms": "their first bytes beside that load, p50 ms",
 }
 
 
@@ -58,6 +65,8 @@ BARS: tuple[Bar, ...] = (
     Bar("streams", "kb_per_stream", "memory per open slow stream", 12.0, "KB"),
     Bar("startup", "startup_ms", "start to first answer", 1000.0, "ms"),
     Bar("site", "site_percent", "throughput lost to 50 visitors", 10.0, "%"),
+    Bar("console", "console_cpu_percent", "CPU per request with 20 people on the console, more by", 5.0, "%"),
+    Bar("console", "console_latency_percent", "p50 of a lone caller beside them, longer by", 5.0, "%"),
     Bar("memory", "rss_mb", "gateway process after the loads", 70.0, "MB"),
 )
 

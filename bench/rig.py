@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,12 +24,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import console
 from doors import door_table, door_verdicts, measure_doors
-from gateways import GATEWAYS, HERE, Gateway, NotInstalledError, Site, fairlead_to_vendors
+from fairlead.console.app import COOKIE
+from fairlead.store import open_store
+from gateways import GATEWAYS, HERE, Gateway, NotInstalledError, Site, fairlead_to_vendors, fairlead_with_data
 from measure import EVENTS_PER_STREAM, Bench, BenchError, Running, mock_upstream, raise_open_files
 from profiling import profile
 from report import FLOOR, PRODUCT, Samples, Values, table, verdicts
-from visitors import visitors
+from visitors import people, visitors
 
 PACED_STREAMS = 64
 BURST_STREAMS = 16
@@ -36,6 +40,13 @@ STREAM_ROUNDS = 3
 OPENED_PER_10MS = 20
 VISITORS = 50
 WARM_SITE_SECONDS = 6.0
+PEOPLE = 20
+CONSOLE_SECS = 10
+MILLION = HERE / "build" / "million"
+CONSOLE_PAGES = (
+    "/account", "/account/activity", "/account/activity?time=24h", "/account/activity?time=30d", "/account/keys",
+    "/account/calls/{call}", "/account/credit", "/admin",
+)  # fmt: skip
 SLOW_START_SECONDS = 3.0  # what starts slower than this is started twice only
 FEW_STREAMS = 100  # for gateways that cannot hold thousands
 FILES_PER_STREAM = 2  # the gateway's: the caller's socket and the upstream's
@@ -98,6 +109,74 @@ def site(bench: Bench, run: Running, _direct: Running) -> Values:
     return {"site_percent": 100 * (1 - together / alone), "site_pages": seen.pages / (time.monotonic() - began)}
 
 
+def console_values(bench: Bench, run: Running, cookie: str, pages: list[str]) -> Values:
+    """The same for people who have signed in, whose pages show a million calls. Alone, beside them, beside them, alone:
+    what the machine does meanwhile falls on both."""
+    port, secs = run.gateway.routes["burst"].port, max(bench.secs, CONSOLE_SECS)
+    with people(port, PEOPLE, cookie, pages):
+        time.sleep(WARM_SITE_SECONDS)  # the console is loaded, its templates are compiled
+    alone: list[dict[str, float]] = []
+    beside: list[dict[str, float]] = []
+    lone: list[float] = []
+    lone_beside: list[float] = []
+    waits: list[float] = []
+    pages_seen, began, spent = 0, 0.0, 0.0
+    for with_people in (False, True, True, False):
+        with ExitStack() as stack:
+            if with_people:
+                seen = stack.enter_context(people(port, PEOPLE, cookie, pages))
+                began = time.monotonic()
+            busy = bench.plain(run, 32, "1k", secs)
+            spent += time.monotonic() - began if with_people else 0.0
+            (beside if with_people else alone).append(busy)
+            if with_people:
+                pages_seen, waits = pages_seen + seen.pages, [*waits, *seen.waits]
+            (lone_beside if with_people else lone).append(bench.plain(run, 1, "1k", secs)["p50_us"])
+        if with_people and (seen.failures or not seen.pages):
+            raise BenchError(f"people on the console: {seen.pages} pages, {seen.failures[:3]}")
+
+    def mean(found: Sequence[float]) -> float:
+        return sum(found) / len(found)
+
+    rps = [mean([one["rps"] for one in some]) for some in (alone, beside)]
+    return {
+        "console_cpu_alone_us": mean([one["cpu_us"] for one in alone]),
+        "console_cpu_us": mean([one["cpu_us"] for one in beside]),
+        "console_p50_alone_us": mean(lone),
+        "console_p50_us": mean(lone_beside),
+        "console_cpu_percent": 100
+        * (mean([one["cpu_us"] for one in beside]) / mean([one["cpu_us"] for one in alone]) - 1),
+        "console_percent": 100 * (1 - rps[1] / rps[0]),
+        "console_latency_percent": 100 * (mean(lone_beside) / mean(lone) - 1),
+        "console_pages": pages_seen / spent,
+        "console_wait_ms": statistics.median(waits) * 1e3,
+    }
+
+
+def measure_console(bench: Bench, site: Site, rounds: int, samples: Samples) -> None:
+    """On a copy of a database with a million calls, which is made when it is not there."""
+    if not (MILLION / "fairlead.db").exists():
+        print(f"making a database with a million calls in {MILLION} (some minutes) ...", file=sys.stderr)
+        subprocess.run([sys.executable, HERE / "console.py", "make", MILLION], check=True)
+    data = site.work / "million"
+    data.mkdir()
+    for file in MILLION.glob("fairlead.db*"):
+        shutil.copy(file, data)
+    gateway = fairlead_with_data(site, data)
+    store = open_store(data)
+    words, token = console.session(store)
+    console.configure(store, (site.work / f"{data.name}.toml").read_text())
+    store.close()
+    cookie = f"{COOKIE}={token}"
+    pages = [one.format(**words) for one in CONSOLE_PAGES]
+    with bench.running(gateway) as run:
+        bench.plain(run, 16, "1k", 1)
+        for number in range(rounds):
+            print(f"console, round {number + 1} of {rounds}", file=sys.stderr)
+            with tried(bench, f"console, round {number + 1}"):
+                samples.add(PRODUCT, number, console_values(bench, run, cookie, pages))
+
+
 Test = Callable[[Bench, Running, Running], Values]
 # Tests of gateways that stay up, in the order of a round; memory comes last, after the largest bodies.
 LOADS: Mapping[str, Test] = {
@@ -110,8 +189,9 @@ LOADS: Mapping[str, Test] = {
     "memory": memory,
     "site": site,
 }
-# Tests that start each gateway afresh: "streams" and "startup".
-TESTS = (*LOADS, "streams", "startup")
+# Tests that start each gateway afresh: "streams" and "startup"; and "console", which has a database of its own.
+TESTS = (*LOADS, "streams", "startup", "console")
+WITH_SITE = ("site", "console")
 
 
 def turns(gateways: Sequence[Gateway], number: int) -> Sequence[Gateway]:
@@ -223,14 +303,18 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--only",
         type=tests_named,
-        default=[name for name in TESTS if name != "site"],
+        default=[name for name in TESTS if name not in WITH_SITE],
         metavar="TEST,...",
         help=",".join(TESTS),
     )
     parser.add_argument("--streams", type=int, default=5000, help="slow streams to hold open (default 5000)")
     parser.add_argument("--with-litellm", action="store_true", help="also LiteLLM, installed under bench/build")
     parser.add_argument("--with-portkey", action="store_true", help="also Portkey, installed under bench/build")
-    parser.add_argument("--with-site", action="store_true", help="also calls while 50 visitors look at the pages")
+    parser.add_argument(
+        "--with-site",
+        action="store_true",
+        help="also calls beside visitors of the pages and of the console",
+    )
     parser.add_argument(
         "--doors", action="store_true", help="instead: each API of callers to providers of each dialect"
     )
@@ -242,8 +326,8 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cores", default=None, help="core of the gateway, core of mock and load (default: first two)")
     parser.add_argument("--profile", choices=("1k", "100k", "1m", "paced", "burst"), help="where Fairlead's CPU goes")
     args = parser.parse_args(argv)
-    if args.with_site and "site" not in args.only:
-        args.only.append("site")
+    if args.with_site:
+        args.only += [name for name in WITH_SITE if name not in args.only]
     return args
 
 
@@ -254,7 +338,9 @@ def chosen_cores(asked: str | None) -> tuple[int, int]:
     return cores[0], cores[1] if len(cores) > 1 else cores[0]
 
 
-def measure(bench: Bench, gateways: Sequence[Gateway], direct: Gateway, args: argparse.Namespace) -> Samples:
+def measure(
+    bench: Bench, gateways: Sequence[Gateway], direct: Gateway, site: Site, args: argparse.Namespace
+) -> Samples:
     samples = Samples()
     measure_loads(bench, gateways, direct, args.rounds, [name for name in args.only if name in LOADS], samples)
     if "streams" in args.only:
@@ -264,6 +350,9 @@ def measure(bench: Bench, gateways: Sequence[Gateway], direct: Gateway, args: ar
             bench.problems.append(f"streams: need an open-file limit of {wanted}, it is {limit} (ulimit -Hn)")
         else:
             measure_streams(bench, gateways, args.rounds, args.streams, samples)
+    if "console" in args.only:
+        with tried(bench, "console"):
+            measure_console(bench, site, args.rounds, samples)
     if "startup" in args.only:
         measure_startup(bench, gateways, args.rounds, samples)
     return samples
@@ -334,7 +423,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(error, file=sys.stderr)
                 return 2
             os.sched_setaffinity(0, {load_core})
-            samples = measure(bench, gateways, GATEWAYS["direct"](site), args)
+            samples = measure(bench, gateways, GATEWAYS["direct"](site), site, args)
             return finish(bench, samples, names, where, args)
 
 

@@ -35,6 +35,7 @@ from fairlead.ledger.rollups import (
     HOUR,
     Sums,
     add_up,
+    catch_up,
     count_batch,
     counted_until,
     days_of,
@@ -369,3 +370,19 @@ def test_calls_with_a_value_are_found_by_an_index_without_those_that_have_none(t
     assert f"USING INDEX {index}" in plan[0][3]
     assert "IS NOT NULL" in stored
     store.close()
+
+
+def test_before_figures_are_shown_a_step_is_counted_and_more_is_said(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert catch_up(store) is None
+    put(store, 0, 3)
+    assert catch_up(store) is None
+    assert counted(store) == 3
+    monkeypatch.setattr(rollups_module, "BATCH_RECORDS", 2)
+    put(store, 3, 3)
+    assert catch_up(store) == counted_until(store)
+    assert counted(store) == 3
+    count_batch(store)
+    assert catch_up(store) is None
+    assert counted(store) == 6

@@ -8,6 +8,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 from tests.site import lively
 from tests.site.asking import Answer, ask, pages_of
 
+from fairlead.api.openapi import SCHEMAS
 from fairlead.catalogue.snapshot import Snapshot
 from fairlead.site.records import Unreadable
 
@@ -94,7 +96,7 @@ def test_a_picture_is_dark_light_or_as_the_reader_has_it(app: Starlette) -> None
     run(check)
 
 
-@pytest.mark.parametrize("path", [f"{PATH}/badge.svg", f"{PATH}/card.svg", f"{PATH}.atom", "/models.atom",
+@pytest.mark.parametrize("path", [f"{PATH}/badge.svg", f"{PATH}/card.svg", f"{PATH}.atom", "/models.atom", "/models.rss",
                                   "/api/catalogue.json", "/llms-full.txt"])  # fmt: skip
 def test_what_is_shared_may_be_loaded_from_anywhere_and_is_not_sent_twice(app: Starlette, path: str) -> None:
     async def check() -> None:
@@ -169,6 +171,26 @@ def test_the_feed_has_new_models_new_deployments_and_prices_that_changed_the_new
     run(check)
 
 
+def test_rss_has_the_entries_of_atom_and_pages_lead_readers_to_both(app: Starlette) -> None:
+    async def check() -> None:
+        for path, page in (("/models", "/models"), (PATH, PATH)):
+            answer = await ask(app, f"{path}.rss")
+            assert answer.headers["content-type"] == "application/rss+xml; charset=utf-8"
+            channel = ET.fromstring(answer.text).find("channel")
+            assert channel is not None
+            items = channel.findall("item")
+            shown = entries(await ask(app, f"{path}.atom"))
+            assert [one.findtext("guid") for one in items] == [one["id"] for one in shown]
+            assert [one.findtext("title") for one in items] == [one["title"] for one in shown]
+            times = [parsedate_to_datetime(one.findtext("pubDate") or "") for one in items]
+            assert [f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in times] == [one["updated"] for one in shown]
+            head = (await ask(app, page)).text.partition("</head>")[0]
+            assert f'type="application/rss+xml" href="{path}.rss"' in head
+            assert f'type="application/atom+xml" href="{path}.atom"' in head
+
+    run(check)
+
+
 class NoDatabase(lively.LivelyRecords):
     async def prices(self, deployments: object) -> tuple[Any, ...]:
         raise Unreadable
@@ -204,6 +226,7 @@ def test_the_catalogue_is_whole_with_facts_deployments_and_prices(app: Starlette
         assert by_provider["harbour"]["prices"]["input"] == "0.10"
         assert by_provider["harbour"]["region"] == "eu"
         assert by_provider["quayside"]["context_length"] == 32_768
+        jsonschema.validate(found, SCHEMAS["CataloguePage"])
 
     run(check)
 

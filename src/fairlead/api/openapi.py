@@ -204,6 +204,36 @@ SCHEMAS: Mapping[str, Any] = {
     },
     "Transcript": {"type": "object", "properties": {"text": {"type": "string"}}, "additionalProperties": True},
     "Sound": {"type": "string", "format": "binary"},
+    "CataloguePage": {
+        "type": "object",
+        "required": ["object", "total", "page", "pages", "next", "models"],
+        "properties": {
+            "object": {"const": "catalogue"},
+            "total": {"type": "integer"},
+            "page": {"type": "integer"},
+            "pages": {"type": "integer"},
+            "next": {"type": ["string", "null"]},
+            "models": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "name", "vendor", "url", "state", "deployments", "list_prices"],
+                    "properties": {
+                        "id": {"type": "string"},
+                        "name": {"type": "string"},
+                        "url": {"type": "string"},
+                        "state": {"type": "string"},
+                        "context_length": {"type": ["integer", "null"]},
+                        "max_output_tokens": {"type": ["integer", "null"]},
+                        "capabilities": {"type": "array", "items": {"type": "string"}},
+                        "deployments": {"type": "array", "items": _OBJECT},
+                    },
+                    "additionalProperties": True,
+                },
+            },
+        },
+        "additionalProperties": True,
+    },
     "GenerateContentRequest": {
         "type": "object",
         "required": ["contents"],
@@ -264,18 +294,19 @@ SCHEMAS: Mapping[str, Any] = {
 
 
 class OpenApi:
-    """`routes`: those that are served."""
+    """`routes`: those that are served; `pages`: what the public pages answer."""
 
-    __slots__ = ("_body", "_etag", "_routes")
+    __slots__ = ("_body", "_etag", "_pages", "_routes")
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], pages: Sequence[Route] = ()) -> None:
         self._routes = routes
+        self._pages = pages
         self._body = b""
         self._etag = b""
 
     def __call__(self, request: Request, response: Response) -> None:
         if not self._body:
-            self._body = msgspec.json.encode(document(self._routes))
+            self._body = msgspec.json.encode(document([*self._routes, *self._pages]))
             self._etag = b'"%b"' % sha256(self._body).hexdigest()[:20].encode()
         head = b"%betag: %b\r\n" % (JSON_HEAD, self._etag)
         same = self._etag in (request.header(b"if-none-match") or b"")

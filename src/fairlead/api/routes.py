@@ -278,6 +278,44 @@ ROUTES: tuple[Route, ...] = (
 )  # fmt: skip
 
 
+def _of_pages(_endpoints: Endpoints) -> None:
+    """The public pages answer."""
+
+
+# What the public pages have for programs. Listed here, so that it is described with the rest.
+PAGE_ROUTES: Final[tuple[Route, ...]] = (
+    Route(
+        "GET", "/api/catalogue.json", _of_pages, "anyone", "Catalogue",
+        "List the whole catalogue with facts, deployments and prices, page by page.",
+        "Models that are not deployed here are in it, with list prices. `next` is the address of the next page, also "
+        "as a `Link` header. With `If-None-Match`, the answer is 304 while nothing has changed.",
+        answer="CataloguePage", query={"page": "The number of a page, from 1."}, optional=True, statuses=(404, 503),
+    ),
+    Route(
+        "GET", "/models.json", _of_pages, "anyone", "Catalogue", "Filter and order the catalogue as its page does.",
+        "Each model's page is data too: `/models/{vendor}/{model}.json`.",
+        query={
+            "q": "Words, all of which are in the id, name, vendor or description.",
+            "provider": "The id of a provider; several are alternatives.",
+            "capability": "A capability; all that are named.",
+            "sort": "What to order by; `-` before it goes down.",
+            "page": "The number of a page, from 1.",
+        },
+        optional=True, statuses=(503,),
+    ),
+    Route(
+        "GET", "/rankings.json", _of_pages, "anyone", "Catalogue",
+        "Rank the models by tokens of calls through this server.",
+        query={"period": "`day`, `week` (without it) or `month`."}, optional=True, statuses=(503,),
+    ),
+    Route(
+        "GET", "/status.json", _of_pages, "anyone", "Catalogue",
+        "Retrieve what can be called, 90 days of uptime, and incidents.",
+        "`status` in `[server]` closes it, or gives it an address of its own.", statuses=(404, 503),
+    ),
+)  # fmt: skip
+
+
 def call_routes() -> Iterator[Route]:
     """The routes of calls, from the table of doors."""
     for row in DOORS.values():
@@ -356,7 +394,7 @@ def _management(endpoints: Endpoints) -> Endpoint:
 
 
 def all_routes() -> list[Route]:
-    return [*call_routes(), *count_routes(), *model_routes(), *ROUTES, *management_routes()]
+    return [*call_routes(), *count_routes(), *model_routes(), *ROUTES, *PAGE_ROUTES, *management_routes()]
 
 
 def served(endpoints: Endpoints) -> list[Route]:

@@ -32,7 +32,7 @@ from fairlead.api.openrouter import OpenRouterLists
 from fairlead.api.performance import Performances
 from fairlead.api.plan import Plans
 from fairlead.api.receipts import Receipts
-from fairlead.api.routes import Endpoints, Route, served, tables, with_body
+from fairlead.api.routes import PAGE_ROUTES, Endpoints, Route, served, tables, with_body
 from fairlead.api.stored import StoredResponses, StoringEndpoint
 from fairlead.background import BackgroundTasks, rest
 from fairlead.catalogue.snapshot import Deployment, Model
@@ -376,7 +376,7 @@ class Parts:
             credit=Credit(self.ledger, self.keys),
             access=AccessEndpoint(service.store, self.keys, servings),
             checks=HealthChecks(self.readiness.obstacles, self.readiness.warnings, self.following.shown),
-            openapi=OpenApi(routes),
+            openapi=OpenApi(routes, PAGE_ROUTES),
             metrics=metrics if exposure(settings.server.metrics) == PUBLIC else None,
             stored=StoredResponses(self._archive, self._responding, self.keys),
             management=management,

@@ -44,6 +44,7 @@ from fairlead.console.forms import (
     next_page,
 )
 from fairlead.console.operating import pages as operating
+from fairlead.console.pace import Pace, PacedThreads
 from fairlead.console.page import Area, ConsolePage, ConsoleVisit, Redirected, Rendered, with_undo
 from fairlead.console.rendering import STATIC_PREFIX, Rendering
 from fairlead.console.services import ConsoleServices
@@ -182,7 +183,8 @@ class Console:
         self.languages = languages()
         navigation = tuple(one for one in NAVIGATION if status or one[0] != "/status")
         self.rendering = Rendering(self.languages, {"navigation": navigation, "with_status": status})
-        self.threads = Threads(THREADS, "console")
+        self.pace = Pace()
+        self.threads = PacedThreads(THREADS, "console", self.pace)
         self.mailing = Threads(1, "console mail")
         self._trusted = networks(settings.console.trusted_proxies)
         self._visits = 0
@@ -226,23 +228,28 @@ class Console:
             return await self._finish(visit, _as_json(Overloaded("Too many visitors at once.", retry_after_seconds=2)))
         self._visits += 1
         try:
-            try:
-                answer = await self._made(visit, page)
-            except FairleadError as error:
-                if not isinstance(error, CallerError) and error.status >= 500 and error.code == InternalError.code:
-                    raise
-                answer = self._refusal(request, error)
-                if isinstance(error, ForgedForm | NotAllowed | WrongHost):
-                    await visit.run(people.record_refusal, visit.actor, type(error).action, page.path)
-            except SQLAlchemyError as error:  # it is away, or its disk is full: nothing has changed
-                log.warning("A page of the console could not be made: %s", getattr(error, "orig", None) or error)
-                answer = self._refusal(
-                    request, Overloaded("The database cannot be used at the moment. Nothing changed.")
-                )
-            return await self._finish(visit, answer)
+            if visit.token and request.method == "GET":
+                async with self.pace.turn():
+                    return await self._visited(visit, page)
+            return await self._visited(visit, page)  # what changes something never waits
         finally:
             self._visits -= 1
             await request.close()  # files of its form
+
+    async def _visited(self, visit: ConsoleVisit, page: ConsolePage) -> Response:
+        request = visit.request
+        try:
+            answer = await self._made(visit, page)
+        except FairleadError as error:
+            if not isinstance(error, CallerError) and error.status >= 500 and error.code == InternalError.code:
+                raise
+            answer = self._refusal(request, error)
+            if isinstance(error, ForgedForm | NotAllowed | WrongHost):
+                await visit.run(people.record_refusal, visit.actor, type(error).action, page.path)
+        except SQLAlchemyError as error:  # it is away, or its disk is full: nothing has changed
+            log.warning("A page of the console could not be made: %s", getattr(error, "orig", None) or error)
+            answer = self._refusal(request, Overloaded("The database cannot be used at the moment. Nothing changed."))
+        return await self._finish(visit, answer)
 
     def _visit(self, request: Request) -> ConsoleVisit:
         services = self.services

@@ -170,6 +170,19 @@ def count_batch(store: Store) -> bool:
     return len(rows) == BATCH_RECORDS or not moved.rowcount
 
 
+def catch_up(store: Store) -> int | None:
+    """Before figures are shown: counts what is left when that is one step. None: everything is counted; else the
+    time up to which calls are, in milliseconds since 1970, because the background has more than that to do."""
+    with store.read() as connection:
+        done = connection.execute(select(versions.c.number).where(versions.c.name == NAME)).scalar_one()
+        last = connection.execute(select(func.max(usage_records.c.number))).scalar() or 0
+    if last - done > BATCH_RECORDS:
+        return counted_until(store) or 0
+    if last > done:
+        count_batch(store)
+    return None
+
+
 def counted_until(store: Store) -> int | None:
     """The start of the last call that was counted, in milliseconds since 1970; None where there is none."""
     with store.read() as connection:

@@ -30,7 +30,7 @@ from fairlead.console.developer.confined import member_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import NotFound, Overloaded
 from fairlead.ledger.export import csv_head, csv_row
-from fairlead.ledger.rollups import DAY_SECONDS, HOUR, HOUR_SECONDS, Sums
+from fairlead.ledger.rollups import DAY_SECONDS, HOUR, HOUR_SECONDS, Sums, catch_up
 from fairlead.money import Picodollars
 from fairlead.settings import PUBLIC
 from fairlead.site.language import Language
@@ -122,6 +122,7 @@ async def activity(visit: ConsoleVisit) -> Response:
     models = visit.services.snapshot().models
 
     def read(store: Store) -> dict[str, Any]:
+        counted = catch_up(store)
         found = figures.activity(store, wanted, window)
         served = [one.id for model, _ in found.models if model in models for one in models[model].deployments]
         known = served if public or everything else ()
@@ -130,6 +131,7 @@ async def activity(visit: ConsoleVisit) -> Response:
         named = {line.key_id for line in shown} | ({wanted.key_id} if wanted.key_id else set())
         return {
             "found": found,
+            "counted": counted,
             "former": figures.activity(store, wanted, window_before(window)) if address.compare else None,
             "happenings": figures.happenings(store, window, known, configuration=everything),
             "calls": shown,

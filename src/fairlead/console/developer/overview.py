@@ -14,6 +14,7 @@ from fairlead.admin.statement import account_credit
 from fairlead.console.developer.activity import share, spend_chart
 from fairlead.console.developer.confined import member_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.ledger.rollups import catch_up
 from fairlead.store import Store
 
 NEWEST_CALLS = 6
@@ -28,10 +29,12 @@ async def overview(visit: ConsoleVisit) -> Response:
     wanted = CallFilter(account_id, member_id=member_id)
 
     def read(store: Store) -> dict[str, Any]:
+        counted = catch_up(store)
         account, held = account_credit(store, account_id)
         calls = figures.list_calls(store, wanted, window_of("30d"), NEWEST_CALLS)
         return {
             "account": account,
+            "counted": counted,
             "left": held.granted - held.spent,
             "day": figures.activity(store, wanted, window_of("24h"), with_latencies=False).total,
             "month": figures.activity(store, wanted, window_of("30d"), with_latencies=False),

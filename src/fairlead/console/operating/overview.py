@@ -18,6 +18,7 @@ from fairlead.admin.overview import Overview, overview
 from fairlead.console.operating.bars import Step, bars
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import ConfigurationError, FairleadError, NotFound
+from fairlead.ledger.rollups import catch_up
 from fairlead.money import Picodollars
 from fairlead.store import Store
 from fairlead.store.health import HealthEvent, page_of_events
@@ -52,6 +53,7 @@ ALERTS_SHOWN: Final = 50
 
 async def front(visit: ConsoleVisit) -> Response:
     live = visit.services.live
+    counted = await visit.run(catch_up)
     found = await visit.run(overview, visit.services.snapshot())
     status = await visit.run(_status)
     deployments = live.deployments()
@@ -61,6 +63,7 @@ async def front(visit: ConsoleVisit) -> Response:
     return visit.render(
         "admin/overview.html",
         found=found,
+        counted=counted,
         running=status,
         deployments=deployments,
         wrong=wrong,

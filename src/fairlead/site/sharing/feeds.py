@@ -1,9 +1,12 @@
-"""New models and prices that have changed, as Atom (RFC 4287). Pure."""
+"""New models and prices that have changed, as Atom (RFC 4287) and RSS 2.0 (https://www.rssboard.org/rss-specification).
+Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from html import escape
 from typing import Final
 from urllib.parse import quote
@@ -89,13 +92,47 @@ def atom(news: Sequence[News], title: str, origin: str, path: str, page: str) ->
         lines += [
             "<entry>",
             f"<title>{escape(one.title)}</title>",
-            f"<id>{address}#{one.kind}-{one.at}-{quote(one.subject, safe='')}</id>",
+            f"<id>{_id(one, address)}</id>",
             f'<link href="{address}"/><category term="{one.kind}"/>',
             f"<published>{time_of(one.at * 1000)}</published><updated>{time_of(one.at * 1000)}</updated>",
             f"<content>{escape(one.text)}</content>",
             "</entry>",
         ]
     return NOT_XML.sub("\ufffd", "\n".join([*lines, "</feed>", ""]))
+
+
+def rss(news: Sequence[News], title: str, origin: str, path: str, page: str) -> str:
+    """The same as RSS, whose entries have the ids of those of `atom`."""
+    lines = [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        '<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>',
+        f"<title>{escape(title)}</title>",
+        f"<link>{_address(origin, page)}</link>",
+        f'<atom:link rel="self" type="application/rss+xml" href="{_address(origin, path)}"/>',
+        f"<description>{escape(title)}</description>",
+        *([f"<lastBuildDate>{_rfc822(news[0].at)}</lastBuildDate>"] if news else ()),
+    ]
+    for one in news:
+        address = _address(origin, one.model.path)
+        lines += [
+            "<item>",
+            f"<title>{escape(one.title)}</title>",
+            f"<link>{address}</link>",
+            f'<guid isPermaLink="false">{_id(one, address)}</guid>',
+            f"<category>{one.kind}</category>",
+            f"<pubDate>{_rfc822(one.at)}</pubDate>",
+            f"<description>{escape(one.text)}</description>",
+            "</item>",
+        ]
+    return NOT_XML.sub("\ufffd", "\n".join([*lines, "</channel></rss>", ""]))
+
+
+def _rfc822(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)
+
+
+def _id(one: News, address: str) -> str:
+    return f"{address}#{one.kind}-{one.at}-{quote(one.subject, safe='')}"
 
 
 def _address(origin: str, path: str) -> str:

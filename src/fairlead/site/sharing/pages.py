@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ from fairlead.site.page_context import PageContext
 from fairlead.site.records import Priced
 from fairlead.site.sharing.catalogue import PAGE_MODELS, catalogue_page, full_text
 from fairlead.site.sharing.drawing import THEMES, Card, Figure, Theme, badge, card
-from fairlead.site.sharing.feeds import Known, atom, news_of
+from fairlead.site.sharing.feeds import Known, News, atom, news_of, rss
 from fairlead.site.states import State
 from fairlead.site.status import ATOM
 from fairlead.site.words import STATE_TITLES
@@ -31,6 +31,11 @@ from fairlead.telemetry.figures import Performance
 
 FIGURES: Final = ("status", "price", "latency", "speed", "uptime")
 SVG: Final = "image/svg+xml"
+RSS: Final = "application/rss+xml; charset=utf-8"
+# By the ending of their address: who writes a feed, and what it is.
+FEEDS: Final[Mapping[str, tuple[Callable[[Sequence[News], str, str, str, str], str], str]]] = {
+    ".atom": (atom, ATOM), ".rss": (rss, RSS),
+}  # fmt: skip
 FRESH_SECONDS: Final = 60.0
 CARD_DAYS: Final = 40
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
@@ -174,34 +179,40 @@ def _figures(model: Model, performance: Performance | None, bars: History) -> tu
 
 
 async def feed(request: Request) -> Response:
-    """/models.atom: new models, and prices that have changed."""
+    """/models.atom, /models.rss: new models, and prices that have changed."""
     context = PageContext.of(request)
     number, found = await _prices(context, None)
-    visit = context.visit(request)
-    known = _known(context.sources.snapshot().models)
-
-    def body() -> bytes:
-        title = "Models and prices of this gateway"
-        return atom(news_of(found, known), title, visit.origin, "/models.atom", "/models").encode()
-
-    return await context.cache.shared(request, ATOM, ("feed", visit.origin, context.version(), number), body)
+    return await _feed(request, context, None, "Models and prices of this gateway", number, found)
 
 
 async def model_feed(request: Request) -> Response:
-    """/models/{vendor}/{model}.atom: the same of one model."""
+    """/models/{vendor}/{model}.atom, .rss: the same of one model."""
     context = PageContext.of(request)
-    model = _model(context, request, ".atom")
+    model = _model(context, request, _ending(request))
     if isinstance(model, Response):
         return model
     number, found = await _prices(context, model)
-    visit = context.visit(request)
-    known = _known({model.id: model})
+    return await _feed(request, context, model, f"{model.name}: deployments and prices", number, found)
+
+
+async def _feed(
+    request: Request, context: PageContext, model: Model | None, title: str, number: int, found: Sequence[Priced]
+) -> Response:
+    visit, ending = context.visit(request), _ending(request)
+    known = _known(context.sources.snapshot().models if model is None else {model.id: model})
+    page = "/models" if model is None else model.path
+    write, media_type = FEEDS[ending]
 
     def body() -> bytes:
-        title = f"{model.name}: deployments and prices"
-        return atom(news_of(found, known), title, visit.origin, f"{model.path}.atom", model.path).encode()
+        return write(news_of(found, known), title, visit.origin, page + ending, page).encode()
 
-    return await context.cache.shared(request, ATOM, ("feed", model.id, visit.origin, context.version(), number), body)
+    depends = ("feed", ending, model and model.id, visit.origin, context.version(), number)
+    return await context.cache.shared(request, media_type, depends, body)
+
+
+def _ending(request: Request) -> str:
+    path: str = request.scope["path"]
+    return path[path.rindex(".") :]
 
 
 def _known(models: Mapping[str, Model]) -> dict[str, Known]:
