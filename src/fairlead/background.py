@@ -19,8 +19,8 @@ LONGEST_WAIT_SECONDS = 60.0
 
 class Job:
     """What is known of one task. Times in seconds since 1970. `turned_at`: when its last turn ended, None: it has not
-    ended one; `next_at`: when the next one begins, None: when there is something to do; `trouble`: why the last turn could not
-    do its work; `failed_at`, `error`: when and how it failed as a whole."""
+    ended one; `next_at`: when the next one begins, None: when there is something to do; `trouble`: why the last turn
+    could not do its work; `failed_at`, `error`: when and how it failed as a whole."""
 
     def __init__(self, name: str) -> None:
         self.name = name

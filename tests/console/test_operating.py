@@ -408,3 +408,13 @@ def test_nothing_that_is_stored_or_sent_becomes_markup(kit: Kit, operator: Brows
             seen += "&lt;script&gt;alert" in one.text
     assert seen > 8, "the markup is on many of them, as text"
     assert list_credentials(kit.store) == []
+
+
+def test_the_audit_log_names_people_and_accounts_and_leads_to_them(kit: Kit, operator: Browser) -> None:
+    operator.post(f"/admin/accounts/{kit.acme}/disable", {"disabled": "yes"})
+    page = ok(operator.get("/admin/audit?action=account."))
+    assert re.search(rf'<a href="/admin/accounts/{kit.acme}" title="{kit.acme}">Acme</a>', page)
+    assert f'<a href="/admin/people/{operator.person_id}" title="{operator.person_id}">' in page
+    page = ok(operator.get(f"/admin/people/{operator.person_id}"))
+    assert f'href="/admin/audit?actor={operator.person_id}"' in page
+    assert "This is you." in page

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from fairlead.accounts.accounts import add_account, check_name
 from fairlead.admin import ending
@@ -17,6 +17,7 @@ from fairlead.people import factors, links, persons, sessions
 from fairlead.people.links import Link
 from fairlead.people.persons import Membership, Person, checked_email
 from fairlead.store import Store
+from fairlead.store.tables import accounts, people
 
 
 class Entry(NamedTuple):
@@ -43,6 +44,16 @@ def one_person(store: Store, person_id: str) -> Entry:
         found = entries_of(connection, [_person(connection, person_id)])[0]
         counts = {one.account_id: len(keys_of_member(connection, one)) for one in found.memberships}
         return found._replace(keys=counts)
+
+
+def names_of(store: Store, ids: Collection[str]) -> dict[str, str]:
+    """What people and accounts with these ids are called."""
+    with store.read() as connection:
+        found = {}
+        for table in (people, accounts):
+            rows = connection.execute(select(table.c.id, table.c.name).where(table.c.id.in_(ids)))
+            found.update({row.id: row.name for row in rows})
+        return found
 
 
 def requests(store: Store) -> list[Link]:

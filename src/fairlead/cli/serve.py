@@ -102,7 +102,14 @@ def engine_list(data: Path | None) -> None:
     for one in found.files:
         info = one.info
         facts = (info.architecture, str(info.context_length or "-")) if info is not None else (one.problem, "-")
-        rows.append((one.name, f"{one.size / 1e9:.1f} GB", *facts, purpose(one)))
+        rows.append(
+            (
+                one.name,
+                f"{one.size / 1e9:.1f} GB" if one.size >= 1e9 else f"{one.size / 1e6:.1f} MB",
+                *facts,
+                purpose(one),
+            )
+        )
     if len(rows) > 1:
         table(rows)
     else:

@@ -8,6 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from fairlead.admin import directory
 from fairlead.admin.audit import FORMATS, AuditFilter, export_audit, list_audit
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import InvalidRequest
@@ -27,8 +28,10 @@ async def audit(visit: ConsoleVisit) -> Response:
     except InvalidRequest as error:
         wanted, problems = AuditFilter(), {"since": error.message}
     found = await visit.run(list_audit, wanted, SHOWN + 1, number)
+    ids = {str(one[name]) for one in found[:SHOWN] for name in ("actor", "subject") if one[name]}
     return visit.render(
         "admin/audit.html",
+        names=await visit.run(directory.names_of, ids),
         entries=[{**one, "seconds": datetime.fromisoformat(one["at"]).timestamp()} for one in found[:SHOWN]],
         older=found[SHOWN - 1]["id"] if len(found) > SHOWN else None,
         given={name: visit.query.get(name, "") for name in ("action", "subject", "actor", "account", "since")},

@@ -131,11 +131,12 @@ async def events(visit: ConsoleVisit) -> Response:
     before = visit.query.get("before", "")
     number = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
     found = await visit.run(_events, number)
+    alerts = await visit.run(list_alerts, None, ALERTS_SHOWN)
     return visit.render(
         "admin/events.html",
         events=found[:EVENTS_SHOWN],
         older=found[EVENTS_SHOWN - 1][0] if len(found) > EVENTS_SHOWN else None,
-        alerts=await visit.run(list_alerts, None, ALERTS_SHOWN),
+        alerts=[{**one, "seconds": datetime.fromisoformat(one["at"]).timestamp()} for one in alerts],
     )
 
 
