@@ -17,7 +17,7 @@ text{font:13px system-ui,sans-serif;fill:#1f2328}.s{font-size:12px;fill:#57606a}
 HOUSE: tuple[tuple[str, str], ...] = (
     ("cli demo workers runtime compose", "starts processes; compose alone chooses concrete classes"),
     ("console api site admin", "endpoints, web pages, management"),
-    ("gateway doors", "one call from beginning to end; what callers speak"),
+    ("gateway doors content", "one call from beginning to end; what callers speak"),
     ("serving operations routing", "who serves a call; what can be asked for"),
     (
         "catalogue providers ledger accounts people telemetry engines alerts",

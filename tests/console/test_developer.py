@@ -318,7 +318,7 @@ def test_a_call_has_its_receipt_made_again_its_attempts_and_its_plan(kit: Kit, o
     assert re.search(r"200 ms.*200 ms.*800 ms", page, re.DOTALL)  # one attempt begins where the other ends
     assert "z/m: resting" in page
     assert "logit_bias" in page
-    assert "are not stored" in page
+    assert "Nothing of the prompt and the answer is kept" in page
     assert "First token" not in page
     told = call(kit, key, "told", first_token=450)
     page = owner.get(f"/account/calls/{told.id}").text

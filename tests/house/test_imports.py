@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"console"}),
     frozenset({"api", "site"}),
     frozenset({"admin"}),
-    frozenset({"gateway", "doors"}),
+    frozenset({"gateway", "doors", "content"}),
     frozenset({"serving"}),
     frozenset({"operations"}),
     frozenset({"routing"}),

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,18 @@ def tour(api: Api) -> Iterator[tuple[str, Any, Any]]:
     call("GET", f"{path}/access?model=mistral-small-3.2", shown=f"{shown}/access")
     call("PATCH", path, {"disabled": False, "limits": {"requests_per_minute": 60}}, shown=shown)
     call("GET", f"/v1/admin/keys?account={account}")
+    shown, policy = "/v1/admin/accounts/{id}/content", f"/v1/admin/accounts/{account}/content"
+    call("PATCH", policy, {"enabled": True, "days": 14, "patterns": ["EMP-[0-9]{6}"]}, shown=shown)
+    reader = api.new_key("read", account=account)
+    eventually(lambda: _kept(api, key, reader))
     status, headers, _ = api.chat(key)
     assert status == 200
     generation = headers["x-fairlead-generation-id"]
+    eventually(lambda: api("GET", f"/v1/admin/content/{generation}", key=reader).status == 200)
+    call("GET", f"/v1/admin/content/{generation}", shown="/v1/admin/content/{id}", key=reader)
+    call("GET", policy, shown=shown)
+    call("DELETE", f"{policy}?call={generation}", shown=shown)
+    shown = "/v1/admin/keys/{id}"
     eventually(lambda: api("GET", f"/v1/admin/explain/{generation}").status == 200)
     call("GET", f"/v1/admin/explain/{generation}", shown="/v1/admin/explain/{id}")
     call("GET", f"/v1/admin/usage?account={account}")
@@ -188,6 +198,16 @@ def tour_of_people(api: Api, call: Any, account: str) -> None:
     call("DELETE", f"{path}/sessions", shown=f"{one}/sessions")
     call("PATCH", path, {"disabled": True, "keys": "disable"}, shown=one)
     call("DELETE", f"/v1/admin/memberships/{membership}?keys=revoke", shown=shown)
+
+
+def _kept(api: Api, key: str, reader: str) -> bool:
+    """Whether content is kept already: the policy is in force within a second, the content is stored a moment later."""
+    generation = api.chat(key)[1].get("x-fairlead-generation-id", "none")
+    for _ in range(20):
+        if api("GET", f"/v1/admin/content/{generation}", key=reader).status == 200:
+            return True
+        time.sleep(0.1)  # the key may make 60 calls in a minute
+    return False
 
 
 def _scrubbed(value: Any, directory: Path) -> Any:

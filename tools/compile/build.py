@@ -60,6 +60,7 @@ MODULES = (
     "http/request",
     "http/server",
     "http/state",
+    "http/tap",
     "http/upstream_connection",
     "ledger/bill",
     "ledger/settled",

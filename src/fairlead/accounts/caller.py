@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from fairlead.accounts.accounts import Budget
+from fairlead.accounts.content import ContentRule
 from fairlead.accounts.limits import Limited, UserCap
 from fairlead.accounts.options import Network, is_inside
 from fairlead.errors import Forbidden, Unauthenticated
@@ -28,6 +29,8 @@ class Caller:
     networks: tuple[Network, ...] | None = None
     # Caps of each end user, where there are some: then `end_users.of_user` makes the caller of a call.
     user_caps: tuple[UserCap, ...] | None = None
+    # What is kept of the content of its calls; None: nothing.
+    content: ContentRule | None = None
 
     def check(self, address: str | None) -> None:
         """Raises Unauthenticated for a key that has ended, Forbidden for a caller from another network."""

@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from fairlead.accounts.accounts import Budget
 from fairlead.accounts.caller import Caller
 from fairlead.accounts.changes import Changes, changes_since, current_number
+from fairlead.accounts.content import ContentRule, rule_for
 from fairlead.accounts.guests import Guests
 from fairlead.accounts.keys import LONGEST_KEY, key_digest
 from fairlead.accounts.known_digests import KnownDigests
@@ -73,6 +74,7 @@ _IN_FORCE = (
         *(members.c[name] for name in ("id", *_LEVEL)),
         *(projects.c[name] for name in ("id", *_LEVEL)),
         *(accounts.c[name] for name in _LEVEL),
+        accounts.c.content,
     )
     .select_from(api_keys)
     .join(accounts, accounts.c.id == api_keys.c.account_id)
@@ -105,6 +107,7 @@ class CachedKey(msgspec.Struct, frozen=True, gc=False):
     expires_at: int | None
     networks: tuple[Network, ...] | None
     user_caps: tuple[UserCap, ...] | None
+    content: ContentRule | None
 
 
 class KeyLookup:
@@ -412,10 +415,11 @@ def _cached_key(
     prepaid: bool,
     *given: str | None,
 ) -> CachedKey:
-    """`given`: the values of `_LEVEL` of the key, of its member and its project with their ids, and of its account."""
+    """`given`: the values of `_LEVEL` of the key, of its member and its project with their ids, and of its account;
+    then what the account keeps of the content of its calls."""
     own = level(f"key/{key_id}", *given[:4]) if any(given[:4]) else NO_LEVEL
     groups = [_shared_level(f"{noun}/{row[0]}", *row[1:]) for noun, row in _groups(given) if any(row[1:])]
-    account = _shared_level(f"account/{account_id}", *given[14:])
+    account = _shared_level(f"account/{account_id}", *given[14:18])
     levels = (own, *groups, account) if groups else (own, account)
     shared = tuple(
         LimitGroup(one.owner, one.owner.partition("/")[0], one.limits) for one in groups if one.limits is not None
@@ -435,6 +439,7 @@ def _cached_key(
         expires_at,
         None if networks is None else read_networks(read_list(networks) or ()),
         tuple(one.user_cap for one in levels if one.user_cap is not None) or None,
+        rule_for(given[18], key_id, given[9]),
     )
 
 

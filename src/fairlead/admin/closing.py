@@ -11,6 +11,7 @@ from fairlead.accounts.accounts import account_info, change_account, first_accou
 from fairlead.accounts.changes import changed
 from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
+from fairlead.admin.content import end_content
 from fairlead.admin.member_keys import KeysFate
 from fairlead.admin.members import leave
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
@@ -129,6 +130,7 @@ def _end(store: Store, connection: Connection, actor: Actor, account_id: str) ->
     for gone in ERASED:
         connection.execute(delete(gone).where(gone.c.account_id == account_id))
     sealed.remove(connection, secret_name(account_id))
+    end_content(connection, account_id)
     forget_suspended(connection, account_id=account_id)
     chosen = person_sessions.c.account_id == account_id
     connection.execute(update(person_sessions).where(chosen).values(account_id=None))

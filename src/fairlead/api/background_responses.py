@@ -13,6 +13,7 @@ from typing import Final
 
 from fairlead.accounts.caller import Caller
 from fairlead.api.archive import ResponseArchive
+from fairlead.api.call import Collector
 from fairlead.background import rest
 from fairlead.doors.door import StoringDoor
 from fairlead.errors import CallerGone, FairleadError, InternalError, Overloaded, RateLimited, ShuttingDown
@@ -70,6 +71,8 @@ class BackgroundResponses:
         response: Response,
         caller: Caller,
         seconds: float | None,
+        *,
+        collector: Collector | None = None,
     ) -> None:
         """Answers with a response that is queued, and serves the call. Raises RateLimited, Overloaded, ShuttingDown,
         and what says that the response cannot be stored."""
@@ -83,8 +86,10 @@ class BackgroundResponses:
         except BaseException:
             self._give_back(account_id, size)
             raise
-        request.release()
         answer, channel = detached(request)
+        if collector is not None:
+            collector.collect(caller, request, answer, demand.notes)
+        request.release()
         place = (account_id, stored.id)
         working = self._working[place] = _Working(answer, channel, size)
         response.send(200, JSON_HEAD, stored.body)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 
+from fairlead.accounts.caller import Caller
 from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import RequestIdentity, identify
 from fairlead.api.ids import with_alias
@@ -23,12 +24,29 @@ from fairlead.wire.outline import LONG_BODY_BYTES, Outline
 LEAST_SECONDS, MOST_SECONDS = 0.05, 86_400
 
 
+class Collector(Protocol):
+    """Keeps the content of calls, where their account has it kept."""
+
+    def collect(self, caller: Caller, request: Request, response: Response, notes: CallNotes | None) -> None: ...
+
+
 class CallEndpoint:
     """Serves the calls of one door. `tracer`: None where nobody receives traces. `request_id`: another name of the
     header with the request id, which its clients know; empty: none. `outlines`: the door reads outlines of long
-    bodies. `digests`: receipts get those of what came in and what was sent."""
+    bodies. `digests`: receipts get those of what came in and what was sent. `content`: what keeps the content of
+    calls, None: nothing does."""
 
-    __slots__ = ("_digests", "_door", "_gateway", "_keys", "_outlines", "_request_id", "_tracer", "_uploads")
+    __slots__ = (
+        "_content",
+        "_digests",
+        "_door",
+        "_gateway",
+        "_keys",
+        "_outlines",
+        "_request_id",
+        "_tracer",
+        "_uploads",
+    )
 
     def __init__(
         self,
@@ -40,7 +58,9 @@ class CallEndpoint:
         outlines: bool = False,
         digests: bool = False,
         uploads: bool = False,
+        content: Collector | None = None,
     ) -> None:
+        self._content = content
         self._uploads = uploads
         self._digests = digests
         self._request_id = request_id
@@ -79,6 +99,8 @@ class CallEndpoint:
             response.hold(len(request.block) - response.held)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         span = None if tracer is None else begin_span(tracer, request, demand)
+        if identity.caller.content is not None and self._content is not None:
+            self._content.collect(identity.caller, request, response, demand.notes)
         request.release()
         running = self._gateway.chat(demand, response, identity.caller, seconds)
         return running if span is None else traced(span, self._gateway.model_id(demand.model), running)

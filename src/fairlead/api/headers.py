@@ -40,6 +40,12 @@ REQUEST_HEADERS: Final = (
         "The user of a call, recorded in its receipt and sent on only with `forward_sessions = true`; so are "
         "`x-openwebui-user-email` and `x-openwebui-user-name`.",
     ),
+    Header(
+        "x-fairlead-content",
+        "Where the organisation keeps the content of its calls: `omit` keeps nothing of this one, `omit-request` and "
+        "`omit-answer` not that part. Helicone's `helicone-omit-request: true` and `helicone-omit-response: true` mean "
+        "the same.",
+    ),
     Header("if-none-match", "The `etag` of an earlier response: unchanged data is answered with 304."),
 )
 RESPONSE_HEADERS: Final = (
@@ -89,5 +95,5 @@ PROVIDER_HEADERS: Final = (
     Header("x-session-id", "The session that the caller names, where the provider has `forward_sessions = true`."),
     Header("x-user-id", "The user, likewise. Characters other than printable ASCII are percent-encoded."),
 )
-ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout"
+ALLOWED_HEADERS: Final = b"authorization, content-type, x-request-id, x-fairlead-timeout, x-fairlead-content"
 EXPOSED_HEADERS: Final = ", ".join(one.name for one in RESPONSE_HEADERS if one.exposed).encode()

@@ -14,7 +14,7 @@ from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.archive import UNHEARD_MS, ResponseArchive
 from fairlead.api.auth import RequestIdentity, authenticate, identify
 from fairlead.api.background_responses import BackgroundResponses
-from fairlead.api.call import note, timeout_of
+from fairlead.api.call import Collector, note, timeout_of
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import StoringDoor
 from fairlead.errors import InvalidRequest, MethodNotAllowed, NotFound
@@ -38,7 +38,7 @@ class _Background(Struct):
 class StoringEndpoint:
     """Serves the calls of a door whose answers are stored."""
 
-    __slots__ = ("_archive", "_background", "_door", "_gateway", "_keys", "_tracer")
+    __slots__ = ("_archive", "_background", "_content", "_door", "_gateway", "_keys", "_tracer")
 
     def __init__(
         self,
@@ -48,7 +48,9 @@ class StoringEndpoint:
         archive: ResponseArchive,
         background: BackgroundResponses,
         tracer: Tracer | None,
+        content: Collector | None = None,
     ) -> None:
+        self._content = content
         self._background = background
         self._door = door
         self._gateway = gateway
@@ -66,9 +68,14 @@ class StoringEndpoint:
         note(demand, identity, request, digests=True)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         demand = await self._door.recalled(demand, identity.caller.account_id, self._archive)
+        collector = None if identity.caller.content is None else self._content
         if self._door.in_background(demand):
-            await self._background.begin(self._door, demand, request, response, identity.caller, seconds)
+            await self._background.begin(
+                self._door, demand, request, response, identity.caller, seconds, collector=collector
+            )
             return
+        if collector is not None:
+            collector.collect(identity.caller, request, response, demand.notes)
         span = None if self._tracer is None else begin_span(self._tracer, request, demand)
         request.release()
         running = self._gateway.chat(demand, response, identity.caller, seconds)

@@ -17,6 +17,7 @@ from fairlead.cli.backup import backup, restore
 from fairlead.cli.books import explain, usage, verify
 from fairlead.cli.catalogue import catalogue
 from fairlead.cli.configuration import config
+from fairlead.cli.content import content
 from fairlead.cli.credentials import credentials
 from fairlead.cli.credit import credit
 from fairlead.cli.demo import demo
@@ -56,6 +57,7 @@ for command in (
     projects,
     members,
     access,
+    content,
     credit,
     credentials,
     deployments,

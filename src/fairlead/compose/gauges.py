@@ -9,6 +9,7 @@ from fairlead.api.metrics import Gauge
 from fairlead.background import BackgroundTasks
 from fairlead.compose.following import Following
 from fairlead.compose.readiness import Readiness
+from fairlead.content.collector import ContentCollector
 from fairlead.http.server import Server
 from fairlead.ledger.ledger import Ledger
 from fairlead.serving import Servings
@@ -19,6 +20,7 @@ class Measured(Protocol):
     """The parts of a service, as far as gauges read them."""
 
     background: BackgroundTasks
+    content: ContentCollector
     following: Following
     ledger: Ledger
     readiness: Readiness
@@ -54,6 +56,16 @@ def gauges(parts: Measured) -> tuple[Gauge, ...]:
         ),
         Gauge("fairlead_telemetry_lost_cells", "Telemetry minutes dropped.", lambda: parts.telemetry.lost),
         Gauge("fairlead_chore_failures", "Unexpected failures of background tasks.", lambda: parts.background.failures),
+        Gauge("fairlead_content_kept", "Calls whose content was stored.", lambda: parts.content.kept),
+        Gauge(
+            "fairlead_content_dropped", "Calls whose content was to be kept, and is not.", lambda: parts.content.dropped
+        ),
+        Gauge("fairlead_content_left_out", "Calls that asked not to be kept.", lambda: parts.content.left_out),
+        Gauge(
+            "fairlead_content_waiting_bytes",
+            "Content of calls in memory, until it is stored.",
+            lambda: parts.content.held_bytes,
+        ),
         Gauge(
             "fairlead_configuration_version",
             "The version of the configuration in force; 0: a file is.",

@@ -47,6 +47,9 @@ from fairlead.compose.pages import ADMIN, BESIDE_ADMIN, CONSOLE, LazyConsole, La
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.upstreams import AnyEngine
 from fairlead.compose.version import Version, serving_from, version_of
+from fairlead.content.collector import ContentCollector
+from fairlead.content.collector import Writer as CollectedWriter
+from fairlead.content.retention import ContentRetention
 from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
 from fairlead.engines.configured import ConfiguredEngine, ConfiguredEngines, EngineRoom
 from fairlead.gateway.gateway import Gateway
@@ -73,7 +76,16 @@ from fairlead.routing.schedule import Schedule
 from fairlead.routing.shadow import Mirrors
 from fairlead.schemas.checker import SchemaChecker
 from fairlead.serving import Serving, Servings
-from fairlead.settings import PUBLIC, Secrets, Settings, admin_address, exposure, otlp_headers, private_addresses
+from fairlead.settings import (
+    PUBLIC,
+    ContentSettings,
+    Secrets,
+    Settings,
+    admin_address,
+    exposure,
+    otlp_headers,
+    private_addresses,
+)
 from fairlead.store import Store
 from fairlead.store.alerts import AlertRules
 from fairlead.telemetry.cells import TRAFFIC
@@ -195,6 +207,7 @@ class Parts:
         kept_days = settings.responses.keep_days
         self._archive = ResponseArchive(store, kept_days) if settings.responses.store else None
         self._responding = None if self._archive is None else BackgroundResponses(self.gateway, self._archive)
+        self.content = ContentCollector(self._content_settings, self._content_writer)
         self.following = Following(
             store,
             settings,
@@ -248,6 +261,15 @@ class Parts:
         wanted = {name: one.engine for name, one in reaches.items() if isinstance(one.engine, ConfiguredEngine)}
         self.engines.put_in_force(wanted, {name: partial(_calls_of, one.pool) for name, one in reaches.items()})
 
+    def _content_writer(self) -> CollectedWriter:
+        """Made in its thread when the first call is to be stored: what it needs is not loaded before."""
+        from fairlead.content.writer import ContentWriter
+
+        return ContentWriter(self._service.store, self._content_settings)
+
+    def _content_settings(self) -> ContentSettings:
+        return self.version.settings.content
+
     def _in_flight(self) -> dict[str, int]:
         return {name: one.in_flight for name, one in self.health.by_deployment.items()}
 
@@ -269,6 +291,7 @@ class Parts:
         begin("engines of the configuration", self.engines.run)
         if not self._service.place:
             begin("usage counter", self._usage_counter.run)
+            begin("retention of content", ContentRetention(self._service.store, self._content_settings).run)
         begin("telemetry writer", self.telemetry.run)
         begin("routing writer", self.routing.run)
         begin("drained deployments", self.drains.run)
@@ -297,6 +320,7 @@ class Parts:
         await self.engines.close()
         await self.following.close()
         await loop.run_in_executor(self._service.store.threads, self.routing.close)
+        await loop.run_in_executor(None, self.content.close)
         await self.telemetry.close()
         await self._schemas.close()
         if self._sender is not None:
@@ -447,7 +471,7 @@ class Parts:
         for name, row in DOORS.items():
             if self._archive is not None and self._responding is not None and row.storing is not None:
                 calls[name] = StoringEndpoint(
-                    row.storing, self.gateway, self.keys, self._archive, self._responding, self._sender
+                    row.storing, self.gateway, self.keys, self._archive, self._responding, self._sender, self.content
                 )
             else:
                 calls[name] = CallEndpoint(
@@ -459,6 +483,7 @@ class Parts:
                     row.outlines,
                     row.digests,
                     row.uploads,
+                    self.content,
                 )
         return calls
 

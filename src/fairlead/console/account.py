@@ -28,6 +28,7 @@ NAVIGATION: Final[tuple[tuple[str, str, Need], ...]] = (
     ("/account/projects", _("Projects"), "view"),
     ("/account/credit", _("Credit"), "view"),
     ("/account/alerts", _("Alerts"), "view"),
+    ("/account/content", _("Content"), "view"),
     ("/account/members", _("Members"), "view"),
     ("/account/settings", _("Organisation"), "view"),
     ("/account/security", _("Sessions and security"), "person"),

@@ -336,6 +336,14 @@ class Response:
                 self._channel.write(out)
         self._finish()
 
+    def through(self, channel: Channel) -> None:
+        """Has the answer pass another channel, which passes it on. Only before it has begun."""
+        self._channel = channel
+
+    @property
+    def channel(self) -> Channel:
+        return self._channel
+
     def hold(self, size: int) -> None:
         """Counts so many bytes more for the request's body, which has become longer, until it is answered."""
         self.held += size

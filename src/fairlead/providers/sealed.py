@@ -39,12 +39,13 @@ class SealKey:
     def __repr__(self) -> str:
         return f"SealKey({self.id!r})"
 
-    def seal(self, name: str, secret: str) -> tuple[bytes, bytes]:
+    def seal(self, name: str, secret: str | bytes) -> tuple[bytes, bytes]:
         """(nonce, what to store)."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = os.urandom(NONCE_BYTES)
-        return nonce, AESGCM(self._key).encrypt(nonce, secret.encode(), name.encode())
+        data = secret.encode() if isinstance(secret, str) else secret
+        return nonce, AESGCM(self._key).encrypt(nonce, data, name.encode())
 
     def name_of(self, secret: str) -> str:
         """A name for a secret that does not tell it, the same each time."""
@@ -52,13 +53,20 @@ class SealKey:
 
     def open(self, name: str, nonce: bytes, body: bytes) -> str:
         """Raises ConfigurationError when it was not sealed with this key under this name."""
+        data = self.opened(name, nonce, body)
+        if data is None:
+            raise ConfigurationError(f"The sealed credential {name!r} is damaged.")
+        return data.decode()
+
+    def opened(self, name: str, nonce: bytes, body: bytes) -> bytes | None:
+        """What was sealed; None when it was not sealed with this key under this name."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         try:
-            return AESGCM(self._key).decrypt(nonce, body, name.encode()).decode()
+            return AESGCM(self._key).decrypt(nonce, body, name.encode())
         except InvalidTag:
-            raise ConfigurationError(f"The sealed credential {name!r} is damaged.") from None
+            return None
 
 
 class SealedSecret(NamedTuple):

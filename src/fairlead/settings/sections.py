@@ -488,6 +488,19 @@ class ResponsesSettings(Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: Annotated[int, Meta(ge=1, le=365), Doc("days to keep them; an account keeps its newest 10,000")] = 30
 
 
+class ContentSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether organisations may keep the content of their calls. None is kept unless an organisation switches it on."""
+
+    allow: Annotated[
+        bool,
+        Doc("organisations may switch it on; `false`: nothing is kept, and what was kept is deleted within a minute"),
+    ] = True
+    max_days: Annotated[int, Meta(ge=1, le=365), Doc("the longest time that an organisation may keep content")] = 365
+    max_megabytes: Annotated[
+        int, Meta(ge=1, le=1_000_000), Doc("what each organisation may have stored; further calls are not kept")
+    ] = 1_024
+
+
 class RoutingSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """How a deployment is chosen for a call, and what is done when it fails."""
 
@@ -985,6 +998,7 @@ class File(Struct, frozen=True, forbid_unknown_fields=True):
     ledger: LedgerSettings = LedgerSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     responses: ResponsesSettings = ResponsesSettings()
+    content: ContentSettings = ContentSettings()
     routing: RoutingSettings = RoutingSettings()
     shadow: ShadowSettings = ShadowSettings()
 

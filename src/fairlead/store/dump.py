@@ -22,10 +22,12 @@ from fairlead.errors import ConfigurationError
 
 READ_ROWS: Final = 1_000
 # Not dumped: Alembic's number is that of the backup, and `processes` are those that run now. What lets somebody in for
-# a while must not be good again after a restore: sessions that were ended since, links and codes that were used.
-LEFT_OUT: Final = frozenset(
-    {"alembic_version", "processes", "person_sessions", "person_links", "form_attempts", "authorization_codes"}
-)
+# a while must not be good again after a restore: sessions that were ended since, links and codes that were used. What
+# was asked and answered is deleted after some days, or at once: a backup would keep it.
+LEFT_OUT: Final = frozenset({
+    "alembic_version", "processes", "person_sessions", "person_links", "form_attempts", "authorization_codes",
+    "call_content", "content_counts", "content_erasures",
+})  # fmt: skip
 # What PostgreSQL calls a type of column; each has one JSON type.
 _KINDS: Final[tuple[tuple[type[TypeEngine[Any]], str], ...]] = (
     (Boolean, "bool"), (Integer, "int8"), (Float, "float8"), (LargeBinary, "bytea"), (String, "text"),

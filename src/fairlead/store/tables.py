@@ -47,6 +47,7 @@ accounts = Table(
     Column("each_user", Text, nullable=True),  # JSON: budgets and limits of each end user
     Column("disabled_at", BigInteger, nullable=True),  # its keys are refused, until it is enabled again
     Column("deleted_at", BigInteger, nullable=True),  # for good: what is left is in the books
+    Column("content", Text, nullable=True),  # JSON: what is kept of its calls (accounts/content.py); None: nothing
 )
 
 
@@ -683,4 +684,43 @@ form_attempts = Table(
     Column("scope", String(128), primary_key=True),
     Column("next_at", BigInteger, nullable=False),
     Index("form_attempts_next", "next_at"),
+)
+
+# What was asked and answered, where an account keeps it: redacted, compressed and sealed. Apart from the ledger.
+call_content = Table(
+    "call_content",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of the call
+    Column("account_id", String(32), nullable=False),
+    Column("key_id", String(32), nullable=False),
+    Column("caller_user", String(128), nullable=False),  # the end user whom its caller named, "": nobody
+    Column("at", BigInteger, nullable=False),  # when the call ended, in milliseconds since 1970
+    Column("sealed_with", String(16), nullable=False),  # id of the seal key
+    Column("nonce", LargeBinary(12), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("call_content_account", "account_id", "at", "id"),
+    Index("call_content_user", "account_id", "caller_user"),
+)
+
+# How many calls of a day were kept, were to be kept and were not, and asked not to be.
+content_counts = Table(
+    "content_counts",
+    metadata,
+    Column("account_id", String(32), nullable=False),
+    Column("day", Integer, nullable=False),  # since 1970
+    Column("kept", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("left_out", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # of those that were kept, as they are stored
+    PrimaryKeyConstraint("account_id", "day"),
+)
+
+# Until when everything of an account, or of an end user, was deleted: what ended before is not stored any more.
+content_erasures = Table(
+    "content_erasures",
+    metadata,
+    Column("account_id", String(32), nullable=False),
+    Column("caller_user", String(128), nullable=False),  # "": everybody
+    Column("at", BigInteger, nullable=False),  # milliseconds since 1970
+    PrimaryKeyConstraint("account_id", "caller_user"),
 )

@@ -7,6 +7,7 @@ from typing import Final
 from fairlead.api.management.accounts import ACCOUNTS
 from fairlead.api.management.action import Action
 from fairlead.api.management.configuration import CONFIGURATION
+from fairlead.api.management.content import CONTENT
 from fairlead.api.management.credentials import CREDENTIALS
 from fairlead.api.management.keys import KEYS
 from fairlead.api.management.litellm import LITELLM
@@ -24,5 +25,6 @@ ACTIONS: Final[tuple[Action, ...]] = (
     *CONFIGURATION,
     *CREDENTIALS,
     *PEOPLE,
+    *CONTENT,
     *LITELLM,
 )
