@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import lru_cache, partial
 from itertools import chain, islice
 from typing import Any
@@ -301,17 +301,22 @@ class KeyRing:
                 self._absent.pop(digest, None)
         self._renew([digest for digest in digests if digest in self._cached])
         if changes.accounts:
-            self._renew([digest for digest, one in self._entries() if one.account_id in changes.accounts])
+            self._renew([digest for digest in self._digests() if self._is_of(digest, changes.accounts)])
 
     def _follow_everything(self) -> None:
         self._known = None  # first: new keys are not strangers' meanwhile
         with self._publishing:
             self._absent.clear()
-        self._renew([digest for digest, _ in self._entries()])
+        self._renew(self._digests())
 
-    def _entries(self) -> list[tuple[bytes, CachedKey]]:
+    def _digests(self) -> list[bytes]:
+        # Nothing is made but the list, and so at once: pairs of 25,000 keys would stop the event loop for some ms.
         with self._publishing:
-            return list(self._cached.items())
+            return list(self._cached)
+
+    def _is_of(self, digest: bytes, account_ids: Container[str]) -> bool:
+        found = self._cached.get(digest)
+        return found is not None and found.account_id in account_ids
 
     def _renew(self, digests: Sequence[bytes]) -> None:
         """Reads keys in memory again. Those that are not in force any more go, as do those for which there is no time,
