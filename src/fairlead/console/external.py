@@ -156,7 +156,7 @@ class Oidc:
     async def _verified(self, token: str, nonce: str) -> Mapping[str, Any]:
         """The claims of an ID token (OpenID Connect Core 3.1.3.7)."""
         from joserfc import jwt
-        from joserfc.errors import InvalidKeyIdError, JoseError
+        from joserfc.errors import ClaimError, InvalidKeyIdError, JoseError
 
         try:
             keys = await self._key_set()
@@ -176,7 +176,8 @@ class Oidc:
             )
             rules.validate(decoded.claims)
         except (JoseError, ValueError, KeyError, TypeError) as error:
-            raise Problem(f"its ID token is not valid ({type(error).__name__})") from None
+            claim = f": {error.claim}" if isinstance(error, ClaimError) else ""
+            raise Problem(f"its ID token is not valid ({type(error).__name__}{claim})") from None
         audience = decoded.claims["aud"]
         if isinstance(audience, list) and len(audience) > 1 and decoded.claims.get("azp") != self.settings.client_id:
             raise Problem("its ID token is for another client")
