@@ -253,3 +253,14 @@ def upload(browser: Browser, body: bytes, name: str = "config.yaml") -> Answer:
         "content-type": f"multipart/form-data; boundary={line}", "origin": "http://llm.example", "sec-fetch-site": "same-origin",
     }  # fmt: skip
     return browser.ask("POST", "/admin/start/litellm", b"".join(parts), headers)
+
+
+def test_first_steps_are_marked_when_they_are_done(kit: Kit, operator: Browser) -> None:
+    before = ok(operator.get("/admin/start")).count('class="mark done"')
+    kit.as_role("member")
+    kit.services.live.engines = lambda: [{"model": "own-model"}]  # type: ignore[method-assign]
+    page = ok(operator.get("/admin/start"))
+    assert page.count('class="mark done"') == before + 2, "somebody else is here, and a model of one's own runs"
+    assert "Running: own-model." in page
+    for path in ("/admin/start/gguf", "/admin/start/provider", "/admin/start/litellm", "/admin/people#invite"):
+        assert f'href="{path}"' in page, path

@@ -73,7 +73,7 @@ async def front(visit: ConsoleVisit) -> Response:
         full=[(name, one) for name, one in pools.items() if one.waiting],
         failed_engines=[one for one in live.engines() if one["gave_up"]],
         dead=(await visit.run(waiting)).outbox.dead,
-        obstacles=live.obstacles(),
+        obstacles=live.obstacles() if deployments else [],
         warnings=live.warnings(),
         in_flight=sum(one.in_flight for one in pools.values()),
         places=sum(one.most for one in pools.values()),
