@@ -20,6 +20,7 @@ from fairlead.accounts.limits import Limited, Limits, OwnLimits
 from fairlead.accounts.meters import Admission
 from fairlead.accounts.sharing import SharedLimits
 from fairlead.errors import ConfigurationError, RateLimited
+from fairlead.settings import load_settings, valkey_url
 from fairlead.store.valkey import ValkeyAddress, connect, valkey_address
 
 DEADLINE = 60.0
@@ -526,3 +527,18 @@ def test_an_address_is_read_and_its_password_never_shown() -> None:
         with pytest.raises(ConfigurationError) as caught:
             valkey_address(wrong)
         assert "pass@" not in str(caught.value)
+
+
+def test_a_setting_that_is_no_address_is_refused_without_showing_it(tmp_path: Path) -> None:
+    file = tmp_path / "fairlead.toml"
+    for wrong in ("http://:pass@h", "valkey://", "valkey://:pass@h/x"):
+        file.write_text(f'[limits]\nvalkey = "{wrong}"\n')
+        with pytest.raises(ConfigurationError, match="valkey takes the address of a server") as caught:
+            load_settings(file, {})
+        assert "pass" not in str(caught.value).replace(":password@", "")
+    file.write_text('[limits]\nvalkey = { env = "HERE" }\n')
+    settings = load_settings(file, {})
+    assert valkey_url(settings, {"HERE": "valkey://h"}) == "valkey://h"
+    assert valkey_url(settings, {"HERE": "valkey://h", "FAIRLEAD_VALKEY_URL": "valkey://other"}) == "valkey://other"
+    with pytest.raises(ConfigurationError, match="HERE is not set"):
+        valkey_url(settings, {})

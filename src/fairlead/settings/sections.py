@@ -182,6 +182,15 @@ class LimitSettings(Struct, frozen=True, forbid_unknown_fields=True):
     concurrent_requests: Annotated[Limit | None, Doc("calls in flight at the same time")] = None
 
 
+ValkeyUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(valkeys?|rediss?)://[^\s/]+(/[0-9]*)?(\?prefix=[A-Za-z0-9._:\-]+)?\Z",
+        description="the address of a server, such as valkey://:password@host:6379/0",
+    ),
+]
+
+
 class DefaultLimitSettings(LimitSettings, frozen=True, forbid_unknown_fields=True):
     """For every key that has no limits of its own; `free`: for each account's calls of free models; `valkey`: what
     holds limits for all processes."""
@@ -191,7 +200,7 @@ class DefaultLimitSettings(LimitSettings, frozen=True, forbid_unknown_fields=Tru
         Doc("for each account's calls of free models", default="none", takes="a table of the same"),
     ] = LimitSettings()
     valkey: Annotated[
-        str | EnvironmentKey | None,
+        ValkeyUrl | EnvironmentKey | None,
         Doc(
             "a Valkey (or Redis) server by which all limits hold over all workers and machines together "
             "([scale-out]). `FAIRLEAD_VALKEY_URL` takes precedence",
