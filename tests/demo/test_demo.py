@@ -31,7 +31,7 @@ AT = "2026-11-30T12:00"
 AT_MS = 1_796_040_000_000
 CALLS = "1500"
 # What may differ between two demonstrations with the same seed and --at.
-OF_THE_PROCESS = {"processes", "leases", "sqlite_sequence", "person_links", "form_attempts"}
+OF_THE_PROCESS = {"processes", "leases", "telemetry_marks", "sqlite_sequence", "person_links", "form_attempts"}
 
 
 class Demo:

@@ -53,9 +53,9 @@ class Case(NamedTuple):
         return isinstance(self.reply, str) or self.reply.fault in (Fault.HANG, Fault.HANG_IN_THE_MIDDLE)
 
 
-def cut(fault: Fault) -> Reply:
+def cut(fault: Fault, seconds: float = 0.02) -> Reply:
     """After two words at least, whatever events an API sends before them."""
-    return Reply(text=TEXT, fault=fault, after_chunks=6, chunk_delay_seconds=0.02)
+    return Reply(text=TEXT, fault=fault, after_chunks=6, chunk_delay_seconds=seconds)
 
 
 def date_in(seconds: int) -> str:
@@ -283,7 +283,11 @@ def test_a_stream_that_cannot_continue_ends_with_the_error_event_of_its_door(
     served: Served, upstreams: tuple[ScriptedUpstream, ScriptedUpstream], fault: Fault
 ) -> None:
     upstreams[0].default = cut(fault)
-    for way, answer in ask_everywhere(served, f"alone-{fault.value}", stream=True):
+    for way, first in ask_everywhere(served, f"alone-{fault.value}", stream=True):
+        answer = first
+        if answer.status == 502:  # on a busy machine words and fault may be read at once
+            upstreams[0].default = cut(fault, 0.5)
+            answer = ask_door(served.port, served.key, way, f"alone-{fault.value}-{way.name}", stream=True)
         assert (answer.status, len(answer.errors), answer.ends) == (200, 1, 0), (way, answer.body)
         CHECKS[way.door](answer.events, answer.done, "error")
         assert answer.text, way
