@@ -1,6 +1,6 @@
 """Sessions end here, and with them the short-lived keys of the playground, in the same transaction.
 
-Whoever ends a session, a membership or a role calls these functions and not those of `people.sessions`."""
+Code that ends a session, a membership or a role calls these functions and not those of `people.sessions`."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ async def confirm(visit: ConsoleVisit) -> Response:
 
 
 async def _confirm_email(visit: ConsoleVisit, token: str) -> Response:
-    """For who asked for it: first what changes. Raises CallerError."""
+    """For the person who asked for it: first what changes. Raises CallerError."""
     link = await visit.run(emails.open_email, token, visit.signed_in, visit.visitor)
     assert visit.signed_in is not None
     if not visit.text("accept"):

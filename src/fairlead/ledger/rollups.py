@@ -229,7 +229,7 @@ def _record(row: Row[Any]) -> UsageRecord:
                            price=row.price)  # fmt: skip
 
 
-# For each step of counting: a statement that is made anew each time is garbage that only Python's collector frees.
+# For each step of counting: a statement that is made again each time is garbage that only Python's collector frees.
 _OWNERS = select(api_keys.c.id, api_keys.c.project_id, api_keys.c.member_id).where(
     api_keys.c.id.in_(bindparam("ids", expanding=True))
 )

@@ -51,7 +51,7 @@ def _by_owner(call: ManagementCall) -> bool:
 
 
 def _own_person(call: ManagementCall) -> Entry:
-    """Raises NotFound, also for who is no member of the account that the caller may touch."""
+    """Raises NotFound, also for somebody who is no member of the account that the caller may touch."""
     found = directory.one_person(call.store, call.id)
     own = call.key.account_id
     if own is not None and all(one.account_id != own for one in found.memberships):
