@@ -174,7 +174,7 @@ def test_deleting_one_call_one_end_user_and_everything(kit: Kit) -> None:
     assert owner.post(f"/account/calls/{foreign}/content").status == 404
     assert "was deleted" in owner.follow(owner.post(f"/account/calls/{calls['1']}/content")).text
     assert left() == {"2", "3"}
-    owner.post("/account/content/erase", {"user": "ada"})
+    owner.post("/account/content/erase", {"end_user": "ada"})
     assert left() == {"3"}
     assert owner.post("/account/content/erase").status == 422
     owner.post("/account/content/erase", {"everything": "1"})

@@ -36,6 +36,8 @@ from fairlead.console.app import PAGES
 from fairlead.console.developer import activity, keys
 from fairlead.console.page import ConsolePage
 from fairlead.console.services import NotLive
+from fairlead.content.conversation import Conversation, Part, Turn
+from fairlead.content.sealing import sealed_content
 from fairlead.errors import FairleadError
 from fairlead.ledger.books import keep_sheets
 from fairlead.ledger.funds import grant
@@ -43,7 +45,9 @@ from fairlead.money import Picodollars
 from fairlead.people.factors import add_factor
 from fairlead.people.persons import change_person
 from fairlead.people.roles import ROLES
+from fairlead.providers.sealed import seal_key
 from fairlead.store.alerts import put
+from fairlead.store.content import ContentRow, add_rows
 from fairlead.store.tables import metadata, responses
 
 # In every name and secret of the other organisation.
@@ -58,6 +62,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "/account/projects/{project}": {"project": "project"},
     "/account/projects/{project}/state": {"project": "project"},
     "/account/calls/{call}": {"call": "call"},
+    "/account/calls/{call}/content": {"call": "call"},
     "/account/alerts/deliveries/{alert}/resend": {"alert": "alert"},
     "/account/invitations/{id}/withdraw": {"id": "invitation"},
     "/account/members/{person}": {"person": "person"},
@@ -85,6 +90,7 @@ IDS: Mapping[str, str] = {
     "account": "account",
     "key": "key",
     "project": "project",
+    "projects": "project",
     "session": "call_session",
     "user": "call_user",
     "people": "person",
@@ -97,6 +103,7 @@ PLAIN = {
     "model", "models", "name", "state", "before", "after", "archived", "format", "from", "to", "month", "next", "q",
     "prompt", "iss", "code", "challenge", "credential", "current", "password", "email", "role", "organisation", "accept",
     "seen", "time", "keys", "file", "webhook", "thresholds", "low_credit", "expires", "networks", "disabled", "forfeit", "compare",
+    "everything", "detectors", "media", "store_false", "end_user",
 }  # fmt: skip
 # What a form may need besides, so that it is not refused for that.
 PLAUSIBLE = {
@@ -119,6 +126,7 @@ ACTION_PATHS: Mapping[str, str] = {
     "/v1/admin/keys/": "key",
     "/v1/admin/management-keys/": "management_key",
     "/v1/admin/explain/": "call",
+    "/v1/admin/content/": "call",
     "/v1/admin/people/": "person",
     "/v1/admin/memberships/": "member",
     "/v1/admin/invitations/": "invitation",
@@ -126,9 +134,10 @@ ACTION_PATHS: Mapping[str, str] = {
 # Parameters and members of bodies that hold ids.
 ACTION_IDS: Mapping[str, str] = {
     "account": "account", "workspace_id": "account", "team_id": "account", "user_id": "account", "key": "key",
-    "api_key": "hash", "api_key_hash": "hash", "project": "project", "member": "member", "request_id": "call",
+    "call": "call", "user": "call_user", "projects": "project", "never": "key", "api_key": "hash", "api_key_hash": "hash", "project": "project", "member": "member", "request_id": "call",
     "session": "call_session", "subject": "key", "actor": "person", "creator_user_id": "person", "keys": "hash", "person": "person",
 }  # fmt: skip
+ACTION_LISTS = {"keys", "projects", "never"}
 ACTION_PLAIN = {
     "since", "state", "from", "to", "include_disabled", "limit", "page", "cursor", "end_date", "model", "summarize",
     "action", "start_date", "offset", "return_full_object", "window", "date", "include_expired", "size", "archived",
@@ -136,7 +145,8 @@ ACTION_PLAIN = {
     "models", "tpm_limit", "user_alias", "duration", "auto_create_key", "include_byok_in_limit", "key_alias", "user_email",
     "continue_with", "rpm_limit", "disabled", "networks", "expires_at", "code_challenge_method", "max_parallel_requests",
     "each_user", "code", "scopes", "code_verifier", "callback_url", "usage_limit_type", "team_alias", "credit_usd",
-    "budgets_usd", "email", "role",
+    "budgets_usd", "email", "role", "everything", "enabled", "share", "days", "detectors", "patterns", "media",
+    "store_false",
 }  # fmt: skip
 
 
@@ -162,6 +172,12 @@ class World:
         columns = {"member_id": member_id(kit, member), "project_id": project}
         key = made_key(kit, kit.globex, f"{MARK} key", **columns)
         record = call(kit, key, "theirs", session="their-session", user="their-user")
+        made = Conversation(request=[Turn("user", [Part("text", f"{MARK} prompt")])])
+        seal = seal_key(kit.store, make=True)
+        nonce, body = sealed_content(seal, kit.globex, record.id, made)
+        with kit.store.write() as connection:
+            kept = ContentRow(record.id, kit.globex, key.id, "their-user", 1, seal.id, nonce, body)
+            add_rows(connection, [kept])
         [code] = make_codes(kit.store, ACTOR, Picodollars.parse("1"), 1)
         redeem(kit.store, ACTOR, code, kit.globex)
         invite(kit.store, ACTOR, kit.globex, f"{MARK}-new@example.org", "member", by_owner=True, mailed=False)
@@ -300,7 +316,7 @@ def bodies(world: World, action: Action) -> Iterator[Any]:
         if one.required and name not in ACTION_IDS:
             whole[name] = {"scopes": ["read"], "code_challenge": "x" * 43, "callback_url": "https://x"}.get(name, "x")
     ids: dict[str, Any] = {
-        name: [world.samples[ACTION_IDS[name]]] if name == "keys" else world.samples[ACTION_IDS[name]]
+        name: [world.samples[ACTION_IDS[name]]] if name in ACTION_LISTS else world.samples[ACTION_IDS[name]]
         for name in fields if name in ACTION_IDS
     }  # fmt: skip
     changed = {"name": "taken"} if "name" in fields else {"key_alias": "taken"} if "key_alias" in fields else {}

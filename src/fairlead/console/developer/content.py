@@ -106,10 +106,10 @@ async def change(visit: ConsoleVisit) -> Response:
 
 async def erase(visit: ConsoleVisit) -> Response:
     """Deletes what is kept of an end user, or everything."""
-    user = visit.text("user").strip()
+    user = visit.text("end_user").strip()
     if not user and visit.text("everything") != "1":
         state = await visit.run(use_cases.content_state, visit.account_id)
-        return await _page(visit, _values(state.policy), {"user": _("Name an end user, or choose everything.")})
+        return await _page(visit, _values(state.policy), {"end_user": _("Name an end user, or choose everything.")})
     await visit.run(use_cases.erase_content, visit.actor, visit.account_id, user)
     return visit.redirect(PATH, notice=_("The content was deleted. Records and receipts are as they were."))
 
