@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +14,7 @@ from tests.console.kit import PASSWORD
 from tests.e2e.conftest import Served, fairlead, serving
 from tests.e2e.test_chat import raw
 
+DEADLINE_SECONDS = 60
 pytestmark = needs_chromium
 
 
@@ -160,5 +163,88 @@ def test_on_a_narrow_screen_rows_are_cards_that_fit_and_stay_a_table(operator: B
         cell = table.get_by_role("row").nth(1).get_by_role("cell").last
         label = cell.evaluate("one => getComputedStyle(one, '::before').content")
         assert cell.get_attribute("data-label") is None or str(cell.get_attribute("data-label")) in label
+        no_barriers(page)
+    page.close()
+
+
+def seconds_until_refused(served: Served, key: str) -> float:
+    """From now on, for calls over the API."""
+    began = time.monotonic()
+    while raw(served, "GET", "/v1/key", None, Authorization=f"Bearer {key}")[0] != 401:
+        assert time.monotonic() - began < DEADLINE_SECONDS
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def new_key(page: Page, name: str) -> str:
+    page.goto("/account/keys/new")
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create key").click()
+    return page.locator("code[data-fresh-key]").inner_text()
+
+
+def playground_key(page: Page) -> str:
+    """As the script of the playground asks for one."""
+    return str(
+        page.evaluate(
+            """async () => {
+                const here = await (await fetch("/account/here.json")).json();
+                const sent = { method: "POST", headers: { "x-form-token": here.token, accept: "application/json" } };
+                return (await (await fetch("/account/playground-key", sent)).json()).key;
+            }"""
+        )
+    )
+
+
+def test_a_key_a_role_and_a_membership_that_end_in_one_browser_are_over_in_the_other(
+    browser: Browser, served: Served, operator: BrowserContext
+) -> None:
+    [account] = [one for one in json.loads(fairlead("accounts", "list", "--json", data=served.data).stdout)
+                 if not one["prepaid"]]  # fmt: skip
+    invited = fairlead("people", "invite", "kim@example.org", "--account", account["id"], data=served.data).stdout
+    other = profile(browser, served.url)
+    page = other.new_page()
+    page.goto(served.url + invited.splitlines()[-1])
+    page.get_by_label("Your name").fill("Kim")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Join").click()
+    page.wait_for_url("**/account")
+    revoked, kept = new_key(page, "revoked"), new_key(page, "kept")
+    first = operator.new_page()
+
+    first.goto("/account/keys")
+    first.get_by_role("link", name="Change revoked").click()
+    first.get_by_text("Revoke this key").click()
+    first.get_by_role("button", name="Revoke for good").click()
+    first.wait_for_url("**/account/keys*")
+    print(f"key: refused {seconds_until_refused(served, revoked):.2f} s after the page that says so")
+    assert raw(served, "GET", "/v1/key", None, Authorization=f"Bearer {kept}")[0] == 200
+
+    short = playground_key(page)
+    assert raw(served, "GET", "/v1/key", None, Authorization=f"Bearer {short}")[0] == 200
+    first.goto("/account/members")
+    first.get_by_role("row", name=re.compile("kim@example.org")).get_by_role("link", name="Change").click()
+    first.get_by_role("radio", name=re.compile("^viewer")).check()
+    first.get_by_role("button", name="Change role").click()
+    expect(first.get_by_role("status")).to_have_text("Role changed")
+    print(f"role: playground key refused {seconds_until_refused(served, short):.2f} s after the page that says so")
+    page.goto("/account/keys/new")
+    expect(page.get_by_text("Your role does not allow this")).to_be_visible()
+
+    first.get_by_role("row", name=re.compile("kim@example.org")).get_by_role("link", name="Change").click()
+    no_barriers(first)
+    first.get_by_role("button", name="Remove from the organisation").click()
+    expect(first.get_by_role("status")).to_contain_text("are disabled")
+    print(f"membership: key refused {seconds_until_refused(served, kept):.2f} s after the page that says so")
+    page.goto("/account")
+    expect(page.get_by_text("You are not a member of an organisation.")).to_be_visible()
+    first.close()
+    other.close()
+
+
+def test_the_pages_that_transfer_and_delete_have_nothing_that_axe_objects_to(operator: BrowserContext) -> None:
+    page = operator.new_page()
+    for path in ("/account/settings", "/account/settings/delete", "/account/security/delete"):
+        page.goto(path)
         no_barriers(page)
     page.close()
