@@ -134,6 +134,7 @@ MODULES = (
     "wire/outline",
     "wire/plain",
     "wire/random_ids",
+    "wire/ready_chat",
     "wire/template",
     "wire/usage",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
 from fairlead.wire.answer import (
@@ -10,11 +11,11 @@ from fairlead.wire.answer import (
     AnswerWriter,
     Event,
     Finish,
+    OneText,
     Start,
     Text,
     WholeAnswer,
     merged,
-    one_text,
     words,
 )
 from fairlead.wire.heads import JSON_HEAD
@@ -135,11 +136,8 @@ class EventAnswer:
         self._usage: Usage | None = None
         if whole is not None:
             events, self._usage = whole
-            if one_text(events) is not None:
-                self._events = events
-            else:
-                self._take(events)
-                self._check()
+            self._take(events)
+            self._check()
 
     @property
     def head(self) -> bytes:
@@ -202,3 +200,26 @@ class EventAnswer:
             raise UpstreamCut("The provider's answer ended before it was complete.")
         if not isinstance(self._events[0], Start):
             self._events.insert(0, Start())
+
+
+class OneTextAnswer:
+    """A whole answer that is one text and nothing else."""
+
+    __slots__ = ("_found", "_writer")
+    head: Final = JSON_HEAD
+    choices: Final = 1
+
+    def __init__(self, writer: AnswerWriter, found: OneText) -> None:
+        self._writer = writer
+        self._found = found
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._found.usage
+
+    def delivered(self) -> str:
+        return self._found.words()
+
+    def end(self, members: bytes, counted: Usage | None = None) -> bytes:
+        found = self._found
+        return self._writer.one_text(found, found.usage if counted is None else counted, members)

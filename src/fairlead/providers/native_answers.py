@@ -21,16 +21,40 @@ _encode: Final = msgspec.json.encode
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
+class LastMember:
+    """Where a member stands whose name may stand elsewhere too, but not behind it. Mostly that is as far from the end
+    of a document as in the one before, which saves looking for it."""
+
+    __slots__ = ("_behind", "_key", "_member")
+
+    def __init__(self, name: str) -> None:
+        self._key = b'"%b"' % name.encode()
+        self._member = self._key + b":"
+        self._behind = 0
+
+    def find(self, document: bytes, value: Raw) -> int:
+        """Where this value of it begins; -1: not where it should be."""
+        at = len(document) - self._behind - len(value)
+        if at > 0 and document.startswith(value, at) and document.endswith(self._member, 0, at):
+            return at
+        at = document.rfind(self._key)
+        at = value_at(document, at + len(self._key)) if at >= 0 else -1
+        if at < 0 or not document.startswith(value, at):
+            return -1
+        self._behind = len(document) - at - len(value)
+        return at
+
+
 class UsageMember:
     """How one API reports usage: the member `name`, which `read` makes out and `written` writes."""
 
-    __slots__ = ("key", "name", "read", "written")
+    __slots__ = ("_place", "name", "read", "written")
 
     def __init__(
         self, name: str, read: Callable[[bytes | Raw], Usage | None], written: Callable[[Usage], bytes]
     ) -> None:
         self.name = name
-        self.key = b'"%b"' % name.encode()
+        self._place = LastMember(name)
         self.read = read
         self.written = written
 
@@ -40,12 +64,9 @@ class UsageMember:
         length = len(usage)
         if length <= 2:
             return -1
-        at = document.rfind(self.key)
-        if at < 0:
-            return -1
-        at = value_at(document, at + len(self.key))
+        at = self._place.find(document, usage)
         end = at + length
-        if at < 0 or not document.startswith(usage, at):
+        if at < 0:
             return -1
         if may_be_priced and (
             document.find(b'"cost', at, end) >= 0

@@ -14,12 +14,13 @@ from msgspec import Raw
 from fairlead.errors import FairleadError, NotCarried, UpstreamInvalid
 from fairlead.providers.call_shapes import TranslatedCall
 from fairlead.providers.dialect import Binding, Clock
-from fairlead.providers.event_answers import EventAnswer, EventRelay
-from fairlead.wire.answer import AnswerContext, AnswerFormat, AnswerWriter, WriterFactory
+from fairlead.providers.event_answers import EventAnswer, EventRelay, OneTextAnswer
+from fairlead.wire.answer import AnswerContext, AnswerFormat, AnswerWriter, OneText, WriterFactory
 from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.payload import ChatPayload
-from fairlead.wire.plain import PlainTurns, chat_messages, turns_of
+from fairlead.wire.plain import PlainTurns, chat_messages
 
+_astuple: Final = msgspec.structs.astuple
 # The parameters that every vendor with a dialect of its own has words for.
 TRANSLATED = frozenset({
     "max_completion_tokens", "max_tokens", "parallel_tool_calls", "reasoning_effort", "response_format", "stop",
@@ -86,10 +87,11 @@ class TranslatedChat:
     `created`.
 
     `turns` writes what stands in a request of the translator's for a conversation that is nothing but texts: ready JSON
-    members, the one with the conversation first. None: such a request is translated like any other.
+    members, the one with the conversation first. None: such a request is translated like any other. `one_text` reads a
+    whole answer that is one text and nothing else. None: nobody looks for such.
     """
 
-    __slots__ = ("_answers", "_clock", "_new_writer", "_public", "_translator", "_turns", "stream_type")
+    __slots__ = ("_answers", "_clock", "_new_writer", "_one_text", "_public", "_translator", "_turns", "stream_type")
 
     def __init__(
         self,
@@ -100,8 +102,10 @@ class TranslatedChat:
         clock: Clock,
         stream_type: bytes,
         turns: Callable[[PlainTurns], bytes] | None = None,
+        one_text: Callable[[bytes], OneText | None] | None = None,
     ) -> None:
         self.stream_type = stream_type
+        self._one_text = one_text
         self._turns = turns
         self._public = public_model
         self._translator = translator
@@ -111,22 +115,16 @@ class TranslatedChat:
 
     def to_vendor(self, payload: ChatPayload) -> TranslatedCall:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
-        request = payload.neutral()
-        template = request.template
-        turns = self._turns
-        if (
-            turns is None
-            or template is None
-            or request.prefill is not None
-            or request.given is not template.request.given
-        ):
-            return self._translated(payload, request)
+        template, turns = payload.template, self._turns
+        if template is None or turns is None:
+            return self._translated(payload, payload.neutral())
         ready = template.memos.get(self)
-        if ready is None:
-            ready = self._ready(payload, template, turns)
-            template.remember(self, ready)
-        plain = turns_of(request) if isinstance(ready, ReadyRequest) else None
+        plain = payload.plain() if isinstance(ready, ReadyRequest) else None
         if plain is None or not isinstance(ready, ReadyRequest):
+            request = payload.neutral()
+            first = request.template
+            if ready is None and first is not None and request.given is first.request.given:
+                template.remember(self, self._ready(payload, first, turns))
             return self._translated(payload, request)
         same = ready.call
         return TranslatedCall(
@@ -171,7 +169,11 @@ class TranslatedChat:
         choices = call.context.choices
         return EventAnswer(self._writer(call), choices, reader=self._answers.reader(choices, call.prefill))
 
-    def plain(self, call: TranslatedCall, body: bytes) -> EventAnswer:
+    def plain(self, call: TranslatedCall, body: bytes) -> EventAnswer | OneTextAnswer:
+        if self._one_text is not None and not call.stream and call.context.choices == 1:
+            found = self._one_text(body)
+            if found is not None:
+                return OneTextAnswer(self._writer(call), found)
         return EventAnswer(self._writer(call), call.context.choices, whole=self._answers.whole(body))
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
@@ -186,17 +188,43 @@ def translated_chat(
     translator: Translator,
     answers: AnswerFormat,
     turns: Callable[[PlainTurns], bytes] | None = None,
+    one_text: Callable[[bytes], OneText | None] | None = None,
 ) -> TranslatedChat:
     assert binding.new_writer is not None
     stream_type = binding.dialect.stream_type
     return TranslatedChat(
-        binding.public_model, translator, answers, binding.new_writer, binding.clock, stream_type, turns
+        binding.public_model,
+        translator,
+        answers,
+        binding.new_writer,
+        binding.clock,
+        stream_type,
+        turns,
+        one_text,
     )
 
 
 def arguments_of(raw: Raw) -> str:
     """An object in a vendor's document, which may be laid out for people, as the compact text of `arguments`."""
     return msgspec.json.format(bytes(raw), indent=-1).decode()
+
+
+def said(decoder: msgspec.json.Decoder[Any], body: bytes) -> tuple[Any, ...] | None:
+    """The members of a whole answer, to find out whether it is one text and nothing else; None: it breaks its protocol,
+    which the reader of whole answers tells."""
+    try:
+        if not body.isascii():
+            body.decode()
+        found: tuple[Any, ...] = _astuple(decoder.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return found
+
+
+def text_in(raw: Raw) -> bytes:
+    """The JSON of a text; nothing for an empty one, and for what is none."""
+    text = bytes(raw)
+    return text if len(text) > 2 and text[0] == 0x22 else b""
 
 
 def decoded(decoder: msgspec.json.Decoder[Any], data: bytes, what: str) -> Any:

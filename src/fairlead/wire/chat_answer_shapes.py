@@ -117,3 +117,33 @@ class Completion(Struct, gc=False):
     error: Raw = NULL
     system_fingerprint: Raw = NULL
     service_tier: Raw = NULL
+
+
+class SaidWords(Struct, gc=False):
+    """A `message`, undecoded."""
+
+    content: Raw = NULL
+    refusal: Raw = NULL
+    reasoning_content: Raw = NULL
+    reasoning: Raw = NULL
+    reasoning_details: Raw = NULL
+    tool_calls: Raw = NULL
+    annotations: Raw = NULL
+    audio: Raw = NULL
+    images: Raw = NULL
+
+
+class SaidChoice(Struct, gc=False):
+    message: SaidWords | None = None
+    finish_reason: str | None = None
+    logprobs: Raw = NULL
+
+
+class SaidCompletion(Struct, gc=False):
+    """A whole completion, to find out whether it is one text and nothing else."""
+
+    choices: list[SaidChoice] = []
+    id: str | None = None
+    created: int = 0
+    usage: Raw = NULL
+    error: Raw = NULL

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from fairlead.wire.apis import CHAT_COMPLETIONS
 from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.plain import LONGEST, PlainTurns, plain_turns, taken
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.template import BodyTemplate
 from fairlead.wire.traceparent import TraceContext
@@ -22,6 +23,7 @@ NOT_IN_PROMPT: Final = frozenset({
 })  # fmt: skip
 CAPS: Final = ("max_tokens", "max_completion_tokens")
 _integer: Final = msgspec.json.Decoder(int)
+_astuple: Final = msgspec.structs.astuple
 
 
 class ChatRequest:
@@ -134,6 +136,17 @@ class ChatRequest:
     def neutral(self) -> ChatRequest:
         """Itself (`ChatPayload`)."""
         return self
+
+    def plain(self) -> PlainTurns | None:
+        """As of a `ChatPayload`."""
+        template, told = self.template, self.told
+        if template is None or self.prefill is not None or self.given is not template.request.given:
+            return None
+        if isinstance(told, PlainTurns):
+            return told
+        if told is None or len(self.messages) > LONGEST:
+            return plain_turns(self.messages)
+        return taken([_astuple(one) for one in told])
 
     def with_neutral(self, request: ChatRequest) -> ChatRequest:
         return request

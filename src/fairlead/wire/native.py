@@ -13,8 +13,9 @@ from fairlead.wire.body import value_span
 from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.notes import CallNotes
-from fairlead.wire.plain import PlainTurns, ReadyChat, ready_chat
+from fairlead.wire.plain import PlainTurns
 from fairlead.wire.preferences import Preferences
+from fairlead.wire.ready_chat import ReadyChat, ready_chat
 from fairlead.wire.template import LONGEST_TEMPLATE, BodyTemplate
 from fairlead.wire.traceparent import TraceContext
 
@@ -133,6 +134,18 @@ class NativeRequest:
     def _translate(self) -> ChatRequest:
         """Raises CallerError."""
         raise NotImplementedError
+
+    def plain(self) -> PlainTurns | None:
+        """As of a `ChatPayload`."""
+        template = self.template
+        if template is None or template.chat is None:
+            return None
+        turns = self.plain_turns()
+        told = None if turns is None else template.chat.told(turns)
+        if told is not None:
+            self.lost = template.chat.lost
+            self.take_kept(template.chat.kept)
+        return told
 
     def plain_turns(self) -> PlainTurns | None:
         """The conversation; None: it has more than texts."""

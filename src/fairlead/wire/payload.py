@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.plain import PlainTurns
+from fairlead.wire.template import BodyTemplate
 from fairlead.wire.traceparent import TraceContext
 
 
@@ -14,7 +16,8 @@ class ChatPayload(Protocol):
     caller's body for providers of the same API and is translated only for others.
 
     `api`: in which the caller wrote it and reads the answer (`wire/apis.py`). `echo`: what the answer repeats of the
-    request, and must still have when the body has been released; None: nothing.
+    request, and must still have when the body has been released; None: nothing. `template`: what its conversation came
+    in, None: no other will be like it.
     """
 
     @property
@@ -33,6 +36,13 @@ class ChatPayload(Protocol):
 
     def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         """Parameters of `neutral()` in the caller's words."""
+
+    @property
+    def template(self) -> BodyTemplate | None: ...
+
+    def plain(self) -> PlainTurns | None:
+        """The conversation of `neutral()`, without making that: where it is nothing but texts, and an earlier request
+        with its template was translated. None elsewhere."""
 
     def neutral(self) -> ChatRequest:
         """The request in OpenAI's shape: made when it is first asked for, and kept. Raises CallerError for what cannot
@@ -75,6 +85,13 @@ class TranslatedPayload:
     @property
     def lost(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def template(self) -> BodyTemplate | None:
+        return self.request.template
+
+    def plain(self) -> PlainTurns | None:
+        return self.request.plain()
 
     def named(self, parameters: tuple[str, ...]) -> tuple[str, ...]:
         return parameters

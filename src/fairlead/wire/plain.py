@@ -9,7 +9,6 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.wire.bounds import MOST_MESSAGES
-from fairlead.wire.chat_request import ChatRequest, RequestTemplate
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.plain_shapes import PlainContent, PlainItem, PlainTurn
 
@@ -19,9 +18,7 @@ LONGEST: Final = 131_072
 # none.
 SHORT: Final = 16_384
 _byte: Final = struct.Struct("B").unpack_from
-_SOMETHING: Final = b'{"role":"user","content":"x"}'
 _astuple: Final = msgspec.structs.astuple
-_encode: Final = msgspec.json.encode
 _turns: Final = msgspec.json.Decoder(list[PlainTurn])
 _items: Final = msgspec.json.Decoder(list[PlainItem])
 _contents: Final = msgspec.json.Decoder(list[PlainContent])
@@ -83,16 +80,6 @@ def plain_turns(messages: Raw) -> PlainTurns | None:
         return None
 
 
-def turns_of(request: ChatRequest) -> PlainTurns | None:
-    """The same of a request, whose messages may have been read already."""
-    told = request.told
-    if isinstance(told, PlainTurns):
-        return told
-    if told is None or len(request.messages) > LONGEST:
-        return plain_turns(request.messages)
-    return taken([_astuple(one) for one in told])
-
-
 def plain_items(input_: Raw) -> PlainTurns | None:
     """The same of an `input` of Responses."""
     if len(input_) > LONGEST:
@@ -139,47 +126,3 @@ def chat_messages(system: bytes, turns: list[tuple[str, Raw]]) -> Raw:
 
 
 _ASSISTANT: Final = b'{"role":"assistant","content":'
-
-
-class ReadyChat:
-    """What the requests of a template become in OpenAI's shape, when their conversations are plain. `template`: of that
-    shape; `system`: what stands there before the conversation, and `spoken` the same apart, None: it is no text; `lost`
-    and `kept`: what the translation left out, and what the door keeps of it for the answer."""
-
-    __slots__ = ("kept", "lost", "spoken", "system", "template")
-
-    def __init__(
-        self,
-        template: RequestTemplate,
-        system: bytes,
-        lost: tuple[str, ...],
-        kept: Any,
-        spoken: list[tuple[str, Raw]] | None,
-    ) -> None:
-        self.template = template
-        self.system = system
-        self.spoken = spoken
-        self.lost = lost
-        self.kept = kept
-
-    def around(self, turns: PlainTurns) -> ChatRequest | None:
-        """None for what ends with the assistant's words, or has the operator's among the others."""
-        role, _ = turns.turns[-1]
-        if turns.system or role != "user":
-            return None
-        request = self.template.around(chat_messages(self.system, turns.turns), None, turns.opening)
-        if self.spoken is not None:
-            request.told = PlainTurns(self.spoken, turns.turns)
-        return request
-
-
-def ready_chat(request: ChatRequest, system: Any, lost: tuple[str, ...], kept: Any) -> ReadyChat | None:
-    """Of a request that was translated. `system`: its first message, where the operator says something; None: nothing.
-    None: others with the same template may become something else."""
-    template = request.template
-    if template is None or request.prefill is not None:
-        return None
-    if system is None:
-        return ReadyChat(template, b"", lost, kept, [])
-    spoken = plain_turns(Raw(b"[%b,%b]" % (_encode(system), _SOMETHING)))
-    return ReadyChat(template, _encode(system) + b",", lost, kept, None if spoken is None else spoken.system)

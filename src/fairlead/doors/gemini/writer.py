@@ -23,6 +23,7 @@ from fairlead.wire.answer import (
     Finish,
     Logprobs,
     Media,
+    OneText,
     Reasoning,
     ReasoningState,
     Refusal,
@@ -30,7 +31,6 @@ from fairlead.wire.answer import (
     Text,
     ToolArguments,
     ToolCall,
-    one_text,
 )
 from fairlead.wire.apis import GENERATE_CONTENT
 from fairlead.wire.gemini.framing import ARRAY_HEAD, Framing
@@ -157,9 +157,6 @@ class GeminiWriter:
         return self._framing.failed(error)
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
-        text = one_text(events)
-        if text is not None and text.text:
-            return self._one_text(events, text, usage, members)
         content: dict[int, list[Part]] = {0: []}
         for event in events:
             if isinstance(event, Start):
@@ -171,20 +168,15 @@ class GeminiWriter:
         ended = [self._ended(index, self._candidate(index), parts) for index, parts in sorted(content.items())]
         return self._whole(ended, usage, members)
 
-    def _one_text(self, events: Sequence[Event], text: Text, usage: Usage | None, members: bytes) -> bytes:
-        """What `whole` would write of such an answer, in a third of the time."""
-        start: Any = events[0]
-        finish: Any = events[2]
-        native: str = finish.native
-        reason = native if native in NATIVE_REASONS else REASONS[finish.reason]
-        given: str = start.id or self._id()
+    def one_text(self, found: OneText, usage: Usage | None, members: bytes) -> bytes:
+        reason = found.native if found.native in NATIVE_REASONS else REASONS[found.reason]
         counted = NO_USAGE if usage is None else usage_as_gemini(usage)
         return (
             b'{"candidates":[{"content":{"parts":[{"text":%b}],"role":"model"},"finishReason":"%b","index":0}],'
             b'"usageMetadata":%b%b},"modelVersion":%b,"responseId":%b}'
             % (
-                _encode(text.text), reason.encode(), counted[:-1], members, _encode(self._context.model),
-                _encode(given),
+                found.text, reason.encode(), counted[:-1], members, _encode(self._context.model),
+                _encode(found.id or random_digits(24)),
             )
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ from fairlead.wire.answer import (
     Finish,
     Logprobs,
     Media,
+    OneText,
     Reasoning,
     ReasoningState,
     Refusal,
@@ -28,7 +29,6 @@ from fairlead.wire.answer import (
     Text,
     ToolArguments,
     ToolCall,
-    one_text,
 )
 from fairlead.wire.heads import STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_openai
@@ -81,9 +81,6 @@ class ChatWriter:
         return error_event(error)
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
-        text = one_text(events)
-        if text is not None and events[0].details is None:  # type: ignore[union-attr]
-            return self._one_text(events, text, usage, members)
         choices: dict[int, _WrittenChoice] = {}
         for event in events:
             if isinstance(event, Start):
@@ -98,19 +95,15 @@ class ChatWriter:
             answer["usage"] = _usage(usage, members)
         return _encode(answer)
 
-    def _one_text(self, events: Sequence[Event], text: Text, usage: Usage | None, members: bytes) -> bytes:
-        """What `whole` would write of such an answer, in a third of the time."""
-        start: Any = events[0]
-        finish: Any = events[2]
-        created: int = start.created or self._context.created
-        reason: str = finish.reason
+    def one_text(self, found: OneText, usage: Usage | None, members: bytes) -> bytes:
+        created: int = found.created or self._context.created
         return (
             b'{"id":%b,"object":"chat.completion","created":%b,"model":%b,"choices":[{"index":0,"message":'
             b'{"role":"assistant","content":%b,"refusal":null},"logprobs":null,"finish_reason":"%b"}]%b%b}'
             % (
-                _encode(start.id), str(created).encode(), _encode(self._context.model), _encode(text.text),
-                reason.encode(), b"" if usage is None else b',"usage":',
-                b"" if usage is None else b"%b%b}" % (usage_as_openai(usage)[:-1], members),
+                _encode(found.id), str(created).encode(), _encode(self._context.model), found.text,
+                found.reason.encode(), found.details,
+                b"" if usage is None else b',"usage":%b%b}' % (usage_as_openai(usage)[:-1], members),
             )
         )  # fmt: skip
 

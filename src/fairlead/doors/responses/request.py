@@ -33,9 +33,10 @@ from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.chat_shapes import NULL, Options
 from fairlead.wire.native import copied
 from fairlead.wire.notes import CallNotes
-from fairlead.wire.plain import ReadyChat, plain_items, ready_chat, taken
+from fairlead.wire.plain import PlainTurns, plain_items, taken
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.random_ids import random_digits
+from fairlead.wire.ready_chat import ReadyChat, ready_chat
 from fairlead.wire.template import LONGEST_TEMPLATE, BodyTemplate
 from fairlead.wire.traceparent import TraceContext
 
@@ -182,13 +183,30 @@ class ResponsesRequest:
             made.trace = self.trace
         return self._neutral
 
+    def plain(self) -> PlainTurns | None:
+        """As of a `ChatPayload`."""
+        template = self.template
+        if template is None or template.chat is None:
+            return None
+        turns = self._plain_turns()
+        told = None if turns is None else template.chat.told(turns)
+        if told is not None:
+            self._chat = template.chat.kept
+        return told
+
+    def _plain_turns(self) -> PlainTurns | None:
+        """The input, where it is nothing but texts."""
+        told = self.found.told
+        if self.history:
+            return None
+        return plain_items(self.input) if told is None else taken(told)
+
     def _plainly(self) -> ChatRequest | None:
         """By what is known of the template, where the input is nothing but texts."""
         template = self.template
-        if template is None or template.chat is None or self.history:
+        if template is None or template.chat is None:
             return None
-        told = self.found.told
-        turns = plain_items(self.input) if told is None else taken(told)
+        turns = self._plain_turns()
         made = None if turns is None else template.chat.around(turns)
         if made is not None:
             self._chat = template.chat.kept

@@ -22,6 +22,7 @@ from fairlead.wire.answer import (
     Finish,
     Logprobs,
     Media,
+    OneText,
     Reasoning,
     ReasoningState,
     Refusal,
@@ -29,7 +30,6 @@ from fairlead.wire.answer import (
     Text,
     ToolArguments,
     ToolCall,
-    one_text,
 )
 from fairlead.wire.apis import RESPONSES
 from fairlead.wire.heads import STREAM_HEAD
@@ -94,9 +94,6 @@ class ResponsesWriter:
         return b"".join([*out, *self._numbered([ItemEvent("response.failed", b',"response":%b' % document)])])
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
-        text = one_text(events)
-        if text is not None and text.text and self._echo.keep is None:
-            return self._one_text(events, text, usage, members)
         for event in events:
             if isinstance(event, Start) or event.choice:
                 continue
@@ -109,17 +106,18 @@ class ResponsesWriter:
         self._keep(status, usage, members)
         return self._document(status, usage_members(usage, members))
 
-    def _one_text(self, events: Sequence[Event], text: Text, usage: Usage | None, members: bytes) -> bytes:
-        """What `whole` would write of such an answer, in a third of the time."""
-        finish: Any = events[2]
-        self._reason = _INCOMPLETE.get(finish.reason)
+    def one_text(self, found: OneText, usage: Usage | None, members: bytes) -> bytes:
+        self._reason = _INCOMPLETE.get(found.reason)
         status = self._status
         output = (
             b'[{"id":"%b","type":"message","status":"%b","role":"assistant",'
             b'"content":[{"type":"output_text","text":%b,"annotations":[],"logprobs":[]}]}]'
-            % (new_id("msg").encode(), status.encode(), _encode(text.text))
+            % (new_id("msg").encode(), status.encode(), found.text)
         )
-        return self._written(status, usage_members(usage, members), b"null", output)
+        document = self._written(status, usage_members(usage, members), b"null", output)
+        if self._echo.keep is not None:
+            self._echo.keep(document)
+        return document
 
     def _begin(self) -> list[bytes]:
         document = b',"response":%b' % self._document("in_progress", b"null")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
 from fairlead.errors import UpstreamCut
 from fairlead.providers.anthropic.errors import ErrorBody, failure
-from fairlead.providers.anthropic.shapes import Block, Delta, Message, StreamEvent
+from fairlead.providers.anthropic.shapes import Block, Delta, Message, SaidMessage, StreamEvent
 from fairlead.providers.sse import EventReader
-from fairlead.providers.translated import arguments_of, decoded
+from fairlead.providers.translated import arguments_of, decoded, said, text_in
 from fairlead.wire.answer import (
     Event,
     Finish,
     FinishReason,
+    OneText,
     Reasoning,
     ReasoningState,
     Start,
@@ -23,6 +24,7 @@ from fairlead.wire.answer import (
     ToolArguments,
     ToolCall,
     WholeAnswer,
+    is_nothing,
 )
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_anthropic
@@ -41,6 +43,8 @@ _encode = msgspec.json.encode
 
 
 _message = msgspec.json.Decoder(Message)
+_said = msgspec.json.Decoder(SaidMessage)
+_astuple: Final = msgspec.structs.astuple
 _event = msgspec.json.Decoder(StreamEvent)
 _members = msgspec.json.Decoder(dict[str, Raw])
 
@@ -82,6 +86,24 @@ def whole_message(body: bytes) -> WholeAnswer:
             calls += 1
     usage = usage_from_anthropic(message.usage) if message.usage != NULL else None
     return WholeAnswer(events + _finish(message), usage)
+
+
+def one_text(body: bytes) -> OneText | None:
+    """A whole answer of one text and nothing else; None: another one, or none."""
+    given = said(_said, body)
+    if given is None or given[2] is None or not is_nothing(given[5]):
+        return None
+    blocks: list[Any] = given[0]
+    block: tuple[Any, ...] = _astuple(blocks[0]) if len(blocks) == 1 else ("", NULL)
+    text = text_in(block[1])
+    if block[0] != "text" or not text:
+        return None
+    reason: str = given[2]
+    usage: Raw = given[4]
+    return OneText(
+        text, given[1], FINISHES.get(reason, "stop"), reason,
+        None if is_nothing(usage) else usage_from_anthropic(usage), 0, given[3],
+    )  # fmt: skip
 
 
 class MessageReader:

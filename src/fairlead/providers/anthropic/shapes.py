@@ -50,6 +50,22 @@ class StreamEvent(Struct, gc=False):
     error: ErrorBody | None = None
 
 
+class SaidBlock(Struct, gc=False):
+    type: str = ""
+    text: Raw = NULL
+
+
+class SaidMessage(Struct, gc=False):
+    """A whole message, to find out whether it is one text and nothing else."""
+
+    content: list[SaidBlock] = []
+    id: str = ""
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+    usage: Raw = NULL
+    error: Raw = NULL
+
+
 class PassedBlock(Struct, gc=False):
     type: str = ""
     text: str = ""

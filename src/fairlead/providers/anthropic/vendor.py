@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairlead.providers.anthropic.native import NativeMessages
-from fairlead.providers.anthropic.reader import MessageFormat
+from fairlead.providers.anthropic.reader import MessageFormat, one_text
 from fairlead.providers.anthropic.request import written_turns
 from fairlead.providers.anthropic.translator import MessagesTranslator
 from fairlead.providers.claude import supports_prefill
@@ -34,7 +34,7 @@ def _supports_prefill(_dialect: Dialect, model: str) -> bool | None:
 
 
 def _translated(binding: Binding) -> TranslatedChat:
-    return translated_chat(binding, _translator(binding), MessageFormat(), written_turns)
+    return translated_chat(binding, _translator(binding), MessageFormat(), written_turns, one_text)
 
 
 def _native(binding: Binding) -> NativeMessages:

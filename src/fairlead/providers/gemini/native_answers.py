@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
 
 from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
 from fairlead.providers.gemini.errors import code_of, failure
-from fairlead.providers.gemini.shapes import (
-    PassedDocument,
-)
-from fairlead.providers.native_answers import NativeAnswer, UsageMember, value_at
+from fairlead.providers.gemini.shapes import PassedCandidate, PassedDocument
+from fairlead.providers.native_answers import LastMember, NativeAnswer, UsageMember
 from fairlead.providers.sse import EventReader
-from fairlead.providers.translated import decoded
+from fairlead.providers.translated import decoded, text_in
 from fairlead.wire.apis import GENERATE_CONTENT
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.gemini.framing import ARRAY_HEAD, Framing
@@ -30,24 +28,38 @@ from fairlead.wire.usage import Usage, usage_as_gemini, usage_from_gemini
 
 USAGE: Final = UsageMember("usageMetadata", usage_from_gemini, usage_as_gemini)
 _NULL: Final[Raw] = NULL
-_MODEL: Final = b'"modelVersion"'
+_PLACE: Final = LastMember("modelVersion")
 _encode: Final = msgspec.json.encode
 
 
 _document: Final = msgspec.json.Decoder(PassedDocument)
+_string: Final = msgspec.json.Decoder(str)
+_astuple: Final = msgspec.structs.astuple
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
-def _said(document: PassedDocument) -> str:
-    """The words of a document."""
-    said: list[str] = []
-    for candidate in document.candidates:
-        for part in () if candidate.content is None else candidate.content.parts:
-            if part.text:
-                said.append(part.text)
-            elif part.function_call is not None:
-                said += (part.function_call.name, bytes(part.function_call.args).decode("utf-8", "replace"))
-    return "".join(said)
+def _said(candidates: list[PassedCandidate]) -> bytes:
+    """The words of a document, as they stand in JSON between quotes."""
+    said = b""
+    for candidate in candidates:
+        content = candidate.content
+        if content is None:
+            continue
+        for part in content.parts:
+            text, call = text_in(part.text), part.function_call
+            if text:
+                said += text[1:-1]
+            elif call is not None:
+                said += _encode(call.name + bytes(call.args).decode("utf-8", "replace"))[1:-1]
+    return said
+
+
+def _words_of(said: bytes) -> str:
+    """What `_said` has given, of any number of documents, as text."""
+    try:
+        return _string.decode(b'"%b"' % said)
+    except msgspec.DecodeError:  # half of a pair of escapes
+        return said.decode("utf-8", "replace")
 
 
 def _is_blocked(document: PassedDocument) -> bool:
@@ -72,7 +84,7 @@ class NativeRelay:
         self._ending: list[bytes] = []
         self._finished: set[int] = set()
         self._usage = _NULL
-        self._words: list[str] = []
+        self._words = bytearray()  # as `_said` gives them
         self.head = ARRAY_HEAD if is_array else STREAM_HEAD
 
     @property
@@ -93,7 +105,7 @@ class NativeRelay:
 
     def delivered(self) -> str:
         """Everything that the model has written so far."""
-        return "".join(self._words)
+        return _words_of(bytes(self._words))
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
@@ -103,20 +115,24 @@ class NativeRelay:
 
     def _take(self, payload: bytes, out: list[bytes]) -> None:
         read: PassedDocument = decoded(_document, payload, "an event")
-        if read.error != _NULL:
-            raise _failed(read.error, payload)
-        if read.usage_metadata != _NULL:
-            self._usage = Raw(bytes(read.usage_metadata))
-        payload = _with_model(payload, read.model_version, self._public)
-        said = _said(read)
+        members: tuple[Any, ...] = _astuple(read)  # one call instead of one for each attribute
+        candidates: list[PassedCandidate] = members[0]
+        usage: Raw = members[1]
+        error: Raw = members[4]
+        if error is not _NULL and error != _NULL:
+            raise _failed(error, payload)
+        if usage is not _NULL and usage != _NULL:
+            self._usage = Raw(bytes(usage))
+        payload = _with_model(payload, members[2], self._public)
+        said = _said(candidates)
         if said:
-            self._words.append(said)
-        for candidate in read.candidates:
+            self._words += said
+        for candidate in candidates:
             if candidate.finish_reason is not None:
                 self._finished.add(candidate.index)
-        if _is_blocked(read):
+        if members[3] is not None and _is_blocked(read):
             self._finished.update(range(self._choices))
-        if self.done:
+        if len(self._finished) >= self._choices:
             self._ending.append(payload)
             return
         if not said and not self._words:
@@ -158,9 +174,13 @@ def native_answer(body: bytes, public: bytes) -> NativeAnswer:
     if start == stop and document.model_version != _NULL:
         body, public = _with_model(body, document.model_version, public), b""
     return NativeAnswer(
-        body, USAGE, document.usage_metadata, start, stop, public if start < stop else b"", partial(_said, document),
-        max(1, len(candidates)),
+        body, USAGE, document.usage_metadata, start, stop, public if start < stop else b"",
+        partial(_words_in, candidates), max(1, len(candidates)),
     )  # fmt: skip
+
+
+def _words_in(candidates: list[PassedCandidate]) -> str:
+    return _words_of(_said(candidates))
 
 
 def _failed(error: Raw, body: bytes) -> FairleadError:
@@ -176,9 +196,8 @@ def _model_span(text: bytes, model: Raw) -> tuple[int, int]:
     """Where the name of the model stands: behind the candidates; (0, 0): nowhere that can be found."""
     if model == _NULL:
         return 0, 0
-    at = text.rfind(_MODEL)
-    start = value_at(text, at + len(_MODEL)) if at >= 0 else -1
-    return (start, start + len(model)) if start >= 0 and text.startswith(bytes(model), start) else (0, 0)
+    start = _PLACE.find(text, model)
+    return (start, start + len(model)) if start >= 0 else (0, 0)
 
 
 def _with_model(text: bytes, model: Raw, public: bytes) -> bytes:

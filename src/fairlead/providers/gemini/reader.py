@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import msgspec
 from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamFailed
 from fairlead.providers.gemini.errors import failure
-from fairlead.providers.gemini.shapes import Answer, Candidate
+from fairlead.providers.gemini.shapes import Answer, Candidate, SaidAnswer
 from fairlead.providers.sse import EventReader
-from fairlead.providers.translated import arguments_of, decoded
-from fairlead.wire.answer import Event, Finish, FinishReason, Reasoning, Start, Text, ToolCall, WholeAnswer
+from fairlead.providers.translated import arguments_of, decoded, said, text_in
+from fairlead.wire.answer import (
+    Event,
+    Finish,
+    FinishReason,
+    OneText,
+    Reasoning,
+    Start,
+    Text,
+    ToolCall,
+    WholeAnswer,
+    is_nothing,
+)
 from fairlead.wire.chat_shapes import NULL
 from fairlead.wire.usage import Usage, usage_from_gemini
 
@@ -21,6 +34,8 @@ REFUSED = frozenset({
 
 
 _answer = msgspec.json.Decoder(Answer)
+_said: Final = msgspec.json.Decoder(SaidAnswer)
+_astuple: Final = msgspec.structs.astuple
 
 
 class _Candidates:
@@ -85,11 +100,39 @@ class _Candidates:
     def _finish(self, reason: str, index: int) -> FinishReason:
         if reason == "STOP":
             return "tool_calls" if self.calls.get(index) else "stop"
-        if reason == "MAX_TOKENS":
-            return "length"
-        if reason in REFUSED:
-            return "content_filter"
-        raise UpstreamFailed(f"The provider's model ended with {reason[:64]}.")
+        found = _ended(reason)
+        if found is None:
+            raise UpstreamFailed(f"The provider's model ended with {reason[:64]}.")
+        return found
+
+
+def _ended(reason: str) -> FinishReason | None:
+    """None: something went wrong."""
+    if reason == "STOP":
+        return "stop"
+    if reason == "MAX_TOKENS":
+        return "length"
+    return "content_filter" if reason in REFUSED else None
+
+
+def one_text(body: bytes) -> OneText | None:
+    """A whole answer of one text and nothing else; None: another one, or none."""
+    given = said(_said, body)
+    if given is None or not is_nothing(given[3]):
+        return None
+    candidates: list[Any] = given[0]
+    candidate: tuple[Any, ...] = _astuple(candidates[0]) if len(candidates) == 1 else (None, None, 0)
+    if candidate[0] is None or candidate[1] is None or candidate[2]:
+        return None
+    parts: list[Any] = candidate[0].parts
+    part: tuple[Any, ...] = _astuple(parts[0]) if len(parts) == 1 else (NULL, False, NULL)
+    text = text_in(part[0])
+    native: str = candidate[1]
+    reason = _ended(native)
+    if not text or part[1] or not is_nothing(part[2]) or reason is None:
+        return None
+    usage: Raw = given[2]
+    return OneText(text, given[1], reason, native, None if is_nothing(usage) else usage_from_gemini(usage))
 
 
 class ContentReader:

@@ -44,13 +44,38 @@ class Answer(Struct, gc=False, rename="camel"):
     error: Raw = NULL
 
 
+class SaidPart(Struct, gc=False, rename="camel"):
+    text: Raw = NULL
+    thought: bool = False
+    function_call: Raw = NULL
+
+
+class SaidContent(Struct, gc=False):
+    parts: list[SaidPart] = []
+
+
+class SaidCandidate(Struct, gc=False, rename="camel"):
+    content: SaidContent | None = None
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class SaidAnswer(Struct, gc=False, rename="camel"):
+    """A whole answer, to find out whether it is one text and nothing else."""
+
+    candidates: list[SaidCandidate] = []
+    response_id: str = ""
+    usage_metadata: Raw = NULL
+    error: Raw = NULL
+
+
 class PassedCall(Struct, gc=False):
     name: str = ""
     args: Raw = Raw(b"{}")
 
 
 class PassedPart(Struct, gc=False, rename="camel"):
-    text: str | None = None
+    text: Raw = NULL
     function_call: PassedCall | None = None
 
 
@@ -59,9 +84,9 @@ class PassedContent(Struct, gc=False):
 
 
 class PassedCandidate(Struct, gc=False, rename="camel"):
-    index: int = 0
     content: PassedContent | None = None
     finish_reason: str | None = None
+    index: int = 0
 
 
 class PassedFeedback(Struct, gc=False, rename="camel"):

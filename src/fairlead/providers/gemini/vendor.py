@@ -7,7 +7,7 @@ import re
 from fairlead.providers.dialect import Binding, Carried, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.gemini import embeddings
 from fairlead.providers.gemini.native import NativeContent
-from fairlead.providers.gemini.reader import ContentFormat
+from fairlead.providers.gemini.reader import ContentFormat, one_text
 from fairlead.providers.gemini.request import written_turns
 from fairlead.providers.gemini.translator import ContentTranslator
 from fairlead.providers.translated import TRANSLATED, TranslatedChat, translated_chat
@@ -46,7 +46,7 @@ def _translator(binding: Binding) -> ContentTranslator:
 
 
 def _translated(binding: Binding) -> TranslatedChat:
-    return translated_chat(binding, _translator(binding), ContentFormat(), written_turns)
+    return translated_chat(binding, _translator(binding), ContentFormat(), written_turns, one_text)
 
 
 def _native(binding: Binding) -> NativeContent:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamInvalid
+from fairlead.providers.native_answers import LastMember
 from fairlead.providers.openai.errors import event_error
 from fairlead.providers.openai.shapes import (
     NULL,
@@ -31,6 +32,7 @@ DONE: Final = b"[DONE]"
 DONE_EVENT: Final = b"data: [DONE]\n\n"
 # In `usage` these are ours: what the caller pays, not what the provider asks of us.
 OUR_USAGE_MEMBERS: Final = ("cost", "cost_usd", "cost_details", "usage_source")
+_PLACE: Final = LastMember("usage")
 _encode: Final = msgspec.json.encode
 
 
@@ -165,13 +167,8 @@ def _end_of_usage(document: bytes, usage: Raw) -> int:
     """Where the closing brace of the usage stands, when that is where it is expected; -1 elsewhere."""
     if usage == _NULL:
         return -1
-    start = document.rfind(b'"usage":') + 8
-    if start < 8:
-        return -1
-    if document[start] == 0x20:
-        start += 1
-    end = start + len(usage) - 1
-    return end if document.startswith(usage, start) else -1
+    start = _PLACE.find(document, usage)
+    return start + len(usage) - 1 if start >= 0 else -1
 
 
 def _with_cost(document: bytes, usage: Raw, members: bytes) -> bytes:

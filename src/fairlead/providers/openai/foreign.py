@@ -13,10 +13,13 @@ from fairlead.errors import FairleadError
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.shapes import UpstreamCall
 from fairlead.wire.chat_request import ChatRequest
+from fairlead.wire.plain import PlainTurns
 
 # Of a message, of a part of its content, of a tool call.
 _OF_MESSAGE, _OF_PART, _OF_CALL = "reasoning_details", "cache_control", "extra_content"
 _NEEDLES: Final = tuple(b'"%b"' % name.encode() for name in (_OF_MESSAGE, _OF_PART, _OF_CALL))
+_USER: Final = b'{"role":"user","content":'
+_ASSISTANT: Final = b'{"role":"assistant","content":'
 _list: Final = msgspec.json.Decoder(list[dict[str, Raw]])
 _encode: Final = msgspec.json.encode
 
@@ -72,3 +75,17 @@ def _without(raw: Raw, name: str) -> Raw:
     for item in items:
         item.pop(name, None)
     return Raw(_encode(items))
+
+
+def written_turns(plain: PlainTurns) -> bytes:
+    """`messages` of a conversation that is nothing but texts, as a ready member."""
+    pieces: list[bytes | Raw] = []
+    before = b'"messages":['
+    for role, text in plain.system:
+        pieces += (before, b'{"role":"', role.encode(), b'","content":', text)
+        before = b"},"
+    for role, text in plain.turns:
+        pieces += (before, _USER if role == "user" else _ASSISTANT, text)
+        before = b"},"
+    pieces.append(b"}]")
+    return b"".join(pieces)

@@ -5,7 +5,7 @@ Callers of chat completions get the bytes themselves (`answers.py`).
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -13,14 +13,16 @@ from msgspec import Raw
 from fairlead.errors import UpstreamCut, UpstreamInvalid
 from fairlead.providers.openai.errors import event_error
 from fairlead.providers.sse import EventReader
-from fairlead.providers.translated import decoded
-from fairlead.wire.answer import NULL, Event, WholeAnswer
-from fairlead.wire.chat_answer import ChoiceReader, events_of, start_of
-from fairlead.wire.chat_answer_shapes import Completion
+from fairlead.providers.translated import decoded, said, text_in
+from fairlead.wire.answer import NULL, Event, OneText, WholeAnswer, is_nothing
+from fairlead.wire.chat_answer import FINISHES, ChoiceReader, events_of, start_of
+from fairlead.wire.chat_answer_shapes import Completion, SaidCompletion
 from fairlead.wire.usage import Usage, usage_from_openai
 
 DONE: Final = b"[DONE]"
 _completion: Final = msgspec.json.Decoder(Completion)
+_said: Final = msgspec.json.Decoder(SaidCompletion)
+_astuple: Final = msgspec.structs.astuple
 
 
 class ChunkReader:
@@ -93,3 +95,27 @@ class ChunkFormat:
             raise UpstreamInvalid("The provider's answer has no choices.")
         usage = None if completion.usage == NULL else usage_from_openai(completion.usage)
         return WholeAnswer(events_of(completion), usage)
+
+
+def one_text(body: bytes) -> OneText | None:
+    """A whole answer of one text and nothing else; None: another one, or none."""
+    given = said(_said, body)
+    if given is None or not is_nothing(given[4]):
+        return None
+    choices: list[Any] = given[0]
+    choice: tuple[Any, ...] = _astuple(choices[0]) if len(choices) == 1 else (None, None, NULL)
+    if choice[0] is None or choice[1] is None or not is_nothing(choice[2]):
+        return None
+    words: tuple[Any, ...] = _astuple(choice[0])
+    for at in range(1, len(words)):
+        if not is_nothing(words[at]):
+            return None
+    text = text_in(words[0])
+    if not text:
+        return None
+    reason: str = choice[1]
+    usage: Raw = given[3]
+    return OneText(
+        text, given[1] or "", FINISHES.get(reason, "stop"), reason,
+        None if is_nothing(usage) else usage_from_openai(usage), given[2],
+    )  # fmt: skip

@@ -6,8 +6,8 @@ from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.openai import completions, embeddings, forms, images, moderations, rerank, speech
 from fairlead.providers.openai.adapter import OpenAIChat
 from fairlead.providers.openai.dialects import ROWS
-from fairlead.providers.openai.foreign import ForeignCallers
-from fairlead.providers.openai.reader import ChunkFormat
+from fairlead.providers.openai.foreign import ForeignCallers, written_turns
+from fairlead.providers.openai.reader import ChunkFormat, one_text
 from fairlead.providers.translated import TranslatedChat, translated_chat
 from fairlead.wire.apis import (
     CHAT,
@@ -26,9 +26,12 @@ def _native(binding: Binding) -> OpenAIChat:
 
 
 def _translated_chat(binding: Binding) -> TranslatedChat:
+    dialect = binding.dialect
     return translated_chat(
-        binding, ForeignCallers(_native(binding), keeps_marks=binding.dialect.keeps_marks), ChunkFormat()
-    )
+        binding, ForeignCallers(_native(binding), keeps_marks=dialect.keeps_marks), ChunkFormat(),
+        None if dialect.parses_control_tokens else written_turns,  # what may be one is made harmless, text by text
+        one_text,
+    )  # fmt: skip
 
 
 def _translated(dialect: Dialect) -> frozenset[str]:

@@ -465,7 +465,8 @@ def _changed(document: bytes, model: Raw, changes: Mapping[str, bytes]) -> bytes
             return document
         needle = b'"model":%b' % model
         at = document.find(needle)
-        if at >= 0 and document.find(needle, at + 8) < 0:  # else one of them may stand inside of something
+        # Else one of them may stand inside of something.
+        if at >= 0 and (document.find(b"{", 1, at) < 0 or document.find(needle, at + 8) < 0):
             return b"".join((document[: at + 8], public, document[at + len(needle) :]))
         if bytes(model) == public:
             return document

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from msgspec import Raw
 
 from fairlead.errors import UpstreamCut, UpstreamFailed, UpstreamInvalid
 from fairlead.providers.responses_api.errors import failure_in_event, failure_of
-from fairlead.providers.responses_api.shapes import EVENT, ITEM, RESPONSE, TEXT, Event, Item, Part, Response, inside
+from fairlead.providers.responses_api.shapes import (
+    EVENT,
+    ITEM,
+    RESPONSE,
+    SAID,
+    TEXT,
+    Event,
+    Item,
+    Part,
+    Response,
+    inside,
+)
 from fairlead.providers.sse import EventReader
-from fairlead.providers.translated import decoded
+from fairlead.providers.translated import decoded, said, text_in
 from fairlead.wire.answer import (
     Citation,
     Extension,
@@ -18,6 +30,7 @@ from fairlead.wire.answer import (
     FinishReason,
     Logprobs,
     Media,
+    OneText,
     Reasoning,
     ReasoningState,
     Refusal,
@@ -26,6 +39,7 @@ from fairlead.wire.answer import (
     ToolArguments,
     ToolCall,
     WholeAnswer,
+    is_nothing,
 )
 from fairlead.wire.answer import Event as AnswerEvent
 from fairlead.wire.apis import RESPONSES
@@ -43,6 +57,7 @@ _TEXTS: Final = {
     "response.function_call_arguments.delta": "arguments",
     "response.custom_tool_call_input.delta": "arguments",
 }
+_astuple: Final = msgspec.structs.astuple
 _LAST: Final = ("response.completed", "response.incomplete")
 
 
@@ -247,6 +262,32 @@ class ResponsesFormat:
             events += items.end(index, inside(ITEM, raw, "an item"), raw)
         events.append(_finish(response, items.has_calls))
         return WholeAnswer(events, None if response.usage == NULL else usage_from_responses(response.usage))
+
+
+def one_text(body: bytes) -> OneText | None:
+    """A whole answer of one text and nothing else; None: another one, or none."""
+    given = said(SAID, body)
+    if given is None or given[3] != "completed" or not is_nothing(given[5]):
+        return None
+    parts: list[Any] | None = None
+    for one in given[0]:
+        item: tuple[Any, ...] = _astuple(one)
+        if item[0] == "message" and parts is None:
+            parts = item[1]
+        elif item[0] != "reasoning" or item[1] or not is_nothing(item[2]) or not is_nothing(item[3]):
+            return None
+    if parts is None or len(parts) != 1:
+        return None
+    part: tuple[Any, ...] = _astuple(parts[0])
+    text = text_in(part[1])
+    if part[0] != "output_text" or not text or not is_nothing(part[2]) or not is_nothing(part[3]):
+        return None
+    usage: Raw = given[4]
+    tier: Raw = given[6]
+    return OneText(
+        text, given[1], "stop", "completed", None if is_nothing(usage) else usage_from_responses(usage), int(given[2]),
+        None, b"" if is_nothing(tier) else b',"service_tier":%b' % bytes(tier),
+    )  # fmt: skip
 
 
 def check_complete(response: Response) -> None:

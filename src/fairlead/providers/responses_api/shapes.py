@@ -71,6 +71,32 @@ class Response(Struct, gc=False):
     service_tier: Raw = NULL
 
 
+class SaidPart(Struct, gc=False):
+    type: str = ""
+    text: Raw = NULL
+    annotations: Raw = NULL
+    logprobs: Raw = NULL
+
+
+class SaidItem(Struct, gc=False):
+    type: str = ""
+    content: list[SaidPart] | None = None
+    summary: Raw = NULL
+    encrypted_content: Raw = NULL
+
+
+class SaidResponse(Struct, gc=False):
+    """A whole response, to find out whether it is one text and nothing else."""
+
+    output: list[SaidItem] = []
+    id: str = ""
+    created_at: float = 0
+    status: str | None = None
+    usage: Raw = NULL
+    error: Raw = NULL
+    service_tier: Raw = NULL
+
+
 class Event(Struct, gc=False):
     """`delta` and `item` have more than one shape."""
 
@@ -102,6 +128,7 @@ DELTA = msgspec.json.Decoder(Delta)
 EVENT = msgspec.json.Decoder(Event)
 ITEM = msgspec.json.Decoder(Item)
 RESPONSE = msgspec.json.Decoder(Response)
+SAID = msgspec.json.Decoder(SaidResponse)
 FAILURE = msgspec.json.Decoder(Failure)
 TEXT = msgspec.json.Decoder(str)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fairlead.providers.dialect import Binding, Dialect, OperationAPI, VendorAPI
 from fairlead.providers.responses_api.dialects import ROWS
 from fairlead.providers.responses_api.native import NativeResponses
-from fairlead.providers.responses_api.reader import ResponsesFormat
+from fairlead.providers.responses_api.reader import ResponsesFormat, one_text
 from fairlead.providers.responses_api.request import CARRIES, SAME, written_turns
 from fairlead.providers.responses_api.translator import ResponsesTranslator
 from fairlead.providers.translated import TranslatedChat, translated_chat
@@ -17,7 +17,7 @@ BILLED = frozenset({"code_interpreter", "file_search", "image_generation", "serv
 
 def _translated(binding: Binding) -> TranslatedChat:
     translator = ResponsesTranslator(binding.dialect, binding.upstream_model, binding.defaults)
-    return translated_chat(binding, translator, ResponsesFormat(), written_turns)
+    return translated_chat(binding, translator, ResponsesFormat(), written_turns, one_text)
 
 
 def _native(binding: Binding) -> NativeResponses:

@@ -44,7 +44,7 @@ class Framing:
 
     def framed(self, document: bytes) -> bytes:
         if not self.is_array:
-            if b"\n" in document:
+            if document.find(b"\n") >= 0:  # `in` first makes an error of what is no number
                 document = document.replace(b"\n", b"\ndata: ")
             return b"data: %b\n\n" % document
         before = b",\n\n" if self._begun else b"["
