@@ -30,6 +30,7 @@ CALLS = 90_000
 # What the pages call themselves, wherever the demonstration listens.
 HOST = "localhost:8080"
 WIDE = (1280, 860)
+NARROW = (390, 844)
 SCHEMES = ("light", "dark")
 MARA, ADA = "mara.lindqvist@example.org", "ada.winter@example.org"
 KEY = "letters, production"
@@ -52,7 +53,9 @@ class Picture(NamedTuple):
 PICTURES = (
     Picture("model", "/models/meta/llama-3.3-70b-instruct?window=7d"),
     Picture("performance", "/models/meta/llama-3.3-70b-instruct?window=7d", at="#performance"),
+    Picture("model-narrow", "/models/meta/llama-3.3-70b-instruct?window=7d", size=NARROW),
     Picture("activity", "/account/activity", ADA),
+    Picture("activity-narrow", "/account/activity", ADA, size=NARROW),
     Picture("keys", "/account/keys", ADA),
     Picture("admin", "/admin", MARA),
     Picture("configuration", "/admin/configuration", MARA),
