@@ -368,6 +368,14 @@ def test_markup_in_names_is_text(kit: Kit, owner: Browser) -> None:
         assert unescape(page.text).count(MARKUP)
 
 
+def test_the_page_of_a_call_has_the_time_itself_beside_the_relative_one(kit: Kit, owner: Browser) -> None:
+    at = datetime(2026, 11, 3, 4, 5, 6, tzinfo=UTC).timestamp()
+    call(kit, made_key(kit, kit.acme), "timed", at=at)
+    page = owner.get("/account/calls/gen_timed").text
+    assert "<small>2026-11-03 04:05:06 UTC</small>" in page
+    assert "reported them.Before" not in page
+
+
 def test_windows_and_days_of_one_s_own(owner: Browser) -> None:
     now = datetime(2027, 3, 31, 15, 30, tzinfo=UTC).timestamp()
     day = window_of("24h", now)

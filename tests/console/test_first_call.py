@@ -132,6 +132,13 @@ def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and
     page.reload()
     assert key not in page.content()  # it was shown once, and the reload has created no other
     assert page.get_by_role("rowheader").count() == 1
+    page.evaluate("window.same = true")
+    page.get_by_label("Name").fill("nothing has this name")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("rowheader")).to_have_count(0)
+    page.go_back()
+    expect(page.get_by_role("rowheader")).to_have_count(1)
+    assert page.evaluate("window.same")
 
     page.goto("/models/mistralai/mistral-small-3.2")
     curl = page.locator("pre code", has_text="curl").first

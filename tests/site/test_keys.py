@@ -115,6 +115,7 @@ def test_somebody_who_has_signed_in_needs_no_key_in_the_playground(page: Page, s
     page.goto("/playground?model=mistral-small-3.2")
     page.wait_for_selector("[data-ready]")
     expect(page.locator("#whose")).to_have_text("as Ann")
+    expect(page.get_by_role("banner").get_by_role("link", name="Account")).to_be_visible()
     page.get_by_role("textbox", name="Message").fill("Hello")
     page.keyboard.press("Enter")
     # The provider of this server is not there: what is refused by it was let through by the key.

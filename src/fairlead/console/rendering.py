@@ -54,7 +54,7 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
             return language.gettext("never")
         then, now = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(time.time(), UTC)
         words = shown.ago(now, then, language) if then <= now else ahead(now, then, language)
-        title = then.strftime("%Y-%m-%d %H:%M:%S UTC")
+        title = exact(seconds)
         # Not Markup.format, which takes as long as the rest of a row.
         return Markup(f'<time datetime="{then.isoformat()}" title="{title}">{escape(words)}</time>')  # noqa: S704
 
@@ -68,6 +68,10 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         sign = "−" if text.startswith("-") else ""
         return f"{sign}${text.removeprefix('-')}"
 
+    def exact(seconds: float) -> str:
+        """The time itself, for where nobody can point at the relative one."""
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
     def day_of(seconds: int) -> str:
         """The day (UTC) of a time since 1970."""
         return datetime.fromtimestamp(seconds, UTC).date().isoformat()
@@ -76,6 +80,7 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "when": when,
         "amount": amount,
         "day_of": day_of,
+        "exact": exact,
         "browser": lambda agent: browser(agent) or language.gettext("unknown"),
     }
 

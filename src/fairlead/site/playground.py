@@ -99,6 +99,7 @@ WORDS: Mapping[str, str] = {
     "no_parameters": _("Choose a model to see its parameters."),
     "file_not_taken": _("{name}: this API takes no {kind}."),
     "too_large": _("Files may have 20 MB together."),
+    "account": _("Account"),
     "record": _("Record"),
     "record_stop": _("Stop recording, {seconds} s"),
     "recording": _("Recording"),

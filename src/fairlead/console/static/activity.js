@@ -1,4 +1,4 @@
-// Activity and the overview without new pages: filters and times change the address and the page in place, newer calls
+// Activity, keys and the overview without new pages: filters and times change the address and the page in place, newer calls
 // appear by themselves while the tab is seen. All of it is links and forms below, which work as they are without this.
 
 import { busy, onZoom } from "./figures.js";
@@ -39,6 +39,7 @@ function replace(doc, whole) {
   else page().replaceChildren(...fresh.childNodes);
   if (!whole) for (const [at, one] of [...page().querySelectorAll("[data-part] details")].entries()) one.open = opened[at] ?? one.open;
   document.title = doc.title;
+  if (!told.isConnected) document.querySelector("main").append(told);
   document.dispatchEvent(new Event("fresh"));
   refocus(was);
   const head = doc.querySelector("[data-words]");

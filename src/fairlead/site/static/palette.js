@@ -21,19 +21,21 @@ function linked() {
   return [...found.values()];
 }
 
+// Shows what is here at once, and the rest as it arrives.
 async function load() {
-  const [models, docs, here] = await Promise.all([get("/search.json", { rows: [] }), get("/docs/search.json", []), dialog.dataset.console ? get("/account/here.json", {}) : {}]);
-  const pages = new Map(linked().map(one => [one.path, one]));
-  for (const one of here.pages ?? []) if (!pages.has(one.path)) pages.set(one.path, { ...one, kind: dialog.dataset.page });
-  return {
-    here,
-    rows: [
-      ...[...pages.values()].map(ready),
-      ...(here.actions ?? []).map(one => ready({ ...one, kind: dialog.dataset.action, worth: 3.5 })),
-      ...models.rows.map(row => ({ path: row.p, name: row.n, note: row.i, kind: dialog.dataset.model, hay: `${row.n} ${row.i} ${row.v}`.toLowerCase(), worth: row.s === "none" ? 1 : 2 })),
-      ...docs.map(([path, title, heading]) => ({ path, name: heading || title, note: heading ? title : "", kind: dialog.dataset.doc, hay: `${heading} ${title}`.toLowerCase(), worth: heading ? 0 : 1 })),
-    ],
-  };
+  known = { here: {}, rows: linked().map(ready) };
+  draw();
+  const join = rows => { known.rows.push(...rows); draw(); };
+  await Promise.all([
+    dialog.dataset.console && get("/account/here.json", {}).then(here => {
+      const paths = new Set(known.rows.map(one => one.path));
+      known.here = here;
+      join([...(here.pages ?? []).filter(one => !paths.has(one.path)).map(one => ready({ ...one, kind: dialog.dataset.page })), ...(here.actions ?? []).map(one => ready({ ...one, kind: dialog.dataset.action, worth: 3.5 }))]);
+    }),
+    get("/search.json", { rows: [] }).then(models => join(models.rows.map(row => ({ path: row.p, name: row.n, note: row.i, kind: dialog.dataset.model, hay: `${row.n} ${row.i} ${row.v}`.toLowerCase(), worth: row.s === "none" ? 1 : 2 })))),
+    get("/docs/search.json", []).then(docs => join(docs.map(([path, title, heading]) => ({ path, name: heading || title, note: heading ? title : "", kind: dialog.dataset.doc, hay: `${heading} ${title}`.toLowerCase(), worth: heading ? 0 : 1 })))),
+  ]);
+  known.whole = true;
 }
 
 // How well a word fits a text, and where: [worth, from, to, …] of what is marked; null when it does not. A word that is
@@ -126,7 +128,9 @@ function marked(text, marks = []) {
 function draw() {
   const text = field.value.trim(), words = text.toLowerCase().split(/\s+/).filter(Boolean);
   ask(text);
+  const was = at && shown[at]?.path; // what is chosen stays chosen when more arrives
   shown = known ? found(words, text) : [];
+  if (was) at = Math.max(0, shown.findIndex(row => row.path === was));
   at = Math.min(at, Math.max(shown.length - 1, 0));
   list.replaceChildren(...shown.map((row, number) => {
     const item = document.createElement("li"), name = marked(row.name, words.length ? row.marks : []), note = document.createElement("span"), kind = document.createElement("span");
@@ -143,7 +147,7 @@ function draw() {
   }));
   list.hidden = !shown.length;
   field.setAttribute("aria-expanded", String(!!shown.length));
-  told.textContent = !known ? "" : shown.length ? "" : dialog.dataset.none;
+  told.textContent = known?.whole && !shown.length ? dialog.dataset.none : "";
   count.textContent = known && words.length && shown.length ? dialog.dataset.count.replace("%d", shown.length) : "";
   mark();
 }
@@ -187,7 +191,6 @@ field.addEventListener("keydown", event => {
 // Shows what there is for what has been typed by now; called each time that the palette has been opened.
 export async function begin() {
   at = 0;
-  draw();
-  try { known ??= await load(); } catch { known = null; }
+  if (known?.whole) draw(); else await load();
   draw();
 }

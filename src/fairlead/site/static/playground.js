@@ -451,6 +451,8 @@ async function begin() {
   for (const place of root.querySelectorAll(".acts, .table")) place.hidden = false;
   by("key").value = session.get(KEY);
   if (document.getElementById("palette")?.dataset.console) try { here = await (await fetch("/account/here.json", { headers: { accept: "application/json" }, cache: "no-store" })).json(); } catch { here = {}; }
+  const enter = document.querySelector("a.enter"); // the page is the same for everybody: who is here is known now
+  if (here.signed_in && enter) { enter.href = "/account"; enter.textContent = words.account; }
   let kept = null;
   try { kept = JSON.parse(localStorage.getItem("fairlead.playground")); } catch { /* nothing remembered */ }
   panel.take(kept);
