@@ -167,6 +167,7 @@ def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and
     expect(page.get_by_text("the same to the picodollar")).to_be_visible()
     expect(page.get_by_role("row", name=f"Charged ${PRICE}")).to_be_visible()
     page.emulate_media(media="print")
+    expect(page.locator(".on-paper")).to_have_text("Bea's")
     expect(page.get_by_role("row", name=f"Charged ${PRICE}")).to_be_visible()
     expect(page.get_by_role("navigation")).to_have_count(0)
     expect(page.get_by_role("button")).to_have_count(0)
