@@ -23,6 +23,7 @@ from fairlead.admin.deployments import drained
 from fairlead.admin.overview import overview
 from fairlead.background import Job
 from fairlead.catalogue.load import build
+from fairlead.console.operating.overview import JOBS
 from fairlead.console.operating.pages import PAGES
 from fairlead.console.services import NotLive
 from fairlead.providers.dialects import DIALECTS
@@ -418,3 +419,10 @@ def test_the_audit_log_names_people_and_accounts_and_leads_to_them(kit: Kit, ope
     page = ok(operator.get(f"/admin/people/{operator.person_id}"))
     assert f'href="/admin/audit?actor={operator.person_id}"' in page
     assert "This is you." in page
+
+
+def test_every_background_task_of_a_server_is_explained() -> None:
+    source = (Path(__file__).parents[2] / "src" / "fairlead" / "compose" / "service.py").read_text("utf-8")
+    begun = re.findall(r'begin\("([a-z ]+)"', source)
+    assert len(begun) > 10
+    assert set(begun) <= set(JOBS), "say in JOBS what it does"

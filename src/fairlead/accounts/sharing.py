@@ -19,6 +19,7 @@ from fairlead.accounts.limits import Limits
 from fairlead.accounts.meters import SECOND_NS, Meter
 from fairlead.accounts.shared_meter import CONTENDED_NS, LEASE_NS, MS_NS, Report, SharedMeter
 from fairlead.accounts.shared_script import COUNT, EXCHANGE, digest
+from fairlead.background import rest
 from fairlead.store.valkey import Reply, ValkeyAddress, ValkeyConnection, ValkeyError, command, connect
 
 log = logging.getLogger("fairlead")
@@ -175,7 +176,7 @@ class SharedLimits:
                 if not told and loop.time() - away_since >= LOGGED_SECONDS:
                     told = True
                     log.warning("%s.", self.remark().replace("limits", "Limits", 1))
-                await asyncio.sleep(wait)
+                await rest(wait, str(self.trouble or ""))
                 wait = min(2 * wait, LONGEST_WAIT_SECONDS)
         finally:
             await self._return_all()
@@ -214,7 +215,7 @@ class SharedLimits:
         """Reports what was used, until the connection is lost."""
         ticks = 0
         while not self._gone.is_set():
-            await asyncio.sleep(TICK_SECONDS)
+            await rest(TICK_SECONDS)
             # What has come while this process was busy is read first.
             await asyncio.sleep(0)
             await asyncio.sleep(0)

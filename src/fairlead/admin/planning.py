@@ -30,7 +30,7 @@ from fairlead.wire.usage import CLASSES
 Effect = Literal["now", "restart", "warning"]
 HIDDEN: Final = "(hidden)"
 # Sections whose settings are compared one by one and count for the next call.
-LIVE_SECTIONS: Final = ("configuration", "routing", "catalogue", "shadow", "alerts")
+LIVE_SECTIONS: Final = ("configuration", "routing", "catalogue", "shadow", "alerts", "content")
 MODEL_FIELDS: Final = (
     "name", "vendor", "description", "mode", "context_length", "max_output_tokens", "input_modalities", "defaults",
 )  # fmt: skip

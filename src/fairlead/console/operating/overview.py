@@ -43,6 +43,7 @@ JOBS: Final = {
     "retired connections": _("Closes connections that no version of the configuration needs any more."),
     "routing writer": _("Stores health and decisions, and learns those of other processes."),
     "retention of content": _("Retention: deletes prompts and answers that organisations have kept long enough."),
+    "shared limits": _("Shares limits and health with other machines through Valkey."),
     "stored responses": _("Retention: deletes stored responses that are old enough."),
     "telemetry writer": _("Stores measurements. Retention: deletes those that are old enough."),
     "usage counter": _("Roll-ups: adds up calls for charts, lists and budgets."),
