@@ -211,7 +211,7 @@ def arguments_of(raw: Raw) -> str:
 
 def said(decoder: msgspec.json.Decoder[Any], body: bytes) -> tuple[Any, ...] | None:
     """The members of a whole answer, to find out whether it is one text and nothing else; None: it breaks its protocol,
-    which the reader of whole answers tells."""
+    which the reader of whole answers reports."""
     try:
         if not body.isascii():
             body.decode()
