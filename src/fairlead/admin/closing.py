@@ -29,6 +29,8 @@ from fairlead.store.tables import (
     alert_outbox,
     api_keys,
     authorization_codes,
+    call_content,
+    content_counts,
     management_keys,
     members,
     memberships,
@@ -44,11 +46,14 @@ from fairlead.store.tables import (
 DELETED: Final = "Deleted organisation"
 # Rows of these tables go with their organisation. A test holds that every table with an `account_id` is here, or in
 # `KEPT`, so that nothing new is forgotten.
-ERASED: Final = (person_links, account_alerts, alert_outbox, authorization_codes, responses)
+ERASED: Final = (
+    person_links, account_alerts, alert_outbox, authorization_codes, responses, call_content, content_counts,
+)  # fmt: skip
 # What the books and the audit log need, and what is ended in place: keys are revoked, projects and members archived.
 KEPT: Final = frozenset(
     {
-        "api_keys", "audit_log", "call_sessions", "calls", "charges", "credit_codes", "key_changes", "management_keys",
+        "api_keys", "audit_log", "call_sessions", "calls", "charges", "content_erasures", "credit_codes", "key_changes",
+        "management_keys",
         "members", "memberships", "person_sessions", "projects", "suspended_keys", "usage_records",
     }
 )  # fmt: skip
@@ -129,6 +134,7 @@ def _end(store: Store, connection: Connection, actor: Actor, account_id: str) ->
         leave(store, connection, actor, account_id, one, "revoke")
     for gone in ERASED:
         connection.execute(delete(gone).where(gone.c.account_id == account_id))
+    end_content(connection, account_id)
     sealed.remove(connection, secret_name(account_id))
     end_content(connection, account_id)
     forget_suspended(connection, account_id=account_id)
