@@ -136,7 +136,6 @@ def _end(store: Store, connection: Connection, actor: Actor, account_id: str) ->
         connection.execute(delete(gone).where(gone.c.account_id == account_id))
     end_content(connection, account_id)
     sealed.remove(connection, secret_name(account_id))
-    end_content(connection, account_id)
     forget_suspended(connection, account_id=account_id)
     chosen = person_sessions.c.account_id == account_id
     connection.execute(update(person_sessions).where(chosen).values(account_id=None))
