@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fairlead.admin.alerts import try_channels
 from fairlead.alerts.delivery import Channels
 from fairlead.background import BackgroundTasks, Job
+from fairlead.compose.pages import broken
 from fairlead.compose.readiness import Readiness
 from fairlead.compose.trial import checked, list_models, try_deployment
 from fairlead.compose.upstreams import AnyEngine
@@ -16,7 +18,7 @@ from fairlead.engines.configured import ConfiguredEngine
 from fairlead.engines.shared import SharedEngine
 from fairlead.errors import InvalidRequest, NotFound
 from fairlead.money import Picodollars
-from fairlead.routing.health import CLOSED, Health
+from fairlead.routing.health import CLOSED, OPEN, Health
 from fairlead.routing.probes import Books
 from fairlead.routing.trial import trial_entry, try_out
 from fairlead.serving import Servings
@@ -108,13 +110,15 @@ class LiveConsole(LiveDeployments):
         self._engines = engines
 
     def deployments(self) -> list[dict[str, Any]]:
-        """With the breaker of the provider, which takes all of its deployments out of use."""
+        """With what takes a whole provider out of use: its breaker, or a credential that it refuses."""
+        models = self._servings.now.snapshot.models.values()
+        known = {one.id: one for model in models for one in model.deployments}
+        now = asyncio.get_running_loop().time()
         found = super().deployments()
         for one in found:
-            health = self._health.by_deployment.get(one["id"])
-            above = None if health is None else health.provider
-            if above is not None and one["state"] == CLOSED != above.state:
-                one |= {"state": above.state, "last_error": above.last_error or one["last_error"]}
+            why = broken(self._health, known[one["id"]], now) if one["state"] == CLOSED else None
+            if why is not None:
+                one |= {"state": OPEN, "last_error": why}
         return found
 
     def pools(self) -> Mapping[str, PoolState]:
