@@ -274,6 +274,8 @@ SAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "/account/projects": ("/account/projects",),
     "/account/projects/new": ("/account/projects/new",),
     "/account/projects/{project}": ("/account/projects/{project}",),
+    "/account/content": ("/account/content",),
+    "/account/find.json": ("/account/find.json?q=service+9",),
     "/account/security/delete": ("/account/security/delete",),
     "/account/settings": ("/account/settings",),
     "/account/settings/delete": ("/account/settings/delete",),
