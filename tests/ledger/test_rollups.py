@@ -43,6 +43,7 @@ from fairlead.ledger.rollups import (
     named_scope,
     rollups,
     stepped,
+    totals,
     usage_of_keys,
 )
 from fairlead.money import MOST_PICODOLLARS, Picodollars
@@ -327,6 +328,10 @@ def assert_steps_are_sums(connection: Connection, scope: str, span: str, steps: 
     assert {(one.start, one.model): one.sums for one in stepped(connection, scope, span, steps, END)} == expected
     found = latencies_by_step(connection, scope, span, steps, END)
     assert {at: one for at, one in found.items() if one} == {at: one for at, one in histograms.items() if one}
+    whole = Sums()
+    for one in expected.values():
+        whole.add(one)
+    assert totals(connection, [scope, "key/nobody"], span, steps[0], END) == ({scope: whole} if expected else {})
     for name in {model for _, model in expected}:
         one_model = stepped(connection, scope, span, steps, END, name)
         assert {one.model for one in one_model} == {name}

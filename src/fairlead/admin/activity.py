@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, select, true
 
 from fairlead.accounts import keys
 from fairlead.accounts.groups import GroupKind, list_groups
@@ -309,11 +309,12 @@ def list_calls(
     store: Store, wanted: CallFilter, window: Window, limit: int, before: tuple[int, int] | None = None
 ) -> list[CallLine]:
     """The newest calls first; `before`: those behind this time (milliseconds) and number."""
-    statement = select(*_LINE).where(wanted.condition(window))
+    behind: ColumnElement[bool] = true()
     if before is not None:
         at, number = before
-        statement = statement.where((calls.c.at < at) | ((calls.c.at == at) & (calls.c.number < number)))
-        statement = statement.where(calls.c.at <= at)
+        behind = (calls.c.at < at) | ((calls.c.at == at) & (calls.c.number < number))
+        window = replace(window, until=min(window.until, at // 1000 + 1))  # see export_page
+    statement = select(*_LINE).where(wanted.condition(window), behind)
     statement = statement.order_by(calls.c.at.desc(), calls.c.number.desc()).limit(limit)
     with store.read() as connection:
         check_filter(connection, wanted)
@@ -332,9 +333,12 @@ def export_page(
     """So many usage records of the calls of a filter, oldest first, as exports have them, and the place of the last:
     `after` it the next page begins. Each page is read for itself, so an export holds no transaction open."""
     at, number = after
+    # Into the window: with two bounds on one side, SQLite takes the index of the account for each filter.
+    rest = replace(window, since=max(window.since, at // 1000))
+    behind = (calls.c.at > at) | ((calls.c.at == at) & (calls.c.number > number))
     statement = (
         select(calls.c.id, calls.c.at, calls.c.number)
-        .where(wanted.condition(window), calls.c.at >= at, (calls.c.at > at) | (calls.c.number > number))
+        .where(wanted.condition(rest), behind)
         .order_by(calls.c.at, calls.c.number)
         .limit(limit)
     )

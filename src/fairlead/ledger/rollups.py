@@ -374,6 +374,19 @@ def stepped(
     return found
 
 
+def totals(connection: Connection, scopes: Sequence[str], span: str, since: int, until: int) -> dict[str, Sums]:
+    """What each of these scopes comes to in a time, by scope, without latencies; only those that have calls."""
+    table = usage_rollups.c
+    counts = [func.sum(table[name]) for name in FIGURES if name != "charged"]
+    charged = [func.sum(table.charged // CHARGED_PART), func.sum(table.charged % CHARGED_PART)]
+    wanted = table.scope.in_(scopes) & (table.span == span) & (table.start >= since) & (table.start < until)
+    found = {}
+    for row in connection.execute(select(table.scope, *counts, *charged).where(wanted).group_by(table.scope)).all():
+        requests, failed, prompt, cached, completion, reasoning, parts, rest = map(int, row[1:])
+        found[row[0]] = Sums(requests, failed, prompt, cached, completion, reasoning, parts * CHARGED_PART + rest)
+    return found
+
+
 def latencies_by_step(
     connection: Connection, scope: str, span: str, steps: Sequence[int], until: int, model: str | None = None
 ) -> dict[int, Histogram]:

@@ -14,7 +14,7 @@ from fairlead.console.developer.confined import member_of
 from fairlead.console.developer.keys import BUDGETS, LIMITS, KeyForm, sentence_of, values_of
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import ConfigurationError, InvalidRequest, NotFound
-from fairlead.ledger.rollups import Sums
+from fairlead.ledger.rollups import Sums, totals
 from fairlead.store import Store
 
 
@@ -34,6 +34,12 @@ async def listed(visit: ConsoleVisit) -> Response:
     def read(store: Store) -> list[tuple[GroupInfo, Sums]]:
         found = groups.list_groups(store, "project", visit.account_id, archived=True)
         window = window_of(WINDOW)
+        if member_id is None:  # one look for all of them
+            with store.read() as connection:
+                sums = totals(
+                    connection, [f"project/{one.id}" for one in found], window.span, window.since, window.until
+                )
+            return [(one, sums.get(f"project/{one.id}", Sums())) for one in found]
         return [
             (
                 one,
