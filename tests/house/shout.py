@@ -13,7 +13,7 @@ from fairlead.http.request import Request
 from fairlead.operations.chat.foreign import FOREIGN_CHAT
 from fairlead.operations.chat.operation import CHAT
 from fairlead.routing.demand import Demand
-from fairlead.wire.answer import AnswerContext, Event, Finish, Start, WriterFactory, words
+from fairlead.wire.answer import AnswerContext, Event, Finish, OneText, Start, WriterFactory, words
 from fairlead.wire.chat import parse_chat
 from fairlead.wire.chat_request import ChatRequest
 from fairlead.wire.heads import STREAM_HEAD
@@ -47,6 +47,9 @@ class ShoutWriter:
 
     def whole(self, events: Sequence[Event], usage: Usage | None, members: bytes) -> bytes:
         return self.write(events) + b"!" + self.end(usage, members)
+
+    def one_text(self, found: OneText, usage: Usage | None, members: bytes) -> bytes:
+        return f"{self._model} SHOUTS: {found.words()}!".upper().encode() + self.end(usage, members)
 
 
 def shouted(model: str, said: str, *, stream: bool = False, **more: Any) -> ChatRequest:
