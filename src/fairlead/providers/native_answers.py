@@ -34,9 +34,11 @@ class LastMember:
 
     def find(self, document: bytes, value: Raw) -> int:
         """Where this value of it begins; -1: not where it should be."""
-        at = len(document) - self._behind - len(value)
-        if at > 0 and document.startswith(value, at) and document.endswith(self._member, 0, at):
-            return at
+        member = self._member + bytes(value)
+        end = len(document) - self._behind
+        begin = end - len(member)
+        if begin > 0 and document[begin:end] == member:  # a slice costs less than `startswith` does from a place on
+            return end - len(value)
         at = document.rfind(self._key)
         at = value_at(document, at + len(self._key)) if at >= 0 else -1
         if at < 0 or not document.startswith(value, at):
