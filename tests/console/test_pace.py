@@ -67,6 +67,13 @@ def test_a_loop_that_others_keep_from_running_is_busy_too() -> None:
     assert wait == pytest.approx(MOST_DEBT_SECONDS / SHARE - 0.2, rel=0.01)
 
 
+def test_a_loop_with_little_to_do_is_not_busy_however_long_it_waits_for_a_processor() -> None:
+    loop = Loop()
+    for _ in range(20):
+        loop.pace.spend(1)
+        assert loop.passes(SAMPLE_SECONDS, 0.05, 0.8) is None
+
+
 def test_pages_wait_no_longer_once_the_loop_is_idle_again() -> None:
     loop = Loop()
     loop.pace.spend(10)

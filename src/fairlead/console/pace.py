@@ -23,7 +23,7 @@ SHARE: Final = 0.04
 SAVED_SECONDS: Final = 0.25
 # One page may overdraw it; what is owed beyond this is forgotten.
 MOST_DEBT_SECONDS: Final = 0.5
-# The loop is busy when it runs, or waits for a processor, for more than this part of the time.
+# The loop is busy when it runs for more than this part of the time, without the time that it waits for a processor.
 BUSY: Final = 0.5
 SAMPLE_SECONDS: Final = 0.25
 # A visitor waits so long at most: then the page is made after all. Whatever is wrong with a server is looked up here.
@@ -78,7 +78,8 @@ class Pace:
         at, sample = self._sampled or (now, work)
         self._filled, self._sampled = (now, work), self._sampled or (now, work)
         if now - at >= SAMPLE_SECONDS:
-            self._busy = (work.ran - sample.ran + work.waited - sample.waited) / (now - at) > BUSY
+            able = now - at - (work.waited - sample.waited)
+            self._busy = work.ran - sample.ran > BUSY * able
             self._sampled = (now, work)
         with self._lock:
             earned = work.ran - done.ran if self._busy else now - before
