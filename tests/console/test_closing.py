@@ -21,8 +21,10 @@ from fairlead.admin import closing
 from fairlead.admin.accounts import disable_account
 from fairlead.admin.audit import Actor, AuditFilter, list_audit
 from fairlead.admin.books import verify_books
+from fairlead.admin.joining import invite
 from fairlead.admin.management_keys import create_management_key, list_management_keys
-from fairlead.errors import ConfigurationError
+from fairlead.admin.people_entries import add_membership
+from fairlead.errors import ConfigurationError, InvalidRequest
 from fairlead.ledger.books import keep_sheets
 from fairlead.ledger.funds import balance, credit_scope, grant
 from fairlead.money import Picodollars
@@ -141,6 +143,10 @@ def test_an_organisation_is_deleted_with_all_that_it_can_be_used_by_and_the_book
     assert verify_books(kit.store, 0, lambda _count: lambda _more: None).discrepancy is None
     with pytest.raises(ConfigurationError, match="deleted"):
         disable_account(kit.store, ACTOR, kit.acme, disabled=False)
+    with pytest.raises(InvalidRequest, match="deleted"):
+        invite(kit.store, ACTOR, kit.acme, "new@example.org", "owner", by_owner=True, mailed=False)
+    with pytest.raises(InvalidRequest, match="deleted"):
+        add_membership(kit.store, ACTOR, kit.acme, member.person_id, "owner")
     [row] = list_audit(kit.store, AuditFilter(action="account.delete"), 5)
     assert (row["before"]["name"], row["actor"], row["after"]["people"]) == ("Acme", owner.person_id, 2)
 

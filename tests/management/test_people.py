@@ -18,6 +18,7 @@ from fairlead.accounts.key_ring import KeyRing
 from fairlead.accounts.management_keys import SCOPES, ManagementKey
 from fairlead.admin.audit import Actor, AuditFilter, list_audit
 from fairlead.api.management.action import ManagementCall
+from fairlead.api.management.people import PEOPLE
 from fairlead.api.management.table import ACTIONS
 from fairlead.console.services import NotLive
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
@@ -64,6 +65,10 @@ def join_by(kit: Kit, path: str, name: str) -> Browser:
     browser.get(page)
     assert browser.post(page, {"token": token, "name": name, "password": PASSWORD}).location == "/account"
     return browser
+
+
+def test_who_signs_in_is_seen_with_the_scope_for_people_only() -> None:
+    assert {action.scope for action in PEOPLE} == {"people"}
 
 
 def test_somebody_is_invited_by_the_api_and_joins_with_that_role(kit: Kit) -> None:

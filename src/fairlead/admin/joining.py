@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from fairlead.accounts.accounts import account_info, check_name
 from fairlead.admin import ending
 from fairlead.admin.audit import Actor, record
-from fairlead.admin.people import EXPIRED, LINK, Visitor, begin_session, join, new_organisation, open_link
+from fairlead.admin.people import DELETED, EXPIRED, LINK, Visitor, begin_session, join, new_organisation, open_link
 from fairlead.errors import Forbidden, InvalidRequest, NotFound
 from fairlead.people import links, passwords, persons
 from fairlead.people.attempts import OF_ADDRESS, OF_MAIL, attempt
@@ -98,11 +98,13 @@ def reset(store: Store, token: str, visitor: Visitor, *, password: str) -> None:
 
 def invite(store: Store, actor: Actor, account_id: str, email: str, role: Role, *, by_owner: bool, mailed: bool) -> str:
     """Invites somebody to an organisation; returns the token of the link. Only owners invite owners. Raises
-    InvalidRequest and Forbidden."""
+    InvalidRequest, Forbidden."""
     email = checked_email(email)
     if role == "owner" and not by_owner:
         raise Forbidden("Only an owner can invite another owner.")
     with store.write() as connection:
+        if account_info(connection, account_id).deleted_at is not None:
+            raise InvalidRequest(DELETED)
         found = persons.find_by_email(connection, email)
         if found is not None and persons.membership_of(connection, found[0].id, account_id) is not None:
             raise InvalidRequest("This person is a member already.", param="email")

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from fairlead.accounts.accounts import add_account, first_account
+from fairlead.accounts.accounts import account_info, add_account, first_account
 from fairlead.accounts.groups import add_group
 from fairlead.accounts.groups import archive_group as change_archived
 from fairlead.admin import ending
@@ -27,6 +27,7 @@ from fairlead.store import Store
 
 PASSWORD: Final = "password"  # noqa: S105 - the name of a way to sign in
 LINK: Final = "link"
+DELETED: Final = "This organisation was deleted."
 EXPIRED: Final = "This link is not valid any more. Ask for another one."
 # How long a sign-in waits for the second factor.
 SECOND_FACTOR_SECONDS: Final = 600
@@ -89,7 +90,10 @@ def has_operator(store: Store) -> bool:
 
 def join(connection: Connection, person: Person, account_id: str, role: Role, actor: Actor | None = None) -> None:
     """Makes somebody a member, with a row of `members` for the caps of their keys. Keys that were disabled when they
-    left are enabled, with the row that they had. `actor`: who does it, the person where there is nobody else."""
+    left are enabled, with the row that they had. `actor`: who does it, the person where there is nobody else. Raises
+    InvalidRequest where the organisation was deleted."""
+    if account_info(connection, account_id).deleted_at is not None:
+        raise InvalidRequest(DELETED)
     by = actor or Actor("person", person.id)
     restored = [] if person.disabled_at else restore_keys(connection, by, account_id, person.id)
     member_id = next((one.member_id for one in restored if one.member_id is not None), None)

@@ -27,8 +27,8 @@ def management_keys() -> None:
 @click.option("--name", required=True, help="What the key is for.")
 @click.option(
     "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True,
-    help="read: see everything; keys: change keys and accounts; money: move credit; configuration: change what is "
-    "served; people: say who signs in. May be given several times.",
+    help="read: see everything but people; keys: change keys and accounts; money: move credit; configuration: change "
+    "what is served; people: see and say who signs in. May be given several times.",
 )  # fmt: skip
 @click.option("--account", "account_id", metavar="ID", help="Confine it to this account.")
 @click.option("--expires", metavar="DAY", help="Last day (2027-01-31, UTC), or a time from now (30d, 12h).")
