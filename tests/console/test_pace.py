@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import nullcontext
 
 import pytest
+from tests.console.kit import Kit
 
 from fairlead.console.pace import (
     MOST_DEBT_SECONDS,
@@ -128,3 +130,15 @@ def test_a_thread_finds_its_own_work() -> None:
     while time.thread_time() < until:
         pass
     assert own_work().ran - before.ran >= 0.015
+
+
+def test_a_customers_page_waits_for_its_turn_and_an_operators_does_not(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited = []
+    monkeypatch.setattr(Pace, "turn", lambda _: waited.append(1) or nullcontext())
+    assert kit.as_operator().get("/admin/nodes").status == 200
+    assert kit.as_role("owner").get("/admin/nodes").status == 403
+    assert waited == []
+    assert kit.as_role("owner").get("/account/security").status == 200
+    assert waited == [1]

@@ -26,8 +26,8 @@ MOST_DEBT_SECONDS: Final = 0.5
 # The loop is busy when it runs for more than this part of the time, without the time that it waits for a processor.
 BUSY: Final = 0.5
 SAMPLE_SECONDS: Final = 0.25
-# A visitor waits so long at most: then the page is made after all. Whatever is wrong with a server is looked up here.
-WAIT_SECONDS: Final = 5.0
+# A visitor waits so long at most: then the page is made after all.
+WAIT_SECONDS: Final = 2.0
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
