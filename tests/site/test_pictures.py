@@ -127,7 +127,8 @@ def test_charts_are_read_by_arrow_keys_and_by_pointing(browser: Browser, served:
     page.locator('label[for="measure-first_token"]').click()
     course = page.locator("figure.courses svg").first
     course.hover()
-    expect(page.locator("figure.courses .at").first).to_contain_text("ms: mock")
+    # So few calls are one line; when a minute has passed between them, each deployment may have one.
+    expect(page.locator("figure.courses .at").first).to_contain_text(re.compile("ms: (All calls|mock) "))
     no_barriers(page)
     context.close()
 

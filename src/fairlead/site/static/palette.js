@@ -1,6 +1,5 @@
-// What the command palette (Ctrl K) finds. Loaded when it is first opened; what can be chosen comes from the links of this
-// page, the lists of models and docs and, for somebody who has signed in, what they may see and do; things of theirs are
-// asked for by what is typed. What was chosen last comes first.
+// What the command palette (Ctrl K) finds: links of this page, models, docs and, for somebody who has signed in, what they may
+// see and do. What was chosen last comes first.
 
 const dialog = document.getElementById("palette"), field = document.getElementById("palette-field");
 const list = document.getElementById("palette-list"), told = document.getElementById("palette-told");
@@ -38,8 +37,8 @@ async function load() {
   known.whole = true;
 }
 
-// How well a word fits a text, and where: [worth, from, to, …] of what is marked; null when it does not. A word that is
-// no part of it may be letters of it in their order, not far from one another: "crky" finds "Create key".
+// How well a word fits a text, and where: [worth, from, to, …]; null when it does not. Letters in their order fit, too: "crky"
+// finds "Create key".
 function fits(text, word, loosely) {
   const low = text.toLowerCase(), starts = at => at === 0 || /[^\p{L}\p{N}]/u.test(low[at - 1]);
   let place = low.indexOf(word);
