@@ -24,6 +24,7 @@ from typing import Any, Final
 from fairlead.background import rest, turned
 from fairlead.engines.folders import allowed_file, model_folders
 from fairlead.engines.processors import available_processors
+from fairlead.engines.readiness import POLL_SECONDS, wait_ready
 from fairlead.engines.socket_directory import LONGEST_PATH_BYTES, SOCKET_NAME, remove_stale
 from fairlead.engines.spec import MOST_THREADS, UNPOOLED, EngineSpec, check_memory, spec_for
 from fairlead.engines.supervisor import Engine, EngineLimits
@@ -36,7 +37,6 @@ log = logging.getLogger("fairlead.engines")
 CONTEXT_TOKENS: Final = 8_192
 STATE_FILE: Final = "state.json"
 LINES_KEPT: Final = 20
-POLL_SECONDS: Final = 0.02
 LOOK_SECONDS: Final = 0.25
 # An engine that could not be started, for want of its file or of memory, is tried again so often.
 RETRY_SECONDS: Final = 15.0
@@ -95,13 +95,7 @@ class ConfiguredEngine:
 
     async def wait_ready(self, seconds: float) -> bool:
         """As that of `Engine`."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + seconds
-        while not self.is_ready:
-            if self.gave_up or loop.time() >= give_up:
-                return False
-            await asyncio.sleep(POLL_SECONDS)
-        return True
+        return await wait_ready(self, seconds)
 
     def note(self, state: str, reason: str, lines: Sequence[str], *, gave_up: bool) -> None:
         if state != self.state:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import mmap
 
+from fairlead.engines.readiness import wait_ready
 from fairlead.engines.spec import EngineSpec
 from fairlead.engines.supervisor import Engine
 
 STARTING, READY, GAVE_UP = 0, 1, 2
-POLL_SECONDS = 0.02
 
 
 class SharedEngine:
@@ -47,13 +47,7 @@ class SharedEngine:
 
     async def wait_ready(self, seconds: float) -> bool:
         """As that of `Engine`."""
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + seconds
-        while not self.is_ready:
-            if self.gave_up or loop.time() >= give_up:
-                return False
-            await asyncio.sleep(POLL_SECONDS)
-        return True
+        return await wait_ready(self, seconds)
 
 
 async def keep(engine: Engine, state: mmap.mmap, place: int, stopping: asyncio.Event) -> None:
