@@ -24,6 +24,7 @@ SECRET = "s3cr3t-value"
         '[[providers]]\nid = "a"\nsecret_access_key = "%s"\naccess_key_id = "%s"\nsession_token = "%s"',
         '[database]\nurl = "postgresql://u:%s@h/d"',
         'database.url = "postgresql://u:%s@h/d"',
+        '[limits]\nvalkey = "valkey://:%s@h"',
         'telemetry.otlp_headers.x-key = "%s"',
         '[telemetry]\notlp_headers = { "x-key" = "%s", env = "%s" }',
         '[telemetry.otlp_headers]\nx-key = "%s"',
@@ -70,6 +71,7 @@ def test_what_was_shown_is_known_again() -> None:
 def test_every_setting_that_may_hold_a_secret_is_declared_as_one() -> None:
     assert secret_settings() == {
         ("database", "url"),
+        ("limits", "valkey"),
         ("telemetry", "otlp_headers"),
         ("alerts", "webhook"),
         ("console", "oidc"),
