@@ -20,9 +20,10 @@ _CLASS: Final = re.compile(r'\bclass="')
 _SPAN: Final = re.compile(r'\bcolspan="(\d+)"')
 
 
-def cards(table: Markup) -> Markup:
+def cards(made: Markup) -> Markup:
     """The same table with a label on each cell of its body, from the head of its column, and with roles. A cell that
     spans several columns has none. Attributes may not contain ">", which templates escape."""
+    table = str(made)  # each slice of a Markup would be one, which takes ten times as long
     parts: list[str] = []
     labels: list[str] = []
     at, head, column, begun = 0, False, 0, 0
