@@ -301,7 +301,9 @@ class KeyRing:
                 self._absent.pop(digest, None)
         self._renew([digest for digest in digests if digest in self._cached])
         if changes.accounts:
-            self._renew([digest for digest in self._digests() if self._is_of(digest, changes.accounts)])
+            with SHORT_TURNS:
+                concerned = [digest for digest in self._digests() if self._is_of(digest, changes.accounts)]
+            self._renew(concerned)
 
     def _follow_everything(self) -> None:
         self._known = None  # first: new keys are not strangers' meanwhile

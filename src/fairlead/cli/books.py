@@ -66,7 +66,8 @@ def explain(generation: str, as_json: bool, data: Path | None) -> None:
 
     give_up = time.monotonic() + RECORD_SECONDS
     with opened(data) as store:
-        while (found := explained(store, generation)) is None and time.monotonic() < give_up:
+        # Its record and its routing are stored one after the other, in either order.
+        while "attempts" not in ((found := explained(store, generation)) or {}) and time.monotonic() < give_up:
             time.sleep(RECORD_SECONDS / 20)
     if found is None:
         raise click.ClickException(f"No record of {generation}. Records are written with a short delay.")
