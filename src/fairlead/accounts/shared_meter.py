@@ -120,7 +120,7 @@ class SharedMeter(Meter):
         self.name = name
         self.sharing = sharing
         self.epoch = -1
-        self.fresh = True  # the server is told to forget what we held
+        self.fresh = True  # the next report has the server drop the leases it knows of us
         self.answered_ns = -FRESH_NS
         self.until_ns = 0
         self.touched_ns = 0
