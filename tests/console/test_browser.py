@@ -70,10 +70,30 @@ def test_the_public_pages_lead_to_the_sign_in_and_are_the_same_for_all(
 ) -> None:
     [cookie] = [one for one in operator.cookies() if one["name"] == "fairlead"]
     _, _, plain = raw(served, "GET", "/models")
-    _, headers, known = raw(served, "GET", "/models", None, Cookie=f"fairlead={cookie['value']}")
+    _, headers, known = raw(served, "GET", "/models", None, Cookie=f"fairlead={cookie['value']}; entered=account.admin")
     assert plain == known
     assert b'href="/sign-in"' in plain
     assert "set-cookie" not in headers
+
+
+def test_public_pages_lead_those_who_are_signed_in_into_the_console(
+    browser: Browser, served: Served, operator: BrowserContext
+) -> None:
+    page = operator.new_page()
+    page.goto("/models")
+    head = page.get_by_role("banner")
+    expect(head.get_by_role("link", name="Sign in")).to_be_hidden()
+    expect(head.get_by_role("link", name="Operate")).to_be_visible()
+    head.get_by_role("link", name="Account").click()
+    expect(page).to_have_url(re.compile("/account$"))
+    page.close()
+    context = profile(browser, served.url)
+    page = context.new_page()
+    page.goto("/models")
+    expect(page.get_by_role("banner").get_by_role("link", name="Sign in")).to_be_visible()
+    for name in ("Account", "Operate"):
+        expect(page.get_by_role("banner").get_by_role("link", name=name)).to_be_hidden()
+    context.close()
 
 
 def test_a_form_of_a_stranger_is_bounded(served: Served) -> None:

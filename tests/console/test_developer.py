@@ -262,6 +262,28 @@ def test_activity_comes_to_what_the_receipts_say(kit: Kit, owner: Browser) -> No
     assert sum(receipts) == activity(kit.store, CallFilter(kit.acme, key_id=key.id), window_of("24h")).total.charged
 
 
+def test_filters_are_chips_with_a_way_to_remove_each_and_a_menu_of_the_others(kit: Kit, owner: Browser) -> None:
+    key = made_key(kit, kit.acme, "chip & co")
+    call(kit, key, "chip", user="alice", session="s 1")
+    query = f"time=24h&key={key.id}&user=alice"
+    page = owner.get(f"/account/activity?{query}").text
+    chips = {unescape(text): unescape(target) for target, text in re.findall(
+        r'<a href="([^"]*)" aria-label="Remove the filter ([^"]*)"', page
+    )}  # fmt: skip
+    assert chips == {"Key: chip & co": "?time=24h&user=alice", "End user: alice": f"?time=24h&key={key.id}"}
+    offered = re.findall(r'data-dimension="(\w+)"', page)
+    assert "session" in offered
+    assert not {"key", "user"} & set(offered)
+    assert f'href="?{query.replace("&key", "&amp;key").replace("&user", "&amp;session=s+1&amp;user", 1)}"' in page
+    [form] = re.findall(r'<form[^>]*>((?:(?!</form>).)*name="session".*?)</form>', page, re.DOTALL)
+    assert dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form)) == {
+        "time": "24h", "key": key.id, "user": "alice",
+    }  # fmt: skip
+    clear = re.search(r'href="([^"]*)">Clear<', page)
+    assert clear is not None
+    assert clear[1] == "?time=24h"
+
+
 def test_calls_are_exported_as_csv_and_new_ones_are_told_of(
     kit: Kit, owner: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:

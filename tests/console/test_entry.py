@@ -71,6 +71,23 @@ def test_signing_in_gives_another_token_and_signing_out_ends_it(kit: Kit) -> Non
     assert browser.get("/account").status == 303
 
 
+def test_a_cookie_says_which_areas_one_may_enter_and_is_removed_with_the_sign_in(kit: Kit) -> None:
+    kit.person(EMAIL, "owner", kit.acme)
+    browser = kit.stranger()
+    browser.get("/sign-in")
+    assert "entered" not in browser.cookies
+    browser.follow(browser.post("/sign-in", {"email": EMAIL, "password": PASSWORD}))
+    assert browser.cookies["entered"] == "account"
+    [operators] = [one for one in kit.as_operator().get("/account").cookies if one.startswith("entered=")]
+    assert operators.startswith("entered=admin;")
+    assert "HttpOnly" not in operators
+    browser.cookies["entered"] = "account.admin"  # whoever writes it enters nothing
+    assert browser.get("/admin").status == 403
+    assert browser.cookies["entered"] == "account"
+    browser.follow(browser.post("/sign-out"))
+    assert browser.cookies["entered"] == '""'
+
+
 def test_a_token_that_somebody_else_chose_signs_nobody_in(kit: Kit) -> None:
     kit.person(EMAIL, "owner", kit.acme)
     browser = kit.stranger()

@@ -119,6 +119,9 @@ AREAS: Final[tuple[Area, ...]] = (
 COOKIE: Final = "fairlead"
 # The browser then takes it from this host by https only, and for every path (RFC 6265bis, 4.1.3.2).
 SECURE_COOKIE: Final = "__Host-fairlead"
+# What scripts of public pages read: the areas that somebody who has signed in may enter. It proves nothing. Those pages
+# are cached and the same for everybody; `site/static/theme.js` chooses among their links.
+ENTERED: Final = "entered"
 SIGN_IN: Final = "/sign-in"
 SECOND: Final = "/sign-in/second"
 STEP_UP: Final = "/sign-in/again"
@@ -342,7 +345,20 @@ class Console:
                 httponly=True,
                 samesite="lax",
             )
+        self._mark(visit, answer)
         return answer
+
+    def _mark(self, visit: ConsoleVisit, answer: Response) -> None:
+        """Keeps the cookie for public pages true. One that outlives its session leads to the sign-in, which removes
+        it."""
+        held = visit.request.cookies.get(ENTERED, "")
+        if visit.can("person"):
+            areas = ".".join(one.path.strip("/") for one in AREAS if visit.can(one.need)) or "account"
+            if held != areas:
+                seconds = int(visit.services.settings().console.session_hours * 3600)
+                answer.set_cookie(ENTERED, areas, max_age=seconds, secure=visit.secure, samesite="lax")
+        elif held and visit.path == SIGN_IN:
+            answer.delete_cookie(ENTERED, secure=visit.secure, samesite="lax")
 
     def _render(self, visit: ConsoleVisit, answer: Rendered, gzipped: bool) -> None:
         notice, undo = None, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -49,7 +49,15 @@ TIMES: Final = (
     ("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")), ("90d", _("90 days")), (YEAR, _("12 months")),
 )  # fmt: skip
 NAMES: Final = ("model", "key", "project", "session", "user")
+TITLES: Final = (
+    ("model", _("Model")), ("key", _("Key")), ("project", _("Project")), ("session", _("Session")),
+    ("user", _("End user")),
+)  # fmt: skip
+# Those that take what was typed as it is.
+TYPED: Final = ("session", "user")
 KEY_ID: Final = "key_"
+# Values of each dimension that the menu offers; of keys the newest, the others are found by their names.
+MOST_OFFERED: Final = 12
 MOST_NAMED: Final = 100
 DAY_LENGTH: Final = len("2027-01-01")
 EXPORTED_AT_ONCE: Final = 500
@@ -85,10 +93,22 @@ class Address:
 
     def query(self, **changed: str) -> str:
         """The same with other filters, as the query of an address."""
+        return "?" + urlencode(self.kept(**changed))
+
+    def kept(self, *but: str, **changed: str) -> dict[str, str]:
+        """What an address or a form has of it: nothing that is the default, and nothing of `but`."""
         compare = "1" if self.compare else ""
         values = {"time": self.time, **{name: getattr(self, name) for name in NAMES}, "compare": compare, **changed}
-        kept = {name: value for name, value in values.items() if value and (name, value) != ("time", DEFAULT)}
-        return "?" + urlencode(kept)
+        return {
+            name: value
+            for name, value in values.items()
+            if value and name not in but and (name, value) != ("time", DEFAULT)
+        }
+
+    @property
+    def cleared(self) -> str:
+        """The same without its filters, besides the time."""
+        return self.query(**dict.fromkeys(NAMES, ""))
 
     @property
     def narrowed(self) -> dict[str, str]:
@@ -110,6 +130,24 @@ class Address:
         return "" if not dots else ends[0] if first == last and len(first) <= DAY_LENGTH else " – ".join(ends)
 
 
+class Chip(NamedTuple):
+    """A filter that is set: its name in the address, and what the page shows for it."""
+
+    name: str
+    title: str
+    text: str
+
+
+class Dimension(NamedTuple):
+    """What calls can be filtered by. `values`: as the address has them, each with what is shown; `free`: what can be
+    typed where any value will do, "" where it is one of `values`."""
+
+    name: str
+    title: str
+    values: tuple[tuple[str, str], ...]
+    free: str = ""
+
+
 async def activity(visit: ConsoleVisit) -> Response:
     """Figures, charts and calls."""
     await visit.services.flush()
@@ -129,6 +167,7 @@ async def activity(visit: ConsoleVisit) -> Response:
         lines = figures.list_calls(store, wanted, window, CALLS_PER_PAGE + 1, before)
         shown = lines[:CALLS_PER_PAGE]
         named = {line.key_id for line in shown} | ({wanted.key_id} if wanted.key_id else set())
+        recent = keys.newest_keys(store, KeyFilter(visit.account_id, member_of(visit), state="all"), MOST_OFFERED)
         return {
             "found": found,
             "counted": counted,
@@ -138,7 +177,8 @@ async def activity(visit: ConsoleVisit) -> Response:
             "more": f"{shown[-1].at}.{shown[-1].number}" if len(lines) > CALLS_PER_PAGE else None,
             "keys": figures.names_of_keys(store, named),
             "projects": {one.id: one.name for one in groups.list_groups(store, "project", visit.account_id)},
-            "has_keys": bool(keys.newest_keys(store, KeyFilter(visit.account_id, state="all"), 1)),
+            "has_keys": bool(recent),
+            "recent": [(one.id, one.name) for one in recent],
         }
 
     values = await visit.run(read)
@@ -151,6 +191,9 @@ async def activity(visit: ConsoleVisit) -> Response:
         "account/activity.html",
         **values,
         address=address,
+        chips=_chips(address, values, visit.language),
+        offered=_offered(address, values, visit.language),
+        kinds={name: visit.gettext(title) for name, title in TITLES if name in TYPED and not getattr(address, name)},
         times=TIMES,
         window=window,
         latency=figures.latency_of(found.total),
@@ -172,6 +215,39 @@ async def _with_key(visit: ConsoleVisit, address: Address) -> Address:
     if not fit:
         raise NotFound("There is no such key.", param="key")
     return replace(address, key=next((one.id for one in fit if one.name == address.key), fit[0].id))
+
+
+def _chips(address: Address, values: Mapping[str, Any], language: Language) -> list[Chip]:
+    """The filters that are set, in the order of the page."""
+    shown = {"key": values["keys"], "project": values["projects"]}
+    return [
+        Chip(name, language.gettext(title), shown.get(name, {}).get(value, value))
+        for name, title in TITLES
+        if (value := getattr(address, name))
+    ]
+
+
+def _offered(address: Address, values: Mapping[str, Any], language: Language) -> list[Dimension]:
+    """What can be added: dimensions that have no filter yet, with values that the window has."""
+    calls, said = values["calls"], language.gettext
+    models = [(model, model) for model, _sums in values["found"].models if model]
+    of = {
+        "model": Dimension("model", "", tuple(models[:MOST_OFFERED])),
+        "key": Dimension("key", "", tuple(values["recent"]), said(_("Name of a key"))),
+        "project": Dimension("project", "", tuple(values["projects"].items())),
+        "session": Dimension("session", "", _seen(call.session for call in calls), said(_("Id of a session"))),
+        "user": Dimension("user", "", _seen(call.user for call in calls), said(_("Id of an end user"))),
+    }
+    return [
+        of[name]._replace(title=said(title))
+        for name, title in TITLES
+        if not getattr(address, name) and (of[name].values or of[name].free)
+    ]
+
+
+def _seen(found: Iterable[str | None]) -> tuple[tuple[str, str], ...]:
+    """Each once, the newest first."""
+    return tuple((one, one) for one in dict.fromkeys(one for one in found if one))[:MOST_OFFERED]
 
 
 def share(part: int, whole: int) -> float | None:

@@ -19,7 +19,7 @@ document.querySelector("main").append(told);
 function place(one) {
   if (!one || !page().contains(one)) return null;
   const href = one.getAttribute("href"), name = one.localName;
-  const like = one.id ? `#${CSS.escape(one.id)}` : one.name ? `${name}[name="${CSS.escape(one.name)}"]` : href ? `a[href="${CSS.escape(href)}"]` : name;
+  const like = one.matches(".chips a") ? ".adding > summary" : one.id ? `#${CSS.escape(one.id)}` : one.name ? `${name}[name="${CSS.escape(one.name)}"]` : href ? `a[href="${CSS.escape(href)}"]` : name;
   return { like, at: [...page().querySelectorAll(like)].indexOf(one), step: one.dataset.at };
 }
 
@@ -123,17 +123,75 @@ onZoom(time => {
   go(url.href, true);
 });
 
-// Keys by a part of their name, however many there are.
+// --- the menu of filters: what is typed is looked for in all of them
+
+const within = "details[data-over][open]", fits = (one, text) => text.toLowerCase().split(/\s+/).every(word => one.toLowerCase().includes(word));
 let waiting = 0;
-document.addEventListener("input", event => {
-  const field = event.target;
-  if (!field.matches("[data-find]") || field.value.trim().length < 2) return;
+
+function entry(name, title, value, text) {
+  const url = new URL(shown), row = document.createElement("li"), link = document.createElement("a"), kind = document.createElement("span");
+  url.searchParams.delete("before");
+  url.searchParams.set(name, value);
+  link.href = url.search;
+  kind.className = "quiet";
+  kind.textContent = title;
+  link.append(kind, " ", text);
+  row.append(link);
+  return row;
+}
+
+function narrow(field) {
+  const menu = field.parentElement, text = field.value.trim(), kinds = [...menu.querySelectorAll("[data-dimension]")];
+  const list = menu.querySelector(".results") ?? field.insertAdjacentElement("afterend", document.createElement("ul"));
+  list.className = "results";
+  const title = one => one.querySelector("summary").textContent, found = [];
+  for (const one of kinds) {
+    one.hidden = Boolean(text);
+    for (const link of text ? one.querySelectorAll("li a") : []) {
+      if (fits(`${title(one)} ${link.textContent}`, text)) found.push(entry(one.dataset.dimension, title(one), new URL(link.href).searchParams.get(one.dataset.dimension), link.textContent));
+    }
+  }
+  if (text) for (const [name, words] of Object.entries(JSON.parse(field.dataset.kinds))) found.push(entry(name, words, text, `“${text}”`));
+  list.replaceChildren(...found);
   clearTimeout(waiting);
-  waiting = setTimeout(async () => {
+  const keys = kinds.find(one => one.dataset.dimension === "key");
+  // Keys by a part of their name, however many there are.
+  if (keys && text.length > 1) waiting = setTimeout(async () => {
     try {
-      const rows = await (await fetch(`/account/find.json?q=${encodeURIComponent(field.value.trim())}`, { headers: { accept: "application/json" } })).json();
-      const keys = rows.filter(row => row.id), twice = name => keys.filter(row => row.name === name).length > 1;
-      field.list.replaceChildren(...keys.map(row => new Option(row.note, twice(row.name) ? row.id : row.name)));
+      const rows = await (await fetch(`/account/find.json?q=${encodeURIComponent(text)}`, { headers: { accept: "application/json" } })).json();
+      const there = new Set([...list.querySelectorAll("a")].map(one => new URL(one.href).searchParams.get("key")));
+      if (field.value.trim() === text) list.prepend(...rows.filter(row => row.id && !there.has(row.id)).map(row => entry("key", title(keys), row.id, row.name)));
     } catch { /* the name can be typed as it is */ }
   }, 150);
+}
+
+document.addEventListener("input", event => { if (event.target.matches("[data-narrow]")) narrow(event.target); });
+document.addEventListener("toggle", event => {
+  const menu = event.target;
+  if (!menu.matches?.(within)) return;
+  for (const one of document.querySelectorAll(within)) if (one !== menu) one.open = false;
+  const field = menu.querySelector("[data-narrow]");
+  if (field) { field.hidden = false; field.value = ""; narrow(field); }
+  (field ?? menu.querySelector("input:not([type=hidden])"))?.focus();
+}, true);
+document.addEventListener("pointerdown", event => {
+  for (const one of document.querySelectorAll(within)) if (!one.contains(event.target)) one.open = false;
+});
+document.addEventListener("keydown", event => {
+  const menu = event.target.closest?.(within);
+  if (!menu) return;
+  if (event.key === "Escape") {
+    event.preventDefault();
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    const all = [...menu.querySelectorAll("[data-narrow], div summary, li a")].filter(one => one.checkVisibility());
+    const at = all.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
+    if (!all.length || event.target.matches("input:not([data-narrow])")) return;
+    event.preventDefault();
+    all.at(at % all.length).focus();
+  } else if (event.key === "Enter" && event.target.matches("[data-narrow]")) {
+    event.preventDefault();
+    menu.querySelector(".results a")?.click();
+  }
 });

@@ -13,7 +13,7 @@ const get = (path, empty) => fetch(path, { headers: { accept: "application/json"
 // What the links of this page lead to, by their text, each address once.
 function linked() {
   const found = new Map();
-  for (const link of document.querySelectorAll("header nav a, .side a, header a.enter, a.brand")) {
+  for (const link of document.querySelectorAll(".top nav a, .side a, .enter:not(.entered), .brand")) {
     const path = new URL(link.href).pathname;
     if (link.origin === location.origin && !found.has(path)) found.set(path, { path, name: link.textContent.trim(), kind: dialog.dataset.page });
   }
