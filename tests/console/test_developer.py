@@ -573,6 +573,23 @@ def test_bars_stack_from_zero_and_their_table_has_every_figure() -> None:
     assert "all &lt;of&gt; it" in made.svg
 
 
+def test_each_cell_behind_a_chart_is_text_whatever_it_says() -> None:
+    words = Words(lambda value: f"<{value:g}>", lambda value: f"{value:g}", "all", "From")
+    beside = Beside((5.0, None), "<before>", "Events", {1: "<down>"}, ("?a=1&b=2", ""))
+    made = charts.bars(["<one>", "two"], [Series("a", [1, 2], "s0"), Series("b", [3, 0], "s1")], words, "sum", beside)
+    assert str(made.rows).splitlines() == [
+        (
+            '<tr><td class="when"><a href="?a=1&amp;b=2">&lt;one&gt;</a></td><td class="n">&lt;1&gt;</td>'
+            '<td class="n">&lt;3&gt;</td><td class="n">&lt;4&gt;</td><td class="n">&lt;5&gt;</td></tr>'
+        ),
+        (
+            '<tr><td class="when">two<small>&lt;down&gt;</small></td><td class="n">&lt;2&gt;</td>'
+            '<td class="n">&lt;0&gt;</td><td class="n">&lt;2&gt;</td><td class="n">–</td></tr>'
+        ),
+    ]
+    assert "<title>&lt;one&gt;: &lt;4&gt;, a &lt;1&gt;, b &lt;3&gt;, &lt;before&gt; &lt;5&gt;</title>" in made.svg
+
+
 def test_a_line_does_not_cross_a_time_without_calls() -> None:
     words = Words(lambda value: f"{value:g}", lambda value: f"{value:g}", "it", "From")
     made = charts.line(list("abcde"), [1, 2, None, 3, 4], [2, 3, None, 4, 8], ("p50", "p95"), words)

@@ -235,6 +235,29 @@ def test_quantiles_are_within_a_bucket_of_the_exact_ones() -> None:
         assert found == pytest.approx(exact, rel=0.045)
 
 
+HISTOGRAM = st.dictionaries(st.integers(0, latencies.LAST_BUCKET), st.integers(1, 2**40), max_size=20)
+
+
+@given(st.lists(HISTOGRAM, max_size=9), st.integers(1, 4))
+def test_sums_of_histograms_are_exact_when_they_are_made_and_when_they_are_kept(
+    histograms: list[dict[int, int]], most: int
+) -> None:
+    bodies = [latencies.written(one) for one in histograms]
+    expected: Counter[int] = Counter()
+    for one in histograms:
+        expected.update(one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latencies, "MOST_KEPT", most)
+        patch.setattr(latencies, "_kept", {})
+        for some in (bodies, bodies[::-1], bodies, bodies[1:]):
+            found = latencies.merged_again(some)
+            assert found == latencies.merged(some)
+            if len(some) == len(bodies):
+                assert found == expected
+            found[0] = -1  # whoever gets it may change it
+            assert len(latencies._kept) <= most
+
+
 # --- what the charts come to is what the receipts come to
 
 CALL = st.tuples(
@@ -328,6 +351,7 @@ def assert_steps_are_sums(connection: Connection, scope: str, span: str, steps: 
     assert {(one.start, one.model): one.sums for one in stepped(connection, scope, span, steps, END)} == expected
     found = latencies_by_step(connection, scope, span, steps, END)
     assert {at: one for at, one in found.items() if one} == {at: one for at, one in histograms.items() if one}
+    assert latencies_by_step(connection, scope, span, steps, END) == found
     whole = Sums()
     for one in expected.values():
         whole.add(one)

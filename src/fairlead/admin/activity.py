@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select, true
+from sqlalchemy import BigInteger, ColumnElement, Connection, bindparam, select, true
 
 from fairlead.accounts import keys
-from fairlead.accounts.groups import GroupKind, list_groups
+from fairlead.accounts.groups import TABLES, GroupKind
 from fairlead.errors import InvalidRequest, NotFound
-from fairlead.ledger import latencies
 from fairlead.ledger.books import bodies_of
 from fairlead.ledger.export import row_of
 from fairlead.ledger.latencies import Histogram, quantiles
@@ -33,7 +32,7 @@ from fairlead.ledger.rollups import (
     stepped,
 )
 from fairlead.store import Store
-from fairlead.store.tables import calls, configuration_versions, health_events
+from fairlead.store.tables import calls, configuration_versions, health_events, projects
 
 # The windows that pages offer, by their length in seconds; "12mo" is of whole months.
 WINDOWS: Final = {"24h": DAY_SECONDS, "7d": 7 * DAY_SECONDS, "30d": 30 * DAY_SECONDS, "90d": 90 * DAY_SECONDS}
@@ -168,25 +167,37 @@ class Happening(NamedTuple):
     subject: str
 
 
+_SINCE, _UNTIL = bindparam("since", type_=BigInteger), bindparam("until", type_=BigInteger)
+_EVENTS, _VERSIONS = health_events.c, configuration_versions.c
+_TAKEN = (
+    select(_EVENTS.at, _EVENTS.deployment, _EVENTS.provider)
+    .where(
+        _EVENTS.at >= _SINCE, _EVENTS.at < _UNTIL, _EVENTS.event == "open",
+        _EVENTS.deployment.in_(bindparam("deployments", expanding=True)),
+    )
+    .order_by(_EVENTS.at.desc())
+    .limit(MOST_HAPPENINGS)
+)  # fmt: skip
+_APPLIED = (
+    select(_VERSIONS.at, _VERSIONS.number)
+    .where(_VERSIONS.at >= _SINCE, _VERSIONS.at < _UNTIL)
+    .order_by(_VERSIONS.at.desc())
+    .limit(MOST_HAPPENINGS)
+)
+
+
 def happenings(store: Store, window: Window, deployments: Collection[str], *, configuration: bool) -> list[Happening]:
     """What may explain a chart, the oldest first, at most MOST_HAPPENINGS of each kind. `deployments`: of these and of
     their providers only; `configuration`: versions that were applied too."""
-    since, until = window.since * 1000, window.until * 1000
-    events, versions = health_events.c, configuration_versions.c
-    taken = select(events.at, events.deployment, events.provider).where(
-        events.at >= since, events.at < until, events.event == "open", events.deployment.in_(sorted(deployments))
-    )
-    applied = select(versions.at, versions.number).where(versions.at >= since, versions.at < until)
+    time = {"since": window.since * 1000, "until": window.until * 1000}
+    found: list[Happening] = []
     with store.read() as connection:
-        found = [
-            Happening(row.at // 1000, "down", row.deployment or row.provider)
-            for row in connection.execute(taken.order_by(events.at.desc()).limit(MOST_HAPPENINGS))
-        ]
+        if deployments:
+            rows = connection.execute(_TAKEN, {**time, "deployments": sorted(deployments)})
+            found += [Happening(row.at // 1000, "down", row.deployment or row.provider) for row in rows]
         if configuration:
-            found += [
-                Happening(row.at // 1000, "configuration", str(row.number))
-                for row in connection.execute(applied.order_by(versions.at.desc()).limit(MOST_HAPPENINGS))
-            ]
+            rows = connection.execute(_APPLIED, time)
+            found += [Happening(row.at // 1000, "configuration", str(row.number)) for row in rows]
     return sorted(found)
 
 
@@ -273,12 +284,18 @@ def activity(store: Store, wanted: CallFilter, window: Window, *, with_latencies
     for one in found:  # in the order of time
         while at + 1 < len(steps) and steps[at + 1].start <= one.start:
             at += 1
-        steps[at].total.add(one.sums)
-        steps[at].models.setdefault(one.model, Sums()).add(one.sums, counts=True)
-        models.setdefault(one.model, Sums()).add(one.sums, counts=True)
+        step = steps[at]
+        step.total.add(one.sums)
+        for of_models in (step.models, models):
+            sums = of_models.get(one.model)
+            if sums is None:
+                sums = of_models[one.model] = Sums()
+            sums.add(one.sums, counts=True)
     for step in steps:
-        latencies.add(step.total.latencies, by_step.get(step.start, {}))
-        total.add(step.total)
+        if step.start in by_step:
+            step.total.latencies = by_step[step.start]
+        if step.total.requests:
+            total.add(step.total)
     ordered = sorted(models.items(), key=lambda pair: (-pair[1].charged, -pair[1].requests, pair[0]))
     return Activity(window, total, steps, ordered, partial)
 
@@ -301,7 +318,9 @@ def check_filter(connection: Connection, wanted: CallFilter) -> None:
     for kind, group_id in kinds:
         if group_id is None:
             continue
-        if group_id not in {one.id for one in list_groups(connection, kind, wanted.account_id, archived=True)}:
+        table = TABLES[kind].c
+        known = select(table.id).where(table.id == group_id, table.account_id == wanted.account_id)
+        if connection.execute(known).first() is None:
             raise NotFound(f"There is no such {kind}.", param=kind)
 
 
@@ -362,3 +381,11 @@ def names_of_keys(store: Store, key_ids: Iterable[str]) -> dict[str, str]:
     """The names of keys, by id."""
     with store.read() as connection:
         return keys.names_of(connection, sorted(set(key_ids)))
+
+
+def names_of_projects(store: Store, account_id: str) -> dict[str, str]:
+    """The names of an account's projects, by id, oldest first; without the archived ones."""
+    table = projects.c
+    mine = select(table.id, table.name).where(table.account_id == account_id, table.archived_at.is_(None))
+    with store.read() as connection:
+        return {row.id: row.name for row in connection.execute(mine.order_by(table.created_at, table.id))}

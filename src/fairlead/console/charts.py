@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -77,33 +78,37 @@ def bars(
     beside: Beside = NOTHING,
 ) -> Figure:
     """Stacked bars. `steps`: when each begins, as it is shown; `total`: the head of a column with the sum."""
-    sums = [sum(one.values[at] for one in series) for at in range(len(steps))]
+    values = list(zip(*(one.values for one in series), strict=True))
+    sums = list(map(sum, values))
     top = nice(max((*sums, *(one or 0 for one in beside.before)), default=0))
-    width = WIDTH / max(1, len(steps))
-    parts, rows = [], []
+    places = _places(len(steps))
+    number = cache(words.number)  # most figures of an empty step, and many others, are the same
+    parts, cells = [], []
     for at, when in enumerate(steps):
-        cells = [words.number(one.values[at]) for one in series]
-        whole = words.number(sums[at])
-        shown = [f"{one.name} {cell}" for one, cell in zip(series, cells, strict=True) if one.values[at]]
+        written = [number(value) for value in values[at]]
+        whole = number(sums[at])
+        shown = [f"{one.name} {text}" for one, text, value in zip(series, written, values[at], strict=True) if value]
         if len(shown) > 1:
             shown.insert(0, whole)
         shown += _said_beside(at, words, beside)
-        parts.append(f"<g><title>{escape(when)}: {escape(', '.join(shown) or whole)}</title>")
-        parts.append(f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>')
+        said = ", ".join(shown) or whole
+        parts.append(f"<g><title>{escape(f'{when}: {said}')}</title>{places.hits[at]}")
         below = 0.0
-        for one in series:
-            if not (value := one.values[at]):
+        for one, value in zip(series, values[at], strict=True):
+            if not value:
                 continue
-            high = _up(below, top), _up(below + value, top)
+            low, high = _up(below, top), _up(below + value, top)
             parts.append(
-                f'<rect class="{one.colour}" x="{_short(at * width + width * (1 - BAR_SHARE) / 2)}" '
-                f'y="{_short(high[1])}" width="{_short(width * BAR_SHARE)}" '
-                f'height="{_short(max(0.5, high[0] - high[1]))}"/>'
+                f'<rect class="{one.colour}" {places.bars[at]} y="{_short(high)}" '
+                f'height="{_short(max(0.5, low - high))}"/>'
             )
             below += value
         parts.append("</g>")
-        rows.append(_row(at, when, [*cells, *([whole] if total else ())], words, beside))
+        if total:
+            written.append(whole)
+        cells.append(written)
     columns = (words.time, *(one.name for one in series), *((total,) if total else ()))
+    rows = _rows(steps, cells, words, beside)
     return _figure(parts, steps, top, words, tuple((one.colour, one.name) for one in series), columns, rows, beside)
 
 
@@ -120,36 +125,33 @@ def line(
     band); `most`: where the axis ends, when that is not made of the values."""
     known = [one for one in (*values, *edges, *beside.before) if one is not None]
     top = most or nice(max(known, default=0))
-    width = WIDTH / max(1, len(steps))
-
-    def across(at: int) -> str:
-        return _short((at + 0.5) * width)
-
+    places = _places(len(steps))
+    across = places.middles
     parts = []
     for run in _runs(values):
-        near = "L".join(f"{across(at)} {_short(_up(values[at] or 0, top))}" for at in run)
+        near = "L".join(f"{across[at]} {_short(_up(values[at] or 0, top))}" for at in run)
         sure = [at for at in run if edges[at] is not None]
         if len(sure) > 1:
-            far = "L".join(f"{across(at)} {_short(_up(edges[at] or 0, top))}" for at in sure)
-            back = "L".join(f"{across(at)} {_short(_up(values[at] or 0, top))}" for at in reversed(sure))
+            far = "L".join(f"{across[at]} {_short(_up(edges[at] or 0, top))}" for at in sure)
+            back = "L".join(f"{across[at]} {_short(_up(values[at] or 0, top))}" for at in reversed(sure))
             parts.append(f'<path class="band" d="M{far}L{back}Z"/>')
         parts.append(f'<path class="line" d="M{near}"/>')
-    rows = []
+    table = []
     for at, when in enumerate(steps):
         value, edge = values[at], edges[at]
         cells = ["–" if one is None else words.number(one) for one in (value, edge)][: 2 if names[1] else 1]
-        rows.append(_row(at, when, cells, words, beside))
+        table.append(cells)
         if value is None:
             continue
         told = [f"{name} {cell}" for name, cell in zip(names, cells, strict=False) if name]
         said = ", ".join((*told, *_said_beside(at, words, beside)))
         parts.append(
-            f"<g><title>{escape(when)}: {escape(said)}</title>"
-            f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>'
-            f'<path class="dot" d="M{across(at)} {_short(_up(value, top))}h0"/></g>'
+            f"<g><title>{escape(f'{when}: {said}')}</title>{places.hits[at]}"
+            f'<path class="dot" d="M{across[at]} {_short(_up(value, top))}h0"/></g>'
         )
     columns = (words.time, *(name for name in names if name))
     legend = (("line", names[0]), *((("band", names[1]),) if names[1] else ()))
+    rows = _rows(steps, table, words, beside)
     return _figure(parts, steps, top, words, legend, columns, rows, beside)
 
 
@@ -207,11 +209,11 @@ def _figure(
     rows: Sequence[str],
     beside: Beside,
 ) -> Figure:
-    width = WIDTH / max(1, len(steps))
+    across = _places(len(steps)).middles
     for run in _runs(beside.before[: len(steps)]):
-        course = "L".join(f"{_short((at + 0.5) * width)} {_short(_up(beside.value(at) or 0, top))}" for at in run)
+        course = "L".join(f"{across[at]} {_short(_up(beside.value(at) or 0, top))}" for at in run)
         parts = [*parts, f'<path class="before" d="M{course}"/>']
-    marks = "".join(f"M{_short((at + 0.5) * width)} 0V{HEIGHT:g}" for at in sorted(beside.notes))
+    marks = "".join(f"M{across[at]} 0V{HEIGHT:g}" for at in sorted(beside.notes))
     if marks:
         parts = [*parts, f'<path class="happening" d="{marks}"/>']
         legend = (*legend, ("happening", beside.notes_name))
@@ -232,17 +234,46 @@ def _said_beside(at: int, words: Words, beside: Beside) -> list[str]:
     return before if note is None else [*before, note]
 
 
-def _row(at: int, when: str, cells: Sequence[str], words: Words, beside: Beside) -> str:
-    shown = escape(when)
-    if at < len(beside.links):
-        shown = Markup('<a href="{}">{}</a>').format(beside.links[at], when)
-    if (note := beside.notes.get(at)) is not None:
-        shown += Markup("<small>{}</small>").format(note)
-    if any(one is not None for one in beside.before):
-        value = beside.value(at)
-        cells = [*cells, "–" if value is None else words.number(value)]
-    return (
-        f'<tr><td class="when">{shown}</td>' + "".join(f'<td class="n">{escape(one)}</td>' for one in cells) + "</tr>"
+def _rows(steps: Sequence[str], cells: Sequence[Sequence[str]], words: Words, beside: Beside) -> list[str]:
+    """The table behind a chart, figures already written. A chart of 90 days has a thousand cells, so a row is escaped
+    as one text."""
+    compared = any(one is not None for one in beside.before)
+    rows = []
+    for at, when in enumerate(steps):
+        texts = [beside.links[at] if at < len(beside.links) else "", when, *cells[at]]
+        if compared:
+            value = beside.value(at)
+            texts.append("–" if value is None else words.number(value))
+        link, shown, figures = str(escape("\0".join(texts))).split("\0", 2)
+        if link:
+            shown = f'<a href="{link}">{shown}</a>'
+        if (note := beside.notes.get(at)) is not None:
+            shown += f"<small>{escape(note)}</small>"
+        figures = figures.replace("\0", '</td><td class="n">')
+        rows.append(f'<tr><td class="when">{shown}</td><td class="n">{figures}</td></tr>')
+    return rows
+
+
+class _Places(NamedTuple):
+    """Where the steps of a chart of so many stand: `hits`: where they can be pointed at, `bars`: attributes of their
+    bars, `middles`."""
+
+    hits: tuple[str, ...]
+    bars: tuple[str, ...]
+    middles: tuple[str, ...]
+
+
+@lru_cache(maxsize=16)  # the charts of a page have the same steps
+def _places(count: int) -> _Places:
+    width = WIDTH / max(1, count)
+    bar, gap = _short(width * BAR_SHARE), width * (1 - BAR_SHARE) / 2
+    return _Places(
+        tuple(
+            f'<rect class="hit" x="{_short(at * width)}" width="{_short(width)}" height="{HEIGHT:g}"/>'
+            for at in range(count)
+        ),
+        tuple(f'x="{_short(at * width + gap)}" width="{bar}"' for at in range(count)),
+        tuple(_short((at + 0.5) * width) for at in range(count)),
     )
 
 

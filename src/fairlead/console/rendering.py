@@ -54,17 +54,17 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
             return language.gettext("never")
         then, now = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(time.time(), UTC)
         words = shown.ago(now, then, language) if then <= now else ahead(now, then, language)
-        title = exact(seconds)
+        written = then.isoformat()
+        title = f"{written[:10]} {written[11:19]} UTC"  # as `exact`
         # Not Markup.format, which takes as long as the rest of a row.
-        return Markup(f'<time datetime="{then.isoformat()}" title="{title}">{escape(words)}</time>')  # noqa: S704
+        return Markup(f'<time datetime="{written}" title="{title}">{escape(words)}</time>')  # noqa: S704
 
     def amount(picodollars: int | Picodollars | None, decimals: int | None = None) -> str:
         """Dollars, exact: $0.0000123; with `decimals`, rounded to so many. None: a dash."""
         if picodollars is None:
             return "–"
         value = picodollars if isinstance(picodollars, Picodollars) else Picodollars(picodollars)
-        exact = Decimal(value.value).scaleb(-12)
-        text = value.dollars() if decimals is None else f"{exact:,.{decimals}f}"
+        text = value.dollars() if decimals is None else f"{Decimal(value.value).scaleb(-12):,.{decimals}f}"
         sign = "−" if text.startswith("-") else ""
         return f"{sign}${text.removeprefix('-')}"
 

@@ -7,12 +7,25 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, literal, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 
 from fairlead.ledger import latencies
 from fairlead.ledger.latencies import Histogram
@@ -32,6 +45,8 @@ SETTLE_POLL_SECONDS: Final = 0.01
 CELLS_PER_STATEMENT: Final = 128
 # Charges are added up in millionths of a dollar and what is left of them.
 CHARGED_PART: Final = 1_000_000
+# Shapes of charts whose statements are kept.
+SHAPES: Final = 32
 HOUR, DAY = "hour", "day"
 HOUR_SECONDS: Final = 3_600
 DAY_SECONDS: Final = 86_400
@@ -76,7 +91,7 @@ class Sums:
         self.completion_tokens += other.completion_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.charged += other.charged
-        if not counts:
+        if other.latencies and not counts:
             latencies.add(self.latencies, other.latencies)
 
     def add_call(self, record: UsageRecord) -> None:
@@ -355,19 +370,9 @@ def stepped(
 ) -> list[Rollup]:
     """The same, of steps that begin at these times, by step and model and without latencies: the database adds them up,
     for a chart of a week has more than a thousand roll-ups."""
-    table = usage_rollups.c
-    step = _step(steps).label("step")
-    counts = [func.sum(table[name]) for name in FIGURES if name != "charged"]
-    # In two parts: SQLite's sums end at 64 bits, which many large charges may exceed.
-    charged = [func.sum(table.charged // CHARGED_PART), func.sum(table.charged % CHARGED_PART)]
-    statement = (
-        select(step, table.model, *counts, *charged)
-        .where(_wanted(scope, span, steps[0], until, model))
-        .group_by(step, table.model)
-        .order_by(step, table.model)
-    )
+    shape, values = _stepping(scope, span, steps, until, model)
     found = []
-    for row in connection.execute(statement).all():
+    for row in connection.execute(_stepped(*shape), values).all():
         requests, failed, prompt, cached, completion, reasoning, parts, rest = map(int, row[2:])
         sums = Sums(requests, failed, prompt, cached, completion, reasoning, parts * CHARGED_PART + rest)
         found.append(Rollup(int(row[0]), row[1], sums))
@@ -391,11 +396,11 @@ def latencies_by_step(
     connection: Connection, scope: str, span: str, steps: Sequence[int], until: int, model: str | None = None
 ) -> dict[int, Histogram]:
     """Of the same steps, all models together."""
-    statement = select(_step(steps), usage_rollups.c.latencies).where(_wanted(scope, span, steps[0], until, model))
+    shape, values = _stepping(scope, span, steps, until, model)
     bodies: dict[int, list[bytes]] = {}
-    for start, body in connection.execute(statement).all():
+    for start, body in connection.execute(_stepped_latencies(*shape), values).all():
         bodies.setdefault(start, []).append(body)
-    return {start: latencies.merged(some) for start, some in bodies.items()}
+    return {start: latencies.merged_again(some) for start, some in bodies.items()}
 
 
 def _wanted(scope: str, span: str, since: int, until: int, model: str | None) -> ColumnElement[bool]:
@@ -404,15 +409,59 @@ def _wanted(scope: str, span: str, since: int, until: int, model: str | None) ->
     return wanted if model is None else wanted & (table.model == model)
 
 
-def _step(steps: Sequence[int]) -> ColumnElement[int]:
-    """When the step begins that a roll-up belongs to."""
-    start = usage_rollups.c.start
+# The statements of charts are made once for each shape: how many steps of different lengths there are (0: all are as
+# long as the first), and whether one model is wanted. To make them takes longer than to execute them.
+
+
+def _stepping(
+    scope: str, span: str, steps: Sequence[int], until: int, model: str | None
+) -> tuple[tuple[int, bool], dict[str, Any]]:
+    """The shape of a statement, and its values."""
+    values = {"scope": scope, "span": span, "since": steps[0], "until": until}
+    if model is not None:
+        values["model"] = model
     sizes = {after - before for before, after in pairwise(steps)}
     if len(sizes) == 1:
-        return start - (start - steps[0]) % sizes.pop()
-    if not sizes:
-        return literal(steps[0])
-    return case(*((start < after, literal(before)) for before, after in pairwise(steps)), else_=literal(steps[-1]))
+        return (0, model is not None), {**values, "first": steps[0], "size": sizes.pop()}
+    return (len(steps), model is not None), {**values, **{f"step_{at}": start for at, start in enumerate(steps)}}
+
+
+@lru_cache(maxsize=SHAPES)
+def _stepped(count: int, narrowed: bool) -> Select[Any]:
+    table, step = usage_rollups.c, _step(count).label("step")
+    counts = [func.sum(table[name]) for name in FIGURES if name != "charged"]
+    # In two parts: SQLite's sums end at 64 bits, which many large charges may exceed.
+    charged = [func.sum(table.charged // CHARGED_PART), func.sum(table.charged % CHARGED_PART)]
+    statement = select(step, table.model, *counts, *charged).where(_in_steps(narrowed))
+    return statement.group_by(step, table.model).order_by(step, table.model)
+
+
+@lru_cache(maxsize=SHAPES)
+def _stepped_latencies(count: int, narrowed: bool) -> Select[Any]:
+    return select(_step(count).label("step"), usage_rollups.c.latencies).where(_in_steps(narrowed))
+
+
+def _in_steps(narrowed: bool) -> ColumnElement[bool]:
+    table = usage_rollups.c
+    wanted = (
+        (table.scope == bindparam("scope")) & (table.span == bindparam("span"))
+        & (table.start >= bindparam("since")) & (table.start < bindparam("until"))
+    )  # fmt: skip
+    return wanted & (table.model == bindparam("model")) if narrowed else wanted
+
+
+def _step(count: int) -> ColumnElement[int]:
+    """When the step begins that a roll-up belongs to."""
+    start = usage_rollups.c.start
+
+    def begin(at: int) -> ColumnElement[int]:
+        return bindparam(f"step_{at}", type_=BigInteger)
+
+    if count == 0:
+        return start - (start - bindparam("first", type_=BigInteger)) % bindparam("size", type_=BigInteger)
+    if count == 1:
+        return begin(0)
+    return case(*((start < begin(at + 1), begin(at)) for at in range(count - 1)), else_=begin(count - 1))
 
 
 def charged_before(connection: Connection, scope: str, until: int) -> int:

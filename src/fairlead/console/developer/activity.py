@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import quote_plus
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from fairlead.accounts.keys import KeyFilter
 from fairlead.admin import activity as figures
-from fairlead.admin import groups, keys
+from fairlead.admin import keys
 from fairlead.admin.activity import (
     LONGEST_FILTER,
     YEAR,
@@ -93,17 +93,18 @@ class Address:
 
     def query(self, **changed: str) -> str:
         """The same with other filters, as the query of an address."""
-        return "?" + urlencode(self.kept(**changed))
+        # Not urlencode: a page has some hundred of these, of plain words.
+        return "?" + "&".join([f"{name}={quote_plus(value)}" for name, value in self.kept(**changed).items()])
 
     def kept(self, *but: str, **changed: str) -> dict[str, str]:
         """What an address or a form has of it: nothing that is the default, and nothing of `but`."""
-        compare = "1" if self.compare else ""
-        values = {"time": self.time, **{name: getattr(self, name) for name in NAMES}, "compare": compare, **changed}
-        return {
-            name: value
-            for name, value in values.items()
-            if value and name not in but and (name, value) != ("time", DEFAULT)
-        }
+        values = {
+            "time": self.time, "model": self.model, "key": self.key, "project": self.project, "session": self.session,
+            "user": self.user, "compare": "1" if self.compare else "", **changed,
+        }  # fmt: skip
+        if values["time"] == DEFAULT:
+            values["time"] = ""
+        return {name: value for name, value in values.items() if value and name not in but}
 
     @property
     def cleared(self) -> str:
@@ -176,7 +177,7 @@ async def activity(visit: ConsoleVisit) -> Response:
             "calls": shown,
             "more": f"{shown[-1].at}.{shown[-1].number}" if len(lines) > CALLS_PER_PAGE else None,
             "keys": figures.names_of_keys(store, named),
-            "projects": {one.id: one.name for one in groups.list_groups(store, "project", visit.account_id)},
+            "projects": figures.names_of_projects(store, visit.account_id),
             "has_keys": bool(recent),
             "recent": [(one.id, one.name) for one in recent],
         }
