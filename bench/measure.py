@@ -304,9 +304,13 @@ class Bench:
             if best["other_cores"] <= CALM_CORES:
                 return best
             best = min(best, load(), key=lambda seen: seen["other_cores"])
-        if best["other_cores"] > CALM_CORES:
-            self.disturbed.append(best["other_cores"])
+        self.disturb(best["other_cores"])
         return best
+
+    def disturb(self, cores: float) -> None:
+        """Remembers a measurement during which other work used so much."""
+        if cores > CALM_CORES:
+            self.disturbed.append(cores)
 
     def plain(self, run: Running, connections: int, size: str, secs: int) -> dict[str, float]:
         """Plain requests in a closed loop: CPU per request in us, requests per second, p50 in us."""

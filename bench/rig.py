@@ -14,7 +14,6 @@ import platform
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import console
+from beside import Shape, beside_table, measure_beside
 from doors import door_table, door_verdicts, measure_doors
 from fairlead.console.app import COOKIE
 from fairlead.store import open_store
@@ -41,7 +41,11 @@ OPENED_PER_10MS = 20
 VISITORS = 50
 WARM_SITE_SECONDS = 6.0
 PEOPLE = 20
-CONSOLE_SECS = 10
+CALM_PAIRS_PER_ROUND = 2
+# Seconds of a slice with people, and of a load at most. The console saves up time while nobody looks at it, so that its
+# slice is the longer one.
+VISITED_SECONDS = (0.75, 24.0)
+CONSOLE_SECONDS = (1.5, 36.0)
 MILLION = HERE / "build" / "million"
 CONSOLE_PAGES = (
     "/account", "/account/activity", "/account/activity?time=24h", "/account/activity?time=30d", "/account/keys",
@@ -93,68 +97,23 @@ def memory(_bench: Bench, run: Running, _direct: Running) -> Values:
     return {"pss_mb": run.memory_kb("Pss") / 1024, "rss_mb": run.memory_kb("Rss") / 1024}
 
 
-def site(bench: Bench, run: Running, _direct: Running) -> Values:
-    """Plain calls alone, and while visitors look at the pages: what share of the calls do they cost?"""
-    if run.gateway.name != PRODUCT:
-        return {}
-    port = run.gateway.routes["burst"].port
-    with visitors(port, VISITORS):
+def shape(seconds: tuple[float, float], rounds: int) -> Shape:
+    return Shape(seconds[0], CALM_PAIRS_PER_ROUND * rounds, seconds[1])
+
+
+def measure_site(bench: Bench, site: Site, rounds: int, samples: Samples) -> None:
+    """Calls alone, and while visitors look at the public pages."""
+    with bench.running(GATEWAYS[PRODUCT](site)) as run, visitors(run.gateway.routes["burst"].port, VISITORS) as company:
+        bench.plain(run, 16, "1k", 1)
+        company.admit()
         time.sleep(WARM_SITE_SECONDS)  # each page is made once, for everybody
-    alone = bench.plain(run, 32, "1k", bench.secs)["rps"]
-    began = time.monotonic()
-    with visitors(port, VISITORS) as seen:
-        together = bench.plain(run, 32, "1k", bench.secs)["rps"]
-    if seen.failures or not seen.pages:
-        raise BenchError(f"visitors: {seen.pages} pages, {seen.failures[:3]}")
-    return {"site_percent": 100 * (1 - together / alone), "site_pages": seen.pages / (time.monotonic() - began)}
-
-
-def console_values(bench: Bench, run: Running, cookie: str, pages: list[str]) -> Values:
-    """The same for people who have signed in, whose pages show a million calls. Alone, beside them, beside them, alone:
-    what the machine does meanwhile falls on both."""
-    port, secs = run.gateway.routes["burst"].port, max(bench.secs, CONSOLE_SECS)
-    with people(port, PEOPLE, cookie, pages):
-        time.sleep(WARM_SITE_SECONDS)  # the console is loaded, its templates are compiled
-    alone: list[dict[str, float]] = []
-    beside: list[dict[str, float]] = []
-    lone: list[float] = []
-    lone_beside: list[float] = []
-    waits: list[float] = []
-    pages_seen, began, spent = 0, 0.0, 0.0
-    for with_people in (False, True, True, False):
-        with ExitStack() as stack:
-            if with_people:
-                seen = stack.enter_context(people(port, PEOPLE, cookie, pages))
-                began = time.monotonic()
-            busy = bench.plain(run, 32, "1k", secs)
-            spent += time.monotonic() - began if with_people else 0.0
-            (beside if with_people else alone).append(busy)
-            if with_people:
-                pages_seen, waits = pages_seen + seen.pages, [*waits, *seen.waits]
-            (lone_beside if with_people else lone).append(bench.plain(run, 1, "1k", secs)["p50_us"])
-        if with_people and (seen.failures or not seen.pages):
-            raise BenchError(f"people on the console: {seen.pages} pages, {seen.failures[:3]}")
-
-    def mean(found: Sequence[float]) -> float:
-        return sum(found) / len(found)
-
-    rps = [mean([one["rps"] for one in some]) for some in (alone, beside)]
-    return {
-        "console_cpu_alone_us": mean([one["cpu_us"] for one in alone]),
-        "console_cpu_us": mean([one["cpu_us"] for one in beside]),
-        "console_p50_alone_us": mean(lone),
-        "console_p50_us": mean(lone_beside),
-        "console_cpu_percent": 100
-        * (mean([one["cpu_us"] for one in beside]) / mean([one["cpu_us"] for one in alone]) - 1),
-        "console_percent": 100 * (1 - rps[1] / rps[0]),
-        "console_latency_percent": 100 * (mean(lone_beside) / mean(lone) - 1),
-        "console_pages": pages_seen / spent,
-        "console_wait_ms": statistics.median(waits) * 1e3,
-    }
+        company.pause()
+        measure_beside(bench, run, company, "site", shape(VISITED_SECONDS, rounds), samples)
 
 
 def measure_console(bench: Bench, site: Site, rounds: int, samples: Samples) -> None:
-    """On a copy of a database with a million calls, which is made when it is not there."""
+    """The same for people who have signed in, on a copy of a database with a million calls, which is made when it is
+    not there."""
     if not (MILLION / "fairlead.db").exists():
         print(f"making a database with a million calls in {MILLION} (some minutes) ...", file=sys.stderr)
         subprocess.run([sys.executable, HERE / "console.py", "make", MILLION], check=True)
@@ -167,14 +126,14 @@ def measure_console(bench: Bench, site: Site, rounds: int, samples: Samples) -> 
     words, token = console.session(store)
     console.configure(store, (site.work / f"{data.name}.toml").read_text())
     store.close()
-    cookie = f"{COOKIE}={token}"
     pages = [one.format(**words) for one in CONSOLE_PAGES]
     with bench.running(gateway) as run:
         bench.plain(run, 16, "1k", 1)
-        for number in range(rounds):
-            print(f"console, round {number + 1} of {rounds}", file=sys.stderr)
-            with tried(bench, f"console, round {number + 1}"):
-                samples.add(PRODUCT, number, console_values(bench, run, cookie, pages))
+        with people(gateway.routes["burst"].port, PEOPLE, f"{COOKIE}={token}", pages) as company:
+            company.admit()
+            time.sleep(WARM_SITE_SECONDS)  # the console is loaded, its templates are compiled
+            company.pause()
+            measure_beside(bench, run, company, "console", shape(CONSOLE_SECONDS, rounds), samples)
 
 
 Test = Callable[[Bench, Running, Running], Values]
@@ -187,11 +146,14 @@ LOADS: Mapping[str, Test] = {
     "100k": medium,
     "1m": large,
     "memory": memory,
-    "site": site,
 }
-# Tests that start each gateway afresh: "streams" and "startup"; and "console", which has a database of its own.
-TESTS = (*LOADS, "streams", "startup", "console")
-WITH_SITE = ("site", "console")
+# Calls alone and beside people, in pairs of slices of time.
+WITH_SITE: Mapping[str, tuple[str, Callable[[Bench, Site, int, Samples], None]]] = {
+    "site": (f"{VISITORS} visitors of the pages", measure_site),
+    "console": (f"{PEOPLE} people who use the console on a million calls", measure_console),
+}
+# Besides tests that start each gateway afresh: "streams" and "startup".
+TESTS = (*LOADS, *WITH_SITE, "streams", "startup")
 
 
 def turns(gateways: Sequence[Gateway], number: int) -> Sequence[Gateway]:
@@ -350,9 +312,11 @@ def measure(
             bench.problems.append(f"streams: need an open-file limit of {wanted}, it is {limit} (ulimit -Hn)")
         else:
             measure_streams(bench, gateways, args.rounds, args.streams, samples)
-    if "console" in args.only:
-        with tried(bench, "console"):
-            measure_console(bench, site, args.rounds, samples)
+    for name, (label, measured) in WITH_SITE.items():
+        if name in args.only:
+            print(f"calls beside {label}", file=sys.stderr)
+            with tried(bench, name):
+                measured(bench, site, args.rounds, samples)
     if "startup" in args.only:
         measure_startup(bench, gateways, args.rounds, samples)
     return samples
@@ -360,7 +324,8 @@ def measure(
 
 def finish(bench: Bench, samples: Samples, names: Sequence[str], where: str, args: argparse.Namespace) -> int:
     found = [] if args.no_bars else verdicts(samples, args.only)
-    figures = table(samples, names)
+    beside = beside_table(samples, PRODUCT, {name: label for name, (label, _) in WITH_SITE.items()})
+    figures = "\n\n".join(part for part in (table(samples, names), beside) if part)
     lines = [str(verdict) for verdict in found]
     print(f"{where}; {args.rounds} rounds of {args.secs} s\n\n{figures}\n\n" + "\n".join(lines))
     if bench.disturbed:

@@ -29,8 +29,9 @@ from fairlead.threads import Threads
 Made = TypeVar("Made")
 
 MOST_PAGES = 1_000
-# All cached pages together, with their keys: about 200 pages of a model, compressed.
-MOST_BYTES = 1024 * 1024
+# All cached pages together, with their keys. Every page of the built-in catalogue and of the documentation takes 2 MB,
+# compressed; a cache that is a little too small for what visitors go through makes most of it again and again.
+MOST_BYTES = 3 * 1024 * 1024
 # Pages whose address has a query: a visitor can invent any number of them, and they push out one another only.
 MOST_QUERIED_PAGES = 300
 MOST_QUERIED_BYTES = 512 * 1024

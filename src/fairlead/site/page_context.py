@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import cast
 
 from starlette.requests import Request
@@ -41,7 +42,7 @@ class PageContext:
     listed_from: Snapshot | None = None
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     _states: tuple[Snapshot, float, int, dict[str, State]] | None = None
-    _seen: tuple[Snapshot, int] | None = None
+    _seen: tuple[Snapshot, int, datetime] | None = None
     _similar: dict[str, list[Similar]] = field(default_factory=dict)
     _similar_of: int = -1
     _looked: tuple[Snapshot, float, frozenset[str], frozenset[str]] | None = None
@@ -55,10 +56,19 @@ class PageContext:
 
     def version(self) -> int:
         """Another number for every snapshot: what pages of the catalogue depend on."""
+        return self._version()[1]
+
+    def looked_at(self, model: Model) -> datetime:
+        """The time that a page says the state of a model is of: the minute, or the hour where nobody serves it. That
+        only changes with the snapshot, and most models of the catalogue are such."""
+        now = self.sources.now().replace(second=0, microsecond=0)
+        return now if model.deployments else max(now.replace(minute=0), self._version()[2])
+
+    def _version(self) -> tuple[Snapshot, int, datetime]:
         snapshot = self.sources.snapshot()
         if self._seen is None or self._seen[0] is not snapshot:
-            self._seen = snapshot, next(self.numbers)
-        return self._seen[1]
+            self._seen = snapshot, next(self.numbers), self.sources.now().replace(second=0, microsecond=0)
+        return self._seen
 
     async def states(self) -> tuple[int, dict[str, State]]:
         """Of every model that is deployed, with the number of the reading; looked at at most once in a second."""

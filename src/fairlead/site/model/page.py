@@ -90,7 +90,7 @@ async def model(request: Request) -> Response:
     past_number, past = await _past(context, found)
     state = (await context.judge())(found)
     plan = plan_of(request.query_params)
-    now = context.sources.now().replace(second=0, microsecond=0)
+    now = context.looked_at(found)
     depends = (context.version(), found.id, number, past_number, state, window, sort, plan, now)
 
     visit = context.visit(request)
