@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import quote
@@ -28,7 +28,7 @@ from fairlead.catalogue.snapshot import Deployment, Model, Provider, Snapshot
 from fairlead.http.limits import Timeouts
 from fairlead.prices import PriceSheet, Schedule
 from fairlead.site.page_cache import MOST_QUERIED_BYTES
-from fairlead.site.records import Event, Priced
+from fairlead.site.records import Event, Priced, Used
 from fairlead.telemetry.figures import Band, DayBar, Figures, Measure, ModelDay, Performance, Point, Rate
 from fairlead.telemetry.figures import Served as ServedBy
 from fairlead.wire.usage import TokenClasses
@@ -104,6 +104,13 @@ class HostileRecords:
 
     async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:
         return tuple(Priced(name, at, at, 2 * at) for name in deployments for at in (86_400, 172_800))
+
+    async def used(self, model: str, days: int) -> tuple[Used, ...]:
+        today = datetime.now(UTC).date()
+        return tuple(
+            Used((today - timedelta(back)).isoformat(), f"0 {HOSTILE}/{model}", 9, 90_000, 60_000, 90)
+            for back in reversed(range(days))
+        )
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         return (

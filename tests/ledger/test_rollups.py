@@ -39,6 +39,7 @@ from fairlead.ledger.rollups import (
     count_batch,
     counted_until,
     days_of,
+    days_of_model,
     latencies_by_step,
     named_scope,
     rollups,
@@ -90,10 +91,17 @@ def test_each_record_is_counted_once(store: Store, monkeypatch: pytest.MonkeyPat
     with store.read() as connection:
         rows = days_of(connection, day, day, f"account/{one.account}")
         assert days_of(connection, day, day, "account/acc_none") == []
+        of_model = days_of_model(connection, one.model, one.at // 1000, 1)
+        assert days_of_model(connection, one.model, one.at // 1000 + 86_400, 1) == []
+        assert days_of_model(connection, "none", one.at // 1000, 30) == []
     total = [decode(record(number)) for number in range(13)]
     assert sum(row["requests"] for row in rows) == 13
     assert sum(row["charged"] for row in rows) == sum(each.price for each in total)
     assert sum(row["prompt_tokens"] for row in rows) == sum(each.prompt for each in total)
+    assert {name for name, _, _ in of_model} == {day}
+    same = [each for each in total if each.model == one.model]
+    assert sum(sums.requests for _, _, sums in of_model) == len(same)
+    assert sum(sums.completion_tokens for _, _, sums in of_model) == sum(each.completion for each in same)
     assert counted_until(store) == one.at
 
 

@@ -23,7 +23,7 @@ from fairlead.catalogue.snapshot import Snapshot
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
 from fairlead.settings import DeploymentSettings, ModelSettings, PriceSettings, ProviderSettings, Settings
-from fairlead.site.records import Event, Priced
+from fairlead.site.records import Event, Priced, Used
 from fairlead.telemetry.figures import (
     Band,
     DayBar,
@@ -158,6 +158,21 @@ class LivelyRecords:
             found.append(Priced(name, first + (26 * 86_400 if name.startswith("harbour") else 0), *now))
         return tuple(sorted(found, key=lambda one: one.at))
 
+    async def used(self, model: str, days: int) -> tuple[Used, ...]:
+        offers = self._offers.get(model, {})
+        return tuple(
+            Used(
+                _day(back),
+                name,
+                40 + back % 7,
+                900_000 + 20_000 * (back % 7),
+                600_000 if "harbour" in name else 0,
+                90_000,
+            )
+            for back in reversed(range(days))
+            for name in offers
+        )
+
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         at = int((NOW - timedelta(days=2, hours=3)).timestamp() * 1000)
         found = (
@@ -203,10 +218,10 @@ def _band(median: float, samples: int, spread: float) -> Band:
     return Band(samples, round(median, 1), round(median * spread, 1), round(median / spread, 1))
 
 
-def lively(**more: Any) -> Starlette:
+def lively(records: type[LivelyRecords] = LivelyRecords, **more: Any) -> Starlette:
     """The site with all of that."""
     found = snapshot()
-    return pages_of(found, at=NOW, given={"records": LivelyRecords(found)}, **more)
+    return pages_of(found, at=NOW, given={"records": records(found)}, **more)
 
 
 @contextmanager

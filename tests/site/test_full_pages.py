@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser, BrowserContext, Page
 from starlette.applications import Starlette
 from tests.browsing import needs_chromium, no_barriers, profile
 from tests.site.asking import Answer, ask
-from tests.site.lively import OFFERS, PATH, at_an_address, lively
+from tests.site.lively import OFFERS, PATH, LivelyRecords, at_an_address, lively
 
 from fairlead.site.bands import bands
 from fairlead.site.marks import letters_of, mark_id
 from fairlead.site.model.courses import courses
-from fairlead.telemetry.figures import Band, ModelDay, Point
+from fairlead.site.model.usage import effective
+from fairlead.site.records import Used
+from fairlead.telemetry.figures import Band, ModelDay, Performance, Point
+from fairlead.wire.usage import TokenClasses
 
 NOT_DEPLOYED = "/models/openai/gpt-5.5"
 PAGES = (
@@ -184,6 +188,49 @@ def test_marks_of_vendors_are_letters_in_a_shape() -> None:
         "MA", "OA", "N", "X", "DS", "C", "?",
     ]  # fmt: skip
     assert len({mark_id(name) for name in ("a b", "ab", "AB", "a_b")}) == 4
+
+
+def test_what_was_used_by_day_and_the_price_after_caching_are_there(app: Starlette) -> None:
+    page, data = get(app, PATH, f"{PATH}.json")
+    shown = re.sub(r"\s+", " ", page.text.partition("30 days of this server")[2].partition("</figure>")[0])
+    days = json.loads(data.body)["usage_by_day"]
+    assert len(days) == 30
+    total = sum(one["calls"] for one in days)
+    assert f"{total:,} calls" in shown
+    assert shown.count('<th scope="row"') == 30
+    # harbour's prompts: two thirds from the cache, at the same price as others, for none has one of its own.
+    assert "eff." not in section(page.text, "providers")
+
+
+@pytest.mark.parametrize(("cached", "expected"), [(0, None), (750_000, 325_000)])
+def test_a_price_after_caching_needs_tokens_that_were_read_from_a_cache(cached: int, expected: int | None) -> None:
+    rates = {"a/m": TokenClasses(input=1_000_000, cached_input=100_000)}
+    found = effective([Used("2026-11-29", "a/m", 9, 1_000_000, cached, 5)], rates)
+    assert (found["a/m"].input if found else None) == expected
+    assert effective([Used("2026-11-29", "a/m", 9, 900, 800, 5)], rates) == {}, "too few tokens"
+
+
+def test_a_model_that_is_called_now_and_then_opens_with_a_longer_time() -> None:
+    class Thin(LivelyRecords):
+        async def performance(self, model: str, window: str) -> Performance | None:
+            found = await super().performance(model, window)
+            if found is None or window not in ("1h", "24h"):
+                return found
+            few = tuple(structs.replace(one, series=one.series[:2]) for one in (found.total, *found.deployments))
+            return structs.replace(found, total=few[0], deployments=few[1:])
+
+    thin = lively(records=Thin)
+    page, day = get(thin, PATH, f"{PATH}?window=24h")
+    assert re.findall(r'window=(\w+)[^"]*#performance" aria-current', page.text) == ["7d"]
+    assert "p50, 7d" in page.text
+    assert re.findall(r'window=(\w+)[^"]*#performance" aria-current', day.text) == ["24h"]
+
+
+def test_four_models_may_be_compared_and_no_more(app: Starlette) -> None:
+    four = "/compare/mistral-small-3.2/gpt-oss-120b/gpt-oss-20b/deepseek-v3.2"
+    page, more = get(app, four, f"{four}/gemini-2.5-flash")
+    assert (page.status, more.status) == (200, 404)
+    assert page.text.count('class="dot d"') == 2
 
 
 def test_a_comparison_says_how_much_differs_and_which_figure_is_better(app: Starlette) -> None:

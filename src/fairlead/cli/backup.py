@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -142,8 +143,11 @@ def restore(file: Path, accept_discrepancy: bool, as_json: bool, config: Path | 
     click.echo(f"Restored into {directory}.")
     _print(checked)
     kept = directory / "configuration.toml"
+    command = f"fairlead serve --data {shlex.quote(str(directory))}"
     if kept.exists():
-        click.echo(f"The configuration file of the backup is {kept}; start with --config, or put it where yours was.")
+        click.echo(f"The configuration file of the backup is {kept}; you can put it where yours was.")
+        command += f" --config {shlex.quote(str(kept))}"
+    click.echo(f"Start it with: {command}")
 
 
 def _entry(checked: Checked) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from fairlead.errors import ConfigurationError
 @click.option("--still", is_flag=True, help="The clock stands at --at, and nobody calls: for pictures.")
 @click.option("--seed", default=1, show_default=True, help="The same seed and --at make the same history.")
 @click.option(
-    "--calls", default=60_000, show_default=True, type=click.IntRange(100, 2_000_000), help="Calls of the history."
+    "--calls", default=30_000, show_default=True, type=click.IntRange(100, 2_000_000), help="Calls of the history."
 )
 @click.option(
     "--rate", default=0.5, show_default=True, type=click.FloatRange(0, 50), help="Further calls per second; 0: none."

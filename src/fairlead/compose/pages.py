@@ -15,7 +15,7 @@ from fairlead.compose.upstreams import spoken
 from fairlead.errors import NotFound, UpstreamDenied
 from fairlead.http.asgi import AsgiBridge
 from fairlead.http.request import Request, Response
-from fairlead.ledger import books
+from fairlead.ledger import books, rollups
 from fairlead.routing.health import CLOSED, DRAINED, Health
 from fairlead.serving import Servings
 from fairlead.store import Store
@@ -25,7 +25,7 @@ from fairlead.telemetry.performance_cache import PerformanceCache
 
 if TYPE_CHECKING:
     from fairlead.console.services import ConsoleServices
-    from fairlead.site.records import Event, Priced
+    from fairlead.site.records import Event, Priced, Used
 
 
 T = TypeVar("T")
@@ -61,6 +61,20 @@ class Recorded:
         with self._store.read() as connection:
             found = books.sheets_of(connection, deployments)
         return tuple(Priced(one.deployment, at, one.price.rates.input, one.price.rates.output) for at, one in found)
+
+    async def used(self, model: str, days: int) -> tuple[Used, ...]:
+        loop = asyncio.get_running_loop()
+        return await self._read(loop.run_in_executor(None, self._used, model, days))
+
+    def _used(self, model: str, days: int) -> tuple[Used, ...]:
+        from fairlead.site.records import Used
+
+        with self._store.read() as connection:
+            found = rollups.days_of_model(connection, model, int(utc_now().timestamp()), days)
+        return tuple(
+            Used(day, deployment, one.requests, one.prompt_tokens, one.cached_tokens, one.completion_tokens)
+            for day, deployment, one in found
+        )
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
         loop = asyncio.get_running_loop()

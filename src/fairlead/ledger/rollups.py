@@ -514,6 +514,24 @@ def usage_of_keys(connection: Connection, key_ids: Sequence[str], today: date) -
     return found
 
 
+def days_of_model(connection: Connection, model: str, now: int, days: int) -> list[tuple[str, str, Sums]]:
+    """What all callers used of a model on the last `days` days (UTC), that of `now` (seconds since 1970) among them: by
+    day, like 2027-01-31 and the oldest first, and by deployment; without charges and latencies."""
+    table = usage_rollups.c
+    since = seconds_of(datetime.fromtimestamp(now, UTC).date() - timedelta(days - 1))
+    rows = connection.execute(
+        select(table.start, table.deployment, *(table[name] for name in FIGURES if name != "charged"))
+        .where(_wanted(ALL, DAY, since, now + 1, model))
+        .order_by(table.start, table.deployment)
+    )
+    return [(day_of(row[0]), row[1], _counts_of(row[2:])) for row in rows]
+
+
+def _counts_of(row: Sequence[Any]) -> Sums:
+    requests, failed, prompt, cached, completion, reasoning = map(int, row)
+    return Sums(requests, failed, prompt, cached, completion, reasoning)
+
+
 def days_of(connection: Connection, since: str, until: str, scope: str = ALL) -> list[dict[str, Any]]:
     """Usage of a scope by day, model and deployment, newest day first; both days (as "2027-01-31") included."""
     table = usage_rollups.c

@@ -1,4 +1,4 @@
-"""/compare/a/b[/c]: models side by side, what differs marked, and price against measured speed."""
+"""/compare/a/b[/c[/d]]: models side by side, what differs marked, and price against measured speed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from fairlead.site.scatter import Label, spread
 from fairlead.site.words import CAPABILITY_TITLES, STATE_TITLES
 from fairlead.telemetry.figures import Performance
 
-MOST_MODELS = 3
+MOST_MODELS = 4
 MOST_SUGGESTIONS = 9
 WINDOW = "7d"
 FRESH_SECONDS = 30.0
@@ -135,7 +135,7 @@ async def choose(request: Request) -> Response:
 
 def _choices(found: Sequence[Suggestion]) -> str:
     lines = (f"- {Link(f'{one.one.name} and {one.other.name}', one.path)}" for one in found)
-    return "\n".join(["# Compare models\n\nGET /compare/a/b with the ids of two or three models.\n", *lines, ""])
+    return "\n".join(["# Compare models\n\nGET /compare/a/b with the ids of two to four models.\n", *lines, ""])
 
 
 def suggestions(context: PageContext, entries: Sequence[Entry], chosen: Sequence[str]) -> list[Suggestion]:

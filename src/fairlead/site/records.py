@@ -43,6 +43,19 @@ class Priced:
     output: int
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a deployment's callers used on one day (UTC). Tokens: `cached` is a part of `prompt`, reasoning one of
+    `output`."""
+
+    date: str
+    deployment: str
+    calls: int
+    prompt: int
+    cached: int
+    output: int
+
+
 class Records(Protocol):
     """Each may raise Unreadable."""
 
@@ -58,6 +71,10 @@ class Records(Protocol):
 
     async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:
         """Every price that these deployments have had, the oldest first."""
+        ...
+
+    async def used(self, model: str, days: int) -> tuple[Used, ...]:
+        """By day, the oldest first, and deployment; today's day is the last one."""
         ...
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:
@@ -81,6 +98,9 @@ class NoRecords:
         return None
 
     async def prices(self, deployments: Sequence[str]) -> tuple[Priced, ...]:  # noqa: ARG002
+        return ()
+
+    async def used(self, model: str, days: int) -> tuple[Used, ...]:  # noqa: ARG002
         return ()
 
     async def events(self, since_ms: int) -> tuple[Event, ...]:  # noqa: ARG002

@@ -16,6 +16,7 @@ from fairlead.site.charts import bars
 from fairlead.site.language import Language
 from fairlead.site.model.courses import cells, drawn, said_at, written
 from fairlead.site.model.serving import figures_of
+from fairlead.site.model.usage import used_at, used_bars, used_rows
 from fairlead.site.words import CAPABILITY_TITLES
 
 KIBI = 1024
@@ -69,6 +70,10 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "filled": filled,
         "shares_at": lambda chart: shares_at(chart, language),
         "share_rows": lambda chart: share_rows(chart, language),
+        "used_bars": used_bars,
+        "used_at": lambda usage: used_at(usage, language),
+        "used_rows": lambda usage: used_rows(usage, language),
+        "tall": lambda usage, share: usage.axis(share, language),
         "plain": lambda value: plain(value, language),
         "per_request": lambda row: per_request(row.least, row.most),
         "listed": lambda rate: listed(rate, language),

@@ -28,6 +28,7 @@ from fairlead.site.model.past import UNKNOWN_PAST, Past, past_of
 from fairlead.site.model.prices import Plan, plan_of, shown_prices, sums
 from fairlead.site.model.serving import SORTS, Serving, next_sort, ordered, short_names
 from fairlead.site.model.structured import structured
+from fairlead.site.model.usage import DAYS
 from fairlead.site.page_context import PageContext
 from fairlead.site.states import State
 from fairlead.site.visit import Visit
@@ -39,6 +40,10 @@ FRESH_SECONDS = 10.0
 PAST_SECONDS = 300.0
 WINDOWS = ("1h", "24h", "7d", "30d")
 DEFAULT_WINDOW = "24h"
+# Without a choice: the first of these whose chart has a line that is one. Models that are called now and then have
+# their figures of a week or a month.
+OPENING_WINDOWS = ("24h", "7d", "30d")
+LEAST_STEPS = 4
 # What changes with the snapshot only, and with what the address chooses.
 PARTS = (
     "model/head.html", "model/code.html", "model/facts.html", "model/parameters.html", "model/pricing.html",
@@ -64,14 +69,15 @@ class Measured:
     """What this server measured of a model in the chosen window, the courses of all its deployments by measure, and 90
     days of each deployment. `readable` False: that is not known now."""
 
+    window: str
     chosen: Performance | None
     by_deployment: Mapping[str, History]
     courses: Mapping[str, Courses]
     readable: bool = True
 
 
-UNREADABLE = Measured(None, {}, {}, readable=False)
-NOTHING = Measured(None, {}, {})
+def unmeasured(window: str, *, readable: bool = True) -> Measured:
+    return Measured(window or DEFAULT_WINDOW, None, {}, {}, readable)
 
 
 async def model(request: Request) -> Response:
@@ -82,11 +88,11 @@ async def model(request: Request) -> Response:
         raise HTTPException(404)
     if isinstance(found, str):
         return RedirectResponse(context.cache.address(found), 301)
-    window = request.query_params.get("window", "")
-    window = window if window in WINDOWS else DEFAULT_WINDOW
+    asked = request.query_params.get("window", "")
     sort = request.query_params.get("sort", "")
     sort = sort if sort.removeprefix("-") in SORTS else ""
-    number, measured = await _measured(context, found, window)
+    number, measured = await _measured(context, found, asked if asked in WINDOWS else "")
+    window = measured.window
     past_number, past = await _past(context, found)
     state = (await context.judge())(found)
     plan = plan_of(request.query_params)
@@ -185,20 +191,36 @@ def _find(snapshot: Snapshot, request: Request) -> Model | str | None:
 
 
 async def _measured(context: PageContext, model: Model, window: str) -> tuple[int, Measured]:
+    """`window` "": the first one that has enough to show."""
     records = context.sources.records
     if not model.deployments:
-        return 0, NOTHING
+        return 0, unmeasured(window)
 
     async def read() -> Measured:
         names = [one.id for one in model.deployments]
+        first = window or OPENING_WINDOWS[0]
         chosen, days = await asyncio.gather(
-            records.performance(model.id, window),
+            records.performance(model.id, first),
             asyncio.gather(*(records.day_bars(model.id, one) for one in names)),
         )
         histories = {name: history(name, bars) for name, bars in zip(names, days, strict=True)}
-        return Measured(chosen, histories, {} if chosen is None else _courses(model, chosen))
+        found = Measured(first, chosen, histories, {} if chosen is None else _courses(model, chosen))
+        if window or _has_course(found):
+            return found
+        for longer in OPENING_WINDOWS[1:]:
+            chosen = await records.performance(model.id, longer)
+            other = Measured(longer, chosen, histories, {} if chosen is None else _courses(model, chosen))
+            if _has_course(other):
+                return other
+        return found
 
-    return await context.fresh.get_or(("model", context.version(), model.id, window), FRESH_SECONDS, read, UNREADABLE)
+    key = ("model", context.version(), model.id, window)
+    return await context.fresh.get_or(key, FRESH_SECONDS, read, unmeasured(window, readable=False))
+
+
+def _has_course(measured: Measured) -> bool:
+    course = measured.courses.get("latency")
+    return course is not None and len(course.steps) >= LEAST_STEPS
 
 
 async def _past(context: PageContext, model: Model) -> tuple[int, Past]:
@@ -208,8 +230,11 @@ async def _past(context: PageContext, model: Model) -> tuple[int, Past]:
     names = short_names(model)
 
     async def read() -> Past:
-        month, prices = await asyncio.gather(records.performance(model.id, "30d"), records.prices(list(names)))
-        return past_of(month, prices, names, int(context.sources.now().timestamp()))
+        month, prices, used = await asyncio.gather(
+            records.performance(model.id, "30d"), records.prices(list(names)), records.used(model.id, DAYS)
+        )
+        rates = {one.id: one.sheet.price.rates for one in model.deployments}
+        return past_of(month, prices, names, int(context.sources.now().timestamp()), used, rates)
 
     return await context.fresh.get_or(("past", context.version(), model.id), PAST_SECONDS, read, UNKNOWN_PAST)
 
@@ -286,12 +311,14 @@ def _data(values: Values, visit: Visit) -> object:
                 "quantization": one.quantization,
                 "keeps_data": one.deployment.keeps_data,
                 "uptime_90_days": one.days.uptime,
+                "effective_input_30_days": _effective(values["past"], one.deployment.id),
             }
             for one in values["offers"]
         ],
         "parameters": values["parameters"],
         "performance": measured.chosen,
         "price_history": values["past"].prices,
+        "usage_by_day": [] if values["past"].usage is None else values["past"].usage.days,
         "calculation": {"plan": values["plan"], "sums": values["sums"]},
         "faq": values["faq"],
         "similar": [
@@ -299,6 +326,13 @@ def _data(values: Values, visit: Visit) -> object:
             for one in values["similar"]
         ],
     }
+
+
+def _effective(past: Past, deployment: str) -> object:
+    one = past.effective.get(deployment)
+    if one is None:
+        return None
+    return {"per_million_tokens": Picodollars(one.input).per_million(), "cached_share": round(one.cached, 4)}
 
 
 def _fact(fact: Fact) -> object:

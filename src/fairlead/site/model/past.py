@@ -1,14 +1,18 @@
-"""What a model cost and how fast it was before: prices as they were set, and 30 days of its calls. Pure."""
+"""What a model cost, how fast it was and how much it was used before: prices as they were set, and 30 days of its
+calls. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fairlead.site.charts import minute
 from fairlead.site.model.courses import MOST_LINES, Courses, Staged, courses, staged
-from fairlead.site.records import Priced
+from fairlead.site.model.usage import Effective, Usage, effective, usage_of
+from fairlead.site.records import Priced, Used
 from fairlead.telemetry.figures import Performance
+from fairlead.wire.usage import TokenClasses
 
 PRICE_DAYS = 90
 PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
@@ -28,13 +32,16 @@ class PriceChange:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """`since`: the day of the first price. `price`: of output, over time, where one has changed."""
+    """`since`: the day of the first price. `price`: of output, over time, where one has changed. `usage`: by day;
+    `effective`: of deployments by id."""
 
     prices: tuple[PriceChange, ...] = ()
     since: str | None = None
     price: Staged | None = None
     first_token: Courses | None = None
     speed: Courses | None = None
+    usage: Usage | None = None
+    effective: Mapping[str, Effective] = field(default_factory=dict)
 
     @property
     def changes(self) -> tuple[PriceChange, ...]:
@@ -45,8 +52,15 @@ class Past:
 UNKNOWN_PAST = Past()
 
 
-def past_of(month: Performance | None, prices: Sequence[Priced], names: Mapping[str, str], now: int) -> Past:
-    """`names`: of the deployments by id; prices of others are left out."""
+def past_of(
+    month: Performance | None,
+    prices: Sequence[Priced],
+    names: Mapping[str, str],
+    now: int,
+    used: Sequence[Used] = (),
+    rates: Mapping[str, TokenClasses] | None = None,
+) -> Past:
+    """`names`: of the deployments by id; prices of others are left out. `rates`: what they cost now, by id."""
     latest: dict[str, Priced] = {}
     found = []
     for one in prices:
@@ -74,4 +88,6 @@ def past_of(month: Performance | None, prices: Sequence[Priced], names: Mapping[
         staged(by_name, start, now) if changed else None,
         courses(series, end, "ms", lambda point: point.first_token, "p95"),
         courses(series, end, "tokens/s", lambda point: point.speed, "p5"),
+        usage_of(used, datetime.fromtimestamp(now, UTC).date()),
+        effective(used, rates or {}),
     )

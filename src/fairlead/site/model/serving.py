@@ -13,7 +13,13 @@ from fairlead.site.charts import History
 from fairlead.telemetry.figures import Figures
 from fairlead.wire.usage import TokenClasses
 
-DATA_POLICIES: Mapping[bool | None, str] = {False: "not kept", True: "may be kept", None: "unknown"}
+
+def _(message: str) -> str:
+    """Marks a word for translation."""
+    return message
+
+
+DATA_POLICIES: Mapping[bool | None, str] = {False: _("not kept"), True: _("may be kept"), None: _("unknown")}
 
 
 @dataclass(frozen=True, slots=True)
