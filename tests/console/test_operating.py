@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
@@ -14,7 +15,7 @@ from sqlalchemy import insert
 from tests.console.kit import Answer, Browser, Kit
 
 from fairlead.admin.alerts import list_alerts
-from fairlead.admin.audit import Actor, list_audit
+from fairlead.admin.audit import Actor, export_audit, list_audit
 from fairlead.admin.audit import AuditFilter as Filter
 from fairlead.admin.configuration import Submission, apply, current, history
 from fairlead.admin.credentials import list_credentials
@@ -23,6 +24,7 @@ from fairlead.admin.deployments import drained
 from fairlead.admin.overview import overview
 from fairlead.background import Job
 from fairlead.catalogue.load import build
+from fairlead.console.operating import log
 from fairlead.console.operating.overview import JOBS
 from fairlead.console.operating.pages import PAGES
 from fairlead.console.services import NotLive
@@ -366,6 +368,19 @@ def test_the_audit_log_is_filtered_and_exported(kit: Kit, operator: Browser) -> 
     assert [one["action"] for one in lines] == ["deployment.drain"]
     assert exported.headers["content-disposition"] == 'attachment; filename="audit.jsonl"'
     assert operator.get("/admin/audit/export?format=exe").status == 400
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+@pytest.mark.parametrize("more", ["", "action=person."])
+def test_an_export_in_parts_is_what_the_command_line_writes(
+    kit: Kit, operator: Browser, monkeypatch: pytest.MonkeyPatch, kind: str, more: str
+) -> None:
+    operator.post(f"/admin/accounts/{kit.acme}/grant", {"amount": "5", "note": '=1+1, \n"x"'})
+    whole = io.BytesIO()
+    rows = export_audit(kit.store, Filter(action=more.partition("=")[2] or None), kind, whole)
+    for at_once in (1, 7, max(1, rows), rows + 1):
+        monkeypatch.setattr(log, "EXPORTED_AT_ONCE", at_once)
+        assert operator.get(f"/admin/audit/export?format={kind}&{more}").body == whole.getvalue()
 
 
 def test_nothing_that_is_stored_or_sent_becomes_markup(kit: Kit, operator: Browser) -> None:

@@ -150,12 +150,27 @@ def export_audit(store: Store, wanted: AuditFilter, kind: str, out: BinaryIO) ->
     return count - (kind == "csv")
 
 
-def _lines(entries: Iterator[dict[str, Any]], kind: str) -> Iterator[bytes]:
+def audit_part(
+    store: Store, wanted: AuditFilter, kind: str, limit: int, after: int | None = None
+) -> tuple[bytes, int | None]:
+    """So many rows of what `export_audit` writes, behind the one with this id (None: the beginning), and the id of the
+    last; None: there are no more. Each part is read for itself, so an export holds no transaction open."""
+    statement = wanted.of(select(audit_log)).order_by(audit_log.c.id).limit(limit)
+    if after is not None:
+        statement = statement.where(audit_log.c.id > after)
+    with store.read() as connection:
+        rows = connection.execute(statement).all()
+    body = b"".join(_lines(map(_entry, rows), kind, with_head=after is None))
+    return body, rows[-1].id if len(rows) == limit else None
+
+
+def _lines(entries: Iterator[dict[str, Any]], kind: str, *, with_head: bool = True) -> Iterator[bytes]:
     if kind == "jsonl":
         for entry in entries:
             yield msgspec.json.encode(entry) + b"\n"
         return
-    yield _csv_line(_COLUMNS)
+    if with_head:
+        yield _csv_line(_COLUMNS)
     for entry in entries:
         yield _csv_line(
             [

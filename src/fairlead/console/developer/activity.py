@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus
 
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
 from fairlead.accounts.keys import KeyFilter
 from fairlead.admin import activity as figures
@@ -27,8 +27,9 @@ from fairlead.admin.activity import (
 from fairlead.console import charts
 from fairlead.console.charts import Beside, Figure, Series, Words
 from fairlead.console.developer.confined import member_of
+from fairlead.console.exports import download
 from fairlead.console.page import ConsolePage, ConsoleVisit
-from fairlead.errors import NotFound, Overloaded
+from fairlead.errors import NotFound
 from fairlead.ledger.export import csv_head, csv_row
 from fairlead.ledger.rollups import DAY_SECONDS, HOUR, HOUR_SECONDS, Sums, catch_up
 from fairlead.money import Picodollars
@@ -61,9 +62,6 @@ MOST_OFFERED: Final = 12
 MOST_NAMED: Final = 100
 DAY_LENGTH: Final = len("2027-01-01")
 EXPORTED_AT_ONCE: Final = 500
-# Exports that are written at the same time, so that they leave threads and connections to others.
-MOST_EXPORTS: Final = 2
-_running: Final[set[object]] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,24 +275,15 @@ async def export(visit: ConsoleVisit) -> Response:
     address = Address.of(visit.query)
     window, wanted = window_of(address.time), address.filter(visit.account_id, member_of(visit))
     first, place = await visit.run(figures.export_page, wanted, window, EXPORTED_AT_ONCE)
-    if len(_running) >= MOST_EXPORTS:
-        raise Overloaded("Too many exports are being written at the moment. Try again soon.", retry_after_seconds=5)
 
     async def parts() -> AsyncIterator[bytes]:
-        mark = object()
-        _running.add(mark)
-        try:
-            yield csv_head()
-            rows, at = first, place
-            while rows:
-                yield b"".join(map(csv_row, rows))
-                rows, at = await visit.run(figures.export_page, wanted, window, EXPORTED_AT_ONCE, at)
-        finally:
-            _running.discard(mark)
+        yield csv_head()
+        rows, at = first, place
+        while rows:
+            yield b"".join(map(csv_row, rows))
+            rows, at = await visit.run(figures.export_page, wanted, window, EXPORTED_AT_ONCE, at)
 
-    answer = StreamingResponse(parts(), media_type="text/csv; charset=utf-8")
-    answer.headers["content-disposition"] = f'attachment; filename="calls-{address.time}.csv"'
-    return answer
+    return download(parts(), "text/csv; charset=utf-8", f"calls-{address.time}.csv")
 
 
 # --- against the period before

@@ -8,6 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from fairlead.accounts.accounts import PERIODS
+from fairlead.accounts.keys import KeyFilter
 from fairlead.accounts.limits import Limits
 from fairlead.accounts.options import as_columns
 from fairlead.admin import accounts, credit, keys
@@ -84,7 +85,7 @@ async def _one(visit: ConsoleVisit, values: Mapping[str, str], problems: Mapping
         "admin/account.html",
         account=account,
         held=held.held,
-        keys=await visit.run(keys.page_of_keys, KEYS_SHOWN, None, account_id),
+        keys=await visit.run(keys.newest_keys, KeyFilter(account_id, state="all"), KEYS_SHOWN),
         periods=CAPS,
         limit_names=LIMITS,
         values={

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
 from starlette.responses import Response
 
 from fairlead.admin import directory
-from fairlead.admin.audit import FORMATS, AuditFilter, export_audit, list_audit
+from fairlead.admin.audit import FORMATS, AuditFilter, audit_part, list_audit
+from fairlead.console.exports import download
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import InvalidRequest
-from fairlead.store import Store
 
 SHOWN: Final = 50
-# Of an export over HTTP: the command line writes more.
-MOST_EXPORTED_BYTES: Final = 64 * 1024 * 1024
+EXPORTED_AT_ONCE: Final = 500
 
 
 async def audit(visit: ConsoleVisit) -> Response:
@@ -56,23 +55,17 @@ async def export(visit: ConsoleVisit) -> Response:
     kind = visit.query.get("format", "csv")
     if kind not in FORMATS:
         raise InvalidRequest("format must be csv or jsonl.")
-    body = await visit.run(_exported, _filter(visit), kind)
-    media = "text/csv; charset=utf-8" if kind == "csv" else "application/jsonl"
-    headers = {"content-disposition": f'attachment; filename="audit.{kind}"'}
-    return Response(body, media_type=media, headers=headers)
+    wanted = _filter(visit)
+    first, last = await visit.run(audit_part, wanted, kind, EXPORTED_AT_ONCE)
 
+    async def parts() -> AsyncIterator[bytes]:
+        body, at = first, last
+        yield body
+        while at is not None:
+            body, at = await visit.run(audit_part, wanted, kind, EXPORTED_AT_ONCE, at)
+            yield body
 
-class _Bounded(io.BytesIO):
-    def write(self, data: object, /) -> int:
-        if self.tell() + len(data) > MOST_EXPORTED_BYTES:  # type: ignore[arg-type]
-            raise InvalidRequest("The log is too long for a download. Filter it, or use `fairlead audit export`.")
-        return super().write(data)  # type: ignore[arg-type]
-
-
-def _exported(store: Store, wanted: AuditFilter, kind: str) -> bytes:
-    out = _Bounded()
-    export_audit(store, wanted, kind, out)
-    return out.getvalue()
+    return download(parts(), "text/csv; charset=utf-8" if kind == "csv" else "application/jsonl", f"audit.{kind}")
 
 
 PAGES: Final = (
