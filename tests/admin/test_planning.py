@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from fairlead.admin import configuration
 from fairlead.admin.configuration import change_entry, described
 from fairlead.admin.planning import LIVE_SECTIONS, MODEL_FIELDS, Change, Known, changes
+from fairlead.catalogue.load import Known as Catalogue
+from fairlead.catalogue.load import known_models
 from fairlead.errors import ConfigurationError
-from fairlead.settings import File, ModelSettings
+from fairlead.settings import File, ModelSettings, Settings
 from fairlead.settings.restart import SECTIONS
 
 PROVIDERS = """
@@ -46,6 +50,27 @@ def planned(before: str, after: str, known: Known | None = None) -> list[Change]
 
 def words(before: str, after: str, known: Known | None = None) -> list[str]:
     return [one.words for one in planned(before, after, known)]
+
+
+def test_documents_that_are_compared_read_each_catalogue_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def known(settings: Settings) -> Catalogue:
+        asked.append(settings.catalogue.directory)
+        return known_models(settings)
+
+    monkeypatch.setattr(configuration, "known_models", known)
+    own = f'[catalogue]\ndirectory = "{tmp_path}"\n'
+    (tmp_path / "ours.toml").write_text(
+        'id = "ours"\nvendor = "mistralai"\nadded = 2026-01-02\n'
+        '[sources.us]\ntitle = "Us"\nkind = "vendor"\nread = 2026-01-02\n'
+        "context_length = 4096\n"
+    )
+    read: configuration.Catalogues = {}
+    models = [described(text, "fairlead.toml", read)[0].snapshot.models for text in (BASE, own, own + BASE, "")]
+    assert asked == [None, str(tmp_path)]
+    assert ["ours" in one for one in models] == [False, True, True, False]
+    assert [len(one["mistral-small-3.2"].deployments) for one in models] == [2, 0, 2, 0]
 
 
 def test_budgets_that_go_on_with_a_model_that_goes_away_are_a_warning() -> None:

@@ -26,7 +26,8 @@ from fairlead.admin.masking import is_masked, masked
 from fairlead.admin.planning import Change, Described, Known, changes, gone_models
 from fairlead.admin.remote import check_remote, guarded_addresses
 from fairlead.admin.sealing import sealed_document
-from fairlead.catalogue.load import build
+from fairlead.catalogue.load import Known as Catalogue
+from fairlead.catalogue.load import build, catalogue_directory, known_models
 from fairlead.engines.folders import allowed_file, model_folders
 from fairlead.errors import (
     ConfigurationError,
@@ -55,6 +56,8 @@ from fairlead.store.configuration import (
 from fairlead.toml import Located, read_text
 
 # A copy of the file that a node runs, in its data directory: what is in force when the file itself is not good.
+# Of documents that are read together, by their directories.
+Catalogues = dict[Path | None, Catalogue]
 IN_FORCE: Final = "in-force.toml"
 LONGEST_COMMENT: Final = 1_000
 LONGEST_AUTHOR: Final = 128
@@ -150,9 +153,10 @@ def plan(store: Store, text: str, name: str, file: Path | None = None) -> Plan:
     base = current(store, file)
     if base.source == "database":  # as it would be stored
         text = sealed_document(text, store).text
-    after, missing = described(text, name)
+    read: Catalogues = {}
+    after, missing = described(text, name, read)
     lacking = _lacking_files(after.settings, store)
-    before, notes = _base(base)
+    before, notes = _base(base, read)
     with store.read() as connection:
         known = Known(
             in_flight(list_processes(connection)),
@@ -247,8 +251,9 @@ def history(store: Store, most: int = MOST_LISTED) -> list[StoredVersion]:
 
 def compare(store: Store, one: int, other: int) -> tuple[Change, ...]:
     """What differs between two versions, as a plan words it. Raises NotFound or ConfigurationError."""
+    read: Catalogues = {}
     before, after = (
-        described(document_of(store, number).document or "", f"version {number}")[0] for number in (one, other)
+        described(document_of(store, number).document or "", f"version {number}", read)[0] for number in (one, other)
     )
     return tuple(changes(before, after, Known()))
 
@@ -277,12 +282,16 @@ def in_flight(running: Iterable[ProcessState]) -> dict[str, int]:
     return dict(found)
 
 
-def described(text: str, name: str) -> tuple[Described, tuple[str, ...]]:
-    """A document, checked as a start does, and the variables that it names and that are not set here. Raises
-    ConfigurationError with the line."""
+def described(text: str, name: str, read: Catalogues | None = None) -> tuple[Described, tuple[str, ...]]:
+    """A document, checked as a start does, and the variables that it names and that are not set here. `read`: what was
+    read for another document and is not read again. Raises ConfigurationError with the line."""
     settings = with_presets(parse_settings(text, name))
+    read = {} if read is None else read
+    directory = catalogue_directory(settings)
+    if directory not in read:
+        read[directory] = known_models(settings)
     # Secrets are not read: where a plan is made need not be where calls are served.
-    snapshot = build(settings, DIALECTS, supports_prefill, Unread())
+    snapshot = build(settings, DIALECTS, supports_prefill, Unread(), read[directory])
     return Described(settings, snapshot), _missing(settings)
 
 
@@ -327,13 +336,13 @@ def process_entry(one: ProcessState) -> dict[str, Any]:
 # --- inside
 
 
-def _base(base: Current) -> tuple[Described, list[Change]]:
+def _base(base: Current, read: Catalogues) -> tuple[Described, list[Change]]:
     """What is in force; one that this release cannot read counts as empty, so that it can be replaced."""
     try:
-        return described(base.text, base.name)[0], []
+        return described(base.text, base.name, read)[0], []
     except FairleadError as error:
         words = f"what is in force cannot be read here, so everything is shown as new: {error.message}"
-        return described("", "nothing")[0], [Change("current.unreadable", base.name, words, "warning")]
+        return described("", "nothing", read)[0], [Change("current.unreadable", base.name, words, "warning")]
 
 
 def _check(text: str, name: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -44,6 +45,12 @@ class Described(NamedTuple):
 
     settings: Settings
     snapshot: Snapshot
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """msgspec reads the annotations of a class again each time."""
+    return msgspec.structs.fields(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ def _providers(before: Described, after: Described, known: Known) -> Iterator[Ch
 
 
 def _provider(name: str, old: ProviderSettings, new: ProviderSettings) -> Iterator[Change]:
-    for one in msgspec.structs.fields(ProviderSettings):
+    for one in _fields(ProviderSettings):
         was, becomes = getattr(old, one.name), getattr(new, one.name)
         if was == becomes:
             continue
@@ -127,7 +134,7 @@ def _provider(name: str, old: ProviderSettings, new: ProviderSettings) -> Iterat
 def _entry(provider: ProviderSettings) -> dict[str, Any]:
     return {
         one.name: shown_value(value, secret=("providers", one.name) in secret_settings())
-        for one in msgspec.structs.fields(ProviderSettings)
+        for one in _fields(ProviderSettings)
         if (value := getattr(provider, one.name)) != one.default
     }
 
@@ -152,7 +159,7 @@ def _engines(before: Settings, after: Settings) -> Iterator[Change]:
             what = f"engine {name} is started: model {engine.model or name} from {engine.file}, {_sizes(engine)}"
             yield Change("engine.added", name, what, after=shown_value(engine))
             continue
-        for one in msgspec.structs.fields(EngineSettings):
+        for one in _fields(EngineSettings):
             was, becomes = getattr(old[name], one.name), getattr(engine, one.name)
             if was == becomes:
                 continue
@@ -325,7 +332,7 @@ def _limits(before: Settings, after: Settings) -> Iterator[Change]:
 
 
 def _limit(where: str, old: msgspec.Struct, new: msgspec.Struct) -> Iterator[Change]:
-    for one in msgspec.structs.fields(type(old)):
+    for one in _fields(type(old)):
         was, becomes = getattr(old, one.name), getattr(new, one.name)
         if one.name != "free" and was != becomes:
             words = f"{where}: {one.name} {_arrow(shown_value(was), shown_value(becomes))}"
@@ -336,7 +343,8 @@ def _sections(before: Settings, after: Settings) -> Iterator[Change]:
     late = set(restart_needed(before, after))
     for section in LIVE_SECTIONS:
         old, new = getattr(before, section), getattr(after, section)
-        for one in msgspec.structs.fields(type(old)):
+        kind: type[msgspec.Struct] = type(old)
+        for one in _fields(kind):
             was, becomes = getattr(old, one.name), getattr(new, one.name)
             if was != becomes and (section, one.name) not in late:
                 secret = (section, one.name) in secret_settings()
@@ -373,7 +381,7 @@ def shown_value(value: Any, *, secret: bool = False) -> Any:
     if secret and value is not None:
         return HIDDEN
     if isinstance(value, msgspec.Struct):
-        shown = ((one, getattr(value, one.name)) for one in msgspec.structs.fields(value))
+        shown = ((one, getattr(value, one.name)) for one in _fields(type(value)))
         return {one.name: shown_value(found) for one, found in shown if found != one.default}
     if isinstance(value, frozenset):
         return sorted(value)

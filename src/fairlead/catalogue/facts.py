@@ -123,6 +123,15 @@ class ModelFacts(Struct, frozen=True):
         start = f"{kind}."
         return {name.removeprefix(start): fact for name, fact in self.facts.items() if name.startswith(start)}
 
+    def families(self) -> dict[str, dict[str, Fact]]:
+        """All of them by their word: to look for each in turn takes as long for each."""
+        found: dict[str, dict[str, Fact]] = {}
+        for name, fact in self.facts.items():
+            word, dot, member = name.partition(".")
+            if dot:
+                found.setdefault(word, {})[member] = fact
+        return found
+
     def source_of(self, fact: Fact) -> Source | None:
         return self.sources.get(fact.source)
 

@@ -110,7 +110,7 @@ def catalogue_directory(settings: Settings) -> Path | None:
 def model_of(facts: ModelFacts) -> Model:
     """What calls need of a model's facts."""
     released = facts.text("released")
-    defaults = facts.family("default")
+    families = facts.families()
     return Model(
         id=facts.id,
         name=facts.text("name") or facts.id,
@@ -123,11 +123,11 @@ def model_of(facts: ModelFacts) -> Model:
         inputs_known=bool(facts.words("input_modalities")),
         output_modalities=facts.words("output_modalities") or ("text",),
         mode=facts.text("mode") or "chat",
-        capabilities=facts.capabilities,
-        parameters=facts.parameters,
+        capabilities=tuple(name for name, fact in families.get("capability", {}).items() if fact.value is True),
+        parameters=tuple(sorted(name for name, fact in families.get("parameter", {}).items() if fact.value is True)),
         defaults={
             name: Raw(msgspec.json.encode(fact.value))
-            for name, fact in defaults.items()
+            for name, fact in families.get("default", {}).items()
             if fact.value is not None and name in facts.sent
         },
         demonstration=facts.demonstration,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from fairlead.settings.sections import File
 
 SECTIONS: Final = ("server", "database", "site", "console", "ledger", "telemetry", "responses")
@@ -24,4 +22,4 @@ def restart_needed(before: File, after: File) -> list[tuple[str, str]]:
 
 
 def names_of(file: File, section: str) -> tuple[str, ...]:
-    return tuple(field.name for field in msgspec.structs.fields(type(getattr(file, section))))
+    return tuple(type(getattr(file, section)).__struct_fields__)
