@@ -49,6 +49,34 @@ def test_admins_do_not_touch_owners_and_one_owner_stays(kit: Kit) -> None:
     assert owner.post(path(owner, "/role"), {"role": "admin"}).status == 303
 
 
+def test_a_role_is_changed_in_its_row_and_taken_back(kit: Kit) -> None:
+    owner, admin, member = kit.as_role("owner"), kit.as_role("admin"), kit.as_role("member")
+    rows = re.findall(r"<form[^>]*/members/(\w+)/role.*?</form>", admin.get("/account/members").text, re.DOTALL)
+    assert owner.person_id not in rows  # which an admin may not change
+    assert member.person_id in rows
+    assert 'value="owner"' not in re.sub(r"<th.*?</th>", "", admin.get("/account/members").text)
+    page = owner.follow(owner.post(path(member, "/role"), {"role": "billing"})).text
+    [undo] = re.findall(rf'<form class="action"[^>]*action="{path(member, "/role")}"[^>]*>.*?</form>', page, re.DOTALL)
+    assert 'name="role" value="member"' in undo
+    assert "Undo" not in owner.follow(owner.post(path(member, "/role"), {"role": "billing"})).text  # nothing changed
+    assert "Undo" not in admin.follow(admin.post(path(admin, "/role"), {"role": "viewer"})).text  # which they may not
+
+
+def test_operators_change_roles_in_the_list_of_people(kit: Kit) -> None:
+    operator, member = kit.as_operator(), kit.as_role("member")
+    listed = operator.get("/admin/people").text
+    assert f'action="/admin/people/{member.person_id}/role"' in listed
+    sent = {"account": kit.acme, "role": "admin", "from": "/admin/people?q=mem"}
+    answer = operator.post(f"/admin/people/{member.person_id}/role", sent)
+    assert answer.location == "/admin/people?q=mem"
+    assert 'name="role" value="member"' in operator.follow(answer).text  # Undo
+    [row] = list_audit(kit.store, AuditFilter(action="membership.change"), 2)
+    assert (row["before"], row["after"], row["actor"]) == ({"role": "member"}, {"role": "admin"}, operator.person_id)
+    elsewhere = operator.post(f"/admin/people/{member.person_id}/role", {**sent, "from": "//evil.example"})
+    assert elsewhere.location == f"/admin/people/{member.person_id}"
+    assert operator.post(f"/admin/people/{member.person_id}/role", {**sent, "account": kit.globex}).status == 404
+
+
 def made_keys(kit: Kit, *browsers: Browser) -> dict[str, str]:
     """A key of each of these members of Acme, by the id of the person."""
     found = {}

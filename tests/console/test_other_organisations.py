@@ -83,6 +83,7 @@ PATHS: Mapping[str, Mapping[str, str]] = {
     "/admin/people/{id}/reset": {"id": "person"},
     "/admin/people/{id}/disable": {"id": "person"},
     "/admin/people/{id}/operator": {"id": "person"},
+    "/admin/people/{id}/role": {"id": "person"},
     "/admin/people/{id}/factors": {"id": "person"},
 }
 # Fields of forms and addresses that hold ids.

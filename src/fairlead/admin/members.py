@@ -45,13 +45,13 @@ def list_members(store: Store, account_id: str) -> tuple[list[Colleague], list[L
         return found, links.open_links(connection, account_id)
 
 
-def change_role(store: Store, actor: Actor, account_id: str, person_id: str, role: Role, *, by_owner: bool) -> None:
-    """Gives a member another role, in force with their next request, when their sessions get another token. Only owners
-    make and unmake owners, and one of them stays. Raises NotFound and Forbidden."""
+def change_role(store: Store, actor: Actor, account_id: str, person_id: str, role: Role, *, by_owner: bool) -> Role:
+    """Gives a member another role, in force with their next request, when their sessions get another token. Returns
+    the one before. Only owners make and unmake owners, and one of them stays. Raises NotFound and Forbidden."""
     with store.write() as connection:
         before = _member(persons.membership_of(connection, person_id, account_id))
         if before.role == role:
-            return
+            return role
         if "owner" in (before.role, role) and not by_owner:
             raise Forbidden("Only an owner can make or unmake an owner.")
         if before.role == "owner" and persons.owners(connection, account_id) == 1:
@@ -60,6 +60,7 @@ def change_role(store: Store, actor: Actor, account_id: str, person_id: str, rol
         ending.renew_all(connection, person_id)
         was, became = {"role": before.role}, {"role": role}
         record(connection, actor, "membership.change", person_id, was, became, account_id=account_id)
+        return before.role
 
 
 def change_caps(store: Store, actor: Actor, account_id: str, person_id: str, columns: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from fairlead.accounts.options import as_columns
 from fairlead.admin import joining, members
 from fairlead.admin.member_keys import KeysFate, checked_fate
 from fairlead.console import mails
-from fairlead.console.page import ConsolePage, ConsoleVisit
+from fairlead.console.page import ConsolePage, ConsoleVisit, Undo
 from fairlead.errors import CallerError, ConfigurationError, InvalidRequest, NotFound
 from fairlead.money import Picodollars
 from fairlead.people.roles import PERMISSIONS, ROLES, Role, is_role
@@ -65,7 +65,7 @@ def may_invite(visit: ConsoleVisit) -> bool:
 
 
 async def invite(visit: ConsoleVisit) -> Response:
-    email, role = visit.text("email"), _role(visit)
+    email, role = visit.text("email"), role_of(visit)
     if not may_invite(visit):
         return await _page(visit, {"email": _("Ask the operator of this server to invite people.")})
     mailed = visit.mails()
@@ -114,11 +114,15 @@ async def _member(visit: ConsoleVisit, problems: dict[str, str] | None = None) -
 
 
 async def role(visit: ConsoleVisit) -> Response:
-    person_id = visit.path_params["person"]
-    await visit.run(
-        members.change_role, visit.actor, visit.account_id, person_id, _role(visit), by_owner=visit.can("own")
+    person_id, wanted = visit.path_params["person"], role_of(visit)
+    former = await visit.run(
+        members.change_role, visit.actor, visit.account_id, person_id, wanted, by_owner=visit.can("own")
     )
-    return visit.redirect(PATH, notice=_("Role changed"))
+    # Who has changed their own role may not be allowed to take it back.
+    undo = person_id != visit.person.id and former != wanted
+    return visit.redirect(
+        PATH, notice=_("Role changed"), undo=Undo(f"{PATH}/{person_id}/role", {"role": former}) if undo else None
+    )
 
 
 async def caps(visit: ConsoleVisit) -> Response:
@@ -170,7 +174,8 @@ async def remove(visit: ConsoleVisit) -> Response:
     return visit.redirect(PATH, notice=REMOVED[fate])
 
 
-def _role(visit: ConsoleVisit) -> Role:
+def role_of(visit: ConsoleVisit) -> Role:
+    """The role of a form. Raises InvalidRequest."""
     name = visit.text("role")
     if not is_role(name):
         raise InvalidRequest(f"A role is one of {', '.join(PERMISSIONS)}.", param="role")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from fairlead.admin import directory
+from fairlead.admin import directory, members
 from fairlead.admin.directory import Entry
 from fairlead.admin.member_keys import checked_fate
 from fairlead.console import mails
+from fairlead.console.forms import next_page
+from fairlead.console.members import role_of
 from fairlead.console.page import ConsolePage, ConsoleVisit, Undo
 from fairlead.errors import CallerError, ConfigurationError
+from fairlead.people.roles import ROLES
 
 PATH: Final = "/admin/people"
 SHOWN: Final = 100
@@ -37,6 +41,8 @@ async def _page(
         entries=found[:SHOWN],
         after=found[SHOWN - 1].person.email if len(found) > SHOWN else None,
         q=text,
+        roles=ROLES,
+        here=f"{PATH}?{urlencode(kept)}" if (kept := dict(visit.query)) else PATH,
         requests=await visit.run(directory.requests),
         link=link,
         whose=whose,
@@ -50,7 +56,7 @@ async def _page(
 
 async def person(visit: ConsoleVisit) -> Response:
     entry = await visit.run(directory.one_person, visit.path_params["id"])
-    return visit.render("admin/person.html", entry=entry)
+    return visit.render("admin/person.html", entry=entry, roles=ROLES)
 
 
 async def hand_over(visit: ConsoleVisit) -> Response:
@@ -77,6 +83,20 @@ async def operator(visit: ConsoleVisit) -> Response:
     await visit.run(directory.make_operator, visit.actor, visit.path_params["id"], operator=wanted)
     notice = _("They operate this server now.") if wanted else _("They do not operate this server any more.")
     return _back(visit, notice, "operator", {"operator": "no" if wanted else "yes"})
+
+
+async def role(visit: ConsoleVisit) -> Response:
+    """In one of their organisations. The page returned to is the one of the form: the list, or theirs."""
+    person_id, account_id, wanted = visit.path_params["id"], visit.text("account"), role_of(visit)
+    former = await visit.run(members.change_role, visit.actor, account_id, person_id, wanted, by_owner=True)
+    fields = {"account": account_id, "role": former, "from": visit.text("from")}
+    undo = None if former == wanted else Undo(f"{PATH}/{person_id}/role", fields)
+    return visit.redirect(_listed(visit.text("from")) or f"{PATH}/{person_id}", notice=_("Role changed"), undo=undo)
+
+
+def _listed(address: str) -> str:
+    """An address of the list of people, "" for any other."""
+    return next_page(address) if address == PATH or address.startswith(f"{PATH}?") else ""
 
 
 async def factors(visit: ConsoleVisit) -> Response:
@@ -111,5 +131,6 @@ PAGES: Final = (
     ConsolePage(f"{PATH}/{{id}}/reset", reset, "operate", ("POST",), step_up=True),
     ConsolePage(f"{PATH}/{{id}}/disable", disable, "operate", ("POST",), step_up=True),
     ConsolePage(f"{PATH}/{{id}}/operator", operator, "operate", ("POST",), step_up=True),
+    ConsolePage(f"{PATH}/{{id}}/role", role, "operate", ("POST",), step_up=True),
     ConsolePage(f"{PATH}/{{id}}/factors", factors, "operate", ("POST",), step_up=True),
 )

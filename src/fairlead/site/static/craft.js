@@ -39,6 +39,21 @@ function refocus(action, at) {
   place.focus();
 }
 
+// A choice that is saved where it stands (`data-auto`): "Saved" and the way back are beside it rather than in the notice.
+function saved(action, at) {
+  const form = alike(action).filter(one => one.matches("[data-auto]"))[at], undo = document.querySelector("main .notice .action");
+  if (!form) return false;
+  const place = document.createElement("span");
+  place.className = "saved";
+  place.setAttribute("role", "status");
+  form.after(place);
+  if (undo) place.append(undo);
+  document.querySelector("main .notice")?.remove();
+  requestAnimationFrame(() => place.prepend(`✓ ${form.dataset.saved} `)); // into a region that is there: it is read out
+  form.querySelector("select").focus();
+  return true;
+}
+
 async function send(form, button) {
   const row = form.closest("tr, li, section") ?? form, data = new URLSearchParams(new FormData(form, button ?? undefined));
   row.classList.add("pending");
@@ -49,17 +64,19 @@ async function send(form, button) {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html"), main = page.querySelector("main");
     if (answer.ok && main && new URL(answer.url).pathname.startsWith("/sign-in")) { location.assign(answer.url); return; }
     if (!answer.ok || !main) throw new Error(page.querySelector(".problem, [role=alert], main p")?.textContent.trim() || `${answer.status}`);
-    const action = form.getAttribute("action"), at = alike(action).indexOf(form);
+    const action = form.getAttribute("action"), auto = alike(action).filter(one => one.matches("[data-auto]"));
+    const beside = form.matches("[data-auto]") ? form : form.closest(".saved")?.previousElementSibling, at = alike(action).indexOf(form);
     document.querySelector("main").replaceChildren(...main.childNodes);
     if (answer.redirected) history.replaceState(null, "", answer.url);
     document.dispatchEvent(new Event("fresh"));
-    refocus(action, at);
+    if (!beside || !saved(action, auto.indexOf(beside))) refocus(action, at);
   } catch (error) {
     row.classList.remove("pending");
     row.removeAttribute("aria-busy");
     for (const one of form.elements) one.disabled = false;
+    if (form.matches("[data-auto]")) form.reset();
     report(form, error.message || form.dataset.failed || "");
-    button?.focus();
+    (button ?? form.querySelector("select"))?.focus();
   }
 }
 
@@ -69,6 +86,13 @@ document.addEventListener("submit", event => {
   event.preventDefault();
   if (form.closest(".pending")) return;
   send(form, event.submitter);
+});
+// By the keyboard a choice changes with every arrow: the last one counts.
+let choosing = 0;
+document.addEventListener("change", event => {
+  const form = event.target.closest("form[data-auto]");
+  clearTimeout(choosing);
+  if (form) choosing = setTimeout(() => form.requestSubmit(), 400);
 });
 refreshTimes();
 setInterval(() => { if (!document.hidden) refreshTimes(); }, 30000);

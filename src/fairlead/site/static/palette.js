@@ -20,7 +20,7 @@ function linked() {
   return [...found.values()];
 }
 
-// Shows what is here at once, and the rest as it arrives.
+// Shows what is here at once, and the rest as it comes.
 async function load() {
   known = { here: {}, rows: linked().map(ready) };
   draw();
