@@ -253,8 +253,8 @@ def test_the_editor_shows_the_difference_and_says_that_somebody_was_faster(kit: 
     assert "Somebody else has changed the configuration since you began." in page
     assert hidden_value(page, "base") == base, "it stays so until the editor is opened again"
     assert "version 1 is in force" in page
-    assert re.search(r'class="add">\+price = .*0\.35', page)
-    assert re.search(r'class="cut">-price = .*0\.30', page)
+    assert re.search(r'class="add">\+<i class="t-k">price</i> = .*0\.35', page)
+    assert re.search(r'class="cut">-<i class="t-k">price</i> = .*0\.30', page)
     fresh = ok(operator.get("/admin/configuration/edit"))
     assert "Somebody else" not in fresh
     page = ok(operator.post("/admin/configuration/plan", {"document": dearer, "base": hidden_value(fresh, "base")}))

@@ -6,14 +6,17 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.browsing import become_operator, needs_chromium, no_barriers, profile
+from tests.console.test_colours import DOCUMENT
 from tests.e2e.conftest import Served, eventually, fairlead, serving
 from tests.e2e.test_chat import post
 
+from fairlead.console.colours import coloured
 from fairlead.engines.spec import DEMO_GGUF
 from fairlead.testing import Reply, ScriptedUpstream
 
@@ -147,6 +150,34 @@ def test_a_gguf_file_is_run_called_stopped_and_runs_again_by_undo(page: Page, se
     expect(state).to_contain_text("stopped", timeout=60_000)
     page.get_by_role("button", name="Undo").click()
     expect(state).to_contain_text("ready", timeout=60_000)
+
+
+def coloured_as_on_the_server(page: Page, area: Locator) -> None:
+    """What lies below the text of the editor is that text, in the colours of pages that are only read."""
+    rows = page.locator(".below > div").evaluate_all("rows => rows.map(one => one.innerHTML)")
+    lines = str(coloured(area.input_value())).split("\n")
+    assert [unescape(row) for row in rows] == [unescape(line) for line in lines]
+
+
+def test_the_editor_colours_what_is_typed_as_the_server_does(page: Page) -> None:
+    page.goto("/admin/configuration/edit")
+    area = page.get_by_label("Document (TOML)")
+    coloured_as_on_the_server(page, area)
+    area.fill(DOCUMENT)
+    coloured_as_on_the_server(page, area)
+    area.press("Control+Home")
+    for typed in ('t = """', "Enter", "Enter", '"""', "Enter", "[a]"):
+        if typed == "Enter":
+            area.press(typed)
+        else:
+            area.press_sequentially(typed)
+        coloured_as_on_the_server(page, area)
+    area.press("Control+z")
+    coloured_as_on_the_server(page, area)
+    no_barriers(page)
+    area.fill("")
+    coloured_as_on_the_server(page, area)
+    page.evaluate("sessionStorage.clear()")
 
 
 def test_the_editor_indents_lets_the_keyboard_leave_goes_to_a_mistake_and_keeps_a_draft(page: Page) -> None:

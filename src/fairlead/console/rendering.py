@@ -11,6 +11,7 @@ from typing import Any, Final
 from jinja2 import ChoiceLoader, Environment
 from markupsafe import Markup, escape
 
+from fairlead.console import colours
 from fairlead.money import Picodollars
 from fairlead.site import shown
 from fairlead.site.language import Language
@@ -81,6 +82,8 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "amount": amount,
         "day_of": day_of,
         "exact": exact,
+        "toml": colours.coloured,
+        "toml_difference": colours.difference,
         "browser": lambda agent: browser(agent) or language.gettext("unknown"),
     }
 
