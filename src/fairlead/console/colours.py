@@ -53,7 +53,8 @@ def coloured(text: str) -> Markup:
 
 
 def difference(lines: Sequence[str]) -> list[Line]:
-    """Lines of a unified difference. What is open is followed in both texts; a place in between begins with nothing open."""
+    """Lines of a unified difference. What is open is followed in both texts; each place in them
+    begins with nothing open."""
     plain = len(lines) > MOST_LINES
     before = after = _Open()
     made = []
