@@ -149,4 +149,22 @@ def test_no_page_has_a_script_or_a_style_inside() -> None:
     ["/account/", "/account/nothing", "/sign-in/%2e%2e/x", "/console/static/../app.py", "/console/static/nothing.js"],
 )
 def test_an_unknown_path_is_a_page_that_says_so(kit: Kit, path: str) -> None:
-    assert kit.stranger().get(path).status == 404
+    answer = kit.stranger().get(path)
+    assert answer.status == 404
+    if "static" not in path:
+        assert "<h1>There is no page at this address</h1>" in answer.text
+        assert 'href="/sign-in"' in answer.text
+
+
+def test_an_unknown_path_keeps_the_navigation_of_somebody_who_has_signed_in(browsers: dict[str, Browser]) -> None:
+    answer = browsers["owner"].get("/account/nothing")
+    assert answer.status == 404
+    assert 'href="/account/activity"' in answer.text
+    assert "Sign out" in answer.text
+
+
+def test_a_refusal_says_what_is_wrong_as_its_heading_and_then_what_to_do(browsers: dict[str, Browser]) -> None:
+    answer = browsers["owner"].get("/admin")
+    assert answer.status == 403
+    assert "<h1>Your role does not allow this</h1>" in answer.text
+    assert "<p>Ask an owner or admin of the organisation.</p>" in answer.text

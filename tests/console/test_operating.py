@@ -137,6 +137,7 @@ def test_a_deployment_is_tested_drained_and_put_back(kit: Kit, operator: Browser
     assert "7 tokens in, 1 out" in page
     page = ok(operator.follow(operator.post("/admin/deployments/drain", {"deployment": DEPLOYMENT})))
     assert [one.deployment for one in drained(kit.store)] == [DEPLOYMENT]
+    assert operator.person_id not in page, "people are called by their name"
     assert "Put back" in page
     operator.post("/admin/deployments/undrain", {"deployment": DEPLOYMENT})
     assert drained(kit.store) == []

@@ -75,6 +75,8 @@ def test_keys_lead_to_pages_but_not_while_somebody_writes(page: Page) -> None:
 
 def test_the_palette_of_somebody_who_has_signed_in_has_their_pages_and_calls(page: Page, served: Served) -> None:
     become_operator(page, served, "Ann")
+    page.keyboard.press("Control+k")
+    expect(page.locator("#palette").get_by_role("option").nth(1)).to_have_text("First stepsPage")  # its area first
     page.goto("/models")
     page.keyboard.press("Control+k")
     page.keyboard.type("account: over")

@@ -221,9 +221,20 @@ class Console:
         else:
             found = InternalError("This page cannot be shown. The log of the server has the reason.")
         try:
-            return await self._finish(self._visit(request), self._refusal(request, found))
+            visit = self._visit(request)
+            if status in (404, 405):
+                await self._recognise(visit)
+            return await self._finish(visit, self._refusal(request, found))
         except Exception:  # not even that: the database may be gone
             return _as_json(found)
+
+    async def _recognise(self, visit: ConsoleVisit) -> None:
+        """Who asks for a page that does not exist, so that the answer has their navigation."""
+        console = visit.services.settings().console
+        if not visit.token or not _wants_html(visit.request):
+            return
+        if is_own_host(visit.host, visit.services.public_url, console.hosts):
+            visit.signed_in = await visit.run(people.visit, visit.token, visit.address)
 
     async def _answer(self, request: Request, page: ConsolePage) -> Response:
         visit = self._visit(request)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from fairlead.admin import deployments as use_cases
+from fairlead.admin import directory
 from fairlead.admin.planning import shown_value
 from fairlead.catalogue.lint import Problem, against_dialect, lint
 from fairlead.catalogue.snapshot import Deployment, Model, Snapshot
@@ -42,6 +43,7 @@ async def _list(visit: ConsoleVisit, trial: dict[str, Any] | None = None) -> Res
         providers=[_provider(settings, one.id) for one in settings.providers],
         pools=live.pools(),
         drained={one.deployment: one for one in drained},
+        names=await visit.run(directory.names_of, {one.by for one in drained}),
         trial=trial,
     )
 

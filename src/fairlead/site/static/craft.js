@@ -63,7 +63,7 @@ async function send(form, button) {
     const answer = await fetch(form.action, { method: "POST", body: data, headers: { accept: "text/html" } });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html"), main = page.querySelector("main");
     if (answer.ok && main && new URL(answer.url).pathname.startsWith("/sign-in")) { location.assign(answer.url); return; }
-    if (!answer.ok || !main) throw new Error(page.querySelector(".problem, [role=alert], main p")?.textContent.trim() || `${answer.status}`);
+    if (!answer.ok || !main) throw new Error(page.querySelector(".problem, [role=alert], main h1")?.textContent.trim() || `${answer.status}`);
     const action = form.getAttribute("action"), auto = alike(action).filter(one => one.matches("[data-auto]"));
     const beside = form.matches("[data-auto]") ? form : form.closest(".saved")?.previousElementSibling, at = alike(action).indexOf(form);
     document.querySelector("main").replaceChildren(...main.childNodes);

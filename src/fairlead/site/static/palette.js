@@ -10,10 +10,10 @@ let known = null, shown = [], at = 0;
 
 const get = (path, empty) => fetch(path, { headers: { accept: "application/json" } }).then(answer => answer.ok ? answer.json() : empty, () => empty);
 
-// What the links of this page lead to, by their text, each address once.
+// Where the links of this page lead, each address once.
 function linked() {
   const found = new Map();
-  for (const link of document.querySelectorAll(".top nav a, .side a, .enter:not(.entered), .brand")) {
+  for (const link of [".side a", ".top nav a, .enter:not(.entered), .brand"].flatMap(one => [...document.querySelectorAll(one)])) {
     const path = new URL(link.href).pathname;
     if (link.origin === location.origin && !found.has(path)) found.set(path, { path, name: link.textContent.trim(), kind: dialog.dataset.page });
   }
@@ -29,7 +29,7 @@ async function load() {
     dialog.dataset.console && get("/account/here.json", {}).then(here => {
       const paths = new Set(known.rows.map(one => one.path));
       known.here = here;
-      join([...(here.pages ?? []).filter(one => !paths.has(one.path)).map(one => ready({ ...one, kind: dialog.dataset.page })), ...(here.actions ?? []).map(one => ready({ ...one, kind: dialog.dataset.action, worth: 3.5 }))]);
+      join([...(here.pages ?? []).filter(one => !paths.has(one.path)).map(one => ready({ ...one, kind: dialog.dataset.page })), ...(here.actions ?? []).map(one => ready({ ...one, kind: dialog.dataset.action, worth: 6 }))]);
     }),
     get("/search.json", { rows: [] }).then(models => join(models.rows.map(row => ({ path: row.p, name: row.n, note: row.i, kind: dialog.dataset.model, hay: `${row.n} ${row.i} ${row.v}`.toLowerCase(), worth: row.s === "none" ? 1 : 2 })))),
     get("/docs/search.json", []).then(docs => join(docs.map(([path, title, heading]) => ({ path, name: heading || title, note: heading ? title : "", kind: dialog.dataset.doc, hay: `${heading} ${title}`.toLowerCase(), worth: heading ? 0 : 1 })))),
@@ -37,7 +37,7 @@ async function load() {
   known.whole = true;
 }
 
-// How well a word fits a text, and where: [worth, from, to, …]; null when it does not. Letters in their order fit, too: "crky"
+// How well a word fits a text, and where: [worth, from, to, …]; null when it does not. Letters in order fit: "crky"
 // finds "Create key".
 function fits(text, word, loosely) {
   const low = text.toLowerCase(), starts = at => at === 0 || /[^\p{L}\p{N}]/u.test(low[at - 1]);
