@@ -11,6 +11,7 @@ from fairlead import __version__
 from fairlead.site import shown
 from fairlead.site.cards import cards
 from fairlead.site.language import Language
+from fairlead.site.templating import QuickEnvironment
 
 
 class Translated(PackageLoader):
@@ -40,7 +41,7 @@ class Translated(PackageLoader):
 
 def environment(language: Language, loader: BaseLoader) -> Environment:
     """What renders templates in a language, with the filters that all pages have."""
-    made = Environment(
+    made = QuickEnvironment(
         loader=loader,
         autoescape=select_autoescape(("html", "xml")),
         undefined=StrictUndefined,
@@ -51,7 +52,7 @@ def environment(language: Language, loader: BaseLoader) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     made.policies["ext.i18n.trimmed"] = True
-    made.install_gettext_callables(language.gettext, language.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    made.install(language)
     # Plain text, escaped where it is shown: templates also translate what comes from catalogues and settings.
     made.globals["_"] = language.gettext
     made.globals["fairlead_version"] = __version__
