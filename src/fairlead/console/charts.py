@@ -193,6 +193,7 @@ def nice(value: float) -> float:
     return next(factor * power for factor in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if factor * power >= value * 0.999999)
 
 
+@lru_cache(maxsize=512)  # each chart of a page has the same
 def moment(seconds: int, step_seconds: int) -> str:
     """A step's beginning as it is shown: a day, or an hour of it."""
     at = datetime.fromtimestamp(seconds, UTC)

@@ -6,8 +6,10 @@ by adding them: hours and days add up exactly.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import accumulate
 from math import log2
 from typing import Final
 
@@ -74,14 +76,12 @@ def merged_again(bodies: Sequence[bytes]) -> Histogram:
 
 def quantiles(histogram: Mapping[int, int], shares: Iterable[float]) -> list[float]:
     """The milliseconds below which these shares (0 to 1) of the samples lie; the histogram is not empty."""
-    buckets = sorted(histogram.items())
-    total = sum(histogram.values())
+    buckets = sorted(histogram)
+    reached = list(accumulate(map(histogram.__getitem__, buckets)))
     found = []
     for share in shares:
-        rank, before = share * total, 0
-        for bucket, count in buckets:
-            if before + count >= rank:
-                found.append(2 ** ((bucket + (rank - before) / count) / PER_DOUBLING))
-                break
-            before += count
+        rank = share * reached[-1]
+        at = min(bisect_left(reached, rank), len(buckets) - 1)
+        before = reached[at - 1] if at else 0
+        found.append(2 ** ((buckets[at] + (rank - before) / histogram[buckets[at]]) / PER_DOUBLING))
     return found

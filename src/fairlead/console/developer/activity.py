@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote_plus
@@ -61,6 +62,7 @@ KEY_ID: Final = "key_"
 MOST_OFFERED: Final = 12
 MOST_NAMED: Final = 100
 DAY_LENGTH: Final = len("2027-01-01")
+HOUR_LENGTH: Final = len("2027-01-01T12")
 EXPORTED_AT_ONCE: Final = 500
 
 
@@ -343,11 +345,16 @@ def _spans(found: Activity) -> list[str]:
     """Each step as a time of its own, as the address has it."""
     ends = [*found.window.steps[1:], found.window.until]
     hours = found.window.span == HOUR
-    form, unit = ("%Y-%m-%dT%H", HOUR_SECONDS) if hours else ("%Y-%m-%d", DAY_SECONDS)
+    unit = HOUR_SECONDS if hours else DAY_SECONDS
     return [
-        f"{datetime.fromtimestamp(one, UTC):{form}}..{datetime.fromtimestamp(end - unit, UTC):{form}}"
-        for one, end in zip(found.window.steps, ends, strict=True)
+        f"{_begin(one, hours)}..{_begin(end - unit, hours)}" for one, end in zip(found.window.steps, ends, strict=True)
     ]
+
+
+@lru_cache(maxsize=512)
+def _begin(seconds: int, hours: bool) -> str:
+    """An hour or a day as an address has it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[: HOUR_LENGTH if hours else DAY_LENGTH]
 
 
 def _notes(found: Activity, happened: Sequence[Happening], language: Language) -> dict[int, str]:
@@ -468,12 +475,18 @@ def _by_model(found: Activity, said: Any) -> list[Series]:
     """The models that cost the most, each a colour, and all others together."""
     named = [model for model, sums in found.models if sums.charged][:COLOURED]
     series = [
-        Series(model or said(_("unknown")), [_charged(step.models.get(model)) for step in found.steps], f"s{at}")
+        Series(
+            model or said(_("unknown")),
+            [_charged(step.models.get(model)) for step in found.steps],
+            f"s{at}",
+        )
         for at, model in enumerate(named)
     ]
-    rest = [step.total.charged - sum(one.values[at] for one in series) for at, step in enumerate(found.steps)]
-    if any(rest):
-        series.append(Series(said(_("Other models")), rest, f"s{COLOURED}"))
+    if len(found.models) > len(series):
+        sums = zip(*(one.values for one in series), strict=True) if series else [()] * len(found.steps)
+        rest = [step.total.charged - sum(charged) for step, charged in zip(found.steps, sums, strict=True)]
+        if any(rest):
+            series.append(Series(said(_("Other models")), rest, f"s{COLOURED}"))
     return series or [Series(said(_("Spend")), [0] * len(found.steps), "s0")]
 
 
