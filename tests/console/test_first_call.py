@@ -201,6 +201,9 @@ def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and
     expect(page.get_by_role("button")).to_have_count(0)
     page.emulate_media(media="screen")
     check(page)
+    for path in ("/account/alerts", "/account/content", "/account/members", "/account/projects/new"):
+        page.goto(path)
+        check(page)
     page.goto("/models/mistralai/mistral-small-3.2")
     page.get_by_role("button", name="Take it out").first.click()
     expect(page.locator("pre code", has_text="curl").first).to_contain_text("$FAIRLEAD_API_KEY")

@@ -90,8 +90,11 @@ def test_an_operator_goes_from_the_first_start_to_a_second_provider_that_serves(
     assert other.requests[-1].headers["authorization"] == "Bearer sk-of-a-provider-0123456789"
     page.get_by_role("button", name="Put back").click()
     expect(page.get_by_role("button", name="Put back")).to_have_count(0)
-    for path in ("/admin", "/admin/models", "/admin/configuration", "/admin/nodes", "/admin/jobs", "/admin/audit"):
-        page.goto(path)
+    for name in [
+        "",
+        *["accounts", "audit", "configuration", "credit", "events", "jobs", "limits", "models", "nodes", "people"],
+    ]:
+        page.goto(f"/admin/{name}".rstrip("/"))
         no_barriers(page)
 
 
