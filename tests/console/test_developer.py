@@ -394,7 +394,7 @@ def test_the_page_of_a_call_has_the_time_itself_beside_the_relative_one(kit: Kit
     at = datetime(2026, 11, 3, 4, 5, 6, tzinfo=UTC).timestamp()
     call(kit, made_key(kit, kit.acme), "timed", at=at)
     page = owner.get("/account/calls/gen_timed").text
-    assert "<small>2026-11-03 04:05:06 UTC</small>" in page
+    assert ">2026-11-03 04:05:06 UTC</span>" in page
     assert "reported them.Before" not in page
 
 

@@ -83,5 +83,5 @@ def test_activity_takes_a_key_by_its_name(kit: Kit) -> None:
     owner = kit.as_role("owner")
     with kit.store.write() as connection:
         add_key(connection, "by name", kit.acme, {})
-    assert 'value="by name"' in owner.get("/account/activity?key=by+na").text
+    assert "<b>by name</b>" in owner.get("/account/activity?key=by+na").text
     assert owner.get("/account/activity?key=never").status == 404
