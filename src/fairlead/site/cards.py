@@ -11,7 +11,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-_PART: Final = re.compile(r"<(/?)(table|thead|tbody|tfoot|tr|td|th)\b([^>]*)>")
+_PART: Final = re.compile(r"<(table|thead|tbody|tfoot|tr|td|th)\b([^>]*)>")
 _ROLES: Final = {"table": "table", "thead": "rowgroup", "tbody": "rowgroup", "tfoot": "rowgroup", "tr": "row"}
 # What stands in a head besides its name: a unit below it, and words that are not seen.
 _BESIDE: Final = re.compile(r"<small\b.*?</small>|<svg\b.*?</svg>", re.DOTALL)
@@ -23,38 +23,43 @@ _SPAN: Final = re.compile(r'\bcolspan="(\d+)"')
 def cards(made: Markup) -> Markup:
     """The same table with a label on each cell of its body, from the head of its column, and with roles. A cell that
     spans several columns has none. Attributes may not contain ">", which templates escape."""
-    table = str(made)  # each slice of a Markup would be one, which takes ten times as long
-    parts: list[str] = []
+    # Text, and for each part its name, its attributes and the text behind it. As a str: each slice of a Markup would be
+    # one, which takes ten times as long.
+    pieces = _PART.split(str(made))
+    parts = [pieces[0]]
     labels: list[str] = []
-    at, head, column, begun = 0, False, 0, 0
-    for found in _PART.finditer(table):
-        closing, name, attributes = found.groups()
-        parts.append(table[at : found.start()])
-        at = found.end()
-        if closing:
-            if head and name in ("td", "th"):
-                labels.append(_text(table[begun : found.start()]))
-            head = head and name != "thead"
-            parts.append(found[0])
-            continue
-        if name in ("thead", "tbody", "tfoot"):
-            head = name == "thead"
-        elif name == "tr":
-            column = 0
-        elif name == "table":
-            attributes = _with_class(attributes, "cards-of")
-        else:
-            begun = at
-            span = int(one[1]) if (one := _SPAN.search(attributes)) else 1
-            role = ("columnheader" if head else "rowheader") if name == "th" else "cell"
-            label = labels[column] if not head and span == 1 and column < len(labels) else ""
-            attributes += f' role="{role}"' + (f' data-label="{label}"' if label else "")
+    known: dict[tuple[str, str, int], tuple[str, int]] = {}  # the cells of a column are alike
+    head, column = False, 0
+    for name, attributes, behind in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        if name in ("td", "th"):
+            if head:
+                written, span = _cell(name, attributes, "columnheader", "")
+                labels.append(_text(behind.partition(f"</{name}>")[0]))
+            elif (found := known.get((name, attributes, column))) is not None:
+                written, span = found
+            else:
+                label = labels[column] if column < len(labels) else ""
+                written, span = known[name, attributes, column] = _cell(name, attributes, "rowheader", label)
             column += span
-        if name in _ROLES:
-            attributes += f' role="{_ROLES[name]}"'
-        parts.append(f"<{name}{attributes}>")
-    parts.append(table[at:])
+        else:
+            if name == "tr":
+                column = 0
+            elif name == "table":
+                attributes = _with_class(attributes, "cards-of")
+            else:
+                head = name == "thead"
+                known.clear()
+            written = f'<{name}{attributes} role="{_ROLES[name]}">'
+        head = head and "</thead>" not in behind
+        parts += (written, behind)
     return Markup("".join(parts))  # noqa: S704 - markup of a template, with its own words as attributes
+
+
+def _cell(name: str, attributes: str, role: str, label: str) -> tuple[str, int]:
+    """The beginning of a cell, and how many columns it spans. `role`: of a head."""
+    span = int(one[1]) if (one := _SPAN.search(attributes)) else 1
+    shown = f' data-label="{label}"' if label and span == 1 else ""
+    return f'<{name}{attributes} role="{role if name == "th" else "cell"}"{shown}>', span
 
 
 def _text(head: str) -> str:

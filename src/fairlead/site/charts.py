@@ -76,12 +76,12 @@ def _state(uptime: float | None) -> Kind:
 
 def bars(one: History, language: Language) -> Markup:
     """A bar for each day."""
-    quiet, number = language.gettext("no traffic"), language.number
+    quiet, number = language.gettext("no traffic"), language.writer(2)
     return Markup(  # noqa: S704 - dates, numbers, words of ours
         "".join(
             f'<rect class="{bar.state}" x="{4 * at}" y="{BAR_TOPS[bar.state]}" width="3" '
             f'height="{32 - BAR_TOPS[bar.state]}"><title>{bar.date}: '
-            f"{quiet if bar.uptime is None else f'{number(bar.uptime * 100, 2)} %'}</title></rect>"
+            f"{quiet if bar.uptime is None else f'{number(bar.uptime * 100)} %'}</title></rect>"
             for at, bar in enumerate(one.bars)
         )
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
 
@@ -14,6 +15,7 @@ COOKIE = "lang"
 YEAR_SECONDS = 31_536_000
 # By decimals; a page has a thousand numbers, and to make the format again for each takes longer than the number.
 FORMATS = (",.0f", ",.1f", ",.2f", ",.3f", ",.4f")
+WRITERS = tuple(f"{{:{one}}}".format for one in FORMATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,12 @@ class Language:
         if self.group == "," and self.point == ".":
             return text
         return text.replace(",", "\0").replace(".", self.point).replace("\0", self.group)
+
+    def writer(self, decimals: int = 0) -> Callable[[float], str]:
+        """`number` for hundreds of them."""
+        if self.group == "," and self.point == ".":
+            return WRITERS[decimals]
+        return partial(self.number, decimals=decimals)
 
 
 ENGLISH = Language("en", "English")

@@ -141,15 +141,15 @@ Texts = tuple[str, str, str] | None
 
 def written(one: Courses, language: Language) -> list[list[Texts]]:
     """The values of all steps as texts: once for the points and the table."""
-    number, decimals = language.number, one.decimals
+    number, whole = language.writer(one.decimals), language.writer()
     return [
         [
             None
             if value is None
             else (
-                number(value.p50, decimals),
-                "" if value.edge is None else f"{one.edge} {number(value.edge, decimals)}",
-                number(value.samples),
+                number(value.p50),
+                "" if value.edge is None else f"{one.edge} {number(value.edge)}",
+                whole(value.samples),
             )
             for value in step.values
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from starlette.exceptions import HTTPException
@@ -100,13 +101,14 @@ async def model(request: Request) -> Response:
     depends = (context.version(), found.id, number, past_number, state, window, sort, plan, now)
 
     visit = context.visit(request)
+    said = cache(lambda: Citations(found.facts, visit.language))
 
     def fixed() -> Values:
-        return _fixed(context, visit, found, window, plan)
+        return _fixed(context, visit, found, window, plan, said())
 
     def live() -> Values:
         return {
-            **_live(snapshot, visit, found, window, measured, state),
+            **_live(snapshot, found, window, measured, state, said()),
             "now": now,
             "past": past,
             "sort": sort,
@@ -123,12 +125,11 @@ async def model(request: Request) -> Response:
     )
 
 
-def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: Plan) -> Values:
+def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: Plan, said: Citations) -> Values:
     """What the parts are made of."""
     vendor = vendor_name(context.sources.snapshot(), model.vendor)
     ranges = price_ranges(model)
     faq = questions(model, ranges, visit.api, visit.language)
-    said = Citations(model.facts, visit.language)
     return {
         "model": model,
         "facts": model.facts,
@@ -157,7 +158,7 @@ def _fixed(context: PageContext, visit: Visit, model: Model, window: str, plan: 
     }
 
 
-def _live(snapshot: Snapshot, visit: Visit, model: Model, window: str, measured: Measured, state: State) -> Values:
+def _live(snapshot: Snapshot, model: Model, window: str, measured: Measured, state: State, said: Citations) -> Values:
     """What the rest of the page is made of: its state, what was measured, and the words around them."""
     return {
         "model": model,
@@ -170,7 +171,7 @@ def _live(snapshot: Snapshot, visit: Visit, model: Model, window: str, measured:
         "measured": measured,
         "total": measured.chosen.total.traffic if measured.chosen else None,
         "listed": listed_prices(model),
-        "said": Citations(model.facts, visit.language),
+        "said": said,
     }
 
 
