@@ -8,7 +8,8 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 from jinja2 import Environment, pass_eval_context
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import CodeGenerator
+from jinja2.compiler import Frame as Scope
 from jinja2.nodes import EvalContext, Expr
 from jinja2.runtime import Context, Macro
 from markupsafe import Markup, escape
@@ -30,9 +31,9 @@ def written(value: Any) -> str:
 class _Generator(CodeGenerator):
     """Writes templates as Python; as `jinja2.nativetypes` does, with another function around what is put out."""
 
-    def _output_child_pre(self, node: Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
-        if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape or finalize.src is not None:
-            super()._output_child_pre(node, frame, finalize)
+    def _output_child_pre(self, node: Expr, scope: Scope, finalize: CodeGenerator._FinalizeInfo) -> None:
+        if scope.eval_ctx.volatile or not scope.eval_ctx.autoescape or finalize.src is not None:
+            super()._output_child_pre(node, scope, finalize)
         else:
             self.write("environment.written(")
 
