@@ -335,7 +335,7 @@ def test_a_call_has_its_receipt_made_again_its_attempts_and_its_plan(kit: Kit, o
         )
     page = owner.get(f"/account/calls/{record.id}").text
     assert "1000 x 100000 = 100000000 picodollars" in page
-    assert "the same to the picodollar" in page
+    assert "identical to the picodollar" in page
     assert "upstream_failed" in page
     assert re.search(r"200 ms.*200 ms.*800 ms", page, re.DOTALL)  # one attempt begins where the other ends
     assert "z/m: resting" in page
@@ -350,7 +350,7 @@ def test_a_call_has_its_receipt_made_again_its_attempts_and_its_plan(kit: Kit, o
     with kit.store.write() as connection:
         connection.execute(text("UPDATE usage_records SET body = replace(body, :a, :b) WHERE id = :id"),
                            {"a": f'"price":{PRICE}', "b": f'"price":{PRICE + 1}', "id": record.id})  # fmt: skip
-    assert "the charge is another one" in owner.get(f"/account/calls/{record.id}").text
+    assert "the charge differs" in owner.get(f"/account/calls/{record.id}").text
 
 
 def test_nothing_of_another_organisation_or_member_is_seen(kit: Kit) -> None:

@@ -105,7 +105,7 @@ def test_unknown_people_and_wrong_passwords_are_refused_in_the_same_words(kit: K
         browser = kit.stranger()
         browser.get("/sign-in")
         answer = browser.post("/sign-in", {"email": email, "password": "wrong password!"})
-        answers.append((answer.status, answer.text.replace(email, "").count("<"), "are wrong" in answer.text))
+        answers.append((answer.status, answer.text.replace(email, "").count("<"), "is wrong" in answer.text))
     assert answers[0] == answers[1] == (403, answers[0][1], True)
 
 

@@ -192,7 +192,7 @@ def test_a_visitor_makes_a_key_calls_with_the_filled_curl_and_finds_the_call_and
     check(page)
     changes_in_place(page, command, upstream)
     page.get_by_role("row").filter(has=page.locator('a[href^="/account/calls/gen_"]')).get_by_role("link").first.click()
-    expect(page.get_by_text("the same to the picodollar")).to_be_visible()
+    expect(page.get_by_text("identical to the picodollar")).to_be_visible()
     expect(page.get_by_role("row", name=f"Charged ${PRICE}")).to_be_visible()
     page.emulate_media(media="print")
     expect(page.locator(".on-paper")).to_have_text("Bea's")

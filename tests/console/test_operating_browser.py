@@ -116,7 +116,7 @@ model_list:
     )
     page.goto("/admin/start/litellm")
     page.get_by_label("File (config.yaml)").set_input_files(file)
-    page.get_by_role("button", name="Read it").click()
+    page.get_by_role("button", name="Read file").click()
     no_barriers(page)
     page.get_by_label("OWN_KEY").fill("sk-of-litellm-0123456789")
     document = page.get_by_label("Document (TOML)")

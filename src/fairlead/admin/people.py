@@ -31,7 +31,7 @@ DELETED: Final = "This organisation was deleted."
 EXPIRED: Final = "This link is not valid any more. Ask for another one."
 # How long a sign-in waits for the second factor.
 SECOND_FACTOR_SECONDS: Final = 600
-REFUSED: Final = "E-mail address or password are wrong."
+REFUSED: Final = "The e-mail address or the password is wrong."
 
 
 class Visitor(NamedTuple):

@@ -31,10 +31,10 @@ REMOVED: Final[dict[KeysFate, str]] = {
 }
 # What each role is for, in words.
 MEANINGS: Final[dict[Role, str]] = {
-    "owner": _("Everything, and makes and removes owners"),
+    "owner": _("Everything, including adding and removing owners"),
     "admin": _("Members, projects, limits, credit and everybody's keys"),
-    "billing": _("Credit and invoices; makes no keys"),
-    "member": _("Makes keys of their own"),
+    "billing": _("Credit and invoices; no keys"),
+    "member": _("Creates and manages their own keys"),
     "viewer": _("Sees everything and changes nothing"),
 }
 
