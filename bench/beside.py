@@ -26,7 +26,7 @@ from report import Samples, Values, figure, spread
 from visitors import Company
 
 PACED_PER_SECOND = 300
-ALONE_SECONDS = 0.75
+ALONE_SECONDS = 0.5
 # After people are let in or kept out, and until a load has opened its connections.
 LEAD_SECONDS = 0.1
 WARM_LOAD_SECONDS = 1.0
@@ -46,7 +46,7 @@ class Load(NamedTuple):
 LOADS = (
     Load("full", "32 callers", 32),
     Load("lone", "one caller", 1),
-    Load("paced", f"{PACED_PER_SECOND} calls/s", 64, PACED_PER_SECOND),
+    Load("paced", f"{PACED_PER_SECOND} calls/s", 16, PACED_PER_SECOND),
 )
 
 

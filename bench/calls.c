@@ -9,7 +9,8 @@
  * SHARED_FILE is a map of four uint64: 0 answers so far, 1 errors, 2 the slice of time that the rig counts now (0: none),
  * 3 set to 1 by the rig to end. The end writes to SAMPLES_FILE two uint32 for each call that was begun in a slice: the
  * slice, and microseconds until the last byte of its answer. An error is a failed connect, a status other than 200, an
- * answer without Content-Length, or a closed connection; that connection is given up.
+ * answer without Content-Length, or a connection closed before its answer; that connection is given up. One that is
+ * closed while it has nothing to do is opened again.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -35,7 +36,7 @@
 enum { ANSWERS, ERRORS, SLICE, END, SHARED };
 
 typedef struct {
-    int fd;
+    int fd, asked;
     uint32_t slice;
     uint64_t due;
     size_t got;
@@ -65,6 +66,7 @@ static void give_up(Call *c, const char *why) {
 }
 
 static void ask(Call *c, uint64_t due) {
+    c->asked = 1;
     c->due = due;
     c->slice = (uint32_t)shared[SLICE];
     c->got = 0;
@@ -90,6 +92,11 @@ static int answered(Call *c) {
     ssize_t n = read(c->fd, c->answer + c->got, MOST_BYTES - c->got);
     if (n < 0 && errno == EAGAIN) return 0;
     c->answer[c->got + (n > 0 ? (size_t)n : 0)] = 0;
+    if (n <= 0 && !c->asked) {
+        close(c->fd);
+        open_connection(c);
+        return 0;
+    }
     if (n <= 0) {
         give_up(c, "closed");
         return 0;
@@ -105,7 +112,8 @@ static int answered(Call *c) {
     return c->got >= (size_t)(body + 4 - c->answer) + strtoul(length + 17, NULL, 10);
 }
 
-static void keep(const Call *c) {
+static void keep(Call *c) {
+    c->asked = 0;
     shared[ANSWERS]++;
     if (!c->slice || sample_count == MAX_SAMPLES) return;
     samples[sample_count++] = (Sample){c->slice, (uint32_t)((now_ns() - c->due) / 1000)};

@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
@@ -39,13 +38,12 @@ BURST_STREAMS = 16
 STREAM_ROUNDS = 3
 OPENED_PER_10MS = 20
 VISITORS = 50
-WARM_SITE_SECONDS = 6.0
 PEOPLE = 20
 CALM_PAIRS_PER_ROUND = 2
-# Seconds of a slice with people, and of a load at most. The console saves up time while nobody looks at it, so that its
-# slice is the longer one.
-VISITED_SECONDS = (0.75, 24.0)
-CONSOLE_SECONDS = (1.5, 36.0)
+# Seconds of a slice with people, and of a load at most. The console saves up time while nobody looks at it, so its
+# slice is much longer than one without.
+VISITED_SECONDS = (0.75, 18.0)
+CONSOLE_SECONDS = (3.0, 45.0)
 MILLION = HERE / "build" / "million"
 CONSOLE_PAGES = (
     "/account", "/account/activity", "/account/activity?time=24h", "/account/activity?time=30d", "/account/keys",
@@ -105,9 +103,7 @@ def measure_site(bench: Bench, site: Site, rounds: int, samples: Samples) -> Non
     """Calls alone, and while visitors look at the public pages."""
     with bench.running(GATEWAYS[PRODUCT](site)) as run, visitors(run.gateway.routes["burst"].port, VISITORS) as company:
         bench.plain(run, 16, "1k", 1)
-        company.admit()
-        time.sleep(WARM_SITE_SECONDS)  # each page is made once, for everybody
-        company.pause()
+        company.warm_up()
         measure_beside(bench, run, company, "site", shape(VISITED_SECONDS, rounds), samples)
 
 
@@ -130,9 +126,7 @@ def measure_console(bench: Bench, site: Site, rounds: int, samples: Samples) -> 
     with bench.running(gateway) as run:
         bench.plain(run, 16, "1k", 1)
         with people(gateway.routes["burst"].port, PEOPLE, f"{COOKIE}={token}", pages) as company:
-            company.admit()
-            time.sleep(WARM_SITE_SECONDS)  # the console is loaded, its templates are compiled
-            company.pause()
+            company.warm_up()
             measure_beside(bench, run, company, "console", shape(CONSOLE_SECONDS, rounds), samples)
 
 

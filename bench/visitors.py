@@ -34,6 +34,7 @@ class Seen:
     waits: list[float] = field(default_factory=list)  # for each page, seconds to its first byte
     refused: int = 0  # 503: pages have taken what they may of a busy server
     failures: list[str] = field(default_factory=list)  # other answers than 200 and 503
+    warm: threading.Event = field(default_factory=threading.Event)  # they were on every page
 
 
 class Gate:
@@ -114,6 +115,13 @@ class Company:
         while self._gate.asking and self._thread.is_alive() and time.monotonic() < until:
             time.sleep(0.005)
 
+    def warm_up(self) -> None:
+        """Until they were on every page: templates are compiled, pages that are the same for everybody are cached."""
+        self.admit()
+        while not self.seen.warm.wait(0.1) and self._thread.is_alive() and not self.seen.failures:
+            pass
+        self.pause()
+
     def forget(self) -> None:
         """What people saw until now; what has failed is kept."""
         self.seen.waits.clear()
@@ -144,6 +152,7 @@ def visitors(port: int, count: int) -> Iterator[Company]:
 
     async def look(gate: Gate, seen: Seen) -> None:
         pages = [*FIRST_PAGES, *await _listed(port)]
+        await _warm(Browser(port), pages, gate, seen)
         await _all(_visitor(port, random.Random(number), pages, gate, seen) for number in range(count))
 
     yield from _company(look)
@@ -154,6 +163,7 @@ def people(port: int, count: int, cookie: str, pages: list[str]) -> Iterator[Com
     """So many people who have signed in."""
 
     async def look(gate: Gate, seen: Seen) -> None:
+        await _warm(Browser(port, cookie), [*pages, NEWEST], gate, seen)
         await _all(_person(port, random.Random(at), cookie, pages, gate, seen) for at in range(count))
 
     yield from _company(look)
@@ -201,6 +211,14 @@ async def _see(browser: Browser, page: str, seen: Seen) -> None:
         seen.failures.append(f"{page}: {status}")
     elif page != NEWEST:
         seen.waits.append(time.monotonic() - began)
+
+
+async def _warm(browser: Browser, pages: list[str], gate: Gate, seen: Seen) -> None:
+    """Each page once: it is made for everybody, in what time pages may take."""
+    for page in pages:
+        await gate.asked(partial(_see, browser, page, seen))
+    browser.close()
+    seen.warm.set()
 
 
 async def _listed(port: int) -> list[str]:
