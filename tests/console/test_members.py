@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from tests.console.kit import Browser, Kit
 
 from fairlead.accounts import keys
@@ -229,3 +231,27 @@ def test_the_form_keeps_what_it_does_not_show(kit: Kit) -> None:
     assert {one.period for one in group.budgets} == {"day", "total"}
     assert group.limits is not None
     assert group.limits.by_name() == {"concurrent_requests": 2}
+
+
+def test_pages_of_an_organisation_ask_the_database_as_often_for_many_people_as_for_few(kit: Kit) -> None:
+    owner = kit.as_role("owner")
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        asked.append(statement)
+
+    def statements(target: str) -> int:
+        assert owner.get(target).status == 200  # what is read once is read
+        asked.clear()
+        owner.get(target)
+        return len(asked)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        pages = ("/account/members", "/account/alerts", path(owner))
+        few = [statements(one) for one in pages]
+        for role in ("admin", "member", "viewer", "billing", "owner"):
+            kit.as_role(role)
+        assert [statements(one) for one in pages] == few
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)

@@ -144,8 +144,9 @@ def resend(store: Store, actor: Actor, account_id: str, event: str) -> int:
 
 def _members(connection: Connection, account_id: str) -> list[Person]:
     """Those who may be sent mail."""
-    found = (persons.person_of(connection, one.person_id) for one in persons.members_of(connection, account_id))
-    return [one for one in found if one is not None and one.disabled_at is None and one.confirmed_at is not None]
+    known = persons.people_of(connection, account_id)
+    found = (known[one.person_id] for one in persons.members_of(connection, account_id))
+    return [one for one in found if one.disabled_at is None and one.confirmed_at is not None]
 
 
 def _new_secret(store: Store, connection: Connection, alerts: AccountAlerts) -> tuple[str, AccountAlerts]:

@@ -35,13 +35,12 @@ def list_members(store: Store, account_id: str) -> tuple[list[Colleague], list[L
     """The people of an organisation, and the invitations that are open."""
     with store.read() as connection:
         caps = {one.id: one for one in groups.list_groups(connection, "member", account_id)}
+        known = persons.people_of(connection, account_id)
         found = []
         for one in persons.members_of(connection, account_id):
-            person = persons.person_of(connection, one.person_id)
-            assert person is not None
             cap = caps.get(one.member_id)
             limits = {} if cap is None or cap.limits is None else cap.limits.by_name()
-            found.append(Colleague(person, one, () if cap is None else cap.budgets, limits))
+            found.append(Colleague(known[one.person_id], one, () if cap is None else cap.budgets, limits))
         return found, links.open_links(connection, account_id)
 
 

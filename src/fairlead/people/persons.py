@@ -85,6 +85,12 @@ def person_of(connection: Connection, person_id: str) -> Person | None:
     return None if row is None else as_person(row)
 
 
+def people_of(connection: Connection, account_id: str) -> dict[str, Person]:
+    """The people of an organisation, by id."""
+    mine = select(memberships.c.person_id).where(memberships.c.account_id == account_id)
+    return {row.id: as_person(row) for row in connection.execute(select(people).where(people.c.id.in_(mine)))}
+
+
 def find_by_email(connection: Connection, email: str) -> tuple[Person, str | None] | None:
     """The person and the hash of their password. `email` in lower case."""
     row = connection.execute(select(people).where(people.c.email == email)).first()
