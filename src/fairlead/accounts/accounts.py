@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -101,6 +102,15 @@ def list_accounts(connection: Connection) -> list[AccountInfo]:
     """All accounts, oldest first."""
     rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id))
     return [_info(row) for row in rows]
+
+
+def find_accounts(connection: Connection, text: str, limit: int) -> list[tuple[str, str]]:
+    """Id and name of so many accounts whose name has this in it or whose id it is, oldest first."""
+    known = select(accounts.c.id, accounts.c.name).order_by(accounts.c.created_at, accounts.c.id)
+    rows = connection.execute(known).all()
+    # Not by the database: SQLite knows the cases of ASCII letters only.
+    part = text.lower()
+    return list(islice(((row.id, row.name) for row in rows if part in row.name.lower() or row.id == text), limit))
 
 
 def page_of_accounts(connection: Connection, limit: int, after: str | None, only: str | None) -> list[AccountInfo]:

@@ -75,6 +75,12 @@ def list_accounts(store: Store) -> list[AccountInfo]:
         return accounts.list_accounts(connection)
 
 
+def find_accounts(store: Store, text: str, limit: int) -> list[tuple[str, str]]:
+    """Id and name of so many accounts whose name has this in it or whose id it is, oldest first."""
+    with store.read() as connection:
+        return accounts.find_accounts(connection, text, limit)
+
+
 def one_account(store: Store, account_id: str) -> AccountInfo:
     """Raises NotFound."""
     with store.read() as connection:

@@ -107,9 +107,8 @@ def _of_operators(store: Store, text: str, deployments: Sequence[str]) -> Iterat
         yield {"kind": _("Deployment"), "name": name, "note": "", "path": f"/admin/deployments#d-{name}"}
     for name in deployments:
         yield {"kind": _("Action"), "name": name, "note": "", "path": f"/admin/deployments#d-{name}"}
-    fit = [one for one in accounts.list_accounts(store) if text.lower() in one.name.lower() or one.id == text]
-    for account in fit[:MOST]:
-        yield {"kind": _("Account"), "name": account.name, "note": account.id, "path": f"/admin/accounts/{account.id}"}
+    for account_id, name in accounts.find_accounts(store, text, MOST):
+        yield {"kind": _("Account"), "name": name, "note": account_id, "path": f"/admin/accounts/{account_id}"}
     for entry in directory.list_people(store, MOST, text=text):
         person = entry.person
         yield {"kind": _("Person"), "name": person.name, "note": person.email, "path": f"/admin/people/{person.id}"}
