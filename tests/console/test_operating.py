@@ -364,6 +364,11 @@ def test_the_audit_log_is_filtered_and_exported(kit: Kit, operator: Browser) -> 
     assert "credit.grant" in page
     assert "deployment.drain" not in page
     assert operator.get("/admin/audit?since=yesterday").status == 422
+    for disabled in ("yes", "no"):
+        operator.post(f"/admin/accounts/{kit.globex}/disable", {"disabled": disabled})
+    page = ok(operator.get(f"/admin/audit?action=account.&subject={kit.globex}"))
+    assert "<code>disabled</code>: no → yes" in page
+    assert "<code>disabled</code>: yes → no" in page
     exported = operator.get("/admin/audit/export?format=jsonl&action=deployment.")
     lines = [json.loads(line) for line in exported.body.splitlines()]
     assert [one["action"] for one in lines] == ["deployment.drain"]
