@@ -97,6 +97,7 @@ MODULES = (
     "providers/openai/foreign",
     "providers/openai/reader",
     "providers/openai/request",
+    "providers/repeated",
     "providers/responses_api/native",
     "providers/responses_api/reader",
     "providers/responses_api/request",

@@ -27,6 +27,7 @@ log = logging.getLogger("fairlead.api")
 
 Endpoint = Callable[[Request, Response], Coroutine[Any, Any, None] | None]
 Routes = dict[str, dict[str, Endpoint]]
+PrefixRoutes = dict[str, "dict[str, Endpoint | ByAction]"]
 
 DATA_PLANE_PREFIX: Final = "/v1/"
 # Where clients of OpenRouter expect the same (`routes.tables`).
@@ -39,6 +40,19 @@ LONGEST_KNOWN_PATH: Final = 256
 RETRY_AFTER_SECONDS: Final = 1
 
 
+class ByAction:
+    """Endpoints of paths that differ only in the action behind their member. `known`: by the action, with its colon."""
+
+    __slots__ = ("known",)
+
+    def __init__(self) -> None:
+        self.known: dict[str, Endpoint] = {}
+
+    def at(self, path: str) -> Endpoint | None:
+        _, colon, action = path.rpartition(":")
+        return self.known.get(colon + action)
+
+
 class Dispatch:
     """`routes`: path -> method -> endpoint. `prefixes`: the same for paths with a suffix (`/v1/models/{id}`).
     What is no path of the data plane goes to `site`. `doors`: whose dialect errors are written in."""
@@ -48,7 +62,7 @@ class Dispatch:
     def __init__(
         self,
         routes: Routes,
-        prefixes: Routes,
+        prefixes: PrefixRoutes,
         site: Callable[[Request, Response], None],
         cors_origins: frozenset[str] = frozenset(),
         doors: DoorFinder | None = None,
@@ -91,8 +105,15 @@ class Dispatch:
         return _after(pending, endpoint, request, response)
 
     def _methods_by_prefix(self, path: str) -> dict[str, Endpoint] | None:
-        for prefix, methods in self._prefixes.items():
+        for prefix, endpoints in self._prefixes.items():
             if path.startswith(prefix) and len(path) > len(prefix):
+                methods: dict[str, Endpoint] = {}
+                for method, one in endpoints.items():
+                    endpoint = one.at(path) if isinstance(one, ByAction) else one
+                    if endpoint is not None:
+                        methods[method] = endpoint
+                if not methods:
+                    return None
                 if len(path) <= LONGEST_KNOWN_PATH:
                     if len(self._known) >= MOST_KNOWN_PATHS:
                         self._known.clear()

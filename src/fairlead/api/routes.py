@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from fairlead.accounts.key_ring import KeyRing
 from fairlead.accounts.management_keys import is_management_key
 from fairlead.api.auth import authenticate, authenticate_if_sent
 from fairlead.api.credit import Credit
-from fairlead.api.dispatch import DATA_PLANE_PREFIX, Endpoint, Routes
+from fairlead.api.dispatch import DATA_PLANE_PREFIX, ByAction, Endpoint, PrefixRoutes, Routes
 from fairlead.api.health import HealthChecks
 from fairlead.api.management.endpoint import Management, credential_of
 from fairlead.api.management.table import ACTIONS
@@ -25,7 +25,6 @@ from fairlead.api.performance import Performances
 from fairlead.api.receipts import Receipts
 from fairlead.api.stored import StoredResponses
 from fairlead.doors.table import BELOW, DOORS
-from fairlead.errors import NotFound
 from fairlead.http.request import Request, Response
 
 # What a call may be refused with, besides 401.
@@ -423,34 +422,31 @@ def _below(endpoint: Endpoint) -> Endpoint:
     return answer
 
 
-def _with_those_below(table: Routes) -> Routes:
-    below = {
-        BELOW + path: {method: _below(endpoint) for method, endpoint in methods.items()}
+def _any_below(one: Endpoint | ByAction) -> Endpoint | ByAction:
+    if not isinstance(one, ByAction):
+        return _below(one)
+    made = ByAction()
+    made.known = {action: _below(endpoint) for action, endpoint in one.known.items()}
+    return made
+
+
+T = TypeVar("T", Endpoint, Endpoint | ByAction)
+
+
+def _with_those_below(table: dict[str, dict[str, T]], below: Callable[[T], T]) -> dict[str, dict[str, T]]:
+    lower = {
+        BELOW + path: {method: below(endpoint) for method, endpoint in methods.items()}
         for path, methods in table.items()
         if path.startswith(DATA_PLANE_PREFIX)
     }
-    return {**below, **table}
+    return {**lower, **table}
 
 
-def _acting(by_action: Mapping[str, Endpoint]) -> Endpoint:
-    """Paths that differ only in the action behind their member."""
-
-    def answer(request: Request, response: Response) -> Coroutine[Any, Any, None] | None:
-        _, colon, action = request.path.rpartition(":")
-        endpoint = by_action.get(colon + action)
-        if endpoint is None:
-            raise NotFound(f"There is no {request.path} here. The API is described at /openapi.json.")
-        return endpoint(request, response)
-
-    return answer
-
-
-def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tuple[Routes, Routes]:
+def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tuple[Routes, PrefixRoutes]:
     """What `Dispatch` looks up: paths, and prefixes of paths that end with a member. `keys`: those that count where
     anyone may call."""
     paths: Routes = {}
-    prefixes: Routes = {}
-    actions: dict[tuple[str, str], dict[str, Endpoint]] = {}
+    prefixes: PrefixRoutes = {}
     for route in routes:
         endpoint = route.endpoint(endpoints)
         assert endpoint is not None
@@ -463,11 +459,13 @@ def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tupl
         elif route.who == "key" and route in ROUTES:
             endpoint = known_first(endpoint, keys)
         prefix, brace, rest = route.path.partition("{")
-        methods = (prefixes if brace else paths).setdefault(prefix, {})
         action = rest.partition("}")[2]
-        if action[:1] == ":":
-            by_action = actions.setdefault((prefix, route.method), {})
-            by_action[action] = endpoint
-            endpoint = _acting(by_action)
-        methods.setdefault(route.method, endpoint)
-    return _with_those_below(paths), _with_those_below(prefixes)
+        if not brace:
+            paths.setdefault(prefix, {}).setdefault(route.method, endpoint)
+        elif action[:1] == ":":
+            acting = prefixes.setdefault(prefix, {}).setdefault(route.method, ByAction())
+            assert isinstance(acting, ByAction)
+            acting.known[action] = endpoint
+        else:
+            prefixes.setdefault(prefix, {}).setdefault(route.method, endpoint)
+    return _with_those_below(paths, _below), _with_those_below(prefixes, _any_below)

@@ -10,7 +10,7 @@ from fairlead.errors import Overloaded
 from fairlead.http.eager import Running
 from fairlead.http.pipeline import BODY_BYTES_PER_TURN, PIPELINED_BYTES, WHOLE_BLOCK_BYTES, Pipeline
 from fairlead.http.reader import CONTINUE, NO_ROOM, peer_of
-from fairlead.http.request import STATUS_LINES, Request, Response
+from fairlead.http.request import STATUS_LINES, KnownHead, Request, Response
 from fairlead.http.state import NEVER, ServerState
 
 # After a refusal the caller may still be sending; closing at once would reset the connection and lose the answer.
@@ -50,6 +50,7 @@ class Connection(Pipeline):
         # The parser knows its callbacks and we know the parser: a circle, which a rare search for garbage would break.
         self._parser = self._known = None
         self._headers, self._first_block = [], b""
+        self._drop_early()
         self._drop_body()
         self._drop_ahead()
         response = self._response
@@ -108,7 +109,7 @@ class Connection(Pipeline):
             self.transport.abort()  # a refused caller who keeps sending, or one who does not read its answer
         elif self._discarding:
             self.close()
-        elif not self._in_head:
+        elif not self._in_head or self._early:
             self._refuse(408, "request_timeout", "The body did not arrive in time.")
         elif self._fed:
             self._refuse(408, "request_timeout", "The head of the request did not arrive in time.")
@@ -121,7 +122,7 @@ class Connection(Pipeline):
         self.transport.close()
 
     def close_if_idle(self) -> None:
-        if self._response is None and self._in_head and not self._fed:
+        if self._response is None and self._in_head and not self._fed and not self._early:
             self.close()
 
     # --- reading
@@ -132,6 +133,10 @@ class Connection(Pipeline):
             if self._fed > self.server.limits.body_bytes:  # it was answered and has had its chance to send the rest
                 self.transport.abort()
             return
+        early = self._early
+        if early:
+            self._drop_early()
+            data = early + data
         if self._in_head and not self._fed and self._response is None:
             known = self._known
             if known is not None and not self._reading_paused:
@@ -140,6 +145,8 @@ class Connection(Pipeline):
                     if self._peer is None:
                         self._peer = peer_of(self.transport)
                     self._hand_over(known.again(data, at, self._peer, self.server.tls is not None), True)
+                    return
+                if at < 0 and not early and self._comes_in_two(known, data):
                     return
             self.deadline = self._loop.time() + self.server.limits.head_seconds
             self._first_block = data
@@ -151,7 +158,8 @@ class Connection(Pipeline):
             self._feed(data)
         else:
             self._feed_by_message(data)
-        self._first_block = b""
+        if self._in_head or not self._first_block.endswith(b"\r\n\r\n"):
+            self._first_block = b""  # else it may be a head whose body is still to come
         if self._taken >= BODY_BYTES_PER_TURN:
             self._taken = 0
             if self._response is None and self._body_bytes and not self._reading_paused:
@@ -162,6 +170,22 @@ class Connection(Pipeline):
                 self._stop_reading()  # a body behind an answer under way: its time limit begins when that has ended
         elif self._answering_block and self._fed and self._broken is None and not self._writing_paused:
             self._wait_for_more()  # the next head has begun behind what was answered
+
+    def _comes_in_two(self, known: KnownHead, data: bytes) -> bool:
+        """Keeps a known head whose body is still to come: most libraries send the two one after the other. What does
+        not come with the next bytes either is read as any other request is."""
+        server = self.server
+        size = len(data)
+        if known.body_at(data, missing=True) < 0 or server.buffered + size > server.room:
+            return False
+        server.buffered += size
+        self._early = data
+        self.deadline = self._loop.time() + server.limits.body_seconds
+        return True
+
+    def _drop_early(self) -> None:
+        self.server.buffered -= len(self._early)
+        self._early = b""
 
     # --- the channel of a response
 

@@ -36,6 +36,7 @@ class RequestReader(Peer):
         "_chunked",
         "_continue_owed",
         "_discarding",
+        "_early",
         "_fed",
         "_feeding",
         "_first_block",
@@ -77,6 +78,7 @@ class RequestReader(Peer):
         self._in_head = True
         self._first_block = b""
         self._known: KnownHead | None = None
+        self._early = b""  # a message with the known head whose last bytes are still to come
         self._served_one = False
         self._response: Response | None = None
         self._work = 0
@@ -107,7 +109,7 @@ class RequestReader(Peer):
     def _wait_for_more(self) -> None:
         """Nothing is being answered: sets the deadline for what the caller is sending."""
         limits = self.server.limits
-        if not self._in_head:
+        if not self._in_head or self._early:
             seconds = limits.body_seconds
         elif self._fed:
             seconds = limits.head_seconds
@@ -337,7 +339,7 @@ class RequestReader(Peer):
         self._chunked = False
         self._fed = 0
         if discarded:
-            self._target, self._headers = b"", []
+            self._target, self._headers, self._first_block = b"", [], b""
             if self._response is None:
                 self._wait_for_more()
             return
@@ -357,13 +359,14 @@ class RequestReader(Peer):
         self._take(request, keep_alive)
 
     def _learn(self, request: Request, keep_alive: bool) -> None:
-        """Remembers the head of a request that came in one piece and alone, for the next one."""
+        """Remembers the head of a request for the next one, if it came in one piece: with its body, or without it, as
+        most libraries send it."""
         block, self._first_block = self._first_block, b""
         if not self._served_one:  # most connections that serve one request serve no second one
             self._served_one = True
             return
         end = block.find(b"\r\n\r\n") + 4
-        if keep_alive and len(block) - end == len(request.body):
+        if keep_alive and request.outline is None and len(block) - end in (0, len(request.body)):
             self._known = request.known = KnownHead.learn(block[:end], request)
 
     def _give_up(self, status: int, code: str, sentence: str) -> None:

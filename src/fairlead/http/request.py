@@ -64,13 +64,17 @@ class KnownHead:
         names = [name for name, _ in request.headers]
         if names.count(b"content-length") != 1 or not _DECIDING.isdisjoint(names) or request.version != "1.1":
             return None
+        for name, value in request.headers:
+            if name == b"connection" and value.lower() != b"keep-alive":  # which most clients send, and which is usual
+                return None
         found = _LENGTH.search(head)
         if found is None or len(head) - len(found[1]) > LONGEST_KNOWN_HEAD:
             return None
         return cls(request, head[: found.start(1)], head[found.end(1) :])
 
-    def body_at(self, data: bytes) -> int:
-        """Where the body begins when `data` is one whole message with this head and nothing else; -1 when it is not."""
+    def body_at(self, data: bytes, *, missing: bool = False) -> int:
+        """Where the body begins when `data` is one whole message with this head and nothing else; -1 when it is not.
+        `missing`: when it is the beginning of one, with its head and without its last bytes."""
         before, after = self.before, self.after
         at = len(before)
         size = len(data)
@@ -88,9 +92,11 @@ class KnownHead:
                 return -1
         start = at + len(after)
         # Were there no digits, `after` would not follow: what was learnt had some.
-        if size - start != length or data[at:start] != after or at == len(before):
+        if data[at:start] != after or at == len(before):
             return -1
-        return start
+        if missing:
+            return start if start <= size < start + length <= LONGEST_EARLY else -1
+        return start if size - start == length else -1
 
     def again(self, data: bytes, at: int, peer: tuple[str, int] | None, secure: bool) -> Request:
         """The request with this head and another body: the bytes from `at` on."""
@@ -103,8 +109,10 @@ class KnownHead:
 
 
 LONGEST_KNOWN_HEAD: Final = 4_096
+# Of a message whose beginning is kept until the rest comes, head and body.
+LONGEST_EARLY: Final = 65_536
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,10})\r\n")
-_DECIDING: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"})
+_DECIDING: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 
 
 class Request:

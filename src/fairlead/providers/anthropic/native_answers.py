@@ -17,6 +17,7 @@ from fairlead.providers.anthropic.errors import STATUSES, ErrorBody, failure
 from fairlead.providers.anthropic.shapes import PassedBlock, PassedDelta, PassedDocument, PassedEvent
 from fairlead.providers.frames import FrameReader, payload_of
 from fairlead.providers.native_answers import NativeAnswer, UsageMember, value_at
+from fairlead.providers.repeated import RepeatedEvent
 from fairlead.providers.translated import decoded
 from fairlead.wire.apis import MESSAGES
 from fairlead.wire.chat_shapes import NULL
@@ -29,6 +30,7 @@ _MODEL: Final = b'"model"'
 _encode: Final = msgspec.json.encode
 
 
+_text: Final = msgspec.json.Decoder(str)
 _event: Final = msgspec.json.Decoder(PassedEvent)
 _document: Final = msgspec.json.Decoder(PassedDocument)
 _block: Final = msgspec.json.Decoder(PassedBlock)
@@ -39,13 +41,14 @@ class NativeRelay:
     """A `Relay`. `message_start` waits for what follows it, because another candidate may still serve; the end waits
     for `end`, because the cost stands in it."""
 
-    __slots__ = ("_ending", "_frames", "_held", "_public", "_usage", "_words", "done", "finished")
+    __slots__ = ("_ending", "_frames", "_held", "_public", "_repeated", "_usage", "_words", "done", "finished")
     error_event: Final = None  # the door's own
     head: Final = STREAM_HEAD
 
     def __init__(self, public: bytes) -> None:
         self._public = public
         self._frames = FrameReader()
+        self._repeated = RepeatedEvent()
         self._held = b""
         self._ending: list[bytes] = []
         self._usage: dict[str, Raw] = {}
@@ -67,9 +70,15 @@ class NativeRelay:
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
+        repeated = self._repeated
         for event in self._frames.feed(data):
             if self.done:
                 break
+            written = None if self._ending else repeated.text_of(event)
+            if written is not None:
+                self._words += written if written.find(b"\\") < 0 else _text.decode(b'"%b"' % written).encode()
+                out.append(event)
+                continue
             payload = payload_of(event)
             if not payload:
                 self._pass(event, out)
@@ -81,6 +90,8 @@ class NativeRelay:
                     self._take_words(read.delta)
                 self._let_go(out)
                 out.append(event)
+                if read.delta is not None and read.delta.text:
+                    repeated.learn(event, event, _encode(read.delta.text))
             else:
                 self._take(kind, read, event, payload, out)
         return b"".join(out)

@@ -18,6 +18,7 @@ from fairlead.errors import FairleadError, UpstreamCut, UpstreamInvalid
 from fairlead.providers.gemini.errors import code_of, failure
 from fairlead.providers.gemini.shapes import PassedCandidate, PassedDocument
 from fairlead.providers.native_answers import LastMember, NativeAnswer, UsageMember
+from fairlead.providers.repeated import RepeatedEvent
 from fairlead.providers.sse import EventReader
 from fairlead.providers.translated import decoded, text_in
 from fairlead.wire.apis import GENERATE_CONTENT
@@ -62,6 +63,14 @@ def _words_of(said: bytes) -> str:
         return said.decode("utf-8", "replace")
 
 
+def _is_text(candidates: list[PassedCandidate]) -> bool:
+    """Whether it is nothing but the text of one part."""
+    if len(candidates) != 1 or candidates[0].content is None:
+        return False
+    parts = candidates[0].content.parts
+    return len(parts) == 1 and parts[0].function_call is None and candidates[0].finish_reason is None
+
+
 def _is_blocked(document: PassedDocument) -> bool:
     feedback = document.prompt_feedback
     return feedback is not None and feedback.block_reason is not None and not document.candidates
@@ -72,7 +81,8 @@ class NativeRelay:
     comes once every candidate has finished waits for `end`, because the cost stands in it."""
 
     __slots__ = (
-        "_choices", "_ending", "_events", "_finished", "_framing", "_held", "_public", "_usage", "_words", "head",
+        "_choices", "_ending", "_events", "_finished", "_framing", "_held", "_public", "_repeated", "_usage", "_words",
+        "head",
     )  # fmt: skip
 
     def __init__(self, public: bytes, choices: int, *, is_array: bool) -> None:
@@ -84,6 +94,7 @@ class NativeRelay:
         self._ending: list[bytes] = []
         self._finished: set[int] = set()
         self._usage = _NULL
+        self._repeated = RepeatedEvent()
         self._words = bytearray()  # as `_said` gives them
         self.head = ARRAY_HEAD if is_array else STREAM_HEAD
 
@@ -109,8 +120,14 @@ class NativeRelay:
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
+        repeated = self._repeated
         for payload in self._events.feed(data):
-            self._take(payload, out)
+            text = repeated.text_of(payload)
+            if text is None:
+                self._take(payload, out)
+            else:
+                self._words += text
+                out += (repeated.shown_before, text, repeated.shown_after)
         return b"".join(out)
 
     def _take(self, payload: bytes, out: list[bytes]) -> None:
@@ -123,7 +140,7 @@ class NativeRelay:
             raise _failed(error, payload)
         if usage is not _NULL and usage != _NULL:
             self._usage = Raw(bytes(usage))
-        payload = _with_model(payload, members[2], self._public)
+        came, payload = payload, _with_model(payload, members[2], self._public)
         said = _said(candidates)
         if said:
             self._words += said
@@ -139,7 +156,11 @@ class NativeRelay:
             self._held.append(payload)
             return
         self._pass_held(out)
-        out.append(self._framing.framed(payload))
+        framed = self._framing.framed(payload)
+        out.append(framed)
+        # An array has another beginning for its first document. Of several candidates one may have finished.
+        if said and self._choices == 1 and not self._framing.is_array and usage is _NULL and _is_text(candidates):
+            self._repeated.learn(came, framed, b'"%b"' % said)
 
     def _pass_held(self, out: list[bytes]) -> None:
         out += [self._framing.framed(payload) for payload in self._held]

@@ -21,6 +21,7 @@ from fairlead.providers.openai.shapes import (
     UpstreamCall,
     Words,
 )
+from fairlead.providers.repeated import RepeatedEvent
 from fairlead.providers.sse import EventReader
 from fairlead.wire.heads import JSON_HEAD, STREAM_HEAD
 from fairlead.wire.usage import Usage, usage_as_openai, usage_from_openai
@@ -244,6 +245,7 @@ class ChatRelay:
         "_needle",
         "_public",
         "_reader",
+        "_repeated",
         "_replacement",
         "_said",
         "_strip",
@@ -258,6 +260,7 @@ class ChatRelay:
         self._said: list[str] = []
         self._words = bytearray()
         self._reader = EventReader()
+        self._repeated = RepeatedEvent()
         self._needle = b""
         self._model_at = 0
         self._replacement = b'"model":' + public
@@ -271,9 +274,15 @@ class ChatRelay:
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
+        repeated = self._repeated
         for payload in self._reader.feed(data):
             if self.done:
                 break
+            text = repeated.text_of(payload)
+            if text is not None:
+                self._words += text
+                out += (repeated.shown_before, text, repeated.shown_after)
+                continue
             if payload == DONE:
                 self.done = True
                 break
@@ -283,6 +292,7 @@ class ChatRelay:
             is_null = not is_given or usage == _NULL
             if is_null and not chunk.choices:
                 continue  # says nothing, and SDK users index choices[0]
+            came = payload
             needle, at = self._needle, self._model_at
             end = at + len(needle)
             if needle and payload[at:end] == needle:  # where it stood in the event before
@@ -309,7 +319,8 @@ class ChatRelay:
                     and len(content) > 1
                     and content != _NULL
                 ):
-                    self._words += bytes(content)[1:-1]
+                    text = bytes(content)
+                    self._words += text[1:-1]
                 else:
                     self._keep_words()
                     self._said += _said(delta)
@@ -319,7 +330,20 @@ class ChatRelay:
                 if not self._first:
                     self._first = payload
                 out += (b"data: ", payload, b"\n\n")
+                if text is not None and self._is_plain(chunk, text):
+                    repeated.learn(came, b"data: %b\n\n" % payload, text)
         return b"".join(out)
+
+    def _is_plain(self, chunk: Chunk, text: bytes) -> bool:
+        """Whether an event is nothing but this text of the only choice, so that one like it says nothing else."""
+        return (
+            self._begun is None
+            and self._strip is None
+            and not self._finished
+            and len(chunk.usage) == 0
+            and len(chunk.choices) == 1
+            and text[:1] == b'"'
+        )
 
     def _keep_words(self) -> None:
         """What was written so far, as text. Until somebody asks, it stays the JSON that it came as, without quotes."""

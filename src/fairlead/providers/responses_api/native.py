@@ -26,6 +26,7 @@ from fairlead.providers.failures import upstream_error
 from fairlead.providers.frames import FrameReader, payload_of
 from fairlead.providers.native import MARK, ReadyBody, ready_body
 from fairlead.providers.native_answers import UsageMember
+from fairlead.providers.repeated import NumberedEvent
 from fairlead.providers.responses_api.errors import failure_in_event, failure_of, with_native
 from fairlead.providers.responses_api.reader import check_complete
 from fairlead.providers.responses_api.shapes import (
@@ -59,6 +60,7 @@ _SAID: Final = frozenset({
 })  # fmt: skip
 _NULL: Final[Raw] = NULL
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
+_NUMBER: Final = b'"sequence_number":'
 _encode: Final = msgspec.json.encode
 
 
@@ -202,7 +204,7 @@ class NativeRelay:
 
     __slots__ = (
         "_changes",
-        "_failure", "_frames", "_held", "_keep", "_last", "_last_number",  "_said", "_told", "_usage",
+        "_failure", "_frames", "_held", "_keep", "_last", "_last_number", "_numbered", "_said", "_told", "_usage",
     )  # fmt: skip
 
     def __init__(self, changes: Mapping[str, bytes], keep: Callable[[bytes], None] | None) -> None:
@@ -215,6 +217,7 @@ class NativeRelay:
         self._said: list[str] = []
         self._told: set[int] = set()
         self._last_number = -1
+        self._numbered = NumberedEvent()
         self._failure = b""
 
     @property
@@ -243,8 +246,15 @@ class NativeRelay:
 
     def feed(self, data: bytes) -> bytes:
         out: list[bytes] = []
+        numbered = self._numbered
         for frame in self._frames.feed(data):
-            self._pass(frame, out)
+            text = numbered.text_of(frame) if self._last is None else None
+            if text is None:
+                self._pass(frame, out)
+            else:
+                self._last_number = numbered.number
+                self._said.append(text)
+                out.append(frame)
         return b"".join(out)
 
     def finish(self) -> bytes:
@@ -275,6 +285,7 @@ class NativeRelay:
         if self._take_words(payload):
             self._release(out)
             out.append(frame)
+            self._numbered.learn(frame, _NUMBER, _encode(self._said[-1]))
             return
         event: Event = decoded(EVENT, payload, "an event")
         kind = event.type
