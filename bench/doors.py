@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -75,19 +76,31 @@ DOORS: Mapping[str, Door] = {
     "gemini": Door(_gemini_path, _gemini, "gemini"),
 }
 SHOWN = {"burst": "chat"}
+BASE = "chat to chat"
 
 
 def measure_doors(bench: Bench, gateway: Gateway, rounds: int, samples: Samples) -> None:
-    """Each door to each provider, whole and streamed, one after the other in each round."""
+    """Each door to each provider, whole and streamed, and before and after each of them chat completions to a provider
+    of chat completions: what the machine does meanwhile, and what the gateway still has to count of the calls before,
+    falls on both."""
     with bench.running(gateway) as run:
+        pairs = [(door, vendor) for vendor in gateway.routes for door in DOORS if name_of(door, vendor) != BASE]
         for number in range(rounds):
             print(f"doors, round {number + 1} of {rounds}", file=sys.stderr)
-            pairs = [(door, vendor) for vendor in gateway.routes for door in DOORS]
+            bases: list[dict[str, float]] = []
             for door, vendor in pairs if number % 2 == 0 else reversed(pairs):
                 try:
-                    samples.add(name_of(door, vendor), number, _cost(bench, run, door, vendor))
+                    before = bases[-1] if bases else _cost(bench, run, "chat", "burst")
+                    seen = _cost(bench, run, door, vendor)
+                    after = _cost(bench, run, "chat", "burst")
                 except BenchError as error:
                     bench.problems.append(f"doors, round {number + 1}: {error}")
+                    continue
+                bases += [after] if bases else [before, after]
+                near = {f"base_{key}": (before[key] + after[key]) / 2 for key in seen}
+                samples.add(name_of(door, vendor), number, seen | near)
+            if bases:
+                samples.add(BASE, number, {key: statistics.median([one[key] for one in bases]) for key in bases[0]})
 
 
 def name_of(door: str, vendor: str) -> str:
@@ -122,24 +135,24 @@ class Verdict(NamedTuple):
 
 
 def door_verdicts(samples: Samples, vendors: Mapping[str, Route]) -> list[Verdict]:
-    """Each cell against chat completions to a provider of chat completions, round by round."""
-    base = name_of("chat", "burst")
+    """Each cell against chat completions to a provider of chat completions, as measured before and after it."""
     found = []
     for door, (_, _, own) in DOORS.items():
         for vendor in vendors:
             name = name_of(door, vendor)
-            if name == base:
+            if name == BASE:
                 continue
             for key, what, more in (
                 ("cpu_request_us", "request", MORE_PER_REQUEST_US),
                 ("cpu_chunk_us", "chunk", MORE_PER_CHUNK_US),
             ):
+                values, bases = samples.of(name, key), samples.of(name, f"base_{key}")
+                both = [(v, b) for v, b in zip(values, bases, strict=True) if v is not None and b]
                 if vendor == own:
-                    seen = spread(samples.ratios(name, base, key))
-                    found.append(Verdict(f"CPU per {what}, {name}", seen, SAME_RATIO, f"x {base}"))
+                    seen = spread([value / base for value, base in both])
+                    found.append(Verdict(f"CPU per {what}, {name}", seen, SAME_RATIO, f"x {BASE}"))
                 else:
-                    pairs = zip(samples.of(name, key), samples.of(base, key), strict=False)
-                    seen = spread([one - other for one, other in pairs if one is not None and other is not None])
+                    seen = spread([value - base for value, base in both])
                     found.append(Verdict(f"CPU per {what} more, {name}", seen, more, "µs"))
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from tests.bench.test_rig import NO_COMPILER, wait_for
 from tests.e2e.test_every_door import SPOKEN, Answer
 
-from doors import DOORS, door_table, door_verdicts, name_of
+from doors import BASE, DOORS, door_table, door_verdicts, name_of
 from gateways import VENDORS, Route
 from measure import EVENTS_PER_STREAM, mock_upstream
 from report import Samples
@@ -51,7 +51,10 @@ def samples(of: dict[str, tuple[float, float]]) -> Samples:
         for vendor in ROUTES:
             request, chunk = of.get(name_of(door, vendor), (50.0, 2.0))
             for number in range(3):
-                made.add(name_of(door, vendor), number, {"cpu_request_us": request, "cpu_chunk_us": chunk})
+                values = {"cpu_request_us": request, "cpu_chunk_us": chunk}
+                if name_of(door, vendor) != BASE:
+                    values |= {"base_cpu_request_us": 50.0, "base_cpu_chunk_us": 2.0}
+                made.add(name_of(door, vendor), number, values)
     return made
 
 
