@@ -398,6 +398,14 @@ def test_the_page_of_a_call_has_the_time_itself_beside_the_relative_one(kit: Kit
     assert "reported them.Before" not in page
 
 
+def test_exact_amounts_of_a_column_stand_below_each_other(kit: Kit, owner: Browser) -> None:
+    call(kit, made_key(kit, kit.acme), "aligned")
+    for path in ("/account", "/account/activity", "/account/calls/gen_aligned"):
+        texts = re.findall(r'(\$[\d.]+)<span class="pad" aria-hidden="true">([.0]+)</span>', owner.get(path).text)
+        assert texts
+        assert all(len((shown + unseen).partition(".")[2]) == 9 for shown, unseen in texts)
+
+
 def test_windows_and_days_of_one_s_own(owner: Browser) -> None:
     now = datetime(2027, 3, 31, 15, 30, tzinfo=UTC).timestamp()
     day = window_of("24h", now)

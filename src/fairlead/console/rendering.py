@@ -25,6 +25,8 @@ BROWSERS: Final = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chro
 SYSTEMS: Final = {
     "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS", "Linux": "Linux",
 }  # fmt: skip
+# Charges of calls rarely have more: a millionth of a tenth of a cent.
+ALIGNED_DECIMALS: Final = 9
 
 
 class Rendering:
@@ -69,6 +71,15 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         sign = "−" if text.startswith("-") else ""
         return f"{sign}${text.removeprefix('-')}"
 
+    def aligned(text: str, decimals: int = ALIGNED_DECIMALS) -> str | Markup:
+        """An exact number of a column: what it lacks to `decimals` is there unseen, so that points stand below each
+        other."""
+        missing = decimals - len(text.partition(".")[2])
+        if missing <= 0:
+            return text
+        unseen = "0" * missing if "." in text else "." + "0" * missing
+        return Markup(f'{escape(text)}<span class="pad" aria-hidden="true">{unseen}</span>')  # noqa: S704
+
     def exact(seconds: float) -> str:
         """The time itself, for where nobody can point at the relative one."""
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -80,6 +91,7 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
     return {
         "when": when,
         "amount": amount,
+        "aligned": aligned,
         "day_of": day_of,
         "exact": exact,
         "toml": colours.coloured,
