@@ -260,7 +260,7 @@ SAMPLES: Final[dict[str, tuple[str, ...]]] = {
         "/account/activity?time=24h", "/account/activity", "/account/activity?time=30d",
         "/account/activity?time=90d", "/account/activity?time=12mo", "/account/activity?time=30d&key={busiest}",
         f"/account/activity?model={MODELS[1]}", "/account/activity?time=30d&user=user-7",
-        "/account/activity?time=30d&project={project}",
+        "/account/activity?time=30d&project={project}", "/account/activity?compare=1",
     ),
     "/account/activity/newest": ("/account/activity/newest",),
     "/account/activity/calls.csv": ("/account/activity/calls.csv?time=24h&user=user-7",),
