@@ -61,6 +61,8 @@ def test_a_visitor_signs_up_with_an_organisation_of_their_own(kit: Kit, mails: M
     path, token = mails.link()
     assert path == "/confirm"
     assert hidden(browser.post(path, {"token": token}), "token") == token
+    pasted = browser.post(path, {"token": f" http://127.0.0.1:8080{path}#{token}\n"})
+    assert hidden(pasted, "token") == token, "the whole link will do"
     given = {"token": token, "name": "Bob", "organisation": "Bob's", "password": PASSWORD}
     assert browser.post(path, {**given, "organisation": " "}).status == 422
     home = browser.follow(browser.post(path, given))

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from fairlead.admin import factors, people
-from fairlead.console.forms import PROOF, HeldForm, hold, next_page
+from fairlead.console.forms import PROOF, HeldForm, hold, link_token, next_page
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, InvalidRequest
 from fairlead.people.factors import Factor
@@ -142,7 +142,7 @@ async def _proved(visit: ConsoleVisit, prefix: str = "") -> str:
 
 async def operator_link(visit: ConsoleVisit) -> Response:
     """A one-time link of an operator: first what it is for, then the sign-in."""
-    token = visit.text("token")
+    token = link_token(visit.text("token"))
     given = {name: visit.text(name) for name in ("email", "name", "password")}
     try:
         link = await visit.run(people.open_link, token, ("operator",), visit.visitor)

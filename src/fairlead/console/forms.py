@@ -91,6 +91,11 @@ def hold(form: FormData) -> HeldForm:
     return HeldForm(tuple(fields), tuple(secrets), tuple(files), frozenset((*dict(fields), *secrets, *files)))
 
 
+def link_token(given: str) -> str:
+    """The token of a one-time link: people paste the whole link as well as what follows "#"."""
+    return given.strip().rpartition("#")[2]
+
+
 def next_page(given: str) -> str:
     """Where to go after signing in: a path of this site, never another host."""
     plain = given.isascii() and given.isprintable() and "\\" not in given and len(given) <= 1_000

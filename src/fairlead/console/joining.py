@@ -9,6 +9,7 @@ from starlette.responses import Response
 from fairlead.admin import emails, joining, people
 from fairlead.console import mails
 from fairlead.console.entry import HOME, entered, hours
+from fairlead.console.forms import link_token
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import CallerError, ConfigurationError, InvalidRequest
 
@@ -63,7 +64,7 @@ async def confirm_page(visit: ConsoleVisit) -> Response:
 
 async def confirm(visit: ConsoleVisit) -> Response:
     """The rest of a sign-up: name, organisation, password; or of another e-mail address."""
-    token = visit.text("token")
+    token = link_token(visit.text("token"))
     try:
         link = await visit.run(people.open_link, token, ("sign-up", "confirm"), visit.visitor)
         if link.kind == "confirm":
@@ -104,7 +105,7 @@ async def reset_page(visit: ConsoleVisit) -> Response:
 
 async def reset(visit: ConsoleVisit) -> Response:
     """First the e-mail address, then, with the link, the new password."""
-    token = visit.text("token")
+    token = link_token(visit.text("token"))
     if not token:
         return await _request_reset(visit)
     try:
@@ -146,7 +147,7 @@ async def invitation_page(visit: ConsoleVisit) -> Response:
 
 async def invitation(visit: ConsoleVisit) -> Response:
     """Joins an organisation: as who is signed in, or as somebody new."""
-    token = visit.text("token")
+    token = link_token(visit.text("token"))
     try:
         found = await visit.run(joining.open_invitation, token, visit.visitor)
         if visit.can("person"):
