@@ -536,21 +536,22 @@ def days_of(connection: Connection, since: str, until: str, scope: str = ALL) ->
     """Usage of a scope by day, model and deployment, newest day first; both days (as "2027-01-31") included."""
     table = usage_rollups.c
     rows = connection.execute(
-        select(usage_rollups)
+        select(table.start, table.model, table.deployment, *(table[name] for name in FIGURES))
         .where(
             table.scope == scope, table.span == DAY,
             table.start >= seconds_of(date.fromisoformat(since)), table.start <= seconds_of(date.fromisoformat(until)),
         )
         .order_by(table.start.desc(), table.model, table.deployment)
     )  # fmt: skip
+    days = cache(day_of)
     return [
         {
-            "day": day_of(row.start),
-            "model": row.model,
-            "deployment": row.deployment,
-            **{name: int(getattr(row, name)) for name in FIGURES},
+            "day": days(start),
+            "model": model,
+            "deployment": deployment,
+            **dict(zip(FIGURES, map(int, figures), strict=True)),
         }
-        for row in rows
+        for start, model, deployment, *figures in rows.all()
     ]
 
 
