@@ -38,30 +38,36 @@ def read(stream: bytes) -> list[dict[str, Any]]:
     return [json.loads(one.removeprefix(b"data: ")) for one in stream.split(b"\n\n") if one]
 
 
-def chat_relay() -> ChatRelay:
-    return ChatRelay(b'"ours"', UpstreamCall([], True, (), True, 1, ""))
+def chat_relay(*, with_usage: bool = True) -> ChatRelay:
+    return ChatRelay(b'"ours"', UpstreamCall([], True, (), with_usage, 1, ""))
 
 
 def gemini_relay() -> NativeRelay:
     return NativeRelay(b'"ours"', 1, is_array=False)
 
 
-OTHERS = st.sampled_from(("role", "thought", "other model", "nothing"))
+OTHERS = st.sampled_from(("role", "thought", "other model", "nothing", "no usage"))
 
 
-@given(st.lists(st.tuples(TEXTS, OTHERS), min_size=1, max_size=12), st.booleans(), st.integers(1, 400))
+@given(st.lists(st.tuples(TEXTS, OTHERS), min_size=1, max_size=12), st.booleans(), st.booleans(), st.integers(1, 400))
 @settings(max_examples=150, deadline=None)
-def test_chat_streams_come_out_as_they_came(told: list[tuple[str, str]], ascii_only: bool, size: int) -> None:
+def test_chat_streams_come_out_as_they_came(
+    told: list[tuple[str, str]], ascii_only: bool, with_usage: bool, size: int
+) -> None:
     made = {
         "role": lambda text: chat_event(text, delta={"role": "assistant"}),
         "thought": lambda text: chat_event(text, delta={"reasoning_content": "hm"}),
         "other model": lambda text: chat_event(text, model='th"eirs"'),
         "nothing": chat_event,
+        "no usage": lambda text: chat_event(text, usage=None),
     }
     events = [made[kind](text) for text, kind in told]
-    stream, relay = sent(events, ascii_only=ascii_only), chat_relay()
+    stream, relay = sent(events, ascii_only=ascii_only), chat_relay(with_usage=with_usage)
     out = b"".join(relay.feed(stream[at : at + size]) for at in range(0, len(stream), size))
-    assert read(out) == [{**one, "model": "ours"} for one in events]
+    shown = [{**one, "model": "ours"} for one in events]
+    if not with_usage:  # a caller who did not ask for usage sees none
+        shown = [{name: value for name, value in one.items() if name != "usage"} for one in shown]
+    assert read(out) == shown
     words = [text + ("hm" if kind == "thought" else "") for text, kind in told]
     assert relay.delivered() == "".join(words)
 

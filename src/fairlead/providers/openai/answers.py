@@ -340,7 +340,7 @@ class ChatRelay:
             self._begun is None
             and self._strip is None
             and not self._finished
-            and len(chunk.usage) == 0
+            and (len(chunk.usage) == 0 or chunk.usage == _NULL)
             and len(chunk.choices) == 1
             and text[:1] == b'"'
         )
