@@ -399,11 +399,15 @@ def test_the_page_of_a_call_has_the_time_itself_beside_the_relative_one(kit: Kit
 
 
 def test_exact_amounts_of_a_column_stand_below_each_other(kit: Kit, owner: Browser) -> None:
-    call(kit, made_key(kit, kit.acme), "aligned")
-    for path in ("/account", "/account/activity", "/account/calls/gen_aligned"):
-        texts = re.findall(r'(\$[\d.]+)<span class="pad" aria-hidden="true">([.0]+)</span>', owner.get(path).text)
-        assert texts
-        assert all(len((shown + unseen).partition(".")[2]) == 9 for shown, unseen in texts)
+    record = call(kit, made_key(kit, kit.acme), "aligned")
+    page = owner.get(f"/account/calls/{record.id}").text
+    amounts = re.findall(
+        r'<td class="n"[^>]*>(?:<strong>)?(\$[\d.]+)(?:<span class="pad" aria-hidden="true">([.0]+)</span>)?', page
+    )
+    prices, sums = [a + b for a, b in amounts[0:-1:2]], [a + b for a, b in amounts[1::2]]
+    assert len({len(one.partition(".")[2]) for one in prices}) == 1, prices
+    assert len({len(one.partition(".")[2]) for one in sums}) == 1, sums
+    assert "pad" in page
 
 
 def test_windows_and_days_of_one_s_own(owner: Browser) -> None:

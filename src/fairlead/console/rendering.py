@@ -25,8 +25,6 @@ BROWSERS: Final = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chro
 SYSTEMS: Final = {
     "iPhone": "iPhone", "iPad": "iPad", "Android": "Android", "Windows": "Windows", "Mac OS": "macOS", "Linux": "Linux",
 }  # fmt: skip
-# Charges of calls rarely have more: a millionth of a tenth of a cent.
-ALIGNED_DECIMALS: Final = 9
 
 
 class Rendering:
@@ -71,10 +69,10 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         sign = "−" if text.startswith("-") else ""
         return f"{sign}${text.removeprefix('-')}"
 
-    def aligned(text: str, decimals: int = ALIGNED_DECIMALS) -> str | Markup:
+    def aligned(text: str, decimals: int) -> str | Markup:
         """An exact number of a column: what it lacks to `decimals` is there unseen, so that points stand below each
         other."""
-        missing = decimals - len(text.partition(".")[2])
+        missing = decimals - decimals_of(text)
         if missing <= 0:
             return text
         unseen = "0" * missing if "." in text else "." + "0" * missing
@@ -92,12 +90,18 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
         "when": when,
         "amount": amount,
         "aligned": aligned,
+        "decimals": decimals_of,
         "day_of": day_of,
         "exact": exact,
         "toml": colours.coloured,
         "toml_difference": colours.difference,
         "browser": lambda agent: browser(agent) or language.gettext("unknown"),
     }
+
+
+def decimals_of(text: str) -> int:
+    """How many decimals a number as text has."""
+    return len(text.partition(".")[2])
 
 
 def browser(agent: str) -> str:
