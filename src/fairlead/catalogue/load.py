@@ -42,6 +42,9 @@ OPERATOR = "operator"
 Dialect = TypeVar("Dialect", bound=Spoken)
 GoesOn = Callable[[Dialect, str], bool | None]
 # The settings of a model that are facts of it.
+# What models of these modes take and give in any case, where no source says more; others: text.
+TAKES: Mapping[str, tuple[str, ...]] = {"transcription": ("audio",)}
+GIVES: Mapping[str, tuple[str, ...]] = {"image": ("image",), "speech": ("audio",)}
 STATED = ("name", "description", "context_length", "max_output_tokens", "input_modalities", "mode")
 
 
@@ -111,6 +114,7 @@ def model_of(facts: ModelFacts) -> Model:
     """What calls need of a model's facts."""
     released = facts.text("released")
     families = facts.families()
+    mode = facts.text("mode") or "chat"
     return Model(
         id=facts.id,
         name=facts.text("name") or facts.id,
@@ -119,10 +123,10 @@ def model_of(facts: ModelFacts) -> Model:
         created=_seconds(released) if released else 0,
         context_length=facts.whole("context_length"),
         max_output_tokens=facts.whole("max_output_tokens"),
-        input_modalities=facts.words("input_modalities") or ("text",),
+        input_modalities=facts.words("input_modalities") or TAKES.get(mode, ("text",)),
         inputs_known=bool(facts.words("input_modalities")),
-        output_modalities=facts.words("output_modalities") or ("text",),
-        mode=facts.text("mode") or "chat",
+        output_modalities=facts.words("output_modalities") or GIVES.get(mode, ("text",)),
+        mode=mode,
         capabilities=tuple(name for name, fact in families.get("capability", {}).items() if fact.value is True),
         parameters=tuple(sorted(name for name, fact in families.get("parameter", {}).items() if fact.value is True)),
         defaults={

@@ -14,6 +14,8 @@ from fairlead.catalogue.facts import ModelFacts
 MODALITY, CAPABILITY, CONTEXT, PRICE, FAMILY, VENDOR = 0.2, 0.2, 0.15, 0.2, 0.15, 0.1
 # Contexts and prices that differ by this factor or more are as different as can be.
 WIDEST = math.log(64)
+# Of models that only the configuration names; to have it in common says nothing.
+UNKNOWN_VENDOR = "unknown"
 
 
 class Reason(Struct, frozen=True):
@@ -48,11 +50,12 @@ class Similar(Struct, frozen=True):
 
 
 def similar(model: ModelFacts, others: Iterable[ModelFacts], most: int = 6) -> list[Similar]:
-    """The nearest ones first; equally near ones by release, the newest first. Demonstrations are like nothing else."""
+    """The nearest ones first; equally near ones by release, the newest first. Demonstrations are like nothing else, and
+    what is for embeddings is not like what is for chats."""
     found = [
         Similar(other, distance(model, other), reasons(model, other))
         for other in others
-        if other.id != model.id and not other.demonstration
+        if other.id != model.id and not other.demonstration and _mode(other) == _mode(model)
     ]
     found.sort(key=lambda row: row.model.text("released") or "", reverse=True)
     found.sort(key=lambda row: row.distance)
@@ -66,7 +69,7 @@ def distance(one: ModelFacts, other: ModelFacts) -> float:
         + CONTEXT * _scale(one.whole("context_length"), other.whole("context_length"))
         + PRICE * _scale(list_price(one), list_price(other))
         + FAMILY * (one.text("family") is None or one.text("family") != other.text("family"))
-        + VENDOR * (one.vendor != other.vendor)
+        + VENDOR * (one.vendor != other.vendor or one.vendor == UNKNOWN_VENDOR)
     )
 
 
@@ -83,7 +86,7 @@ def reasons(model: ModelFacts, other: ModelFacts) -> tuple[Reason, ...]:
     found = []
     if model.text("family") is not None and model.text("family") == other.text("family"):
         found.append(Reason("same family"))
-    elif model.vendor == other.vendor:
+    elif model.vendor == other.vendor != UNKNOWN_VENDOR:
         found.append(Reason("same vendor"))
     found += _price_words(list_price(model), list_price(other))
     found += _more(model.words("input_modalities"), other.words("input_modalities"))
@@ -96,6 +99,10 @@ def reasons(model: ModelFacts, other: ModelFacts) -> tuple[Reason, ...]:
     if model.get("open_weights").value is False and other.get("open_weights").value is True:
         found.append(Reason("open weights"))
     return tuple(found) or (Reason("the same abilities"),)
+
+
+def _mode(model: ModelFacts) -> str:
+    return model.text("mode") or "chat"
 
 
 def _modalities(model: ModelFacts) -> set[str]:

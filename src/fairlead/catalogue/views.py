@@ -77,6 +77,15 @@ def price_ranges(model: Model) -> list[PriceRange]:
     ]
 
 
+def paid_otherwise(model: Model) -> PriceRange | None:
+    """What is charged for a model whose tokens of input and output cost nothing: each request before other classes.
+    None: those cost something, or nothing does."""
+    rows = [row for row in price_ranges(model) if row.most]
+    if not rows or any(row.name in ("input", "output") for row in rows):
+        return None
+    return next((row for row in rows if row.name == "request"), rows[0])
+
+
 def limits(model: Model, deployment: Deployment) -> tuple[int | None, int | None]:
     """(context, output) of a deployment: its own, else the model's, and never an output above the context."""
     context = deployment.context_length or model.context_length

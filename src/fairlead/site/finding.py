@@ -12,10 +12,11 @@ from starlette.responses import Response
 from fairlead.money import Picodollars
 from fairlead.site.forms import plain
 from fairlead.site.guides import FIRST, Guides, path_of
-from fairlead.site.language import Language
+from fairlead.site.language import ENGLISH, Language
 from fairlead.site.listing import Entry, Query, select
 from fairlead.site.models import listed
 from fairlead.site.page_context import PageContext
+from fairlead.site.shown import otherwise
 
 TEXT = "text/plain; charset=utf-8"
 XML = "application/xml; charset=utf-8"
@@ -120,7 +121,9 @@ def _summary(entry: Entry) -> str:
     parts = [entry.vendor_name]
     if entry.context:
         parts.append(f"{entry.context} tokens of context")
-    if entry.price_in is not None and entry.price_out is not None:
+    if entry.price_other is not None:
+        parts.append(otherwise(*entry.price_other, ENGLISH))
+    elif entry.price_in is not None and entry.price_out is not None:
         taken, given = (Picodollars(value).per_million() for value in (entry.price_in, entry.price_out))
         parts.append(f"${taken} per million input tokens, ${given} per million output tokens")
     else:

@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from urllib.parse import urlencode
 
 from fairlead.catalogue.snapshot import Model, Snapshot
+from fairlead.catalogue.views import paid_otherwise
 from fairlead.site.shown import PICODOLLARS_PER_DOLLAR_A_MILLION
 from fairlead.site.states import NOT_DEPLOYED, Kind, State
 
@@ -22,6 +23,7 @@ VIEWS = ("table", "cards", "chart")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A model in the list. Prices: the lowest of its deployments, in picodollars per token; None: not deployed.
+    `price_other`: class and lowest price of what is charged where tokens of input and output cost nothing.
     `price_listed`, `price_listed_out`: what the first source of the catalogue lists elsewhere."""
 
     id: str
@@ -46,6 +48,7 @@ class Entry:
     price_listed: int | None = None
     price_listed_out: int | None = None
     mode: str = "chat"
+    price_other: tuple[str, int] | None = None
 
     @property
     def callable(self) -> bool:
@@ -58,7 +61,7 @@ class Entry:
 
     @property
     def free(self) -> bool:
-        return self.price_in == 0 and self.price_out == 0
+        return self.price_in == 0 and self.price_out == 0 and self.price_other is None
 
 
 # A key's figure, None where it is not known; what is not known comes last in both directions.
@@ -67,8 +70,9 @@ SORTS: Mapping[str, Callable[[Entry], int | str | None]] = {
     "released": lambda entry: entry.created or None,
     "context": lambda entry: entry.context,
     "output": lambda entry: entry.max_output,
-    "price": lambda entry: entry.price_in,
-    "output_price": lambda entry: entry.price_out,
+    # What is charged otherwise cannot be compared with prices of tokens, and is not free.
+    "price": lambda entry: None if entry.price_other else entry.price_in,
+    "output_price": lambda entry: None if entry.price_other else entry.price_out,
 }
 DEFAULT_SORT = ("-released",)
 
@@ -169,7 +173,7 @@ def select(entries: Iterable[Entry], query: Query) -> list[Entry]:
             return False
         if query.context is not None and (entry.context or 0) < query.context:
             return False
-        if limit is not None and (entry.price_in is None or entry.price_in > limit):
+        if limit is not None and (entry.price_in is None or entry.price_other or entry.price_in > limit):
             return False
         if not _has_facets(entry, query.wanted or {}):
             return False
@@ -229,6 +233,7 @@ def vendor_name(snapshot: Snapshot, vendor: str) -> str:
 def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:
     rates = [deployment.sheet.price.rates for deployment in model.deployments]
     listed = listed_prices(model)
+    other = paid_otherwise(model)
     return Entry(
         id=model.id,
         name=model.name,
@@ -252,6 +257,7 @@ def _entry(model: Model, names: Mapping[str, str], state: State) -> Entry:
         price_listed=listed.input if listed else None,
         price_listed_out=listed.output if listed else None,
         mode=model.mode,
+        price_other=None if other is None else (other.name, other.least),
     )
 
 

@@ -31,9 +31,17 @@ from fairlead.site.marks import mark, mark_id, sprite, used
 from fairlead.site.page_cache import JSON
 from fairlead.site.page_context import LOOK_SECONDS, PageContext
 from fairlead.site.scatter import plane
-from fairlead.site.shown import price, tokens, web_address
+from fairlead.site.shown import asked, tokens, web_address
 from fairlead.site.visit import Visit
-from fairlead.site.words import CAPABILITY_TITLES, MODALITY_TITLES, REASON_TITLES, SORT_TITLES, STATE_TITLES
+from fairlead.site.words import (
+    CAPABILITY_TITLES,
+    CLASS_TITLES,
+    MODALITY_TITLES,
+    MODE_WORDS,
+    REASON_TITLES,
+    SORT_TITLES,
+    STATE_TITLES,
+)
 
 # A page has so many marks of vendors at most; what comes after has none.
 MOST_MARKS = 100
@@ -163,20 +171,13 @@ def _index(entries: Sequence[Entry], visit: Visit) -> bytes:
 
 def _texts(entry: Entry, language: Language) -> list[str | list[str]]:
     """The cells of a row as the template writes them. Of a model that is not deployed what others ask."""
-    prices = (
-        (entry.price_listed, entry.price_listed_out) if entry.price_in is None else (entry.price_in, entry.price_out)
-    )
     return [
         language.gettext(STATE_TITLES[entry.state]),
         [language.gettext(CAPABILITY_TITLES.get(name, name)) for name in entry.capability],
         tokens(entry.context, language),
-        *(_price(one, language) for one in prices),
+        *asked(entry, language),
         released(entry),
     ]
-
-
-def _price(value: int | None, language: Language) -> str:
-    return "–" if value is None else price(value, language)
 
 
 def released(entry: Entry) -> str:
@@ -191,6 +192,8 @@ def globals_for_templates() -> dict[str, object]:
     return {
         "capability_titles": CAPABILITY_TITLES,
         "modality_titles": MODALITY_TITLES,
+        "class_titles": CLASS_TITLES,
+        "mode_words": MODE_WORDS,
         "sort_titles": SORT_TITLES,
         "state_titles": STATE_TITLES,
         "reason_titles": REASON_TITLES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from markupsafe import Markup, escape
 
@@ -19,9 +19,48 @@ from fairlead.site.model.serving import figures_of
 from fairlead.site.model.usage import used_at, used_bars, used_rows
 from fairlead.site.words import CAPABILITY_TITLES
 
+if TYPE_CHECKING:
+    from fairlead.wire.usage import TokenClasses
+
 KIBI = 1024
 MOST_KEPT = 500
+
+
+def _(message: str) -> str:
+    """Marks a word for translation."""
+    return message
+
+
+# Prices of what is charged where tokens of input and output cost nothing.
+OTHERWISE = {
+    "request": _("%(price)s each"),
+    "image": _("%(price)s for images"),
+    "audio_input": _("%(price)s for audio"),
+    "audio_output": _("%(price)s for audio"),
+}
 PICODOLLARS_PER_DOLLAR_A_MILLION = 1_000_000
+
+
+class Asked(Protocol):
+    """The prices of a model in the list, see `listing.Entry`."""
+
+    @property
+    def mode(self) -> str: ...
+
+    @property
+    def price_in(self) -> int | None: ...
+
+    @property
+    def price_out(self) -> int | None: ...
+
+    @property
+    def price_listed(self) -> int | None: ...
+
+    @property
+    def price_listed_out(self) -> int | None: ...
+
+    @property
+    def price_other(self) -> tuple[str, int] | None: ...
 
 
 def filters(language: Language) -> dict[str, Callable[..., Any]]:
@@ -54,8 +93,12 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
 
     return {
         "can": can,
-        "priced": lambda here, listed: priced(here, listed, language),
+        "priced": lambda entry: priced(entry, language),
+        "asked": lambda entry: asked(entry, language),
+        "paid": lambda rates, mode: paid(rates, mode, language),
+        "otherwise": lambda row: otherwise(row.name, row.least, language),
         "count": lambda value: language.gettext("unknown") if value is None else language.number(value),
+        "whole": lambda value: _known(None if value is None else language.number(value), language),
         "tokens": lambda value: tokens(value, language),
         "price": lambda value: price(value, language),
         "day": day,
@@ -82,6 +125,10 @@ def filters(language: Language) -> dict[str, Callable[..., Any]]:
     }
 
 
+def _known(text: str | None, language: Language) -> str | Markup:
+    return Markup('<span class="quiet">{}</span>').format(language.gettext("unknown")) if text is None else text
+
+
 def abilities(names: tuple[str, ...], language: Language) -> Markup:
     """The icons of capabilities, each with its name: symbols of list.html."""
     icons = "".join(
@@ -92,12 +139,42 @@ def abilities(names: tuple[str, ...], language: Language) -> Markup:
     return Markup(f'<span class="abilities-of">{icons}</span>')  # noqa: S704 - escaped above
 
 
-def priced(here: int | None, listed_: int | None, language: Language) -> Markup:
-    """The cell of a price: here, or what others list where the model is not deployed, which it says."""
-    if here is not None or listed_ is None:
-        return Markup(f'<td class="n">{"–" if here is None else price(here, language)}</td>')  # noqa: S704 - a number
-    elsewhere = escape(language.gettext("elsewhere"))
-    return Markup(f'<td class="n elsewhere">{price(listed_, language)}<small>{elsewhere}</small></td>')  # noqa: S704
+def priced(entry: Asked, language: Language) -> Markup:
+    """The cells of a model's prices: here, or what others list where it is not deployed, which they say."""
+    here, said_there = entry.price_in is not None, f"<small>{escape(language.gettext('elsewhere'))}</small>"
+    return Markup(  # noqa: S704 - numbers and words of ours
+        "".join(
+            f'<td class="n">{text}</td>' if here or text == "–" else f'<td class="n elsewhere">{text}{said_there}</td>'
+            for text in asked(entry, language)
+        )
+    )
+
+
+def asked(entry: Asked, language: Language) -> tuple[str, str]:
+    """What a model's input and output cost at least, here or elsewhere; "–": not known, or not charged."""
+    if entry.price_other is not None:
+        return otherwise(*entry.price_other, language), "–"
+    here = entry.price_in is not None
+    prices = (entry.price_in, entry.price_out) if here else (entry.price_listed, entry.price_listed_out)
+    if entry.mode != "chat" and not prices[1]:  # it gives no tokens that could be free
+        prices = prices[0], None
+    one, other = ("–" if value is None else price(value, language) for value in prices)
+    return one, other
+
+
+def paid(rates: TokenClasses, mode: str, language: Language) -> tuple[str, str]:
+    """The same of one deployment."""
+    other = next((name for name in OTHERWISE if getattr(rates, name)), None)
+    if rates.input or rates.output or other is None:
+        given = "–" if mode != "chat" and not rates.output else price(rates.output, language)
+        return price(rates.input, language), given
+    return otherwise(other, getattr(rates, other), language), "–"
+
+
+def otherwise(name: str, picodollars: int, language: Language) -> str:
+    """The price of another class than tokens of input and output: $0.04 each."""
+    text = f"${Picodollars(picodollars).dollars()}" if name == "request" else price(picodollars, language)
+    return language.gettext(OTHERWISE.get(name, "%(price)s")) % {"price": text}
 
 
 def web_address(value: object) -> str | None:

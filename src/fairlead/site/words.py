@@ -34,6 +34,24 @@ MODALITY_TITLES: Mapping[str, str] = {
     "video": _("Video"),
     "file": _("File"),
 }
+# Classes of tokens that have a price, and what is charged besides.
+CLASS_TITLES: Mapping[str, str] = {
+    "request": _("Each request"),
+    "input": _("Input"),
+    "image": _("Image input"),
+    "audio_input": _("Audio input"),
+    "output": _("Output"),
+    "audio_output": _("Audio output"),
+}
+# What a model is for whose mode is not "chat".
+MODE_WORDS: Mapping[str, str] = {
+    "embedding": _("Turns texts into vectors"),
+    "rerank": _("Orders documents by a question"),
+    "moderation": _("Classifies texts"),
+    "image": _("Makes images"),
+    "speech": _("Speaks a text"),
+    "transcription": _("Writes down what is said"),
+}
 CAPABILITY_TITLES: Mapping[str, str] = {
     "reasoning": _("Reasoning"),
     "tools": _("Tools"),

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fairlead.catalogue.snapshot import Model
-from fairlead.catalogue.views import PriceRange
+from fairlead.catalogue.views import PriceRange, paid_otherwise
+from fairlead.money import Picodollars
 from fairlead.site.language import ENGLISH, Language
 from fairlead.site.picture import HEIGHT, WIDTH, Canvas, Letters
-from fairlead.site.shown import price, tokens
+from fairlead.site.shown import otherwise, price, tokens
 
 MARGIN = 72
 INNER = WIDTH - 2 * MARGIN
@@ -51,6 +52,12 @@ def figures(model: Model, ranges: Sequence[PriceRange]) -> list[tuple[str, str, 
     context = model.context_length
     found = [("Context", ENGLISH.number(context) if context else "unknown", "tokens")]
     by_name = {row.name: row for row in ranges}
+    other = paid_otherwise(model)
+    if other is not None:
+        by_name.clear()
+        each = other.name == "request"
+        text = f"${Picodollars(other.least).dollars()}" if each else price(other.least, ENGLISH)
+        found.append(("Price", text, "each request" if each else "per million"))
     for name, title in (("input", "Input"), ("output", "Output")):
         row = by_name.get(name)
         if row is not None:
@@ -72,7 +79,10 @@ def card_words(model: Model, vendor: str, ranges: Sequence[PriceRange], language
         count = tokens(model.context_length, language)
         words.append(language.gettext("%(count)s tokens of context") % {"count": count})
     by_name = {row.name: row for row in ranges}
-    if "input" in by_name:
+    other = paid_otherwise(model)
+    if other is not None:
+        words.append(otherwise(other.name, other.least, language))
+    elif "input" in by_name:
         words.append(
             language.gettext("from %(input)s for input and %(output)s for output per million tokens")
             % {"input": price(by_name["input"].least, language), "output": price(by_name["output"].least, language)}

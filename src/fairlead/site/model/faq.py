@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fairlead.catalogue.snapshot import Model
-from fairlead.catalogue.views import PriceRange
+from fairlead.catalogue.views import PriceRange, paid_otherwise
 from fairlead.site.language import Language
 from fairlead.site.model.code import path_of
-from fairlead.site.shown import price, tokens
+from fairlead.site.shown import otherwise, price, tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,16 @@ def questions(model: Model, ranges: list[PriceRange], api: str, language: Langua
     _ = language.gettext
     facts = model.facts
     found = [
-        Question(_("What does %(name)s cost?") % {"name": model.name}, _cost(ranges, language)),
+        Question(_("What does %(name)s cost?") % {"name": model.name}, _cost(model, ranges, language)),
         Question(
             _("How do I call %(name)s?") % {"name": model.name},
             _calling(model, api, language),
         ),
-        Question(_("What is its context window?"), _context(model, language)),
     ]
+    if model.mode == "chat" or model.context_length is not None:
+        found.append(Question(_("What is its context window?"), _context(model, language)))
+    if model.mode != "chat":  # what follows is asked of chats
+        return tuple(found)
     for name, question in (
         ("tools", _("Can it call tools?")),
         ("reasoning", _("Does it reason before it answers?")),
@@ -53,7 +56,7 @@ def _calling(model: Model, api: str, language: Language) -> str:
     return text if model.mode == "rerank" else text + " " + _("Any client of OpenAI's API works.")
 
 
-def _cost(ranges: list[PriceRange], language: Language) -> str:
+def _cost(model: Model, ranges: list[PriceRange], language: Language) -> str:
     _ = language.gettext
     if not ranges:
         return _("It is not deployed on this server, so it has no price here.")
@@ -61,6 +64,15 @@ def _cost(ranges: list[PriceRange], language: Language) -> str:
     taken, given = by_name["input"], by_name["output"]
     if not any(row.most for row in ranges):
         return _("Nothing. It is free on this server.")
+    other = paid_otherwise(model)
+    if other is not None:
+        return _("%(price)s. Charges are exact to a picodollar; nothing is rounded.") % {
+            "price": otherwise(other.name, other.least, language)
+        }
+    if not given.most:
+        return _("Input costs %(input)s per million. Charges are exact to a picodollar; nothing is rounded.") % {
+            "input": _range(taken, language)
+        }
     return _(
         "Input costs %(input)s and output %(output)s per million tokens. "
         "Charges are exact to a picodollar; nothing is rounded."

@@ -26,7 +26,7 @@ from fairlead.site.model.code import curl, endpoints
 from fairlead.site.model.courses import MOST_LINES, Courses, courses
 from fairlead.site.model.faq import questions
 from fairlead.site.model.past import UNKNOWN_PAST, Past, past_of
-from fairlead.site.model.prices import Plan, plan_of, shown_prices, sums
+from fairlead.site.model.prices import Plan, charged, plan_of, shown_prices, sums
 from fairlead.site.model.serving import SORTS, Serving, next_sort, ordered, short_names
 from fairlead.site.model.structured import structured
 from fairlead.site.model.usage import DAYS
@@ -166,6 +166,7 @@ def _live(snapshot: Snapshot, model: Model, window: str, measured: Measured, sta
         "vendor": vendor_name(snapshot, model.vendor),
         "state": state,
         "by_class": {row.name: row for row in price_ranges(model)},
+        "charged": charged(price_ranges(model)),
         "window": window,
         "windows": WINDOWS,
         "measured": measured,

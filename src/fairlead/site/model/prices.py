@@ -25,6 +25,11 @@ INSTEAD = {
 NEEDS = {"image": "vision", "audio_input": "audio_input", "audio_output": "audio_output", "reasoning": "reasoning"}
 
 
+# In the order of the first screen.
+TILES = ("request", "input", "image", "audio_input", "output", "audio_output")
+MOST_TILES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """So many calls, each with so many tokens; `cached` is the part of `prompt` that a cache has."""
@@ -62,6 +67,20 @@ def shown_prices(model: Model, ranges: Sequence[PriceRange]) -> list[Price]:
             continue
         found.append(Price(row, base if same else None))
     return found
+
+
+def charged(ranges: Sequence[PriceRange]) -> list[PriceRange]:
+    """The classes that decide what a model costs that is not for chats: those with a price of their own, each request
+    first; input where all is free."""
+    by_name = {row.name: row for row in ranges}
+    found = [row for row in ranges if row.most and row.name in TILES and not _as_much(row, by_name)]
+    found.sort(key=lambda row: TILES.index(row.name))
+    return found[:MOST_TILES] or [row for row in ranges if row.name == "input"]
+
+
+def _as_much(row: PriceRange, by_name: Mapping[str, PriceRange]) -> bool:
+    base = by_name.get(INSTEAD.get(row.name, ""))
+    return base is not None and (base.least, base.most) == (row.least, row.most)
 
 
 def plan_of(query: Mapping[str, str]) -> Plan:

@@ -8,7 +8,7 @@ import msgspec
 from markupsafe import Markup
 
 from fairlead.catalogue.snapshot import Model
-from fairlead.catalogue.views import PriceRange
+from fairlead.catalogue.views import PriceRange, paid_otherwise
 from fairlead.money import Picodollars
 from fairlead.site.model.faq import Question
 
@@ -24,6 +24,7 @@ def structured(model: Model, vendor: str, origin: str, ranges: Sequence[PriceRan
         "url": page,
         "brand": {"@type": "Brand", "name": vendor},
     }
+    other = paid_otherwise(model)
     offers = [
         {
             "@type": "Offer",
@@ -33,8 +34,20 @@ def structured(model: Model, vendor: str, origin: str, ranges: Sequence[PriceRan
             "description": "US dollars per million tokens",
         }
         for row in ranges
-        if row.name in ("input", "output")
+        if row.name in ("input", "output") and other is None
     ]
+    if other is not None:
+        amount = Picodollars(other.least)
+        each = other.name == "request"
+        offers = [
+            {
+                "@type": "Offer",
+                "name": "each request" if each else f"{other.name} tokens",
+                "price": amount.dollars() if each else amount.per_million(),
+                "priceCurrency": "USD",
+                "description": "US dollars" if each else "US dollars per million tokens",
+            }
+        ]
     if offers:
         product["offers"] = offers
     graph = [

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fairlead.catalogue.snapshot import Model
-from fairlead.catalogue.views import price_ranges
+from fairlead.catalogue.views import PriceRange, paid_otherwise, price_ranges
 from fairlead.money import Picodollars
 from fairlead.site.charts import History, history
 from fairlead.site.finding import TEXT
 from fairlead.site.forms import segments
 from fairlead.site.guides import Guides
+from fairlead.site.language import ENGLISH
 from fairlead.site.listing import vendor_name
 from fairlead.site.page_cache import JSON
 from fairlead.site.page_context import PageContext
@@ -24,9 +25,10 @@ from fairlead.site.records import Priced
 from fairlead.site.sharing.catalogue import PAGE_MODELS, catalogue_page, full_text
 from fairlead.site.sharing.drawing import THEMES, Card, Figure, Theme, badge, card
 from fairlead.site.sharing.feeds import Known, News, atom, news_of, rss
+from fairlead.site.shown import otherwise, price
 from fairlead.site.states import State
 from fairlead.site.status import ATOM
-from fairlead.site.words import STATE_TITLES
+from fairlead.site.words import CLASS_TITLES, STATE_TITLES
 from fairlead.telemetry.figures import Performance
 
 FIGURES: Final = ("status", "price", "latency", "speed", "uptime")
@@ -145,6 +147,9 @@ async def _message(context: PageContext, model: Model, state: State, show: str) 
         return STATE_TITLES[state.kind].lower(), state.kind
     if show == "price":
         prices = _least(model)
+        other = paid_otherwise(model)
+        if other is not None:
+            return otherwise(other.name, other.least, ENGLISH), "plain"
         return f"{prices['input']} in, {prices['output']} out per million tokens", "plain"
     performance, bars = await _measured(context, model)
     if show == "uptime":
@@ -167,12 +172,27 @@ def _figures(model: Model, performance: Performance | None, bars: History) -> tu
         return (Figure("Context", context, "tokens"), Figure("Max output", output, "tokens"))
     traffic = performance.total.traffic if performance else None
     first = traffic.first_token.p50 if traffic else None
+    other = paid_otherwise(model)
+    costs = (
+        (
+            Figure("Input", prices["input"], "per million tokens"),
+            Figure("Output", prices["output"], "per million tokens"),
+        )
+        if other is None
+        else (Figure("Price", *_other(other)),)
+    )
     return (
-        Figure("Input", prices["input"], "per million tokens"),
-        Figure("Output", prices["output"], "per million tokens"),
+        *costs,
         Figure("First token", _milliseconds(first), "p50, 24 hours"),
         Figure("Uptime", _share(bars.uptime), "minutes with traffic"),
     )
+
+
+def _other(row: PriceRange) -> tuple[str, str]:
+    """A price that is not one of tokens of input and output, and what it is for."""
+    if row.name == "request":
+        return f"${Picodollars(row.least).dollars()}", "each request"
+    return price(row.least, ENGLISH), f"{CLASS_TITLES.get(row.name, row.name).lower()}, per million"
 
 
 # --- feeds
