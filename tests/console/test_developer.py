@@ -19,7 +19,7 @@ from tests.console.kit import Browser, Kit
 
 from fairlead.accounts.accounts import add_account
 from fairlead.accounts.keys import KeyFilter, KeyInfo, add_key, key_by_hash
-from fairlead.admin.activity import CallFilter, activity, happenings, window_before, window_of
+from fairlead.admin.activity import CallFilter, activity, happenings, server_activity, window_before, window_of
 from fairlead.admin.audit import AuditFilter, command_line, list_audit
 from fairlead.admin.credit import make_codes, refund
 from fairlead.admin.groups import group_info, list_groups
@@ -260,6 +260,17 @@ def test_activity_comes_to_what_the_receipts_say(kit: Kit, owner: Browser) -> No
         body = json.loads(unescape(re.findall(r"<pre[^>]*><code>(\{.*?)</code>", detail, re.DOTALL)[0]))
         receipts.append(Picodollars.parse(body["charged_usd"]).value)
     assert sum(receipts) == activity(kit.store, CallFilter(kit.acme, key_id=key.id), window_of("24h")).total.charged
+
+
+def test_traffic_of_the_server_is_that_of_all_its_accounts(kit: Kit) -> None:
+    for account in (kit.acme, kit.globex):
+        call(kit, made_key(kit, account), f"of-{account}")
+    window = window_of("24h")
+    found = server_activity(kit.store, window)
+    each = [activity(kit.store, CallFilter(account), window) for account in (kit.own, kit.acme, kit.globex)]
+    assert found.total.requests == sum(one.total.requests for one in each) >= 2
+    assert found.total.charged == sum(one.total.charged for one in each) > 0
+    assert sum(step.total.charged for step in found.steps) == found.total.charged
 
 
 def test_filters_are_chips_with_a_way_to_remove_each_and_a_menu_of_the_others(kit: Kit, owner: Browser) -> None:

@@ -128,7 +128,17 @@ def test_the_overview_shows_spend_margin_and_errors(kit: Kit, operator: Browser)
     assert (found.charged, found.margin) == (600_000_000_000, 250_000_000_000)
     page = ok(operator.get("/admin"))
     assert "The only deployment is in use" in page
-    assert page.count('<svg class="bars"') == 2
+    assert page.count('<figure class="figure read') == 5
+    assert re.search(r'aria-current="true">24 hours<', page)
+    week = ok(operator.get("/admin?time=7d&compare=1"))
+    assert re.search(r'aria-current="true">7 days<', week)
+    assert "Without comparison" in week
+    assert 'class="before"' in week
+    assert '<a href="?compare=1">24 hours</a>' in week
+    # Of whole days the margin is known: all of it is of today.
+    assert "$0.25" in ok(operator.get("/admin?time=30d")).partition("Traffic")[2]
+    assert "$0.25" not in page.partition("Traffic")[2]
+    assert operator.get("/admin?time=never").status == 400
 
 
 def test_a_deployment_is_tested_drained_and_put_back(kit: Kit, operator: Browser) -> None:

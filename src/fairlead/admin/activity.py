@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
@@ -19,6 +19,7 @@ from fairlead.ledger.export import row_of
 from fairlead.ledger.latencies import Histogram, quantiles
 from fairlead.ledger.record import decode
 from fairlead.ledger.rollups import (
+    ALL,
     DAY,
     DAY_SECONDS,
     HOUR,
@@ -278,6 +279,17 @@ def activity(store: Store, wanted: CallFilter, window: Window, *, with_latencies
             found, partial = stepped(connection, *of), False
             if with_latencies:
                 by_step = latencies_by_step(connection, *of)
+    return _summed(window, found, by_step, partial=partial)
+
+
+def server_activity(store: Store, window: Window) -> Activity:
+    """What all calls of the server came to in a window."""
+    of = (ALL, window.span, window.steps, window.until)
+    with store.read() as connection:
+        return _summed(window, stepped(connection, *of), latencies_by_step(connection, *of), partial=False)
+
+
+def _summed(window: Window, found: Iterable[Rollup], by_step: Mapping[int, Histogram], *, partial: bool) -> Activity:
     steps = [Step(start) for start in window.steps]
     total, models = Sums(), dict[str, Sums]()
     at = 0

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
+from fairlead.admin.activity import Window
 from fairlead.catalogue.snapshot import Deployment, Snapshot
-from fairlead.ledger.rollups import calls_by_hour, days_of
+from fairlead.ledger.rollups import DAY, calls_by_hour, days_of
 from fairlead.store import Store
 
 HOUR: Final = 3_600
@@ -103,6 +104,32 @@ def overview(store: Store, snapshot: Snapshot, now: float | None = None) -> Over
         tuple(Day(day, *counts) for day, counts in days.items()),
         lately / (now - this_hour + HOUR),
     )
+
+
+class Margin(NamedTuple):
+    """Of calls whose deployment declares a cost, in picodollars: what callers were charged, and the cost."""
+
+    charged: int
+    cost: int
+
+    @property
+    def value(self) -> int:
+        return self.charged - self.cost
+
+
+def margin(store: Store, snapshot: Snapshot, window: Window) -> Margin | None:
+    """Of a time in steps of whole days (UTC), by the costs that deployments declare now. None where no call has a cost,
+    and for other times."""
+    if window.span != DAY:
+        return None
+    deployments = {one.id: one for model in snapshot.models.values() for one in model.deployments}
+    first, last = (datetime.fromtimestamp(one, UTC).date().isoformat() for one in (window.since, window.until - 1))
+    with store.read() as connection:
+        rows = [
+            (row["charged"], _cost(deployments.get(row["deployment"]), row)) for row in days_of(connection, first, last)
+        ]
+    known = [(charged, cost) for charged, cost in rows if cost is not None]
+    return Margin(sum(charged for charged, _ in known), sum(cost for _, cost in known)) if known else None
 
 
 def _cost(deployment: Deployment | None, row: Mapping[str, int]) -> int | None:

@@ -184,9 +184,9 @@ async def activity(visit: ConsoleVisit) -> Response:
 
     values = await visit.run(read)
     found, former = values["found"], values["former"]
-    spans = _spans(found)
-    beside = _Beside(
-        former, _notes(found, values["happenings"], visit.language), [address.query(time=one) for one in spans]
+    spans = spans_of(found)
+    beside = BesideAll(
+        former, notes_of(found, values["happenings"], visit.language), [address.query(time=one) for one in spans]
     )
     return visit.render(
         "account/activity.html",
@@ -329,7 +329,7 @@ def _signed(value: float, language: Language) -> str:
     return text if text == zero else f"{'+' if value > 0 else '−'}{text}"
 
 
-class _Beside(NamedTuple):
+class BesideAll(NamedTuple):
     """Of all charts of the page: the period before, what happened, and where steps lead to."""
 
     former: Activity | None = None
@@ -341,7 +341,7 @@ class _Beside(NamedTuple):
         return Beside(former, said(_("Period before")), said(_("Event")), self.notes, self.links)
 
 
-def _spans(found: Activity) -> list[str]:
+def spans_of(found: Activity) -> list[str]:
     """Each step as a time of its own, as the address has it."""
     ends = [*found.window.steps[1:], found.window.until]
     hours = found.window.span == HOUR
@@ -357,7 +357,7 @@ def _begin(seconds: int, hours: bool) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat()[: HOUR_LENGTH if hours else DAY_LENGTH]
 
 
-def _notes(found: Activity, happened: Sequence[Happening], language: Language) -> dict[int, str]:
+def notes_of(found: Activity, happened: Sequence[Happening], language: Language) -> dict[int, str]:
     """By step, what happened in it."""
     told: dict[int, dict[str, None]] = {}
     for one in happened:
@@ -373,7 +373,7 @@ def _notes(found: Activity, happened: Sequence[Happening], language: Language) -
 def charts_of(
     found: Activity,
     language: Language,
-    beside: _Beside = _Beside(),  # noqa: B008 - a constant
+    beside: BesideAll = BesideAll(),  # noqa: B008 - a constant
 ) -> tuple[tuple[str, Figure], ...]:
     """Spend, calls, latency, tokens, cache share: each with its title."""
     said = language.gettext
@@ -444,7 +444,7 @@ def charts_of(
 def spend_chart(
     found: Activity,
     language: Language,
-    beside: _Beside = _Beside(),  # noqa: B008 - a constant
+    beside: BesideAll = BesideAll(),  # noqa: B008 - a constant
 ) -> Figure:
     """What calls were charged, by model."""
     said = language.gettext

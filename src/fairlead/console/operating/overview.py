@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from fairlead.admin import configuration as versions
+from fairlead.admin.activity import happenings, latency_of, server_activity, window_before, window_of
 from fairlead.admin.alerts import list_alerts, note_trial, retry_alert
 from fairlead.admin.configuration import Status
 from fairlead.admin.deployments import drained
 from fairlead.admin.incidents import Incident, incidents
 from fairlead.admin.jobs import waiting
-from fairlead.admin.overview import Overview, overview
-from fairlead.console.operating.bars import Step, bars
+from fairlead.admin.overview import margin, overview
+from fairlead.console.developer.activity import (
+    Address,
+    BesideAll,
+    changes,
+    charts_of,
+    notes_of,
+    share,
+    spans_of,
+)
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import ConfigurationError, FairleadError, NotFound
 from fairlead.ledger.rollups import catch_up
-from fairlead.money import Picodollars
 from fairlead.store import Store
 from fairlead.store.health import HealthEvent, page_of_events
 
@@ -49,6 +59,9 @@ JOBS: Final = {
     "usage counter": _("Roll-ups: adds up calls for charts, lists and budgets."),
     "usage writer": _("Stores the records of calls, and settles credit."),
 }
+TIMES: Final = (("24h", _("24 hours")), ("7d", _("7 days")), ("30d", _("30 days")), ("90d", _("90 days")))
+DEFAULT: Final = "24h"
+POLL_SECONDS: Final = 5
 EVENTS_SHOWN: Final = 100
 ALERTS_SHOWN: Final = 50
 
@@ -80,29 +93,67 @@ async def front(visit: ConsoleVisit) -> Response:
         places=sum(one.most for one in pools.values()),
         waiting=sum(one.waiting for one in pools.values()),
         failures=sum(live.tasks().values()),
-        calls_chart=_calls(found, visit),
-        spend_chart=_spend(found, visit),
+        traffic=await _traffic(visit) if _wants_traffic(visit) else None,
     )
 
 
-def _calls(found: Overview, visit: ConsoleVisit) -> str:
-    steps = [
-        Step(
-            one.requests,
-            one.failed,
-            visit.gettext("%(time)s UTC: %(calls)s calls, %(failed)s failed")
-            % {"time": hour(one.start), "calls": f"{one.requests:,}", "failed": f"{one.failed:,}"},
-        )
-        for one in found.hours
-    ]
-    return bars(steps, visit.gettext("Calls by hour, the last 24 hours"))
+def _wants_traffic(visit: ConsoleVisit) -> bool:
+    """What is wrong is asked for every few seconds; charts are made for that about once a minute. A part that a
+    page does not have stays as it was (`poll.js`)."""
+    return "x-poll" not in visit.request.headers or time.time() % 60 < POLL_SECONDS
 
 
-def _spend(found: Overview, visit: ConsoleVisit) -> str:
-    steps = [
-        Step(one.charged, 0, f"{one.day}: ${Picodollars(one.charged).dollars()}") for one in found.days
-    ]  # fmt: skip
-    return bars(steps, visit.gettext("Charged by day, the last 30 days"))
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The time that the traffic of the overview is of, as the address has it."""
+
+    time: str
+    compare: bool = False  # with the period before
+
+    def query(self, **changed: str) -> str:
+        """The same with other values, as the query of an address."""
+        values = {"time": self.time, "compare": "1" if self.compare else "", **changed}
+        kept = {name: value for name, value in values.items() if value and (name, value) != ("time", DEFAULT)}
+        return "?" + urlencode(kept)
+
+    @property
+    def own(self) -> str:
+        """A part of a chart that was chosen, as it is shown."""
+        return Address(self.time).own
+
+
+async def _traffic(visit: ConsoleVisit) -> dict[str, Any]:
+    """Figures and charts of all calls of the server in a time."""
+    chosen = Range(visit.query.get("time", DEFAULT)[:32], visit.query.get("compare") == "1")
+    window = window_of(chosen.time)
+    snapshot = visit.services.snapshot()
+    served = [one.id for model in snapshot.models.values() for one in model.deployments]
+
+    def read(store: Store) -> dict[str, Any]:
+        former = window_before(window)
+        return {
+            "now": server_activity(store, window),
+            "former": server_activity(store, former) if chosen.compare else None,
+            "margin": margin(store, snapshot, window),
+            "happenings": happenings(store, window, served, configuration=True),
+        }
+
+    values = await visit.run(read)
+    now, former = values["now"], values["former"]
+    spans = spans_of(now)
+    notes = notes_of(now, values["happenings"], visit.language)
+    beside = BesideAll(former, notes, [chosen.query(time=one) for one in spans])
+    return {
+        "now": now,
+        "margin": values["margin"],
+        "latency": latency_of(now.total),
+        "address": chosen,
+        "times": TIMES,
+        "spans": spans,
+        "changes": changes(now.total, former.total, visit.language) if former is not None else {},
+        "charts": charts_of(now, visit.language, beside) if now.total.requests else (),
+        "share": share,
+    }
 
 
 def hour(seconds: int) -> str:
