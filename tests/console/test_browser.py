@@ -270,7 +270,7 @@ def test_a_key_a_role_and_a_membership_that_end_in_one_browser_are_over_in_the_o
     first = operator.new_page()
 
     first.goto("/account/keys")
-    first.get_by_role("link", name="Change revoked").click()
+    first.get_by_role("link", name="Edit revoked").click()
     first.get_by_text("Revoke this key").click()
     first.get_by_role("button", name="Revoke for good").click()
     first.wait_for_url("**/account/keys*")
@@ -280,7 +280,7 @@ def test_a_key_a_role_and_a_membership_that_end_in_one_browser_are_over_in_the_o
     short = playground_key(page)
     assert raw(served, "GET", "/v1/key", None, Authorization=f"Bearer {short}")[0] == 200
     first.goto("/account/members")
-    first.get_by_role("row", name=re.compile("kim@example.org")).get_by_role("link", name="Change").click()
+    first.get_by_role("row", name=re.compile("kim@example.org")).get_by_role("link", name="Edit").click()
     first.get_by_role("radio", name=re.compile("^viewer")).check()
     first.get_by_role("button", name="Change role").click()
     expect(first.get_by_role("status")).to_contain_text("Role changed")
@@ -288,7 +288,7 @@ def test_a_key_a_role_and_a_membership_that_end_in_one_browser_are_over_in_the_o
     page.goto("/account/keys/new")
     expect(page.get_by_text("Your role does not allow this")).to_be_visible()
 
-    first.get_by_role("row", name=re.compile("kim@example.org")).get_by_role("link", name="Change").click()
+    first.get_by_role("row", name=re.compile("kim@example.org")).get_by_role("link", name="Edit").click()
     no_barriers(first)
     first.get_by_role("button", name="Remove from the organisation").click()
     expect(first.get_by_role("status")).to_contain_text("are disabled")

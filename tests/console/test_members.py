@@ -24,11 +24,11 @@ def path(browser: Browser, what: str = "") -> str:
 
 def test_another_role_counts_at_once_and_gives_the_browser_another_token(kit: Kit) -> None:
     owner, member = kit.as_role("owner"), kit.as_role("admin")
-    assert member.get("/account/members").text.count(">Change<") == 2
+    assert member.get("/account/members").text.count(">Edit<") == 2
     before = member.token
     assert owner.post(path(member, "/role"), {"role": "viewer"}).location == "/account/members"
     page = member.get("/account/members")
-    assert ">Change<" not in page.text
+    assert ">Edit<" not in page.text
     assert member.token != before
     assert kit.stranger().get("/account", cookie=f"fairlead={before}").status == 303
     assert member.get("/account").status == 200
