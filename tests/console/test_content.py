@@ -82,6 +82,24 @@ def test_an_owner_switches_it_on_and_off(kit: Kit) -> None:
     assert not content_state(kit.store, kit.acme).policy.enabled
 
 
+def test_keys_are_chosen_by_their_names_and_others_by_their_ids(kit: Kit) -> None:
+    owner = kit.as_role("owner")
+    one, other = (key_of(kit, kit.acme, None) for _ in range(2))
+    page = owner.get("/account/content").text
+    box = rf'<input type="checkbox" name="keys" value="{one.id}"( checked)?><span>{one.name}</span>'
+    assert re.search(box, page)
+    owner.post("/account/content", {**POLICY, "keys": [one.id, f" {other.id}\r\n"], "never": [other.id]})
+    policy = content_state(kit.store, kit.acme).policy
+    assert (set(policy.keys), policy.never) == ({one.id, other.id}, (other.id,))
+    found = re.search(box, owner.get("/account/content").text)
+    assert found is not None
+    assert found[1] == " checked"
+    refused = owner.post("/account/content", {**POLICY, "keys": [one.id, "key_of_others"]})
+    assert refused.status == 422
+    assert "key_of_others</textarea>" in refused.text
+    owner.post("/account/content", POLICY)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [

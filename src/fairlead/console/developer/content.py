@@ -8,8 +8,9 @@ from starlette.responses import Response
 
 from fairlead.accounts.content import DETECTORS, MOST_DAYS, ContentPolicy
 from fairlead.accounts.groups import GroupInfo
+from fairlead.accounts.keys import KeyFilter, KeyInfo
 from fairlead.admin import content as use_cases
-from fairlead.admin import groups
+from fairlead.admin import groups, keys
 from fairlead.console.page import ConsolePage, ConsoleVisit
 from fairlead.errors import ConfigurationError, InvalidRequest
 
@@ -30,6 +31,9 @@ TITLES: Final = {
     "phone": _("Phone numbers, in international or North American form"),
     "secret": _("API keys, tokens and private keys of known shapes, ours too"), "ip": _("IP addresses"),
 }  # fmt: skip
+KEYS: Final = ("keys", "never")
+# That the form offers by their names, the newest; others are named by their ids.
+MOST_KEYS: Final = 100
 LISTS: Final = ("keys", "never", "patterns")
 
 
@@ -54,6 +58,9 @@ def _values(policy: ContentPolicy) -> dict[str, Any]:
 async def _page(visit: ConsoleVisit, values: dict[str, Any], problems: dict[str, str]) -> Response:
     state = await visit.run(use_cases.content_state, visit.account_id)
     found: list[GroupInfo] = await visit.run(groups.list_groups, "project", visit.account_id)
+    chosen = {one for name in KEYS for one in values[name].splitlines()}
+    newest: list[KeyInfo] = await visit.run(keys.newest_keys, KeyFilter(visit.account_id, state="all"), MOST_KEYS)
+    offered = {one.id: one.name for one in newest if one.revoked_at is None or one.id in chosen}
     settings = visit.services.settings().content
     return visit.render(
         "account/content.html",
@@ -62,6 +69,7 @@ async def _page(visit: ConsoleVisit, values: dict[str, Any], problems: dict[str,
         policy=state.policy,
         counts=state.counts,
         projects=found,
+        keys=offered,
         titles=TITLES,
         allowed=settings.allow,
         most_days=min(MOST_DAYS, settings.max_days),
@@ -72,7 +80,10 @@ async def _page(visit: ConsoleVisit, values: dict[str, Any], problems: dict[str,
 async def change(visit: ConsoleVisit) -> Response:
     """Saves the form."""
     texts = [one for one in visit.form.getlist("projects") if isinstance(one, str)]
-    values: dict[str, Any] = {name: visit.text(name).strip() for name in ("enabled", "share", "days", *LISTS)}
+    values: dict[str, Any] = {name: visit.text(name).strip() for name in ("enabled", "share", "days", "patterns")}
+    for name in KEYS:  # boxes of keys by their names, and lines with ids
+        given = [one for one in visit.form.getlist(name) if isinstance(one, str)]
+        values[name] = "\n".join(one.replace("\0", "").strip() for one in given if one.strip())
     values["projects"] = texts
     values["detectors"] = [name for name in DETECTORS if name in visit.form.getlist("detectors")]
     values["media"], values["store_false"] = visit.text("media") == "1", visit.text("store_false") == "1"
