@@ -281,7 +281,7 @@ SAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "/account/settings/delete": ("/account/settings/delete",),
     "/account/security": ("/account/security",),
     "/account/security/passkeys": ("/account/security/passkeys",),
-    "/admin": ("/admin",),
+    "/admin": ("/admin", "/admin?time=90d", "/admin?time=30d&compare=1"),
     "/admin/start": ("/admin/start",),
     "/admin/start/provider": ("/admin/start/provider",),
     "/admin/engines": ("/admin/engines",),
