@@ -122,7 +122,7 @@ def test_an_open_breaker_makes_the_model_degraded_on_every_page_and_unreadable_r
     with sqlite3.connect(failing.data / "fairlead.db") as database:
         for table in ("telemetry_minutes", "telemetry_hours", "telemetry_days", "telemetry_series", "health_events"):
             database.execute(f"ALTER TABLE {table} RENAME TO hidden_{table}")
-    status_, _, body = raw(failing, "GET", f"{PATH}?window=7d", Accept="text/html")
+    status_, _, body = raw(failing, "GET", f"{PATH}?window=1h", Accept="text/html")  # which no page has shown yet
     assert (status_, b"Measurements are unavailable at the moment" in body, b"131,072" in body) == (200, True, True)
     status_, headers, body = raw(failing, "GET", "/rankings", Accept="text/html")
     assert (status_, headers["retry-after"], b"<h1>503" in body) == (503, "5", True)
