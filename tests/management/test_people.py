@@ -92,9 +92,9 @@ def test_roles_change_and_memberships_end_at_once_and_keys_with_them(kit: Kit) -
     [key] = made_keys(kit, member).values()
     ring, mine = KeyRing(kit.store), membership_id(kit, member)
     assert ring.read(key.encode()) is not None
-    assert member.get("/account/members").text.count(">Change<") == 0
+    assert member.get("/account/members").text.count(">Edit<") == 0
     ask(kit, "PATCH", f"memberships/{{id}}:{mine}", {"role": "admin"})
-    assert member.get("/account/members").text.count(">Change<") == 2
+    assert member.get("/account/members").text.count(">Edit<") == 2
     done = ask(kit, "DELETE", f"memberships/{{id}}:{mine}", keys="revoke")
     assert done["data"]["number_of_keys"] == 1
     ring.follow()

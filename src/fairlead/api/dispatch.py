@@ -53,6 +53,11 @@ class ByAction:
         return self.known.get(colon + action)
 
 
+def no_action(request: Request, _response: Response) -> None:
+    """Answers for an action that there is not. Raises NotFound."""
+    raise NotFound(f"There is no {request.path} here. The API is described at /openapi.json.")
+
+
 class Dispatch:
     """`routes`: path -> method -> endpoint. `prefixes`: the same for paths with a suffix (`/v1/models/{id}`).
     What is no path of the data plane goes to `site`. `doors`: whose dialect errors are written in."""
@@ -110,10 +115,7 @@ class Dispatch:
                 methods: dict[str, Endpoint] = {}
                 for method, one in endpoints.items():
                     endpoint = one.at(path) if isinstance(one, ByAction) else one
-                    if endpoint is not None:
-                        methods[method] = endpoint
-                if not methods:
-                    return None
+                    methods[method] = no_action if endpoint is None else endpoint
                 if len(path) <= LONGEST_KNOWN_PATH:
                     if len(self._known) >= MOST_KNOWN_PATHS:
                         self._known.clear()
