@@ -79,7 +79,7 @@ def test_samples_are_read_by_slice() -> None:
 
 def test_the_table_and_the_bars_show_medians_with_quartiles() -> None:
     samples = Samples()
-    pairs = [Pair(a_slice(cpu_us=50.0), a_slice(cpu_us=50.0 + at)) for at in range(9)]
+    pairs = [Pair(a_slice(50, 50.0, 50.0), a_slice(50, 50.0 + at, 50.0 + at)) for at in range(9)]
     for number, one in enumerate(values("console", LOADS[0], pairs)):
         samples.add("fairlead", number, one)
     samples.add("fairlead", 0, {"console_pages": 2.0, "console_wait_ms": 30.0})
@@ -92,7 +92,7 @@ def test_the_table_and_the_bars_show_medians_with_quartiles() -> None:
     ]
     assert lines[-1].split("|")[3] == " 30.0 "
     found = {one.bar.key: str(one) for one in verdicts(samples, ["console"])}
-    assert "8.00 [4.00 to 12.0] (0.00 to 16.0) %, bar 5.00" in found["console_full_cpu_percent"]
+    assert "8.00 [4.00 to 12.0] (0.00 to 16.0) %, bar 5.00" in found["console_full_loop_percent"]
     assert arguments(["--with-site"]).only[-2:] == ["site", "console"]
 
 
