@@ -218,13 +218,15 @@ def _last_settled(connection: Connection, done: int) -> int:
 
     PostgreSQL gives numbers before they are committed, so a lower one than the highest that is visible may still come.
     A transaction has its id before it draws a number, because the entry of the books comes first. So all numbers that
-    were drawn by now are settled as soon as no transaction is running that had begun by now. Nothing is locked for it.
+    were drawn by now are settled as soon as no transaction is running that had an id by now: one below an id that is
+    drawn here. (The snapshot's xmax would not do: it is above the last that has ended, not above those that run.)
+    Nothing is locked for it.
     """
     sequence = "pg_get_serial_sequence('usage_records', 'number')"
     drawn = connection.execute(text(f"SELECT coalesce(pg_sequence_last_value({sequence}), 0)")).scalar_one()
     if drawn <= done:
         return done
-    begun = connection.execute(text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")).scalar_one()
+    begun = connection.execute(text("SELECT pg_current_xact_id()::text::bigint")).scalar_one()
     until = time.monotonic() + SETTLE_SECONDS
     while True:
         running = connection.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")).scalar_one()
