@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import uvloop
+from sqlalchemy import func, select
 from tests.e2e.conftest import Served, serving
 
 from fairlead.admin.audit import Actor
@@ -27,6 +28,7 @@ from fairlead.admin.configuration import Submission, apply, described, rollback,
 from fairlead.ledger.books import records_by_entry
 from fairlead.ledger.verify import verify
 from fairlead.store import Store, open_store
+from fairlead.store.tables import usage_records
 
 from .load import (
     CONNECTIONS,
@@ -160,6 +162,11 @@ async def _outcome(
         while len(status(store).processes) < workers and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         outcome = await _load(served, store, urls, calls, changes, seconds, rate)
+        answered = sum(1 for call in outcome.calls if not call.failure)
+        give_up = time.monotonic() + SETTLE_SECONDS
+        # A worker that ends while the other one writes may leave its last records in the spool, for the next start.
+        while _stored(store) < answered and time.monotonic() < give_up:  # noqa: ASYNC110 - of a database
+            await asyncio.sleep(0.1)
     finally:
         await loop.run_in_executor(None, entered.__exit__, None, None, None)
         for server in servers:
@@ -174,6 +181,11 @@ async def _outcome(
         models = described(text_of(document, urls), "f.toml")[0].snapshot.models
         outcome.sheets[document] = {one.id: one.sheet.id for one in models["m"].deployments}
     return outcome
+
+
+def _stored(store: Store) -> int:
+    with store.read() as connection:
+        return int(connection.execute(select(func.count()).select_from(usage_records)).scalar_one())
 
 
 def run(database: str | None, *, rate: float, changes: int, seconds: float, workers: int) -> Outcome:
