@@ -133,6 +133,27 @@ def test_processes_that_count_while_others_store_count_each_record_once(
     assert counted(store) == 200
 
 
+def test_numbers_of_a_transaction_that_is_still_open_are_not_settled(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not store.is_shared:
+        pytest.skip("SQLite has one writer at a time")
+    monkeypatch.setattr(rollups_module, "SETTLE_SECONDS", 0.05)
+    begins = text("SELECT pg_current_xact_id()::text")
+    draws = text("SELECT nextval(pg_get_serial_sequence('usage_records', 'number'))")
+    with store.write() as second, store.read() as counting:
+        with store.write() as first:
+            first.execute(begins)
+            second.execute(begins)
+            low = second.execute(draws).scalar_one()
+            high = first.execute(draws).scalar_one()
+            assert low < high
+        # The first has ended; the second, whose id is the next one, may still bring a lower number.
+        assert rollups_module._last_settled(counting, low - 1) == low - 1
+        second.rollback()
+        assert rollups_module._last_settled(counting, low - 1) == high
+
+
 def test_a_request_does_not_wait_for_all_that_was_never_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollups_module, "BATCH_RECORDS", 2)
     put(store, 0, 6)

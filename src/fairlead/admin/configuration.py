@@ -55,9 +55,9 @@ from fairlead.store.configuration import (
 )
 from fairlead.toml import Located, read_text
 
-# A copy of the file that a node runs, in its data directory: what is in force when the file itself is not good.
 # Of documents that are read together, by their directories.
 Catalogues = dict[Path | None, Catalogue]
+# A copy of the file that a node runs, in its data directory: what is in force when the file itself is not good.
 IN_FORCE: Final = "in-force.toml"
 LONGEST_COMMENT: Final = 1_000
 LONGEST_AUTHOR: Final = 128

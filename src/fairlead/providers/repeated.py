@@ -13,8 +13,8 @@ _string: Final = msgspec.json.Decoder(str)
 
 
 class RepeatedEvent:
-    """What stands around the text of an event, as it came and as it was passed on: the next event that has the same
-    around its text says the same, and becomes the same. `learn` is told of events that were read whole."""
+    """What surrounds the text of an event, as it came and as it was passed on. A later event with the same surroundings
+    differs in its text alone and can be passed on without being parsed. `learn` takes events that were parsed."""
 
     __slots__ = ("_after", "_before", "_tries", "shown_after", "shown_before")
 
