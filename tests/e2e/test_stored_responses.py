@@ -11,9 +11,14 @@ from typing import Any
 import httpx2 as httpx
 import openai
 import pytest
+from sqlalchemy import update
 from tests.e2e.conftest import AT_ONCE, Served, eventually, fairlead, model, provider, serving
 
+from fairlead.store import open_store
+from fairlead.store.responses import DAY_MS, keep_response, stored_response
+from fairlead.store.tables import responses
 from fairlead.testing import Reply, ScriptedUpstream, ToolCall
+from fairlead.wire.stored import StoredResponse
 
 WEATHER: Any = {"type": "function", "name": "weather", "parameters": {"type": "object"}, "strict": False}
 
@@ -58,6 +63,7 @@ def test_a_response_is_read_again_and_deleted(client: openai.OpenAI, upstream: S
     assert found == made
     items = client.responses.input_items.list(made.id)
     assert [item.type for item in items.data] == ["message"]
+    assert items.data[0].content[0].text == "Keep this."  # type: ignore[union-attr]
     with pytest.raises(openai.BadRequestError):
         client.responses.cancel(made.id)
     client.responses.delete(made.id)
@@ -150,6 +156,41 @@ def test_a_restart_keeps_what_is_stored(tmp_path: Path, upstream: ScriptedUpstre
     with serving(tmp_path, config) as again:
         found = httpx.get(f"{again.url}/v1/responses/{made['id']}", headers=head)
         assert found.json() == made
+
+
+def test_the_tokens_of_a_request_are_counted_with_what_it_continues(
+    client: openai.OpenAI, upstream: ScriptedUpstream
+) -> None:
+    upstream.requests.clear()
+    alone = client.responses.input_tokens.count(model="chat", input="Hello there.")
+    assert alone.object == "response.input_tokens"
+    made = client.responses.create(model="chat", input="A question of some length.")
+    for name in ("chat", "native"):
+        more = client.responses.input_tokens.count(model=name, input="Hello there.", previous_response_id=made.id)
+        assert more.input_tokens > alone.input_tokens > 0
+    assert len(upstream.requests) == 1, "counting calls nobody"
+    with pytest.raises(openai.NotFoundError):
+        client.responses.input_tokens.count(model="chat", input="Hi", previous_response_id="resp_none")
+    with pytest.raises(openai.NotFoundError):
+        client.post("/responses/compact", cast_to=object, body={"model": "chat", "input": "Hi"})
+
+
+def test_what_was_stored_goes_in_time_also_where_nothing_is_stored_any_more(
+    tmp_path: Path, upstream: ScriptedUpstream
+) -> None:
+    def left() -> set[str]:
+        with store.read() as connection:
+            return {one for one in ("old", "new") if stored_response(connection, "a", one)}
+
+    store = open_store(tmp_path / "data")
+    with store.write() as connection:
+        for name, days in (("old", 31), ("new", 29)):
+            keep_response(connection, "a", StoredResponse(name, "", b"[]", b"{}"))
+            old = update(responses).where(responses.c.id == name).values(at=responses.c.at - days * DAY_MS)
+            connection.execute(old)
+    with serving(tmp_path, configuration(upstream.url, "")):
+        eventually(lambda: left() == {"new"})
+    store.close()
 
 
 def test_nothing_is_on_the_disk_where_it_is_off(tmp_path: Path, upstream: ScriptedUpstream) -> None:

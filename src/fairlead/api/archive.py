@@ -14,6 +14,7 @@ from fairlead.background import rest
 from fairlead.errors import InvalidRequest, NotFound, Overloaded
 from fairlead.store import Store, reason
 from fairlead.store.responses import (
+    any_response,
     delete_response,
     finish_response,
     forget_responses,
@@ -171,13 +172,16 @@ class ResponseArchive:
             delete_response(connection, account_id, response_id)
 
     async def forget(self) -> None:
-        """Deletes what has been kept long enough, again and again."""
+        """Deletes what has been kept long enough, again and again: also where nothing is stored any more."""
         loop = asyncio.get_running_loop()
         while True:
             await loop.run_in_executor(self._store.threads, self._forget)
             await rest(FORGET_SECONDS)
 
     def _forget(self) -> None:
+        with self._store.read() as connection:
+            if not any_response(connection):
+                return
         with self._store.write() as connection:
             forget_responses(connection, self._keep_days, MOST_STORED)
 

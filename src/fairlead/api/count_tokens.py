@@ -13,7 +13,7 @@ from fairlead.accounts.caller import Caller
 from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.auth import identify
 from fairlead.api.ids import with_alias
-from fairlead.doors.door import Door
+from fairlead.doors.door import Door, StoringDoor
 from fairlead.errors import CallerError, FairleadError
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
@@ -21,6 +21,7 @@ from fairlead.routing.demand import Demand
 from fairlead.routing.protocols import Call, Headers
 from fairlead.routing.upstream import Upstream, hide_keys, send
 from fairlead.wire.heads import JSON_HEAD
+from fairlead.wire.stored import Archive
 
 # Anthropic's for an image of the usual size; what others count is between 85 and 5,000.
 IMAGE_TOKENS: Final = 1_600
@@ -37,11 +38,20 @@ class CountsTokens(Protocol):
 
 class CountTokens:
     """Counts for the callers of one door. `counted`: the answer, with a place for the number; `request_id`: as of
-    `CallEndpoint`."""
+    `CallEndpoint`; `storing`: where it stores answers, which a request may continue, and its archive."""
 
-    __slots__ = ("_counted", "_door", "_gateway", "_keys", "_request_id")
+    __slots__ = ("_counted", "_door", "_gateway", "_keys", "_request_id", "_storing")
 
-    def __init__(self, door: Door, gateway: Gateway, keys: KeyRing, counted: bytes, request_id: bytes = b"") -> None:
+    def __init__(
+        self,
+        door: Door,
+        gateway: Gateway,
+        keys: KeyRing,
+        counted: bytes,
+        request_id: bytes = b"",
+        storing: tuple[StoringDoor, Archive] | None = None,
+    ) -> None:
+        self._storing = storing
         self._counted = counted
         self._door = door
         self._gateway = gateway
@@ -52,13 +62,16 @@ class CountTokens:
         if self._request_id:
             response.extra = with_alias(response.extra, self._request_id)
         caller = identify(request, self._keys, self._door).caller
-        demand = self._door.parse(request)
+        demand = self._door.parse(request) if self._storing is None else self._storing[0].parse_stored(request)
         if len(request.block) > response.held:  # it was compressed
             response.hold(len(request.block) - response.held)
         request.release()
         return self._answer(demand, caller, response)
 
     async def _answer(self, demand: Demand, caller: Caller, response: Response) -> None:
+        if self._storing is not None:
+            door, archive = self._storing
+            demand = await door.recalled(demand, caller.account_id, archive)
         _, plan = await self._gateway.plan(demand, caller)
         upstream = plan.candidates[0] if plan.candidates else None
         body: bytes | None = None

@@ -139,7 +139,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/v1/responses/{id}/input_items", _stored, "key", "Chat",
-        "List the input items of a stored response, newest first.", statuses=(404,),
+        "List the input items of a stored response, newest first.",
+        "With those of the responses that it continues. Pages as OpenAI's: the next one begins `after` the last id.",
+        query={
+            "limit": "How many to list, from 1 to 100. Default: 20.",
+            "order": "`asc` or `desc`. Default: `desc`.",
+            "after": "The id behind which the page begins.",
+        },
+        statuses=(400, 404),
     ),
     Route(
         "DELETE", "/v1/responses/{id}", lambda to: to.stored.delete, "key", "Chat", "Delete a stored response.",
@@ -333,8 +340,7 @@ def count_routes() -> Iterator[Route]:
         for path in row.count_paths:
             yield Route(
                 "POST", path, endpoint, "key", row.operation.name.capitalize(),
-                "Count the tokens of a prompt.",
-                "By the provider where it speaks this API, else by the tokenizer of the model. Nothing is charged.",
+                "Count the tokens of a prompt.", row.counting,
                 body=row.body, statuses=(400, 403, 404),
             )  # fmt: skip
 

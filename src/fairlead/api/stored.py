@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from fairlead.accounts.key_ring import KeyRing
 from fairlead.api.archive import UNHEARD_MS, ResponseArchive
@@ -17,12 +17,13 @@ from fairlead.api.background_responses import BackgroundResponses
 from fairlead.api.call import Collector, note, timeout_of
 from fairlead.api.traced import Tracer, begin_span, traced
 from fairlead.doors.door import StoringDoor
-from fairlead.errors import InvalidRequest, MethodNotAllowed, NotFound
+from fairlead.errors import InvalidRequest, NotFound
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.request import Request, Response
 from fairlead.wire.body import members_of, with_members
 from fairlead.wire.heads import JSON_HEAD
 from fairlead.wire.stored import StoredResponse
+from fairlead.wire.stored_input import page_of
 
 PREFIX: Final = "/v1/responses/"
 _ITEMS: Final = "/input_items"
@@ -96,7 +97,8 @@ class StoredResponses:
         account_id = authenticate(request, self._keys).account_id
         response_id = unquote(request.path.removeprefix(PREFIX))
         if response_id.endswith(_ITEMS):
-            await self._list(account_id, response_id.removesuffix(_ITEMS), response)
+            chain = await self._opened().chain(account_id, response_id.removesuffix(_ITEMS))
+            response.send(200, JSON_HEAD, page_of(chain, request.query))
             return
         if parse_qs(request.query).get("stream") == ["true"]:
             raise InvalidRequest("A stored response cannot be streamed: retrieve it without stream.", param="stream")
@@ -116,7 +118,7 @@ class StoredResponses:
         account_id = authenticate(request, self._keys).account_id
         response_id = unquote(request.path.removeprefix(PREFIX))
         if not response_id.endswith(_CANCEL):
-            raise MethodNotAllowed(f"{request.path} takes GET, DELETE, not POST.")
+            raise NotFound(f"There is no POST {request.path} here. The API is described at /openapi.json.")
         response_id, archive = response_id.removesuffix(_CANCEL), self._opened()
         found = await archive.one(account_id, response_id)
         if not _is_in_background(found.body):
@@ -125,12 +127,6 @@ class StoredResponses:
             assert self._background is not None
             self._background.stop(account_id, response_id)
         response.send(200, JSON_HEAD, _public(await archive.one(account_id, response_id)))
-
-    async def _list(self, account_id: str, response_id: str, response: Response) -> None:
-        chain = await self._opened().chain(account_id, response_id)
-        items = [item for one in chain for item in msgspec.json.decode(one.items, type=list[Raw])]
-        body = {"object": "list", "data": items[::-1], "first_id": None, "last_id": None, "has_more": False}
-        response.send(200, JSON_HEAD, _encode(body))
 
     def _opened(self) -> ResponseArchive:
         if self._archive is None:

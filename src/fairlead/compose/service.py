@@ -204,8 +204,8 @@ class Parts:
             self.servings.upstreams, self.health, self._clock, self.ledger, self._schedule(serving),
             PATIENCE_SECONDS if service.place else 0.0,
         )  # fmt: skip
-        kept_days = settings.responses.keep_days
-        self._archive = ResponseArchive(store, kept_days) if settings.responses.store else None
+        self._stored = ResponseArchive(store, settings.responses.keep_days)
+        self._archive = self._stored if settings.responses.store else None
         self._responding = None if self._archive is None else BackgroundResponses(self.gateway, self._archive)
         self.content = ContentCollector(self._content_settings, self._content_writer)
         self.following = Following(
@@ -298,8 +298,7 @@ class Parts:
         begin("deployment probes", self.probes.run)
         begin("alerts", self._delivery.run)
         begin("alerts of accounts", self._account_delivery.run)
-        if self._archive is not None:
-            begin("stored responses", self._archive.forget)
+        begin("stored responses", self._stored.forget)
         if self._responding is not None:
             begin("responses in the background", self._responding.watch)
         begin("retired connections", self.close_retired)
@@ -489,7 +488,14 @@ class Parts:
 
     def _counts(self) -> dict[str, Endpoint]:
         return {
-            name: CountTokens(row.door, self.gateway, self.keys, row.counted, row.request_id)
+            name: CountTokens(
+                row.door,
+                self.gateway,
+                self.keys,
+                row.counted,
+                row.request_id,
+                None if row.storing is None or self._archive is None else (row.storing, self._archive),
+            )
             for name, row in DOORS.items()
             if row.count_paths
         }

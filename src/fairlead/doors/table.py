@@ -41,9 +41,9 @@ class DoorRow:
     `summary`, `details`, `body`, `answer` and `streams` describe it in /openapi.json; `body` and `answer` are names in
     `schemas`, which it brings, or in `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted.
     `request_id`: another name of the header with the request id, which its clients know. `counted`: the answer to a
-    count. `models`: how its clients list models; None: as OpenAI's. `outlines`: its door reads long bodies by their
-    outline, which is made first (`wire/outline.py`). `digests`: it promises bodies to the byte, and receipts get
-    digests of them.
+    count; `counting`: who counts. `models`: how its clients list models; None: as OpenAI's. `outlines`: its door reads
+    long bodies by their outline, which is made first (`wire/outline.py`). `digests`: it promises bodies to the byte,
+    and receipts get digests of them.
     `uploads`: its bodies are multipart/form-data with files, which go to the disk (`http/upload.py`).
     `storing`: the door where answers are stored; None: those of this row never are.
     """
@@ -60,6 +60,7 @@ class DoorRow:
     streams: bool = True
     count_paths: tuple[str, ...] = ()
     counted: bytes = b'{"input_tokens":%d}'
+    counting: str = "By the provider where it speaks this API, else by the tokenizer of the model. Nothing is charged."
     models: ModelShape | None = None
     request_id: bytes = b""
     outlines: bool = False
@@ -83,6 +84,9 @@ _ROWS: Final = (
         "translated: what cannot be translated is named in `x-fairlead-dropped`, or rejected. `usage` also has the "
         "cost of the call.",
         "ResponsesRequest", "Response", digests=True, storing=RESPONSES_DOOR,
+        count_paths=("/v1/responses/input_tokens",),
+        counted=b'{"object":"response.input_tokens","input_tokens":%d}',
+        counting="By the tokenizer of the model. Nothing is charged.",
     ),
     DoorRow(
         "anthropic_messages", ("/v1/messages", "/api/v1/messages", "/api/messages"), MESSAGES_CHAT, ANTHROPIC_MESSAGES,

@@ -54,6 +54,11 @@ def stored_response(connection: Connection, account_id: str, response_id: str) -
     return StoredResponse(row.id, row.previous, row.items.encode(), row.body.encode(), row.at, row.heard_at)
 
 
+def any_response(connection: Connection) -> bool:
+    """Whether any is kept, of any account."""
+    return connection.execute(select(responses.c.id).limit(1)).first() is not None
+
+
 def delete_response(connection: Connection, account_id: str, response_id: str) -> bool:
     """Whether it was there."""
     here = (responses.c.account_id == account_id) & (responses.c.id == response_id)
