@@ -288,6 +288,18 @@ def test_cross_origin_calls_work_only_for_the_configured_origins(tmp_path: Path)
 
             assert b"access-control-allow-origin: https://app.example" in preflight("https://app.example").lower()
             assert b"access-control" not in preflight("https://evil.example").lower()
+            for path in ("/v1/messages", "/v1/messages/count_tokens"):  # a key's first call, and another one
+                connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+                connection.request(
+                    "POST", path, b'{"model":"mistral-small-3.2","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}',
+                    {"x-api-key": served.key, "origin": "https://app.example"},
+                )  # fmt: skip
+                answer = connection.getresponse()
+                assert answer.status == 200
+                names = [name for name, _ in answer.getheaders()]
+                for name in ("request-id", "x-request-id", "access-control-allow-origin", "vary"):
+                    assert names.count(name) == 1, "a browser refuses the answer where it stands twice"
+                connection.close()
 
 
 def test_https_is_served_with_the_configured_certificate(tmp_path: Path) -> None:

@@ -36,8 +36,9 @@ BELOW_TARGET: Final = BELOW_DATA_PLANE.encode()
 # Paths with a suffix whose routes are remembered, and how long each may be: anybody may ask for any.
 MOST_KNOWN_PATHS: Final = 1_000
 LONGEST_KNOWN_PATH: Final = 256
-# Of a 503 that does not know when it will be over.
-RETRY_AFTER_SECONDS: Final = 1
+# Of errors that do not know when they will be over, by their status. A provider that limits calls rests for as long
+# (`routing/health.py`); Codex gives up at a 429 without the header.
+RETRY_AFTER_SECONDS: Final = {429: 5, 503: 1}
 
 
 class ByAction:
@@ -159,7 +160,7 @@ class Dispatch:
         if not isinstance(error, FairleadError):
             self._failures.error(f"{request.method} {request.path!r} failed", error)
             error = InternalError("An internal error occurred. The log has the details under this request id.")
-        door = self._doors.at(request.path)
+        door = self._doors.of(request)
         error.numbered = request.target.startswith(BELOW_TARGET)
         if response.started:
             last = (response.error_event or door.error_event)(error)
@@ -172,8 +173,8 @@ class Dispatch:
         head, body = door.error(error)
         head += error.headers
         seconds = error.retry_after_seconds
-        if seconds is None and error.status == 503 and not isinstance(error, NoDeployment):
-            seconds = RETRY_AFTER_SECONDS
+        if seconds is None and not isinstance(error, NoDeployment):
+            seconds = RETRY_AFTER_SECONDS.get(error.status)
         if seconds is not None:
             head += b"retry-after: %d\r\n" % seconds
         if isinstance(error, MethodNotAllowed):

@@ -11,8 +11,14 @@ _ENDS: Final = [b"%02x\r\n" % number for number in range(256)]
 
 
 def with_alias(line: bytes, name: bytes) -> bytes:
-    """The line of a request id, and the same id under another name."""
-    return b"%b%b: %b" % (line, name, line[_NAME:])
+    """The line of a request id, and the same id under another name: once, even when a call is started again after
+    its key was looked up. `line` may have other lines after it."""
+    end = line.find(b"\n") + 1
+    if end == len(line):
+        return b"%b%b: %b" % (line, name, line[_NAME:])
+    if line.find(b"\n%b: " % name) >= 0:
+        return line
+    return b"%b%b: %b" % (line, name, line[_NAME:end])
 
 
 class RequestIds:

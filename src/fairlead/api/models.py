@@ -10,6 +10,7 @@ import msgspec
 from fairlead.accounts.key_ring import KeyRing
 from fairlead.accounts.management_keys import is_management_key
 from fairlead.api.auth import identify
+from fairlead.api.ids import with_alias
 from fairlead.api.litellm import litellm_info
 from fairlead.catalogue.snapshot import Model, Snapshot
 from fairlead.doors.door import Door, ModelShape
@@ -137,17 +138,23 @@ class Models:
 class DoorModels:
     """The same as the clients of a door list them."""
 
-    __slots__ = ("_door", "_models", "_modes", "shape")
+    __slots__ = ("_door", "_models", "_modes", "_request_id", "shape")
 
     def __init__(self, models: Models, row: DoorRow) -> None:
         assert row.models is not None
         self.shape = row.models
         self._door = row.door
+        self._request_id = row.request_id
         self._modes = row.operation.modes
         self._models = models
         models.add(self)
 
+    def _name(self, response: Response) -> None:
+        if self._request_id:
+            response.extra = with_alias(response.extra, self._request_id)
+
     def list(self, request: Request, response: Response) -> None:
+        self._name(response)
         allowed = self._models.allowed(request, self._door)
         lists = self._models.now()
         shown = [
@@ -158,6 +165,7 @@ class DoorModels:
         response.send(200, JSON_HEAD, self.shape.listed(shown, request.query))
 
     def one(self, request: Request, response: Response) -> None:
+        self._name(response)
         self._models.allowed(request, self._door)  # a key that is sent must be valid
         path = request.path
         own = self.shape.path

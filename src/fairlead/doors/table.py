@@ -16,6 +16,7 @@ from fairlead.doors.openai_api.forms import FormDoor
 from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.operation import RESPONSES_CHAT
+from fairlead.http.request import Request
 from fairlead.operations.chat.gemini import GEMINI_CHAT
 from fairlead.operations.chat.messages import MESSAGES_CHAT
 from fairlead.operations.chat.operation import CHAT
@@ -186,16 +187,19 @@ DEFAULT_DOOR: Final[Door] = OPENAI_CHAT
 # What is below /v1/ is there a second time (`api/routes.py`).
 BELOW: Final = "/api"
 BELOW_DATA_PLANE: Final = "/api/v1/"
+MODELS: Final = ("/v1/models", BELOW + "/v1/models")
 
 
 class DoorFinder:
-    """Finds the door of a path."""
+    """Finds the door of a path; of what is below one, that of the path."""
 
-    __slots__ = ("_paths", "_patterns")
+    __slots__ = ("_models", "_paths", "_patterns")
 
     def __init__(self, rows: Iterable[DoorRow] = ()) -> None:
         self._paths: dict[str, Door] = {}
         self._patterns: list[tuple[str, str, Door]] = []  # how a path begins, and how it ends
+        self._models: list[tuple[bytes, Door]] = []  # by a header that its clients send
+        below: list[tuple[str, str, Door]] = []
         for row in rows:
             for path in (*row.paths, *row.count_paths):
                 prefix, brace, rest = path.partition("{")
@@ -203,8 +207,12 @@ class DoorFinder:
                     self._patterns.append((prefix, rest.partition("}")[2], row.door))
                 else:
                     self._paths[prefix] = row.door
-            if row.models is not None and row.models.path:
-                self._patterns.append((row.models.path, "", row.door))
+                    below.append((prefix + "/", "", row.door))
+            if row.models is not None:
+                if row.models.path:
+                    self._patterns.append((row.models.path, "", row.door))
+                self._models += [(name, row.door) for name in row.models.headers]
+        self._patterns += below
 
     def at(self, path: str) -> Door:
         door = self._paths.get(path)
@@ -214,3 +222,12 @@ class DoorFinder:
             if path.startswith(prefix) and path.endswith(ending):
                 return door
         return self.at(path[len(BELOW) :]) if path.startswith(BELOW_DATA_PLANE) else DEFAULT_DOOR
+
+    def of(self, request: Request) -> Door:
+        """The door whose dialect a request is answered in: a list of models comes in that of the client who asks."""
+        path = request.path
+        if path.startswith(MODELS):
+            for name, door in self._models:
+                if request.header(name) is not None:
+                    return door
+        return self.at(path)
