@@ -73,8 +73,8 @@ EVERYWHERE = [(door, dialect) for door in SPEAKS for dialect in UPSTREAMS]
 def adapter(door: str, dialect: str) -> Any:
     row = DIALECTS[dialect]
     binding = Binding(
-        row, "public", UPSTREAMS[dialect], {}, time.time, api=SPEAKS[door].api, new_writer=SPEAKS[door].writer,
-        base_url="https://x", region="us-east-1", path=row.path_of(UPSTREAMS[dialect]).split(b"?")[0],
+        row, "public", UPSTREAMS.get(dialect, "up"), {}, time.time, api=SPEAKS[door].api, new_writer=SPEAKS[door].writer,
+        base_url="https://x", region="us-east-1", path=row.path_of(UPSTREAMS.get(dialect, "up")).split(b"?")[0],
     )  # fmt: skip
     made = VENDORS[row.speaks].operations[CHAT].adapter(binding)
     assert made is not None

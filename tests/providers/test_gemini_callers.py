@@ -62,7 +62,7 @@ def test_every_dialect_gets_what_it_has_words_for(name: str) -> None:
     assert "fairlead" not in text
     assert CLAUDES not in text
     if name == "gemini":
-        assert call.dropped == ()
+        assert call.dropped == ("contents.thoughtSignature",), "of another provider"
         assert PNG in text, "to the byte"
         assert text.count(UNSIGNED) == 2
         return

@@ -65,7 +65,9 @@ RESPONSE_HEADERS: Final = (
     ),
     Header(
         "x-fairlead-dropped",
-        "Parameters of the request that the deployment does not support, percent-encoded; at most 32.",
+        "Parameters of the request that the deployment does not support, and reasoning that only another provider "
+        "could read (`messages.reasoning`, `messages.thinking`, `input.reasoning`, `contents.thoughtSignature`), "
+        "percent-encoded; at most 32.",
     ),
     Header(
         "x-fairlead-clamped",

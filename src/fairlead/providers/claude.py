@@ -27,7 +27,7 @@ def version_of(model: str) -> tuple[int, int] | None:
 
 
 def thinking_of(
-    wishes: Wishes, model: str, most: int, prefilled: bool, lost: Losses
+    wishes: Wishes, model: str, most: int, conversation: Conversation, lost: Losses
 ) -> tuple[dict[str, Any] | None, str | None]:
     """(`thinking`, `effort`) for the wanted effort: a budget of tokens up to Claude 4.5, a word from 4.6 on.
 
@@ -40,6 +40,7 @@ def thinking_of(
         return {"type": "disabled"}, None
     version = version_of(model)
     forced = wishes.tool_choice == "required"
+    prefilled = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
     if effort not in BUDGETS or forced or prefilled:
         lost.dropped.append("reasoning_effort")  # thinking goes neither with a forced tool nor with a prefill
         return None, None
@@ -49,7 +50,9 @@ def thinking_of(
             lost.clamped.append("reasoning_effort")
         return thinking, EFFORTS[effort]
     budget = min(BUDGETS[effort], most - 1)
-    if budget < LEAST_BUDGET_TOKENS:
+    # With a budget, what the assistant has begun with tools must begin with a thought of Claude's, else it is an error
+    # ("Expected `thinking` or `redacted_thinking`, but found `tool_use`"): another model has made those calls.
+    if budget < LEAST_BUDGET_TOKENS or conversation.is_unthought_loop:
         lost.dropped.append("reasoning_effort")
         return None, None
     if budget < BUDGETS[effort]:

@@ -6,7 +6,7 @@ Thoughts and signatures travel in `reasoning_details` of a message (OpenRouter's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from mimetypes import guess_type
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -34,6 +34,8 @@ from fairlead.wire.bounds import LONGEST_PARAMETER, MOST_REASONING_DETAILS
 from fairlead.wire.chat import PARAMETERS, ChatRequest, named_tools
 from fairlead.wire.chat_shapes import NULL, Function
 from fairlead.wire.counting import holds_more
+from fairlead.wire.reasoning_tags import GEMINI
+from fairlead.wire.vocabulary import FOREIGN_REASONING
 
 
 class Losses:
@@ -55,9 +57,9 @@ _string = msgspec.json.Decoder(str)
 _raw = msgspec.json.Decoder(Raw)
 
 
-def read_conversation(request: ChatRequest, reasoning_format: str = "") -> Conversation:
-    """The messages as turns. `reasoning_format`: of the reasoning that this provider takes back; another's is left
-    out. Raises InvalidRequest for what no dialect but OpenAI's own could take."""
+def read_conversation(request: ChatRequest, formats: Collection[str] = ()) -> Conversation:
+    """The messages as turns. `formats`: of the reasoning that this provider takes back; another's is left out. Raises
+    InvalidRequest for what no dialect but OpenAI's own could take."""
     try:
         # In long messages they are counted before they are decoded.
         crowded = len(request.messages) > LONGEST_PARAMETER and holds_more(
@@ -73,6 +75,8 @@ def read_conversation(request: ChatRequest, reasoning_format: str = "") -> Conve
     system: list[Text] = []
     turns: list[Turn] = []
     names: dict[str, str] = {}
+    signs_calls = GEMINI in formats
+    loses = False
     for at, message in enumerate(messages):
         if message.role in ("system", "developer"):
             system += [part for part in _content(message.content) if isinstance(part, Text)]
@@ -81,16 +85,20 @@ def read_conversation(request: ChatRequest, reasoning_format: str = "") -> Conve
         if message.role == "tool":
             parts = [_result(message, names)]
         else:
-            parts = [*_thoughts(message, reasoning_format), *_content(message.content)]
+            thoughts = _thoughts(message, formats)
+            signed = False
+            parts = [*thoughts, *_content(message.content)]
             for call in message.tool_calls or ():
+                signed = signed or call.extra_content.google.thought_signature is not None
                 names[call.id] = call.function.name
                 parts.append(_use(call, at))
+            loses = loses or (not signs_calls if signed else _lacks(message, thoughts))
         role: Literal["user", "assistant"] = "assistant" if message.role == "assistant" else "user"
         if turns and turns[-1].role == role:
             turns[-1].parts.extend(parts)
         elif parts:
             turns.append(Turn(role, parts))
-    return Conversation(system, turns)
+    return Conversation(system, turns, loses)
 
 
 def _content(raw: Raw) -> list[Part]:
@@ -153,14 +161,21 @@ def _use(call: ReadCall, at: int) -> ToolUse:
     return ToolUse(call.id, call.function.name, arguments, call.extra_content.google.thought_signature)
 
 
-def _thoughts(message: ReadMessage, reasoning_format: str) -> list[Part]:
+def _thoughts(message: ReadMessage, formats: Collection[str]) -> list[Part]:
     """Only what this vendor has signed or encrypted goes back: it refuses everything else. Reasoning without
     a format counts as its own."""
     return [
         Thought(detail.text or "", detail.signature or "", detail.data or "")
         for detail in message.reasoning_details or ()
-        if (detail.signature or detail.data) and (detail.format or reasoning_format) == reasoning_format
+        if (detail.signature or detail.data) and (not detail.format or detail.format in formats)
     ]
+
+
+def _lacks(message: ReadMessage, thoughts: list[Part]) -> bool:
+    """Whether some of its reasoning is not among these."""
+    if message.reasoning_details:
+        return len(thoughts) < len(message.reasoning_details)
+    return len(message.reasoning_content) > 2 and message.reasoning_content != NULL
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], raw: Raw) -> Any:
@@ -239,3 +254,8 @@ def refuse_when_strict(request: ChatRequest, lost: Losses) -> None:
     """Raises InvalidRequest in strict mode when something would be dropped or clamped."""
     if request.strict and (lost.dropped or lost.clamped):
         raise NotCarried([*lost.dropped, *lost.clamped])
+
+
+def all_dropped(lost: Losses, conversation: Conversation) -> tuple[str, ...]:
+    """What is named as left out: also what even a strict caller does without."""
+    return (*lost.dropped, FOREIGN_REASONING) if conversation.loses_reasoning else tuple(lost.dropped)

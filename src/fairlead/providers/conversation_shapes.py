@@ -64,15 +64,29 @@ class Turn(Struct, frozen=True):
 
 
 class Conversation(Struct, frozen=True):
-    """Turns alternate: messages of one role that follow each other are one turn."""
+    """Turns alternate: messages of one role that follow each other are one turn. `loses_reasoning`: there was some that
+    only another provider could read."""
 
     system: list[Text]
     turns: list[Turn]
+    loses_reasoning: bool = False
 
     @property
     def tool_names(self) -> list[str]:
         """The tools that were called before, each once."""
         return list(dict.fromkeys(p.name for turn in self.turns for p in turn.parts if isinstance(p, ToolUse)))
+
+    @property
+    def is_unthought_loop(self) -> bool:
+        """It ends with results of tools, and what the assistant has begun with those tools begins with no thought."""
+        thought = True
+        for turn in reversed(self.turns):
+            if turn.role == "user":
+                if not any(isinstance(part, ToolResult) for part in turn.parts):
+                    break
+            elif thought := isinstance(turn.parts[0], Thought):
+                break
+        return not thought
 
 
 class Wishes(Struct, frozen=True):
@@ -131,6 +145,7 @@ class ReadMessage(Struct):
     tool_calls: list[ReadCall] | None = None
     tool_call_id: str | None = None
     reasoning_details: list[ReadDetail] | None = None
+    reasoning_content: Raw = NULL
 
 
 class ReadPart(Struct):

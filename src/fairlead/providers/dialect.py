@@ -52,6 +52,8 @@ class Dialect:
     `keeps_marks`: in requests that were translated from another API, messages keep the members that are for some
     providers only (`cache_control`, `reasoning_details`).
 
+    `refuses`: members of messages that answers of other providers have, and that it answers with an error.
+
     `supports_prefill`: every server that speaks it continues a last assistant message, letter by letter; of others
     their vendor's folder knows, model by model.
 
@@ -93,6 +95,7 @@ class Dialect:
     short_tool_ids: bool = False
     own_parts: bool = False
     keeps_marks: bool = False
+    refuses: frozenset[str] = frozenset()
     parses_control_tokens: bool = False
     keeps_connections: bool = True
     max_inputs: int = 0

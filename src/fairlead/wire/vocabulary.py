@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 # What a model is for. Calls of another kind are refused with the endpoint that serves its own.
 Mode = Literal["chat", "embedding", "rerank", "moderation", "image", "speech", "transcription"]
@@ -73,6 +73,9 @@ CAPABILITIES: tuple[Capability, ...] = (
 _BY_NEED: Mapping[str, Capability] = {row.need: row for row in CAPABILITIES if row.need is not None}
 NEEDS: Mapping[str, Capability] = {name: _BY_NEED[name] for name in get_args(Need)}
 
+# Of what is left out: reasoning that only another provider could read. It is named and never refused, because changing
+# the model in the middle of a conversation must work.
+FOREIGN_REASONING: Final = "messages.reasoning"
 # Two names of one parameter: a dialect that takes one of them gets either.
 OUTPUT_CAPS = frozenset({"max_tokens", "max_completion_tokens"})
 # Every parameter that the API knows; what each must be stands where its operation's requests are checked.

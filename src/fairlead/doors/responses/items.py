@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 from msgspec import Raw
 
+from fairlead.doors.responses.reasoning_state import ITEM, WORDS, Wrapped, wrapped
 from fairlead.doors.responses.shapes import ToolName
 from fairlead.doors.responses.tools import input_of
 from fairlead.wire.answer import Citation, Logprobs, ToolCall
@@ -180,7 +181,7 @@ class ReasoningItem:
         self._is_open: _TextPart | None = None
         self.encrypted: str | None = None
         self.shows_encrypted = shows_encrypted
-        self.id = item_id or new_id("rs")
+        self.id = item_id or f"{ITEM}{random_digits(45)}"
 
     def open(self) -> list[ItemEvent]:
         return [added(self._index, self.document("in_progress", is_private=False))]
@@ -207,8 +208,11 @@ class ReasoningItem:
         item["summary"] = [part.document() for part in self._summary]
         if self._content:
             item["content"] = [part.document() for part in self._content]
-        if is_private and self.encrypted is not None:
-            item["encrypted_content"] = self.encrypted
+        encrypted = self.encrypted
+        if encrypted is None and is_private and self._content:  # clients that ask for it send nothing else back
+            encrypted = wrapped(Wrapped(WORDS, "".join([part.text for part in self._content])))
+        if is_private and encrypted is not None:
+            item["encrypted_content"] = encrypted
         return item
 
     def _begin(self, kind: str, number: int) -> list[ItemEvent]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from fairlead.doors.responses.reasoning_state import MARK
+from fairlead.doors.responses.reasoning_state import is_foreign
 from fairlead.doors.responses.request import ResponsesRequest, ResponsesTemplate
 from fairlead.doors.responses.shapes import (
     ANY_LENGTH,
@@ -294,7 +294,6 @@ class _Seen:
         role: str = members[1]
         content: Raw = members[2]
         output: Raw = members[9]
-        encrypted: str | None = members[11]
         if kind == "item_reference" or (kind == "message" and not role and content == _NULL):
             where = f"input[{at}]"
             raise InvalidRequest(
@@ -302,7 +301,7 @@ class _Seen:
                 "store: false).",
                 param=where,
             )
-        if encrypted is not None and encrypted.startswith(MARK):
+        if kind == "reasoning" and is_foreign(item.id, item.encrypted_content):
             self.is_marked = True
         if kind == "additional_tools" and item.tools != _NULL:
             self.tools += checked(

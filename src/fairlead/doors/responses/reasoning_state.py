@@ -17,8 +17,15 @@ from msgspec import Struct
 OWN_FORMAT: Final = "openai-responses-v1"
 # Gemini's signature of one call.
 GEMINI_FORMAT: Final = "google-gemini-v1"
+# Words of reasoning that no provider has signed: any that takes reasoning back may have them.
+WORDS: Final = "fairlead-words-v1"
 # How a wrapped one begins; what follows is JSON in base64.
 MARK: Final = "flr1."
+
+
+# How the ids of reasoning items begin that were made here: a provider of this API would look for such an item in vain
+# ("Item with id 'rs_...' not found").
+ITEM: Final = "rs_flr"
 
 
 class Wrapped(Struct, frozen=True, omit_defaults=True):
@@ -32,6 +39,13 @@ class Wrapped(Struct, frozen=True, omit_defaults=True):
 
 
 _decoder: Final = msgspec.json.Decoder(Wrapped)
+
+
+def is_foreign(item_id: str | None, encrypted: str | None) -> bool:
+    """Whether a provider of this API could do nothing with a reasoning item."""
+    if encrypted is None:
+        return item_id is not None and item_id.startswith(ITEM)
+    return encrypted.startswith(MARK)
 
 
 def wrapped(state: Wrapped) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from fairlead.doors.responses.reasoning_state import MARK
+from fairlead.doors.responses.reasoning_state import is_foreign
 from fairlead.doors.responses.shapes import (
     AUTO,
     FALSE,
@@ -307,6 +307,11 @@ class ResponsesRequest:
             and not self.found.tools
         )  # fmt: skip
 
+    @property
+    def loses_reasoning(self) -> bool:
+        """Reasoning of another provider has come back in its input."""
+        return self.found.is_marked
+
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]:
         """What of `refused`, tools and members that a provider bills beside its price, is wanted: what the caller
         cannot do without, and what is left out. Codex offers a search that stays off the web to every model."""
@@ -418,9 +423,9 @@ def _changed_items(items: Raw, gone: tuple[str, ...]) -> bytes:
         return bytes(items)
     kept = []
     for raw in msgspec.json.decode(items, type=list[Raw]):
-        if b"encrypted_content" in bytes(raw):
-            content = _encrypted.decode(raw).encrypted_content
-            if content is not None and content.startswith(MARK):
+        if b'"reasoning"' in bytes(raw):
+            found = _encrypted.decode(raw)
+            if found.type == "reasoning" and is_foreign(found.id, found.encrypted_content):
                 continue
         if gone and _tool.decode(raw).type == "additional_tools":
             members = msgspec.json.decode(raw, type=dict[str, Raw])

@@ -236,4 +236,5 @@ class Typed(Struct):
 
 class Encrypted(Struct):
     type: str = ""
+    id: str | None = None
     encrypted_content: str | None = None

@@ -8,11 +8,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw
 
-from fairlead.doors.responses.reasoning_state import unwrapped
+from fairlead.doors.responses.reasoning_state import WORDS, Wrapped, unwrapped
 from fairlead.doors.responses.shapes import AUTO, ITEMS, PARAMETERS, TRUE, ZERO, ChatBody, Item, Part, Tool, ToolName
 from fairlead.doors.responses.tools import ToolSet, arguments_of, chat_name
 from fairlead.errors import InvalidRequest, NotTranslated, UnsupportedContent
 from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.vocabulary import FOREIGN_REASONING
 
 # Members of chat with the same name and meaning.
 SAME: Final = (
@@ -23,6 +24,7 @@ SAME: Final = (
 NAMES: Final[Mapping[str, str]] = {
     "max_completion_tokens": "max_output_tokens", "max_tokens": "max_output_tokens", "logprobs": "top_logprobs",
     "reasoning_effort": "reasoning", "response_format": "text", "verbosity": "text",
+    FOREIGN_REASONING: "input.reasoning",
 }  # fmt: skip
 # Chat has no word for these, and an answer without them is the one that was asked for, or says itself how it is not.
 QUIET: Final = frozenset({
@@ -267,10 +269,14 @@ class _Conversation:
         group.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
 
     def _think(self, item: Item) -> None:
-        """Words of reasoning are for people; a model gets back what its provider made for that."""
-        state = None if item.encrypted_content is None else unwrapped(item.encrypted_content)
+        """A model gets back what its provider made for that. Words that nobody has signed are for all who take them."""
+        state = Wrapped(WORDS) if item.encrypted_content is None else unwrapped(item.encrypted_content)
         if state is None:
             return
+        if state.format == WORDS:
+            state = Wrapped(WORDS, state.text or _words(item))
+            if not state.text:
+                return
         if state.call:
             self._signatures[state.call] = state.signature
             return
@@ -278,6 +284,9 @@ class _Conversation:
         if "tool_calls" in turn or turn["content"]:
             self._assistant = None
             turn = self._turn()
+        if state.format == WORDS:
+            turn["reasoning_content"] = turn.get("reasoning_content", "") + state.text
+            return
         detail: dict[str, Any] = {"type": "reasoning.encrypted" if state.data else "reasoning.text"}
         for name in ("format", "text", "signature", "data"):
             if value := getattr(state, name):
@@ -285,6 +294,15 @@ class _Conversation:
         if item.id:
             detail["id"] = item.id
         turn.setdefault("reasoning_details", []).append(detail)
+
+
+def _words(item: Item) -> str:
+    """Of a reasoning item: what was thought, else its summary."""
+    for raw in (item.content, item.summary):
+        parts = _numbered(raw, "input") if raw != NULL and memoryview(raw)[0] == 0x5B else ()
+        if text := "".join([part.text or "" for _, part in parts]):
+            return text
+    return ""
 
 
 def _text(raw: Raw, where: str) -> str:

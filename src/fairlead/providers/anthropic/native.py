@@ -22,8 +22,9 @@ from fairlead.providers.native import NativeAdapter, Translating, unpriced
 from fairlead.wire.answer import WriterFactory
 from fairlead.wire.apis import MESSAGES
 from fairlead.wire.body import with_members
-from fairlead.wire.messages.request import OURS, MessagesRequest
-from fairlead.wire.messages.tagged import without_tagged
+from fairlead.wire.messages.request import OURS, THINKING, MessagesRequest
+from fairlead.wire.messages.shapes import NULL
+from fairlead.wire.messages.tagged import is_unthought_loop, thinks_with_budget, without_tagged
 
 # Members that change the price of a call, where the provider has a price sheet here (`providers/billed_parameters.py`).
 BILLED_MEMBERS: Final = ("service_tier", "speed", "inference_geo")
@@ -59,7 +60,10 @@ class NativeMessages(NativeAdapter):
         changes: dict[str, bytes | None] = {"model": self._model}
         if payload.capped:
             changes["max_tokens"] = b"%d" % payload.cap
-        return self._call(payload, changes, self._left_out(payload), b"")
+        dropped = self._left_out(payload)
+        if payload.has_tagged_reasoning:
+            dropped = (*dropped, THINKING, *self._unthought(payload))
+        return self._call(payload, changes, dropped, b"")
 
     def count_call(self, payload: MessagesRequest) -> NativeCall:
         """The call that counts the tokens of a prompt; it costs nothing."""
@@ -81,6 +85,16 @@ class NativeMessages(NativeAdapter):
             [with_members(payload.body, fields, changes)], payload.stream, dropped, path,
             JSON_BODY + (payload.headers if VERSION in payload.headers else self._version + payload.headers),
         )  # fmt: skip
+
+    def _unthought(self, payload: MessagesRequest) -> tuple[str, ...]:
+        """Members that go only with thinking, where what the assistant has begun with tools begins with no thought of
+        this provider's: with a budget that would be an error."""
+        fields = payload.fields
+        if not thinks_with_budget(fields.get("thinking", NULL)) or not is_unthought_loop(fields["messages"]):
+            return ()
+        if payload.strict:
+            raise NotCarried(("thinking",))
+        return tuple([name for name in ("thinking", "context_management") if name in fields])
 
     def _left_out(self, payload: MessagesRequest) -> tuple[str, ...]:
         for tool in payload.server_tools:

@@ -25,8 +25,7 @@ def to_body(
     """The request in Anthropic's words; what it cannot carry is added to `lost`."""
     limit = wishes.max_tokens or most
     messages = turns_for_claude(conversation)
-    prefilled = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
-    thinking, effort = thinking_of(wishes, model, limit, prefilled, lost)
+    thinking, effort = thinking_of(wishes, model, limit, conversation, lost)
     thinks = thinking is not None and thinking["type"] != "disabled"
     body: dict[str, Any] = {
         "model": model,

@@ -12,7 +12,7 @@ from fairlead.providers.anthropic.reader import FORMAT
 from fairlead.providers.anthropic.request import to_body
 from fairlead.providers.call_shapes import Translation
 from fairlead.providers.claude import OUTPUT_TOKENS
-from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
+from fairlead.providers.conversation import all_dropped, read_conversation, read_wishes, refuse_when_strict
 from fairlead.providers.dialect import Dialect
 from fairlead.providers.failures import upstream_error
 from fairlead.wire.chat import ChatRequest
@@ -41,11 +41,10 @@ class MessagesTranslator:
     def to_vendor(self, request: ChatRequest) -> Translation:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = to_body(
-            self._upstream_model, read_conversation(request, FORMAT), wishes, self._most, request.stream, lost
-        )
+        conversation = read_conversation(request, (FORMAT,))
+        body = to_body(self._upstream_model, conversation, wishes, self._most, request.stream, lost)
         refuse_when_strict(request, lost)
-        return Translation([_encode(body)], request.stream, tuple(lost.dropped), tuple(lost.clamped))
+        return Translation([_encode(body)], request.stream, all_dropped(lost, conversation), tuple(lost.clamped))
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         return upstream_error(status, headers, body)

@@ -25,6 +25,7 @@ from fairlead.wire.answer import (
     WholeAnswer,
 )
 from fairlead.wire.chat_shapes import NULL
+from fairlead.wire.reasoning_tags import ANTHROPIC
 from fairlead.wire.usage import Usage, usage_from_bedrock
 
 FINISHES: Final[dict[str, FinishReason]] = {
@@ -37,7 +38,9 @@ FINISHES: Final[dict[str, FinishReason]] = {
     "content_filtered": "content_filter",
 }
 FORMAT = "bedrock-converse-v1"
-
+# Claude's signatures are the same at every provider.
+# https://platform.claude.com/docs/en/build-with-claude/extended-thinking#thinking-encryption
+CLAUDE = ANTHROPIC
 
 _document = msgspec.json.Decoder(Document)
 _event = msgspec.json.Decoder(StreamEvent)
@@ -50,13 +53,14 @@ def _finish(reason: str) -> Finish:
     return Finish(FINISHES.get(reason, "stop"), native=reason)
 
 
-def _state(text: str, signature: str, redacted: str, index: int) -> list[Event]:
+def _state(text: str, signature: str, redacted: str, index: int, signed: str) -> list[Event]:
+    """`signed`: the format of signatures. What is redacted is written otherwise than elsewhere."""
     if redacted:
         return [ReasoningState(FORMAT, data=redacted, part=index)]
-    return [ReasoningState(FORMAT, text, signature, part=index)] if signature else []
+    return [ReasoningState(signed, text, signature, part=index)] if signature else []
 
 
-def whole_document(body: bytes) -> WholeAnswer:
+def whole_document(body: bytes, signed: str = FORMAT) -> WholeAnswer:
     """A whole answer. Raises UpstreamInvalid."""
     document: Document = decoded(_document, body, "an answer")
     events: list[Event] = [Start()]
@@ -70,7 +74,7 @@ def whole_document(body: bytes) -> WholeAnswer:
             thought = block.reasoning_content.reasoning_text or ReasoningText()
             if thought.text:
                 events.append(Reasoning(thought.text, part=index))
-            events += _state(thought.text, thought.signature, block.reasoning_content.redacted_content, index)
+            events += _state(thought.text, thought.signature, block.reasoning_content.redacted_content, index, signed)
         elif block.text:
             events.append(Text(block.text, part=index))
     if document.stop_reason is not None:
@@ -81,9 +85,10 @@ def whole_document(body: bytes) -> WholeAnswer:
 class ConverseReader:
     """Reads a stream of frames: complete with `messageStop`, done with the `metadata` that bears the usage."""
 
-    __slots__ = ("_calls", "_frames", "_stopped", "_thoughts", "_usage_raw", "done")
+    __slots__ = ("_calls", "_frames", "_signed", "_stopped", "_thoughts", "_usage_raw", "done")
 
-    def __init__(self) -> None:
+    def __init__(self, signed: str = FORMAT) -> None:
+        self._signed = signed
         self._frames = FrameReader()
         self._calls: dict[int, int] = {}
         self._thoughts: dict[int, list[str]] = {}
@@ -119,7 +124,7 @@ class ConverseReader:
             return [ToolCall(number, use.tool_use_id, use.name, part=index)]
         if name == "contentBlockStop":
             text, signature, redacted = self._thoughts.pop(index, ("", "", ""))
-            return _state(text, signature, redacted, index)
+            return _state(text, signature, redacted, index, self._signed)
         if name == "messageStop" and event.stop_reason is not None:
             self._stopped = True
             return [_finish(event.stop_reason)]
@@ -145,12 +150,15 @@ class ConverseReader:
 
 
 class ConverseFormat:
-    """An `AnswerFormat`."""
+    """An `AnswerFormat`. `signed`: the format of its model's signatures."""
 
-    __slots__ = ()
+    __slots__ = ("_signed",)
+
+    def __init__(self, signed: str = FORMAT) -> None:
+        self._signed = signed
 
     def reader(self, _choices: int, _prefill: str = "") -> ConverseReader:
-        return ConverseReader()
+        return ConverseReader(self._signed)
 
     def whole(self, body: bytes) -> WholeAnswer:
-        return whole_document(body)
+        return whole_document(body, self._signed)

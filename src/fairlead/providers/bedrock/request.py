@@ -43,8 +43,7 @@ def to_body(model: str, conversation: Conversation, wishes: Wishes, most: int, l
     extra: dict[str, Any] = {}
     output: dict[str, Any] = {}
     if is_claude(model):
-        prefilled = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
-        thinking, effort = thinking_of(wishes, model, wishes.max_tokens or most, prefilled, lost)
+        thinking, effort = thinking_of(wishes, model, wishes.max_tokens or most, conversation, lost)
         thinks = thinking is not None and thinking["type"] != "disabled"
         sampling = sampling_of(wishes, model, thinks, lost)
         if thinking is not None:

@@ -10,12 +10,12 @@ from msgspec import Raw
 
 from fairlead.errors import FairleadError
 from fairlead.providers.bedrock.errors import failure
-from fairlead.providers.bedrock.reader import FORMAT
-from fairlead.providers.bedrock.request import to_body
+from fairlead.providers.bedrock.reader import CLAUDE, FORMAT
+from fairlead.providers.bedrock.request import is_claude, to_body
 from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.providers.call_shapes import Translation
 from fairlead.providers.claude import OUTPUT_TOKENS
-from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
+from fairlead.providers.conversation import all_dropped, read_conversation, read_wishes, refuse_when_strict
 from fairlead.providers.dialect import Clock, Dialect
 from fairlead.wire.chat import ChatRequest
 
@@ -26,7 +26,7 @@ class ConverseTranslator:
     """A `Translator`. `clock`: for signatures; `signer` is None where an API key (a bearer token) is sent instead."""
 
     __slots__ = (
-        "_clock", "_defaults", "_dialect", "_most", "_prefix", "_signer", "_stream_path", "_upstream_model",
+        "_clock", "_defaults", "_dialect", "_formats", "_most", "_prefix", "_signer", "_stream_path", "_upstream_model",
         "_whole_path",
     )  # fmt: skip
 
@@ -43,6 +43,7 @@ class ConverseTranslator:
     ) -> None:
         self._dialect = dialect
         self._upstream_model = upstream_model
+        self._formats = (FORMAT, CLAUDE) if is_claude(upstream_model) else (FORMAT,)
         self._defaults = dict(defaults or {})
         self._clock = clock
         self._signer = signer
@@ -54,15 +55,17 @@ class ConverseTranslator:
     def to_vendor(self, request: ChatRequest) -> Translation:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = _encode(to_body(self._upstream_model, read_conversation(request, FORMAT), wishes, self._most, lost))
+        conversation = read_conversation(request, self._formats)
+        body = _encode(to_body(self._upstream_model, conversation, wishes, self._most, lost))
         refuse_when_strict(request, lost)
         path = self._stream_path if request.stream else self._whole_path
         headers = b""
         if self._signer is not None:
             headers = self._signer.headers("POST", self._prefix + path, (body,), self._clock())
         return Translation(
-            [body], request.stream, tuple(lost.dropped), tuple(lost.clamped), path=path.encode(), headers=headers
-        )
+            [body], request.stream, all_dropped(lost, conversation), tuple(lost.clamped), path=path.encode(),
+            headers=headers,
+        )  # fmt: skip
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         name = next((value.decode("latin-1") for key, value in headers if key == b"x-amzn-errortype"), "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from fairlead.providers.bedrock.reader import ConverseFormat
+from fairlead.providers.bedrock.reader import CLAUDE, FORMAT, ConverseFormat
 from fairlead.providers.bedrock.request import is_claude
 from fairlead.providers.bedrock.sigv4 import Signer
 from fairlead.providers.bedrock.translator import ConverseTranslator
@@ -43,7 +43,8 @@ def _supports_prefill(dialect: Dialect, model: str) -> bool | None:
 
 
 def _translated(binding: Binding) -> TranslatedChat:
-    return translated_chat(binding, _translator(binding), ConverseFormat())
+    signed = CLAUDE if is_claude(binding.upstream_model) else FORMAT
+    return translated_chat(binding, _translator(binding), ConverseFormat(signed))
 
 
 CHAT_API = OperationAPI(CONVERSE, translated=_translated)

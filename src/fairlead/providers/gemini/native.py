@@ -22,7 +22,7 @@ from fairlead.providers.native import NativeAdapter, Translating, unpriced
 from fairlead.wire.answer import WriterFactory
 from fairlead.wire.apis import GENERATE_CONTENT
 from fairlead.wire.body import members_of, with_members
-from fairlead.wire.gemini.request import GeminiRequest
+from fairlead.wire.gemini.request import SIGNATURE, GeminiRequest
 from fairlead.wire.gemini.schemas import camel
 from fairlead.wire.gemini.shapes import Echo
 
@@ -63,6 +63,8 @@ class NativeContent(NativeAdapter):
         action = b"streamGenerateContent?alt=sse" if payload.stream else b"generateContent"
         if payload.query:
             action += b"%b%b" % (b"&" if payload.stream else b"?", payload.query.encode("latin-1"))
+        if payload.has_tagged_signatures:
+            dropped = (*dropped, SIGNATURE)
         return NativeCall(
             [payload.native(left_out)], payload.stream, dropped, self._path + action, JSON_BODY, payload.choices,
             payload.echo,

@@ -10,11 +10,12 @@ from msgspec import Raw
 
 from fairlead.errors import FairleadError
 from fairlead.providers.call_shapes import Translation
-from fairlead.providers.conversation import read_conversation, read_wishes, refuse_when_strict
+from fairlead.providers.conversation import all_dropped, read_conversation, read_wishes, refuse_when_strict
 from fairlead.providers.dialect import Dialect
 from fairlead.providers.failures import upstream_error
 from fairlead.providers.gemini.request import to_body
 from fairlead.wire.chat import ChatRequest
+from fairlead.wire.reasoning_tags import GEMINI
 
 _encode = msgspec.json.encode
 
@@ -40,11 +41,12 @@ class ContentTranslator:
     def to_vendor(self, request: ChatRequest) -> Translation:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         wishes, lost = read_wishes(request, self._defaults, self._dialect.carries or frozenset())
-        body = to_body(self._upstream_model, read_conversation(request), wishes, lost)
+        conversation = read_conversation(request, (GEMINI,))
+        body = to_body(self._upstream_model, conversation, wishes, lost)
         refuse_when_strict(request, lost)
         path = self._stream_path if request.stream else self._whole_path
         return Translation(
-            [_encode(body)], request.stream, tuple(lost.dropped), tuple(lost.clamped), wishes.n, path=path
+            [_encode(body)], request.stream, all_dropped(lost, conversation), tuple(lost.clamped), wishes.n, path=path
         )
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:

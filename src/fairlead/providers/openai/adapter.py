@@ -20,12 +20,14 @@ from fairlead.providers.openai.messages import (
     with_mistral_parts,
     with_prefix_mark,
     with_short_ids,
+    without_members,
 )
 from fairlead.providers.openai.request import rewrite_json_object, rewrite_structured, rewrite_tool_choice
 from fairlead.providers.openai.shapes import UpstreamCall
 from fairlead.wire.chat import PARAMETERS, ChatRequest
 from fairlead.wire.heads import EVENT_STREAM
 from fairlead.wire.media import AUDIO, FILE
+from fairlead.wire.vocabulary import FOREIGN_REASONING
 
 __all__ = ["OpenAIChat", "UpstreamCall"]
 
@@ -153,6 +155,10 @@ class OpenAIChat:
         if dropped and request.strict:
             raise NotCarried(dropped)
         messages = request.messages
+        if row.refuses and request.template is None:  # what has a template is nothing but texts
+            messages, loses = without_members(messages, row.refuses)
+            if loses:
+                dropped.append(FOREIGN_REASONING)
         if request.has_tool_history and self._short_tool_ids:
             messages = with_short_ids(messages)
         if request.media & _OWN_PARTS and row.own_parts:

@@ -26,12 +26,18 @@ _BY_ENGINES: dict[str, Carried] = {
     COMPLETIONS: Carried(lacks=frozenset({"best_of", "suffix"})),
     RERANK: Carried(lacks=frozenset({"max_chunks_per_doc", "max_tokens_per_doc"})),
 }
+# What a model has thought, as other providers' answers show it: these servers refuse a message that has it, and keep
+# nothing of it. The others do so with everything that their API does not have ("property 'refusal' is unsupported",
+# "Extra inputs are not permitted"); Groq and Cerebras take `reasoning` of their own models.
+_THOUGHTS = frozenset({"extra_content", "reasoning", "reasoning_content", "reasoning_details"})
+_OF_ANSWERS = _THOUGHTS | {"annotations", "images", "refusal"}
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
 
 ROWS: tuple[Dialect, ...] = (
     Dialect("generic", carries=None, passes_unknown=True, keeps_marks=True),
     Dialect(
         "openai",
+        refuses=_THOUGHTS,
         telemetry_name="openai",
         carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
         renames={"max_tokens": "max_completion_tokens"},
@@ -41,6 +47,7 @@ ROWS: tuple[Dialect, ...] = (
     ),
     Dialect(
         "mistral",
+        refuses=_OF_ANSWERS,
         telemetry_name="mistral_ai",
         carries=_STANDARD - {"logit_bias", "logprobs", "top_logprobs", "user"} | {"structured_outputs"},
         renames={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
@@ -124,6 +131,7 @@ ROWS: tuple[Dialect, ...] = (
     ),
     Dialect(
         "azure",
+        refuses=_THOUGHTS,
         telemetry_name="azure.ai.openai",
         path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
         paths={
@@ -143,6 +151,7 @@ ROWS: tuple[Dialect, ...] = (
     # https://console.groq.com/docs/openai: these are answered with 400
     Dialect(
         "groq",
+        refuses=_OF_ANSWERS - {"reasoning"},
         telemetry_name="groq",
         carries=None,
         lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}),
@@ -152,6 +161,7 @@ ROWS: tuple[Dialect, ...] = (
     # https://inference-docs.cerebras.ai/resources/openai
     Dialect(
         "cerebras",
+        refuses=_OF_ANSWERS - {"reasoning"},
         carries=None,
         lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
         operations=frozenset({CHAT, COMPLETIONS}),
@@ -160,6 +170,7 @@ ROWS: tuple[Dialect, ...] = (
     # https://docs.cohere.com/docs/compatibility-api: it refuses stream_options and sends usage without
     Dialect(
         "cohere",
+        refuses=_OF_ANSWERS,
         telemetry_name="cohere",
         carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
         renames={"max_completion_tokens": "max_tokens"},

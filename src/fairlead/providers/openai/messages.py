@@ -14,6 +14,9 @@ from fairlead.wire.bounds import MOST_CONTROL_TOKENS
 from fairlead.wire.chat_shapes import File, InputAudio
 
 NULL = Raw(b"null")
+# Longer messages are decoded at once: that costs less than looking for each name.
+MOST_SEARCHED = 65_536
+REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 # Text that a tokenizer of the common families reads as a control token: Mistral's, and the marks of Llama, ChatML
 # and Gemma templates. Written as tries, so that a text of nothing but brackets costs a step for each.
@@ -65,6 +68,29 @@ def _limited(done: tuple[bytes, int]) -> bytes:
             param="messages",
         )
     return done[0]
+
+
+def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
+    """The messages without these members, of their tool calls too, and whether reasoning was among them. Those that
+    have none stay the bytes that they were."""
+    text = bytes(raw)
+    if len(text) < MOST_SEARCHED and not any(b'"%b"' % name.encode() in text for name in refused):
+        return raw, False
+    changed = loses = False
+    messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
+    for message in messages:
+        for name in refused & message.keys():
+            value = message.pop(name)
+            changed = True
+            loses = loses or (name in REASONING and len(value) > 2 and value != NULL)
+        calls = message.get("tool_calls", NULL)
+        if b'"extra_content"' in bytes(calls) and "extra_content" in refused:
+            found = msgspec.json.decode(calls, type=list[dict[str, Raw]])
+            for call in found:
+                if call.pop("extra_content", NULL) != NULL:
+                    changed = loses = True
+            message["tool_calls"] = _encoded(found)
+    return (_encoded(messages) if changed else raw), loses
 
 
 def with_short_ids(raw: Raw) -> Raw:

@@ -28,6 +28,12 @@ class UpstreamCall(Struct, frozen=True, gc=False):
     bare: bool = False
 
 
+class DetailText(Struct, gc=False):
+    """The words of an entry of `reasoning_details`."""
+
+    text: str | None = None
+
+
 class Kind(Struct):
     type: str
 

@@ -28,7 +28,9 @@ def _native(binding: Binding) -> OpenAIChat:
 def _translated_chat(binding: Binding) -> TranslatedChat:
     dialect = binding.dialect
     return translated_chat(
-        binding, ForeignCallers(_native(binding), keeps_marks=dialect.keeps_marks), ChunkFormat(),
+        binding,
+        ForeignCallers(_native(binding), keeps_marks=dialect.keeps_marks, takes_words=not dialect.refuses),
+        ChunkFormat(),
         None if dialect.parses_control_tokens else written_turns,  # what may be one is made harmless, text by text
         one_text,
     )  # fmt: skip

@@ -100,6 +100,9 @@ class ResponsesPayload(Protocol):
     @property
     def is_as_it_came(self) -> bool: ...
 
+    @property
+    def loses_reasoning(self) -> bool: ...
+
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]: ...
 
     def native(self, upstream_model: bytes, without: Sequence[str] = ()) -> bytes | None: ...
@@ -159,6 +162,8 @@ class NativeResponses:
         body = payload.native(self._upstream_model, left_out)
         if body is None:
             return self._translating.to_vendor(payload)
+        if payload.loses_reasoning:
+            left_out.append("input.reasoning")
         return self._native_call(payload, [body], tuple(left_out))
 
     def _native_call(self, payload: Any, body: list[bytes | memoryview], dropped: tuple[str, ...]) -> NativeCall:

@@ -16,6 +16,7 @@ from fairlead.wire.chat import ChatRequest, tool_choice
 from fairlead.wire.chat_shapes import NULL, File
 from fairlead.wire.counting import holds_more
 from fairlead.wire.plain import PlainTurns
+from fairlead.wire.vocabulary import FOREIGN_REASONING
 
 # Parameters of chat with the same name and meaning here.
 SAME: Final = frozenset({
@@ -39,8 +40,9 @@ _string: Final = msgspec.json.Decoder(str)
 _object: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
-def to_items(request: ChatRequest) -> list[dict[str, Any]]:
-    """The messages as input items, in their order. Raises InvalidRequest."""
+def to_items(request: ChatRequest, dropped: list[str]) -> list[dict[str, Any]]:
+    """The messages as input items, in their order. `dropped` gets a name for reasoning that only another provider could
+    read. Raises InvalidRequest."""
     try:
         crowded = len(request.messages) > LONGEST_PARAMETER and holds_more(
             _details, request.messages, MOST_REASONING_DETAILS
@@ -50,9 +52,19 @@ def to_items(request: ChatRequest) -> list[dict[str, Any]]:
             raise InvalidRequest(
                 f"The messages have more than {MOST_REASONING_DETAILS:,} reasoning_details.", param="messages"
             )
+        if any(_loses_reasoning(message) for message in messages):
+            dropped.append(FOREIGN_REASONING)
         return [item for message in messages for item in _items(message)]
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequest(f"messages cannot be translated: {str(error)[:200]}.", param="messages") from None
+
+
+def _loses_reasoning(message: Message) -> bool:
+    if message.reasoning_details:
+        return any(detail.format != FORMAT or not detail.data for detail in message.reasoning_details)
+    return (len(message.reasoning_content) > 2 and message.reasoning_content != NULL) or any(
+        call.extra_content != NULL for call in message.tool_calls or ()
+    )
 
 
 def _items(message: Message) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ class Function(Struct):
 class Call(Struct):
     id: str
     function: Function
+    extra_content: Raw = NULL
 
 
 class Detail(Struct):
@@ -30,6 +31,7 @@ class Message(Struct):
     tool_calls: list[Call] | None = None
     tool_call_id: str | None = None
     reasoning_details: list[Detail] | None = None
+    reasoning_content: Raw = NULL
 
 
 class Details(Struct, gc=False):

@@ -32,13 +32,14 @@ class ResponsesTranslator:
     def to_vendor(self, request: ChatRequest) -> Translation:
         """Raises InvalidRequest, in strict mode also for what cannot be carried."""
         dropped: list[str] = []
-        body: dict[str, Any] = {"model": self._upstream_model, "input": to_items(request)}
+        unread: list[str] = []
+        body: dict[str, Any] = {"model": self._upstream_model, "input": to_items(request, unread)}
         body.update(to_members({**self._defaults, **request.given}, self._carries, dropped))
         if dropped and request.strict:
             raise NotCarried(dropped)
         if request.stream:
             body["stream"] = True
-        return Translation([_encode(body)], request.stream, tuple(dropped))
+        return Translation([_encode(body)], request.stream, (*dropped, *unread))
 
     def error(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> FairleadError:
         error = upstream_error(status, headers, body)

@@ -167,17 +167,20 @@ class Turns:
         message = last if last is not None and last["role"] == "assistant" else None
         if message is None:
             message = {"role": "assistant", "content": None}
+        words = ""
         for at, part in enumerate(parts):
             if details := details_of(part.signed):
                 message.setdefault("reasoning_details", []).extend(details)
             if part.call is not None:
                 message.setdefault("tool_calls", []).append(self._call(part.call, part.signed, f"{where}.{at}"))
             elif part.thought:
-                continue
+                words += part.text or ""
             elif part.text is not None:
                 _say(message, part.text)
             elif part.blob is not None or part.file is not None:
                 _show(message, _media_or_text(part, f"{where}.{at}"))
+        if words and "reasoning_details" not in message:  # else they are there
+            message["reasoning_content"] = message.get("reasoning_content", "") + words
         if message is not last and (message["content"] is not None or len(message) > 2):
             self._messages.append(message)
 

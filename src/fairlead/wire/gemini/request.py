@@ -49,6 +49,7 @@ from fairlead.wire.notes import notes_in_members
 from fairlead.wire.plain import SHORT, PlainTurns, plain_contents, turns_of_contents
 from fairlead.wire.plain_shapes import PlainContent
 from fairlead.wire.preferences import Preferences
+from fairlead.wire.vocabulary import FOREIGN_REASONING
 
 GENERATE, STREAM, COUNT = "generateContent", "streamGenerateContent", "countTokens"
 # What the parameters of a neutral request are called here.
@@ -64,6 +65,8 @@ NAMES: Final[Mapping[str, str]] = {
     "tool_choice": "toolConfig",
     "messages": "contents",
 }
+# Reasoning that only another provider could read, as it is named when it is left out.
+SIGNATURE: Final = "contents.thoughtSignature"
 # What does not come into a prompt, and what of `generationConfig` does.
 NOT_IN_PROMPT: Final = frozenset({"generationConfig", "safetySettings", "toolConfig", "labels", "model"})
 SCHEMAS: Final = ("responseSchema", "responseJsonSchema")
@@ -160,6 +163,9 @@ class GeminiRequest(NativeRequest):
             return ()
         found = []
         for name in parameters:
+            if name == FOREIGN_REASONING:
+                found.append(SIGNATURE)
+                continue
             first, dot, rest = name.partition(".")
             found.append(NAMES.get(first, first) + dot + rest)
         return tuple(dict.fromkeys(found))

@@ -114,30 +114,38 @@ class Turns:
         details: list[dict[str, Any]] = []
         calls: list[dict[str, Any]] = []
         signatures: dict[str, str] = {}
+        words: list[str] = []
         for at, block in enumerate(blocks):
             if block.type == "text":
                 texts.append(block.text or "")
             elif block.type == "tool_use":
                 calls.append(self._call(block, f"{where}.{at}", signatures))
             elif block.type in ("thinking", "redacted_thinking"):
-                self._take_reasoning(block, details, signatures)
+                self._take_reasoning(block, details, signatures, words)
             else:
                 self.lost.append(f"messages.{block.type[:64]}")
         message: dict[str, Any] = {"role": "assistant", "content": "".join(texts)}
         if details:
             message["reasoning_details"] = details
+        if words:
+            message["reasoning_content"] = "".join(words)
         if calls:
             message["tool_calls"] = calls
             message["content"] = message["content"] or None
         self._messages.append(message)
 
-    def _take_reasoning(self, block: Block, details: list[dict[str, Any]], signatures: dict[str, str]) -> None:
+    def _take_reasoning(
+        self, block: Block, details: list[dict[str, Any]], signatures: dict[str, str], words: list[str]
+    ) -> None:
+        """`words`: those that nobody has signed."""
         redacted = block.type == "redacted_thinking"
         value = block.data if redacted else block.signature
         if redacted and is_tagged(value) and (signed := signature_of_call(value)) is not None:
             signatures[signed[0]] = signed[1]
         elif (detail := reasoning_detail(block.thinking, value, redacted=redacted)) is not None:
             details.append(detail)
+        elif block.thinking:
+            words.append(block.thinking)
 
     def _call(self, block: Block, where: str, signatures: dict[str, str]) -> dict[str, Any]:
         if not block.id or not block.name:

@@ -36,6 +36,7 @@ from fairlead.wire.notes import notes_in_members
 from fairlead.wire.plain import SHORT, PlainTurns, plain_turns
 from fairlead.wire.preferences import Preferences
 from fairlead.wire.reasoning_tags import NEEDLE, QUICK_NEEDLE
+from fairlead.wire.vocabulary import FOREIGN_REASONING
 
 # Members for the gateway itself, never sent on.
 OURS: Final = frozenset({"fairlead", "provider", "models", "session_id"})
@@ -47,6 +48,8 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "stop": ("stop_sequences",),
     "user": ("metadata",),
 }
+# Reasoning that only another provider could read, as it is named when it is left out.
+THINKING: Final = "messages.thinking"
 # With one of these a prompt is longer than what is sent: a conversation that the provider keeps, tools that it runs.
 _BEYOND_MEMBERS: Final = frozenset({"thread", "mcp_servers", "container"})
 # What does not come into a prompt.
@@ -148,6 +151,9 @@ class MessagesRequest(NativeRequest):
             return ()
         found = []
         for name in parameters:
+            if name == FOREIGN_REASONING:
+                found.append(THINKING)
+                continue
             first, dot, rest = name.partition(".")
             words = NAMES.get(first, (first,))
             given = [word for word in words if word in self.fields]

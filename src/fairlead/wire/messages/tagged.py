@@ -19,6 +19,15 @@ _citations: Final = msgspec.json.Decoder(list[Raw])
 _encode: Final = msgspec.json.encode
 
 
+class _Message(msgspec.Struct, gc=False):
+    role: str = ""
+    content: Raw = NULL
+
+
+class _Thinking(msgspec.Struct, gc=False):
+    type: str = ""
+
+
 class _Value(msgspec.Struct, gc=False):
     type: str = ""
     signature: str = ""
@@ -26,6 +35,9 @@ class _Value(msgspec.Struct, gc=False):
 
 
 _value: Final = msgspec.json.Decoder(_Value)
+_roles: Final = msgspec.json.Decoder(list[_Message])
+_values: Final = msgspec.json.Decoder(list[_Value])
+_thinking: Final = msgspec.json.Decoder(_Thinking)
 
 
 def without_tagged(messages: Raw) -> bytes:
@@ -45,6 +57,27 @@ def without_tagged(messages: Raw) -> bytes:
                 message["content"] = Raw(_encode(blocks))
         kept.append(message)
     return _encode(kept) if changed else bytes(messages)
+
+
+def thinks_with_budget(thinking: Raw) -> bool:
+    return bool(thinking != NULL and decoded(_thinking, thinking, "thinking").type == "enabled")
+
+
+def is_unthought_loop(messages: Raw) -> bool:
+    """The conversation ends with results of tools, and what the assistant has begun with those tools has no thought of
+    Anthropic's at its beginning. https://platform.claude.com/docs/en/build-with-claude/extended-thinking"""
+    thought = True
+    for message in reversed(decoded(_roles, messages, "messages")):
+        blocks = _values.decode(message.content) if first_byte(message.content) == LIST else []
+        if message.role == "user":
+            if not any(block.type == "tool_result" for block in blocks):
+                break
+        elif message.role == "assistant":
+            own = [one for one in blocks if not is_tagged(one.signature or one.data)]
+            thought = bool(own) and own[0].type in ("thinking", "redacted_thinking")
+            if thought:
+                break
+    return not thought
 
 
 def _is_tagged(block: Raw) -> bool:
