@@ -404,8 +404,8 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     "not_found": Explanation("There is no such path, or no call with this id.", "Correct it."),
     "model_not_found": Explanation("There is no such model.", "List the models with `GET /v1/models`."),
     "no_candidate": Explanation(
-        "No deployment meets the requirements of the request: its `provider` preferences, or a feature that it needs. "
-        "The message gives the reason for each.",
+        "No deployment meets the requirements of the request: its `provider` preferences, or a feature that it needs "
+        "(then the status is 400). The message gives the reason for each.",
         "Relax the preferences; `POST /v1/plan` shows the effect.",
     ),
     "method_not_allowed": Explanation(

@@ -74,7 +74,8 @@ def test_every_client_works_with_every_kind_of_provider(served: Served, dialect:
         checks = {one["check"]: one["verdict"] for one in found if one["client"] == name}
         assert checks["models"] == checks["streaming"] == checks["tools"] == "works", output
         assert ("counting" in checks) == (name in ("claude-code", "anthropic", "gemini"))
-    assert next(one for one in found if one["check"] == "websocket")["verdict"] == "works"
+    for check in ("websocket", "newer models"):
+        assert next(one for one in found if one["check"] == check)["verdict"] == "works"
 
 
 def test_a_line_for_each_finding_and_what_to_set(served: Served) -> None:
@@ -91,7 +92,9 @@ def test_a_model_without_tools_breaks_agents_and_says_what_mends_it(mute: tuple[
     code, found, output = doctor(mute[0], "--model", "m-vllm")
     assert code == 1, output
     tools = {one["client"]: one for one in found if one["check"] == "tools"}
-    assert {name for name, one in tools.items() if one["verdict"] == "breaks"} == {"claude-code", "codex", "gemini"}
+    assert {name for name, one in tools.items() if one["verdict"] == "breaks"} == {
+        "claude-code", "codex", "gemini", "cline",
+    }  # fmt: skip
     assert "--tool-call-parser" in tools["codex"]["fix"]
     assert doctor(mute[0], "--client", "openai", "--model", "m-vllm")[0] == 0
 
@@ -109,6 +112,32 @@ def test_a_provider_that_fails(mute: tuple[Served, ScriptedUpstream], name: str,
     assert broken[0]["check"] == "streaming", output
     assert seen in broken[0]["seen"]
     assert "fairlead explain" in broken[0]["fix"]
+
+
+def test_what_newer_models_of_codex_need_is_named(mute: tuple[Served, ScriptedUpstream]) -> None:
+    """A provider of Responses that knows no `additional_tools`."""
+    served, upstream = mute
+    refused = Reply(status=400, body='{"error":{"message":"input[0]: unknown type","type":"invalid_request_error"}}')
+    upstream.enqueue(Reply(text="Fine."), refused)
+    _, found, output = doctor(served, "--client", "codex", "--model", "m-openai-responses")
+    newer = next(one for one in found if one["check"] == "newer models")
+    assert newer["verdict"] == "note", output
+    assert "input[0]: unknown type" in newer["seen"]
+    assert "model_catalog_json" in newer["fix"]
+    sent = upstream.requests[-1]
+    assert sent.json["input"][0]["type"] == "additional_tools"
+    assert sent.headers["x-openai-internal-codex-responses-lite"] == "true"
+    assert "tools" not in sent.json
+
+
+def test_claude_code_is_told_what_its_picker_shows(mute: tuple[Served, ScriptedUpstream]) -> None:
+    served, upstream = mute
+    _, found, _ = doctor(served, "--client", "claude-code", "--model", "m-anthropic")
+    models = next(one for one in found if one["check"] == "models")
+    assert models["seen"] == "4 listed; /model shows the 0 that begin with claude or anthropic"
+    sent = next(one.json for one in reversed(upstream.requests) if one.path == "/v1/messages?beta=true")
+    assert [message["role"] for message in sent["messages"]] == ["user", "system"]
+    assert {"thinking", "context_management", "output_config"} <= set(sent)
 
 
 def test_keys_models_and_budgets(served: Served) -> None:

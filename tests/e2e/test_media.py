@@ -117,7 +117,7 @@ def test_what_cannot_be_carried_is_named(
     messages: Any = [{"role": "user", "content": [TEXT, part]}]
     with pytest.raises(openai.APIStatusError) as caught:
         client.chat.completions.create(model=model, messages=messages)
-    assert caught.value.code == code
+    assert (caught.value.status_code, caught.value.code) == (400, code)
     assert words in json.dumps(caught.value.body)
     assert len(upstream.requests) == before
 

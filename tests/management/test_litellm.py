@@ -73,6 +73,22 @@ def test_what_would_be_lost_is_refused_by_name(api: Api) -> None:
         assert (refused.status, member in refused.body["error"]["message"]) == (400, True), (member, refused)
 
 
+def test_calls_are_answered_without_v1_where_its_clients_make_them(api: Api) -> None:
+    """Roo and Cline in their LiteLLM mode, and SDKs whose base URL is LiteLLM's own."""
+    key = api("POST", "/key/generate", {}).body["key"]
+    asked = {"model": "mistral-small-3.2", "messages": [{"role": "user", "content": "Hi"}]}
+    made = api("POST", "/chat/completions", asked, key=key)
+    assert (made.status, made.body["object"]) == (200, "chat.completion")
+    refused = api("POST", "/chat/completions", asked, key="sk-fl-nobody")
+    assert (refused.status, refused.body["error"]["code"]) == (401, "invalid_api_key")
+    for path in ("/completions", "/embeddings", "/moderations", "/rerank", "/v2/rerank"):
+        told = api(
+            "POST", path, {"model": "nobody", "input": "a", "prompt": "a", "query": "a", "documents": ["a"]}, key=key
+        )
+        assert (told.status, told.body["error"]["code"]) == (404, "model_not_found"), path
+    assert api("GET", "/chat/completions", key=key).status == 405
+
+
 def test_health_and_models_are_where_it_has_them(api: Api) -> None:
     assert api("GET", "/health/liveliness", key="").body == "I'm alive!"
     ready = api("GET", "/health/readiness", key="").body

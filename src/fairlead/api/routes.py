@@ -322,6 +322,16 @@ PAGE_ROUTES: Final[tuple[Route, ...]] = (
 )  # fmt: skip
 
 
+# By their path: where else calls are served, because LiteLLM's clients have no `/v1` in their base URL.
+AT_ROOT: Final[Mapping[str, str]] = {
+    path: path.removeprefix(DATA_PLANE_PREFIX.rstrip("/"))
+    for row in DOORS.values()
+    if row.at_root
+    for path in row.paths
+    if path.startswith(DATA_PLANE_PREFIX)
+}
+
+
 def call_routes() -> Iterator[Route]:
     """The routes of calls, from the table of doors."""
     for row in DOORS.values():
@@ -416,6 +426,8 @@ def with_body(routes: Iterable[Route]) -> Iterator[str]:
             yield route.path
             if route.path.startswith(DATA_PLANE_PREFIX):
                 yield BELOW + route.path
+            if route.path in AT_ROOT:
+                yield AT_ROOT[route.path]
 
 
 def _below(endpoint: Endpoint) -> Endpoint:
@@ -474,4 +486,5 @@ def tables(routes: Iterable[Route], endpoints: Endpoints, keys: KeyRing) -> tupl
             acting.known[action] = endpoint
         else:
             prefixes.setdefault(prefix, {}).setdefault(route.method, endpoint)
+    paths |= {root: paths[path] for path, root in AT_ROOT.items() if path in paths}
     return _with_those_below(paths, _below), _with_those_below(prefixes, _any_below)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fairlead.admin.doctor.clients import Finding
     from fairlead.admin.doctor.server import Server
 
-NAMES = ("claude-code", "codex", "gemini", "openai", "anthropic", "open-webui")
+NAMES = ("claude-code", "codex", "gemini", "openai", "anthropic", "open-webui", "cline", "openrouter")
 SHOWN = {"works": "ok", "note": "note", "breaks": "FAIL"}
 
 
@@ -29,7 +29,7 @@ SHOWN = {"works": "ok", "note": "note", "breaks": "FAIL"}
 def doctor(names: tuple[str, ...], url: str, key: str | None, model: str | None, as_json: bool) -> None:
     """Imitate clients against a running server: what works, what breaks, and the setting that fixes it.
 
-    Each client makes two or three small calls, which are charged to the key. Exits with status 1 when something breaks.
+    Each client makes two to four small calls, which are charged to the key. Exits with status 1 when something breaks.
     """
     from fairlead.admin.doctor.clients import CLIENTS, diagnosed, warned
     from fairlead.admin.doctor.server import Server, Unreachable

@@ -46,7 +46,8 @@ class DoorRow:
     long bodies by their outline, which is made first (`wire/outline.py`). `digests`: it promises bodies to the byte,
     and receipts get digests of them.
     `uploads`: its bodies are multipart/form-data with files, which go to the disk (`http/upload.py`).
-    `storing`: the door where answers are stored; None: those of this row never are.
+    `storing`: the door where answers are stored; None: those of this row never are. `at_root`: its paths are served
+    without `/v1` too, where LiteLLM's clients call them.
     """
 
     name: str
@@ -68,6 +69,7 @@ class DoorRow:
     digests: bool = False
     uploads: bool = False
     storing: StoringDoor | None = None
+    at_root: bool = False
 
 
 _ROWS: Final = (
@@ -76,7 +78,7 @@ _ROWS: Final = (
         "Create a chat completion, whole or as a stream of server-sent events.",
         "OpenAI's chat completions. Parameters that no deployment can carry are named in `x-fairlead-dropped`, or "
         "rejected in strict mode. `usage` also has the cost of the call.",
-        "ChatRequest", "ChatCompletion", outlines=True,
+        "ChatRequest", "ChatCompletion", outlines=True, at_root=True,
     ),
     DoorRow(
         "openai_responses", ("/v1/responses",), RESPONSES_CHAT, RESPONSES_DOOR,
@@ -121,7 +123,7 @@ _ROWS: Final = (
         "Continue a text, whole or as a stream of server-sent events.",
         "OpenAI's completions: the prompt is continued as it is, without a chat template. `max_tokens` is 16 unless "
         "given. Deployments whose provider has no completions are not called. `usage` also has the cost of the call.",
-        "CompletionRequest", "TextCompletion", completions.SCHEMAS,
+        "CompletionRequest", "TextCompletion", completions.SCHEMAS, at_root=True,
     ),
     DoorRow(
         "openai_embeddings", ("/v1/embeddings",), EMBEDDINGS,
@@ -129,7 +131,7 @@ _ROWS: Final = (
         "Create embeddings.",
         "OpenAI's embeddings, for models whose mode is `embedding`. More inputs than a deployment takes at once are "
         "split and their vectors joined in order. `usage` also has the cost of the call.",
-        "EmbeddingsRequest", "Embeddings", embeddings.SCHEMAS, streams=False,
+        "EmbeddingsRequest", "Embeddings", embeddings.SCHEMAS, streams=False, at_root=True,
     ),
     DoorRow(
         "openai_moderations", ("/v1/moderations",), MODERATIONS,
@@ -137,14 +139,14 @@ _ROWS: Final = (
         "Classify texts and images as harmful or not.",
         "OpenAI's moderations, for models whose mode is `moderation`. Without `model`: `omni-moderation-latest`. "
         "`usage` has the tokens and the cost of the call.",
-        "ModerationRequest", "Moderation", moderations.SCHEMAS, streams=False,
+        "ModerationRequest", "Moderation", moderations.SCHEMAS, streams=False, at_root=True,
     ),
     DoorRow(
         "cohere_rerank", ("/v1/rerank", "/v2/rerank"), RERANK, OpenAIDoor(apis.RERANK, RERANK, rerank.parse_rerank),
         "Rank documents by how well they answer a query.",
         "Cohere's and Jina's rerank, for models whose mode is `rerank`. `request` of a price is charged for each "
         "search unit (`meta.billed_units`): a query with up to 100 documents. `usage` has the tokens and the cost.",
-        "RerankRequest", "Ranking", rerank.SCHEMAS, streams=False,
+        "RerankRequest", "Ranking", rerank.SCHEMAS, streams=False, at_root=True,
     ),
     DoorRow(
         "openai_images", ("/v1/images/generations",), DRAW, OpenAIDoor(apis.IMAGES, DRAW, parse_images),

@@ -380,9 +380,12 @@ def refusal(found: Plan, demand: Demand, health: Health, now: float) -> Fairlead
         return NotCarried(
             _lost(found.rejected[0].upstream, demand, found.needs), found.rejected[0].upstream.deployment.id
         )
-    return NoCandidate(
+    error = NoCandidate(
         f"No deployment of '{demand.model}' matches this request ({reasons_in_words}).", param="provider"
     )
+    if reasons == {"capability"}:  # at a 404 agents take the model for missing, and Codex sends everything again
+        error.status = 400
+    return error
 
 
 def _lost(upstream: Upstream, demand: Demand, needs: int) -> list[str]:

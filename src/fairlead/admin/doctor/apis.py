@@ -52,13 +52,16 @@ class Api(Protocol):
 
 
 class Chat:
-    """OpenAI's chat completions."""
+    """OpenAI's chat completions. `base`: where its clients expect the API."""
 
     needs = "a chunk with finish_reason"
 
+    def __init__(self, base: str = "/v1") -> None:
+        self._base = base
+
     def path(self, model: str, *, stream: bool) -> str:
         del model, stream
-        return "/v1" + "/chat/completions"
+        return self._base + "/chat/completions"
 
     def body(self, model: str, *, stream: bool, tools: bool) -> dict[str, Any]:
         made: dict[str, Any] = {
@@ -100,12 +103,14 @@ class Chat:
 
 
 class Messages:
-    """Anthropic's Messages. `extra`: members that a client adds; `query`: behind the path."""
+    """Anthropic's Messages. `extra`: members that a client adds; `query`: behind the path; `notices`: messages of role
+    `system` that it puts behind the user's."""
 
     needs = "message_start, content blocks and message_delta, each with its event: line"
 
-    def __init__(self, query: str = "", **extra: Any) -> None:
+    def __init__(self, query: str = "", notices: Sequence[str] = (), **extra: Any) -> None:
         self._query = query
+        self._notices = [{"role": "system", "content": text} for text in notices]
         self._extra = extra
 
     def path(self, model: str, *, stream: bool) -> str:
@@ -114,8 +119,8 @@ class Messages:
 
     def body(self, model: str, *, stream: bool, tools: bool) -> dict[str, Any]:
         made: dict[str, Any] = {
-            "model": model, "messages": [{"role": "user", "content": QUESTION}], "max_tokens": OUTPUT_TOKENS,
-            **self._extra,
+            "model": model, "messages": [{"role": "user", "content": QUESTION}, *self._notices],
+            "max_tokens": OUTPUT_TOKENS, **self._extra,
         }  # fmt: skip
         if stream:
             made["stream"] = True
@@ -176,6 +181,13 @@ class Responses:
             tool = {"type": "function", "name": TOOL, "description": DESCRIPTION, "parameters": SCHEMA, "strict": False}
             made |= {"tools": [tool], "tool_choice": "auto", "parallel_tool_calls": True}
         return made
+
+    def newer_body(self, model: str) -> dict[str, Any]:
+        """As Codex calls the newer models that it knows: the tools are the first item of the input, in a namespace."""
+        made = self.body(model, stream=True, tools=True)
+        tools = [{"type": "namespace", "name": "functions", "description": "Tools", "tools": made.pop("tools")}]
+        first = {"type": "additional_tools", "role": "developer", "tools": tools}
+        return {**made, "input": [first, *made["input"]], "parallel_tool_calls": False}
 
     def said(self, events: Events) -> Turn:
         said = Turn()

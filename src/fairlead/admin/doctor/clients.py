@@ -38,8 +38,9 @@ class Finding:
 @dataclass(frozen=True, slots=True)
 class Client:
     """`headers`: how it sends its key, and what else it always sends. `lists`: where it asks for models, "": it does
-    not. `counts`: where it has tokens counted. `is_agent`: without tools it is of no use. `setup`: what makes it call
-    the server, with a place for its address."""
+    not; `listed`: the member that must hold a list; `shows`: what of the list it shows. `counts`: where it has tokens
+    counted. `is_agent`: without tools it is of no use. `setup`: what makes it call the server, with a place for its
+    address. `first`, `last`: checks of its own."""
 
     name: str
     api: Api
@@ -47,9 +48,11 @@ class Client:
     setup: str
     lists: str = ""
     listed: str = "data"
+    shows: Callable[[list[Any]], str] = lambda listed: f"{len(listed)} listed"
     counts: str = ""
     is_agent: bool = False
     first: tuple[Callable[[Client, Server], Finding], ...] = field(default=())
+    last: tuple[Callable[[Client, Server, str], Finding], ...] = field(default=())
 
 
 def warned(server: Server) -> Iterator[Finding]:
@@ -70,6 +73,8 @@ def diagnosed(client: Client, server: Server, model: str) -> Iterator[Finding]:
         yield from _talk(client, server, model)
         if client.counts:
             yield _count(client, server, model)
+        for probe in client.last:
+            yield probe(client, server, model)
     except Unreachable as error:
         yield Finding(client.name, "connection", "breaks", str(error), "look in the server's log")
 
@@ -86,7 +91,7 @@ def _list(client: Client, server: Server) -> Finding:
             client.name, "models", "breaks", f"listed after {seconds:.1f} s; the client waits {LIST_SECONDS:g} s",
             "name the model in the client's settings",
         )  # fmt: skip
-    return Finding(client.name, "models", "works", f"{len(listed)} listed")
+    return Finding(client.name, "models", "works", client.shows(listed))
 
 
 def _talk(client: Client, server: Server, model: str) -> Iterator[Finding]:
@@ -207,6 +212,32 @@ def _refuses_websockets(client: Client, server: Server) -> Finding:
     )  # fmt: skip
 
 
+def _takes_newer_requests(client: Client, server: Server, model: str) -> Finding:
+    """Codex sends models that it knows, such as gpt-5.6, their tools in another place."""
+    assert isinstance(client.api, Responses)
+    headers = {**client.headers(server.key), "x-openai-internal-codex-responses-lite": "true"}
+    answer = server.ask("POST", client.api.path(model, stream=True), headers, client.api.newer_body(model))
+    said = _read(client.api, answer) if answer.status == 200 else Turn(error=f"{answer.status}: {answer.message[:300]}")
+    if said.is_complete and not said.error:
+        return Finding(client.name, "newer models", "works", "tools in the input (additional_tools) are taken")
+    return Finding(
+        client.name, "newer models", "note",
+        f"requests as for gpt-5.6 and newer fail: {said.error or 'the stream is not complete'}",
+        "give the model a name that Codex does not know, or describe it in model_catalog_json",
+    )  # fmt: skip
+
+
+def _shown_by_claude_code(listed: list[Any]) -> str:
+    names = [str(one.get("id", "")) for one in listed if isinstance(one, dict)]
+    shown = sum(name.startswith(("claude", "anthropic")) for name in names)
+    return f"{len(names)} listed; /model shows the {shown} that begin with claude or anthropic"
+
+
+def _shown_by_codex(listed: list[Any]) -> str:
+    del listed  # descriptions of its own kind, which it has for the models that it knows
+    return "answered as Codex reads it; the model is named in its settings"
+
+
 def _bearer(key: str, **more: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key}", **{name.replace("_", "-"): value for name, value in more.items()}}
 
@@ -222,25 +253,28 @@ _THINKING: Final[Mapping[str, Any]] = {
     "system": [{"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}}],
     "thinking": {"type": "adaptive"},
     "metadata": {"user_id": "fairlead-doctor"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "output_config": {"effort": "high"},
 }
 CLIENTS: Final[Mapping[str, Client]] = {
     client.name: client
     for client in (
         Client(
-            "claude-code", Messages("?beta=true", **_THINKING), _claude_code,
+            "claude-code", Messages("?beta=true", ["Available agents: none."], **_THINKING), _claude_code,
             "ANTHROPIC_BASE_URL={url}, ANTHROPIC_AUTH_TOKEN, ANTHROPIC_MODEL",
-            "/v1/models?limit=1000", counts="/v1/messages/count_tokens?beta=true", is_agent=True,
-            first=(_begins_without_key,),
+            "/v1/models?limit=1000", shows=_shown_by_claude_code, counts="/v1/messages/count_tokens?beta=true",
+            is_agent=True, first=(_begins_without_key,),
         ),
         Client(
             "codex", Responses(), lambda key: _bearer(key, originator="codex_exec", session_id="fairlead-doctor"),
             'base_url = "{url}/v1", env_key, wire_api = "responses", supports_websockets = false',
-            "/v1/models?client_version=0.171.0", "models", is_agent=True, first=(_refuses_websockets,),
+            "/v1/models?client_version=0.171.0", "models", _shown_by_codex, is_agent=True, first=(_refuses_websockets,),
+            last=(_takes_newer_requests,),
         ),
         Client(
             "gemini", Gemini(), lambda key: {"x-goog-api-key": key},
             "GOOGLE_GEMINI_BASE_URL={url}, GEMINI_API_KEY, gemini -m MODEL",
-            "/v1beta/models", "models", "/v1beta/models/{model}:countTokens", is_agent=True,
+            "/v1beta/models", "models", counts="/v1beta/models/{model}:countTokens", is_agent=True,
         ),
         Client(
             "openai", Chat(), _bearer, 'base_url="{url}/v1", api_key', "/v1/models",
@@ -252,6 +286,14 @@ CLIENTS: Final[Mapping[str, Client]] = {
         Client(
             "open-webui", Chat(), lambda key: _bearer(key, x_openwebui_user_id="fairlead-doctor"),
             "OPENAI_API_BASE_URL={url}/v1, OPENAI_API_KEY", "/v1/models",
+        ),
+        Client(
+            "cline", Chat(""), _bearer, 'provider "LiteLLM", base URL {url}, API key, model ID',
+            "/v1/model/info", is_agent=True,
+        ),
+        Client(
+            "openrouter", Chat("/api/v1"), _bearer, "base URL {url}/api/v1 in place of https://openrouter.ai/api/v1",
+            "/api/v1/models",
         ),
     )
 }  # fmt: skip
