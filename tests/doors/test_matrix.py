@@ -21,13 +21,14 @@ from fairlead.doors.openai_chat.door import OPENAI_CHAT
 from fairlead.doors.responses.door import RESPONSES_DOOR
 from fairlead.doors.responses.parse import read_responses
 from fairlead.doors.responses.writer import ResponsesWriter
-from fairlead.errors import NotCarried, UpstreamCut
+from fairlead.errors import FairleadError, NotCarried, UpstreamCut
 from fairlead.http.request import Request
 from fairlead.providers.dialect import Binding
 from fairlead.providers.dialects import DIALECTS, VENDORS
-from fairlead.testing import Reply, ToolCall
+from fairlead.testing import Fault, Reply, ToolCall
 from fairlead.testing.gemini import GEMINI as SPOKEN_GEMINI
 from fairlead.testing.messages import MESSAGES as SPOKEN_MESSAGES
+from fairlead.testing.rendering import CHAT as SPOKEN_CHAT
 from fairlead.testing.responses import RESPONSES as SPOKEN_RESPONSES
 from fairlead.wire.apis import CHAT, GENERATE_CONTENT, MESSAGES, RESPONSES
 from fairlead.wire.chat import parse_chat
@@ -225,6 +226,21 @@ CACHED: dict[str, dict[str, Any]] = {
 }
 
 
+def with_result(door: str, part: Any) -> dict[str, Any]:
+    """The same calls; the result of the first has this part behind its text."""
+    turns = json.loads(json.dumps(TURNS[door]))
+    match door:
+        case "chat":
+            turns["messages"][2]["content"][1] = part
+        case "messages":
+            turns["messages"][2]["content"][0]["content"][1] = part
+        case "responses":
+            turns["input"][3]["output"][1] = part
+        case _:
+            turns["contents"][2]["parts"][0]["functionResponse"]["parts"] = [part]
+    return {**turns, "tools": TOOLS[door]}
+
+
 def of_part(parts: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {door: WITH_PARTS[door]([part]) for door, part in parts.items()}
 
@@ -324,6 +340,19 @@ FEATURES += (
         "openai": ["u-17"], "openai-responses": ["u-17"], "anthropic": ["u-17"], "gemini": [], "bedrock": [],
     }, left_out=("gemini", "bedrock")),
 )  # fmt: skip
+FEATURES += (
+    Feature("results with a file", {door: with_result(door, part) for door, part in FILES.items()}, {
+        "openai": [{"role": "tool", "tool_call_id": "call_0"}, "wet", {"file_data": f"data:application/pdf;base64,{PDF}"}],
+        "anthropic": [{"type": "tool_result", "tool_use_id": "call_0"}, "wet", FILES["messages"]],
+        "gemini": ["wet", FILES["gemini"]], "bedrock": ["wet", {"document": {"format": "pdf", "source": {"bytes": PDF}}}],
+        "openai-responses": [{"type": "function_call_output", "call_id": "call_0"}, "wet",
+                             {"type": "input_file", "file_data": f"data:application/pdf;base64,{PDF}"}],
+    }),
+    Feature("audio", {door: with_result(door, part) for door, part in SOUNDS.items()}, {
+        "openai": ["wet", SOUNDS["chat"]], "gemini": ["wet", SOUNDS["gemini"]],
+        "openai-responses": ["wet", SOUNDS["responses"]],
+    }, refused=("anthropic", "bedrock")),
+)  # fmt: skip
 ASKED = [(feature, door, dialect) for feature in FEATURES for door in feature.asked for dialect in UPSTREAMS]
 
 
@@ -370,6 +399,119 @@ def test_what_is_asked_for_arrives_or_is_named(feature: Feature, door: str, dial
         return
     assert not missing, (missing, body)
     assert not call.dropped, call.dropped
+
+
+@pytest.mark.parametrize("dialect", ["openai", "azure", "groq", "cerebras", "cohere"])
+@pytest.mark.parametrize("door", SPEAKS)
+def test_results_of_tools_are_text_alone_where_servers_take_nothing_else(door: str, dialect: str) -> None:
+    """OpenAI: "For tool messages, only type `text` is supported." """
+    body, call = sent(door, dialect, {**TURNS[door], "tools": TOOLS[door]})
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["user", "assistant", "tool", "tool", "user"], "results first, and what belongs to them behind"
+    for message in body["messages"][2:4]:
+        content = message["content"]
+        assert isinstance(content, str) or {part["type"] for part in content} == {"text"}
+    said, picture = body["messages"][4]["content"]
+    assert "call_0" in said["text"] or "look" in said["text"]
+    assert picture["image_url"]["url"].endswith(PNG)
+    assert not call.dropped
+
+
+# What one call has used, in each provider's words: caches, a picture, reasoning. By class: input, cached_input,
+# cache_write_5m, cache_write_1h, image, audio_input, output, reasoning, audio_output, request.
+COUNTED: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    "openai": (
+        {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+         "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 10, "image_tokens": 20},
+         "completion_tokens_details": {"reasoning_tokens": 15}},
+        (40, 30, 10, 0, 20, 0, 35, 15, 0, 1),
+    ),
+    "anthropic": (
+        {"input_tokens": 60, "cache_read_input_tokens": 30, "cache_creation_input_tokens": 10,
+         "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 6}, "output_tokens": 50,
+         "output_tokens_details": {"thinking_tokens": 15}},
+        (60, 30, 4, 6, 0, 0, 35, 15, 0, 1),
+    ),
+    "gemini": (
+        {"promptTokenCount": 100, "cachedContentTokenCount": 30, "candidatesTokenCount": 35, "thoughtsTokenCount": 15,
+         "totalTokenCount": 150,
+         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 80}, {"modality": "IMAGE", "tokenCount": 20}]},
+        (50, 30, 0, 0, 20, 0, 35, 15, 0, 1),
+    ),
+    "openai-responses": (
+        {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 10},
+         "output_tokens": 50, "output_tokens_details": {"reasoning_tokens": 15}, "total_tokens": 150},
+        (60, 30, 10, 0, 0, 0, 35, 15, 0, 1),
+    ),
+    "bedrock": (
+        {"inputTokens": 60, "cacheReadInputTokens": 30, "cacheWriteInputTokens": 10, "outputTokens": 50,
+         "totalTokens": 150, "cacheDetails": [{"ttl": "1h", "inputTokens": 6}, {"ttl": "5m", "inputTokens": 4}]},
+        (60, 30, 4, 6, 0, 0, 50, 0, 0, 1),
+    ),
+}  # fmt: skip
+SPOKEN = {
+    "openai": SPOKEN_CHAT, "anthropic": SPOKEN_MESSAGES, "gemini": SPOKEN_GEMINI, "openai-responses": SPOKEN_RESPONSES,
+}  # fmt: skip
+
+
+def counted(dialect: str) -> tuple[bytes, list[bytes]]:
+    """An answer with this usage, whole and streamed."""
+    usage = COUNTED[dialect][0]
+    if dialect == "bedrock":
+        message = {"role": "assistant", "content": [{"text": "Hi"}]}
+        metrics = {"usage": usage, "metrics": {"latencyMs": 1}}
+        return json.dumps({"output": {"message": message}, "stopReason": "end_turn", **metrics}).encode(), [
+            frame("messageStart", {"role": "assistant"}),
+            frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "Hi"}}),
+            frame("contentBlockStop", {"contentBlockIndex": 0}), frame("messageStop", {"stopReason": "end_turn"}),
+            frame("metadata", metrics),
+        ]  # fmt: skip
+    reply, asked = Reply("Hi", usage=usage), {"model": "up", "stream_options": {"include_usage": True}}
+    return SPOKEN[dialect].whole(reply, asked, 1), SPOKEN[dialect].events(reply, asked, 1)
+
+
+def shown(door: str, usage: Any) -> tuple[int, int, int]:
+    """What callers are told: read from caches, written to them, reasoning."""
+    match door:
+        case "chat":
+            inside = usage["prompt_tokens_details"]
+            thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens", 0)
+            return inside["cached_tokens"], inside.get("cache_write_tokens", 0), thought
+        case "messages":
+            thought = (usage.get("output_tokens_details") or {}).get("thinking_tokens", 0)
+            return usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"], thought
+        case "responses":
+            inside = usage["input_tokens_details"]
+            return (
+                inside["cached_tokens"],
+                inside["cache_write_tokens"],
+                usage["output_tokens_details"]["reasoning_tokens"],
+            )
+        case _:
+            return usage["cachedContentTokenCount"], 0, usage.get("thoughtsTokenCount", 0)
+
+
+@pytest.mark.parametrize(("door", "dialect"), EVERYWHERE)
+def test_caches_pictures_and_reasoning_are_of_the_same_class_at_every_door(door: str, dialect: str) -> None:
+    """So they cost the same: a bill is made of nothing else."""
+    body, blocks = counted(dialect)
+    classes = COUNTED[dialect][1]
+    one = adapter(door, dialect)
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door)).encode(), False))
+    answer = one.plain(call, body)
+    assert answer.usage.classes == classes
+    assert (answer.usage.prompt, answer.usage.completion, answer.usage.balanced) == (100, 50, True)
+    document = json.loads(answer.end(b""))
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door, stream=True)).encode(), True))
+    relay = one.relay(call)
+    for block in blocks:
+        relay.feed(block)
+    relay.finish()
+    assert relay.usage.classes == classes, "streamed, too"
+    read, *_ = classes[1:]
+    written = classes[2] + classes[3] if door != "gemini" else 0
+    found = document["usageMetadata"] if door == "gemini" else document["usage"]
+    assert shown(door, found) == (read, written, classes[7])
 
 
 CALLS = (ToolCall("get_weather", '{"city":"Oslo"}', "call_a"), ToolCall("get_weather", '{"city":"Rome"}', "call_b"))
@@ -601,3 +743,74 @@ def test_a_cut_stream_ends_with_the_error_of_the_door_wherever_it_is_cut(door: s
             continue
         lines = [line[6:] for line in out.split(b"\n") if line.startswith(b"data: ")]
         CHECKS[door]([json.loads(line) for line in lines if line != b"[DONE]"], lines.count(b"[DONE]"), "error")
+
+
+FAILING = Reply("One two three four five six.", fault=Fault.ERROR_EVENT, after_chunks=7)
+
+
+def failing(dialect: str) -> list[bytes]:
+    """A stream that has brought words, and then the vendor's error."""
+    if dialect == "bedrock":
+        words = [frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": f"{at} "}}) for at in range(4)]
+        return [frame("messageStart", {"role": "assistant"}), *words, events(dialect, "error")[-1]]
+    return SPOKEN[dialect].events(FAILING, {"model": "up"}, 1)
+
+
+@pytest.mark.parametrize(("door", "dialect"), [one for one in EVERYWHERE if one not in SAME])
+def test_an_error_in_the_middle_is_the_error_of_the_door(door: str, dialect: str) -> None:
+    one = adapter(door, dialect)
+    relay = one.relay(one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door, stream=True)).encode(), True)))
+    out = b""
+    with pytest.raises(FairleadError) as caught:
+        for block in failing(dialect):
+            out += relay.feed(block)
+        relay.finish()
+    assert out, "words have left before"
+    assert caught.value.policy.elsewhere, "another candidate may go on"
+    out += (relay.error_event or WRITES_ERRORS[door].error_event)(caught.value)
+    lines = [line[6:] for line in out.split(b"\n") if line.startswith(b"data: ")]
+    found = [json.loads(line) for line in lines if line != b"[DONE]"]
+    CHECKS[door](found, lines.count(b"[DONE]"), "error")
+    assert DOORS[door].errors(found)
+    assert DOORS[door].streamed_text(found)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(("door", "dialect"), EVERYWHERE)
+def test_an_answer_without_a_word_is_an_answer(door: str, dialect: str, stream: bool) -> None:
+    if dialect == "bedrock":
+        usage = {"usage": {"inputTokens": 3, "outputTokens": 0, "totalTokens": 3}, "metrics": {"latencyMs": 1}}
+        message = {"role": "assistant", "content": []}
+        body = json.dumps({"output": {"message": message}, "stopReason": "end_turn", **usage}).encode()
+        blocks = [
+            frame("messageStart", {"role": "assistant"}), frame("messageStop", {"stopReason": "end_turn"}),
+            frame("metadata", usage),
+        ]  # fmt: skip
+    else:
+        reply, asked = Reply("", prompt_tokens=3, completion_tokens=0), {"model": "up"}
+        body, blocks = SPOKEN[dialect].whole(reply, asked, 1), SPOKEN[dialect].events(reply, asked, 1)
+    one, spoken = adapter(door, dialect), DOORS[door]
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door, stream=stream)).encode(), stream))
+    if not stream:
+        document = json.loads(one.plain(call, body).end(b""))
+        assert (spoken.text(document) or "", spoken.finish(document)) in (("", "stop"), ("None", "stop"))
+        return
+    relay = one.relay(call)
+    out = b"".join([relay.feed(block) for block in blocks]) + relay.finish() + relay.end(b"")
+    lines = [line[6:] for line in out.split(b"\n") if line.startswith(b"data: ")]
+    found = [json.loads(line) for line in lines if line != b"[DONE]"]
+    if (door, dialect) not in SAME:
+        CHECKS[door](found, lines.count(b"[DONE]"), "complete")
+    assert (spoken.streamed_text(found), spoken.streamed_finish(found)) == ("", "stop")
+
+
+@pytest.mark.parametrize("door", SPEAKS)
+def test_one_request_is_the_same_at_every_candidate_that_it_falls_back_on(door: str) -> None:
+    """A call that fails goes to the next provider with the payload that it came with, whoever was tried before."""
+    body = json.dumps({**plain_body(door), **with_result(door, IMAGES[door])}).encode()
+    tried = SPEAKS[door].parse(body, False)
+    for dialect in (*UPSTREAMS, *reversed(UPSTREAMS)):
+        fresh = adapter(door, dialect).to_vendor(SPEAKS[door].parse(body, False))
+        again = adapter(door, dialect).to_vendor(tried)
+        assert b"".join(map(bytes, again.body)) == b"".join(map(bytes, fresh.body)), dialect
+        assert (again.dropped, again.clamped, again.path) == (fresh.dropped, fresh.clamped, fresh.path), dialect

@@ -216,3 +216,16 @@ def test_reasoning_that_was_not_wanted_encrypted_is_no_item_of_a_provider() -> N
     assert call.dropped == (NAMES["responses"],)
     body, _ = sent("responses", "vllm", asked("responses", **continued("responses", answer)))
     assert THOUGHT in json.dumps(body)
+
+
+@pytest.mark.parametrize("origin", ANSWERS)
+@pytest.mark.parametrize("door", SPEAKS)
+def test_a_call_that_falls_back_is_the_same_as_one_that_began_there(door: str, origin: str) -> None:
+    """Other providers were tried before with the same payload: nothing of what they needed sticks to it."""
+    body = json.dumps(asked(door, **continued(door, answered(door, origin)))).encode()
+    tried = SPEAKS[door].parse(body, False)
+    for target in (*TARGETS, *reversed(TARGETS)):
+        fresh = adapter(door, target).to_vendor(SPEAKS[door].parse(body, False))
+        again = adapter(door, target).to_vendor(tried)
+        assert b"".join(map(bytes, again.body)) == b"".join(map(bytes, fresh.body)), target
+        assert again.dropped == fresh.dropped, target

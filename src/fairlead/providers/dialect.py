@@ -54,6 +54,8 @@ class Dialect:
 
     `refuses`: members of messages that answers of other providers have, and that it answers with an error.
 
+    `text_results`: it takes results of tools as text alone; images and the like follow in a message of the user's.
+
     `supports_prefill`: every server that speaks it continues a last assistant message, letter by letter; of others
     their vendor's folder knows, model by model.
 
@@ -96,6 +98,7 @@ class Dialect:
     own_parts: bool = False
     keeps_marks: bool = False
     refuses: frozenset[str] = frozenset()
+    text_results: bool = False
     parses_control_tokens: bool = False
     keeps_connections: bool = True
     max_inputs: int = 0

@@ -20,6 +20,7 @@ from fairlead.providers.openai.messages import (
     with_mistral_parts,
     with_prefix_mark,
     with_short_ids,
+    with_text_results,
     without_members,
 )
 from fairlead.providers.openai.request import rewrite_json_object, rewrite_structured, rewrite_tool_choice
@@ -161,6 +162,8 @@ class OpenAIChat:
                 dropped.append(FOREIGN_REASONING)
         if request.has_tool_history and self._short_tool_ids:
             messages = with_short_ids(messages)
+        if request.media and request.has_tool_history and row.text_results:
+            messages = with_text_results(messages)
         if request.media & _OWN_PARTS and row.own_parts:
             messages = with_mistral_parts(messages)
         prefill = request.prefill

@@ -38,6 +38,7 @@ ROWS: tuple[Dialect, ...] = (
     Dialect(
         "openai",
         refuses=_THOUGHTS,
+        text_results=True,
         telemetry_name="openai",
         carries=_STANDARD | _OPENAI_ONLY | {"structured_outputs"},
         renames={"max_tokens": "max_completion_tokens"},
@@ -132,6 +133,7 @@ ROWS: tuple[Dialect, ...] = (
     Dialect(
         "azure",
         refuses=_THOUGHTS,
+        text_results=True,
         telemetry_name="azure.ai.openai",
         path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
         paths={
@@ -152,6 +154,7 @@ ROWS: tuple[Dialect, ...] = (
     Dialect(
         "groq",
         refuses=_OF_ANSWERS - {"reasoning"},
+        text_results=True,
         telemetry_name="groq",
         carries=None,
         lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}),
@@ -162,6 +165,7 @@ ROWS: tuple[Dialect, ...] = (
     Dialect(
         "cerebras",
         refuses=_OF_ANSWERS - {"reasoning"},
+        text_results=True,
         carries=None,
         lacks=frozenset({"frequency_penalty", "logit_bias", "presence_penalty", "service_tier"}),
         operations=frozenset({CHAT, COMPLETIONS}),
@@ -171,6 +175,7 @@ ROWS: tuple[Dialect, ...] = (
     Dialect(
         "cohere",
         refuses=_OF_ANSWERS,
+        text_results=True,
         telemetry_name="cohere",
         carries=_STANDARD - {"logit_bias", "n", "parallel_tool_calls", "top_logprobs", "user"},
         renames={"max_completion_tokens": "max_tokens"},

@@ -12,8 +12,10 @@ from fairlead.errors import InvalidRequest
 from fairlead.providers.tool_ids import short_id
 from fairlead.wire.bounds import MOST_CONTROL_TOKENS
 from fairlead.wire.chat_shapes import File, InputAudio
+from fairlead.wire.messages.blocks import SEE_BELOW
 
 NULL = Raw(b"null")
+_TOOL, _USER = Raw(b'"tool"'), Raw(b'"user"')
 # Longer messages are decoded at once: that costs less than looking for each name.
 MOST_SEARCHED = 65_536
 REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
@@ -91,6 +93,32 @@ def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
                     changed = loses = True
             message["tool_calls"] = _encoded(found)
     return (_encoded(messages) if changed else raw), loses
+
+
+def with_text_results(raw: Raw) -> Raw:
+    """Results of tools as text alone: what else they hold follows in a message of the user's, with a sentence of whose
+    it is. https://platform.openai.com/docs/api-reference/chat/create: "For tool messages, only type `text` is
+    supported." """
+    found: list[dict[str, Raw]] = []
+    behind: list[Any] = []
+    for message in msgspec.json.decode(raw, type=list[dict[str, Raw]]):
+        is_result = message.get("role") == _TOOL
+        if behind and not is_result:
+            found.append({"role": _USER, "content": _encoded(behind)})
+            behind = []
+        content = message.get("content", NULL)
+        if is_result and memoryview(content)[0] == 0x5B:
+            parts = msgspec.json.decode(content, type=list[Raw])
+            texts = [part for part in parts if _part.decode(part).type == "text"]
+            if len(texts) < len(parts):
+                call = msgspec.json.decode(message.get("tool_call_id", NULL), type=str | None)
+                behind.append({"type": "text", "text": f"From the result of {call}:"})
+                behind += [part for part in parts if _part.decode(part).type != "text"]
+                message["content"] = _encoded(texts or SEE_BELOW)
+        found.append(message)
+    if behind:
+        found.append({"role": _USER, "content": _encoded(behind)})
+    return _encoded(found)
 
 
 def with_short_ids(raw: Raw) -> Raw:
