@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import anthropic
@@ -18,6 +20,7 @@ from google import genai
 from google.genai import types as google
 from pydantic import BaseModel
 
+from fairlead.site.model.code import endpoints
 from fairlead.testing import Reply
 
 from .conftest import AT_ONCE, Served, provider, serving
@@ -29,7 +32,14 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
 PDF = b"%PDF-1.4 and not much more"
-MODES = {"embeds": "embedding", "draws": "image", "says": "speech", "hears": "transcription", "judges": "moderation"}
+MODES = {
+    "ranks": "rerank",
+    "embeds": "embedding",
+    "draws": "image",
+    "says": "speech",
+    "hears": "transcription",
+    "judges": "moderation",
+}
 
 
 class City(BaseModel):
@@ -298,7 +308,7 @@ def chat_audio(it: Scene, model: str) -> None:
     }
     messages: Any = [{"role": "user", "content": [{"type": "text", "text": "What is this?"}, sound]}]
     if model == "anthropic":
-        with pytest.raises(openai.NotFoundError, match=r"capability \(audio\)"):
+        with pytest.raises(openai.BadRequestError, match=r"capability \(audio\)"):
             it.openai.chat.completions.create(model=model, messages=messages)
         return
     found = it.openai.chat.completions.create(model=model, messages=messages)
@@ -396,3 +406,36 @@ def test_other_operations_work(scene: Scene, case: Case) -> None:
     made = case(scene, "")
     if asyncio.iscoroutine(made):
         asyncio.run(made)
+
+
+# The code that the page of a model shows.
+ANSWERS = {
+    "draws": Reply(body=json.dumps({"created": 1, "data": [{"b64_json": "aGk="}]})),
+    "says": Reply(body=b"ID3 sound", headers={"content-type": "audio/mpeg"}),
+    "hears": Reply(body=json.dumps({"text": HELLO, "usage": {"type": "duration", "seconds": 1}})),
+}
+
+
+@pytest.mark.parametrize("model", ["openai", *MODES])
+def test_the_code_of_a_models_page_runs_as_it_is_copied(
+    scene: Scene, model: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAIRLEAD_API_KEY", scene.served.key)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hello.mp3").write_bytes(b"ID3 sound")
+    for endpoint in endpoints(f"{scene.served.url}/v1", model, MODES.get(model, "chat")):
+        for one in endpoint.snippets:
+            if one.title == "TypeScript":
+                continue
+            if model in ANSWERS:
+                scene.upstream.enqueue(ANSWERS[model])
+            before = len(scene.upstream.requests)
+            if one.title == "Python":
+                exec(compile(one.text, endpoint.title, "exec"), {})
+                if model in ("openai", "hears"):
+                    assert capsys.readouterr().out.strip() == HELLO, endpoint.title
+            else:
+                done = subprocess.run(["bash", "-c", one.text], capture_output=True, text=True, timeout=60)
+                assert done.returncode == 0, done.stderr
+                assert '"error":{' not in done.stdout, done.stdout
+            assert len(scene.upstream.requests) == before + 1, one.text

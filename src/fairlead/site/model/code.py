@@ -33,14 +33,15 @@ class Endpoint:
 
 class Example(NamedTuple):
     """A call of a model that is for something else than chat. `members`: of its request, beside the model; `python` and
-    `script`: how OpenAI's SDKs make it, with `{model}`, "" where they cannot; `file`: where curl puts an answer that is
-    no JSON."""
+    `script`: how OpenAI's SDKs make it, with `{model}`; `imports`: what the script needs of Node; `file`: where curl
+    puts an answer that is no JSON."""
 
     title: str
     path: str
     members: Mapping[str, Any]
     python: str = ""
     script: str = ""
+    imports: str = ""
     file: str = ""
 
 
@@ -53,6 +54,20 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "rerank": Example(
         "Rerank", "/rerank", {"query": "Which one greets?", "documents": ["Hello!", "A harbour."]},
+        """answer = client.post("/rerank", cast_to=object, body={
+    "model": {model},
+    "query": "Which one greets?",
+    "documents": ["Hello!", "A harbour."],
+})
+print(answer["results"])""",
+        """const answer: any = await client.post("/rerank", {
+  body: {
+    model: {model},
+    query: "Which one greets?",
+    documents: ["Hello!", "A harbour."],
+  },
+});
+console.log(answer.results);""",
     ),
     "moderation": Example(
         "Moderations", "/moderations", {"input": "Hello!"},
@@ -64,16 +79,34 @@ EXAMPLES: Mapping[str, Example] = {
         "Images", "/images/generations", {"prompt": "A harbour in the morning"},
         'answer = client.images.generate(model={model}, prompt="A harbour in the morning")\nprint(answer.data[0])',
         'const answer = await client.images.generate({ model: {model}, prompt: "A harbour in the morning" });\n'
-        "console.log(answer.data[0]);",
+        "console.log(answer.data?.[0]);",
     ),
     "speech": Example(
         "Speech", "/audio/speech", {"input": "Hello!", "voice": "alloy"},
         'answer = client.audio.speech.create(model={model}, input="Hello!", voice="alloy")\n'
         'answer.write_to_file("hello.mp3")',
-        file="hello.mp3",
+        """const answer = await client.audio.speech.create({
+  model: {model},
+  input: "Hello!",
+  voice: "alloy",
+});
+await writeFile("hello.mp3", Buffer.from(await answer.arrayBuffer()));""",
+        'import { writeFile } from "node:fs/promises";\n',
+        "hello.mp3",
+    ),
+    "transcription": Example(
+        "Transcriptions", "/audio/transcriptions", {},
+        """with open("hello.mp3", "rb") as file:
+    answer = client.audio.transcriptions.create(model={model}, file=file)
+print(answer.text)""",
+        """const answer = await client.audio.transcriptions.create({
+  model: {model},
+  file: createReadStream("hello.mp3"),
+});
+console.log(answer.text);""",
+        'import { createReadStream } from "node:fs";\n',
     ),
 }  # fmt: skip
-TRANSCRIPTIONS = "/audio/transcriptions"
 CHAT = Example("Chat completions", "/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]})
 MESSAGES = Example("Messages", "/messages", {"max_tokens": 1000, **CHAT.members})
 RESPONSES = Example("Responses", "/responses", {"input": "Hello!"})
@@ -81,13 +114,13 @@ RESPONSES = Example("Responses", "/responses", {"input": "Hello!"})
 
 def path_of(mode: str) -> str:
     """Where models of this mode are called, behind the base URL."""
-    return TRANSCRIPTIONS if mode == "transcription" else EXAMPLES.get(mode, CHAT).path
+    return EXAMPLES.get(mode, CHAT).path
 
 
 def curl(api: str, model: str, mode: str = "chat") -> str:
     if mode == "transcription":
         return (
-            f"curl {api}{TRANSCRIPTIONS} \\\n"
+            f"curl {api}{path_of(mode)} \\\n"
             f'  -H "Authorization: Bearer {KEY}" \\\n'
             f"  -F model={model} -F file=@hello.mp3"
         )
@@ -111,14 +144,13 @@ def endpoints(api: str, model: str, mode: str = "chat") -> tuple[Endpoint, ...]:
     """Those that fit what the model is for; the first is the one that most clients have."""
     if mode == "chat":
         return _chats(api, model)
-    shown = [Snippet("curl", curl(api, model, mode))]
-    example = EXAMPLES.get(mode)
-    if example is not None and example.python:
-        shown.append(Snippet("Python", f"{_python(api)}\n{example.python.replace('{model}', _json(model))}"))
-    if example is not None and example.script:
-        shown.append(Snippet("TypeScript", f"{_script(api)}\n{example.script.replace('{model}', _json(model))}"))
-    title = "Transcriptions" if example is None else example.title
-    return (Endpoint(title, f"/v1{path_of(mode)}", tuple(shown)),)
+    example, name = EXAMPLES[mode], _json(model)
+    shown = (
+        Snippet("curl", curl(api, model, mode)),
+        Snippet("Python", f"{_python(api)}\n{example.python.replace('{model}', name)}"),
+        Snippet("TypeScript", f"{example.imports}{_script(api)}\n{example.script.replace('{model}', name)}"),
+    )
+    return (Endpoint(example.title, f"/v1{example.path}", shown),)
 
 
 def _json(value: object) -> str:
@@ -155,7 +187,9 @@ message = client.messages.create(
     max_tokens=1000,
     messages={asked},
 )
-print(message.content[0].text)"""
+for block in message.content:
+    if block.type == "text":
+        print(block.text)"""
     anthropic_script = f"""import Anthropic from "@anthropic-ai/sdk";
 
 const client = new Anthropic({{
@@ -167,7 +201,9 @@ const message = await client.messages.create({{
   max_tokens: 1000,
   messages: {script_asked},
 }});
-console.log(message.content[0].text);"""
+for (const block of message.content) {{
+  if (block.type === "text") console.log(block.text);
+}}"""
     gemini_curl = f"""curl {api.removesuffix("/v1")}/v1beta/models/{quote(model, safe=":")}:generateContent \\
   -H "x-goog-api-key: {KEY}" \\
   -H "Content-Type: application/json" \\
@@ -186,6 +222,17 @@ answer = client.models.generate_content(
     model={name}, contents="Hello!",
 )
 print(answer.text)"""
+    gemini_script = f"""import {{ GoogleGenAI }} from "@google/genai";
+
+const client = new GoogleGenAI({{
+  apiKey: process.env.FAIRLEAD_API_KEY,
+  httpOptions: {{ baseUrl: {root} }},
+}});
+const answer = await client.models.generateContent({{
+  model: {name},
+  contents: "Hello!",
+}});
+console.log(answer.text);"""
     chat = (
         Snippet("curl", curl(api, model)),
         Snippet("Python", f"""{_python(api)}
@@ -230,6 +277,10 @@ console.log(answer.output_text);"""),
         Endpoint(
             "Gemini",
             "/v1beta/models/…:generateContent",
-            (Snippet("curl", gemini_curl), Snippet("Python", gemini_python)),
+            (
+                Snippet("curl", gemini_curl),
+                Snippet("Python", gemini_python),
+                Snippet("TypeScript", gemini_script),
+            ),
         ),
     )
