@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from tests.e2e.published import CHECKS
 from tests.e2e.speaking import DOORS
+from tests.e2e.test_published_streams import refused_response
 from tests.providers.recorded import events, frame, whole
 
 from fairlead.doors.gemini.door import GOOGLE_GEMINI
@@ -681,6 +682,53 @@ def test_a_blocked_answer_is_no_complete_one_at_any_door(door: str, dialect: str
     relay = one.relay(call)
     out = b"".join([relay.feed(block) for block in blocks]) + relay.finish() + relay.end(b"")
     assert BLOCKED_AS[door] in out.decode().replace(": ", ":")
+
+
+def refused(dialect: str) -> tuple[Any, list[bytes]]:
+    """A refusal as OpenAI's two APIs write it, whole and streamed."""
+    if dialect == "openai":
+        message = {"role": "assistant", "content": None, "refusal": "I can't do that."}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        document: Any = {"id": "c", "object": "chat.completion", "created": 1, "model": "up", "choices": [choice]}
+        blocks = [chunk({"role": "assistant", "refusal": "I can't "}, None), chunk({"refusal": "do that."}, None)]
+        return document, [*blocks, chunk({}, "stop"), b"data: [DONE]\n\n"]
+    blocks = [block + b"\n\n" for block in REFUSED_RESPONSE.encode().split(b"\n\n") if block]
+    return json.loads(blocks[-1].partition(b"data: ")[2])["response"], blocks
+
+
+REFUSED_RESPONSE = str(refused_response().body)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "openai-responses"])
+@pytest.mark.parametrize("door", SPEAKS)
+def test_a_refusal_is_one_at_every_door_and_for_whoever_goes_on(door: str, dialect: str) -> None:
+    document, blocks = refused(dialect)
+    one = adapter(door, dialect)
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door)).encode(), False))
+    answer = json.loads(one.plain(call, json.dumps(document).encode()).end(b""))
+    call = one.to_vendor(SPEAKS[door].parse(json.dumps(plain_body(door, stream=True)).encode(), True))
+    relay = one.relay(call)
+    out = b"".join([relay.feed(block) for block in blocks]) + relay.finish() + relay.end(b"")
+    lines = [line[6:] for line in out.split(b"\n") if line.startswith(b"data: ")]
+    CHECKS[door]([json.loads(line) for line in lines if line != b"[DONE]"], lines.count(b"[DONE]"), "complete")
+    sign = {"chat": '"refusal":', "responses": '"type":"refusal"'}.get(door, BLOCKED_AS[door])
+    for written in (json.dumps(answer, separators=(",", ":")), out.decode().replace(": ", ":")):
+        assert sign in written
+    hello = {"role": "user", "content": "Hi"}
+    parts = [{"text": "Hi"}]
+    again: dict[str, Any] = {
+        "chat": lambda: {"messages": [hello, answer["choices"][0]["message"], hello]},
+        "messages": lambda: {"messages": [hello, {"role": "assistant", "content": answer["content"]}, hello]},
+        "responses": lambda: {"input": [hello, *answer["output"], hello]},
+        "gemini": lambda: {
+            "contents": [{"role": "user", "parts": parts}, answer["candidates"][0]["content"], {"role": "user", "parts": parts}],
+        },
+    }[door]()  # fmt: skip
+    for other in (*UPSTREAMS, "mistral", "groq"):
+        body, _ = sent(door, other, again)
+        assert "I can't do that." in json.dumps(body), (other, body)
+        for message in body.get("messages", ()) if other in ("mistral", "groq") else ():
+            assert message["content"], "an assistant's message has a content"
 
 
 def vendor_error(dialect: str, status: int, message: str) -> bytes:

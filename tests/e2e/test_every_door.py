@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 
 import httpx2 as httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.doors.test_matrix import COUNTED
 
 from fairlead.testing import Reply, ScriptedUpstream, ToolCall
 
-from .conftest import AT_ONCE, Served, model, provider, serving
+from .conftest import AT_ONCE, Served, fairlead, model, provider, serving
 
 TOOL = "look_up"
 SCHEMA: Any = {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}
@@ -452,4 +454,52 @@ def test_the_same_conversation_is_the_same_through_every_door_to_every_provider(
         where: scene.client.get(f"/v1/receipts/{generation}", headers=head).json()["charged_usd"]
         for where, generation in generations.items()
     }
-    assert len(set(costs.values())) == 1, costs
+    assert reply.completion_tokens is not None
+    by_hand = (reply.prompt_tokens * Decimal("0.10") + reply.completion_tokens * Decimal("0.30")) / 1_000_000
+    assert {where: Decimal(cost) for where, cost in costs.items()} == dict.fromkeys(costs, by_hand)
+
+
+# Dollars per million tokens, each class another one.
+PRICES = {
+    "input": "1", "cached_input": "0.1", "cache_write_5m": "1.25", "cache_write_1h": "2", "image": "3", "output": "10",
+    "reasoning": "20", "request": "0.01",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def priced(tmp_path_factory: pytest.TempPathFactory, scene: Scene) -> Iterator[Served]:
+    config = AT_ONCE
+    price = ", ".join(f'{name} = "{value}"' for name, value in PRICES.items())
+    for dialect in DIALECTS:
+        config += provider(scene.upstream.url, name=dialect, dialect=dialect)
+        config += (
+            f'[[models]]\nid = "m-{dialect}"\n[[models.deployments]]\nprovider = "{dialect}"\nupstream_model = "up"\n'
+        )
+        config += f"price = {{ {price} }}\n"
+    with serving(tmp_path_factory.mktemp("priced"), config) as served:
+        yield served
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_bill_of_every_class_of_tokens_made_by_hand(scene: Scene, priced: Served, stream: bool) -> None:
+    """What each provider counts, in its own words, is charged alike at every door; `verify` makes the same bills."""
+    talk = Conversation("Be brief.", (Turn("Hi"),))
+    head = {"authorization": f"Bearer {priced.key}"}
+    for dialect in DIALECTS:
+        usage, classes = COUNTED["openai" if dialect == "vllm" else dialect]
+        names = ("input", "cached_input", "cache_write_5m", "cache_write_1h", "image", "", "output", "reasoning", "")
+        by_hand = Decimal(PRICES["request"])
+        for name, tokens in zip(names, classes, strict=False):
+            by_hand += Decimal(PRICES.get(name, "0")) * tokens / 1_000_000
+        for door, spoken in SPOKEN.items():
+            scene.upstream.enqueue(Reply("Hi", usage=usage))
+            body = spoken.write(talk, f"m-{dialect}", stream)
+            if door == "chat" and stream:
+                body["stream_options"] = {"include_usage": True}
+            got = httpx.post(priced.url + spoken.path(f"m-{dialect}", stream), json=body, headers=head, timeout=60)
+            assert got.status_code == 200, got.text
+            name = got.headers["x-fairlead-generation-id"]
+            receipt = httpx.get(f"{priced.url}/v1/receipts/{name}", headers=head, timeout=60).json()
+            assert Decimal(receipt["charged_usd"]) == by_hand, (door, dialect, receipt)
+            assert f'"cost_usd":"{receipt["charged_usd"]}"' in got.text.replace(" ", ""), (door, dialect, got.text)
+    assert fairlead("verify", data=priced.data).returncode == 0

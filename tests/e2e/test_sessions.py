@@ -98,6 +98,36 @@ def test_whose_a_call_is_stands_in_its_receipt(
     assert not [line for line in sent.headers if "session" in line or "openwebui" in line or "claude" in line]
 
 
+# What clients say of themselves, their sessions and their users (Claude Code, Codex, opencode, Open WebUI, SDKs).
+OF_CLIENTS = {
+    name: f"secret-{at}"
+    for at, name in enumerate((
+        "x_claude_code_session_id", "x_claude_code_agent_id", "x_claude_code_parent_agent_id", "session_id", "thread_id",
+        "x_client_request_id", "x_codex_window_id", "x_codex_turn_metadata", "x_codex_beta_features", "originator",
+        "x_session_affinity", "x_session_id", "x_openwebui_user_id", "x_openwebui_user_email", "x_openwebui_user_name",
+        "x_openwebui_user_role", "x_openwebui_chat_id", "x_stainless_lang", "x_app", "x_title", "http_referer", "cookie",
+        "user_agent", "x_forwarded_for",
+    ))
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [CHAT, CLAUDE, GEMINI, RESPONSES])
+@pytest.mark.parametrize("door", [CHAT, CLAUDE, GEMINI, RESPONSES])
+def test_no_provider_learns_what_clients_say_of_themselves(
+    served: Served, upstream: ScriptedUpstream, door: str, model: str
+) -> None:
+    path, body = ("/v1/chat/completions", chat()) if door == CHAT else asked(door)
+    path, body = path.replace(door, model), body.replace(door.encode(), model.encode())
+    status, name, _ = post(served, path, body, **OF_CLIENTS)
+    assert status == 200
+    sent = upstream.requests[-1]
+    assert not [line for line, value in sent.headers.items() if "secret-" in value], sent.headers
+    assert b"secret-" not in sent.body
+    receipt = receipt_of(served, name)
+    assert receipt["session"].startswith("secret-")
+    assert receipt["user"] == OF_CLIENTS["x_openwebui_user_id"]
+
+
 def test_claude_codes_metadata_names_a_user(served: Served) -> None:
     path, body = asked(CLAUDE)
     long = json.dumps({"device_id": "d" * 100, "session_id": "s" * 60})

@@ -88,6 +88,8 @@ def read_conversation(request: ChatRequest, formats: Collection[str] = ()) -> Co
             thoughts = _thoughts(message, formats)
             signed = False
             parts = [*thoughts, *_content(message.content)]
+            if message.refusal:  # beside the content, as in answers of chat completions
+                parts.append(Text(message.refusal))
             for call in message.tool_calls or ():
                 signed = signed or call.extra_content.google.thought_signature is not None
                 names[call.id] = call.function.name

@@ -146,6 +146,7 @@ class ReadMessage(Struct):
     tool_call_id: str | None = None
     reasoning_details: list[ReadDetail] | None = None
     reasoning_content: Raw = NULL
+    refusal: str | None = None
 
 
 class ReadPart(Struct):

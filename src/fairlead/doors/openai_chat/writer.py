@@ -202,6 +202,8 @@ class _WrittenChoice:
             message["reasoning_content"] = self.reasoning
         if self.details:
             message["reasoning_details"] = self.details
+        if self.refusal:
+            message["content"] = self.content or None
         if self.calls:
             message["content"] = self.content or None
             message["tool_calls"] = self.calls

@@ -15,6 +15,7 @@ from fairlead.wire.chat_shapes import File, InputAudio
 from fairlead.wire.messages.blocks import SEE_BELOW
 
 NULL = Raw(b"null")
+_EMPTY = Raw(b'""')
 _TOOL, _USER = Raw(b'"tool"'), Raw(b'"user"')
 # Longer messages are decoded at once: that costs less than looking for each name.
 MOST_SEARCHED = 65_536
@@ -84,6 +85,8 @@ def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
         for name in refused & message.keys():
             value = message.pop(name)
             changed = True
+            if name == "refusal" and value != NULL and message.get("content", NULL) in (NULL, _EMPTY):
+                message["content"] = value
             loses = loses or (name in REASONING and len(value) > 2 and value != NULL)
         calls = message.get("tool_calls", NULL)
         if b'"extra_content"' in bytes(calls) and "extra_content" in refused:

@@ -80,6 +80,9 @@ def _items(message: Message) -> Iterator[dict[str, Any]]:
         content = _content(message.content, "output_text" if message.role == "assistant" else "input_text")
         if content or message.role != "assistant":
             yield {"type": "message", "role": message.role, "content": content}
+    if message.refusal:  # beside the content, as in answers of chat completions
+        part = {"type": "refusal", "refusal": message.refusal}
+        yield {"type": "message", "role": message.role, "content": [part]}
     for call in message.tool_calls or ():
         yield {
             "type": "function_call", "call_id": call.id, "name": call.function.name,

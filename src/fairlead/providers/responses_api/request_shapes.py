@@ -32,6 +32,7 @@ class Message(Struct):
     tool_call_id: str | None = None
     reasoning_details: list[Detail] | None = None
     reasoning_content: Raw = NULL
+    refusal: str | None = None
 
 
 class Details(Struct, gc=False):
