@@ -155,9 +155,16 @@ def test_prices_before_and_30_days_of_calls_are_history(app: Starlette) -> None:
 def test_code_is_in_tabs_and_all_of_it_is_in_the_page(app: Starlette) -> None:
     (page,) = get(app, PATH)
     shown = section(page.text, "code")
-    assert shown.count('type="radio"') == 4 + 3 * 4
-    assert shown.count(" checked") == 5
-    for text in ("/v1/responses", "/v1/messages", "generateContent", "import OpenAI from", "from anthropic import"):
+    assert shown.count('type="radio"') == 5 + 3 * 4 + 5
+    assert shown.count(" checked") == 6
+    for text in (
+        "/v1/responses",
+        "/v1/messages",
+        "generateContent",
+        "import OpenAI from",
+        "from anthropic import",
+        "ANTHROPIC_BASE_URL",
+    ):
         assert text in shown
 
 

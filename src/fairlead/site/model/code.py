@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`path`: behind this server's address."""
+    """`path`: behind this server's address; of the settings of clients "": each has its own."""
 
     title: str
     path: str
@@ -151,6 +152,50 @@ def endpoints(api: str, model: str, mode: str = "chat") -> tuple[Endpoint, ...]:
         Snippet("TypeScript", f"{example.imports}{_script(api)}\n{example.script.replace('{model}', name)}"),
     )
     return (Endpoint(example.title, f"/v1{example.path}", shown),)
+
+
+def clients(api: str, model: str) -> Endpoint:
+    """The settings with which programs call the model: what their guides say, and `fairlead doctor` checks."""
+    root, name = api.removesuffix("/v1"), _json(model)
+    claude = f"""export ANTHROPIC_BASE_URL={root}
+export ANTHROPIC_AUTH_TOKEN={KEY}
+export ANTHROPIC_MODEL={shlex.quote(model)}
+export ANTHROPIC_SMALL_FAST_MODEL={shlex.quote(model)}
+claude"""
+    codex = f"""# ~/.codex/config.toml
+model = {name}
+model_provider = "fairlead"
+web_search = "disabled"
+
+[model_providers.fairlead]
+name = "Fairlead"
+base_url = {_json(api)}
+env_key = "FAIRLEAD_API_KEY"
+wire_api = "responses"
+supports_websockets = false"""
+    gemini = f"""export GOOGLE_GEMINI_BASE_URL={root}
+export GEMINI_API_KEY={KEY}
+gemini -m {shlex.quote(model)}"""
+    webui = f"""docker run -d -p 3000:8080 \\
+  -e OPENAI_API_BASE_URL={api} \\
+  -e OPENAI_API_KEY={KEY} \\
+  -v open-webui:/app/backend/data \\
+  ghcr.io/open-webui/open-webui:main"""
+    cline = f"""API Provider: LiteLLM
+Base URL: {root}
+API Key: {KEY}
+Model: {model}"""
+    return Endpoint(
+        "Clients",
+        "",
+        (
+            Snippet("Claude Code", claude),
+            Snippet("Codex", codex),
+            Snippet("Gemini CLI", gemini),
+            Snippet("Open WebUI", webui),
+            Snippet("Cline", cline),
+        ),
+    )
 
 
 def _json(value: object) -> str:
@@ -283,4 +328,5 @@ console.log(answer.output_text);"""),
                 Snippet("TypeScript", gemini_script),
             ),
         ),
+        clients(api, model),
     )
