@@ -23,6 +23,7 @@ from fairlead.http.limits import PoolLimits, Timeouts
 from fairlead.http.request import Request, Response
 from fairlead.http.server import Server
 from fairlead.http.state import Admit, Handler, OnError, ServerLimits
+from fairlead.http.upload import Uploads
 from fairlead.settings import ProviderSettings, ServerSettings
 
 
@@ -101,13 +102,17 @@ def running(
     admit: Admit | None = None,
     tls: ssl.SSLContext | None = None,
     on_error: OnError = on_error,
+    uploads: Uploads | None = None,
     **limits: Any,
 ) -> Iterator[Running]:
     ready: list[Any] = []
     event = threading.Event()
 
     async def main() -> None:
-        server = Server(handler, limits=limits_with(**limits), refuse=refuse, on_error=on_error, tls=tls, admit=admit)
+        server = Server(
+            handler, limits=limits_with(**limits), refuse=refuse, on_error=on_error, tls=tls, admit=admit,
+            uploads=uploads,
+        )  # fmt: skip
         _, port = await server.listen("127.0.0.1", 0)
         stop = asyncio.Event()
         ready.extend((Running(server, asyncio.get_running_loop(), port), stop))

@@ -317,7 +317,7 @@ class RequestReader(Peer):
             stored = False
         uploads = self.server.uploads
         assert uploads is not None
-        if not stored:
+        if not stored or uploads.is_full:
             self._give_up(503, "overloaded", NO_UPLOAD)
         if upload.size > uploads.most_bytes:
             self._give_up(413, "request_too_large", f"The body is over {uploads.most_bytes} bytes.")

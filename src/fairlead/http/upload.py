@@ -109,6 +109,11 @@ class Uploads:
     def takes(self, target: bytes) -> bool:
         return target.partition(b"?")[0] in self.paths
 
+    @property
+    def is_full(self) -> bool:
+        """Uploads that begin at once have each found room. Asked again as they arrive."""
+        return self.stored > self.most_bytes * MOST_UPLOADS
+
     def begin(self, length: int) -> Upload | None:
         """A new one, for a body of this length (0: not known). None: there is no room."""
         if self.stored + length > self.most_bytes * MOST_UPLOADS:

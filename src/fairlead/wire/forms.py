@@ -6,6 +6,7 @@ with another name of the model, and without the parts that are for this gateway.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -45,6 +46,7 @@ TRANSCRIPTION_PARAMETERS: Final[Rules] = {
     "user": TEXT,
 }
 EDIT_PARAMETERS: Final[Rules] = {name: one for name, one in IMAGE_PARAMETERS.items() if name != "style"}
+_STEM: Final = re.compile(r"[\s\[.]")
 _encode: Final = msgspec.json.encode
 
 
@@ -89,6 +91,9 @@ class FormRequest(OperationRequest):
         """`file`: the name of the part that must be one, also with `[]` behind it. Raises InvalidRequest."""
         fields: dict[str, Raw] = {}
         for part in parts:
+            # A provider may read these as the model's name, which is replaced in a part of exactly this name only.
+            if _STEM.split(part.name.strip())[0].lower() == "model" and (part.is_file or part.name != "model"):
+                raise InvalidRequest("model must be sent once, as a text.", param="model")
             if part.is_file:
                 continue
             if part.name in fields and not part.name.endswith("[]"):
