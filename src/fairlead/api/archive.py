@@ -41,13 +41,14 @@ UNHEARD_MS: Final = 60_000
 class ResponseArchive:
     """An `Archive`."""
 
-    __slots__ = ("_keep_days", "_store", "_waiting", "_waiting_bytes")
+    __slots__ = ("_keep_days", "_store", "_waiting", "_waiting_bytes", "_writes")
 
     def __init__(self, store: Store, keep_days: int) -> None:
         self._store = store
         self._keep_days = keep_days
         self._waiting: dict[tuple[str, str], StoredResponse] = {}
         self._waiting_bytes = 0
+        self._writes: dict[tuple[str, str], asyncio.Future[bool]] = {}
 
     def keep(self, account_id: str, response: StoredResponse) -> None:
         self._soon(account_id, response, self._write)
@@ -107,9 +108,8 @@ class ResponseArchive:
         self._waiting[place] = response
         self._waiting_bytes += size
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(self._store.threads, write, account_id, response).add_done_callback(
-            lambda _: self._written(place, size)
-        )
+        made = self._writes[place] = loop.run_in_executor(self._store.threads, write, account_id, response)
+        made.add_done_callback(lambda _: self._written(place, size))
 
     def _write(self, account_id: str, response: StoredResponse) -> bool:
         """Whether it is stored."""
@@ -123,6 +123,7 @@ class ResponseArchive:
 
     def _written(self, place: tuple[str, str], size: int) -> None:
         self._waiting.pop(place, None)
+        self._writes.pop(place, None)
         self._waiting_bytes -= size
 
     async def one(self, account_id: str, response_id: str) -> StoredResponse:
@@ -163,6 +164,8 @@ class ResponseArchive:
     async def delete(self, account_id: str, response_id: str) -> None:
         """Raises NotFound."""
         await self.one(account_id, response_id)
+        if (write := self._writes.get((account_id, response_id))) is not None:
+            await asyncio.wait([write])  # one that is still on its way would bring it back
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._store.threads, self._delete, account_id, response_id)
         self._waiting.pop((account_id, response_id), None)
