@@ -20,12 +20,14 @@ def test_a_response_that_is_deleted_while_it_is_still_being_written_does_not_com
     """The threads of the database keep no order: the write may be the last to run."""
     store = open_store(tmp_path)
     try:
-        may_write = threading.Event()
+        may_write, written = threading.Event(), threading.Event()
 
         class Slow(ResponseArchive):
             def _write(self, account_id: str, response: StoredResponse) -> bool:
                 assert may_write.wait(60)
-                return super()._write(account_id, response)
+                done = super()._write(account_id, response)
+                written.set()
+                return done
 
         async def delete() -> None:
             archive = Slow(store, 30)
@@ -36,11 +38,9 @@ def test_a_response_that_is_deleted_while_it_is_still_being_written_does_not_com
                 await asyncio.get_running_loop().run_in_executor(store.threads, lambda: None)
             may_write.set()
             await deleting
-            written = ResponseArchive(store, 30)
-            while archive._waiting_bytes:  # noqa: SLF001
-                await asyncio.sleep(0)
+            assert await asyncio.to_thread(written.wait, 60)
             with pytest.raises(NotFound):
-                await written.one(ACCOUNT, ID)
+                await ResponseArchive(store, 30).one(ACCOUNT, ID)
 
         asyncio.run(delete())
     finally:
