@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from gateways import CHAT, Gateway, Route
-from measure import EVENTS_PER_STREAM, Bench, BenchError, Running
+from measure import EVENTS_PER_STREAM, Bench, BenchError, Load, Running
 from report import Samples, Spread, figure, spread
 
 CONNECTIONS = 16
@@ -80,43 +80,45 @@ BASE = "chat to chat"
 
 
 def measure_doors(bench: Bench, gateway: Gateway, rounds: int, samples: Samples) -> None:
-    """Each door to each provider, whole and streamed, and before and after each of them chat completions to a provider
-    of chat completions: what the machine does meanwhile, and what the gateway still has to count of the calls before,
-    falls on both."""
+    """Each door to each provider, whole and streamed, by turns with chat completions to a provider of chat
+    completions."""
     with bench.running(gateway) as run:
         pairs = [(door, vendor) for vendor in gateway.routes for door in DOORS if name_of(door, vendor) != BASE]
         for number in range(rounds):
             print(f"doors, round {number + 1} of {rounds}", file=sys.stderr)
             bases: list[dict[str, float]] = []
             for door, vendor in pairs if number % 2 == 0 else reversed(pairs):
+                loads = {
+                    f"{prefix}{'stream' if stream else 'request'}": _load(run, *of, stream)
+                    for prefix, of in (("", (door, vendor)), ("base_", ("chat", "burst")))
+                    for stream in (False, True)
+                }
                 try:
-                    before = bases[-1] if bases else _cost(bench, run, "chat", "burst")
-                    seen = _cost(bench, run, door, vendor)
-                    after = _cost(bench, run, "chat", "burst")
+                    used = bench.calmest(lambda: bench.by_turns(run, loads, CONNECTIONS, bench.secs))  # noqa: B023
                 except BenchError as error:
                     bench.problems.append(f"doors, round {number + 1}: {error}")
                     continue
-                bases += [after] if bases else [before, after]
-                near = {f"base_{key}": (before[key] + after[key]) / 2 for key in seen}
-                samples.add(name_of(door, vendor), number, seen | near)
+                base = _costs(used, "base_")
+                samples.add(name_of(door, vendor), number, _costs(used) | {f"base_{k}": v for k, v in base.items()})
+                bases.append(base)
             if bases:
                 samples.add(BASE, number, {key: statistics.median([one[key] for one in bases]) for key in bases[0]})
 
 
+def _load(run: Running, door: str, vendor: str, stream: bool) -> Load:
+    model, door_of = run.gateway.routes[vendor], DOORS[door]
+    route = Route(model.port, door_of.path(model.model, stream), model.model, model.headers)
+    body = json.dumps(door_of.body(model.model, stream), ensure_ascii=False, separators=(",", ":")).encode()
+    return Load(f"{name_of(door, vendor)}, {'streamed' if stream else 'whole'}", route, body, LEAST_BYTES)
+
+
+def _costs(used: Mapping[str, float], prefix: str = "") -> dict[str, float]:
+    request, stream = used[f"{prefix}request"], used[f"{prefix}stream"]
+    return {"cpu_request_us": request, "cpu_chunk_us": (stream - request) / EVENTS_PER_STREAM}
+
+
 def name_of(door: str, vendor: str) -> str:
     return f"{door} to {SHOWN.get(vendor, vendor)}"
-
-
-def _cost(bench: Bench, run: Running, door: str, vendor: str) -> dict[str, float]:
-    model = run.gateway.routes[vendor]
-    seen = {}
-    for stream in (False, True):
-        route = Route(model.port, DOORS[door].path(model.model, stream), model.model, model.headers)
-        body = json.dumps(DOORS[door].body(model.model, stream), ensure_ascii=False, separators=(",", ":")).encode()
-        what = f"{name_of(door, vendor)}, {'streamed' if stream else 'whole'}"
-        used = bench.calmest(lambda: bench.loop(run, route, body, CONNECTIONS, bench.secs, what, LEAST_BYTES))  # noqa: B023
-        seen["stream" if stream else "request"] = used["cpu_us"]
-    return {"cpu_request_us": seen["request"], "cpu_chunk_us": (seen["stream"] - seen["request"]) / EVENTS_PER_STREAM}
 
 
 class Verdict(NamedTuple):
@@ -135,7 +137,7 @@ class Verdict(NamedTuple):
 
 
 def door_verdicts(samples: Samples, vendors: Mapping[str, Route]) -> list[Verdict]:
-    """Each cell against chat completions to a provider of chat completions, as measured before and after it."""
+    """Each cell against chat completions to a provider of chat completions, as measured by turns with it."""
     found = []
     for door, (_, _, own) in DOORS.items():
         for vendor in vendors:

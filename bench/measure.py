@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import math
 import mmap
 import os
 import re
 import resource
+import signal
+import statistics
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +29,7 @@ READY_SECONDS = 120.0
 IDLE_SHARE = 0.02  # of a core; below it a gateway has finished the previous load
 CALM_CORES = 0.15  # CPU that other work on the machine may use during a measurement, in cores
 CALM_TRIES = 3
+TURN_SECONDS = 0.25  # of one load, where several are measured by turns
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -212,13 +216,13 @@ def mock_upstream(core: int, work: Path) -> Iterator[Mock]:
 class Others:
     """Watches what other work on the machine uses meanwhile: all CPU time less that of the rig's own processes."""
 
-    def __init__(self, mock: Mock, load_pid: int | None = None) -> None:
-        self._mock, self._load_pid = mock, load_pid
+    def __init__(self, mock: Mock, *load_pids: int) -> None:
+        self._mock, self._load_pids = mock, load_pids
         self._at, self._own, self._all = time.monotonic(), self._own_seconds(), machine_seconds()
 
     def _own_seconds(self) -> float:
-        """This process, the load (by its clock, or as an ended child) and the mock; without the gateway."""
-        load = clock_seconds(self._load_pid) if self._load_pid else 0.0
+        """This process, the loads (by their clocks, or as ended children) and the mock; without the gateway."""
+        load = sum(map(clock_seconds, self._load_pids))
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         return time.process_time() + load + ended.ru_utime + ended.ru_stime + self._mock.cpu_seconds()
 
@@ -226,6 +230,16 @@ class Others:
         """The mean number of cores that others used since the start; `gateway_seconds` is ours too."""
         own = self._own_seconds() - self._own + gateway_seconds
         return max(0.0, (machine_seconds() - self._all - own) / (time.monotonic() - self._at))
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One request that is asked over and over; an answer has `least_bytes` at least."""
+
+    name: str
+    route: Route
+    body: bytes
+    least_bytes: int = REPLY_BYTES
 
 
 @dataclass(slots=True)
@@ -330,11 +344,7 @@ class Bench:
     ) -> dict[str, float]:
         """The same for any request to any route. Raises BenchError."""
         run.settle()
-        body = self.work / "request.json"
-        body.write_bytes(request)
-        env = os.environ | {"BODY": str(body), "HEADERS": "\n".join(f"{k}: {v}" for k, v in route.headers.items())}
-        argv = ["wrk", "-t1", f"-c{connections}", f"-d{secs}s", "--latency", "--timeout", "20s", "-s"]
-        argv += [str(HERE / "post.lua"), f"http://127.0.0.1:{route.port}{route.path}"]
+        argv, env = self._wrk(route, request, connections, secs)
         others = Others(self.mock)
         asked, before = self.mock.requests(), run.cpu()
         with on_core(self.load_core):
@@ -355,6 +365,72 @@ class Bench:
             "p50_us": seen.p50_us,
             "other_cores": other_cores,
         }
+
+    def _wrk(self, route: Route, request: bytes, connections: int, secs: float) -> tuple[list[str], dict[str, str]]:
+        """The command for a load, and its environment."""
+        body = self.work / f"request-{hashlib.sha256(request).hexdigest()[:16]}.json"
+        body.write_bytes(request)
+        env = os.environ | {"BODY": str(body), "HEADERS": "\n".join(f"{k}: {v}" for k, v in route.headers.items())}
+        argv = ["wrk", "-t1", f"-c{connections}", f"-d{math.ceil(secs)}s", "--latency", "--timeout", "20s", "-s"]
+        return [*argv, str(HERE / "post.lua"), f"http://127.0.0.1:{route.port}{route.path}"], env
+
+    def by_turns(self, run: Running, loads: Mapping[str, Load], connections: int, secs: float) -> dict[str, float]:
+        """CPU per request of each load in us, by its key, while each runs for `secs` in turns of a quarter of a second
+        and the others stand still: what the host does meanwhile falls on all of them. Of a load's turns it is the lower
+        quartile, because a host that is shared only ever adds to what the work itself needs. Raises BenchError."""
+        run.settle()
+        turns = max(2, round(secs / TURN_SECONDS))
+        length = (turns + 2) * len(loads) * TURN_SECONDS * 2  # they are stopped before
+        running: dict[str, subprocess.Popen[str]] = {}
+        seen: dict[str, list[float]] = {key: [] for key in loads}
+        try:
+            for key, load in loads.items():
+                argv, env = self._wrk(load.route, load.body, connections, length)
+                with on_core(self.load_core):
+                    running[key] = subprocess.Popen(
+                        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                    )
+                time.sleep(TURN_SECONDS)  # it connects, and is warm
+                running[key].send_signal(signal.SIGSTOP)
+            others = Others(self.mock, *(load.pid for load in running.values()))
+            began = run.cpu().total
+            for turn in range(turns):
+                for key in seen if turn % 2 == 0 else reversed(seen):
+                    seen[key] += self._turn(run, running[key])
+            other_cores = others.cores(run.cpu().total - began)
+            for key, load in loads.items():
+                self._end(running[key], load)
+        finally:
+            for process in running.values():
+                process.kill()
+                process.communicate()
+        for key, values in seen.items():
+            if len(values) < 2:
+                raise BenchError(f"{loads[key].name}: nothing was asked in its turns")
+        calm = {key: statistics.quantiles(values, n=4, method="inclusive")[0] for key, values in seen.items()}
+        return calm | {"other_cores": other_cores}
+
+    def _turn(self, run: Running, load: subprocess.Popen[str]) -> list[float]:
+        """Microseconds per request in a turn of this load; none when it asked for nothing."""
+        load.send_signal(signal.SIGCONT)
+        asked, before = self.mock.requests(), run.cpu().total
+        time.sleep(TURN_SECONDS)
+        asked, used = self.mock.requests() - asked, run.cpu().total - before
+        load.send_signal(signal.SIGSTOP)
+        return [used / asked * 1e6] if asked else []
+
+    def _end(self, process: subprocess.Popen[str], load: Load) -> None:
+        """Ends a load, and refuses what it measured when it was not answered rightly."""
+        process.send_signal(signal.SIGCONT)  # first: else it may be another thread that is told to end
+        process.send_signal(signal.SIGINT)  # wrk then prints what it has seen
+        out = process.communicate(timeout=60)[0]
+        seen = read_wrk(out)
+        if seen is None:
+            raise BenchError(f"{load.name}: nothing was completed: {out[-300:]}")
+        if seen.failures:
+            raise BenchError(f"{load.name}: {'; '.join(seen.failures)} of {seen.count}")
+        if seen.bytes < seen.count * load.least_bytes:
+            raise BenchError(f"{load.name}: {seen.count} answers of {seen.bytes} bytes")
 
     def streams(
         self, run: Running, pace: str, count: int, *, warm: float, secs: float, open_per_10ms: int = 100_000

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from measure import (
     Bench,
     BenchError,
     Cpu,
+    Load,
     Mock,
     Running,
     mock_upstream,
@@ -68,6 +70,37 @@ def test_mock_and_stream_client_compile_and_count_the_same_events(mock: Mock, tm
     assert seen["flowing"] == 8
     assert 400 < seen["events_per_second"] < 1200  # 8 streams with 100 chunks a second each
     assert seen["delay_p50_us"] < 50_000
+
+
+@pytest.mark.skipif(NO_COMPILER or shutil.which("wrk") is None, reason="gcc or wrk is not installed")
+def test_loads_run_by_turns_and_what_is_answered_wrongly_is_not_measured(
+    mock: Mock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = min(os.sched_getaffinity(0))
+    bench = Bench(tmp_path, mock, core, core, secs=1)
+    body = request_body("1k", "any", stream=False)
+    ports = {"one": mock.upstream.ports["burst"], "other": mock.upstream.vendors["messages"]}
+    loads = {name: Load(name, Route(port), body, 700) for name, port in ports.items()}
+    run = Running(GATEWAYS["direct"](Site(tmp_path, mock.upstream)), None)
+    order: list[int] = []
+
+    def turn(_self: Bench, _run: Running, load: subprocess.Popen[str]) -> list[float]:
+        order.append(load.pid)
+        stat, until = Path(f"/proc/{load.pid}/stat"), time.monotonic() + 60
+        while stat.read_text().rpartition(")")[2].split()[0] != "T":  # it stands still until its turn
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        return [7.0, 5.0, 6.0, 8.0, 9.0][len(order) % 5 :] or [5.0]
+
+    assert bench.by_turns(run, loads, 2, 0.5).keys() == {"one", "other", "other_cores"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Bench, "_turn", turn)
+        seen = bench.by_turns(run, loads, 2, 0.5)
+    assert [order[0], order[1]] == [order[3], order[2]]  # forth and back, so that a drift falls on both
+    assert len(order) == 4
+    assert 5.0 <= seen["one"] <= 9.0
+    with pytest.raises(BenchError, match=r"other: \d+ answers of"):
+        bench.by_turns(run, loads | {"other": Load("other", Route(ports["other"]), body, 10**6)}, 2, 0.5)
 
 
 @pytest.mark.skipif(NO_COMPILER, reason="gcc is not installed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from fairlead.ledger.record import Attempt, PostingFields, UsageRecord, decode, encode
 from fairlead.ledger.settled import MOST_BEGINNINGS, RecordPrefixCache, Settled, settled_of
@@ -60,6 +61,10 @@ def test_the_usual_record_says_what_the_general_one_says(
     settled = Settled("gen_1", times[0], account, key, deployment, price, cost or 0, held)
     text = RecordPrefixCache().usual(settled, times[1], model, outcome, stream, sheet, usage, cost, hold)
     assert decode(text) == decode(encode(general)) == general
+    more = RecordPrefixCache().usual(
+        settled, times[1], model, outcome, stream, sheet, usage, cost, hold, b',"first_token":7,"received":"ab"'
+    )
+    assert decode(more) == replace(general, first_token=7, received="ab")
     assert (
         members(settled)
         == members(settled_of(general))

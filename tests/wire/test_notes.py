@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 import pytest
 from msgspec import Raw
@@ -61,10 +63,15 @@ def test_the_head_counts_more_than_the_body_and_both_are_kept() -> None:
 
 def test_notes_are_members_of_a_record() -> None:
     notes = CallNotes('a"b\\', "ü")
-    notes.received = "00"
+    notes.receive(b"body")
     text = b'{"id":"g","at":1,"done":2,"account":"a","key":"k","model":"m","outcome":"x","stream":false,"usage":"none"'
     record = decode(text + notes.members() + b"}")
-    assert (record.session, record.user, record.received, record.sent) == ('a"b\\', "ü", "00", "")
+    assert (record.session, record.user, record.received, record.sent) == (
+        'a"b\\',
+        "ü",
+        sha256(b"body").hexdigest(),
+        "",
+    )
     assert msgspec.json.decode(msgspec.json.encode(record))["user"] == "ü"
 
 
@@ -80,13 +87,34 @@ def test_a_user_who_is_named_alone_is_read_once_and_digests_are_each_calls_own()
     assert (first.session, first.user) == ("", "u-é")
     assert notes_in_members({"user": Raw(b'"u-\\u00e9"')}) is first
     own = first.over(None)
-    own.received = "abc"
+    own.receive(b"abc")
+    own.digest([b"ab", memoryview(b"d")])
+    assert (own.received, own.sent) == (sha256(b"abc").hexdigest(), sha256(b"abd").hexdigest())
     assert first.received == ""
     with_session = notes_in_members({**members, "session_id": Raw(b'"s"')})
     assert with_session is not None
     assert (with_session.session, with_session.user) == ("s", "u-é")
     assert notes_in_members({"user": Raw(b"5")}) is None
     assert notes_in_members({"user": Raw(b'"  "')}) is not None
+
+
+def test_the_digest_of_what_came_in_is_of_each_try_and_of_what_goes_on_with_another_model() -> None:
+    came = b'{"model":"a"}'
+    found, other = CallNotes("s"), CallNotes("s")
+    found.receive(came)
+    other.receive(came)
+    found.digest([came])  # sent on as it was
+    assert found.sent == found.received == sha256(came).hexdigest()
+    found.digest([b'{"model":"b"}'])
+    assert (found.received, found.sent) == (sha256(came).hexdigest(), sha256(b'{"model":"b"}').hexdigest())
+    for made in (other.asking("a"), found.asking("a")):
+        assert (made.received, made.sent) == (sha256(came).hexdigest(), "")
+
+
+def test_a_call_without_digests_gets_none() -> None:
+    found = CallNotes("s")
+    found.digest([b"sent"])
+    assert (found.received, found.sent, found.members()) == ("", "", b',"session":"s"')
 
 
 def test_users_that_are_remembered_are_bounded() -> None:

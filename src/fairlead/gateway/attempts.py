@@ -186,7 +186,7 @@ class Attempts:
         else:
             exchange = await through_gate(upstream, upstream.gate, call)
         attempt.exchange = exchange
-        if notes is not None and notes.received:
+        if notes is not None:
             notes.digest(call.body)
         waiting = exchange.until_head()
         if waiting is not None:

@@ -232,11 +232,14 @@ class Bill:
             and not (self._attempts or shortfall or prompt_state or missing or implausible)
         ):
             settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
-            text = bills.beginnings.usual(settled, now, self._model, outcome, self._stream, sheet, usage, cost, held)
-            if self.first_token:
-                text = b'%b,"first_token":%d}' % (text[:-1], self.first_token)
-            if self.notes is not None:
-                text = b"%b%b}" % (text[:-1], self.notes.members())
+            more = b',"first_token":%d' % self.first_token if self.first_token else b""
+            notes = self.notes
+            if notes is not None:
+                members = notes.members()
+                more = more + members if more else members
+            text = bills.beginnings.usual(
+                settled, now, self._model, outcome, self._stream, sheet, usage, cost, held, more
+            )
             bills.spool.append(text, settled)
             return price
         attempt = Attempt(sheet.deployment, sheet.id, outcome, now - self._since)

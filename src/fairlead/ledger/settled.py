@@ -71,8 +71,10 @@ class RecordPrefixCache:
         usage: Usage,
         cost: int | None,
         hold: int,
+        more: bytes = b"",
     ) -> bytes:
-        """The record of a call whose one attempt was answered with this usage, as its provider reported it."""
+        """The record of a call whose one attempt was answered with this usage, as its provider reported it. `more`:
+        ready members, each with a comma before it."""
         name = (settled.account, settled.key, model, outcome, sheet.id, stream)
         same = self._texts.get(name)
         if same is None:
@@ -82,9 +84,9 @@ class RecordPrefixCache:
             self._texts[name] = same
         costs = b"" if cost is None else b',"cost":%d' % cost
         held = b',"hold":%d,"scopes":%b' % (hold, self._listed(settled.scopes)) if hold else b""
-        return b'{"id":"%b","at":%d,"done":%d%b%b,"prompt":%d,"completion":%d,"price":%d%b%b}' % (
+        return b'{"id":"%b","at":%d,"done":%d%b%b,"prompt":%d,"completion":%d,"price":%d%b%b%b}' % (
             settled.id.encode(), settled.at, done, same, _encode(usage.classes), usage.prompt, usage.completion,
-            settled.price, costs, held,
+            settled.price, costs, held, more,
         )  # fmt: skip
 
     def _text(self, name: tuple[str, str, str, str, str, bool], sheet: PriceSheet) -> bytes:

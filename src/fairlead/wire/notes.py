@@ -35,7 +35,6 @@ _PLAIN: Final = " !#$&'()*+,/:;=?@[]-._~|"
 MOST_KNOWN: Final = 1_000
 _known: Final[dict[bytes, CallNotes]] = {}
 _OTHERS: Final = MEMBERS - {"user"}
-_sha256: Final = hashlib.sha256
 # To be copied, which costs less than to make one.
 _NO_BYTES: Final = hashlib.sha256(usedforsecurity=False)
 _string: Final = msgspec.json.Decoder(str)
@@ -47,28 +46,27 @@ class CallNotes:
     in, decompressed, and as it was sent to the provider that answered, "": not taken. `asked`: the model that was asked
     for, where a budget had the call go on with another one. Calls may share one that has no digests."""
 
-    __slots__ = ("_body", "asked", "received", "sent", "session", "user")
+    __slots__ = ("_body", "_received", "asked", "sent", "session", "user")
 
     def __init__(self, session: str = "", user: str = "") -> None:
-        self._body = b""
+        self._body: bytes | None = None  # until its digest is taken
+        self._received = ""
         self.session = session
         self.user = user
-        self.received = ""
         self.sent = ""
         self.asked = ""
 
     def over(self, other: CallNotes | None) -> CallNotes:
-        """These, and what is only in the others."""
+        """The names of these, and those that are only in the others."""
         made = CallNotes(self.session, self.user)
         if other is not None:
             made.session, made.user = self.session or other.session, self.user or other.user
-            made.received = other.received
         return made
 
     def asking(self, model: str) -> CallNotes:
         """These, of a call that goes on with another model than this one."""
         made = CallNotes(self.session, self.user)
-        made.received, made.asked = self.received, model
+        made._body, made._received, made.asked = self._body, self._received, model
         return made
 
     @property
@@ -76,13 +74,22 @@ class CallNotes:
         """A number for the session; 0: there is none."""
         return (hash(self.session) or 1) if self.session else 0
 
+    @property
+    def received(self) -> str:
+        body = self._body
+        if body is not None:
+            self._body = None  # which is not needed any more
+            self._received = _digest(body)
+        return self._received
+
     def members(self) -> bytes:
         """As ready JSON members of a record, each with a comma before it."""
         text = b""
+        received = self.received
         if self.sent:  # digests are nothing but digits
-            text = b',"received":"%b","sent":"%b"' % (self.received.encode(), self.sent.encode())
-        elif self.received:
-            text = b',"received":"%b"' % self.received.encode()
+            text = b',"received":"%b","sent":"%b"' % (received.encode(), self.sent.encode())
+        elif received:
+            text = b',"received":"%b"' % received.encode()
         if self.session:
             text += b',"session":%b' % _encode(self.session)
         if self.user:
@@ -100,21 +107,24 @@ class CallNotes:
         return text
 
     def receive(self, body: bytes) -> None:
-        """Takes the digest of what came in."""
+        """Has the digest of what came in taken: when the call is on its way, so that its provider does not wait for it,
+        and together with the other one, whose code the processor then has at hand."""
         self._body = body
-        self.received = _digest(body)
 
     def digest(self, body: Sequence[bytes | memoryview]) -> None:
-        """Takes that of what is sent to a provider."""
-        came, self._body = self._body, b""  # which is not needed any more
+        """Takes the digests, where they are wanted, of what came in and of what was sent to a provider."""
+        came = self._body
+        received = self.received
+        if not received:
+            return
         if len(body) == 1:
             whole = body[0]
-            self.sent = self.received if whole is came else _digest(whole)
+            self.sent = received if whole is came else _digest(whole)
             return
-        digest = _sha256(usedforsecurity=False)
+        found = _NO_BYTES.copy()
         for piece in body:
-            digest.update(piece)
-        self.sent = digest.hexdigest()
+            found.update(piece)
+        self.sent = found.hexdigest()
 
 
 def _digest(body: bytes | memoryview) -> str:

@@ -236,14 +236,14 @@ def usage_as_gemini(usage: Usage) -> bytes:
     """The normal form as Gemini's `usageMetadata`, whose thoughts are counted beside the candidates."""
     _, cached, _, _, image, audio, _, reasoning, spoken, _ = usage.classes
     prompt, completion = usage.prompt, usage.completion
-    details = [
-        f'{{"modality":"{name}","tokenCount":{count}}}'
-        for name, count in (("TEXT", prompt - image - audio), ("IMAGE", image), ("AUDIO", audio))
-        if count
-    ]
+    if not image and not audio and prompt:
+        details = f'{{"modality":"TEXT","tokenCount":{prompt}}}'
+    else:
+        counts = (("TEXT", prompt - image - audio), ("IMAGE", image), ("AUDIO", audio))
+        details = ",".join([f'{{"modality":"{name}","tokenCount":{count}}}' for name, count in counts if count])
     found = (
         f'{{"promptTokenCount":{prompt},"candidatesTokenCount":{completion - reasoning},'
-        f'"totalTokenCount":{prompt + completion},"promptTokensDetails":[{",".join(details)}]'
+        f'"totalTokenCount":{prompt + completion},"promptTokensDetails":[{details}]'
     )
     if cached:
         found += f',"cachedContentTokenCount":{cached}'

@@ -151,6 +151,23 @@ def test_a_whole_response() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("model", ['"up"', '"u"', '""', "null", None])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_whole_response_is_the_same_wherever_its_members_stand(model: str | None, turned: bool) -> None:
+    usage = '"usage":{"input_tokens":5,"output_tokens":2,"total_tokens":7}'
+    said = '{"type":"output_text","text":"\\"model\\":\\"up\\"","annotations":[]}'
+    output = f'"output":[{{"type":"message","model":"up","usage":{{}},"role":"assistant","content":[{said}]}}]'
+    members = ['"id":"r"', *([] if model is None else [f'"model":{model}']), output, '"status":"completed"', usage]
+    body = "{" + ",".join(reversed(members) if turned else members) + "}"
+    expected = json.loads(body)
+    if expected.get("model") is not None:
+        expected["model"] = "public"
+    expected["usage"] |= {"cost": 0.1, "cost_usd": "0.1"}
+    answer = NativeAnswer(PUBLIC, body.encode(), None)
+    assert answer.usage is not None
+    assert json.loads(answer.end(COST)) == expected
+
+
 def test_a_stream_where_a_whole_response_was_asked_for() -> None:
     call = bound().to_vendor(read("Hi"))
     assert isinstance(call, NativeCall)

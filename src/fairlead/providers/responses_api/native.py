@@ -402,10 +402,18 @@ class NativeAnswer:
         return "".join(said)
 
     def end(self, members: bytes, counted: Usage | None = None) -> bytes:
-        response = self._response
-        usage = response.usage
-        renamed = _changed(self._body, response.model, self._changes)
-        body = _with_usage(renamed, usage, members, counted, may_be_priced=self._may_be_priced)
+        response, changes = self._response, self._changes
+        body, usage = self._body, response.usage
+        at = end = -1
+        # A name as short as `null` is left to the general way.
+        if counted is None and members and len(changes) == 1 and usage != _NULL and len(response.model) > len(_NULL):
+            at = _model_at(body, response.model)
+            end = USAGE.end_in(body, usage, may_be_priced=self._may_be_priced)
+        if 0 <= at < end:
+            body = b"".join((body[:at], changes["model"], body[at + len(response.model) : end], members, body[end:]))
+        else:
+            renamed = _changed(body, response.model, changes)
+            body = _with_usage(renamed, usage, members, counted, may_be_priced=self._may_be_priced)
         if self._keep is not None:
             self._keep(body)
         return body
@@ -479,17 +487,25 @@ def _changed(document: bytes, model: Raw, changes: Mapping[str, bytes]) -> bytes
         public = changes["model"]
         if model == _NULL:
             return document
-        needle = b'"model":%b' % model
-        at = document.find(needle)
-        # Else one of them may stand inside of something.
-        if at >= 0 and (document.find(b"{", 1, at) < 0 or document.find(needle, at + 8) < 0):
-            return b"".join((document[: at + 8], public, document[at + len(needle) :]))
+        at = _model_at(document, model)
+        if at >= 0:
+            return b"".join((document[:at], public, document[at + len(model) :]))
         if bytes(model) == public:
             return document
     fields = _fields(document)
     # Providers may leave `background` out; the other members are ours only where they have them.
     there = {name: value for name, value in changes.items() if name in fields or name == "background"}
     return with_members(document, fields, there)
+
+
+def _model_at(document: bytes, model: Raw) -> int:
+    """Where the name of the model begins; -1: not where it is seen at once."""
+    needle = b'"model":%b' % model
+    at = document.find(needle)
+    # Else one of them may stand inside of something.
+    if at >= 0 and (document.find(b"{", 1, at) < 0 or document.find(needle, at + 8) < 0):
+        return at + 8
+    return -1
 
 
 def _with_usage(
