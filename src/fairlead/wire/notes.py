@@ -107,8 +107,8 @@ class CallNotes:
         return text
 
     def receive(self, body: bytes) -> None:
-        """Has the digest of what came in taken: when the call is on its way, so that its provider does not wait for it,
-        and together with the other one, whose code the processor then has at hand."""
+        """What came in. Its digest is taken together with that of what is sent, when the call is on its way: so the
+        provider does not wait for it."""
         self._body = body
 
     def digest(self, body: Sequence[bytes | memoryview]) -> None:
