@@ -82,6 +82,14 @@ def test_what_is_not_there_below_a_door_is_said_in_its_dialect() -> None:
     assert json.loads(body)["error"]["code"] == "not_found"
 
 
+@pytest.mark.parametrize("path", [b"/v1/v1/messages", b"/v1/v1beta/models/m:generateContent", b"/api/v1/v1/messages"])
+def test_a_base_url_with_the_version_twice_is_named(path: bytes) -> None:
+    """Claude Code and Gemini CLI add it themselves."""
+    head, body = answered(UpstreamFailed("never"), path)
+    assert head.startswith(b"http/1.1 404 ")
+    assert b"The base URL of this client must end before /v1." in body
+
+
 def test_the_second_name_of_a_request_id_is_added_once() -> None:
     line = RequestIds().line()
     named = with_alias(line, b"request-id")

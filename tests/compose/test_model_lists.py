@@ -81,6 +81,13 @@ def test_a_key_sees_only_what_it_may_call_in_every_format(tmp_path: Path, upstre
         assert [entry["id"] for entry in found["data"]] == ["claude-02"]
         _, found = await asked(it, "/v1/models?client_version=0.171.0", **bearer)
         assert (found["models"], len(found["data"])) == ([], 2)
+        for path, sent in (
+            ("/v1/models/", bearer), ("/api/v1/models/", bearer), ("/v1/models/", {"x-api-key": key}),
+            ("/v1beta/models/", {"x-goog-api-key": key}),
+        ):  # fmt: skip
+            assert (await asked(it, f"{path}claude-02", **sent))[0] == 200
+            status, found = await asked(it, f"{path}claude-03", **sent)
+            assert (status, "this key may not use it" in found["error"]["message"]) == (404, True)
 
     served(tmp_path, configuration(upstream), test)
 

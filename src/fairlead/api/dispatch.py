@@ -54,6 +54,16 @@ class ByAction:
         return self.known.get(colon + action)
 
 
+def _nothing_at(path: str) -> NotFound:
+    doubled = path.startswith((DATA_PLANE_PREFIX + "v1", BELOW_DATA_PLANE + "v1"))
+    hint = (
+        "The base URL of this client must end before /v1."
+        if doubled
+        else ("The API is described at /openapi.json and /docs/reference/api.")
+    )
+    return NotFound(f"There is no {path} here. {hint}")
+
+
 def no_action(request: Request, _response: Response) -> None:
     """Answers for an action that there is not. Raises NotFound."""
     raise NotFound(f"There is no {request.path} here. The API is described at /openapi.json.")
@@ -92,7 +102,7 @@ class Dispatch:
         if self._cors_origins and self._answer_cross_origin(request, response, methods):
             return None
         if methods is None:
-            raise NotFound(f"There is no {path} here. The API is described at /openapi.json and /docs/reference/api.")
+            raise _nothing_at(path)
         method = request.method
         endpoint = methods.get(method)
         if endpoint is None and method == "HEAD":

@@ -128,7 +128,7 @@ class Models:
             other.one(request, response)
             return
         model_id = unquote(request.path.removeprefix(PREFIX))
-        response.send(200, JSON_HEAD, self.entry(model_id))
+        response.send(200, JSON_HEAD, _found(self.now().one, model_id, PREFIX, self.allowed(request, DEFAULT_DOOR)))
 
     def entry(self, model_id: str) -> bytes:
         """As JSON. Raises ModelNotFound."""
@@ -166,20 +166,22 @@ class DoorModels:
 
     def one(self, request: Request, response: Response) -> None:
         self._name(response)
-        self._models.allowed(request, self._door)  # a key that is sent must be valid
+        allowed = self._models.allowed(request, self._door)
         path = request.path
         own = self.shape.path
         below = own + "/" if own and path.startswith(own) else PREFIX
         model_id = unquote(path.removeprefix(below)).removeprefix("models/")
-        response.send(200, JSON_HEAD, _found(self._models.now().shown(self.shape), model_id, below))
+        response.send(200, JSON_HEAD, _found(self._models.now().shown(self.shape), model_id, below, allowed))
 
 
-def _found(bodies: Mapping[str, bytes], model_id: str, below: str) -> bytes:
-    body = bodies.get(model_id)
+def _found(bodies: Mapping[str, bytes], model_id: str, below: str, allowed: frozenset[str] | None = None) -> bytes:
+    """`allowed`: the models of the caller's key; None: all."""
+    body = bodies.get(model_id) if allowed is None or model_id in allowed else None
     if body is None:
         listed = below.removesuffix("/")
+        limited = "" if allowed is None else ", or this key may not use it"
         raise ModelNotFound(
-            f"The model '{model_id}' does not exist here. GET {listed} lists the models.", param="model"
+            f"The model '{model_id}' does not exist here{limited}. GET {listed} lists the models.", param="model"
         )
     return body
 
