@@ -61,6 +61,7 @@ _SAID: Final = frozenset({
 _NULL: Final[Raw] = NULL
 _members: Final = msgspec.json.Decoder(dict[str, Raw])
 _NUMBER: Final = b'"sequence_number":'
+_MODEL: Final = b'"model":'
 _encode: Final = msgspec.json.encode
 
 
@@ -500,7 +501,7 @@ def _changed(document: bytes, model: Raw, changes: Mapping[str, bytes]) -> bytes
 
 def _model_at(document: bytes, model: Raw) -> int:
     """Where the name of the model begins; -1: not where it is seen at once."""
-    needle = b'"model":%b' % model
+    needle = _MODEL + bytes(model)
     at = document.find(needle)
     # Else one of them may stand inside of something.
     if at >= 0 and (document.find(b"{", 1, at) < 0 or document.find(needle, at + 8) < 0):
