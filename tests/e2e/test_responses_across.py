@@ -59,7 +59,10 @@ def test_responses_at_a_provider_of_messages(served: Served, upstream: ScriptedU
     said = upstream.requests[-1].json["messages"][1]["content"]
     assert said[0] == {"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmVk"}
     assert [block["type"] for block in said] == ["thinking", "text", "tool_use"]
-    post(served, "/v1/responses", {"model": "native", "input": items, "tools": [TOOL]})
+    elsewhere = {"model": "native", "input": items, "tools": [TOOL], "fairlead": {"parameters": True, "strict": True}}
+    shown = post(served, "/v1/responses", elsewhere).headers
+    assert shown["x-fairlead-dropped"] == "input.reasoning", "named, and refused by nobody"
+    assert "dropped=input.reasoning" in shown["x-fairlead-parameters"]
     sent = upstream.requests[-1].json["input"]
     assert [item.get("type", "message") for item in sent] == [
         "message", "message", "function_call", "function_call_output",
@@ -84,3 +87,7 @@ def test_messages_at_a_provider_of_responses(served: Served, upstream: ScriptedU
         "message", "reasoning", "message", "function_call", "function_call_output",
     ]  # fmt: skip
     assert sent[1]["encrypted_content"] == "Z0FBQUFBQm", "what the provider itself had encrypted"
+    shown = post(served, "/v1/messages", {**asked, "model": "claude", "messages": messages}).headers
+    assert shown["x-fairlead-dropped"] == "messages.thinking"
+    said = upstream.requests[-1].json["messages"][1]["content"]
+    assert [block["type"] for block in said] == ["text", "tool_use"]
