@@ -90,6 +90,24 @@ def test_a_base_url_with_the_version_twice_is_named(path: bytes) -> None:
     assert b"The base URL of this client must end before /v1." in body
 
 
+def test_a_base_url_without_the_version_is_named() -> None:
+    """OpenAI's SDKs and Codex do not add it. Other paths are the site's."""
+
+    def site(_request: Request, response: Response) -> None:
+        response.send(200, b"", b"page")
+
+    dispatch = Dispatch({"/v1/responses": {"POST": site}}, {}, site, doors=DOORS_HERE)
+    with running(dispatch, on_error=dispatch.answer_error) as server:
+
+        def ask(method: bytes, path: bytes) -> bytes:
+            lines = b"Host: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            return server.ask(b"%b %b HTTP/1.1\r\n%b" % (method, path, lines))
+
+        assert b"The base URL of this client must end with /v1." in ask(b"POST", b"/responses")
+        for method, path in ((b"GET", b"/responses"), (b"POST", b"/sign-in")):
+            assert ask(method, path).endswith(b"page")
+
+
 def test_the_second_name_of_a_request_id_is_added_once() -> None:
     line = RequestIds().line()
     named = with_alias(line, b"request-id")
