@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from tests.doors.test_matrix import SPEAKS, TOOLS, adapter, thinking_body
 
 from fairlead.testing import Reply, ToolCall
@@ -229,3 +230,14 @@ def test_a_call_that_falls_back_is_the_same_as_one_that_began_there(door: str, o
         again = adapter(door, target).to_vendor(tried)
         assert b"".join(map(bytes, again.body)) == b"".join(map(bytes, fresh.body)), target
         assert again.dropped == fresh.dropped, target
+
+
+def test_what_was_stored_of_another_provider_is_left_out_and_named() -> None:
+    output = answered("responses", "anthropic")["output"]
+    payload = SPEAKS["responses"].parse(json.dumps(asked("responses", input="And now?")).encode(), False)
+    call = adapter("responses", "openai-responses").to_vendor(
+        payload.with_history([Raw(json.dumps(one).encode()) for one in output], None)
+    )
+    items = json.loads(b"".join(map(bytes, call.body)))["input"]
+    assert [one["type"] for one in items] == ["message", "function_call", "function_call", "message"]
+    assert call.dropped == (NAMES["responses"],)

@@ -178,6 +178,10 @@ DOORS: dict[str, Door] = {
 }  # fmt: skip
 
 
+# Whose streams are passed on as they are, but for chat completions.
+SAME_API = {"messages": "anthropic", "responses": "openai-responses", "gemini": "gemini"}
+
+
 class Way(NamedTuple):
     """A door, and the dialect of the providers behind it."""
 
@@ -192,7 +196,7 @@ class Way(NamedTuple):
     def joins(self) -> bool:
         """Whether a cut stream is continued elsewhere. Streams of another API that are passed on as they are, and
         completions, end with an error."""
-        return self.door == "chat" or (self.dialect == "vllm" and self.door != "completions")
+        return self.door != "completions" and SAME_API.get(self.door) != self.dialect
 
     @property
     def name(self) -> str:
@@ -203,6 +207,15 @@ class Way(NamedTuple):
 WAYS = (
     *map(Way, DOORS), *(Way("chat", dialect) for dialect in ("anthropic", "openai-responses", "gemini")),
     Way("messages", "anthropic"), Way("responses", "openai-responses"), Way("gemini", "gemini"),
+)  # fmt: skip
+
+
+# And every other pair of them.
+EVERY_WAY = (
+    *WAYS, *(
+        way for door in ("messages", "responses", "gemini") for dialect in ("anthropic", "openai-responses", "gemini")
+        if (way := Way(door, dialect)) not in WAYS
+    ),
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from fairlead.testing import Fault, Reply, ScriptedUpstream, ToolCall
 
 from .conftest import AT_ONCE, Served, model, provider, serving
 from .published import CHECKS, End
-from .speaking import WAYS, Answer, Way, ask
+from .speaking import EVERY_WAY, WAYS, Answer, Way, ask
 
 LONG = "one two three four five six seven eight nine ten"
 CALLS = (ToolCall("get_weather", '{"city": "Oslo"}', "call_1"), ToolCall("get_weather", '{"city": "Rome"}', "call_2"))
@@ -115,14 +115,14 @@ def upstream() -> Iterator[ScriptedUpstream]:
 @pytest.fixture(scope="module")
 def served(upstream: ScriptedUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     config = AT_ONCE
-    for way in WAYS:
+    for way in EVERY_WAY:
         config += provider(upstream.url, name=way.name, dialect=way.dialect)
         config += model(way.name, name=way.name, upstream="up")
     with serving(tmp_path_factory.mktemp("streams"), config) as running:
         yield running
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("way", EVERY_WAY, ids=lambda way: way.name)
 def test_streams_have_the_published_events_in_their_order(served: Served, upstream: ScriptedUpstream, way: Way) -> None:
     for scene in SCENES:
         if scene.name == "no usage" and not way.joins:
@@ -135,7 +135,7 @@ def test_streams_have_the_published_events_in_their_order(served: Served, upstre
         check(scene.name, answer, way, scene.end)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way.door != "completions"], ids=lambda way: way.name)
+@pytest.mark.parametrize("way", [way for way in EVERY_WAY if way.door != "completions"], ids=lambda way: way.name)
 def test_refusals_are_told_in_the_published_way(served: Served, upstream: ScriptedUpstream, way: Way) -> None:
     upstream.default = REFUSALS[way.dialect]
     answer = ask(served.port, served.key, way, way.name, stream=True)

@@ -309,8 +309,8 @@ class ResponsesRequest:
 
     @property
     def loses_reasoning(self) -> bool:
-        """Reasoning of another provider has come back in its input."""
-        return self.found.is_marked
+        """Reasoning of another provider has come back in its input, or stands in what was stored before."""
+        return self.found.is_marked or any(_is_foreign(raw) for raw in self.history)
 
     def billed(self, refused: frozenset[str]) -> tuple[list[str], list[str]]:
         """What of `refused`, tools and members that a provider bills beside its price, is wanted: what the caller
@@ -417,16 +417,21 @@ def _without_tools(tools: Raw, gone: tuple[str, ...]) -> bytes:
     return _encode([raw for raw in msgspec.json.decode(tools, type=list[Raw]) if _tool.decode(raw).type not in gone])
 
 
+def _is_foreign(item: Raw) -> bool:
+    if b'"reasoning"' not in bytes(item):
+        return False
+    found = _encrypted.decode(item)
+    return found.type == "reasoning" and is_foreign(found.id, found.encrypted_content)
+
+
 def _changed_items(items: Raw, gone: tuple[str, ...]) -> bytes:
     """Without the reasoning that only another provider can read, and without tools that are left out."""
     if memoryview(items)[0] != 0x5B:
         return bytes(items)
     kept = []
     for raw in msgspec.json.decode(items, type=list[Raw]):
-        if b'"reasoning"' in bytes(raw):
-            found = _encrypted.decode(raw)
-            if found.type == "reasoning" and is_foreign(found.id, found.encrypted_content):
-                continue
+        if _is_foreign(raw):
+            continue
         if gone and _tool.decode(raw).type == "additional_tools":
             members = msgspec.json.decode(raw, type=dict[str, Raw])
             raw = Raw(_encode({**members, "tools": Raw(_without_tools(members.get("tools", _EMPTY), gone))}))
