@@ -96,7 +96,8 @@ def test_a_base_url_without_the_version_is_named() -> None:
     def site(_request: Request, response: Response) -> None:
         response.send(200, b"", b"page")
 
-    dispatch = Dispatch({"/v1/responses": {"POST": site}}, {}, site, doors=DOORS_HERE)
+    routes = {"/v1/responses": {"POST": site}, "/v1/admin/accounts": {"POST": site}}
+    dispatch = Dispatch(routes, {}, site, doors=DOORS_HERE)
     with running(dispatch, on_error=dispatch.answer_error) as server:
 
         def ask(method: bytes, path: bytes) -> bytes:
@@ -104,7 +105,7 @@ def test_a_base_url_without_the_version_is_named() -> None:
             return server.ask(b"%b %b HTTP/1.1\r\n%b" % (method, path, lines))
 
         assert b"The base URL of this client must end with /v1." in ask(b"POST", b"/responses")
-        for method, path in ((b"GET", b"/responses"), (b"POST", b"/sign-in")):
+        for method, path in ((b"GET", b"/responses"), (b"POST", b"/sign-in"), (b"POST", b"/admin/accounts")):
             assert ask(method, path).endswith(b"page")
 
 

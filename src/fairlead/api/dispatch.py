@@ -97,7 +97,7 @@ class Dispatch:
         methods = self._routes.get(path) or self._known.get(path) or self._methods_by_prefix(path)
         response.extra = self._ids.line()
         if methods is None and not path.startswith(DATA_PLANE_PREFIXES):
-            if request.method == "POST" and "POST" in self._routes.get("/v1" + path, ()):
+            if request.method == "POST" and self._doors.is_call("/v1" + path):
                 raise NotFound(f"There is no {path} here. The base URL of this client must end with /v1.")
             self._site(request, response)
             return None

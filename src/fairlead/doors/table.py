@@ -225,6 +225,10 @@ class DoorFinder:
                 return door
         return self.at(path[len(BELOW) :]) if path.startswith(BELOW_DATA_PLANE) else DEFAULT_DOOR
 
+    def is_call(self, path: str) -> bool:
+        """Whether calls are made there, or their tokens counted."""
+        return path in self._paths
+
     def of(self, request: Request) -> Door:
         """The door whose dialect a request is answered in: a list of models comes in that of the client who asks."""
         path = request.path
