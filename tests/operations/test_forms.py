@@ -20,7 +20,7 @@ from tests.e2e.conftest import AT_ONCE, Served, eventually, fairlead, provider, 
 from tests.e2e.test_disconnects import receipt_of
 
 from fairlead.operations.forms import _SILENCE
-from fairlead.testing import Received, Reply, ScriptedUpstream
+from fairlead.testing import Fault, Received, Reply, ScriptedUpstream
 from fairlead.wire.forms import wav_seconds
 
 PNG = base64.b64decode(
@@ -53,6 +53,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         ):
             config += f'[[models]]\nid = "{name}"\nmode = "{mode}"\n[[models.deployments]]\nprovider = "p"\n'
             config += f'upstream_model = "{name}-up"\nprice = {{ {price} }}\n'
+        config += '[[models]]\nid = "either"\nmode = "transcription"\n'
+        for name in ("first", "second"):
+            config += f'[[models.deployments]]\nprovider = "p"\nupstream_model = "{name}-up"\n'
+            config += 'price = { input = "100", output = "0" }\n'
         with serving(tmp_path_factory.mktemp("forms"), config) as served:
             with openai.OpenAI(base_url=f"{served.url}/v1", api_key=served.key, max_retries=0) as client:
                 yield Scene(served, upstream, client)
@@ -188,6 +192,18 @@ def test_a_long_file_costs_no_memory(scene: Scene, path: str, name: str, file: s
     scene.upstream.requests.clear()
     assert peak(scene.served) - before < MOST_GROWTH_BYTES
     assert not any(one.name.startswith("tmp") for one in scene.served.data.iterdir()), "no file is left"
+
+
+@pytest.mark.parametrize("failing", [Reply(status=500), Reply(fault=Fault.CLOSE_AT_ONCE), Reply(body="nothing")])
+def test_another_deployment_gets_the_whole_form_where_one_fails(scene: Scene, failing: Reply) -> None:
+    body = form(("model", "either"), ("file", os.urandom(600_000)))
+    usage = {"type": "duration", "seconds": 9}
+    scene.upstream.enqueue(failing, Reply(body=json.dumps({"text": "Hello.", "usage": usage})))
+    status, headers, _ = post(scene, body)
+    assert (status, headers["x-fairlead-cost"]) == (200, "0.0009")
+    sent = [one.body for one in scene.upstream.requests[-2:]]
+    assert set(sent) <= {body.replace(b"either", name) for name in (b"first-up", b"second-up")}
+    eventually(lambda: uploads_of(scene.served) == 0)
 
 
 def test_limits_of_length(scene: Scene) -> None:

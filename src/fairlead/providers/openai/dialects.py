@@ -7,7 +7,18 @@ here and in `presets.py`.
 from __future__ import annotations
 
 from fairlead.providers.dialect import Carried, Dialect
-from fairlead.wire.apis import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RERANK
+from fairlead.wire.apis import (
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    IMAGE_EDITS,
+    IMAGES,
+    MODERATIONS,
+    RERANK,
+    SPEECH,
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
+)
 from fairlead.wire.vocabulary import Need
 
 _STANDARD = frozenset({
@@ -32,6 +43,17 @@ _BY_ENGINES: dict[str, Carried] = {
 _THOUGHTS = frozenset({"extra_content", "reasoning", "reasoning_content", "reasoning_details"})
 _OF_ANSWERS = _THOUGHTS | {"annotations", "images", "refusal"}
 _SAMPLING = frozenset({"min_p", "repetition_penalty", "structured_outputs", "top_k"})
+
+# https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference
+_OF_DEPLOYMENTS = {
+    COMPLETIONS: "completions",
+    EMBEDDINGS: "embeddings",
+    IMAGES: "images/generations",
+    IMAGE_EDITS: "images/edits",
+    SPEECH: "audio/speech",
+    TRANSCRIPTIONS: "audio/transcriptions",
+    TRANSLATIONS: "audio/translations",
+}
 
 ROWS: tuple[Dialect, ...] = (
     Dialect("generic", carries=None, passes_unknown=True, keeps_marks=True),
@@ -137,9 +159,10 @@ ROWS: tuple[Dialect, ...] = (
         telemetry_name="azure.ai.openai",
         path="/openai/deployments/{deployment}/chat/completions?api-version={api_version}",
         paths={
-            COMPLETIONS: "/openai/deployments/{deployment}/completions?api-version={api_version}",
-            EMBEDDINGS: "/openai/deployments/{deployment}/embeddings?api-version={api_version}",
+            name: f"/openai/deployments/{{deployment}}/{path}?api-version={{api_version}}"
+            for name, path in _OF_DEPLOYMENTS.items()
         },
+        operations=frozenset({CHAT, *_OF_DEPLOYMENTS}),
         max_inputs=2_048,
         list_path="/openai/models?api-version={api_version}",
         # The last dated version that is no preview: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
@@ -158,7 +181,13 @@ ROWS: tuple[Dialect, ...] = (
         telemetry_name="groq",
         carries=None,
         lacks=frozenset({"logit_bias", "logprobs", "top_logprobs", "n"}),
-        operations=frozenset({CHAT}),
+        # https://console.groq.com/docs/speech-to-text, https://console.groq.com/docs/text-to-speech
+        operations=frozenset({CHAT, SPEECH, TRANSCRIPTIONS, TRANSLATIONS}),
+        carried={
+            SPEECH: Carried(lacks=frozenset({"instructions", "stream_format", "user"})),
+            TRANSCRIPTIONS: Carried(lacks=frozenset({"chunking_strategy", "include[]", "user"})),
+            TRANSLATIONS: Carried(lacks=frozenset({"chunking_strategy", "include[]", "user"})),
+        },
         bills_cut=True,
     ),
     # https://inference-docs.cerebras.ai/resources/openai
