@@ -20,6 +20,13 @@ from fairlead.providers.responses_api.native import NativeRelay as ResponsesRela
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
+PADDING = st.one_of(st.none(), st.text("aZ09", max_size=9), st.sampled_from(['q"', "back\\", "é", "a b"]))
+
+
+def padded(event: dict[str, Any], padding: str | None) -> dict[str, Any]:
+    return event if padding is None else {**event, "obfuscation": padding}
+
+
 def chat_event(text: Any, **more: Any) -> dict[str, Any]:
     choice = {"index": 0, "delta": {"content": text, **more.pop("delta", {})}, "finish_reason": None}
     return {"id": "c", "object": "chat.completion.chunk", "model": "theirs", "choices": [choice], **more}
@@ -49,10 +56,15 @@ def gemini_relay() -> NativeRelay:
 OTHERS = st.sampled_from(("role", "thought", "other model", "nothing", "no usage"))
 
 
-@given(st.lists(st.tuples(TEXTS, OTHERS), min_size=1, max_size=12), st.booleans(), st.booleans(), st.integers(1, 400))
+@given(
+    st.lists(st.tuples(TEXTS, OTHERS, PADDING), min_size=1, max_size=12),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 400),
+)
 @settings(max_examples=150, deadline=None)
 def test_chat_streams_come_out_as_they_came(
-    told: list[tuple[str, str]], ascii_only: bool, with_usage: bool, size: int
+    told: list[tuple[str, str, str | None]], ascii_only: bool, with_usage: bool, size: int
 ) -> None:
     made = {
         "role": lambda text: chat_event(text, delta={"role": "assistant"}),
@@ -61,14 +73,14 @@ def test_chat_streams_come_out_as_they_came(
         "nothing": chat_event,
         "no usage": lambda text: chat_event(text, usage=None),
     }
-    events = [made[kind](text) for text, kind in told]
+    events = [padded(made[kind](text), padding) for text, kind, padding in told]
     stream, relay = sent(events, ascii_only=ascii_only), chat_relay(with_usage=with_usage)
     out = b"".join(relay.feed(stream[at : at + size]) for at in range(0, len(stream), size))
     shown = [{**one, "model": "ours"} for one in events]
     if not with_usage:  # a caller who did not ask for usage sees none
         shown = [{name: value for name, value in one.items() if name != "usage"} for one in shown]
     assert read(out) == shown
-    words = [text + ("hm" if kind == "thought" else "") for text, kind in told]
+    words = [text + ("hm" if kind == "thought" else "") for text, kind, _ in told]
     assert relay.delivered() == "".join(words)
 
 
@@ -103,18 +115,23 @@ def test_streams_of_messages_come_out_as_they_came(told: list[tuple[str, int]], 
     assert relay.delivered() == "".join(text for text, _ in told)
 
 
-@given(st.lists(st.tuples(TEXTS, st.integers(1, 3)), min_size=1, max_size=12), st.booleans(), st.integers(1, 400))
+@given(
+    st.lists(st.tuples(TEXTS, st.integers(1, 3), PADDING), min_size=1, max_size=12), st.booleans(), st.integers(1, 400)
+)
 @settings(max_examples=150, deadline=None)
-def test_streams_of_responses_come_out_as_they_came(told: list[tuple[str, int]], ascii_only: bool, size: int) -> None:
+def test_streams_of_responses_come_out_as_they_came(
+    told: list[tuple[str, int, str | None]], ascii_only: bool, size: int
+) -> None:
     number, events = 7, []
-    for text, step in told:
+    for text, step, padding in told:
         number += step
         kind = "response.output_text.delta"
-        events.append({"type": kind, "sequence_number": number, "item_id": "m", "output_index": 0, "delta": text})
+        made = {"type": kind, "sequence_number": number, "item_id": "m", "output_index": 0, "delta": text}
+        events.append(padded(made, padding))
     stream, relay = named(events, ascii_only=ascii_only), ResponsesRelay({"model": b'"ours"'}, None)
     out = b"".join(relay.feed(stream[at : at + size]) for at in range(0, len(stream), size))
     assert out == stream
-    assert relay.delivered() == "".join(text for text, _ in told)
+    assert relay.delivered() == "".join(text for text, _, _ in told)
     last = relay.error_event(UpstreamInvalid("broken"))  # goes on with the numbers
     assert f'"sequence_number":{number + 1}' in last.decode().replace(": ", ":")
 
@@ -162,6 +179,25 @@ def test_what_stands_around_a_text_decides() -> None:
         b'{"m":"a","t":',
     ):
         assert repeated.text_of(payload) is None, payload
+
+
+@pytest.mark.parametrize("colon", [":", ": "])
+def test_random_letters_behind_a_text_go_on_as_they_came(colon: str) -> None:
+    def event(model: str, text: str, letters: str) -> bytes:
+        return f'{{"m":"{model}","t":"{text}","o":1,"obfuscation"{colon}"{letters}"}}'.encode()
+
+    repeated = RepeatedEvent()
+    repeated.learn(event("a", "x y", "abc"), event("b", "x y", "abc"), b'"x y"')
+    for text, letters in (("z", "Q7"), ("", ""), ('\\",\\"o', "abcdefghijklmn"), (f'\\"obfuscation\\"{colon}', "a")):
+        assert repeated.text_of(event("a", text, letters)) == text.encode()
+        shown = repeated.shown_before + text.encode() + repeated.shown_after
+        assert shown == event("b", text, letters)
+    for other in (
+        event("a", "z", 'a"b'), event("a", "z", "a\\"), event("a", "z", "a-b"), event("c", "z", "a"),
+        event("a", "z", "a").replace(b'"o":1', b'"o":2'), event("a", "z", "a")[:-1], event("a", "z", "a") + b"x",
+        event("a", 'z","o":1,"u":"', "a"), b'{"m":"a","t":"',
+    ):  # fmt: skip
+        assert repeated.text_of(other) is None, other
 
 
 def test_a_text_that_stands_elsewhere_too_is_not_learned_and_a_changing_stream_is_left_alone() -> None:

@@ -12,18 +12,55 @@ MOST_DIGITS: Final = 15
 _string: Final = msgspec.json.Decoder(str)
 
 
+# OpenAI adds random letters to each event, so that its length does not tell that of the text.
+_PADDING: Final = (b'"obfuscation":"', b'"obfuscation": "')
+
+
+class Ending:
+    """What stands behind the text of an event: always the same, but for its padding, if it has one."""
+
+    __slots__ = ("_after", "_rest", "padding")
+
+    def __init__(self) -> None:
+        self._after = b""  # up to the padding
+        self._rest = b""  # nothing: there is none
+        self.padding = b""
+
+    def learn(self, after: bytes) -> None:
+        self._after, self._rest = split_at_padding(after)
+
+    def begin_in(self, came: bytes, start: int) -> int:
+        """Where it begins in an event whose text begins at `start`, and `padding` is what it has; -1: it is another
+        one."""
+        after, rest = self._after, self._rest
+        if not rest:
+            end = len(came) - len(after)
+            return end if end >= start and came[end:] == after else -1
+        end = len(came) - len(rest)
+        at = came.rfind(after)
+        padding_at = at + len(after)
+        if at < start or end < padding_at or came[end:] != rest:
+            return -1
+        padding = came[padding_at:end]
+        if padding and not padding.isalnum():
+            return -1
+        self.padding = padding
+        return at
+
+
 class RepeatedEvent:
     """What surrounds the text of an event, as it came and as it was passed on. A later event with the same surroundings
     differs in its text alone and can be passed on without being parsed. `learn` takes events that were parsed."""
 
-    __slots__ = ("_after", "_before", "_tries", "shown_after", "shown_before")
+    __slots__ = ("_before", "_ending", "_shown_after", "_shown_rest", "_tries", "shown_before")
 
     def __init__(self) -> None:
         self._before = b""
-        self._after = b""
+        self._ending = Ending()
         self._tries = 0
         self.shown_before = b""
-        self.shown_after = b""
+        self._shown_after = b""
+        self._shown_rest = b""
 
     def learn(self, came: bytes, shown: bytes, text: bytes) -> None:
         """`text`: with its quotes, as it stands in both."""
@@ -33,15 +70,20 @@ class RepeatedEvent:
         if came.count(text) != 1 or shown.count(text) != 1:
             return
         at, size = came.find(text), len(text)
-        self._before, self._after = came[: at + 1], came[at + size - 1 :]
+        self._before = came[: at + 1]
+        self._ending.learn(came[at + size - 1 :])
         at = shown.find(text)
-        self.shown_before, self.shown_after = shown[: at + 1], shown[at + size - 1 :]
+        self.shown_before = shown[: at + 1]
+        self._shown_after, self._shown_rest = split_at_padding(shown[at + size - 1 :])
 
     def text_of(self, came: bytes) -> bytes | None:
         """What stands between the quotes of its text; None: it is another event, or none."""
-        before, after = self._before, self._after
-        start, end = len(before), len(came) - len(after)
-        if not start or end < start or came[:start] != before or came[end:] != after:
+        before = self._before
+        start = len(before)
+        if not start or came[:start] != before:
+            return None
+        end = self._ending.begin_in(came, start)
+        if end < 0:
             return None
         text = came[start:end]
         try:
@@ -50,16 +92,22 @@ class RepeatedEvent:
             return None
         return text
 
+    @property
+    def shown_after(self) -> bytes:
+        """What goes on behind the text that was found last."""
+        rest = self._shown_rest
+        return b"".join((self._shown_after, self._ending.padding, rest)) if rest else self._shown_after
+
 
 class NumberedEvent:
     """The same of events that are passed on as they come and have a number before their text, which grows."""
 
-    __slots__ = ("_after", "_before", "_between", "_tries", "number")
+    __slots__ = ("_before", "_between", "_ending", "_tries", "number")
 
     def __init__(self) -> None:
         self._before = b""
         self._between = b""
-        self._after = b""
+        self._ending = Ending()
         self._tries = 0
         self.number = 0
 
@@ -74,17 +122,20 @@ class NumberedEvent:
         end = _number_end(came, at)
         if end > at:
             self._before, self._between = came[:at], came[end : text_at + 1]
-            self._after = came[text_at + len(text) - 1 :]
+            self._ending.learn(came[text_at + len(text) - 1 :])
 
     def text_of(self, came: bytes) -> str | None:
         """Its text, and `number` is its number; None: it is another event, or none."""
-        before, after, between = self._before, self._after, self._between
+        before, between = self._before, self._between
         at = len(before)
         if not at or came[:at] != before:
             return None
         number_end = _number_end(came, at)
-        start, end = number_end + len(between), len(came) - len(after)
-        if number_end == at or end < start or came[number_end:start] != between or came[end:] != after:
+        start = number_end + len(between)
+        if number_end == at or came[number_end:start] != between:
+            return None
+        end = self._ending.begin_in(came, start)
+        if end < 0:
             return None
         try:
             text: str = _string.decode(b'"%b"' % came[start:end])
@@ -92,6 +143,18 @@ class NumberedEvent:
             return None
         self.number = int(came[at:number_end])
         return text
+
+
+def split_at_padding(after: bytes) -> tuple[bytes, bytes]:
+    """What stands before and behind the padding; all of it and nothing: there is none."""
+    for key in _PADDING:
+        at = after.find(key)
+        if at >= 0:
+            start = at + len(key)
+            end = after.find(b'"', start)
+            if end >= start and (end == start or after[start:end].isalnum()):
+                return after[:start], after[end:]
+    return after, b""
 
 
 def _number_end(text: bytes, at: int) -> int:
