@@ -94,7 +94,7 @@ class RepeatedEvent:
 
     @property
     def shown_after(self) -> bytes:
-        """What goes on behind the text that was found last."""
+        """What is passed on after the text that was found last."""
         rest = self._shown_rest
         return b"".join((self._shown_after, self._ending.padding, rest)) if rest else self._shown_after
 
