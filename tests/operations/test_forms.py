@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,23 @@ def test_a_transcription_by_tokens_and_a_translation(scene: Scene) -> None:
     status, headers, _ = post(scene, body, "/v1/audio/translations")
     assert (status, headers["x-fairlead-cost"]) == (200, "0.00062")
     assert scene.last.path == "/v1/audio/translations"
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "samples", "rate", "block", "bits", "seconds"),
+    [
+        (1, 1, 16_000, 32_000, 2, 16, 30), (3, 2, 48_000, 384_000, 8, 32, 3), (1, 1, 16_000, 4_000_000_000, 2, 16, None),
+        (1, 1, 2_000_000_000, 4_000_000_000, 2, 16, None), (1, 60_000, 16_000, 1_920_000_000, 120_000, 16, None),
+        (85, 1, 16_000, 4_000_000, 1, 0, None), (1, 1, 16_000, 0, 0, 0, None), (65_534, 1, 16_000, 32_000, 2, 16, None),
+    ],
+)  # fmt: skip
+def test_a_header_that_contradicts_itself_makes_no_recording_shorter(
+    kind: int, channels: int, samples: int, rate: int, block: int, bits: int, seconds: int | None
+) -> None:
+    """A caller who says more bytes a second than a decoder hears would pay for less where nobody reports seconds."""
+    fields = struct.pack("<IHHIIHH", 16, kind, channels, samples, rate, block & 0xFFFF, bits)
+    head = b"RIFF" + struct.pack("<I", 960_036) + b"WAVEfmt " + fields + b"data" + struct.pack("<I", 960_000)
+    assert wav_seconds(head, 960_044) == seconds
 
 
 def test_seconds_are_counted_where_nobody_reports_them(scene: Scene) -> None:

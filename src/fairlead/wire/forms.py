@@ -34,6 +34,10 @@ _FLAGS: Final = frozenset({"stream"})
 LEAST_SECOND_BYTES: Final = 500
 USUAL_SECOND_BYTES: Final = 2_000
 SPARE_SECONDS: Final = 60
+# PCM and floats; more channels and samples a second than these no recording has.
+_PLAIN_SOUND: Final = frozenset({1, 3})
+MOST_CHANNELS: Final = 8
+MOST_SAMPLES: Final = 384_000
 TRANSCRIPTION_PARAMETERS: Final[Rules] = {
     "language": TEXT,
     "prompt": TEXT,
@@ -184,11 +188,16 @@ class TranslationRequest(TranscriptionRequest):
 
 
 def wav_seconds(head: bytes, length: int) -> int | None:
-    """Of a WAV file with a plain header, rounded up; None for anything else."""
+    """Of a WAV file with a plain header, rounded up; None for anything else. Of compressed sound, and where the numbers
+    of the header contradict each other, a decoder finds another length than the header's bytes a second give."""
     if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < 36:
         return None
-    rate: int = struct.unpack_from("<I", head, 28)[0]
-    return -(-max(0, length - 44) // rate) if rate else None
+    kind, channels, samples, rate, block, bits = struct.unpack_from("<HHIIHH", head, 20)
+    if kind not in _PLAIN_SOUND or not 0 < channels <= MOST_CHANNELS or not 0 < samples <= MOST_SAMPLES:
+        return None
+    if not bits or block * 8 != channels * bits or rate != samples * block:
+        return None
+    return -(-max(0, length - 44) // rate)
 
 
 class _Details(Struct, gc=False):
