@@ -241,3 +241,16 @@ def test_what_was_stored_of_another_provider_is_left_out_and_named() -> None:
     items = json.loads(b"".join(map(bytes, call.body)))["input"]
     assert [one["type"] for one in items] == ["message", "function_call", "function_call", "message"]
     assert call.dropped == (NAMES["responses"],)
+
+
+def test_what_is_redacted_goes_back_to_its_own_provider_alone() -> None:
+    """Bedrock writes it as bytes, Anthropic as text: only signatures are the same at both."""
+    answer = answered("messages", "anthropic")
+    answer["content"][0] = {"type": "redacted_thinking", "data": "cmVkYWN0ZWQ="}
+    body = asked("messages", **continued("messages", answer))
+    sent_body, call = sent("messages", "anthropic", body)
+    assert "cmVkYWN0ZWQ=" in reasons(sent_body)
+    assert not call.dropped
+    sent_body, call = sent("messages", "bedrock", body)
+    assert not reasons(sent_body)
+    assert call.dropped == (NAMES["messages"],)

@@ -6,7 +6,7 @@ Thoughts and signatures travel in `reasoning_details` of a message (OpenRouter's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from mimetypes import guess_type
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -57,7 +57,7 @@ _string = msgspec.json.Decoder(str)
 _raw = msgspec.json.Decoder(Raw)
 
 
-def read_conversation(request: ChatRequest, formats: Collection[str] = ()) -> Conversation:
+def read_conversation(request: ChatRequest, formats: Sequence[str] = ()) -> Conversation:
     """The messages as turns. `formats`: of the reasoning that this provider takes back; another's is left out. Raises
     InvalidRequest for what no dialect but OpenAI's own could take."""
     try:
@@ -163,13 +163,14 @@ def _use(call: ReadCall, at: int) -> ToolUse:
     return ToolUse(call.id, call.function.name, arguments, call.extra_content.google.thought_signature)
 
 
-def _thoughts(message: ReadMessage, formats: Collection[str]) -> list[Part]:
+def _thoughts(message: ReadMessage, formats: Sequence[str]) -> list[Part]:
     """Only what this vendor has signed or encrypted goes back: it refuses everything else. Reasoning without
-    a format counts as its own."""
+    a format counts as its own; of formats behind the first, its own, it takes signatures alone."""
     return [
         Thought(detail.text or "", detail.signature or "", detail.data or "")
         for detail in message.reasoning_details or ()
-        if (detail.signature or detail.data) and (not detail.format or detail.format in formats)
+        if (detail.signature or detail.data)
+        and (not detail.format or detail.format in (formats[:1] if detail.data else formats))
     ]
 
 
