@@ -84,9 +84,9 @@ def test_what_is_not_there_below_a_door_is_said_in_its_dialect() -> None:
 
 @pytest.mark.parametrize("path", [b"/v1/v1/messages", b"/v1/v1beta/models/m:generateContent", b"/api/v1/v1/messages"])
 def test_a_base_url_with_the_version_twice_is_named(path: bytes) -> None:
-    """Claude Code and Gemini CLI add it themselves."""
+    """Claude Code and Gemini CLI add it themselves. At a 404 Claude Code shows another sentence than ours."""
     head, body = answered(UpstreamFailed("never"), path)
-    assert head.startswith(b"http/1.1 404 ")
+    assert head.startswith(b"http/1.1 400 ")
     assert b"The base URL of this client must end before /v1." in body
 
 

@@ -15,6 +15,7 @@ from fairlead.errors import (
     CallerGone,
     FairleadError,
     InternalError,
+    InvalidRequest,
     MethodNotAllowed,
     NoDeployment,
     NotFound,
@@ -54,14 +55,11 @@ class ByAction:
         return self.known.get(colon + action)
 
 
-def _nothing_at(path: str) -> NotFound:
-    doubled = path.startswith((DATA_PLANE_PREFIX + "v1", BELOW_DATA_PLANE + "v1"))
-    hint = (
-        "The base URL of this client must end before /v1."
-        if doubled
-        else ("The API is described at /openapi.json and /docs/reference/api.")
-    )
-    return NotFound(f"There is no {path} here. {hint}")
+def _nothing_at(path: str) -> FairleadError:
+    if path.startswith((DATA_PLANE_PREFIX + "v1", BELOW_DATA_PLANE + "v1")):
+        # Not 404: Claude Code reads that as a model that does not exist, and does not show the sentence.
+        return InvalidRequest(f"There is no {path} here. The base URL of this client must end before /v1.")
+    return NotFound(f"There is no {path} here. The API is described at /openapi.json and /docs/reference/api.")
 
 
 def no_action(request: Request, _response: Response) -> None:
