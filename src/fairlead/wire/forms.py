@@ -192,7 +192,8 @@ def wav_seconds(head: bytes, length: int) -> int | None:
     of the header contradict each other, a decoder finds another length than the header's bytes a second give."""
     if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < 36:
         return None
-    kind, channels, samples, rate, block, bits = struct.unpack_from("<HHIIHH", head, 20)
+    fields: tuple[int, ...] = struct.unpack_from("<HHIIHH", head, 20)
+    kind, channels, samples, rate, block, bits = fields
     if kind not in _PLAIN_SOUND or not 0 < channels <= MOST_CHANNELS or not 0 < samples <= MOST_SAMPLES:
         return None
     if not bits or block * 8 != channels * bits or rate != samples * block:
