@@ -12,12 +12,14 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import openai
 import pytest
 from tests.e2e.conftest import AT_ONCE, Served, eventually, fairlead, provider, serving
+from tests.e2e.test_credit import new_key
 from tests.e2e.test_disconnects import receipt_of
 
 from fairlead.operations.forms import _SILENCE
@@ -186,7 +188,7 @@ def peak(served: Served) -> int:
 @pytest.mark.parametrize(
     ("path", "name", "file", "callers"),
     [
-        ("/v1/audio/transcriptions", "whisper", "file", 2), ("/v1/audio/translations", "whisper", "file", 1),
+        ("/v1/audio/transcriptions", "whisper", "file", 2), ("/api/v1/audio/translations", "whisper", "file", 1),
         ("/v1/images/edits", "draws", "image", 1),
     ],
     ids=["transcriptions", "translations", "edits"],
@@ -298,6 +300,33 @@ def test_content_types_that_are_none(scene: Scene, kind: str) -> None:
 def test_a_compressed_form_is_refused(scene: Scene) -> None:
     status, _, body = post(scene, form(("model", "whisper"), ("file", b"x")), content_encoding="gzip")
     assert (status, json.loads(body)["error"]["code"]) == (415, "unsupported_encoding")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "answer", "credit"),
+    [
+        ("/v1/audio/transcriptions", form(("model", "whisper"), ("file", _SILENCE)), SAID, "0.00035"),
+        (
+            "/v1/images/edits", form(("model", "draws"), ("prompt", "A dot"), ("image", PNG)),
+            json.dumps({"created": 1, "data": [{"b64_json": "AA=="}]}), "0.13",
+        ),
+    ],
+    ids=["transcriptions", "edits"],
+)  # fmt: skip
+def test_forms_at_once_on_credit_for_three_never_overspend(
+    scene: Scene, path: str, body: bytes, answer: str, credit: str
+) -> None:
+    scene.upstream.default = Reply(body=answer)
+    key = new_key(scene.served, "--credit", credit)
+    with ThreadPoolExecutor(10) as threads:
+        found = list(threads.map(lambda _: post(scene, body, path, authorization=f"Bearer {key}"), range(20)))
+    assert {status for status, _, _ in found} == {200, 402}
+    costs = [float(headers["x-fairlead-cost"]) for status, headers, _ in found if status == 200]
+    assert len(costs) <= 3
+    assert 0 < sum(costs) <= float(credit)
+    error = next(json.loads(content)["error"] for status, _, content in found if status == 402)
+    assert error["code"] == "insufficient_credit"
+    assert fairlead("verify", data=scene.served.data).returncode == 0
 
 
 def test_keys_and_answers(scene: Scene) -> None:

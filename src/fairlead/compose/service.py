@@ -50,7 +50,7 @@ from fairlead.compose.version import Version, serving_from, version_of
 from fairlead.content.collector import ContentCollector
 from fairlead.content.collector import Writer as CollectedWriter
 from fairlead.content.retention import ContentRetention
-from fairlead.doors.table import DEFAULT_DOOR, DOORS, DoorFinder
+from fairlead.doors.table import BELOW, DEFAULT_DOOR, DOORS, DoorFinder
 from fairlead.engines.configured import ConfiguredEngine, ConfiguredEngines, EngineRoom
 from fairlead.gateway.gateway import Gateway
 from fairlead.http.client import Pool
@@ -425,7 +425,7 @@ class Parts:
             admit=Admission(with_body(routes), self.keys, doors, _any(management.admits, console)),
             uploads=Uploads(
                 service.store.directory,
-                [path for row in DOORS.values() if row.uploads for path in row.paths],
+                [above + path for row in DOORS.values() if row.uploads for path in row.paths for above in ("", BELOW)],
                 settings.server.max_upload_bytes,
             ),
         )
