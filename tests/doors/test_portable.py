@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import Raw
-from tests.doors.test_matrix import SPEAKS, TOOLS, adapter, thinking_body
+from tests.doors.test_matrix import SPEAKS, TOOLS, adapter, plain_body, thinking_body
 
 from fairlead.testing import Reply, ToolCall
 from fairlead.testing.gemini import GEMINI as SPOKEN_GEMINI
@@ -254,3 +254,37 @@ def test_what_is_redacted_goes_back_to_its_own_provider_alone() -> None:
     sent_body, call = sent("messages", "bedrock", body)
     assert not reasons(sent_body)
     assert call.dropped == (NAMES["messages"],)
+
+
+# A turn of the assistant's that is nothing but reasoning.
+ONLY_THOUGHT: dict[str, dict[str, Any]] = {
+    "chat": {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None, "reasoning_content": THOUGHT},
+                          {"role": "user", "content": "Well?"}]},
+    "messages": {"messages": [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": THOUGHT, "signature": "fairlead:"}]},
+        {"role": "user", "content": "Well?"},
+    ]},
+    "responses": {"input": [
+        {"role": "user", "content": "Hi"},
+        {"type": "reasoning", "id": "rs_flr1", "summary": [], "content": [{"type": "reasoning_text", "text": THOUGHT}]},
+        {"role": "user", "content": "Well?"},
+    ]},
+    "gemini": {"contents": [
+        {"role": "user", "parts": [{"text": "Hi"}]}, {"role": "model", "parts": [{"text": THOUGHT, "thought": True}]},
+        {"role": "user", "parts": [{"text": "Well?"}]},
+    ]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("door", SPEAKS)
+def test_a_turn_of_nothing_but_reasoning_is_no_empty_message(door: str, target: str) -> None:
+    body, _ = sent(door, target, {**plain_body(door), **ONLY_THOUGHT[door]})
+    text = json.dumps(body)
+    assert "Well?" in text
+    for message in body.get("messages", ()):
+        if message["role"] == "assistant":
+            assert target in ENGINES | EVERYTHING
+            assert message["reasoning_content"] == THOUGHT
+            assert message["content"] == "" or door == "chat"

@@ -161,7 +161,11 @@ class _Conversation:
 
     def messages(self) -> list[dict[str, Any]]:
         self._close_system()
-        return [message for group in self._messages for message in group]
+        found = [message for group in self._messages for message in group]
+        for message in found:
+            if message["content"] is None and "tool_calls" not in message:  # nothing but reasoning
+                message["content"] = ""
+        return found
 
     def say(self, role: str, content: Any) -> None:
         if role in ("system", "developer"):

@@ -81,13 +81,19 @@ def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
         return raw, False
     changed = loses = False
     messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
+    kept = []
     for message in messages:
+        thought = False
         for name in refused & message.keys():
             value = message.pop(name)
             changed = True
             if name == "refusal" and value != NULL and message.get("content", NULL) in (NULL, _EMPTY):
                 message["content"] = value
-            loses = loses or (name in REASONING and len(value) > 2 and value != NULL)
+            thought = thought or (name in REASONING and len(value) > 2 and value != NULL)
+        loses = loses or thought
+        if thought and message.get("content", NULL) in (NULL, _EMPTY) and message.get("tool_calls", NULL) == NULL:
+            continue  # it was nothing but reasoning
+        kept.append(message)
         calls = message.get("tool_calls", NULL)
         if b'"extra_content"' in bytes(calls) and "extra_content" in refused:
             found = msgspec.json.decode(calls, type=list[dict[str, Raw]])
@@ -95,7 +101,7 @@ def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
                 if call.pop("extra_content", NULL) != NULL:
                     changed = loses = True
             message["tool_calls"] = _encoded(found)
-    return (_encoded(messages) if changed else raw), loses
+    return (_encoded(kept) if changed else raw), loses
 
 
 def with_text_results(raw: Raw) -> Raw:

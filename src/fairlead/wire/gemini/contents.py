@@ -181,6 +181,8 @@ class Turns:
                 _show(message, _media_or_text(part, f"{where}.{at}"))
         if words and "reasoning_details" not in message:  # else they are there
             message["reasoning_content"] = message.get("reasoning_content", "") + words
+        if message["content"] is None and len(message) > 2 and "tool_calls" not in message:
+            message["content"] = ""  # nothing but reasoning
         if message is not last and (message["content"] is not None or len(message) > 2):
             self._messages.append(message)
 
