@@ -64,7 +64,7 @@ class UsageMember:
         """Where members may be added to the usage of a document: its closing brace; -1 where that would not do.
         `may_be_priced`: nobody has read it, so that the provider's own cost may stand in it."""
         length = len(usage)
-        if length <= 2:
+        if length <= 4:  # nothing, or null
             return -1
         at = self._place.find(document, usage)
         end = at + length

@@ -227,6 +227,18 @@ def test_the_providers_own_cost_is_not_shown() -> None:
     assert usage_at_end(got) == {"input_tokens": 1, "output_tokens": 2, "cost": 0.5, "cost_usd": "0.5"}
 
 
+@pytest.mark.parametrize("written", [b',"usage":null', b', "usage" : null ', b""])
+def test_a_last_usage_that_is_none_is_the_first_one(written: bytes) -> None:
+    """Of a provider that counts in `message_start` alone."""
+    last = b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"}%b}\n\n' % written
+    start, _, end = STREAM.partition(b"event: message_delta")
+    got = relayed([start + last + b"event: message_stop" + end.partition(b"event: message_stop")[2]])
+    first = json.loads(start.partition(b"data: ")[2].partition(b"\n")[0])["message"]["usage"]
+    shown = usage_at_end(got)
+    assert (shown["input_tokens"], shown["output_tokens"]) == (first["input_tokens"], first["output_tokens"])
+    assert (shown["cost"], shown["cost_usd"]) == (0.5, "0.5")
+
+
 def test_missing_usage_is_what_was_counted_here() -> None:
     relay = NativeRelay(b'"public"')
     for event in events(Reply(fault=Fault.MISSING_USAGE), {"model": "up-1"}, 1):

@@ -149,7 +149,10 @@ class NativeRelay:
         ending = self._ending
         for at in range(len(ending) - 1, -1, -1):
             payload = payload_of(ending[at])
-            if payload and _event.decode(payload).type == "message_delta":
+            read = _event.decode(payload) if payload else None
+            if read is not None and read.type == "message_delta":
+                if counted is None and read.usage == _NULL:  # only `message_start` had one
+                    counted = self.usage
                 written = USAGE.added(payload, members, counted)
                 ending[at] = (
                     ending[at].replace(payload, written, 1)
