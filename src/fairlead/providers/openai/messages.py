@@ -76,9 +76,10 @@ def _limited(done: tuple[bytes, int]) -> bytes:
 def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
     """The messages without these members, of their tool calls too, and whether reasoning was among them. Those that
     have none stay the bytes that they were."""
-    text = bytes(raw)
-    if len(text) < MOST_SEARCHED and not any(b'"%b"' % name.encode() in text for name in refused):
-        return raw, False
+    if len(raw) < MOST_SEARCHED:
+        text = bytes(raw)
+        if not any(b'"%b"' % name.encode() in text for name in refused):
+            return raw, False
     changed = loses = False
     messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
     kept = []
@@ -110,6 +111,7 @@ def with_text_results(raw: Raw) -> Raw:
     supported." """
     found: list[dict[str, Raw]] = []
     behind: list[Any] = []
+    changed = False
     for message in msgspec.json.decode(raw, type=list[dict[str, Raw]]):
         is_result = message.get("role") == _TOOL
         if behind and not is_result:
@@ -124,10 +126,11 @@ def with_text_results(raw: Raw) -> Raw:
                 behind.append({"type": "text", "text": f"From the result of {call}:"})
                 behind += [part for part in parts if _part.decode(part).type != "text"]
                 message["content"] = _encoded(texts or SEE_BELOW)
+                changed = True
         found.append(message)
     if behind:
         found.append({"role": _USER, "content": _encoded(behind)})
-    return _encoded(found)
+    return _encoded(found) if changed else raw
 
 
 def with_short_ids(raw: Raw) -> Raw:
