@@ -7,7 +7,9 @@ import json
 import pytest
 from msgspec import Raw
 
+from fairlead.providers.anthropic.native_answers import USAGE as MEMBER
 from fairlead.providers.native_answers import LastMember
+from fairlead.wire.usage import TokenClasses, Usage
 
 USAGE = '{"tokens":7}'
 
@@ -39,3 +41,16 @@ def test_what_does_not_stand_there_is_not_found() -> None:
     place = LastMember("usage")
     for document in (b"{}", b'{"usage":{"tokens":8}}', b'{"usage" {"tokens":7}}', b'{"tokens":7}'):
         assert place.find(document, Raw(USAGE.encode())) == -1
+
+
+@pytest.mark.parametrize(
+    "usage", [b"null", b"[]", b"[1,2,3]", b'"x"', b'"a long text }"', b"5", b"123456", b"true", b"{}"]
+)
+@pytest.mark.parametrize("counted", [None, Usage(TokenClasses(input=3, output=4, request=1), 3, 4)])
+def test_a_usage_of_any_type_gets_the_cost_in_valid_json(usage: bytes, counted: Usage | None) -> None:
+    """Of a provider that is broken, or counts elsewhere."""
+    document = b'{"type":"message_delta","usage":%b,"more":1}' % usage
+    found = json.loads(MEMBER.added(document, b',"cost":0.5', counted))
+    assert found["more"] == 1
+    assert found["usage"]["cost"] == 0.5
+    assert ("output_tokens" in found["usage"]) is (counted is not None)

@@ -64,11 +64,11 @@ class UsageMember:
         """Where members may be added to the usage of a document: its closing brace; -1 where that would not do.
         `may_be_priced`: nobody has read it, so that the provider's own cost may stand in it."""
         length = len(usage)
-        if length <= 4:  # nothing, or null
+        if length <= 2:
             return -1
         at = self._place.find(document, usage)
         end = at + length
-        if at < 0:
+        if at < 0 or document[end - 1] != 0x7D:  # null, or what else no object is
             return -1
         if may_be_priced and (
             document.find(b'"cost', at, end) >= 0
@@ -82,7 +82,7 @@ class UsageMember:
         """The usage that the caller sees: the provider's without its own cost, or what was counted here in its
         place."""
         fields: dict[str, Any] = {}
-        if usage != _NULL:
+        if memoryview(usage)[0] == 0x7B:  # providers have been seen to send null; others may send anything
             fields = {name: raw for name, raw in _members.decode(usage).items() if name not in OUR_USAGE_MEMBERS}
         if counted is not None:
             fields.update(_members.decode(self.written(counted)))
