@@ -82,9 +82,26 @@ class OpenAIChat:
     """
 
     __slots__ = (
-        "_always_streams", "_asks_usage", "_carries", "_defaults", "_dialect", "_lacks", "_needle", "_neutral",
-        "_parses_control_tokens", "_passes_unknown", "_public", "_renames", "_replacement", "_short_tool_ids", "_start",
-        "_structured", "_tool_choice", "_unknown", "_upstream_model",
+        "_always_streams",
+        "_asks_usage",
+        "_carries",
+        "_defaults",
+        "_dialect",
+        "_lacks",
+        "_needle",
+        "_neutral",
+        "_parses_control_tokens",
+        "_passes_unknown",
+        "_public",
+        "_refused",
+        "_renames",
+        "_replacement",
+        "_short_tool_ids",
+        "_start",
+        "_structured",
+        "_tool_choice",
+        "_unknown",
+        "_upstream_model",
     )  # fmt: skip
 
     def __init__(
@@ -97,6 +114,7 @@ class OpenAIChat:
         self._renames = dialect.renames
         self._unknown = dialect.unknown
         self._neutral = dialect.neutral
+        self._refused = tuple([b'"%b"' % name.encode() for name in sorted(dialect.refuses)])
         self._structured = dialect.structured
         self._tool_choice = dialect.tool_choice
         self._passes_unknown = dialect.passes_unknown
@@ -157,7 +175,7 @@ class OpenAIChat:
             raise NotCarried(dropped)
         messages = request.messages
         if row.refuses and request.template is None:  # what has a template is nothing but texts
-            messages, loses = without_members(messages, row.refuses)
+            messages, loses = without_members(messages, row.refuses, self._refused)
             if loses:
                 dropped.append(FOREIGN_REASONING)
         if request.has_tool_history and self._short_tool_ids:

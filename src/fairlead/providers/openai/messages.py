@@ -73,12 +73,15 @@ def _limited(done: tuple[bytes, int]) -> bytes:
     return done[0]
 
 
-def without_members(raw: Raw, refused: frozenset[str]) -> tuple[Raw, bool]:
+def without_members(raw: Raw, refused: frozenset[str], needles: tuple[bytes, ...]) -> tuple[Raw, bool]:
     """The messages without these members, of their tool calls too, and whether reasoning was among them. Those that
-    have none stay the bytes that they were."""
+    have none stay the bytes that they were. `needles`: the names as they stand in JSON."""
     if len(raw) < MOST_SEARCHED:
         text = bytes(raw)
-        if not any(b'"%b"' % name.encode() in text for name in refused):
+        for needle in needles:
+            if needle in text:
+                break
+        else:
             return raw, False
     changed = loses = False
     messages = msgspec.json.decode(raw, type=list[dict[str, Raw]])
