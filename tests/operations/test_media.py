@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import httpx2
@@ -96,6 +97,38 @@ def test_sound_that_is_cut_is_seen_to_be_incomplete(scene: Scene) -> None:
     with pytest.raises((openai.APIConnectionError, httpx2.RemoteProtocolError)):
         scene.client.audio.speech.create(model="tts", voice="v", input="x").read()
     eventually(lambda: speaks(scene))
+
+
+def test_a_caller_who_leaves_in_the_middle_of_sound_pays_for_its_characters(scene: Scene) -> None:
+    scene.upstream.enqueue(Reply(body=bytes(20_000_000), headers=AUDIO_HEAD))
+    ask = scene.client.audio.speech.with_streaming_response.create
+    with ask(model="tts", voice="v", input="x" * 100) as answer:
+        next(answer.iter_bytes(1_000))
+        call = answer.headers["x-fairlead-generation-id"]
+    receipt = receipt_of(scene.served, call)
+    assert (receipt["outcome"], receipt["charged_usd"]) == ("caller_gone", "0.0015")
+    eventually(lambda: speaks(scene))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "each", "credit"),
+    [
+        ("/v1/audio/speech", {"model": "tts", "voice": "v", "input": "x" * 1_000}, 0.015, "0.05"),
+        ("/v1/images/generations", {"model": "dall-e", "prompt": "A dot", "n": 2}, 0.08, "0.25"),
+    ],
+    ids=["speech", "images"],
+)
+def test_calls_at_once_on_credit_for_three_never_overspend(
+    scene: Scene, path: str, body: Any, each: float, credit: str
+) -> None:
+    scene.upstream.default = Reply(body=images(2)) if "images" in path else Reply(body=SOUND, headers=AUDIO_HEAD)
+    head = {"authorization": f"Bearer {new_key(scene.served, '--credit', credit)}"}
+    with httpx2.Client(base_url=scene.served.url, headers=head, timeout=60) as http, ThreadPoolExecutor(10) as threads:
+        found = list(threads.map(lambda _: http.post(path, json=body).status_code, range(20)))
+    scene.upstream.default = Reply()
+    assert set(found) == {200, 402}
+    assert 0 < found.count(200) * each <= float(credit)
+    assert fairlead("verify", data=scene.served.data).returncode == 0
 
 
 def speaks(scene: Scene) -> bool:
