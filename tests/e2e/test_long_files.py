@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import pytest
 
-from fairlead.testing import ScriptedUpstream
+from fairlead.testing import Fault, Reply, ScriptedUpstream
 
-from .conftest import AT_ONCE, Served, provider, serving
+from .conftest import AT_ONCE, Served, eventually, fairlead, provider, serving
 from .speaking import DOORS
 
 PDF_BYTES = 20_000_000
@@ -105,3 +107,38 @@ def test_a_pdf_of_20_mb_arrives_and_memory_stays_flat(
             peaks.append(memory(served, "VmHWM"))
     assert peaks[0] - before < way.most * len(body)
     assert peaks[-1] - peaks[0] < MOST_GROWTH_BYTES
+
+
+def test_many_at_once_broken_ones_among_them_leave_nothing_behind(
+    served: Served, upstream: ScriptedUpstream, pdf: str
+) -> None:
+    """Four doors at once, two callers who leave in the middle of their body, and a provider that closes on two."""
+    ways = WAYS[:4]
+    bodies = {way: json.dumps(body_of(way.door, way.dialect, pdf)).encode() for way in ways}
+    head = {"authorization": f"Bearer {served.key}"}
+
+    def call(way: Way) -> int:
+        with httpx.Client(base_url=served.url, timeout=120) as client:
+            return client.post(DOORS[way.door].path(way.dialect, False), content=bodies[way], headers=head).status_code
+
+    def leave(way: Way) -> int:
+        path, body = DOORS[way.door].path(way.dialect, False), bodies[way]
+        lines = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {served.key}\r\nContent-Length: {len(body)}"
+        with socket.create_connection(("127.0.0.1", served.port)) as caller:
+            caller.sendall(lines.encode() + b"\r\n\r\n" + body[: len(body) // 2])
+        return 0
+
+    before = memory(served, "VmRSS")
+    forget(served)
+    with ThreadPoolExecutor(6) as threads:
+        left = [threads.submit(leave, way) for way in ways[:2]]
+        assert [one.result() for one in [threads.submit(call, way) for way in ways]] == [200] * 4
+        assert [one.result() for one in left] == [0, 0]
+        most = sum(way.most * len(bodies[way]) for way in ways) + sum(len(bodies[way]) for way in ways[:2])
+        assert memory(served, "VmHWM") - before < most
+        upstream.requests.clear()
+        upstream.enqueue(*[Reply(fault=Fault.CLOSE_AT_ONCE)] * 4)  # one more each: on a connection that was used before
+        assert set(threads.map(call, ways[:2])) <= {200, 502}
+    upstream.requests.clear()
+    eventually(lambda: memory(served, "VmRSS") - before < MOST_GROWTH_BYTES)
+    assert fairlead("verify", data=served.data).returncode == 0
