@@ -30,7 +30,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, upstream: ScriptedUpstream)
         + provider(upstream.url, name="own", dialect="openai-responses")
         + model("ant", name="claude", upstream="up-claude")
         + model("own", name="native", upstream="up-native")
+        + provider(upstream.url, name="gem", dialect="gemini")
     )
+    for then in ("own", "gem"):  # whoever has failed is tried last from then on
+        config += provider(upstream.url, name=f"before-{then}", dialect="anthropic")
+        config += model(f"before-{then}", then, name=f"then-{then}", upstream="up")
     with serving(tmp_path_factory.mktemp("across"), config) as served:
         yield served
 
@@ -91,3 +95,33 @@ def test_messages_at_a_provider_of_responses(served: Served, upstream: ScriptedU
     assert shown["x-fairlead-dropped"] == "messages.thinking"
     said = upstream.requests[-1].json["messages"][1]["content"]
     assert [block["type"] for block in said] == ["text", "tool_use"]
+
+
+@pytest.mark.parametrize("then", ["own", "gem"])
+def test_a_call_falls_back_on_another_api_in_the_middle_of_a_conversation(
+    served: Served, upstream: ScriptedUpstream, then: str
+) -> None:
+    """What Anthropic has signed is in the first attempt and in no other; the bill is one."""
+    upstream.enqueue(CALL)
+    asked: dict[str, Any] = {
+        "model": f"then-{then}", "max_tokens": 5000, "tools": [{"name": "look", "input_schema": {"type": "object"}}],
+        "thinking": {"type": "enabled", "budget_tokens": 2000}, "provider": {"order": [f"before-{then}", then]},
+    }  # fmt: skip
+    first = post(served, "/v1/messages", {**asked, "messages": [{"role": "user", "content": "Hi"}]}).json()
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": "x"}
+    messages = [
+        {"role": "user", "content": "Hi"}, {"role": "assistant", "content": first["content"]},
+        {"role": "user", "content": [result]},
+    ]  # fmt: skip
+    upstream.enqueue(Reply(status=529), Reply("Done."))
+    before = len(upstream.requests)
+    answer = post(served, "/v1/messages", {**asked, "messages": messages})
+    tried = [request.body for request in upstream.requests[before:]]
+    assert [b"c2lnbmVk" in body for body in tried] == [True, False]
+    assert b"Sunny." in tried[1]
+    assert "messages.thinking" in answer.headers["x-fairlead-dropped"]
+    assert answer.headers["x-fairlead-deployment"].startswith(f"{then}/")
+    head = {"authorization": f"Bearer {served.key}"}
+    name = answer.headers["x-fairlead-generation-id"]
+    receipt = httpx.get(f"{served.url}/v1/receipts/{name}", headers=head, timeout=60).json()
+    assert [one["outcome"] for one in receipt["attempts"]] == ["upstream_failed", "served"]
