@@ -334,6 +334,13 @@ def test_errors_of_the_provider_come_back_as_they_were_written(scene: Scene) -> 
     eventually(lambda: post(scene, asking(CLAUDE))[0] == 200)
 
 
+def test_a_key_of_ours_in_the_query_stays_here(scene: Scene) -> None:
+    """As Gemini's clients send it. The rest of the query goes on."""
+    for path, sent in ((f"key={scene.served.key}", ""), (f"beta=true&key={scene.served.key}&x=1", "?beta=true&x=1")):
+        assert post(scene, asking(CLAUDE), path=f"/v1/messages?{path}")[0] == 200
+        assert scene.last(CLAUDE).path == f"/v1/messages{sent}"
+
+
 def test_threads_go_to_anthropic_and_are_refused_elsewhere(scene: Scene) -> None:
     body = asking(CLAUDE, thread={"type": "continue", "previous_message_id": "msg_1"})
     assert post(scene, body)[0] == 200

@@ -9,6 +9,8 @@ from fairlead.wire.native import NativeRequest, NativeTemplate
 
 # Of headers that go on as they came, how their names begin.
 FORWARDED = b"anthropic-"
+# How keys made here begin: none goes on to a provider.
+KEYS = "sk-fl-"
 
 
 def read_messages(request: Request) -> NativeRequest:
@@ -29,4 +31,7 @@ def read_messages(request: Request) -> NativeRequest:
 def _read(request: Request) -> MessagesRequest:
     decode_body(request)
     lines = [b"%b: %b\r\n" % (name, value) for name, value in request.headers if name.startswith(FORWARDED)]
-    return parse_messages(request.body, request.query, b"".join(lines))
+    query = request.query
+    if KEYS in query:  # a key of ours, at a place where this API has none
+        query = "&".join([part for part in query.split("&") if KEYS not in part])
+    return parse_messages(request.body, query, b"".join(lines))
