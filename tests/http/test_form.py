@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import email
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 from tests.http.support import eventually, read_until, running
 
 from fairlead.errors import InvalidRequest, UnsupportedEncoding
-from fairlead.http.form import read_form
+from fairlead.http.form import LONGEST_VALUE, read_form
 from fairlead.http.request import Request
-from fairlead.http.upload import MOST_UPLOADS, Uploads
+from fairlead.http.upload import MOST_UPLOADS, Upload, Uploads
 from fairlead.wire.forms import TranscriptionRequest
 
 KIND = b"multipart/form-data; boundary=b"
@@ -117,6 +118,14 @@ def test_another_parser_finds_the_same_parts(case: str) -> None:
     assert [(name, value.strip()) for name, value in parts] == [("model", "upstream"), ("file", "xx")]
 
 
+def test_values_together_have_a_bound_and_files_have_none() -> None:
+    value = b"x" * LONGEST_VALUE
+    files = b"".join(part(DISPOSITION + b'name="file"; filename="a"', value) for _ in range(3))
+    assert read(MODEL + files + END).files == 3 * LONGEST_VALUE
+    with pytest.raises(InvalidRequest, match="no files"):
+        read(MODEL + part(DISPOSITION + b'name="a[]"', value) * 2 + FILE + END)
+
+
 def test_a_compressed_form_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedEncoding, match="Content-Encoding"):
         read(MODEL + FILE + END, KIND, (b"content-encoding", b"gzip"))
@@ -143,3 +152,18 @@ def test_uploads_that_begin_at_once_share_one_bound(tmp_path: Path) -> None:
         assert b"200" in read_until(callers[0], b"\r\n\r\n")
         stack.close()
         eventually(lambda: not uploads.stored)
+
+
+class FullDisk(Uploads):
+    def begin(self, length: int) -> Upload | None:
+        return Upload(os.open("/dev/full", os.O_RDWR), self) if length else super().begin(length)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux's /dev/full")
+def test_an_upload_that_the_disk_has_no_room_for_is_refused(tmp_path: Path) -> None:
+    uploads = FullDisk(tmp_path / "missing", ["/x"], 65_536)
+    head = b"POST /x HTTP/1.1\r\nHost: x\r\n%b\r\n\r\n"
+    with running(uploads=uploads) as server:
+        assert b" 503 " in server.ask(head % b"Content-Length: 9" + bytes(9))
+        assert b" 503 " in server.ask(head % b"Transfer-Encoding: chunked" + b"9\r\n" + bytes(9) + b"\r\n0\r\n\r\n")
+        assert not uploads.stored

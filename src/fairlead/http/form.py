@@ -14,6 +14,7 @@ STEP_BYTES: Final = 1_048_576
 MOST_PARTS: Final = 64
 HEAD_BYTES: Final = 8_192
 LONGEST_VALUE: Final = 262_144
+MOST_VALUES: Final = 524_288  # all of them together: unlike files, they are kept in memory
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 # Of a header: a token or a quoted text without escapes. A boundary without quotes may have more than a token in
 # practice, and a file's name may have escapes.
@@ -70,10 +71,15 @@ async def read_form(request: Request) -> Form:
     delimiter = b"\r\n--" + boundary
     source = request.outline if isinstance(request.outline, Upload) else MemoryUpload(request.body)
     places = await _places(source, delimiter)
-    parts = []
+    parts: list[FormPart] = []
+    values = 0
     for at, begin in enumerate(places[:-1]):
         head = source.read(begin + len(delimiter), HEAD_BYTES)
-        parts.append(_part(source, head, begin, begin + len(delimiter), places[at + 1]))
+        part = _part(source, head, begin, begin + len(delimiter), places[at + 1])
+        values += 0 if part.is_file else part.end - part.start
+        if values > MOST_VALUES:
+            raise InvalidRequest(f"The parts of the body that are no files are longer than {MOST_VALUES:,} bytes.")
+        parts.append(part)
     if not parts:
         raise InvalidRequest("The body has no parts.")
     return Form(source, kind, parts)
