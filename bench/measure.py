@@ -421,9 +421,16 @@ class Bench:
 
     def _end(self, process: subprocess.Popen[str], load: Load) -> None:
         """Ends a load, and refuses what it measured when it was not answered rightly."""
-        process.send_signal(signal.SIGCONT)  # first: else it may be another thread that is told to end
-        process.send_signal(signal.SIGINT)  # wrk then prints what it has seen
-        out = process.communicate(timeout=60)[0]
+        process.send_signal(signal.SIGCONT)
+        while (
+            True
+        ):  # a thread that has just been woken up may take the signal, and then the one that waits does not end
+            process.send_signal(signal.SIGINT)  # wrk then prints what it has seen
+            try:
+                out = process.communicate(timeout=0.1)[0]
+            except subprocess.TimeoutExpired:
+                continue
+            break
         seen = read_wrk(out)
         if seen is None:
             raise BenchError(f"{load.name}: nothing was completed: {out[-300:]}")
