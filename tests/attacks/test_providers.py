@@ -311,7 +311,8 @@ def test_a_retry_after_of_any_kind_is_bounded(
         (400, {"code": "sk-live-0123456789", "message": "No."}, "upstream_refused", None),
         (400, {"code": "x" * 5000, "message": "No."}, "upstream_refused", None),
         (400, {"code": ["a"], "message": {"a": 5}, "param": 7}, "upstream_refused", None),
-        (429, {"code": "insufficient_quota", "message": "No."}, "upstream_rate_limited", "insufficient_quota"),
+        (429, {"code": "rate_limit_exceeded", "message": "No."}, "upstream_rate_limited", "rate_limit_exceeded"),
+        (429, {"code": "insufficient_quota", "message": "You exceeded your current quota."}, "upstream_denied", None),
         (401, {"code": "invalid_api_key", "message": "Key sk-123456789 is wrong"}, "upstream_denied", None),
     ],
 )  # fmt: skip

@@ -46,6 +46,8 @@ REQUEST_CODES = frozenset({
     "unsupported_value",
 })  # fmt: skip
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
+# OpenAI says with a 429 that the operator's account has no money left: a matter of the operator, as other providers' 402.
+UNPAID_CODES = frozenset({"billing_hard_limit_reached", "insufficient_quota"})
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -55,6 +57,8 @@ def upstream_error(status: int, headers: Sequence[tuple[bytes, bytes]], body: by
     message, code, param = _details(body)
     if status == 400 and _DENIED.search(message):
         status = 401
+    if status == 429 and code in UNPAID_CODES:  # waiting does not help
+        status = 402
     if status in (401, 402, 403):  # why is the operator's business
         return UpstreamDenied(f"The provider refused this gateway's credential or account (status {status}).")
     error: FairleadError
