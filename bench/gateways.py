@@ -97,8 +97,10 @@ def fairlead(site: Site) -> Gateway:
 
 
 def fairlead_to_vendors(site: Site) -> Gateway:
-    """The product in front of a mock that speaks each dialect; `burst` speaks chat completions."""
-    return _fairlead(site, {"burst": ("burst", "generic")} | {name: (name, VENDORS[name]) for name in VENDORS})
+    """The product in front of a mock that speaks each dialect; `burst` speaks chat completions. Every receipt has
+    digests: they cost each API the same."""
+    dialects = {"burst": ("burst", "generic")} | {name: (name, VENDORS[name]) for name in VENDORS}
+    return _fairlead(site, dialects, more='[ledger]\ndigests = "conversations"\n')
 
 
 def fairlead_with_data(site: Site, data: Path) -> Gateway:
@@ -106,11 +108,11 @@ def fairlead_with_data(site: Site, data: Path) -> Gateway:
     return _fairlead(site, {"burst": ("burst", "generic")}, data)
 
 
-def _fairlead(site: Site, dialects: Mapping[str, tuple[str, str]], data: Path | None = None) -> Gateway:
-    """`dialects`: of each route the port of the mock, and the dialect that it is called with."""
+def _fairlead(site: Site, dialects: Mapping[str, tuple[str, str]], data: Path | None = None, more: str = "") -> Gateway:
+    """`dialects`: of each route the port of the mock, and the dialect that it is called with. `more`: settings."""
     config, port = site.work / ("fairlead.toml" if data is None else f"{data.name}.toml"), free_port()
     data = data or site.work / "fairlead"
-    tables = ["[server]\nmax_connections = 20000\nmax_requests_in_flight = 20000\n"]
+    tables = ["[server]\nmax_connections = 20000\nmax_requests_in_flight = 20000\n", more]
     for name, (at, dialect) in dialects.items():
         tables.append(
             f'[[providers]]\nid = "{name}"\nbase_url = "{site.upstream.url(at)}"\ndialect = "{dialect}"\n'

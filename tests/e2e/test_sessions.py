@@ -212,6 +212,22 @@ def test_digests_prove_what_was_sent(served: Served, upstream: ScriptedUpstream,
         assert receipt_of(served, packed)["digests"] == digests, "of what was compressed"
 
 
+@pytest.mark.parametrize(("setting", "having"), [("conversations", {CHAT, CLAUDE}), ("never", set())])
+def test_operators_choose_whose_receipts_have_digests(tmp_path: Path, setting: str, having: set[str]) -> None:
+    with ScriptedUpstream() as upstream:
+        config = AT_ONCE + f'[ledger]\ndigests = "{setting}"\n'
+        for name, dialect in {CHAT: "generic", CLAUDE: "anthropic"}.items():
+            config += provider(upstream.url, name=f"p-{name}", dialect=dialect) + f'[[models]]\nid = "{name}"\n'
+            config += f'[[models.deployments]]\nprovider = "p-{name}"\nupstream_model = "x"\nprice = "free"\n'
+        with serving(tmp_path, config) as served:
+            for name in (CHAT, CLAUDE):
+                path, body = ("/v1/chat/completions", chat()) if name == CHAT else asked(name)
+                _, call, _ = post(served, path, body)
+                bodies = {"received_sha256": body, "sent_sha256": upstream.requests[-1].body}
+                proved = {key: hashlib.sha256(value).hexdigest() for key, value in bodies.items()}
+                assert receipt_of(served, call)["digests"] == (proved if name in having else None)
+
+
 def test_digests_are_those_of_the_attempt_that_answered(tmp_path: Path) -> None:
     with ScriptedUpstream() as one, ScriptedUpstream() as two:
         one.default = Reply(status=529)

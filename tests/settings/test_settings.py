@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 
 from fairlead import runtime
 from fairlead.catalogue.load import build
+from fairlead.doors.table import DIGESTS
 from fairlead.errors import ConfigurationError
 from fairlead.providers.dialects import DIALECTS
 from fairlead.providers.prefill import supports_prefill
@@ -30,6 +32,7 @@ from fairlead.settings import (
     private_addresses,
     provider_keys,
 )
+from fairlead.settings.sections import Digests
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 GOOD = """\
@@ -418,3 +421,7 @@ def test_a_provider_is_no_metadata_service_of_a_cloud(tmp_path: Path, host: str)
     for address in ("http://10.0.0.7:8000/v1", "http://localhost:8000", "http://[::1]:8000", "unix:/run/llm.sock"):
         file.write_text(f"[[providers]]\nid = 'p'\nbase_url = '{address}'\n")
         load_settings(file)
+
+
+def test_whose_receipts_have_digests_is_said_alike_in_settings_and_doors() -> None:
+    assert get_args(Digests) == DIGESTS

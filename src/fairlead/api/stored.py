@@ -39,7 +39,7 @@ class _Background(Struct):
 class StoringEndpoint:
     """Serves the calls of a door whose answers are stored."""
 
-    __slots__ = ("_archive", "_background", "_content", "_door", "_gateway", "_keys", "_tracer")
+    __slots__ = ("_archive", "_background", "_content", "_digests", "_door", "_gateway", "_keys", "_tracer")
 
     def __init__(
         self,
@@ -50,8 +50,11 @@ class StoringEndpoint:
         background: BackgroundResponses,
         tracer: Tracer | None,
         content: Collector | None = None,
+        *,
+        digests: bool,
     ) -> None:
         self._content = content
+        self._digests = digests
         self._background = background
         self._door = door
         self._gateway = gateway
@@ -66,7 +69,8 @@ class StoringEndpoint:
         demand = self._door.parse_stored(request)
         if len(request.block) > response.held:  # it was compressed
             response.hold(len(request.block) - response.held)
-        note(demand, identity, request, digests=True)
+        if identity.notes is not None or self._digests:
+            note(demand, identity, request, digests=self._digests)
         seconds = None if identity.timeout is None else timeout_of(identity.timeout)
         demand = await self._door.recalled(demand, identity.caller.account_id, self._archive)
         collector = None if identity.caller.content is None else self._content

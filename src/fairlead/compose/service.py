@@ -204,6 +204,7 @@ class Parts:
             self.servings.upstreams, self.health, self._clock, self.ledger, self._schedule(serving),
             PATIENCE_SECONDS if service.place else 0.0,
         )  # fmt: skip
+        self._digests = settings.ledger.digests
         self._stored = ResponseArchive(store, settings.responses.keep_days)
         self._archive = self._stored if settings.responses.store else None
         self._responding = None if self._archive is None else BackgroundResponses(self.gateway, self._archive)
@@ -470,7 +471,14 @@ class Parts:
         for name, row in DOORS.items():
             if self._archive is not None and self._responding is not None and row.storing is not None:
                 calls[name] = StoringEndpoint(
-                    row.storing, self.gateway, self.keys, self._archive, self._responding, self._sender, self.content
+                    row.storing,
+                    self.gateway,
+                    self.keys,
+                    self._archive,
+                    self._responding,
+                    self._sender,
+                    self.content,
+                    digests=row.has_digests(self._digests),
                 )
             else:
                 calls[name] = CallEndpoint(
@@ -480,7 +488,7 @@ class Parts:
                     self._sender,
                     row.request_id,
                     row.outlines,
-                    row.digests,
+                    row.has_digests(self._digests),
                     row.uploads,
                     self.content,
                 )

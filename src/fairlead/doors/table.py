@@ -33,6 +33,9 @@ from fairlead.wire.forms import EditRequest, TranscriptionRequest, TranslationRe
 from fairlead.wire.images import parse_images
 from fairlead.wire.speech import parse_speech
 
+# Whose receipts have digests: the setting of this name. Each has those of the values before it.
+DIGESTS: Final = ("never", "native", "conversations")
+
 
 @dataclass(frozen=True, slots=True)
 class DoorRow:
@@ -43,8 +46,8 @@ class DoorRow:
     `schemas`, which it brings, or in `openapi.SCHEMAS`. `count_paths`: where the tokens of such a request are counted.
     `request_id`: another name of the header with the request id, which its clients know. `counted`: the answer to a
     count; `counting`: who counts. `models`: how its clients list models; None: as OpenAI's. `outlines`: its door reads
-    long bodies by their outline, which is made first (`wire/outline.py`). `digests`: it promises bodies to the byte,
-    and receipts get digests of them.
+    long bodies by their outline, which is made first (`wire/outline.py`). `digests`: the
+    first of DIGESTS with which its receipts have digests of bodies, "": with none.
     `uploads`: its bodies are multipart/form-data with files, which go to the disk (`http/upload.py`).
     `storing`: the door where answers are stored; None: those of this row never are. `at_root`: its paths are served
     without `/v1` too, where LiteLLM's clients call them.
@@ -66,9 +69,14 @@ class DoorRow:
     models: ModelShape | None = None
     request_id: bytes = b""
     outlines: bool = False
-    digests: bool = False
+    digests: str = ""
     uploads: bool = False
     storing: StoringDoor | None = None
+
+    def has_digests(self, wanted: str) -> bool:
+        """`wanted`: of DIGESTS."""
+        return bool(self.digests) and DIGESTS.index(self.digests) <= DIGESTS.index(wanted)
+
     at_root: bool = False
 
 
@@ -78,7 +86,7 @@ _ROWS: Final = (
         "Create a chat completion, whole or as a stream of server-sent events.",
         "OpenAI's chat completions. Parameters that no deployment can carry are named in `x-fairlead-dropped`, or "
         "rejected in strict mode. `usage` also has the cost of the call.",
-        "ChatRequest", "ChatCompletion", outlines=True, at_root=True,
+        "ChatRequest", "ChatCompletion", outlines=True, at_root=True, digests="conversations",
     ),
     DoorRow(
         "openai_responses", ("/v1/responses",), RESPONSES_CHAT, RESPONSES_DOOR,
@@ -86,7 +94,7 @@ _ROWS: Final = (
         "OpenAI's Responses. A provider that speaks the Responses API gets the request unchanged; for others it is "
         "translated: what cannot be translated is named in `x-fairlead-dropped`, or rejected. `usage` also has the "
         "cost of the call.",
-        "ResponsesRequest", "Response", digests=True, storing=RESPONSES_DOOR,
+        "ResponsesRequest", "Response", digests="native", storing=RESPONSES_DOOR,
         count_paths=("/v1/responses/input_tokens",),
         counted=b'{"object":"response.input_tokens","input_tokens":%d}',
         counting="By the tokenizer of the model. Nothing is charged.",
@@ -100,7 +108,7 @@ _ROWS: Final = (
         count_paths=(
             "/v1/messages/count_tokens", "/api/v1/messages/count_tokens", "/api/messages/count_tokens",
         ),
-        request_id=b"request-id", digests=True, models=ANTHROPIC_MODELS,
+        request_id=b"request-id", digests="native", models=ANTHROPIC_MODELS,
     ),
     DoorRow(
         "google_gemini",
@@ -115,7 +123,7 @@ _ROWS: Final = (
         "one JSON array. `usageMetadata` also has the cost of the call.",
         "GenerateContentRequest", "GenerateContentResponse",
         count_paths=("/v1beta/models/{model}:countTokens", "/v1/models/{model}:countTokens"),
-        counted=b'{"totalTokens":%d}', models=GEMINI_MODELS, digests=True,
+        counted=b'{"totalTokens":%d}', models=GEMINI_MODELS, digests="native",
     ),
     DoorRow(
         "openai_completions", ("/v1/completions",), COMPLETIONS,

@@ -46,7 +46,7 @@ REQUEST_CODES = frozenset({
     "unsupported_value",
 })  # fmt: skip
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"})
-# OpenAI says with a 429 that the operator's account has no money left: a matter of the operator, as other providers' 402.
+# OpenAI says with a 429 that the operator's account has no money left, where other providers say 402.
 UNPAID_CODES = frozenset({"billing_hard_limit_reached", "insufficient_quota"})
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")

@@ -73,6 +73,7 @@ Probe = Literal["call", "list", "off"]
 Sampling = Literal[
     "temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty", "repetition_penalty", "seed"
 ]
+Digests = Literal["never", "native", "conversations"]
 Strategy = Literal["balanced", "price", "throughput", "latency", "priority", "weighted"]
 
 
@@ -452,6 +453,14 @@ class LedgerSettings(Struct, frozen=True, forbid_unknown_fields=True):
         float, Meta(ge=0, le=3600), Doc("how long an answer is read after its caller has disconnected ([disconnects])")
     ] = 60
     disconnect_tokens: Annotated[int, Meta(ge=0, le=10_000_000), Doc("how many events of it are read")] = 16_384
+    digests: Annotated[
+        Digests,
+        Doc(
+            "whose receipts have SHA-256 digests of the bodies that came in and were sent: `native` those of Messages, "
+            "Responses and Gemini calls, which providers of the same API get as they came; `conversations` those of "
+            "chat completions too; `never` none, which saves some microseconds of each call"
+        ),
+    ] = "native"
     receipts_show_cost: Annotated[
         bool,
         Doc(
