@@ -137,7 +137,9 @@ class Verdict(NamedTuple):
 
 
 def door_verdicts(samples: Samples, vendors: Mapping[str, Route]) -> list[Verdict]:
-    """Each cell against chat completions to a provider of chat completions, as measured by turns with it."""
+    """Each cell against chat completions to a provider of chat completions, as measured by turns with it. What is more
+    is told in us of the machine at its fastest: one that its host slows down is slow with both."""
+    names = [name_of(door, vendor) for door in DOORS for vendor in vendors if name_of(door, vendor) != BASE]
     found = []
     for door, (_, _, own) in DOORS.items():
         for vendor in vendors:
@@ -154,7 +156,8 @@ def door_verdicts(samples: Samples, vendors: Mapping[str, Route]) -> list[Verdic
                     seen = spread([value / base for value, base in both])
                     found.append(Verdict(f"CPU per {what}, {name}", seen, SAME_RATIO, f"x {BASE}"))
                 else:
-                    seen = spread([value - base for value, base in both])
+                    fastest = min((b for one in names for b in samples.of(one, f"base_{key}") if b), default=0.0)
+                    seen = spread([(value - base) * fastest / base for value, base in both])
                     found.append(Verdict(f"CPU per {what} more, {name}", seen, more, "µs"))
     return found
 
