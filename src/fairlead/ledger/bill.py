@@ -233,10 +233,8 @@ class Bill:
         ):
             settled = Settled(self.id, self._at, self._account, self._key, sheet.deployment, price, cost or 0, scopes)
             more = b',"first_token":%d' % self.first_token if self.first_token else b""
-            notes = self.notes
-            if notes is not None:
-                members = notes.members()
-                more = more + members if more else members
+            if self.notes is not None:
+                more += self.notes.members()
             text = bills.beginnings.usual(
                 settled, now, self._model, outcome, self._stream, sheet, usage, cost, held, more
             )
